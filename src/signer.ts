@@ -99,9 +99,9 @@ export interface SignerOptions {
  * reject with a `PresignerError`, whose codes docs/api.md lists. A wrong type may be a TypeError.
  */
 export interface Signer {
-  /** Returns a presigned PUT for a new key, like `POST /files/upload-url`. */
+  /** Returns a signed PUT for a new key, like `POST /files/upload-url`. */
   uploadUrl(options: UploadOptions): Promise<UploadUrl>
-  /** Returns a presigned GET, like `GET /files/:key/url`. Does not check that the object exists. */
+  /** Returns a signed GET, like `GET /files/:key/url`. Does not check that the object exists. */
   downloadUrl(key: string, options?: DownloadOptions): Promise<DownloadUrl>
   /** Returns a link for `<img>` or an email, like `POST /files/:key/link`. Needs `linkBase`. */
   link(key: string, options?: LinkOptions): Promise<Link>

@@ -5,7 +5,7 @@ interface Env {
 
 /**
  * Only what `GET /files/:key/url` needs, without a router, checks and a URL: an API key's digest,
- * the rate limit, the digest and HMAC of a presigned URL, a response of the same size with the same
+ * the rate limit, the digest and HMAC of a signed URL, a response of the same size with the same
  * headers, and a log line.
  */
 export default {

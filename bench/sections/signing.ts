@@ -3,7 +3,7 @@ import { interleave, ratio, spread } from '../lib/rounds.ts'
 import { atLeast, type Section, type Tools } from '../lib/section.ts'
 import { type RunningServer, startWorkerd } from '../lib/workerd.ts'
 
-/** The number of presigned GETs for each way. All of them take about the same time. */
+/** The number of signed GETs for each way. All of them take about the same time. */
 const WAYS = {
   presignMany: { name: '`presignMany`: many URLs, one template', count: 4000 },
   presign: { name: '`presign`: one URL, checked', count: 1500 },

@@ -45,7 +45,7 @@ export interface Client {
   upload(file: File | Blob, options?: UploadOptions): Promise<RecordedFile>
   /** Lists one page of the index. */
   list(options?: ListOptions): Promise<FilePage>
-  /** Returns a presigned GET URL. */
+  /** Returns a signed GET URL. */
   url(key: string, options?: UrlOptions): Promise<FileUrl>
   /** Returns a link that stays the same for a while, for `<img>` and email. */
   link(key: string, options?: LinkOptions): Promise<Link>

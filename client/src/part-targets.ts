@@ -10,7 +10,7 @@ import { isFresh, type SignedPut } from './signed-put.ts'
 const BATCH = 20
 
 /**
- * Returns presigned PUTs for each part. Signs them when one is needed, together with the next ones
+ * Returns signed PUTs for each part. Signs them when one is needed, together with the next ones
  * of `missing`. Sends only one such request at a time.
  */
 export function partTargets(

@@ -5,7 +5,7 @@ import { inTurn, put } from './put.ts'
 import { withRetries } from './retry.ts'
 import { refusesUrl, type SignedPut } from './signed-put.ts'
 
-/** A source of presigned URLs. */
+/** A source of signed URLs. */
 export interface Targets {
   /** Returns a URL that should work now. */
   get(stall: Stall): Promise<SignedPut>

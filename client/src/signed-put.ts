@@ -1,6 +1,6 @@
 import { PresignerError } from './presigner-error.ts'
 
-/** A presigned PUT, with its lifetime as the API returns it. */
+/** A signed PUT, with its lifetime as the API returns it. */
 export interface SignedPut {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>

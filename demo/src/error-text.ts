@@ -9,8 +9,11 @@ export const isWithoutAnswer = (error: unknown): boolean =>
   error instanceof Error &&
   ['network', 'unreachable', 'bad_answer', 'NETWORK'].includes(codeOf(error))
 
+/** Texts by the codes of errors. */
+export type Reasons = Readonly<Record<string, string>>
+
 /** What an error means for the user, where its own message is for developers. */
-const REASONS: Readonly<Record<string, string>> = {
+const REASONS: Reasons = {
   network: 'The Worker does not answer.',
   unreachable: 'The Worker does not answer.',
   bad_answer: 'The Worker does not answer.',
@@ -23,18 +26,19 @@ const REASONS: Readonly<Record<string, string>> = {
 
 const REFUSED: Readonly<Record<string, string>> = {
   expired: 'This token has expired. Enter a new one to continue.',
-  malformed: 'This is not a token or an API key.',
   not_accepted: 'This Worker does not accept this token.',
 }
 
-/** Returns what happened in plain words. */
-export function reasonOf(error: unknown): string {
+/** Returns what happened in plain words. `reasons` take precedence over those of this file. */
+export function reasonOf(error: unknown, reasons: Reasons = {}): string {
   if (!(error instanceof Error)) return String(error)
   if (codeOf(error) === 'NETWORK')
     // A browser doesn't tell a page why a request failed.
     return `No response from the bucket that this page can read. Check its access key, and that its CORS rules allow ${location.origin}.`
   if (error instanceof PresignerError)
-    return REFUSED[error.reason ?? ''] ?? REASONS[error.code] ?? error.message
+    return (
+      reasons[error.code] ?? REFUSED[error.reason ?? ''] ?? REASONS[error.code] ?? error.message
+    )
   const status: unknown = Reflect.get(error, 'status')
   if (typeof status !== 'number') return error.message
   return `The bucket refused the file (${[status, codeOf(error)].filter(Boolean).join(' ')}).`
@@ -44,9 +48,9 @@ export function reasonOf(error: unknown): string {
  * Returns what happened, after `about`. Below it, in small print, the code and request id for the
  * log.
  */
-export function errorText(error: unknown, about = ''): readonly HTMLElement[] {
+export function errorText(error: unknown, about = '', reasons?: Reasons): readonly HTMLElement[] {
   const message = document.createElement('p')
-  message.textContent = [about, reasonOf(error)].filter(Boolean).join(' ')
+  message.textContent = [about, reasonOf(error, reasons)].filter(Boolean).join(' ')
   if (!(error instanceof PresignerError)) return [message]
   const details = document.createElement('p')
   details.className = 'error-details'

@@ -2,6 +2,7 @@ import type { Client, FileRecord } from '../../client/src/index.ts'
 import { copyText } from './copy-text.ts'
 import { confirmDelete } from './delete-dialog.ts'
 import type { Notice } from './notice.ts'
+import { askForName } from './rename-dialog.ts'
 import { filesInWords, momentInWords, nameInText } from './words.ts'
 
 export const DAY_SECONDS = 24 * 3600
@@ -13,6 +14,8 @@ const MAX_LINKS = 1000
 export interface ActionContext {
   readonly client: Client
   readonly notice: Notice
+  /** Shows the new name of a file. */
+  readonly rename: (record: FileRecord) => void
   /** Removes deleted files from the page. */
   readonly drop: (records: readonly FileRecord[]) => void
   readonly report: (error: unknown) => void
@@ -22,10 +25,12 @@ export interface ActionContext {
 export interface FileActions {
   copyLinks(records: readonly FileRecord[], seconds: number): Promise<void>
   download(record: FileRecord): Promise<void>
+  rename(record: FileRecord): Promise<void>
   remove(records: readonly FileRecord[]): Promise<void>
 }
 
-export function createFileActions({ client, notice, drop, report }: ActionContext): FileActions {
+export function createFileActions(context: ActionContext): FileActions {
+  const { client, notice, drop, report } = context
   const named = (records: readonly FileRecord[]): string =>
     records.length === 1 ? nameInText(records[0]?.name ?? '') : filesInWords(records.length)
 
@@ -52,6 +57,12 @@ export function createFileActions({ client, notice, drop, report }: ActionContex
       anchor.href = url
       anchor.rel = 'noreferrer'
       anchor.click() // The response is an attachment, so the page stays.
+    }),
+    rename: reporting(async (record) => {
+      const renamed = await askForName(record, (name) => client.rename(record.key, name))
+      if (renamed === undefined) return
+      context.rename(renamed)
+      notice.say(`Renamed to ${nameInText(renamed.name)}.`)
     }),
     remove: reporting(async (records) => {
       if (!(await confirmDelete(records))) return

@@ -36,6 +36,7 @@ export function createFileMenu(actions: FileActions): FileMenu {
     choices.append(button)
   }
   find(menu, '#download-button', HTMLButtonElement).addEventListener('click', run(actions.download))
+  find(menu, '#rename-button', HTMLButtonElement).addEventListener('click', run(actions.rename))
   find(menu, '#delete-button', HTMLButtonElement).addEventListener(
     'click',
     run((record) => actions.remove([record])),

@@ -4,14 +4,18 @@
  * Hebrew or Arabic is cut off at its end too.
  */
 export function showName(element: HTMLElement, name: string): void {
-  const extension = /\.[\p{L}\p{N}]{1,5}$/u.exec(name)?.[0] ?? ''
-  const start = name.slice(0, name.length - extension.length)
   element.title = name
   element.replaceChildren(
-    ...[start, extension].map((text) => {
+    ...splitName(name).map((text) => {
       const part = document.createElement('bdi')
       part.textContent = text
       return part
     }),
   )
+}
+
+/** Returns what is before the extension, and the extension with its dot, if there is one. */
+export function splitName(name: string): readonly [start: string, extension: string] {
+  const extension = /\.[\p{L}\p{N}]{1,5}$/u.exec(name)?.[0] ?? ''
+  return [name.slice(0, name.length - extension.length), extension]
 }

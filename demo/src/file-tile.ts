@@ -1,7 +1,8 @@
+import type { FileRecord } from '../../client/src/index.ts'
 import type { GalleryFile } from './file-links.ts'
 import { showName } from './file-name.ts'
 import { find } from './find.ts'
-import { isVisual } from './kind.ts'
+import { extensionOf, isVisual } from './kind.ts'
 import { preview } from './preview.ts'
 import { ageInWords, momentInWords, sizeInWords } from './words.ts'
 
@@ -11,20 +12,21 @@ export interface Tile {
   readonly element: HTMLLIElement
   readonly anchor: HTMLAnchorElement
   readonly checkbox: HTMLInputElement
+  /** Shows the record's new name. */
+  rename(record: FileRecord): void
 }
 
 /** Returns the list item of one file. Calls `onMenu` before the file's menu opens. */
 export function fileTile(file: GalleryFile, onMenu: () => void): Tile {
-  const { record, link } = file
+  const { link } = file
+  let { record } = file
   const template = find(document, '#file-tile', HTMLTemplateElement)
   const copy = document.importNode(template.content, true)
   const element = find(copy, 'li', HTMLLIElement)
   const anchor = find(element, 'a', HTMLAnchorElement)
   anchor.href = link ?? '#files-title' // so that it has the focus without a link too
-  anchor.setAttribute('aria-label', record.name)
   find(element, '.preview', HTMLSpanElement).append(...preview(file))
   element.classList.toggle('is-visual', isVisual(record))
-  showName(find(element, '.file-name', HTMLSpanElement), record.name)
   find(element, '.file-size', HTMLSpanElement).textContent = sizeInWords(record.size)
   const time = find(element, 'time', HTMLTimeElement)
   const createdAt = new Date(record.createdAt)
@@ -32,9 +34,28 @@ export function fileTile(file: GalleryFile, onMenu: () => void): Tile {
   time.title = momentInWords(createdAt)
   time.textContent = ageInWords(createdAt, new Date())
   const checkbox = find(element, 'input', HTMLInputElement)
-  checkbox.setAttribute('aria-label', `Select ${record.name}`)
   const more = find(element, 'button', HTMLButtonElement)
-  more.setAttribute('aria-label', `Actions for ${record.name}`)
   more.addEventListener('click', onMenu)
-  return { file, element, anchor, checkbox }
+  const label = () => {
+    const { name } = record
+    showName(find(element, '.file-name', HTMLSpanElement), name)
+    anchor.setAttribute('aria-label', name)
+    checkbox.setAttribute('aria-label', `Select ${name}`)
+    more.setAttribute('aria-label', `Actions for ${name}`)
+  }
+  label()
+  return {
+    get file() {
+      return { ...file, record }
+    },
+    element,
+    anchor,
+    checkbox,
+    rename(renamed) {
+      record = renamed
+      label()
+      const symbol = element.querySelector<HTMLElement>('.symbol')
+      if (symbol !== null) symbol.dataset.extension = extensionOf(record.name)
+    },
+  }
 }

@@ -47,6 +47,8 @@ export interface Gallery {
    * a minute to list it.
    */
   add(record: FileRecord, id: string): Promise<void>
+  /** Shows the new name of a file. The index may still list the old one for a minute. */
+  rename(record: FileRecord): void
   /** Removes files for good. The index may still list them for a minute. */
   drop(records: readonly FileRecord[]): void
   /** Returns the file before (-1) or after (1) this one in what is shown and loaded. */
@@ -108,14 +110,13 @@ export function createGallery(options: GalleryOptions): Gallery {
   }
 
   function tileOf(file: GalleryFile): HTMLElement {
-    const { record } = file
-    const tile = fileTile(file, () => onMenu(tile.element, record))
-    tiles.set(record.key, tile)
+    const tile = fileTile(file, () => onMenu(tile.element, tile.file.record))
+    tiles.set(file.record.key, tile)
     selection.watch(tile)
     tile.anchor.addEventListener('click', (event) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey) return
       event.preventDefault()
-      onOpen(record)
+      onOpen(tile.file.record)
     })
     filter(tile)
     return tile.element
@@ -178,6 +179,20 @@ export function createGallery(options: GalleryOptions): Gallery {
     onPage(error)
   }
 
+  /** Changes some tiles. If the one with the focus disappears, the next one gets it. */
+  function keepFocus(change: () => void): void {
+    const before = shown()
+    const focused = before.findIndex(({ element }) => element.contains(document.activeElement))
+    change()
+    selection.prune()
+    update()
+    const after = shown()
+    const next = before.slice(focused).find((tile) => after.includes(tile)) ?? after.at(-1)
+    if (focused === -1 || next === before[focused]) return
+    const target = next?.anchor ?? heading
+    target.focus()
+  }
+
   function release(id: string): void {
     places.get(id)?.remove()
     if (places.delete(id)) update()
@@ -223,21 +238,22 @@ export function createGallery(options: GalleryOptions): Gallery {
         update()
       }
     },
+    rename(record) {
+      const tile = tiles.get(record.key)
+      if (tile === undefined) return
+      keepFocus(() => {
+        tile.rename(record)
+        filter(tile) // the new name may not match the search
+      })
+    },
     drop(records) {
-      const before = shown()
-      const focused = before.findIndex(({ element }) => element.contains(document.activeElement))
-      for (const { key } of records) {
-        deletedKeys.add(key)
-        tiles.get(key)?.element.remove()
-        tiles.delete(key)
-      }
-      selection.prune()
-      update()
-      if (focused === -1 || before[focused]?.element.isConnected) return
-      const after = shown()
-      const next = before.slice(focused).find(({ element }) => element.isConnected) ?? after.at(-1)
-      const target = next?.anchor ?? heading
-      target.focus()
+      keepFocus(() => {
+        for (const { key } of records) {
+          deletedKeys.add(key)
+          tiles.get(key)?.element.remove()
+          tiles.delete(key)
+        }
+      })
     },
     neighbour(record, by) {
       const all = shown()
@@ -249,7 +265,8 @@ export function createGallery(options: GalleryOptions): Gallery {
       tiles.get(key)?.element.querySelector<HTMLImageElement>('img.is-loaded')?.currentSrc,
     screenLink: (record) => links.forScreen(record),
     focus({ key }) {
-      const target = tiles.get(key)?.anchor ?? heading
+      const tile = tiles.get(key)
+      const target = tile === undefined || tile.element.hidden ? heading : tile.anchor
       target.focus()
     },
   }

@@ -6,6 +6,7 @@ import './viewer.css'
 import './uppy.css'
 import { type Client, createClient, type FileRecord } from '../../client/src/index.ts'
 import { createAccessPanel } from './access-panel.ts'
+import { createAppDialog } from './app-dialog.ts'
 import { createConnection } from './connection.ts'
 import { isWithoutAnswer, wantsCredentials } from './error-text.ts'
 import { createFileActions, DAY_SECONDS } from './file-actions.ts'
@@ -38,6 +39,7 @@ const access = createAccessPanel(token, notice, () => start())
 const connection = createConnection(client, () => {
   if (!isStarted) start()
 })
+const appDialog = createAppDialog()
 const states = createPermissionStates(() => start())
 
 const report = (error: unknown, about?: string) => {
@@ -57,7 +59,13 @@ const gallery = createGallery({
   onCopy: (records) => actions.copyLinks(records, DAY_SECONDS),
   onDelete: (records) => actions.remove(records),
 })
-const actions = createFileActions({ client, notice, drop: gallery.drop, report })
+const actions = createFileActions({
+  client,
+  notice,
+  rename: gallery.rename,
+  drop: gallery.drop,
+  report,
+})
 const menu = createFileMenu(actions)
 const viewer = createFileViewer()
 const theme = createTheme((chosen) => uploader.setTheme(chosen))
@@ -99,6 +107,7 @@ async function start(): Promise<void> {
     may = permissions.scopes
     isStarted = true
     states.allow(permissions, used === '')
+    appDialog.setOpen(used === '')
     access.settle()
     uploader.limit(permissions)
     uploader.retry()
@@ -107,6 +116,7 @@ async function start(): Promise<void> {
     if (used !== token.get()) return
     may = []
     states.refuse(error)
+    appDialog.setOpen(false)
     if (wantsCredentials(error)) access.ask(error)
     else if (isWithoutAnswer(error)) connection.lose(error)
   }
@@ -123,9 +133,19 @@ function createFileViewer(): Viewer {
     viewer.leave(records)
     gallery.drop(records)
   }
+  const rename = (record: FileRecord) => {
+    gallery.rename(record)
+    viewer.rename(record)
+  }
   return createViewer({
     gallery,
-    actions: createFileActions({ client, notice: viewerNotice, drop, report: reportThere }),
+    actions: createFileActions({
+      client,
+      notice: viewerNotice,
+      rename,
+      drop,
+      report: reportThere,
+    }),
     report: reportThere,
   })
 }

@@ -23,6 +23,8 @@ export interface ViewerOptions {
 /** Shows one file over the page. Back and Escape close it. */
 export interface Viewer {
   open(record: FileRecord): void
+  /** Shows the new name of the file. */
+  rename(record: FileRecord): void
   /** Shows another file if these are about to be removed from the gallery. */
   leave(records: readonly FileRecord[]): void
   close(): void
@@ -36,6 +38,7 @@ export function createViewer({ gallery, actions, report }: ViewerOptions): Viewe
   const details = find(dialog, '#viewer-details', HTMLDListElement)
   const button = (id: string) => find(dialog, id, HTMLButtonElement)
   const info = button('#viewer-info')
+  const renameButton = button('#viewer-rename')
   const previous = button('#viewer-previous')
   const next = button('#viewer-next')
   let current: FileRecord | undefined
@@ -46,11 +49,17 @@ export function createViewer({ gallery, actions, report }: ViewerOptions): Viewe
     info.setAttribute('aria-expanded', String(isOpen))
   }
 
-  async function show(record: FileRecord): Promise<void> {
+  function describe(record: FileRecord): void {
     current = record
     showName(title, record.name)
     dialog.setAttribute('aria-label', record.name)
-    details.replaceChildren(...detailsOf(record))
+    const rows = detailsOf(record)
+    rows[0]?.querySelector('dd')?.append(renameButton)
+    details.replaceChildren(...rows)
+  }
+
+  async function show(record: FileRecord): Promise<void> {
+    describe(record)
     previous.disabled = gallery.neighbour(record, -1) === undefined
     next.disabled = false
     media.replaceChildren(...placeholder(record, gallery.thumbnail(record)))
@@ -143,6 +152,7 @@ export function createViewer({ gallery, actions, report }: ViewerOptions): Viewe
     })
   run('#viewer-link', (record) => actions.copyLinks([record], DAY_SECONDS))
   run('#viewer-download', actions.download)
+  run('#viewer-rename', actions.rename)
   run('#viewer-delete', (record) => actions.remove([record]))
   info.addEventListener('click', () => showDetails(details.hidden !== false))
   button('#viewer-close').addEventListener('click', () => dialog.close())
@@ -182,6 +192,15 @@ export function createViewer({ gallery, actions, report }: ViewerOptions): Viewe
       title.focus()
       history.pushState(VIEWING, '')
       void show(record)
+    },
+    rename(record) {
+      if (current?.key !== record.key) return
+      const hadFocus = document.activeElement === renameButton
+      describe(record)
+      // The new name may not match the search.
+      previous.disabled = gallery.neighbour(record, -1) === undefined
+      next.disabled = gallery.neighbour(record, 1) === undefined
+      if (hadFocus) renameButton.focus()
     },
     leave(records) {
       if (current === undefined) return

@@ -51,7 +51,7 @@ export const filePage = z.object({
   files: z.array(
     z.object({
       ...record,
-      url: z.optional(url('A presigned GET, if the query has `urls`.')),
+      url: z.optional(url('A signed GET, if the query has `urls`.')),
     }),
   ),
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
@@ -102,7 +102,7 @@ export const deletedFiles = z.object({
 })
 
 export const fileUrl = z.object({
-  url: url('A presigned GET.'),
+  url: url('A signed GET.'),
   key: objectKey(),
   bucket: alias(),
   expiresIn: seconds(),

@@ -1,4 +1,4 @@
-/** An access key pair. `expiresAt` is in milliseconds since 1970, or infinite. */
+/** An access key. `expiresAt` is in milliseconds since 1970, or infinite. */
 export interface Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: string
@@ -46,7 +46,7 @@ export interface Bucket extends Address {
   readonly defaultExpiresIn: SecondsByUse
   /** Headers that every upload carries, by their names in lower case. */
   readonly uploadHeaders: Readonly<Record<string, string>> | null
-  /** Headers of every request. A presigned URL has them in its query, where S3 reads them too. */
+  /** Headers of every request. A signed URL has them in its query, where S3 reads them too. */
   readonly requestHeaders: Readonly<Record<string, string>> | null
   /** Maximum lifetime of an edge copy, in seconds. */
   readonly edgeTtlSeconds: number

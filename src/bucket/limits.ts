@@ -15,7 +15,7 @@ export const MAX_METADATA_BYTES = 2048
 export const UPLOAD_MARK = 'edge-presigner-upload'
 /** Maximum number of keys in one request, and of files on one page of a list. */
 export const MAX_KEYS = 1000
-/** SigV4's maximum lifetime of a presigned URL: seven days. */
+/** SigV4's maximum lifetime of a signed URL: seven days. */
 export const MAX_SIGNATURE_SECONDS = 604_800
 /** Maximum lifetime of an upload URL. */
 export const MAX_UPLOAD_SECONDS = 3600

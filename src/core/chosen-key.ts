@@ -33,7 +33,7 @@ export async function requireVacant(
     if (!(cause instanceof StorageFailure && cause.status === 403)) throw error
     throw new ApiError(
       'not_supported',
-      "The bucket's credentials do not allow HeadObject, so the Worker can't see whether the key has an object. Allow s3:GetObject and s3:ListBucket, or send overwrite: true.",
+      "The bucket's access key does not allow HeadObject, so the Worker can't see if the key has an object. Allow s3:GetObject and s3:ListBucket, or send overwrite: true.",
       { cause },
     )
   })

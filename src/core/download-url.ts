@@ -28,7 +28,7 @@ export const MAX_DOWNLOAD_NAME_LENGTH = 1024
 export const VERSION_ID = /^[\w.~-]+$/
 export const MAX_VERSION_ID_LENGTH = 1024
 
-/** A presigned GET URL in the form for clients. */
+/** A signed GET URL in the form for clients. */
 export interface DownloadUrl {
   readonly url: string
   readonly key: ObjectKey
@@ -40,7 +40,7 @@ export interface DownloadUrl {
   readonly expiresAt: string
 }
 
-/** Returns a presigned GET URL of one object. Throws what `downloadSigner` throws. */
+/** Returns a signed GET URL of one object. Throws what `downloadSigner` throws. */
 export async function downloadUrl(
   bucket: Bucket,
   key: ObjectKey,

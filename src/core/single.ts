@@ -25,7 +25,7 @@ export interface UploadUrl {
   readonly expiresAt: string
 }
 
-/** Returns a presigned PUT. Throws what `uploadSignature` and `uploadHeaders` throw. */
+/** Returns a signed PUT. Throws what `uploadSignature` and `uploadHeaders` throw. */
 export async function createUploadUrl(
   bucket: Bucket,
   key: ObjectKey,

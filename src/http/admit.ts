@@ -17,7 +17,7 @@ import { checkUrl } from './validate.ts'
 
 const MESSAGES: Readonly<Record<Reason, string>> = {
   missing: 'Valid credentials are required.',
-  malformed: 'These credentials are malformed.',
+  malformed: 'This is not a token or an API key.',
   expired: 'These credentials have expired.',
   not_accepted: 'Valid credentials are required.',
 }

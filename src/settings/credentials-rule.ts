@@ -17,7 +17,7 @@ const valuesRule: Rule<Credentials> = table({
 /** Buckets, environments and presigners with the same function share what it returns. */
 const sources = new WeakMap<object, CredentialSource>()
 
-/** Accepts an access key pair, or a function that resolves with one. */
+/** Accepts an access key, or a function that resolves with one. */
 export const credentialsRule: Rule<Credentials | CredentialSource> = (value, place) => {
   if (typeof value !== 'function') return valuesRule(value, place)
   const source =
@@ -36,7 +36,7 @@ const returnedRule: Rule<Credentials> = (value, place) => {
     : values
 }
 
-/** Throws TypeError for what is not an access key pair. Its message contains no values. */
+/** Throws TypeError for what is not an access key. Its message contains no values. */
 function requireValues(returned: unknown): Credentials {
   const checked = check(returnedRule, returned)
   if (checked.ok) return checked.value

@@ -1,7 +1,7 @@
 import type { Bucket, SecondsByUse } from '../bucket/bucket.ts'
 import type { UploadHeaders } from './upload-headers-rule.ts'
 
-/** An access key pair of a bucket. */
+/** An access key of a bucket. */
 export interface CredentialsInput {
   readonly accessKeyId: string
   readonly secretAccessKey: string
@@ -27,7 +27,7 @@ export interface BucketInput {
   readonly bucket: string
   readonly addressing?: 'path' | 'virtual' | undefined
   readonly credentials: CredentialsInput | FetchCredentials
-  /** A key pair for uploads that can't read. Default: `credentials`. */
+  /** An access key for uploads that can't read. Default: `credentials`. */
   readonly uploadCredentials?: CredentialsInput | FetchCredentials | undefined
   /** Maximum size of an upload in bytes. */
   readonly maxBytes?: number | undefined

@@ -2,7 +2,7 @@ import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 
-/** What a presigned URL is for. */
+/** What a signed URL is for. */
 export type Use = Exclude<keyof SecondsByUse, 'link'>
 
 export interface ValidityInput {
@@ -18,7 +18,7 @@ export interface ValidityInput {
   readonly now: Date
 }
 
-/** The date of a presigned URL and its lifetime. */
+/** The date of a signed URL and its lifetime. */
 export interface Validity {
   /** The time for `X-Amz-Date`, in whole seconds. */
   readonly signedAt: Date
@@ -78,4 +78,4 @@ const lastSecond = ({ credentials }: Pick<ValidityInput, 'credentials'>): number
 
 /** Returns the error for temporary credentials that have expired. */
 export const credentialsExpired = (): ApiError =>
-  new ApiError('credentials_expired', 'The temporary credentials of this bucket have expired.')
+  new ApiError('credentials_expired', "The bucket's temporary credentials have expired.")

@@ -104,7 +104,7 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
 }
 
 /**
- * Calls S3 PutObject with the upload credentials. Returns the ETag in its quotes. Throws the error
+ * Calls S3 PutObject with the access key for uploads. Returns the ETag in its quotes. Throws the error
  * of `bytes`, `object_exists` for a failed condition, `storage_error` and `storage_busy`.
  */
 export async function putObject(

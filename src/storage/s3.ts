@@ -8,7 +8,7 @@ import { credentialsExpired } from '../signing/expiry.ts'
 import { StorageFailure } from './storage-failure.ts'
 
 export interface ObjectRequest extends Omit<AuthorizedInput, 'credentials' | 'signedAt'> {
-  /** Default: the bucket's read credentials. */
+  /** Default: the bucket's access key for reads. */
   readonly credentials?: Credentials
   /** Name of the S3 operation. Default: the operation of the method on an object. */
   readonly operation?: string

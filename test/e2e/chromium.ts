@@ -10,9 +10,9 @@ const ACTION_MILLISECONDS = 60_000
 export const connectChromium = async (): Promise<Browser> =>
   patient(await chromium.connect(await shared('chromium')))
 
-/** Starts another browser, for pages that need the flag `more`. */
-export const startChromium = async (more: string): Promise<Browser> =>
-  patient(await chromium.launch({ ...CHROMIUM_OPTIONS, args: [...CHROMIUM_OPTIONS.args, more] }))
+/** Starts another browser: for pages that need the flags `more`, or outside of a test run. */
+export const startChromium = async (...more: readonly string[]): Promise<Browser> =>
+  patient(await chromium.launch({ ...CHROMIUM_OPTIONS, args: [...CHROMIUM_OPTIONS.args, ...more] }))
 
 /** Sets the limit for all pages of the browser. Playwright's own ends actions on a busy machine. */
 function patient(browser: Browser): Browser {

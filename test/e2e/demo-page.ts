@@ -20,6 +20,8 @@ export interface DemoPage extends AsyncDisposable {
   open(options?: BrowserContextOptions): Promise<DemoTab>
   /** Uploads and records a file without the page. Default: its name as text. Resolves with its key. */
   put(fileName: string, mimetype?: string, body?: string | Uint8Array<ArrayBuffer>): Promise<string>
+  /** Replaces the object of a text that `put` has uploaded, and records nothing. */
+  replace(key: string): Promise<void>
   /** Deletes files without the page. */
   remove(keys: readonly string[]): Promise<void>
   /** Returns a token with these scopes. */
@@ -47,19 +49,20 @@ export interface TestFile {
 /** A file that the page sends in three parts, since it has more than 16 MiB. */
 export const FILM = { name: 'film.bin', size: 16 * 1024 ** 2 + 1000, parts: ['1', '2', '3'] }
 
-/** Starts `npm run dev` with an empty bucket, on free ports. */
-export async function startDemoPage(): Promise<DemoPage> {
+/** Starts `npm run dev` with an empty bucket, on free ports. `connect` returns a browser. */
+export async function startDemoPage(connect = connectChromium): Promise<DemoPage> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   stack.defer(() => rm(directory, { recursive: true }))
   const [port, s3Port] = [await freePort(), await freePort()]
   const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
   const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory))
-  const browser = await connectChromium()
+  const browser = await connect()
   stack.defer(() => browser.close())
   await dev.printed(/Ctrl-C to stop/)
   const origin = `http://localhost:${port}`
   const running = stack.move()
+  const uploadUrls = new Map<string, string>()
   const send = async (path: string, init?: RequestInit): Promise<unknown> => {
     const response = await fetch(origin + path, init)
     if (!response.ok) throw new Error(`${path} answered ${await response.text()}`)
@@ -80,6 +83,12 @@ export async function startDemoPage(): Promise<DemoPage> {
     async remove(keys) {
       await post('/files/delete', { keys })
     },
+    async replace(key) {
+      const url = uploadUrls.get(key) ?? ''
+      const headers = { 'Content-Type': 'text/plain' }
+      const { ok } = await fetch(url, { method: 'PUT', headers, body: 'replaced' })
+      if (!ok) throw new Error(`The bucket refused ${key}`)
+    },
     async put(fileName, mimetype = 'text/plain', body = fileName) {
       const { uploadUrl, key } = uploadSchema.parse(
         await post('/files/upload-url', { fileName, mimetype }),
@@ -87,6 +96,7 @@ export async function startDemoPage(): Promise<DemoPage> {
       const headers = { 'Content-Type': mimetype }
       const { ok } = await fetch(uploadUrl, { method: 'PUT', headers, body })
       if (!ok) throw new Error(`The bucket refused ${fileName}`)
+      uploadUrls.set(key, uploadUrl)
       await post('/files', { key, name: fileName })
       return key
     },

@@ -157,7 +157,7 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     ).toEqual([
       '  GET /u/:token/s3/params: unauthenticated: token malformed',
       '  The Host header does not name this machine.',
-      '  unauthenticated: These credentials are malformed.',
+      '  unauthenticated: This is not a token or an API key.',
       'GET / 403 N ms',
       'GET /files 200 N ms',
       'GET /u/…/s3/params 401 N ms',
@@ -428,7 +428,7 @@ describe('npm run dev, while it runs,', () => {
 
     await ask('/u/ept_x/s3/params', { headers: { Host, Origin: 'http://shop.test:5180' } })
     expect(await linesBefore('GET /u/…/s3/params 401')).toContain(
-      '  unauthenticated: These credentials are malformed.',
+      '  unauthenticated: This is not a token or an API key.',
     )
   })
 

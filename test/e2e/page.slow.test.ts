@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   choose,
   type DemoPage,
@@ -181,6 +181,160 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await page.keyboard.press('Escape')
     expect(await page.locator('#file-menu').isVisible()).toBe(false)
     expect(await focused()).toBe(`Actions for ${name}`)
+  })
+
+  describe('to rename a file,', () => {
+    const dialog = (page: Page) => page.getByRole('dialog', { name: 'Rename this file' })
+    const field = (page: Page) => dialog(page).getByLabel('New name')
+    const alert = (page: Page) => dialog(page).getByRole('alert')
+    const focused = (page: Page) => page.evaluate('document.activeElement.ariaLabel')
+    const selected = (page: Page) => page.evaluate('String(getSelection())')
+
+    /** Opens the dialog with the keyboard, from the menu of a tile. */
+    async function ask(page: Page, name: string): Promise<void> {
+      await page.getByRole('button', { name: `Actions for ${name}` }).press('Enter')
+      await page.getByRole('button', { name: 'Rename…' }).press('Enter')
+      await field(page).waitFor()
+    }
+
+    it('needs only the keyboard, and returns the focus', async () => {
+      await demo.put('draft.final.txt')
+      await using tab = await demo.open()
+      const { page } = tab
+      await ask(page, 'draft.final.txt')
+      expect(await seriousFindings(page)).toEqual([])
+      expect(await selected(page)).toBe('draft.final') // without the extension
+      await page.keyboard.type('<b>Report</b>')
+      await page.keyboard.press('Enter')
+      await notice(page).getByText('Renamed to <b>Report</b>.txt.').waitFor()
+      expect(await dialog(page).isVisible()).toBe(false)
+      expect(await focused(page)).toBe('Actions for <b>Report</b>.txt')
+      expect(await page.locator('.file b').count()).toBe(0)
+      await page.getByRole('checkbox', { name: 'Select <b>Report</b>.txt' }).waitFor()
+      expect((await demo.list()).files[0]?.name).toBe('<b>Report</b>.txt')
+      await page.reload()
+      await tile(page, '<b>Report</b>.txt').waitFor()
+      expect(tab.failures).toEqual([])
+    })
+
+    it('keeps the name after Escape, Cancel, or no change', async () => {
+      await using tab = await demo.open()
+      const { page } = tab
+      const sent: string[] = []
+      page.on('request', (request) => sent.push(request.method()))
+      const [name = ''] = await names(page)
+      const ways = [
+        () => page.keyboard.press('Escape'),
+        () => dialog(page).getByRole('button', { name: 'Cancel' }).click(),
+      ]
+      for (const leave of ways) {
+        await ask(page, name)
+        await field(page).fill('Other.txt')
+        await leave()
+        await dialog(page).waitFor({ state: 'hidden' })
+        expect(await focused(page)).toBe(`Actions for ${name}`)
+      }
+      await ask(page, name)
+      expect(await field(page).inputValue()).toBe(name)
+      await page.keyboard.press('Enter')
+      await dialog(page).waitFor({ state: 'hidden' })
+      await ask(page, name)
+      await field(page).fill('')
+      await page.keyboard.press('Enter')
+      expect(await dialog(page).isVisible()).toBe(true)
+      expect(await names(page)).toContain(name)
+      expect(sent).not.toContain('PATCH')
+    })
+
+    it('shows an error in the dialog until the next try works', async () => {
+      await using tab = await demo.open()
+      const { page } = tab
+      const [name = ''] = await names(page)
+      await ask(page, name)
+      await field(page).fill('photo\u202egpj.exe')
+      await page.keyboard.press('Enter')
+      await alert(page)
+        .getByText(/invalid_name/)
+        .waitFor()
+      expect(await field(page).evaluate((input) => input.matches(':focus'))).toBe(true)
+      expect(await seriousFindings(page)).toEqual([])
+      await field(page).fill('Works.txt')
+      await page.keyboard.press('Enter')
+      await tile(page, 'Works.txt').waitFor()
+      await ask(page, 'Works.txt')
+      expect(await alert(page).textContent()).toBe('')
+    })
+
+    it('says that the file was deleted or replaced meanwhile', async () => {
+      const gone = await demo.put('gone.txt')
+      const replaced = await demo.put('replaced.txt')
+      await using tab = await demo.open()
+      const { page } = tab
+      await demo.remove([gone])
+      await demo.replace(replaced)
+      for (const [name, message] of [
+        ['gone.txt', 'This file was deleted. Reload the page.'],
+        ['replaced.txt', 'Somebody has replaced this file.'],
+      ] as const) {
+        await ask(page, name)
+        await field(page).fill('new.txt')
+        await page.keyboard.press('Enter')
+        await alert(page).getByText(message).waitFor()
+        await page.keyboard.press('Escape')
+        expect(await focused(page)).toBe(`Actions for ${name}`)
+      }
+      await demo.remove([replaced])
+    })
+
+    it('shows the new name although the dialog was closed before the response', async () => {
+      await demo.put('slow.txt')
+      await using tab = await demo.open()
+      const { page } = tab
+      const held = Promise.withResolvers<void>()
+      const asked = Promise.withResolvers<void>()
+      await page.route('**/files/*', async (route) => {
+        asked.resolve()
+        await held.promise
+        await route.continue()
+      })
+      await ask(page, 'slow.txt')
+      await field(page).fill('late.txt')
+      await page.keyboard.press('Enter')
+      await asked.promise
+      await page.keyboard.press('Escape')
+      const [other = ''] = (await names(page)).filter((name) => name !== 'slow.txt')
+      await ask(page, other)
+      held.resolve()
+      await tile(page, 'late.txt').waitFor()
+      expect(await field(page).inputValue()).toBe(other)
+      expect(tab.failures).toEqual([])
+    })
+
+    it('works in the viewer of a phone, and with a search that the name no longer matches', async () => {
+      await demo.put('phone 1.txt')
+      await demo.put('phone 2.txt')
+      await using tab = await demo.open({ viewport: { width: 320, height: 700 }, hasTouch: true })
+      const { page } = tab
+      await page.getByRole('searchbox').fill('phone')
+      const viewer = page.locator('#viewer')
+      await page.getByRole('link', { name: 'phone 2.txt' }).tap()
+      await viewer.getByRole('button', { name: 'Details' }).tap()
+      const rename = viewer.getByRole('button', { name: 'Rename…' })
+      await rename.tap()
+      await field(page).fill('tablet.txt')
+      await dialog(page).getByRole('button', { name: 'Rename' }).tap()
+      await viewer.getByText('Renamed to tablet.txt.').waitFor()
+      expect(await rename.evaluate((button) => button.matches(':focus'))).toBe(true)
+      expect(await page.locator('#viewer-name').textContent()).toBe('tablet.txt')
+      expect(await page.locator('#viewer-details dd').first().textContent()).toContain('tablet.txt')
+      expect(await viewer.getByRole('button', { name: 'Next file' }).isVisible()).toBe(false)
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320)
+      expect(await seriousFindings(page)).toEqual([])
+      await viewer.getByRole('button', { name: 'Close' }).tap()
+      expect(await page.locator('.file:not([hidden])').count()).toBe(1)
+      await expect.poll(() => page.evaluate('document.activeElement.id')).toBe('files-title')
+      expect(tab.failures).toEqual([])
+    })
   })
 
   it.each([390, 320])('fits on a phone with %i pixels', async (viewportWidth) => {

@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { seal } from '../../src/access/seal.ts'
 import { REFUSALS, type Refusal } from '../../src/access/verdict.ts'
+import type { Reason } from '../../src/errors/api-error.ts'
 import { ANN } from '../support/ann.ts'
 import { toBase64url } from '../support/base64.ts'
 import { captureLog } from '../support/capture-log.ts'
@@ -57,6 +58,14 @@ const withTwoAlgorithms = () =>
     OPEN_ACCESS: undefined,
     JWT: { ...jwtVariable(issuer), algorithms: ['ES256', 'RS256'] },
   })
+
+/** What a client reads. Notifications have other messages for a secret. */
+const MESSAGES: Readonly<Record<Reason, unknown>> = {
+  missing: expect.any(String),
+  malformed: 'This is not a token or an API key.',
+  expired: 'These credentials have expired.',
+  not_accepted: expect.any(String),
+}
 
 /** What the log says, and what the client sends. */
 const CASES: readonly (readonly [
@@ -196,7 +205,7 @@ describe('a refusal', () => {
         reason === 'missing' || sent === undefined ? 'Bearer' : 'Bearer error="invalid_token"',
       )
       expect(await response.json()).toEqual({
-        message: expect.any(String),
+        message: MESSAGES[reason],
         code: 'unauthenticated',
         requestId: expect.any(String),
         reason,

@@ -66,6 +66,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/keys.slow.test.ts',
       'test/e2e/package-cli.slow.test.ts',
       'test/e2e/package.slow.test.ts',
+      'test/e2e/page-app.slow.test.ts',
       'test/e2e/page-gallery.slow.test.ts',
       'test/e2e/page-uploads.slow.test.ts',
       'test/e2e/page.slow.test.ts',

@@ -63,9 +63,9 @@ export interface ServerClient {
     files: readonly FileToUpload[],
     options?: CallOptions & { readonly expiresIn?: number | undefined },
   ): Promise<UploadUrls>
-  /** Returns a presigned GET URL. */
+  /** Returns a signed GET URL. */
   url(key: string, options?: UrlOptions & CallOptions): Promise<FileUrl>
-  /** Returns presigned GET URLs of any number of files. Sends one request for each 1000. */
+  /** Returns signed GET URLs of any number of files. Sends one request for each 1000. */
   urls(
     keys: readonly string[],
     options?: Pick<UrlOptions, 'use' | 'expiresIn'> & CallOptions,

@@ -111,7 +111,7 @@ export const linkOperations: Operations = {
       },
       302: {
         description: 'A redirect to the bucket, for a link that redirects.',
-        headers: { Location: 'A presigned GET, valid for five to ten minutes.' },
+        headers: { Location: 'A signed GET, valid for five to ten minutes.' },
       },
       308: {
         description: 'A redirect to the host of LINK_ORIGIN, if the request came to another host.',

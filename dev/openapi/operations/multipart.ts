@@ -25,7 +25,7 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Start an upload in parts',
     description:
-      'Creates a key and starts a multipart upload in the bucket. The body has either `fileName` or `key`.',
+      'Creates a key and starts an upload in parts in the bucket. The body has either `fileName` or `key`.',
     scopes: ['files:upload'],
     members: {
       key: CHOSEN_KEY,

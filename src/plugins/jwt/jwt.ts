@@ -41,7 +41,7 @@ export async function verifyJwt(
     claims = verified.payload
   } catch (error) {
     if (error instanceof JwksUnavailableError)
-      throw new ApiError('auth_unavailable', 'Tokens cannot be verified right now. Try again.', {
+      throw new ApiError('auth_unavailable', "Tokens can't be verified right now. Try again.", {
         cause: error,
       })
     if (error instanceof errors.JOSEError) return refusalOf(error, token)

@@ -6,7 +6,7 @@ import { downloadSigner } from '../../core/download-url.ts'
 const TARGET_SECONDS = 300
 
 export interface RedirectTarget {
-  /** A presigned GET URL, the same for all clients within a time window. */
+  /** A signed GET URL, the same for all clients within a time window. */
   readonly url: string
   /** Seconds in the browser's cache: half of the target's, and no longer than the link. */
   readonly maxAgeSeconds: number

@@ -25,7 +25,7 @@ export interface MultipartUpload {
   /** S3's own `UploadId`. */
   readonly s3UploadId: string
   readonly overwrite?: boolean
-  /** Default: the bucket's upload credentials. */
+  /** Default: the bucket's access key for uploads. */
   readonly credentials?: Credentials | undefined
 }
 
@@ -184,7 +184,7 @@ const callOnce = (
 ): Promise<XmlElement | null> =>
   withDeadline(timeoutSeconds, now, (signal) => call(operation, request, now, signal))
 
-/** Sends `operation`, by default with the upload credentials. Returns the root element of the response. */
+/** Sends `operation`, by default with the access key for uploads. Returns the root element of the response. */
 async function call(
   operation: Operation,
   request: ObjectRequest,
@@ -213,7 +213,7 @@ function refusal(operation: Operation, answer: BucketResponse, namesUpload: bool
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
     return notSupported('The server of this bucket does not support')
   if (s3Code === 'AccessDenied' && OPTIONAL.includes(operation))
-    return notSupported("The bucket's upload credentials do not allow")
+    return notSupported("The bucket's access key for uploads does not allow")
   if (status === 412 || s3Code === 'PreconditionFailed') return objectExists(cause)
   const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
   return unexpectedResponse(operation, answer, s3Code, code)

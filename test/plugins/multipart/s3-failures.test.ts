@@ -170,7 +170,7 @@ describe('upload credentials without all permissions', () => {
     async (operation) => {
       expect(await thrown(operation, s3Error(403, 'AccessDenied'))).toMatchObject({
         code: 'not_supported',
-        message: `The bucket's upload credentials do not allow ${operation}.`,
+        message: `The bucket's access key for uploads does not allow ${operation}.`,
       })
     },
   )

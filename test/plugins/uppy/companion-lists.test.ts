@@ -57,7 +57,7 @@ describe('an upload in a bucket with all operations', () => {
     scriptedBucket({ ...script, HeadObject: answer(404) })
     const denied = await worker.fetch(companionPath(await start()))
     expect(await uppyRefusal(denied)).toBe(
-      "501 The bucket's upload credentials do not allow ListParts.",
+      "501 The bucket's access key for uploads does not allow ListParts.",
     )
   })
 
