@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { startBuiltWorker, UNREACHABLE } from '../e2e/built-worker.ts'
-import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
+import { codeBlocks, readPage } from './support/markdown.ts'
+import { recipeFile } from './support/recipe.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
-const COMPANION = 'docs/recipes/from-uppy-companion.md'
-const BETTER_UPLOAD = 'docs/recipes/from-better-upload.md'
+/** The route of Next.js that replaces better-upload's. */
+const SERVER = recipeFile('from-better-upload', 'app/api/upload/[[...path]]/route.ts')
 
 /** Returns the compiler's errors for files for a browser; empty when there are none. */
 async function typeErrorsInBrowser(files: Readonly<Record<string, string>>): Promise<string> {
@@ -18,6 +19,9 @@ async function typeErrorsInBrowser(files: Readonly<Record<string, string>>): Pro
     snippets.remove()
   }
 }
+
+/** Returns `src/uppy.ts` for Uppy 6 (0), for its Companion mode (1), or for Uppy 5 and older (2). */
+const uppy = (nth: number): string => recipeFile('from-uppy-companion', 'src/uppy.ts', nth)
 
 /** The login, which the page leaves to its readers. */
 const SESSION = `
@@ -75,42 +79,34 @@ console.log(JSON.stringify({
 
 let server: Snippets
 beforeAll(() => {
-  server = writeSnippets({
-    'server.ts': markedBlock(BETTER_UPLOAD, 'server'),
-    'server-with-cors.ts': markedBlock(BETTER_UPLOAD, 'server').replace(
-      'signingSecrets:',
-      "corsOrigins: ['https://admin.example.com'],\n  signingSecrets:",
-    ),
-    'session.ts': SESSION,
-    'main.ts': MAIN,
-    'mint-file-token.ts': markedBlock('docs/recipes/express.md', 'mint'),
-    'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
-  })
+  server = writeSnippets(
+    {
+      'server.ts': SERVER,
+      'server-with-cors.ts': SERVER.replace(
+        'signingSecrets:',
+        "corsOrigins: ['https://admin.example.com'],\n  signingSecrets:",
+      ),
+      'session.ts': SESSION,
+      'main.ts': MAIN,
+      'mint-file-token.ts': recipeFile('express', 'mint-file-token.ts'),
+      'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
+    },
+    { aliases: { './session': 'session.ts' } },
+  )
 })
 afterAll(() => server.remove())
 
 describe('the migration pages', () => {
-  it('have only code that a test here compiles or runs', () => {
-    const marks = (page: string) =>
-      codeBlocks(readPage(page))
-        .filter(({ language }) => language === 'ts' || language === 'js')
-        .map(({ mark }) => mark)
-    expect(marks(COMPANION)).toEqual(['uppy-6', 'uppy-6-companion', 'uppy-5', 'after'])
-    expect(marks(BETTER_UPLOAD)).toEqual(['server', 'client', 'upload-files', 'use'])
-  })
-
   it('compile on a server', async () => expect(await server.typeErrors()).toBe(''))
 
   it('compile in a browser', async () => {
-    const uppy = markedBlock(COMPANION, 'uppy-6')
     const files = {
       'companion/file-token.ts': readPage('examples/react-app/src/file-token.ts'),
-      'companion/uppy.ts': uppy.replace('const client', 'export const client'),
-      'companion/after.ts': markedBlock(COMPANION, 'after'),
-      'companion/mode.ts': markedBlock(COMPANION, 'uppy-6-companion'),
-      'better/client.ts': markedBlock(BETTER_UPLOAD, 'client'),
-      'better/upload-files.ts': markedBlock(BETTER_UPLOAD, 'upload-files'),
-      'better/use.ts': markedBlock(BETTER_UPLOAD, 'use'),
+      'companion/uppy.ts': uppy(0),
+      'companion/after.ts': recipeFile('from-uppy-companion', 'src/after-upload.ts'),
+      'companion/mode.ts': uppy(1),
+      'better/client.ts': recipeFile('from-better-upload', 'app/photos/images.ts'),
+      'better/upload-files.ts': recipeFile('from-better-upload', 'app/photos/upload-files.ts'),
     }
     expect(await typeErrorsInBrowser(files)).toBe('')
     const wrong = { ...files, 'better/client.ts': files['better/client.ts'].replace('Url', 'Uri') }
@@ -120,7 +116,7 @@ describe('the migration pages', () => {
   it('show the same code as docs/uppy.md for Uppy 5 and older', () => {
     const [, section = ''] = readPage('docs/uppy.md').split('## Companion mode, Uppy 2 to 5')
     const options = (code: string) => code.replaceAll('jwt', 'token')
-    expect(options(codeBlocks(section)[0]?.code ?? '')).toBe(markedBlock(COMPANION, 'uppy-5'))
+    expect(options(codeBlocks(section)[0]?.code ?? '')).toBe(uppy(2))
   })
 })
 
@@ -128,6 +124,7 @@ describe('the server that replaces better-upload', () => {
   it('checks the user, the folder, types and sizes, and gives reasons', async () => {
     const env = {
       S3_ENDPOINT: 'http://127.0.0.1:9',
+      S3_BUCKET: 'acme-files',
       S3_ACCESS_KEY_ID: 'id',
       S3_SECRET_ACCESS_KEY: 'secret',
       SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
@@ -164,7 +161,7 @@ describe('the server that replaces better-upload', () => {
 describe('uploadFiles, which replaces better-upload,', () => {
   it('uploads three files at a time, reports failures, and continues', async () => {
     const page = writeSnippets({
-      'upload-files.ts': markedBlock(BETTER_UPLOAD, 'upload-files'),
+      'upload-files.ts': recipeFile('from-better-upload', 'app/photos/upload-files.ts'),
       'main.ts': `
         import { uploadFiles } from './upload-files.ts'
 

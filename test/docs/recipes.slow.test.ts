@@ -15,58 +15,12 @@ import { connectChromium } from '../e2e/chromium.ts'
 import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { codeBlocks, markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
+import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
+import { recipeFile } from './support/recipe.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
-const PAGES = [
-  ...['react', 'next', 'vue', 'svelte', 'hono', 'express'],
-  ...['plain-html', 'rails-and-django'],
-]
 const PACKAGES = join(import.meta.dirname, 'recipes')
-
-/** Marks of the blocks that a test below compiles or runs. A mark with a slash names a file. */
-const TESTED: Readonly<Record<string, readonly string[]>> = {
-  next: ['mint', 'route', 'presigner', 'page'],
-  hono: ['dev-vars'], // in test/e2e/first-hour.slow.test.ts
-  // in test/docs/frameworks.full.test.ts
-  vue: ['use-uploads', 'files', 'main'],
-  svelte: ['uploads', 'files', 'main'],
-  express: ['mint', 'server', 'media', 'signer-page'],
-  'plain-html': ['page', 'file-token', 'with-token'],
-  'rails-and-django': ['token', 'server-side'],
-}
-
-const block = (page: string, mark: string): string => markedBlock(`docs/recipes/${page}.md`, mark)
-
-describe.each(PAGES)('the recipe for %s', (name) => {
-  const text = readPage(`docs/recipes/${name}.md`)
-  const blocks = codeBlocks(text)
-
-  it("has only code from an example's file, or code that a test here compiles or runs", () => {
-    const marks = blocks.map(({ mark }) => mark).filter((mark) => mark !== '')
-    const [files, others] = [true, false].map((isFile) =>
-      marks.filter((mark) => mark.includes('/') === isFile),
-    )
-    expect(others).toEqual(TESTED[name] ?? [])
-    for (const path of files ?? []) expect(block(name, path), path).toBe(readPage(path))
-    const unmarked = blocks.filter(({ mark }) => mark === '')
-    for (const { language, code } of unmarked) {
-      expect(language, code).toBe('sh')
-      expect(code).not.toContain('curl') // only what installs and starts
-    }
-  })
-
-  it('has a server, a page, the steps to run it, and what production needs', () => {
-    for (const heading of ['Run it', 'In production'])
-      if (name !== 'plain-html' || heading === 'Run it')
-        expect(text).toMatch(new RegExp(`^##+ ${heading}$`, 'm'))
-    expect(text).toMatch(/^##+ (?:Server|What your server sends)$/m)
-    expect(text).toMatch(/^##+ (?:The p|P)age$/m)
-    expect(text).toMatch(/four steps|cors-of-the-bucket/)
-    expect(readPage('docs/recipes/README.md')).toContain(`(${name}.md)`)
-  })
-})
 
 /** The logins, which the pages leave to their readers. A user of Auth.js may have no id. */
 const NEXT_SESSION = `
@@ -135,11 +89,11 @@ beforeAll(async () => {
   const packages = join(PACKAGES, 'node_modules')
   next = writeSnippets(
     {
-      'lib/mint-file-token.ts': block('next', 'mint'),
+      'lib/mint-file-token.ts': recipeFile('next', 'lib/mint-file-token.ts'),
       'lib/session.ts': NEXT_SESSION,
-      'app/api/file-token/route.ts': block('next', 'route'),
-      'app/files/presigner.ts': block('next', 'presigner'),
-      'app/files/page.tsx': block('next', 'page'),
+      'app/api/file-token/route.ts': recipeFile('next', 'app/api/file-token/route.ts'),
+      'app/files/presigner.ts': recipeFile('next', 'app/files/presigner.ts'),
+      'app/files/page.tsx': recipeFile('next', 'app/files/page.tsx'),
       ...Object.fromEntries(
         [
           'explain.ts',
@@ -153,6 +107,7 @@ beforeAll(async () => {
       'call-route.ts': CALL_ROUTE,
       'call-mint.ts': CALL_MINT,
       // Node's types conflict with those of browsers in the client's sources.
+      'css.d.ts': "declare module '*.css'",
       'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     },
     {
@@ -164,10 +119,10 @@ beforeAll(async () => {
       compilerOptions: BROWSER,
     },
   )
-  const server = block('express', 'server')
+  const server = recipeFile('express', 'server.ts')
   express = writeSnippets(
     {
-      'mint-file-token.ts': block('express', 'mint'),
+      'mint-file-token.ts': recipeFile('express', 'mint-file-token.ts'),
       'session.ts': EXPRESS_SESSION,
       'server.ts': server,
       'server-4.ts': server.replace("from 'express'", "from 'express-4'"),
@@ -175,12 +130,13 @@ beforeAll(async () => {
     },
     { packages, compilerOptions: { types: ['node'], lib: ['es2024'] } },
   )
-  const media = withFriend(block('express', 'media'))
+  const media = withFriend(recipeFile('express', 'media-server.ts'))
   const nodeSettings = markedBlock('docs/library.md', 'node-settings')
   api = writeSnippets(
     {
       'media.ts': media,
       'media-4.ts': media.replace("from 'express'", "from 'express-4'"),
+      'file-index.ts': recipeFile('express', 'file-index.ts'),
       'node/server.ts': markedBlock('docs/library.md', 'fetch'),
       'node/session.ts': FETCH_SESSION,
       'node/settings.ts': withFriend(nodeSettings).replace(
@@ -195,8 +151,8 @@ beforeAll(async () => {
   // test/e2e/package.slow.test.ts compiles these with the types of the package.
   signer = writeSnippets(
     {
-      'app.ts': block('express', 'examples/node-server/src/app.ts'),
-      'main.ts': block('express', 'examples/node-server/src/main.ts'),
+      'app.ts': recipeFile('express', 'src/app.ts'),
+      'main.ts': recipeFile('express', 'src/main.ts'),
     },
     { packages },
   )
@@ -261,13 +217,15 @@ describe('the code of the recipes', () => {
   })
 
   it('mints tokens the same way in each recipe', () => {
-    expect(block('express', 'mint')).toBe(block('next', 'mint'))
+    expect(recipeFile('express', 'mint-file-token.ts')).toBe(
+      recipeFile('next', 'lib/mint-file-token.ts'),
+    )
   })
 
   it('fetches tokens the same way on each page', () => {
     const typed = reactFile('file-token.ts')
     const plain = typed.replaceAll(/\??: (?:Promise<string>|string|void)(?: \| undefined)?/g, '')
-    expect(block('plain-html', 'file-token')).toBe(plain)
+    expect(recipeFile('plain-html', 'file-token.js')).toBe(plain)
     expect(readPage('client/README.md')).toContain(`\n\`\`\`ts\n${typed}\`\`\`\n`)
     for (const path of [...pagePaths(), 'client/README.md']) {
       const calls = readPage(path).match(/\bfetch\('[^']*token'.*/g) ?? []
@@ -454,7 +412,7 @@ it('the signer for Express signs what its page uploads', async () => {
   const context = {
     fetch: (url: string, init: RequestInit) => fetch(new URL(url, server.origin), init),
   }
-  const script = block('express', 'signer-page').replace('export ', '')
+  const script = recipeFile('express', 'upload.js').replace('export ', '')
   const upload = runInNewContext(`${script}\nupload`, context)
   const key = await upload(new File(['hello'], 'hello.txt', { type: 'text/plain' }), USER_TOKEN)
   expect(key).toMatch(/^users\/ada\/uploads\//)
@@ -467,7 +425,10 @@ describe('the commands for any server', async () => {
   const noCurl = await withoutCurl()
 
   it.skipIf(noCurl)('mint a token for one user', async () => {
-    const printed = await runShell(block('rails-and-django', 'token'), variables())
+    const printed = await runShell(
+      markedBlock('docs/recipes/rails-and-django.md', 'token'),
+      variables(),
+    )
     const [list = '', refusal = ''] = printed.split('\n')
     expect(JSON.parse(list)).toEqual({ files: [] })
     expect(JSON.parse(refusal)).toMatchObject({ code: 'forbidden' })
@@ -485,7 +446,10 @@ describe('the commands for any server', async () => {
     await fetch(upload.uploadUrl, { method: 'PUT', headers: type, body: 'hello' })
 
     const env = { ...variables(), KEY: upload.key }
-    const printed = await runShell(block('rails-and-django', 'server-side'), env)
+    const printed = await runShell(
+      markedBlock('docs/recipes/rails-and-django.md', 'server-side'),
+      env,
+    )
     const [file = '', signed = '', ...rest] = printed.split('\n')
     expect(JSON.parse(file)).toMatchObject({ key: upload.key, size: 5, mimetype: 'text/plain' })
     const { url, expiresIn } = z
@@ -505,14 +469,15 @@ describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
       logLevel: 'warn',
       build: { outDir: join(directory, 'client'), emptyOutDir: true },
     })
-    const html = block('plain-html', 'page').replace(
-      /^.*\bcreateClient\(.*$/m,
-      block('plain-html', 'with-token').replace('https://files.example.com', worker.origin),
-    )
     const folder = join(express.directory, 'public')
-    await writeFile(join(folder, 'index.html'), html)
-    await writeFile(join(folder, 'file-token.js'), block('plain-html', 'file-token'))
-    await copyFile(join(directory, 'client/index.js'), join(folder, 'presigner.js'))
+    await writeFile(join(folder, 'index.html'), recipeFile('plain-html', 'index.html'))
+    await writeFile(join(folder, 'file-token.js'), recipeFile('plain-html', 'file-token.js'))
+    const presigner = recipeFile('express', 'public/presigner.js')
+    await writeFile(
+      join(folder, 'presigner.js'),
+      presigner.replace('http://localhost:8787', worker.origin),
+    )
+    await copyFile(join(directory, 'client/index.js'), join(folder, 'edge-presigner-client.js'))
     await using stack = new AsyncDisposableStack()
     const server = { ...variables(), PORT: `${appPort}` }
     const modules = ['--import', './hooks.mjs', 'server.ts']

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import type { Browser, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { freePort } from '../../cli/ports.ts'
-import { markedBlock } from '../docs/support/markdown.ts'
+import { recipeSteps } from '../docs/support/recipe.ts'
 import { chooseByKeyboard, startChromium } from './chromium.ts'
 import { type NpmProcess, startNpm } from './npm-process.ts'
 import { type NodeServer, startNodeServer } from './package/node-server.ts'
@@ -70,7 +70,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     presigner = `http://localhost:${port}`
     dev = startNpm(
       ...['run', 'dev', '--', '--port', `${port}`, '--s3-port', `${s3Port}`],
-      ...['--data', join(directory, 'edge-presigner/.dev')],
+      ...['--data', join(directory, 'my-files/.dev')],
     )
     backend = createServer(async (_, response) => {
       const [status, body] = await answerToken()
@@ -95,16 +95,6 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     ])
     const quick = ['--prefer-offline', '--no-audit', '--no-fund']
     await exec(app, 'npm', 'install', ...quick, ...tarballs, 'hono')
-    const plain = markedBlock('docs/recipes/plain-html.md', 'page')
-    await mkdir(join(app, 'public'))
-    await writeFile(
-      join(app, 'public/plain.html'),
-      plain.replaceAll('http://localhost:8787', presigner),
-    )
-    await copyFile(
-      join(app, 'node_modules/edge-presigner-client/dist/index.js'),
-      join(app, 'public/presigner.js'),
-    )
     server = await startApp()
     // Its own browser, which resolves one more host.
     browser = await startChromium(`--host-resolver-rules=MAP ${OTHER_HOST} localhost`)
@@ -252,8 +242,10 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   })
 
   it('has a signer for its own server, with the bucket settings of the recipe for Hono', async () => {
-    const script = markedBlock('docs/recipes/hono.md', 'dev-vars')
-    await exec(app, 'sh', '-euc', script.replace('4568', `${s3Port}`))
+    const [script = ''] = recipeSteps('hono').flatMap(({ code }) =>
+      code.includes('.dev.vars') ? [code.replace('4568', `${s3Port}`)] : [],
+    )
+    await exec(app, 'sh', '-euc', script)
     const written = (await readFile(join(app, '.dev.vars'), 'utf8')).matchAll(/^(\w+)=./gm)
     const names = [...written].map(([, name]) => name)
     const example = ['.dev.vars.example', 'wrangler.toml'].map((name) =>
@@ -272,15 +264,6 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   it('compiles and builds', async () => {
     await projectBin(app, 'tsc', '-p', '.')
     await exec(app, 'npm', 'run', 'build')
-  })
-
-  it('works without React, with the plain recipe', async () => {
-    await using page = await open(`${server.origin}/plain.html`)
-    await page.waitForSelector('li')
-    const before = await page.locator('li').count()
-    await page.setInputFiles('[type=file]', TEXT)
-    await expect.poll(() => page.locator('li').count()).toBe(before + 1)
-    expect(await alerts(page)).toEqual([''])
   })
 
   it('tells users what to do when their token has expired or they are not logged in', async () => {

@@ -3,7 +3,7 @@ import { fileToken } from './file-token'
 
 const baseUrl: string | undefined = import.meta.env.VITE_PRESIGNER_URL
 
-/** Your Worker. Without the variable, the Worker of `npm run dev`, which needs no token. */
+/** Your Worker. Without the variable, that of `edge-presigner dev`, which needs no token. */
 export const presigner = baseUrl
   ? createClient({ baseUrl, token: fileToken })
   : createClient({ baseUrl: 'http://localhost:8787' })
