@@ -13,8 +13,9 @@ import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
 import { templateFiles } from '../../dev/template.ts'
 import manifest from '../../package.json' with { type: 'json' }
+import { fragment } from '../../site/pages.ts'
 import { loadEnvironment } from '../../src/worker/environment.ts'
-import { codeBlocks, fragment, headings, ROOT, readPage } from '../docs/support/markdown.ts'
+import { codeBlocks, headings, ROOT, readPage } from '../docs/support/markdown.ts'
 
 const MAIN = join(ROOT, 'create/src/main.ts')
 const ACCOUNT = '0123456789abcdef0123456789abcdef'
