@@ -4,6 +4,8 @@ import { environmentRules } from '../src/worker/environment.ts'
 const SETTINGS = Object.keys(environmentRules({})).filter(
   (name) => name !== 'FILE_INDEX' && name !== 'RATE_LIMITER', // bindings
 )
+/** The settings that are secrets, besides the access keys and `API_KEYS`. */
+const SECRETS = ['SIGNING_SECRETS', 'NOTIFICATION_SECRETS', 'WEBHOOKS']
 const KEY_PARTS = ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY', 'SESSION_TOKEN', 'CREDENTIAL_EXPIRATION']
 const ACCESS_KEY = new RegExp(`^[A-Z][A-Z0-9_]*_(?:${KEY_PARTS.join('|')})$`)
 /** What `npx edge-presigner keys push` sets beside `API_KEYS`, and what wrangler, npm and Node read. */
@@ -42,6 +44,24 @@ export function issueInFiles(
     .replace(/Set it with `npx wrangler secret put \w+`\./, 'Add it to the file.')
     .replace(/,? with `npx wrangler secret put \w+`/, '')
   return `${file}: ${path} ${local}`
+}
+
+/** Why a deployment leaves out a name that the Worker doesn't read. */
+export const NO_SETTING = 'no setting'
+
+/**
+ * Returns why a deployment leaves out a name of an env file, or null if it is a secret that the Worker
+ * needs. `pairs` are the names of the buckets' access keys, such as `S3`. Only `wrangler.toml` has the
+ * other settings of a deployed Worker.
+ */
+export function whyNotSent(name: string, pairs: readonly string[]): string | null {
+  if (SECRETS.includes(name)) return null
+  if (name === 'API_KEYS') return 'api-keys.json has the list'
+  if (ACCESS_KEY.test(name))
+    return pairs.some((pair) => KEY_PARTS.some((part) => name === `${pair}_${part}`))
+      ? null
+      : 'no bucket uses it'
+  return SETTINGS.includes(name) ? 'no secret, so set it in wrangler.toml' : NO_SETTING
 }
 
 const isKnown = (name: string): boolean =>

@@ -23,6 +23,13 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
     'keys',
     ['creates, rotates, revokes and sends API keys', async () => (await import('./keys.ts')).keys],
   ],
+  [
+    'deploy',
+    [
+      'checks, sends the secrets, and deploys the Worker',
+      async () => (await import('./deploy.ts')).deploy,
+    ],
+  ],
 ])
 
 const USAGE = [

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
+import { USAGE } from '../../cli/deploy.ts'
+import { whyNotSent } from '../../cli/env-file.ts'
 import { COMMANDS } from '../../cli/keys.ts'
 import { pagePaths, readPage } from './support/markdown.ts'
 
@@ -32,6 +34,24 @@ describe('docs/operations.md', () => {
     expect(named.length).toBeGreaterThan(8)
     for (const name of named) expect(Object.keys(COMMANDS)).toContain(name)
     expect(page).not.toMatch(/npm run (?:keys|doctor|deploy)/)
+  })
+
+  it('lists the options of deploy', () => {
+    const [, section = ''] = /\n## Deploy\n([\s\S]+?)\n## /.exec(readPage(PAGE)) ?? []
+    const rows = [...section.matchAll(/^\| `(--[a-z-]+)/gm)].map(([, name]) => name)
+    expect(new Set(rows)).toEqual(new Set(USAGE.match(/--[a-z-]+/g)))
+  })
+
+  it('sends the settings that docs/configuration.md calls secrets', () => {
+    const rows = readPage('docs/configuration.md').matchAll(/^\| \[?`(\w+)`.*?\| ([\w -]+) \|/gm)
+    const kinds = [...rows].filter(([, , kind = '']) => kind === 'secret' || kind === 'variable')
+    expect(kinds.length).toBeGreaterThan(8)
+    const sent = ([, name = '']: RegExpExecArray) =>
+      name === 'API_KEYS' || whyNotSent(name, []) === null
+    expect(kinds.filter(sent)).toEqual(kinds.filter(([, , kind]) => kind === 'secret'))
+    const [, section = ''] = readPage(PAGE).split('`wrangler secret bulk`**')
+    for (const [, name = ''] of kinds.filter(sent))
+      expect(section).toContain(name === 'API_KEYS' ? 'api-keys.json' : name)
   })
 
   it.each(pagePaths())('%s sets API keys with push, which removes no key unnoticed', (path) => {

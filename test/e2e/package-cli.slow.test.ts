@@ -206,6 +206,8 @@ describe('the other commands, in a project,', () => {
     expect(code).toBe(1)
     expect(output).toContain('Settings (wrangler.toml)')
     expect(output).toContain('BUCKETS is missing. Add a [vars.BUCKETS.files] table')
+    const deployed = await run(['deploy', '--dry-run'])
+    expect(deployed).toMatchObject({ code: 1, output: expect.stringContaining('BUCKETS') })
   })
 })
 
@@ -214,7 +216,7 @@ describe('edge-presigner', () => {
     const { code, output } = await run(['--help'])
     expect(code).toBe(0)
     const commands = [...output.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name)
-    expect(commands).toEqual(expect.arrayContaining(['dev', 'doctor', 'keys']))
+    expect(commands).toEqual(['dev', 'doctor', 'keys', 'deploy'])
     for (const command of commands) {
       const help = await run([command, '--help'])
       expect(help.output).toContain(`edge-presigner ${command}`)

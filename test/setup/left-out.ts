@@ -21,6 +21,11 @@ const NEEDS: readonly Need[] = [
     files: ['test/e2e/end-leftovers.test.ts'],
   },
   {
+    what: 'the program script of util-linux',
+    met: (platform) => platform === 'linux',
+    files: ['test/e2e/deploy.slow.test.ts'],
+  },
+  {
     what: 'the address 127.0.0.2',
     met: (platform) => platform === 'linux',
     files: ['test/e2e/dev.slow.test.ts'],

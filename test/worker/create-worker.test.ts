@@ -11,6 +11,7 @@ import {
   images,
   jwt,
   links,
+  notifications,
   tokens,
   type WorkerEnv,
 } from '../../src/worker/index.ts'
@@ -70,11 +71,19 @@ describe('a Worker with some plugins', () => {
   })
 
   it('reports an invalid variable under its name, in the terms of wrangler.toml', async () => {
-    const worker = createWorker({ plugins: [apiKeys(), jwt(), events()] })
-    const given = variables({ API_KEYS: 'x', JWT: 1, WEBHOOKS: {} })
-    expect(await issuesOf(worker, given)).toMatchObject([
+    const worker = createWorker({
+      plugins: [
+        ...[apiKeys(), jwt(), events(), links({ images: images() })],
+        notifications({ files: files() }),
+      ],
+    })
+    const given = { JWT: 1, IMAGE_WIDTHS: {}, NOTIFICATION_SECRETS: 'short', WEBHOOKS: {} }
+    const issues = await issuesOf(worker, variables({ API_KEYS: 'x', ...given }))
+    expect(issues).toEqual([
       { path: 'API_KEYS', message: 'must be a table, or JSON text' },
-      { path: 'JWT', message: /^must be a table with / },
+      { path: 'JWT', message: expect.stringMatching(/^must be a table with /) },
+      { path: 'IMAGE_WIDTHS', message: 'must be a list' },
+      { path: 'NOTIFICATION_SECRETS', message: expect.stringContaining('one or two secrets') },
       { path: 'WEBHOOKS', message: 'must be a list' },
     ])
   })

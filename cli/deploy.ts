@@ -1,0 +1,514 @@
+/**
+ * `npx edge-presigner deploy`: doctor, `wrangler secret bulk`, `wrangler deploy` and /healthz, one after
+ * another. docs/operations.md describes it.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs, parseEnv } from 'node:util'
+import * as z from 'zod/mini'
+import type { Scope } from '../src/access/scopes.ts'
+import type { ApiKey } from '../src/plugins/api-keys/options.ts'
+import {
+  DEFAULT_ENV_FILE,
+  pairsOf,
+  readConfig,
+  readVariables,
+  type Variables,
+} from './doctor/environment.ts'
+import { secondsIn, UsageError, workerUrl } from './doctor/options.ts'
+import { fail, type Result } from './doctor/report.ts'
+import { NoAnswer, type Requests, requestsUntil, Stopped } from './doctor/requests.ts'
+import { checkHealth } from './doctor/worker.ts'
+import { ask, ownTable, runChecks } from './doctor.ts'
+import { NO_SETTING, whyNotSent } from './env-file.ts'
+import {
+  changeOfSecrets,
+  checkSize,
+  deployedSecrets,
+  digestOf,
+  KEYS_FILE,
+  newKey,
+  parseKeys,
+  readKeys,
+  setSecrets,
+  writeKeys,
+} from './keys.ts'
+import { wranglerProgram } from './wrangler.ts'
+
+/** The usage of `npx edge-presigner deploy`. */
+export const USAGE = `npx edge-presigner deploy [--yes] [--dry-run] [--skip-doctor] [--env NAME] [--config FILE]
+                          [--env-file FILE] [--keys-file FILE] [--admin NAME] [--prefix PREFIX/]
+                          [--no-key] [--out FILE] [--url URL] [--timeout SECONDS]
+
+Checks the settings and the bucket, sends the secrets, deploys the Worker and checks it. Asks before
+each step.
+
+--yes             does not ask
+--dry-run         needs no account: checks, builds the Worker, and shows what else would happen
+--skip-doctor     does not check the bucket and its CORS rules
+--env NAME        an environment of the configuration, [env.NAME]
+--config FILE     the configuration (wrangler.toml)
+--env-file FILE   the file with the secrets (.dev.vars)
+--keys-file FILE  the list of API keys (api-keys.json)
+--admin NAME      NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY read and write the CORS rules
+--prefix PREFIX/  the folder that the new API key of your app may access (users/); "" is every folder
+--no-key          creates no API key
+--out FILE        the file for your app's server (.env.presigner, with --env .env.presigner.NAME)
+--url URL         where the Worker answers, if it has several hosts
+--timeout SECONDS to wait for /healthz (60)`
+
+const APP_KEY_ID = 'app'
+/** What an app's server does with its key: it creates tokens, and can give them these scopes. */
+const APP_SCOPES: readonly Scope[] = [
+  'tokens:create',
+  'files:upload',
+  'files:read',
+  'files:list',
+  'files:delete',
+  'links:create',
+]
+/** The first line of a file that deploy may replace. */
+const FIRST_LINE = `# Written by "npx edge-presigner deploy" for your app's server. Never commit this file.`
+const AGAIN = 'run `npx edge-presigner deploy` again'
+const MAX_TIMEOUT_SECONDS = 600
+const PAUSE_MILLISECONDS = 1000
+const REQUEST_SECONDS = 10
+
+type Options = ReturnType<typeof readOptions>
+
+/** Runs `npx edge-presigner deploy` with these arguments. Resolves with the exit code. */
+export async function deploy(args: readonly string[]): Promise<number> {
+  try {
+    const options = readOptions(args)
+    if (options.help) console.log(USAGE)
+    else await deployAll(options)
+    return 0
+  } catch (error) {
+    if (error instanceof Stopped) return 130
+    if (!(error instanceof UsageError)) throw error
+    console.error(`\n${error.message}`)
+    return 1
+  }
+}
+
+function readOptions(args: readonly string[]) {
+  try {
+    // The script in package.json ends with `--`. Without it, Node would read `--env-file` itself.
+    const { values } = parseArgs({
+      args: args[0] === '--' ? args.slice(1) : [...args],
+      options: {
+        help: { type: 'boolean', default: false },
+        yes: { type: 'boolean', default: false },
+        'dry-run': { type: 'boolean', default: false },
+        'skip-doctor': { type: 'boolean', default: false },
+        env: { type: 'string' },
+        config: { type: 'string', default: 'wrangler.toml' },
+        'env-file': { type: 'string' },
+        'keys-file': { type: 'string' },
+        admin: { type: 'string' },
+        prefix: { type: 'string', default: 'users/' },
+        'no-key': { type: 'boolean', default: false },
+        out: { type: 'string' },
+        url: { type: 'string' },
+        timeout: { type: 'string', default: '60' },
+      },
+    })
+    return {
+      ...values,
+      url: values.url === undefined ? undefined : workerUrl(values.url),
+      out: values.out ?? ['.env.presigner', ...(values.env ? [values.env] : [])].join('.'),
+      timeoutSeconds: secondsIn(values.timeout, MAX_TIMEOUT_SECONDS),
+      /** The options with which wrangler finds the Worker. */
+      where: [
+        ...(values.config === 'wrangler.toml' ? [] : ['--config', values.config]),
+        ...(values.env === undefined ? [] : ['--env', values.env]),
+      ],
+    }
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+  }
+}
+
+async function deployAll(options: Options): Promise<void> {
+  const { where, yes, 'dry-run': isDry, 'skip-doctor': skipsDoctor } = options
+  if (!yes && !isDry && !(process.stdin.isTTY && process.stdout.isTTY))
+    throw new UsageError(
+      'deploy asks before each step, and this is no terminal. Add --yes, or --dry-run.',
+    )
+  const plan = await readPlan(options)
+  const existing = isDry ? [] : await deployedSecrets(where)
+
+  step(1, 'Check the settings and the bucket')
+  if (skipsDoctor) console.log('Skipped.')
+  else {
+    const skip = 'To leave out this step, add --skip-doctor.'
+    await agree(options, 'Run doctor, which writes and deletes a few small objects?', skip)
+    await runDoctor(options, plan.checked)
+  }
+
+  step(2, 'Send the secrets')
+  const change = changeFor(plan, existing, options)
+  console.log(describe(plan, change, options).join('\n'))
+  if (Object.keys(change).length > 0) {
+    await agree(options, 'Send them?', 'Nothing was sent or deployed.')
+    if (!isDry) {
+      await keepNewSecrets(plan, change)
+      await setSecrets(change, where)
+      console.log('Sent.')
+    }
+  }
+
+  step(3, isDry ? 'Build the Worker, without deploying it' : 'Deploy the Worker')
+  await agree(
+    options,
+    'Run `wrangler deploy`?',
+    'The Worker has its secrets, but was not deployed.',
+  )
+  const targets = await wranglerDeploy(options)
+
+  step(4, 'Ask the Worker for /healthz')
+  if (isDry)
+    return console.log(
+      `Left out in a dry run. If the Worker is healthy, PRESIGNER_URL and PRESIGNER_KEY are written to ${options.out}.`,
+    )
+  const url = options.url ?? originAmong(targets, plan.linkHost)
+  if (url === undefined)
+    throw new UsageError(
+      `The Worker is deployed, but wrangler names no host of it. Add --url URL, and ${AGAIN}.`,
+    )
+  await waitForHealth(url, options.timeoutSeconds)
+  await finish(plan, url, change)
+}
+
+const step = (number: number, title: string): void => console.log(`\n${number}. ${title}\n`)
+
+/** Asks a question, unless the user has agreed to everything. Throws UsageError after a no. */
+async function agree(
+  { yes, 'dry-run': isDry }: Options,
+  question: string,
+  afterNo: string,
+): Promise<void> {
+  if (yes || isDry || (await ask(question))) return
+  throw new UsageError(`Stopped. ${afterNo} To continue, ${AGAIN}.`)
+}
+
+/** What a deployment needs from the files of the project. */
+interface Plan {
+  readonly envFile: string
+  /** The secrets in that file that the deployed Worker gets. */
+  readonly secrets: Variables
+  /** The names in it that the Worker doesn't get, and why. */
+  readonly notSent: readonly string[]
+  /** What doctor reads in place of that file. */
+  readonly checked: Variables
+  /** A value for SIGNING_SECRETS, if the file has none. */
+  readonly newSigningSecrets: string | undefined
+  readonly keysFile: string
+  /** The list of API keys, with a new one; undefined without a list. */
+  readonly keys: readonly ApiKey[] | undefined
+  readonly appFile: string
+  readonly appKey: AppKey
+  readonly linkHost: string | undefined
+}
+
+interface AppKey {
+  /** The key for the app's server, if deploy knows it. */
+  readonly key?: string
+  /** The new entry of the list. */
+  readonly entry?: ApiKey
+  /** Why deploy doesn't know a key. */
+  readonly why?: string
+}
+
+/** Reads the project, and refuses what would fail later. Changes nothing. */
+async function readPlan(options: Options): Promise<Plan> {
+  const { config, env: environment, admin, out: appFile } = options
+  const { vars } = await readConfig({ config, environment })
+  const envFile = options['env-file'] ?? DEFAULT_ENV_FILE
+  const isGiven = options['env-file'] !== undefined || existsSync(envFile)
+  const given = Object.entries(isGiven ? await readVariables(envFile) : {}).filter(
+    ([, value]) => value,
+  )
+  const pairs = pairsOf(vars)
+  const whyNot = new Map(given.map(([name]) => [name, whyNotSent(name, pairs)]))
+  const secrets: Variables = Object.fromEntries(given.filter(([name]) => !whyNot.get(name)))
+  // Doctor also reads the pair for CORS rules, and reports names that are no setting.
+  const onlyChecked = given.filter(
+    ([name]) =>
+      whyNot.get(name) === NO_SETTING || (admin !== undefined && name.startsWith(`${admin}_`)),
+  )
+  const newSigningSecrets = secrets.SIGNING_SECRETS
+    ? undefined
+    : `k1:${randomBytes(32).toString('hex')}`
+
+  const keysFile = options['keys-file'] ?? join(dirname(config), KEYS_FILE)
+  const list = await readKeys(keysFile)
+  const appKey = keyForApp(list, await readAppKey(appFile), options)
+  const { entry } = appKey
+  const keys =
+    entry !== undefined ? parseKeys([...list, entry]) : existsSync(keysFile) ? list : undefined
+  if (keys !== undefined) checkSize(keys, keysFile)
+  if (appKey.key !== undefined) await requireIgnored(appFile)
+  const linkOrigin = z.safeParse(z.string(), vars.LINK_ORIGIN).data ?? ''
+  return {
+    envFile,
+    secrets,
+    notSent: [...whyNot].flatMap(([name, why]) => (why === null ? [] : [`${name} (${why})`])),
+    checked: {
+      ...Object.fromEntries(onlyChecked),
+      ...(newSigningSecrets && { SIGNING_SECRETS: newSigningSecrets }),
+      ...secrets,
+      ...(keys && { API_KEYS: JSON.stringify(keys) }),
+    },
+    newSigningSecrets,
+    keysFile,
+    keys,
+    appFile,
+    appKey,
+    linkHost: URL.parse(linkOrigin)?.host,
+  }
+}
+
+/** Returns the key for the app's server: the one in its file, a new one, or why there is none. */
+function keyForApp(
+  list: readonly ApiKey[],
+  kept: string | undefined,
+  { prefix, 'no-key': noKey }: Options,
+): AppKey {
+  const isListed = (digest: string) => list.some(({ sha256 }) => [sha256].flat().includes(digest))
+  if (kept !== undefined && isListed(digestOf(kept))) return { key: kept }
+  const other = list.find(({ scopes }) => scopes.includes('tokens:create'))
+  if (other !== undefined)
+    return {
+      why: `Its key is the one of "${other.id}", which was shown once. If you have lost it, run \`npx edge-presigner keys rotate ${other.id}\`.`,
+    }
+  if (noKey) return { why: 'For a key, run `npx edge-presigner keys create`.' }
+  if (isInCi())
+    return {
+      why: 'In CI, deploy creates no API key, since nobody would get it. Run it once on your machine, and commit the list of keys.',
+    }
+  let id = APP_KEY_ID
+  for (let n = 2; list.some((key) => key.id === id); n += 1) id = `${APP_KEY_ID}-${n}`
+  const key = newKey(id)
+  const entry = { id, sha256: digestOf(key), scopes: [...APP_SCOPES], prefix }
+  return { key, entry }
+}
+
+/** CI deletes the files of a run, and may show its output to many people. */
+const isInCi = (): boolean => !['', '0', 'false'].includes(process.env.CI ?? '')
+
+/** Returns the key in a file of an earlier run. Throws UsageError for a file from elsewhere. */
+async function readAppKey(file: string): Promise<string | undefined> {
+  if (!existsSync(file)) return undefined
+  const text = await readFile(file, 'utf8')
+  if (!text.startsWith(`${FIRST_LINE}\n`))
+    throw new UsageError(
+      `${file} exists, and deploy did not write it. Name another file with --out FILE.`,
+    )
+  return parseEnv(text).PRESIGNER_KEY
+}
+
+/** Throws UsageError if git would commit a file with a secret. */
+async function requireIgnored(file: string): Promise<void> {
+  const code = await new Promise((resolve) => {
+    execFile('git', ['check-ignore', '--quiet', '--', file], (error) => resolve(error?.code))
+  })
+  // Any other code means that there is no repository, or no git.
+  if (code === 1)
+    throw new UsageError(
+      `git does not ignore ${file}, which gets a secret. Add this line to .gitignore: ${file}`,
+    )
+}
+
+/** Runs doctor. Throws UsageError if a check fails. */
+async function runDoctor(options: Options, secrets: Variables): Promise<void> {
+  const { config, env: environment, admin, yes, 'dry-run': isDry } = options
+  const report = await runChecks(
+    {
+      ...{ config, environment, admin, yes, envFile: options['env-file'] },
+      fixCors: !isDry,
+      ...{ bucket: undefined, url: undefined, json: false, report: false },
+      timeoutSeconds: REQUEST_SECONDS,
+    },
+    secrets,
+  )
+  const failed = report.findings.filter(({ status }) => status === 'fail')
+  if (failed.length === 0) return
+  if (isDry && failed.every(({ check }) => check === 'bucket.cors'))
+    return console.log('Without --dry-run, deploy offers to write the CORS rules.')
+  throw new UsageError(`Nothing was sent or deployed. Fix each "fail" above, and ${AGAIN}.`)
+}
+
+type Change = Readonly<Record<string, string | null>>
+
+/** Returns the secrets to send to a Worker that has the secrets `existing`. */
+function changeFor(plan: Plan, existing: readonly string[], { env }: Options): Change {
+  const { secrets, newSigningSecrets, keys, keysFile: file } = plan
+  const none = { remove: '', restore: '', 'replace-all': false }
+  // An existing secret has signed links and tokens, which another one would make invalid.
+  const SIGNING_SECRETS = existing.includes('SIGNING_SECRETS')
+    ? undefined
+    : (secrets.SIGNING_SECRETS ?? newSigningSecrets)
+  const change = Object.entries({ ...secrets, SIGNING_SECRETS }).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value]],
+  )
+  const isEmpty = keys?.length === 0 && !existing.some((name) => name.startsWith('API_KEYS_'))
+  const ofKeys =
+    keys === undefined || isEmpty ? {} : changeOfSecrets(keys, existing, { ...none, file, env })
+  return { ...Object.fromEntries(change), ...ofKeys }
+}
+
+/** Describes the second step, without a secret. */
+function describe(plan: Plan, change: Change, { 'dry-run': isDry }: Options): string[] {
+  const { keys = [], keysFile, appKey, appFile, envFile, notSent } = plan
+  const names = Object.keys(change).filter((name) => !name.startsWith('API_KEYS_'))
+  const ids = keys.map(({ id }) => id).join(', ')
+  const { SIGNING_SECRETS } = change
+  return [
+    names.length === 0
+      ? 'There is nothing to send.'
+      : `To the Worker: ${names.map((name) => (name === 'API_KEYS' ? `API_KEYS (${ids})` : name)).join(', ')}.`,
+    SIGNING_SECRETS === undefined
+      ? 'SIGNING_SECRETS stays as it is: the Worker has it.'
+      : `${isNewSigning(plan, change) ? `New: SIGNING_SECRETS, also written to ${envFile}.` : ''}${isDry ? ' SIGNING_SECRETS is sent only if the Worker has none.' : ''}`.trim(),
+    appKey.entry === undefined
+      ? ''
+      : `New: the API key "${appKey.entry.id}" of your app's server, for ${appKey.entry.prefix || 'every folder'}. ${keysFile} gets its digest, ${appFile} the key.`,
+    notSent.length === 0 ? '' : `Not sent: ${notSent.join(', ')}.`,
+  ].filter((line) => line !== '')
+}
+
+const isNewSigning = ({ newSigningSecrets }: Plan, { SIGNING_SECRETS }: Change): boolean =>
+  SIGNING_SECRETS !== undefined && SIGNING_SECRETS === newSigningSecrets
+
+/**
+ * Writes the new secrets to the files of the user, before the Worker gets them. After a failure, the
+ * next run uses the same ones.
+ */
+async function keepNewSecrets(plan: Plan, change: Change): Promise<void> {
+  const { envFile, keysFile, keys, appFile, appKey } = plan
+  if (isNewSigning(plan, change)) {
+    await requireIgnored(envFile)
+    const text = existsSync(envFile) ? await readFile(envFile, 'utf8') : ''
+    const others = text.replace(/^SIGNING_SECRETS=.*(?:\n|$)/m, '').replace(/(?<!\n)$/, '\n')
+    const line = `SIGNING_SECRETS=${change.SIGNING_SECRETS}\n`
+    await writeFile(envFile, others.trim() === '' ? line : others + line, { mode: 0o600 })
+  }
+  if (appKey.entry === undefined) return
+  await writeAppFile(appFile, '', appKey.key)
+  await writeKeys(keysFile, keys)
+}
+
+/** Writes the variables of the app's server into a file that only this user can read. */
+async function writeAppFile(file: string, url: string, key: string | undefined): Promise<void> {
+  if (existsSync(file)) await chmod(file, 0o600) // the mode below applies only to a new file
+  await writeFile(file, `${FIRST_LINE}\nPRESIGNER_URL=${url}\nPRESIGNER_KEY=${key}\n`, {
+    mode: 0o600,
+  })
+}
+
+const outputLine = z.object({ type: z.literal('deploy'), targets: z.array(z.string()) })
+
+/** Runs `wrangler deploy` on this terminal. Returns what it says about the Worker's hosts. */
+async function wranglerDeploy({ where, yes, 'dry-run': isDry }: Options): Promise<string[]> {
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  const output = join(directory, 'output.json')
+  try {
+    const code = await new Promise((resolve) => {
+      const args = [wranglerProgram(), 'deploy', ...(isDry ? ['--dry-run'] : []), ...where]
+      const child = spawn(process.execPath, args, {
+        // Without a terminal as its input, wrangler asks nothing.
+        stdio: [yes || isDry ? 'ignore' : 'inherit', 'inherit', 'inherit'],
+        env: { ...process.env, WRANGLER_OUTPUT_FILE_PATH: output },
+        windowsHide: true,
+      })
+      child.once('error', resolve)
+      child.once('exit', resolve)
+    })
+    if (code !== 0)
+      throw new UsageError(
+        `wrangler deploy failed. Fix what it reports above, and ${AGAIN}.${isDry ? '' : ' The Worker has its secrets already.'}`,
+      )
+    const lines = isDry ? [] : (await readFile(output, 'utf8')).trim().split('\n')
+    return lines.flatMap((line) => outputLine.safeParse(JSON.parse(line)).data?.targets ?? [])
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+}
+
+/** How wrangler writes a custom domain, a route to a whole host, and a workers.dev host. */
+const TARGETS = [/^([^\s/*]+) \(custom domain/, /^([^\s/*]+)\/\*(?: \(|$)/, /^(https?:\/\/[^\s/]+)/]
+
+/** Returns the origin of the API among the targets of a deployment. The host of links has no API. */
+export function originAmong(
+  targets: readonly string[],
+  linkHost: string | undefined,
+): string | undefined {
+  const origins = TARGETS.flatMap((pattern) =>
+    targets.flatMap((target) => {
+      const host = pattern.exec(target)?.[1]
+      if (host === undefined) return []
+      return URL.parse(/^https?:/.test(host) ? host : `https://${host}`) ?? []
+    }),
+  )
+  return origins.find(({ host }) => host !== linkHost)?.origin
+}
+
+/** Waits until the Worker is healthy. A new host needs some time. */
+async function waitForHealth(url: string, seconds: number): Promise<void> {
+  const requests = requestsUntil(new AbortController().signal, REQUEST_SECONDS)
+  const deadline = Date.now() + seconds * 1000
+  for (let tries = 1; ; tries += 1) {
+    const results = await healthOf(url, requests)
+    const failed = results.find(({ status }) => status === 'fail')
+    if (failed === undefined || Date.now() > deadline) {
+      const findings = results.map((one) => ({ check: 'url.health', subject: url, ...one }))
+      console.log(ownTable().rows(`Worker ${url}`, findings))
+      if (failed === undefined) return
+      throw new UsageError(
+        `The Worker is deployed, but not healthy. Fix each "fail" above, and ${AGAIN}.`,
+      )
+    }
+    if (tries === 1) console.log(`Waiting for ${url}, up to ${seconds} seconds: ${failed.message}`)
+    await delay(PAUSE_MILLISECONDS)
+  }
+}
+
+async function healthOf(url: string, requests: Requests): Promise<Result[]> {
+  try {
+    return checkHealth(await requests.send(`${url}/healthz`), url)
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error
+    return [fail(`/healthz does not answer: ${error.message}`, 'Check the host and its DNS.')]
+  }
+}
+
+/** Writes the file of the app's server, and says what to do next. */
+async function finish(plan: Plan, url: string, change: Change): Promise<void> {
+  const { appFile, appKey, keysFile, envFile } = plan
+  if (appKey.key === undefined) console.log(`\nPRESIGNER_URL is ${url}. ${appKey.why}`)
+  else {
+    await writeAppFile(appFile, url, appKey.key)
+    console.log(
+      `\nWrote PRESIGNER_URL and PRESIGNER_KEY to ${appFile}. Set both for your app's server.`,
+    )
+    // A log is not for secrets, and some CI systems have a terminal.
+    if (process.stdout.isTTY && !isInCi())
+      console.log(`\n  PRESIGNER_URL=${url}\n  PRESIGNER_KEY=${appKey.key}`)
+  }
+  const next = [
+    ...(appKey.entry === undefined ? [] : [`Commit ${keysFile}: it contains only digests.`]),
+    ...(isNewSigning(plan, change)
+      ? [`Keep SIGNING_SECRETS of ${envFile} in a password manager.`]
+      : []),
+    `Check the Worker and its page: npx edge-presigner doctor --fix-cors --url ${url}`,
+  ]
+  console.log(`\nNext:\n${next.map((line) => `- ${line}`).join('\n')}`)
+}
+
+if (import.meta.main) process.exitCode = await deploy(process.argv.slice(2))
