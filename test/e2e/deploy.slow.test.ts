@@ -447,6 +447,7 @@ describe('npx edge-presigner deploy', () => {
       expect(await project.calls()).toEqual(FIRST_CALLS.slice(0, count))
       const { PRESIGNER_KEY } = await project.appVariables()
       const list = await project.read('api-keys.json')
+      if (count > 1) expect((await stat(project.path('.env.presigner'))).mode & 0o777).toBe(0o600)
 
       await project.cloudflare({ fails: null })
       expect((await project.deploy(['--yes', '--skip-doctor'])).code).toBe(0)

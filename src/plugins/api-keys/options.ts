@@ -18,7 +18,7 @@ export interface ApiKey {
 
 function digestError(value: string): string | null {
   if (value.startsWith('ep_'))
-    return 'must be the digest of the key, not the key. `npm run keys -- create` writes it'
+    return 'must be the digest of the key, not the key. `npx edge-presigner keys create` writes it'
   return /^[0-9a-f]{64}$/.test(value)
     ? null
     : 'must be 64 hexadecimal digits, the SHA-256 of the key'
