@@ -112,7 +112,7 @@ async function settingsOf(page: string): Promise<z.infer<typeof JWT>> {
 /** Starts the Worker with the settings of a page. Only the place of the key set is another one. */
 async function startWorker(page: string, changed: object = {}): Promise<BuiltWorker> {
   const folder = await mkdtemp(join(directory, 's3-'))
-  const s3 = await startS3rver({ port: 0, directory: folder, corsOrigins: [] })
+  const s3 = await startS3rver({ port: 0, directory: folder, corsOrigins: ['http://nobody.test'] })
   stack.defer(() => s3.close())
   const { endpoint, region, bucket } = s3
   const worker = await startBuiltWorker({

@@ -34,6 +34,7 @@ const NEEDS: readonly Need[] = [
     what: 'a POSIX system: its shell, its signals, file modes or symbolic links',
     met: (platform) => platform !== 'win32',
     files: [
+      'test/docs/alerts.slow.test.ts',
       'test/docs/api-examples.test.ts',
       'test/docs/d1-index.slow.test.ts',
       'test/docs/events.test.ts',
@@ -53,6 +54,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/responsive-images.slow.test.ts',
       'test/docs/server.slow.test.ts',
       'test/docs/site.slow.test.ts',
+      'test/docs/staging.slow.test.ts',
       'test/docs/test-changed.test.ts',
       'test/docs/update.slow.test.ts',
       'test/docs/wrangler.slow.test.ts',
