@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { stripTypeScriptTypes } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import { unstable_readConfig } from 'wrangler'
 import * as z from 'zod/mini'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
+import { exec } from '../e2e/package/packed.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 
 const JWT = z.looseObject({ issuer: z.string(), audience: z.string(), jwksUrl: z.url() })
@@ -238,6 +240,46 @@ describe.each(Object.entries(FORMS))('a token of %s', (_, form) => {
     if (form.withoutRights === undefined) return
     const token = await tokenOf(ann, form.withoutRights)
     expect((await call(worker(), token, '/files/upload-url', UPLOAD)).status).toBe(403)
+  })
+})
+
+/** In place of each SDK: it has `old` in its cache, and gets `new` if it must ask its server. */
+const SDKS: Readonly<Record<string, string>> = {
+  clerk: `export const getToken = async ({ template, skipCache }) =>
+    template !== 'edge-presigner' ? 'without audience' : skipCache ? 'new' : globalThis.known`,
+  auth0: `globalThis.location = { origin: 'http://localhost' }
+    export class Auth0Client {
+      async getTokenSilently({ authorizationParams, cacheMode }) {
+        if (authorizationParams.audience !== 'https://files.example.com') return 'opaque'
+        if (globalThis.known === null) throw new Error('Login required')
+        return cacheMode === 'off' ? 'new' : globalThis.known
+      }
+    }`,
+  supabase: `const session = (access_token) => ({ data: { session: access_token && { access_token } } })
+    export const createClient = () => ({
+      auth: {
+        getSession: async () => session(globalThis.known),
+        refreshSession: async () => session('new'),
+      },
+    })`,
+}
+
+describe.each(Object.entries(SDKS))('file-token.ts of %s', (page, sdk) => {
+  it('asks for a new token only if the Worker has refused the one in the cache', async () => {
+    const folder = await mkdtemp(join(directory, `${page}-`))
+    const code = stripTypeScriptTypes(markedBlock(`docs/recipes/${page}.md`, 'file-token'))
+    await writeFile(join(folder, 'file-token.mjs'), code.replace(/from '.+'/, "from './sdk.mjs'"))
+    await writeFile(join(folder, 'sdk.mjs'), sdk)
+    const run = `
+      import { fileToken } from './file-token.mjs'
+      globalThis.known = 'old'
+      console.log(await fileToken(), await fileToken('older'), await fileToken('old'))
+      globalThis.known = null
+      await fileToken().then((token) => console.log(token), ({ message }) => console.log(message))`
+    await writeFile(join(folder, 'run.mjs'), run)
+    const printed = (await exec(folder, process.execPath, 'run.mjs')).trimEnd().split('\n')
+    const loggedOut = page === 'auth0' ? 'Login required' : 'Log in to use your files.'
+    expect(printed).toEqual(['old old new', loggedOut])
   })
 })
 
