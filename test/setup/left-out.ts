@@ -43,6 +43,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/library.slow.test.ts',
       'test/docs/licenses.test.ts',
       'test/docs/migrations.slow.test.ts',
+      'test/docs/mounted.full.test.ts',
       'test/docs/notifications.test.ts',
       'test/docs/openapi.test.ts',
       'test/docs/operations.test.ts',
