@@ -10,11 +10,11 @@ import { startS3rver } from '../../cli/s3rver.ts'
 import { answers, waitUntil } from '../../cli/wait-until.ts'
 import { connectChromium } from '../e2e/chromium.ts'
 import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
-import { exec, install } from '../e2e/package/packed.ts'
+import { exec, install, projectBin } from '../e2e/package/packed.ts'
 import { shared } from '../e2e/shared.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { markedBlock, readPage } from './support/markdown.ts'
+import { markedBlock, ROOT, readPage } from './support/markdown.ts'
 
 const FRIEND = 'https://friend.example'
 const PUBLIC_HOST = 'app.example.com'
@@ -160,6 +160,40 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
         expect(readPage(page)).toMatch(
           new RegExp(`\`${path.replaceAll(/[.[\]+]/g, '\\$&')}\`[^\`]*<!-- test: ${mark} -->`),
         )
+    })
+
+    it('has code that compiles', async () => {
+      const app = join(directory, 'app')
+      const [, script = ''] =
+        /<script[^>]*>([\s\S]*?)<\/script>/.exec(markedBlock(page, 'page')) ?? []
+      const index = markedBlock('docs/recipes/sveltekit.md', 'index')
+      const files: Record<string, string> = {
+        'media.ts': markedBlock(page, 'media'),
+        'file-index.ts': index,
+        'file-index.server.ts': index,
+        'locals.d.ts': markedBlock(page, 'locals'),
+        // What Svelte's compiler replaces.
+        'page.ts': script.replaceAll(/\$state(?:\.raw)?/g, 'state'),
+        'state.d.ts': 'declare function state<T>(value: T): T\n',
+      }
+      // The types of SvelteKit's route are made by its own commands.
+      if (name === 'astro')
+        files['route.ts'] = markedBlock(page, 'route').replace('../../../server/media', './media')
+      const tsconfig = {
+        extends: join(ROOT, 'tsconfig.json'),
+        compilerOptions: {
+          types: ['node'],
+          typeRoots: [join(ROOT, 'node_modules/@types')],
+          lib: ['es2024', 'dom', 'dom.iterable'],
+          noUnusedLocals: false, // the template uses them
+        },
+        include: ['*.ts'],
+      }
+      files['tsconfig.json'] = JSON.stringify(tsconfig)
+      await mkdir(join(app, 'check'), { recursive: true })
+      for (const [path, code] of Object.entries(files))
+        await writeFile(join(app, 'check', path), code)
+      await projectBin(join(app, 'check'), 'tsc', '-p', '.')
     })
 
     it('passes every method on, and leaves preflights to the presigner', async () => {
