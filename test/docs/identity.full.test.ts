@@ -1,0 +1,45 @@
+import { join } from 'node:path'
+import { beforeAll, expect, it } from 'vitest'
+import { installOwnPackages } from '../../dev/own-packages.ts'
+import { markedBlock } from './support/markdown.ts'
+import { BROWSER, writeSnippets } from './support/snippets.ts'
+
+const PACKAGES = join(import.meta.dirname, 'identity')
+/** How the pages of the other recipes use `file-token.ts`. */
+const PRESIGNER = `
+import { createClient } from 'edge-presigner-client'
+import { fileToken } from './file-token'
+
+export const presigner = createClient({ baseUrl: 'https://files.example.com', token: fileToken })
+`
+const PROVIDER = `
+import { Auth0Provider } from '@auth0/auth0-react'
+import { auth0 } from './file-token'
+
+export const app = <Auth0Provider client={auth0}>files</Auth0Provider>
+`
+
+beforeAll(() => installOwnPackages(PACKAGES))
+
+it.each<readonly [string, Readonly<Record<string, string>>]>([
+  ['clerk', {}],
+  ['auth0', { 'app.tsx': PROVIDER }],
+  ['supabase', { 'grant.ts': markedBlock('docs/recipes/supabase.md', 'grant') }],
+])('file-token.ts of %s compiles with the SDK, and fits into the client', async (page, more) => {
+  const written = writeSnippets(
+    {
+      'file-token.ts': markedBlock(`docs/recipes/${page}.md`, 'file-token'),
+      'presigner.ts': PRESIGNER,
+      ...more,
+    },
+    {
+      packages: join(PACKAGES, 'node_modules'),
+      compilerOptions: { ...BROWSER, types: ['node'], skipLibCheck: true },
+    },
+  )
+  try {
+    expect(await written.typeErrors()).toBe('')
+  } finally {
+    written.remove()
+  }
+})

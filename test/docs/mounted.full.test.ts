@@ -1,0 +1,330 @@
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type IncomingMessage, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { freePort } from '../../cli/ports.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
+import { answers, waitUntil } from '../../cli/wait-until.ts'
+import { connectChromium } from '../e2e/chromium.ts'
+import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
+import { exec, install, projectBin } from '../e2e/package/packed.ts'
+import { shared } from '../e2e/shared.ts'
+import { smallPng } from '../e2e/small-png.ts'
+import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
+import { markedBlock, ROOT, readPage } from './support/markdown.ts'
+
+const FRIEND = 'https://friend.example'
+const PUBLIC_HOST = 'app.example.com'
+
+interface Framework {
+  /** Paths of the app's files, with the marks of their blocks on the page. */
+  readonly files: Readonly<Record<string, string>>
+  /** Path of the file that shows the login. The page's own user is `demo`. */
+  readonly login: string
+  readonly build: readonly string[]
+  readonly start: readonly string[]
+}
+
+const ROUTE = 'src/routes/api/media/[...path]'
+const FRAMEWORKS: Readonly<Record<string, Framework>> = {
+  sveltekit: {
+    files: {
+      [`${ROUTE}/+server.ts`]: 'route',
+      [`${ROUTE}/media.server.ts`]: 'media',
+      [`${ROUTE}/file-index.server.ts`]: 'index',
+      'src/hooks.server.ts': 'login',
+      'src/app.d.ts': 'locals',
+      'vite.config.ts': 'config',
+      'src/routes/files/+page.svelte': 'page',
+    },
+    login: 'src/hooks.server.ts',
+    build: ['node_modules/vite/bin/vite.js', 'build'],
+    start: ['build'],
+  },
+  astro: {
+    files: {
+      'src/pages/api/media/[...path].ts': 'route',
+      'src/server/media.ts': 'media',
+      'src/middleware.ts': 'login',
+      'src/env.d.ts': 'locals',
+      'astro.config.mjs': 'config',
+      'src/pages/files.astro': 'page',
+    },
+    login: 'src/middleware.ts',
+    build: ['node_modules/astro/bin/astro.mjs', 'build'],
+    start: ['dist/server/entry.mjs'],
+  },
+}
+/** What `npx sv create` writes. */
+const APP_HTML = `<!doctype html><html lang="en"><head>%sveltekit.head%</head><body>%sveltekit.body%</body></html>\n`
+
+/** Sends a request with a `Host` of its own, which fetch can't. */
+async function sendTo(origin: string, path: string, method: string, headers: object) {
+  const response = await new Promise<IncomingMessage>((resolve, reject) =>
+    request(new URL(path, origin), { method, headers: { ...headers } }, resolve)
+      .on('error', reject)
+      .end(),
+  )
+  return { status: response.statusCode, body: await text(response) }
+}
+
+for (const [name, framework] of Object.entries(FRAMEWORKS))
+  describeWith([CHROMIUM], `the recipe for ${name}, built`, () => {
+    const page = `docs/recipes/${name}.md`
+    const stack = new AsyncDisposableStack()
+    let directory: string
+    let variables: Record<string, string>
+    /** The app at `http://localhost:PORT`. */
+    let origin: string
+
+    /** Writes the page's files into a folder, and builds the app for `publicOrigin`. */
+    async function build(app: string, publicOrigin: string): Promise<void> {
+      const index = markedBlock('docs/recipes/sveltekit.md', 'index')
+      const files: Record<string, string> = { 'src/server/file-index.ts': index }
+      if (name === 'sveltekit') files['src/app.html'] = APP_HTML
+      for (const [path, mark] of Object.entries(framework.files))
+        files[path] = markedBlock(page, mark)
+          .replace('signingSecrets:', `corsOrigins: ['${FRIEND}'],\n  signingSecrets:`)
+          .replace('({ locals }, next)', '({ locals, request }, next)')
+          .replace(
+            "{ id: 'demo' }",
+            `{ id: ${name === 'astro' ? '' : 'event.'}request.headers.get('X-Test-User') ?? 'demo' }`,
+          )
+      for (const [path, code] of Object.entries(files)) {
+        await mkdir(join(app, dirname(path)), { recursive: true })
+        await writeFile(join(app, path), code)
+      }
+      const env = { APP_ORIGIN: publicOrigin, ASTRO_TELEMETRY_DISABLED: '1' }
+      const set = Object.entries(env).map(([key, value]) => `${key}=${value}`)
+      await exec(app, 'env', ...set, process.execPath, ...framework.build)
+    }
+
+    /** Starts the built app. The servers print their addresses in their own ways. */
+    async function start(app: string, publicOrigin: string, port: number): Promise<NodeServer> {
+      const own = { ...variables, APP_ORIGIN: publicOrigin, PORT: `${port}` }
+      const print = `data:text/javascript,console.log("http://localhost:${port}")`
+      const server = await startNodeServer(app, own, ['--import', print, ...framework.start])
+      await waitUntil('the app answers', () => answers(server.origin), 60)
+      return server
+    }
+
+    beforeAll(async () => {
+      directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+      stack.defer(() => rm(directory, { recursive: true }))
+      const port = await freePort()
+      origin = `http://localhost:${port}`
+      const s3 = await startS3rver({
+        port: 0,
+        directory: join(directory, 's3'),
+        corsOrigins: [origin, FRIEND],
+      })
+      stack.defer(() => s3.close())
+      variables = {
+        S3_ENDPOINT: s3.endpoint,
+        S3_REGION: s3.region,
+        S3_BUCKET: s3.bucket,
+        S3_ACCESS_KEY_ID: s3.accessKeyId,
+        S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+        SIGNING_SECRETS: `k1:${'0123456789abcdef'.repeat(2)}`,
+      }
+      const app = join(directory, 'app')
+      for (const file of ['package.json', 'package-lock.json'])
+        await cp(join(import.meta.dirname, name, file), join(app, file))
+      const tarballs = ['edge-presigner', 'edge-presigner-client'] as const
+      await install(app, ...(await Promise.all(tarballs.map((each) => shared('tarball', each)))))
+      await build(app, origin)
+      stack.use(await start(app, origin, port))
+    })
+    afterAll(() => stack.disposeAsync())
+
+    const ask = (path: string, { headers, ...init }: RequestInit = {}) =>
+      fetch(new URL(path, origin), { ...init, headers: { Origin: origin, ...headers } })
+    const post = async (path: string, body: object, headers = {}): Promise<unknown> => {
+      const json = { 'Content-Type': 'application/json', ...headers }
+      return (
+        await ask(`/api/media${path}`, {
+          method: 'POST',
+          headers: json,
+          body: JSON.stringify(body),
+        })
+      ).json()
+    }
+    const uploadAnswer = z.object({ uploadUrl: z.string(), key: z.string() })
+    const UPLOAD = { fileName: 'a.png', mimetype: 'image/png', size: 6 }
+
+    it('says what it does: each file of the recipe is on the page, under its name', () => {
+      for (const [path, mark] of Object.entries(framework.files))
+        expect(readPage(page)).toMatch(
+          new RegExp(`\`${path.replaceAll(/[.[\]+]/g, '\\$&')}\`[^\`]*<!-- test: ${mark} -->`),
+        )
+    })
+
+    it('has code that compiles', async () => {
+      const app = join(directory, 'app')
+      const [, script = ''] =
+        /<script[^>]*>([\s\S]*?)<\/script>/.exec(markedBlock(page, 'page')) ?? []
+      const index = markedBlock('docs/recipes/sveltekit.md', 'index')
+      const files: Record<string, string> = {
+        'media.ts': markedBlock(page, 'media'),
+        'file-index.ts': index,
+        'file-index.server.ts': index,
+        'locals.d.ts': markedBlock(page, 'locals'),
+        // What Svelte's compiler replaces.
+        'page.ts': script.replaceAll(/\$state(?:\.raw)?/g, 'state'),
+        'state.d.ts': 'declare function state<T>(value: T): T\n',
+      }
+      // The types of SvelteKit's route are made by its own commands.
+      if (name === 'astro')
+        files['route.ts'] = markedBlock(page, 'route').replace('../../../server/media', './media')
+      const tsconfig = {
+        extends: join(ROOT, 'tsconfig.json'),
+        compilerOptions: {
+          types: ['node'],
+          typeRoots: [join(ROOT, 'node_modules/@types')],
+          lib: ['es2024', 'dom', 'dom.iterable'],
+          noUnusedLocals: false, // the template uses them
+        },
+        include: ['*.ts'],
+      }
+      files['tsconfig.json'] = JSON.stringify(tsconfig)
+      await mkdir(join(app, 'check'), { recursive: true })
+      for (const [path, code] of Object.entries(files))
+        await writeFile(join(app, 'check', path), code)
+      await projectBin(join(app, 'check'), 'tsc', '-p', '.')
+    })
+
+    it('passes every method on, and leaves preflights to the presigner', async () => {
+      for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+        const { status, headers } = await ask('/api/media/healthz', { method })
+        const isRead = method === 'GET' || method === 'HEAD'
+        expect([method, status]).toEqual([method, isRead ? 200 : 404])
+        expect(headers.has('X-Request-Id')).toBe(true)
+      }
+      const preflight = await ask('/api/media/files/upload-url', {
+        method: 'OPTIONS',
+        headers: { Origin: FRIEND, 'Access-Control-Request-Method': 'POST' },
+      })
+      expect(preflight.status).toBe(204)
+      expect(preflight.headers.get('Access-Control-Allow-Origin')).toBe(FRIEND)
+    })
+
+    it('signs, records, lists, renames, delivers and deletes, also for a user with a percent sign', async () => {
+      const user = { 'X-Test-User': 'auth0|4%2F2' }
+      const { uploadUrl, key } = uploadAnswer.parse(await post('/files/upload-url', UPLOAD, user))
+      expect(key.startsWith('users/auth0%7C4%252F2/')).toBe(true)
+      const headers = { 'Content-Type': 'image/png' }
+      await fetch(uploadUrl, { method: 'PUT', headers, body: 'pixels' })
+      expect(await post('/files', { key }, user)).toMatchObject({ size: 6 })
+      const path = `/files/${encodeURIComponent(key)}`
+      const { link } = z.object({ link: z.string() }).parse(await post(`${path}/link`, {}, user))
+      expect(link.startsWith(`${origin}/api/media/i/`)).toBe(true)
+      expect(await (await fetch(link)).text()).toBe('pixels')
+      const rename = {
+        method: 'PATCH',
+        headers: { ...user, 'Content-Type': 'application/json' },
+        body: '{"name":"b.png"}',
+      }
+      expect(await (await ask(`/api/media${path}`, rename)).json()).toMatchObject({ name: 'b.png' })
+      const list = async () => (await ask('/api/media/files', { headers: user })).json()
+      expect(await list()).toMatchObject({ files: [{ key, name: 'b.png' }] })
+      const remove = await ask(`/api/media${path}`, { method: 'DELETE', headers: user })
+      expect(remove.status).toBe(204)
+      expect(await list()).toEqual({ files: [] })
+    })
+
+    it('lists page by page, only below the prefix', async () => {
+      const keys: string[] = []
+      for (const id of ['pages', 'pages', 'pages', 'pages2']) {
+        const user = { 'X-Test-User': id }
+        const { uploadUrl, key } = uploadAnswer.parse(await post('/files/upload-url', UPLOAD, user))
+        const headers = { 'Content-Type': 'image/png' }
+        await fetch(uploadUrl, { method: 'PUT', headers, body: 'pixels' })
+        await post('/files', { key }, user)
+        if (id === 'pages') keys.push(key)
+      }
+      const found: string[] = []
+      let cursor: string | undefined = ''
+      while (cursor !== undefined) {
+        const path = `/api/media/files?limit=2${cursor && `&cursor=${encodeURIComponent(cursor)}`}`
+        const answer = await (await ask(path, { headers: { 'X-Test-User': 'pages' } })).json()
+        const part: { files: { key: string }[]; cursor?: string | undefined } = z
+          .object({
+            files: z.array(z.object({ key: z.string() })),
+            cursor: z.optional(z.string()),
+          })
+          .parse(answer)
+        found.push(...part.files.map(({ key }) => key))
+        cursor = part.cursor
+      }
+      expect(found).toEqual(keys.toSorted())
+    })
+
+    it('refuses foreign pages, as the table of the page says', async () => {
+      const status = async (method: string, headers: Record<string, string>, body?: string) => {
+        const init = { method, headers, ...(body === undefined ? {} : { body }) }
+        const response = await ask('/api/media/files/users%2Fdemo%2Fnothing', init)
+        return [response.status, (await response.text()).split(' ', 1).join()]
+      }
+      const json = { 'Content-Type': 'application/json' }
+      const evil = { Origin: 'https://evil.example' }
+      const framework = [403, 'Cross-site']
+      expect(await status('DELETE', evil)).toEqual(framework)
+      expect(await status('DELETE', { Origin: '' })).toEqual(framework)
+      expect(await status('DELETE', { Origin: FRIEND })).toEqual(framework)
+      expect(await status('DELETE', { ...evil, ...json })).toEqual([
+        403,
+        expect.stringContaining('Pages'),
+      ])
+      expect(await status('DELETE', { ...json, Origin: FRIEND })).toEqual([204, ''])
+      expect(await status('DELETE', {})).toEqual([204, ''])
+      const { body } = await sendTo(origin, '/api/media/files/a%2Fb', 'DELETE', json)
+      expect(body).toContain('"forbidden"') // from the presigner: outside the prefix
+    })
+
+    it('the page uploads, shows the picture, and deletes it', async () => {
+      const browser = await connectChromium()
+      await using own = new AsyncDisposableStack()
+      own.defer(() => browser.close())
+      const tab = await browser.newPage()
+      await tab.goto(`${origin}/files`)
+      const shown = async () => [
+        await tab.locator('[role=status]').textContent(),
+        await tab.locator('li').count(),
+      ]
+      await expect.poll(shown).toEqual(['', 0])
+      const png = { name: 'a.png', mimeType: 'image/png', buffer: smallPng(8, 8) }
+      await tab.setInputFiles('[type=file]', [
+        png,
+        { ...png, name: 'b.txt', mimeType: 'text/plain' },
+      ])
+      await expect.poll(shown).toEqual(['', 2])
+      await expect
+        .poll(() => tab.$eval('img', (image) => Reflect.get(image, 'naturalWidth')))
+        .toBe(8)
+      await tab.click('text=Delete a.png')
+      await expect.poll(shown).toEqual(['', 1])
+      await tab.click('text=Delete b.txt')
+      await expect.poll(shown).toEqual(['', 0])
+    })
+
+    it('works behind a proxy that ends TLS, if APP_ORIGIN is the public origin', async () => {
+      const app = join(directory, 'app')
+      await build(app, `https://${PUBLIC_HOST}`)
+      await using server = await start(app, `https://${PUBLIC_HOST}`, await freePort())
+      const headers = {
+        Host: PUBLIC_HOST,
+        'X-Forwarded-Proto': 'https',
+        Origin: `https://${PUBLIC_HOST}`,
+      }
+      const path = '/api/media/files/users%2Fdemo%2Fnothing'
+      expect(await sendTo(server.origin, path, 'DELETE', headers)).toEqual({
+        status: 204,
+        body: '',
+      })
+      const evil = { ...headers, Origin: 'https://evil.example' }
+      expect(await sendTo(server.origin, path, 'DELETE', evil)).toMatchObject({ status: 403 })
+    })
+  })
