@@ -237,7 +237,7 @@ async function readPlan(options: Options): Promise<Plan> {
   const pairs = pairsOf(vars)
   const whyNot = new Map(given.map(([name]) => [name, whyNotSent(name, pairs)]))
   const secrets: Variables = Object.fromEntries(given.filter(([name]) => !whyNot.get(name)))
-  // Doctor also reads the pair for CORS rules, and reports names that are no setting.
+  // Doctor also reads the access key for CORS rules, and reports names that are no setting.
   const onlyChecked = given.filter(
     ([name]) =>
       whyNot.get(name) === NO_SETTING || (admin !== undefined && name.startsWith(`${admin}_`)),
@@ -350,7 +350,7 @@ type Change = Readonly<Record<string, string | null>>
 function changeFor(plan: Plan, existing: readonly string[], { env }: Options): Change {
   const { secrets, newSigningSecrets, keys, keysFile: file } = plan
   const none = { remove: '', restore: '', 'replace-all': false }
-  // An existing secret has signed links and tokens, which another one would make invalid.
+  // An existing secret has links and tokens, which another one would make invalid.
   const SIGNING_SECRETS = existing.includes('SIGNING_SECRETS')
     ? undefined
     : (secrets.SIGNING_SECRETS ?? newSigningSecrets)

@@ -21,8 +21,8 @@ export interface S3Server extends AccessKey {
   readonly region: string
   readonly bucket: string
   /**
-   * A second key pair that may only write. If the server doesn't support that, it is the first
-   * pair.
+   * A second access key that may only write. If the server doesn't support that, it is the
+   * first one.
    */
   readonly writer: AccessKey
   close(): Promise<void>

@@ -25,7 +25,7 @@ interface StoredPart {
 }
 
 /**
- * Adds what s3rver's multipart uploads lack: ListParts, AbortMultipartUpload, parts that exist only
+ * Adds what s3rver's uploads in parts lack: ListParts, AbortMultipartUpload, parts that exist only
  * after they have arrived completely, and errors for an unknown upload, a wrong ETag and parts out
  * of order.
  */

@@ -61,7 +61,7 @@ export function requireUploadId(uploadId: unknown): asserts uploadId is string {
 }
 
 export const noSuchUpload = (): S3Error =>
-  new S3Error('NoSuchUpload', 'The specified multipart upload does not exist.')
+  new S3Error('NoSuchUpload', 'The specified upload in parts does not exist.')
 
 function requirePartNumber(number: unknown): void {
   if (typeof number !== 'string' || !PART_NUMBER.test(number) || Number(number) > MAX_PART_NUMBER)

@@ -29,6 +29,8 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/doctor.md',
       'docs/security.md',
       'docs/operations.md',
+      'docs/staging.md',
+      'docs/alerts.md',
       'docs/troubleshooting.md',
       'docs/cost.md',
       'docs/scale.md',
@@ -79,7 +81,9 @@ export function siteLink(page: string, target: string): string {
   const path = posix.normalize(posix.join(posix.dirname(page), file))
   const hash = id === undefined ? '' : `#${id}`
   if (path === 'docs/openapi.json') return '/reference/files.md'
-  if (!existsSync(join(ROOT, path))) throw new Error(`${page}: ${target}: no such file`)
+  const isWritten = path.startsWith(`${REFERENCE}/`) // by the build
+  if (!isWritten && !existsSync(join(ROOT, path)))
+    throw new Error(`${page}: ${target}: no such file`)
   const onSite = path.endsWith('.md') ? sitePath(path) : null
   if (onSite !== null) return `/${onSite.replace(/(^|\/)index\.md$/, '$1')}${hash}`
   const kind = statSync(join(ROOT, path)).isDirectory() ? 'tree' : 'blob'
@@ -87,8 +91,8 @@ export function siteLink(page: string, target: string): string {
 }
 
 /** Returns the first heading of a page, without the marks of code. */
-function title(path: string): string {
-  const [, heading = path] = /^# (.+)$/m.exec(readPage(path)) ?? []
+function title(path: string, markdown = readPage(path)): string {
+  const [, heading = path] = /^# (.+)$/m.exec(markdown) ?? []
   return heading.replaceAll('`', '')
 }
 
@@ -105,8 +109,11 @@ const item = (path: string): SidebarItem => ({
   link: siteLink('README.md', path),
 })
 
-/** Returns the sidebar, with each page once. `reference` lists the pages of the API reference. */
-export function sidebar(reference: readonly string[]): readonly SidebarItem[] {
+/** A page of the API reference: its path in the repository, and its Markdown. */
+export type ReferencePage = readonly [path: string, markdown: string]
+
+/** Returns the sidebar, with each page once. */
+export function sidebar(reference: readonly ReferencePage[]): readonly SidebarItem[] {
   const pages = sourcePages()
   const recipes = pages.filter((path) => /^docs\/recipes\/(?!README\.md)/.test(path))
   const decisions = pages.filter((path) => path.startsWith('docs/decisions/'))
@@ -124,7 +131,10 @@ export function sidebar(reference: readonly string[]): readonly SidebarItem[] {
       text: 'Reference',
       items: [
         item('docs/api.md'),
-        ...reference.map((path) => ({ ...item(path), text: `API: ${title(path)}` })),
+        ...reference.map(([path, markdown]) => ({
+          text: `API: ${title(path, markdown)}`,
+          link: siteLink('README.md', path),
+        })),
         ...AFTER_REFERENCE.map(item),
       ],
     },

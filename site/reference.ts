@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fragment, REFERENCE, ROOT, readPage } from './pages.ts'
+import { fragment, REFERENCE, type ReferencePage, ROOT, readPage } from './pages.ts'
 
 /** The parts of OpenAPI 3.1 that docs/openapi.json uses. A test checks the file itself. */
 interface Schema {
@@ -115,7 +115,7 @@ export function referencePath(route: string): string | null {
 }
 
 /** Returns the pages of the reference: their paths in the repository, and their Markdown. */
-export const referencePages = (): readonly (readonly [path: string, markdown: string])[] =>
+export const referencePages = (): readonly ReferencePage[] =>
   DOCUMENT.tags.map(({ name, description }) => [
     `${REFERENCE}/${name}.md`,
     [
@@ -125,14 +125,14 @@ export const referencePages = (): readonly (readonly [path: string, markdown: st
     ].join('\n\n'),
   ])
 
-/** Writes the pages of the reference, and returns their paths. */
-export function writeReference(): readonly string[] {
+/** Writes the pages of the reference, and returns them. */
+export function writeReference(): readonly ReferencePage[] {
   rmSync(join(ROOT, REFERENCE), { recursive: true, force: true })
   mkdirSync(join(ROOT, REFERENCE), { recursive: true })
-  return referencePages().map(([path, markdown]) => {
+  const pages = referencePages()
+  for (const [path, markdown] of pages)
     writeFileSync(join(ROOT, path), `---\neditLink: false\noutline: 2\n---\n\n${markdown}\n`)
-    return path
-  })
+  return pages
 }
 
 function operationSection({ route, operation, guide }: Route): string[] {

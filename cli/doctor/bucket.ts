@@ -13,7 +13,7 @@ export interface BucketOptions {
   readonly bucket: Bucket
   /** The names of its pairs in the settings, such as `S3`. */
   readonly names: { readonly reads: string; readonly uploads: string }
-  /** The pair for operations on the bucket itself, instead of the pair that reads. */
+  /** The access key for operations on the bucket itself, instead of the access key that reads. */
   readonly admin: Credentials | undefined
   /** Origins of pages that use the bucket. */
   readonly origins: readonly string[]
@@ -48,7 +48,7 @@ const FIRST: readonly BucketCheck[] = [
 const OTHERS: readonly BucketCheck[] = [
   ['read', read],
   ['public-endpoint', publicEndpoint],
-  ['upload-pair', uploadPair],
+  ['upload-key', uploadPair],
   ['copy', copy],
   ['private', isPrivate],
   ['acl', acl],
@@ -247,10 +247,10 @@ async function credentials(context: BucketContext): Promise<Result> {
   const { status } = answer
   const code = s3CodeIn(answer.text)
   if (status === 404 && code === 'NoSuchKey')
-    return until ?? pass(`The server accepts the pair ${names.reads}, and has the bucket.`)
+    return until ?? pass(`The server accepts the access key ${names.reads}, and has the bucket.`)
   if (status === 403 && code === 'AccessDenied')
     return warn(
-      `The pair ${names.reads} is refused for an object that does not exist (AccessDenied).`,
+      `The access key ${names.reads} is refused for an object that does not exist (AccessDenied).`,
       'Allow it s3:ListBucket on the bucket and s3:GetObject on its objects: otherwise a missing file is a storage_error, not object_not_found.',
     )
   return refused(context, answer, names.reads)
@@ -261,10 +261,10 @@ const DAY_MILLISECONDS = 86_400_000
 /** Reports temporary credentials that expire soon. */
 function expiry(expiresAt: number, name: string): Result | null {
   if (expiresAt === Infinity) return null
-  const fix = `Renew the pair ${name}, and set ${name}_CREDENTIAL_EXPIRATION with it.`
-  if (expiresAt <= Date.now()) return fail(`The pair ${name} has expired.`, fix)
+  const fix = `Renew the access key ${name}, and set ${name}_CREDENTIAL_EXPIRATION with it.`
+  if (expiresAt <= Date.now()) return fail(`The access key ${name} has expired.`, fix)
   return expiresAt - Date.now() < DAY_MILLISECONDS
-    ? warn(`The pair ${name} expires at ${new Date(expiresAt).toISOString()}.`, fix)
+    ? warn(`The access key ${name} expires at ${new Date(expiresAt).toISOString()}.`, fix)
     : null
 }
 
@@ -291,7 +291,7 @@ function refused({ bucket }: BucketContext, answer: Answer, pair: string): Resul
     case 'ExpiredToken':
     case 'InvalidToken':
     case 'TokenRefreshRequired':
-      return fail(`The session token of ${pair} is not valid (${seen}).`, 'Renew the pair.')
+      return fail(`The session token of ${pair} is not valid (${seen}).`, 'Renew the access key.')
     case 'AuthorizationHeaderMalformed':
     case 'AuthorizationQueryParametersError':
     case 'PermanentRedirect':
@@ -303,7 +303,7 @@ function refused({ bucket }: BucketContext, answer: Answer, pair: string): Resul
       )
     case 'AccessDenied':
       return fail(
-        `The pair ${pair} is refused (${seen}).`,
+        `The access key ${pair} is refused (${seen}).`,
         'Give it the rights of docs/security.md#least-privilege-keys.',
       )
     default:
@@ -323,7 +323,7 @@ async function upload(context: BucketContext): Promise<Result> {
   const answer = await probe.put(OBJECT, TEXT)
   if (answer.status !== 200) return refused(context, answer, names.uploads)
   return answer.headers.has('etag')
-    ? (until ?? pass(`The pair ${names.uploads} stores an object by a presigned PUT.`))
+    ? (until ?? pass(`The access key ${names.uploads} stores an object by a signed PUT.`))
     : fail('The response to a PUT has no ETag, so the server is not S3.', 'Check `endpoint`.')
 }
 
@@ -332,7 +332,7 @@ async function read(context: BucketContext): Promise<Result> {
   const answer = await probe.get(OBJECT)
   if (answer.status !== 200) return refused(context, answer, names.reads)
   return answer.text === TEXT
-    ? pass(`The pair ${names.reads} reads what ${names.uploads} has stored.`)
+    ? pass(`The access key ${names.reads} reads what ${names.uploads} has stored.`)
     : fail(
         'The object that comes back differs from what was stored.',
         'Check what is in front of the server.',
@@ -352,30 +352,30 @@ async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result>
       )
 }
 
-/** The advice if uploads are signed with a pair that can read. */
+/** The advice if uploads are signed with an access key that can read. */
 const leastPrivilege = ({ origin }: Bucket): string =>
   /\.r2\.cloudflarestorage\.com$/.test(new URL(origin).hostname)
-    ? 'R2 has no pair that can only write, so nothing but the presigner keeps the tenants of this bucket apart. Limit the token to this bucket: docs/security.md#least-privilege-keys.'
-    : 'Set `uploadCredentials` to a pair that can only write: docs/security.md#least-privilege-keys.'
+    ? 'R2 has no access key that can only write, so nothing but the presigner keeps the tenants of this bucket apart. Limit the token to this bucket: docs/security.md#least-privilege-keys.'
+    : 'Set `uploadCredentials` to an access key that can only write: docs/security.md#least-privilege-keys.'
 
-/** Checks that the pair for uploads can't read, so that nobody can use an upload URL to copy. */
+/** Checks that the access key for uploads can't read, so that nobody can use an upload URL to copy. */
 async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Result> {
   const { credentials, uploadCredentials } = bucket
   const fix = leastPrivilege(bucket)
   if (credentials.accessKeyId === uploadCredentials.accessKeyId)
     return warn(
-      `One pair, ${names.reads}, signs uploads and reads. On some servers, everyone who may upload can read every object of the bucket.`,
+      `One access key, ${names.reads}, signs uploads and reads. On some servers, everyone who may upload can read every object of the bucket.`,
       fix,
     )
   const object = await probe.get(OBJECT, uploadCredentials)
   if (object.status === 200 || object.text === TEXT)
-    return fail(`The pair for uploads, ${names.uploads}, can read objects.`, fix)
+    return fail(`The access key for uploads, ${names.uploads}, can read objects.`, fix)
   const query = { 'list-type': '2', 'max-keys': '1' }
   const list = await probe.ofBucket({ credentials: uploadCredentials, query })
   if (list.status === 200)
-    return fail(`The pair for uploads, ${names.uploads}, can list the bucket.`, fix)
+    return fail(`The access key for uploads, ${names.uploads}, can list the bucket.`, fix)
   return object.status === 401 || object.status === 403
-    ? pass(`The pair for uploads, ${names.uploads}, can't read and can't list.`)
+    ? pass(`The access key for uploads, ${names.uploads}, can't read and can't list.`)
     : warn(
         `The response to a read by ${names.uploads} is ${codeOf(object)}, which is inconclusive.`,
         fix,
@@ -390,7 +390,7 @@ async function copy({ probe, bucket }: BucketContext): Promise<Result> {
   const { text } = await probe.get('copy.txt')
   return text === TEXT
     ? fail(
-        'Anyone with an upload URL can copy every object that its pair can read.',
+        'Anyone with an upload URL can copy every object that its access key can read.',
         `${leastPrivilege(bucket)} The server accepts an unsigned x-amz-copy-source.`,
       )
     : pass("An upload URL can't copy: the server ignores x-amz-copy-source.")
@@ -444,8 +444,8 @@ async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext)
     return warn('The bucket has no public access block.', fix)
   if (code === 'AccessDenied')
     return skip(
-      `The pair ${admin === undefined ? names.reads : 'of --admin'} may not read it.`,
-      'See the console, or name a pair that has s3:GetBucketPublicAccessBlock with --admin.',
+      `The access key ${admin === undefined ? names.reads : 'of --admin'} may not read it.`,
+      'See the console, or name an access key that has s3:GetBucketPublicAccessBlock with --admin.',
     )
   if (answer.status !== 200 || root?.name !== 'PublicAccessBlockConfiguration')
     return skip('Not supported by this server.')

@@ -299,4 +299,4 @@ export async function fixCors(
 }
 
 const ADMIN =
-  "Use a pair that has s3:GetBucketCORS and s3:PutBucketCORS: `--admin NAME` reads NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY. Or paste the rules into the provider's console."
+  "Use an access key that has s3:GetBucketCORS and s3:PutBucketCORS: `--admin NAME` reads NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY. Or paste the rules into the provider's console."

@@ -110,7 +110,7 @@ const RETENTION = 'Add a lifecycle rule that deletes unfinished uploads: docs/ap
 /** CreateMultipartUpload and UploadPart. S3 has no minimum size for the last part. */
 async function parts({ probe }: BucketContext): Promise<Result> {
   const fix =
-    "Give the pair for uploads s3:PutObject; without uploads in parts, files can't be larger than 5 GiB."
+    "Give the access key for uploads s3:PutObject; without uploads in parts, files can't be larger than 5 GiB."
   try {
     const upload = await probe.startUpload('parts.txt')
     const part = await probe.putPart(upload, 'doctor')
@@ -140,7 +140,7 @@ async function listsParts(context: BucketContext): Promise<Result> {
   const upload = await started(context, 'list.txt')
   if (isResult(upload)) return upload
   const fix =
-    'Give the pair for uploads s3:ListMultipartUploadParts. Without it, Uppy in Companion mode cannot resume an upload.'
+    'Give the access key for uploads s3:ListMultipartUploadParts. Without it, Uppy in Companion mode cannot resume an upload.'
   const part = await context.probe.putPart(upload, 'doctor')
   if (!isOk(part)) return unsupported(`a part is refused (${codeOf(part)})`, fix)
   try {

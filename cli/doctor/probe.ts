@@ -239,7 +239,7 @@ export class Probe {
   }
 
   /**
-   * Deletes everything, with the pair that is allowed to. Uses `requests`, which continue after
+   * Deletes everything, with the access key that is allowed to. Uses `requests`, which continue after
    * Ctrl-C. Resolves with what is left, or null.
    */
   async cleanUp(requests: Requests): Promise<Leftovers | null> {

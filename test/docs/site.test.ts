@@ -17,7 +17,7 @@ const DOCUMENT = readDocument()
 const REFERENCE = referencePages()
 
 describe('the sidebar', () => {
-  const links = sidebarLinks(sidebar(REFERENCE.map(([path]) => path)))
+  const links = sidebarLinks(sidebar(REFERENCE))
 
   it('has each page of docs/, the README, the client and the reference, once', () => {
     const pages = [

@@ -21,7 +21,7 @@ describe('what the README says was tried', () => {
   })
 
   it('links to the test of each server that was run, and to nothing for the others', () => {
-    expect(run).toEqual(['Ceph RGW 18', 's3rver 5, the bucket of `npm run dev`'])
+    expect(run).toEqual(['Ceph RGW 18', 's3rver 5, the bucket of `edge-presigner dev`'])
     for (const [name = '', first = ''] of rows)
       expect(run.includes(name) ? /^\[yes\]\(test\//.test(first) : /^no/.test(first), name).toBe(
         true,

@@ -52,7 +52,7 @@ const CHECKS = [
     'upload',
     'read',
     'public-endpoint',
-    'upload-pair',
+    'upload-key',
     'copy',
     'private',
   ],
@@ -223,9 +223,16 @@ describe('doctor, for a bucket,', () => {
     ['no ETag', 'upload', 'fail', /no ETag/, { sendsNoETag: true }],
     ['other bytes', 'read', 'fail', /differs/, { changesBytes: true }],
     ['no permission to read', 'read', 'fail', /S3 is refused/, { readerCanNotRead: true }],
-    ['an upload pair that reads', 'upload-pair', 'fail', /can read/, { writerReads: true }],
-    ['an upload pair that lists', 'upload-pair', 'fail', /can list/, { writerLists: true }],
-    ['one pair', 'upload-pair', 'warn', /One pair/, {}, { bucket: { uploadCredentials: 'S3' } }],
+    ['an upload pair that reads', 'upload-key', 'fail', /can read/, { writerReads: true }],
+    ['an upload pair that lists', 'upload-key', 'fail', /can list/, { writerLists: true }],
+    [
+      'one access key',
+      'upload-key',
+      'warn',
+      /One access key/,
+      {},
+      { bucket: { uploadCredentials: 'S3' } },
+    ],
     ['copies by upload URLs', 'copy', 'fail', /copy every object/, { copies: true }],
     ['a public bucket', 'private', 'fail', /read its objects/, { publicObjects: true }],
     ['a public list', 'private', 'fail', /list its objects/, { publicList: true }],
@@ -441,7 +448,7 @@ describe('doctor, for a bucket,', () => {
     const findings = await findingsOf(variables(server.endpoint), { hangs })
     expect(statuses(findings)).toMatchObject({
       read: 'fail',
-      'upload-pair': 'fail',
+      'upload-key': 'fail',
       copy: 'skip',
       cors: 'skip',
       'clean-up': 'pass',
@@ -552,7 +559,7 @@ describe('doctor --fix-cors', () => {
     ['the user does not agree', {}, { rules: [foreign] }, false],
     ['the rules are correct', {}, {}, true],
     [
-      'the pair has no permission to read the rules',
+      'the access key has no permission to read the rules',
       { denies: 'cors' },
       { rules: [foreign] },
       true,
@@ -587,7 +594,7 @@ describe('doctor, for s3rver,', () => {
     expect(statuses(findings)).toMatchObject({
       upload: 'pass',
       read: 'pass',
-      'upload-pair': 'warn',
+      'upload-key': 'warn',
       private: 'pass',
       acl: 'pass',
       'public-access-block': 'skip',
@@ -661,7 +668,7 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
     expect(found).toMatchObject({
       upload: 'pass',
       read: 'pass',
-      'upload-pair': 'fail',
+      'upload-key': 'fail',
       private: 'pass',
       acl: 'pass',
       'public-access-block': 'pass',
@@ -680,7 +687,7 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
     await bucket.s3.send(new DeletePublicAccessBlockCommand({ Bucket: bucket.name }))
     await bucket.denyReading()
     expect(statuses(await findingsOf(bucket.variables))).toMatchObject({
-      'upload-pair': 'pass',
+      'upload-key': 'pass',
       copy: 'pass',
       private: 'pass',
       acl: 'fail',

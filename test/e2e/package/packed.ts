@@ -40,22 +40,34 @@ export type PackageName = keyof typeof PACKAGES
  * Runs npm in the folder of a package, and resolves with its output. It uses a copy of the sources,
  * because another test may build at the same time.
  */
-async function npmIn(name: PackageName, directory: string, ...args: string[]): Promise<string> {
+async function npmIn(
+  name: PackageName,
+  directory: string,
+  args: readonly string[],
+  change?: (clone: string) => Promise<void>,
+): Promise<string> {
   const clone = await mkdtemp(join(directory, 'clone-'))
   const filter = (path: string) => !/[\\/](?:node_modules|dist)$/.test(path)
   for (const path of SOURCES)
     await cp(join(ROOT, path), join(clone, path), { recursive: true, filter })
   await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'), 'junction')
+  await change?.(clone)
   const output = await exec(join(clone, PACKAGES[name]), 'npm', ...args)
   await rm(clone, { recursive: true })
   return output
 }
 
 /**
- * Packs a package into `directory` as `npm publish` does. Resolves with the path of the tarball.
+ * Packs a package into `directory` as `npm publish` does, after `change` to the copied sources. Resolves
+ * with the path of the tarball.
  */
-export async function pack(name: PackageName, directory: string): Promise<string> {
-  const output = await npmIn(name, directory, 'pack', '--silent', '--pack-destination', directory)
+export async function pack(
+  name: PackageName,
+  directory: string,
+  change?: (clone: string) => Promise<void>,
+): Promise<string> {
+  const args = ['pack', '--silent', '--pack-destination', directory]
+  const output = await npmIn(name, directory, args, change)
   return join(directory, output.trim().split('\n').at(-1) ?? '')
 }
 
@@ -73,7 +85,7 @@ export async function rehearsePublish(
   directory: string,
 ): Promise<z.infer<typeof rehearsal>> {
   const options = ['--dry-run', '--json', '--force', '--access', 'public']
-  const output = await npmIn(name, directory, 'publish', ...options)
+  const output = await npmIn(name, directory, ['publish', ...options])
   const printed: unknown = JSON.parse(output.slice(output.search(/^\{$/m)))
   return rehearsal.parse(Reflect.get(Object(printed), name) ?? printed)
 }
