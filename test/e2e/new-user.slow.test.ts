@@ -73,6 +73,10 @@ describeWith([CHROMIUM, RADOSGW], 'a new user, with the packed packages in an em
     const files = await readdir(project, { recursive: true, withFileTypes: true })
     expect(files.filter((file) => file.isFile()).length).toBeLessThanOrEqual(8)
     expect((await stat(join(project, '.dev.vars'))).mode & 0o077).toBe(0)
+    // This server lets each user read what they have uploaded: doctor refuses it as the second key.
+    const config = join(project, 'wrangler.toml')
+    const written = await readFile(config, 'utf8')
+    await writeFile(config, written.replace(/^uploadCredentials = .*\n/m, ''))
   })
 
   it('installs it without a warning', async () => {
@@ -108,16 +112,14 @@ describeWith([CHROMIUM, RADOSGW], 'a new user, with the packed packages in an em
   it('learns from doctor what is missing, and lets it set the CORS rules', async () => {
     expect(await failing('doctor')).toContain('S3_ACCESS_KEY_ID')
     act('Write the access keys of step 1 into `.dev.vars`')
-    const secrets = await readFile(join(project, '.dev.vars'), 'utf8')
     const keys = {
       S3_ACCESS_KEY_ID: bucket.accessKeyId,
       S3_SECRET_ACCESS_KEY: bucket.secretAccessKey,
-      S3_WRITE_ACCESS_KEY_ID: bucket.writer.accessKeyId,
-      S3_WRITE_SECRET_ACCESS_KEY: bucket.writer.secretAccessKey,
     }
+    const secrets = await readFile(join(project, '.dev.vars'), 'utf8')
     const filled = Object.entries(keys).reduce(
       (text, [name, value]) => text.replace(new RegExp(`^${name}=.*$`, 'm'), `${name}=${value}`),
-      secrets,
+      secrets.replaceAll(/^S3_WRITE.*\n/gm, ''),
     )
     expect(parseEnv(filled)).toMatchObject(keys)
     await writeFile(join(project, '.dev.vars'), filled)
@@ -159,9 +161,7 @@ describeWith([CHROMIUM, RADOSGW], 'a new user, with the packed packages in an em
         await change(clone, 'package.json', (text) =>
           text.replace(version, `"version": "${OLD.version}"`),
         )
-        await change(clone, 'src/worker/environment.ts', (text) =>
-          text.replaceAll(OLD.now, OLD.was),
-        )
+        await change(clone, 'src/worker/variables.ts', (text) => text.replaceAll(OLD.now, OLD.was))
       }),
       pack('edge-presigner', directory, (clone) =>
         change(clone, 'cli/doctor/changed-settings.json', () =>
