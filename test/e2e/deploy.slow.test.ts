@@ -15,6 +15,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { parseEnv, promisify } from 'node:util'
 import type { Middleware } from '@20minutes/s3rver'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
@@ -91,6 +92,57 @@ async function startHealth(missing = 2) {
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests: () => requests,
+    [Symbol.asyncDispose]: async () => {
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** What wrangler 4 asks of Cloudflare's API when it sends secrets and deploys a Worker. */
+async function startCloudflareApi(secrets: Map<string, unknown>) {
+  let exists = false
+  const script = '/accounts/account/workers/scripts/my-files'
+  const bulk = z.object({ secrets: z.record(z.string(), z.unknown()) })
+  const server = createServer(async (request, response) => {
+    const [path] = (request.url ?? '').split('?')
+    const body = await text(request)
+    const answer = (status: number, result: unknown) =>
+      response.writeHead(status, { 'Content-Type': 'application/json' }).end(
+        JSON.stringify({
+          success: status === 200,
+          result,
+          errors: status === 200 ? [] : [{ code: 10007, message: 'This Worker does not exist.' }],
+          messages: [],
+        }),
+      )
+    if (request.method === 'PUT' && path === script) exists = true
+    if (!exists) return answer(404, null)
+    if (path === `${script}/secrets-bulk`)
+      for (const [name, value] of Object.entries(bulk.parse(JSON.parse(body)).secrets))
+        secrets.set(name, value)
+    const results: Record<string, unknown> = {
+      [`${script}/secrets`]: [...secrets.keys()].map((name) => ({ name, type: 'secret_text' })),
+      [`${script}/versions`]: { id: 'v', startup_time_ms: 1, resources: { script: { etag: 'e' } } },
+      [`${script}/deployments`]: { id: 'd', deployments: [] },
+      [`${script}/settings`]: { tags: [], bindings: [] },
+      '/accounts/account/workers/services/my-files': {
+        default_environment: {
+          environment: 'production',
+          script: { last_deployed_from: 'wrangler' },
+        },
+      },
+      '/accounts/account/workers/workers/my-files': {
+        subdomain: { enabled: true, previews_enabled: false },
+      },
+      // Makes a host that never exists: https://my-files.example.invalid:1/.workers.dev
+      '/accounts/account/workers/subdomain': { subdomain: 'example.invalid:1/' },
+      [`${script}/subdomain`]: { enabled: true, previews_enabled: false },
+    }
+    return answer(200, results[path ?? ''] ?? {})
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     [Symbol.asyncDispose]: async () => {
       await new Promise((resolve) => server.close(resolve))
     },
@@ -240,6 +292,7 @@ compatibility_date = "2026-11-01"
 ${toml}
 [[kv_namespaces]]
 binding = "FILE_INDEX"
+id = "0123456789abcdef0123456789abcdef"
 [[ratelimits]]
 name = "RATE_LIMITER"
 namespace_id = "1"
@@ -628,6 +681,30 @@ describe('npx edge-presigner deploy', () => {
     const broken = await project.deploy(['--dry-run', '--skip-doctor'])
     expect(broken.code).toBe(1)
     expect(broken.output).toContain('wrangler deploy failed')
+  })
+
+  it('runs the real wrangler with arguments that it accepts, and reads its output', async () => {
+    const secrets = new Map<string, unknown>()
+    await using api = await startCloudflareApi(secrets)
+    await using project = await createProject(server, { wrangler: 'real' })
+    const environment = {
+      CLOUDFLARE_API_BASE_URL: api.origin,
+      CLOUDFLARE_API_TOKEN: 'token',
+      CLOUDFLARE_ACCOUNT_ID: 'account',
+      WRANGLER_SEND_METRICS: 'false',
+      WRANGLER_LOG_PATH: project.path('logs'),
+    }
+    const args = ['--yes', '--skip-doctor', '--timeout', '0.1']
+    const { code, output } = await project.deploy(args, environment)
+    expect(output).toContain('Waiting for https://my-files.example.invalid:1, up to')
+    expect(output).toContain('The Worker is deployed, but not healthy.')
+    expect(code).toBe(1)
+    expect([...secrets.keys()]).toEqual(
+      expect.arrayContaining(['S3_SECRET_ACCESS_KEY', 'SIGNING_SECRETS', 'API_KEYS']),
+    )
+    const again = await project.deploy(args, environment)
+    expect(again.output).toContain('SIGNING_SECRETS stays as it is')
+    expect(again.output).toContain('Waiting for https://my-files.example.invalid:1, up to')
   })
 
   it.each([
