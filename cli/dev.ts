@@ -73,7 +73,7 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
   const given = file === undefined ? {} : await readVariables(resolve(file))
   if (vars !== undefined) refuseBucketIn(vars, given)
   else if (file === undefined && existsSync('.dev.vars'))
-    console.log('Ignored: .dev.vars. To use it, add --env-file .dev.vars or --vars .dev.vars.')
+    console.log('Not used: .dev.vars. To use its bucket, add --env-file .dev.vars.')
   for (const unknown of unknownNames(given))
     console.warn(`Warning: ${unknownText(file ?? '', unknown)}`)
 
