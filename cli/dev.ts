@@ -61,6 +61,13 @@ async function run(options: DevOptions, stopped: Promise<0>): Promise<number> {
   }
 }
 
+/** Whether `.dev.vars` has more than the signing secret of a new project. */
+async function hasBucketSecrets(): Promise<boolean> {
+  if (!existsSync('.dev.vars')) return false
+  const variables = await readVariables(resolve('.dev.vars')).catch(() => ({}))
+  return Object.entries(variables).some(([name, value]) => value && name !== 'SIGNING_SECRETS')
+}
+
 type Keep = (started: { close(): Promise<void> }) => void
 
 async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Promise<number> {
@@ -72,8 +79,8 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
   await requireFreePort(port, '--port')
   const given = file === undefined ? {} : await readVariables(resolve(file))
   if (vars !== undefined) refuseBucketIn(vars, given)
-  else if (file === undefined && existsSync('.dev.vars'))
-    console.log('Ignored: .dev.vars. To use it, add --env-file .dev.vars or --vars .dev.vars.')
+  else if (file === undefined && (await hasBucketSecrets()))
+    console.log('Not used: .dev.vars. To use its bucket, add --env-file .dev.vars.')
   for (const unknown of unknownNames(given))
     console.warn(`Warning: ${unknownText(file ?? '', unknown)}`)
 
