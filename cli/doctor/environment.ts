@@ -10,6 +10,7 @@ import { withKey } from '../../src/plugins/jwt/public-key.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { accessKeys, loadEnvironment, type WorkerSettings } from '../../src/worker/environment.ts'
+import { CONFIG_NAMES, NO_CONFIG } from '../config-name.ts'
 import { unknownNames, unknownText, withoutSecretPut } from '../env-file.ts'
 import { KEYS_FILE } from '../keys.ts'
 import { loadWrangler } from '../wrangler.ts'
@@ -90,7 +91,10 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
 
 /** Reads what the settings need of wrangler.toml. Throws UsageError if that is not possible. */
 export async function readConfig({ config, environment }: Omit<Sources, 'envFile'>) {
-  if (!existsSync(config)) throw new UsageError(`${config}: there is no such file.`)
+  if (!existsSync(config))
+    throw new UsageError(
+      CONFIG_NAMES.includes(config) ? NO_CONFIG : `${config}: there is no such file.`,
+    )
   const { unstable_readConfig } = await loadWrangler()
   const read = (options: { readonly env?: string }) => {
     try {
@@ -103,6 +107,8 @@ export async function readConfig({ config, environment }: Omit<Sources, 'envFile
   }
   const all = read({})
   if (environment === undefined) return all
+  // As for wrangler, "" is the top level.
+  if (environment === '') return read({ env: '' })
   if (all.definedEnvironments.includes(environment)) return read({ env: environment })
   throw new UsageError(`${config} has no [env.${environment}].`)
 }
