@@ -45,7 +45,7 @@ import { wranglerProgram } from './wrangler.ts'
 /** The usage of `npx edge-presigner deploy`. */
 export const USAGE = `npx edge-presigner deploy [--yes] [--dry-run] [--skip-doctor] [--env NAME] [--config FILE]
                           [--env-file FILE] [--keys-file FILE] [--admin NAME] [--prefix PREFIX/]
-                          [--no-key] [--out FILE] [--url URL] [--timeout SECONDS]
+                          [--no-key] [--replace-all] [--out FILE] [--url URL] [--timeout SECONDS]
 
 Checks the settings and the bucket, sends the secrets, deploys the Worker and checks it. Asks before
 each step.
@@ -60,6 +60,7 @@ each step.
 --admin NAME      NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY read and write the CORS rules
 --prefix PREFIX/  the folder that the new API key of your app may access (users/); "" is every folder
 --no-key          creates no API key
+--replace-all     replaces a list of API keys that was set in another way
 --out FILE        the file for your app's server (.env.presigner, with --env .env.presigner.NAME)
 --url URL         where the Worker answers, if it has several hosts
 --timeout SECONDS to wait for /healthz (60)`
@@ -116,6 +117,7 @@ function readOptions(args: readonly string[]) {
         admin: { type: 'string' },
         prefix: { type: 'string', default: 'users/' },
         'no-key': { type: 'boolean', default: false },
+        'replace-all': { type: 'boolean', default: false },
         out: { type: 'string' },
         url: { type: 'string' },
         timeout: { type: 'string', default: '60' },
@@ -371,9 +373,11 @@ async function runDoctor(options: Options, secrets: Variables): Promise<void> {
 type Change = Readonly<Record<string, string | null>>
 
 /** Returns the secrets to send to a Worker that has the secrets `existing`. */
-function changeFor(plan: Plan, existing: readonly string[], { env }: Options): Change {
+function changeFor(plan: Plan, existing: readonly string[], options: Options): Change {
   const { secrets, newSigningSecrets, keys, keysFile: file } = plan
-  const none = { remove: '', restore: '', 'replace-all': false }
+  const { env, where, 'replace-all': replaceAll } = options
+  const command = ['npx edge-presigner deploy', ...where].join(' ')
+  const accepted = { remove: '', restore: '', 'replace-all': replaceAll, command }
   // An existing secret has links and tokens, which another one would make invalid.
   const SIGNING_SECRETS = existing.includes('SIGNING_SECRETS')
     ? undefined
@@ -383,7 +387,7 @@ function changeFor(plan: Plan, existing: readonly string[], { env }: Options): C
   )
   const isEmpty = keys?.length === 0 && !existing.some((name) => name.startsWith('API_KEYS_'))
   const ofKeys =
-    keys === undefined || isEmpty ? {} : changeOfSecrets(keys, existing, { ...none, file, env })
+    keys === undefined || isEmpty ? {} : changeOfSecrets(keys, existing, { ...accepted, file, env })
   return { ...Object.fromEntries(change), ...ofKeys }
 }
 

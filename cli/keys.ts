@@ -289,7 +289,11 @@ export function checkSize(keys: readonly ApiKey[], file: string): void {
 export function changeOfSecrets(
   keys: readonly ApiKey[],
   secrets: readonly string[],
-  options: PushOptions & { readonly file: string },
+  options: PushOptions & {
+    readonly file: string
+    /** The command that accepts `--replace-all`, if it isn't push. */
+    readonly command?: string
+  },
 ): Record<string, string | null> {
   const { file, env } = options
   const push = `npx edge-presigner keys push${file === KEYS_FILE ? '' : ` --file ${file}`}${env === undefined ? '' : ` --env ${env}`}`
@@ -307,7 +311,7 @@ export function changeOfSecrets(
   if (!options['replace-all']) {
     if (deployed.length + gone.length === 0 && secrets.includes('API_KEYS'))
       throw new UsageError(`The Worker's API_KEYS was not set by push, and a secret can't be read back. So this file may lack
-some of its keys. If ${file} is complete, or the Worker's list is empty, replace it:\n\n  ${push} --replace-all`)
+some of its keys. If ${file} is complete, or the Worker's list is empty, replace it:\n\n  ${options.command ?? push} --replace-all`)
     const toRestore = options.restore.split(',')
     refuse(
       restored.filter((key) => !toRestore.includes(key)),

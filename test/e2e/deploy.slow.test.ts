@@ -610,6 +610,23 @@ describe('npx edge-presigner deploy', () => {
     expect(await project.calls()).toEqual(FIRST_CALLS.slice(0, 1))
   })
 
+  it('replaces the empty list of the deploy button only with --replace-all, and creates the key', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    await project.cloudflare({ secrets: { API_KEYS: '[]', SIGNING_SECRETS: SIGNING_SECRET } })
+    const refused = await project.deploy(['--yes', '--skip-doctor'])
+    expect(refused.code).toBe(1)
+    expect(refused.output).toContain('\n  npx edge-presigner deploy --replace-all\n')
+    expect(existsSync(project.path('.env.presigner'))).toBe(false)
+
+    const { code, output } = await project.deploy(['--yes', '--skip-doctor', '--replace-all'])
+    expect(code, output).toBe(0)
+    const { PRESIGNER_KEY: key = '' } = await project.appVariables()
+    const sent = await project.sent()
+    expect(JSON.parse(sent.API_KEYS ?? '')).toMatchObject([{ id: 'app', sha256: digestOf(key) }])
+    expect((await project.deploy(['--yes', '--skip-doctor'])).code).toBe(0)
+  })
+
   // @threat secret-printed
   it('refuses to write a secret to a file of others, or to one that git would commit', async () => {
     await using project = await createProject(server)
