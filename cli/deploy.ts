@@ -392,7 +392,8 @@ function changeFor(plan: Plan, existing: readonly string[], options: Options): C
 }
 
 /** Describes the second step, without a secret. */
-function describe(plan: Plan, change: Change, { 'dry-run': isDry }: Options): string[] {
+function describe(plan: Plan, change: Change, options: Options): string[] {
+  const { 'dry-run': isDry, env, 'env-file': ownFile } = options
   const { keys = [], keysFile, appKey, appFile, envFile, notSent } = plan
   const names = Object.keys(change).filter((name) => !name.startsWith('API_KEYS_'))
   const ids = keys.map(({ id }) => id).join(', ')
@@ -404,6 +405,9 @@ function describe(plan: Plan, change: Change, { 'dry-run': isDry }: Options): st
     SIGNING_SECRETS === undefined
       ? 'SIGNING_SECRETS stays as it is: the Worker has it.'
       : `${isNewSigning(plan, change) ? `New: SIGNING_SECRETS, also written to ${envFile}.` : ''}${isDry ? ' SIGNING_SECRETS is sent only if the Worker has none.' : ''}`.trim(),
+    SIGNING_SECRETS !== undefined && env && ownFile === undefined
+      ? `Warning: ${envFile} is not only for ${env}. Workers with the same SIGNING_SECRETS accept each other's links and tokens. Name another file with --env-file.`
+      : '',
     appKey.entry === undefined
       ? ''
       : `New: the API key "${appKey.entry.id}" of your app's server, for ${appKey.entry.prefix || 'every folder'}. ${keysFile} gets its digest, ${appFile} the key.`,

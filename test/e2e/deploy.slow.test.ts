@@ -813,6 +813,7 @@ describe('npx edge-presigner deploy', () => {
     expect(await project.calls()).toEqual(
       FIRST_CALLS.map((call) => call.replace(WHERE, where.join(' '))),
     )
+    expect(output).toContain('Warning: .dev.vars is not only for staging.')
     expect(output).toContain(
       `Check the Worker: npx edge-presigner doctor --fix-cors --url ${health.origin} ${where.join(' ')}\n`,
     )
