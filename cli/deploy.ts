@@ -13,7 +13,7 @@ import { parseArgs, parseEnv } from 'node:util'
 import * as z from 'zod/mini'
 import type { Scope } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/plugins/api-keys/options.ts'
-import { configName } from './config-name.ts'
+import { CONFIG_NAMES, configName } from './config-name.ts'
 import {
   DEFAULT_ENV_FILE,
   pairsOf,
@@ -375,10 +375,11 @@ type Change = Readonly<Record<string, string | null>>
 /** Returns the secrets to send to a Worker that has the secrets `existing`. */
 function changeFor(plan: Plan, existing: readonly string[], options: Options): Change {
   const { secrets, newSigningSecrets, keys, keysFile: file } = plan
-  const { env, where, 'replace-all': replaceAll } = options
-  const command = ['npx edge-presigner deploy', ...where].join(' ')
+  const { env, config, where, 'replace-all': replaceAll } = options
+  const shown = CONFIG_NAMES.includes(config) ? where.slice(2) : where
+  const command = ['npx edge-presigner deploy', ...shown].join(' ')
   const accepted = { remove: '', restore: '', 'replace-all': replaceAll, command }
-  // An existing secret has links and tokens, which another one would make invalid.
+  // What an existing secret has signed would be invalid with another one.
   const SIGNING_SECRETS = existing.includes('SIGNING_SECRETS')
     ? undefined
     : (secrets.SIGNING_SECRETS ?? newSigningSecrets)

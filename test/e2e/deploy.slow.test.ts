@@ -669,7 +669,7 @@ describe('npx edge-presigner deploy', () => {
     await project.cloudflare({ secrets: { API_KEYS: '[]' } })
     const quick = ['--yes', '--skip-doctor']
     const refused = await project.deploy(quick)
-    expect(refused.output).toContain('npx edge-presigner keys push --replace-all')
+    expect(refused.output).toContain('npx edge-presigner deploy --replace-all')
     await run(process.execPath, [join(ROOT, 'cli/keys.ts'), 'push', '--replace-all'], {
       cwd: project.directory,
     })
