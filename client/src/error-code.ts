@@ -28,6 +28,7 @@ export type ApiErrorCode =
   | 'object_exists'
   | 'file_replaced'
   | 'link_expired'
+  | 'precondition_failed'
   | 'body_too_large'
   | 'file_too_large'
   | 'unsupported_media_type'

@@ -51,6 +51,8 @@ export interface StartRequest extends FileRequest {
 export interface UploadUrlRequest extends FileRequest {
   /** In base64. */
   readonly sha256?: string | undefined
+  /** Replaces only an object with this ETag. Needs `overwrite`. */
+  readonly ifMatch?: string | undefined
   /** Seconds. */
   readonly expiresIn?: number | undefined
 }
@@ -85,6 +87,8 @@ export interface CompleteRequest {
   readonly name?: string | undefined
   /** In ascending order of the numbers. */
   readonly parts: { partNumber: number; etag: string }[]
+  /** Replaces only an object with this ETag. Needs an upload that began with `overwrite`. */
+  readonly ifMatch?: string | undefined
   readonly bucket?: string | undefined
 }
 

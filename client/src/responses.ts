@@ -2,6 +2,7 @@ import {
   type Check,
   isEither,
   isListOf,
+  isNullOr,
   isNumber,
   isObject,
   isOptional,
@@ -32,6 +33,8 @@ export interface RecordedFile extends FileRecord {
 export interface ListedFile extends FileRecord {
   /** Only with `urls`. */
   url?: string | undefined
+  /** Why there is no `url`: the app refused it. */
+  error?: { code: string; message: string } | undefined
 }
 
 export interface FilePage {
@@ -140,8 +143,6 @@ export interface PartList {
   parts: { partNumber: number; size: number; etag: string }[]
 }
 
-const isNullOr = <T>(check: Check<T>): Check<T | null> => isEither(check, (value) => value === null)
-
 const record = {
   key: isString,
   bucket: isString,
@@ -159,8 +160,16 @@ export const isAnything: Check<unknown> = (_): _ is unknown => true
 
 export const isFileRecord = isObject<FileRecord>(record)
 
+export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
+
 export const isFilePage = isObject<FilePage>({
-  files: isListOf(isObject<ListedFile>({ ...record, url: isOptional(isString) })),
+  files: isListOf(
+    isObject<ListedFile>({
+      ...record,
+      url: isOptional(isString),
+      error: isOptional(isItemError),
+    }),
+  ),
   cursor: isOptional(isString),
 })
 
@@ -177,8 +186,6 @@ export const isLink = isObject<Link>({
   srcset: isOptional(isString),
   expiresAt: isString,
 })
-
-export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
 
 export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemError })
 

@@ -52,6 +52,9 @@ export const filePage = z.object({
     z.object({
       ...record,
       url: z.optional(url('A signed GET, if the query has `urls`.')),
+      error: z
+        .optional(z.object({ code: z.literal('forbidden'), message: z.string() }))
+        .check(z.describe('Why there is no `url`: the app refused it.')),
     }),
   ),
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
@@ -71,6 +74,7 @@ export const uploadUrl = z.object({
 const itemError = z.object({
   code: z.enum(Object.keys(STATUS_BY_CODE)),
   message: z.string(),
+  etag: z.optional(z.nullable(z.string())),
   issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
 })
 
@@ -223,6 +227,11 @@ const errorMembers = {
   reason: z
     .optional(z.enum(REASONS))
     .check(z.describe('For `unauthenticated`: why the credential was refused.')),
+  etag: z
+    .optional(z.nullable(z.string()))
+    .check(
+      z.describe('For `precondition_failed`: the ETag of the object, or null without an object.'),
+    ),
   issues: z.optional(
     z
       .array(

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { seal } from '../../src/access/seal.ts'
+import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
 import {
@@ -342,4 +343,23 @@ it('a step and a form for a chosen key are signed the same way', async () => {
   }
   expect(await sealFormPolicy(config, policy, 800, NOW)).toBe(CHOSEN_FORM)
   expect(await openFormPolicy(config, CHOSEN_FORM, NOW)).toEqual(policy)
+})
+
+// @threat deploy-invalidates
+it('the proof of an upload whose key the app chose is still made the same way, and still valid', async () => {
+  const upload = {
+    bucket: 'files',
+    key: parseObjectKey('team-a/avatars/é b.png'),
+    owner: 'app:ann',
+  }
+  const proof = 'GoEP1gOzid4OHVOKvAXWVY7aarG9myHiId-A8zSSsgo'
+  expect(await uploadProof(config, upload)).toBe(proof)
+  for (const mark of [proof, `9d8a.${proof}`])
+    expect(await provesUpload(config, upload, mark)).toBe(true)
+  for (const other of [
+    { ...upload, bucket: 'other' },
+    { ...upload, key: parseObjectKey('team-a/avatars/é c.png') },
+    { ...upload, owner: 'app:bob' },
+  ])
+    expect(await provesUpload(config, other, proof)).toBe(false)
 })

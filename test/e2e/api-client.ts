@@ -12,6 +12,7 @@ export type Started = z.infer<typeof answers.startedUpload>
 export interface Refusal {
   readonly status: number
   readonly code: string
+  readonly etag?: string | null
 }
 
 type Query = Readonly<Record<string, string>>
@@ -114,7 +115,8 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     },
     async refusal(method, path, body) {
       const response = await send(method, path, body)
-      return { status: response.status, code: answers.error.parse(await response.json()).code }
+      const { code, etag } = answers.error.parse(await response.json())
+      return { status: response.status, code, ...(etag === undefined ? {} : { etag }) }
     },
   }
 }

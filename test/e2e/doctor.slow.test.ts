@@ -56,7 +56,8 @@ const CHECKS = [
     'copy',
     'private',
   ],
-  ...['acl', 'public-access-block', 'conditional-writes', 'checksums', 'post-policies', 'parts'],
+  ...['acl', 'public-access-block', 'conditional-writes'],
+  ...['conditional-replace', 'checksums', 'post-policies', 'parts'],
   ...['list-parts', 'abort', 'conditional-complete', 'key-spelling', 'cors', 'clean-up'],
 ]
 
@@ -283,6 +284,24 @@ describe('doctor, for a bucket,', () => {
       /`conditionalPut` is off/,
       {},
       { bucket: { conditionalPut: false } },
+    ],
+    ['If-Match ignored', 'conditional-replace', 'fail', /replaced/, { ifMatch: 'ignored' }],
+    ['If-Match refused', 'conditional-replace', 'fail', /501/, { ifMatch: 'refused' }],
+    [
+      'If-Match ignored, as set',
+      'conditional-replace',
+      'pass',
+      /as the settings say/,
+      { ifMatch: 'ignored' },
+      { bucket: { conditionalReplace: false } },
+    ],
+    [
+      'If-Match that is not used',
+      'conditional-replace',
+      'warn',
+      /`conditionalReplace` is off/,
+      {},
+      { bucket: { conditionalReplace: false } },
     ],
     ['checksums ignored', 'checksums', 'warn', /accepted/, { checksums: 'ignored' }],
     ['checksums refused', 'checksums', 'warn', /refused/, { checksums: 'refused' }],
@@ -629,6 +648,7 @@ describe('doctor, for the simulated R2,', () => {
       postUploads: false,
       normalizesKeys: true,
       conditionalPut: true,
+      conditionalReplace: true,
     })
     const findings = await findingsOf(bucket.variables)
     expect(statuses(findings)).toMatchObject({
@@ -637,6 +657,7 @@ describe('doctor, for the simulated R2,', () => {
       acl: 'pass',
       'public-access-block': 'skip',
       'conditional-writes': 'pass',
+      'conditional-replace': 'pass',
       checksums: 'pass',
       'post-policies': 'pass',
       parts: 'pass',
@@ -854,6 +875,7 @@ async function startReal(
     ...variables(endpoint, {
       bucket: Bucket,
       conditionalPut: false,
+      conditionalReplace: false,
       conditionalComplete: false,
       ...table,
     }),

@@ -54,6 +54,7 @@ export const fileOperations: Operations = {
       'invalid_key',
       'invalid_expiry',
       'object_exists',
+      'precondition_failed',
       'not_supported',
       'storage_error',
       'storage_busy',

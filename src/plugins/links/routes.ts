@@ -14,6 +14,7 @@ import { DEFAULT_IMAGE_SIZES, MAX_IMAGE_SIZES } from '../../bucket/image-size.ts
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import { linkExpiry, MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
+import { askToDownload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { configure } from '../../http/admit.ts'
@@ -89,6 +90,7 @@ export const linkRoutes = newApp()
       const variant = variantOf(c, bucket, delivery, image)
       const base = linkBase(c)
       const expires = linkExpiry(bucket, expiresIn, new Date())
+      await askToDownload(c, bucket, key, 'link')
       const policy = { bucket: bucket.alias, key, expires, delivery, download }
       const links = await createLinks(base, settings, policy, variant)
       return json(c, { ...links, expiresAt: new Date(expires * 1000).toISOString() })
@@ -108,6 +110,7 @@ export const linkRoutes = newApp()
     const variant = variantOf(c, bucket, delivery, image)
     const links = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'links:create', key)
+      await askToDownload(c, bucket, key, 'link')
       const policy = { bucket: bucket.alias, key, expires, delivery, download: null }
       return { key, ...(await createLinks(base, settings, policy, variant)) }
     })

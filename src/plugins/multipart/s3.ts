@@ -25,6 +25,8 @@ export interface MultipartUpload {
   /** S3's own `UploadId`. */
   readonly s3UploadId: string
   readonly overwrite?: boolean
+  /** ETag of the object that completing it may replace. Only if the bucket compares it. */
+  readonly ifMatch?: string | undefined
   /** Default: the bucket's access key for uploads. */
   readonly credentials?: Credentials | undefined
 }
@@ -135,10 +137,12 @@ export async function completeMultipartUpload(
   )
   const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`
   // The server then refuses a key that already has an object.
+  const { ifMatch } = upload
   const isNew = upload.bucket.conditionalComplete && !upload.overwrite
   const headers = {
     'Content-Type': 'application/xml',
     ...(isNew && { 'If-None-Match': '*' }),
+    ...(ifMatch !== undefined && { 'If-Match': `"${unquoted(ifMatch)}"` }),
   }
   const request = { ...ofUpload('POST', upload), headers, body }
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)

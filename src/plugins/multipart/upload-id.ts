@@ -20,8 +20,9 @@ const claimsSchema = z.object({
   size: z.nullable(z.int()),
   /** Bytes of each part except the last, or null if the client chooses the parts. */
   partSize: z.nullable(z.int()),
-  /** Whether it may replace an object. Only for a key that the client chose. */
+  /** Whether it may replace an object. Only for a key that the client or the app chose. */
   overwrite: z.optional(z.boolean()),
+  byApp: z.optional(z.boolean()),
   /** Maximum size of the file when the upload began, if there was one. */
   maxBytes: z.optional(z.int()),
 })

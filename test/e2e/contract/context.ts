@@ -52,7 +52,7 @@ export interface Capabilities {
   readonly keepsEmptySegments: boolean
   /** Stores keys in Unicode NFC. */
   readonly normalizesKeys: boolean
-  /** If-None-Match on PutObject. */
+  /** If-None-Match and If-Match on PutObject. */
   readonly conditionalPut: boolean
   /** S3 PostObject. */
   readonly takesForms: boolean
@@ -114,6 +114,7 @@ export async function startContext(
     credentials: 'S3',
     normalizesKeys,
     conditionalPut,
+    conditionalReplace: conditionalPut,
     postUploads: takesForms,
   }
   const apiKey = `ep_test_${randomBytes(32).toString('base64url')}`
