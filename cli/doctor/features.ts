@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ApiError } from '../../src/errors/api-error.ts'
-import { listParts, type MultipartUpload } from '../../src/plugins/multipart/s3.ts'
+import { listParts, type MultipartUpload } from '../../src/storage/multipart.ts'
 import { postObjectFields, signPostPolicy } from '../../src/plugins/uppy/post-policy.ts'
 import type { BucketCheck, BucketContext } from './bucket.ts'
 import { codeOf, reasonOf } from './probe.ts'

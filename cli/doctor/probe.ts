@@ -8,7 +8,7 @@ import {
   completeMultipartUpload,
   createMultipartUpload,
   type MultipartUpload,
-} from '../../src/plugins/multipart/s3.ts'
+} from '../../src/storage/multipart.ts'
 import { authorize } from '../../src/signing/authorization-header.ts'
 import { objectUrl } from '../../src/signing/object-url.ts'
 import { presign } from '../../src/signing/presign.ts'

@@ -16,7 +16,7 @@ export const purposeKey = (secret: SigningSecret, purpose: Purpose): Promise<Cry
  */
 export const isSignature = (text: string): boolean => /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(text)
 
-/** Returns the AES-GCM key for the part of an upload id that its holder must not read. */
+/** Returns the AES-GCM key for the part of a seal that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
   keyFor(secret, 'upload-encryption', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
 
