@@ -95,12 +95,14 @@ async function finish(
 /**
  * Deletes the files of distinct keys, with copies and records. First asks the app and the plugins'
  * checks about all, counts each accepted one against the principal, and reserves it. Returns what
- * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`.
+ * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`. With
+ * `isAsked`, the caller has asked about the delete already.
  */
 export async function removeAll(
   c: AppContext,
   bucket: Bucket,
   keys: readonly ObjectKey[],
+  isAsked = false,
 ): Promise<ReadonlyMap<string, unknown>> {
   const refused = new Map<string, unknown>()
   const pass = async (asked: readonly ObjectKey[], step: (key: ObjectKey) => unknown) => {
@@ -118,7 +120,7 @@ export async function removeAll(
     return asked.filter((key) => !refused.has(key))
   }
   const deletion = (key: ObjectKey): Deletion => ({ type: 'delete', bucket: bucket.alias, key })
-  const allowed = await pass(keys, (key) => askToDelete(c, deletion(key)))
+  const allowed = isAsked ? keys : await pass(keys, (key) => askToDelete(c, deletion(key)))
   // The first one has already counted as the request.
   const counted = await pass(allowed, (key) =>
     key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
@@ -141,7 +143,7 @@ export async function removeAll(
 /** Adds a warning with the number of files that were not `done`, by code, and the first reason. */
 export function warnOfFailures(
   c: AppContext,
-  done: 'deleted' | 'recorded',
+  done: 'deleted' | 'recorded' | 'copied' | 'moved',
   failures: readonly unknown[],
 ): void {
   const [first] = failures

@@ -153,7 +153,8 @@ export const fileRoutes = newApp()
     const bucket = await chooseOpenBucket(c, alias, key)
     requireFileName(name)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
-    return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
+    const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
+    return json(c, await renameFile(bucket, index, key, name, owner, now, announce))
   })
   .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias } = c.req.valid('json')
