@@ -39,6 +39,7 @@ declare module '@20minutes/s3rver/lib/controllers/object.js' {
   type Operation =
     | 'postObject'
     | 'uploadPart'
+    | 'putObjectCopy'
     | 'uploadPartCopy'
     | 'completeMultipartUpload'
     | 'deleteMultipleObjects'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { ApiError } from '../../src/errors/api-error.ts'
-import { listParts, type MultipartUpload } from '../../src/plugins/multipart/s3.ts'
 import { postObjectFields, signPostPolicy } from '../../src/plugins/uppy/post-policy.ts'
+import { listParts, type MultipartUpload } from '../../src/storage/multipart.ts'
 import type { BucketCheck, BucketContext } from './bucket.ts'
 import { codeOf, reasonOf } from './probe.ts'
 import { fail, pass, type Result, skip, warn } from './report.ts'

@@ -3,16 +3,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Address, Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { authorize } from '../../src/signing/authorization-header.ts'
+import { objectUrl } from '../../src/signing/object-url.ts'
+import { presign } from '../../src/signing/presign.ts'
+import { awsSigner, spaced } from '../../src/signing/signature.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
   type MultipartUpload,
-} from '../../src/plugins/multipart/s3.ts'
-import { authorize } from '../../src/signing/authorization-header.ts'
-import { objectUrl } from '../../src/signing/object-url.ts'
-import { presign } from '../../src/signing/presign.ts'
-import { awsSigner, spaced } from '../../src/signing/signature.ts'
+} from '../../src/storage/multipart.ts'
 import { s3CodeIn } from '../../src/storage/s3.ts'
 import { StorageFailure } from '../../src/storage/storage-failure.ts'
 import {

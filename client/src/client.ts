@@ -1,5 +1,7 @@
 import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
+import { copyFile } from './copy-file.ts'
 import type {
+  CopyOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
@@ -55,6 +57,10 @@ export interface Client {
   record(key: string, name: string): Promise<RecordedFile>
   /** Changes the display name in the index. */
   rename(key: string, name: string): Promise<FileRecord>
+  /** Copies a file to another key, by the server of the bucket. */
+  copy(from: string, to: string, options?: CopyOptions): Promise<RecordedFile>
+  /** Moves a file to another key: copies it, and then deletes the source. A repeat finishes it. */
+  move(from: string, to: string, options?: CopyOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
   remove(key: string): Promise<void>
   /** Deletes up to 100 files. Resolves with an error for each key that is not deleted. */
@@ -87,6 +93,8 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
       return api(isFileRecord, 'POST', '/files', { body })
     },
     rename: (key, name) => api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket } }),
+    copy: (from, to, body) => copyFile(api, 'copy', { ...body, from, to, bucket }),
+    move: (from, to, body) => copyFile(api, 'move', { ...body, from, to, bucket }),
     removeMany: (keys) => api(isDeleted, 'POST', '/files/delete', { body: { keys, bucket } }),
     remove: (key) => api(isNothing, 'DELETE', pathOf(key), { query: { bucket } }),
     limits: () => api(isLimits, 'GET', '/limits'),

@@ -8,6 +8,7 @@ export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type {
+  CopyOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,

@@ -67,6 +67,18 @@ export interface RecordRequest {
   readonly bucket?: string | undefined
 }
 
+/** Body of `POST /files/copy` and `POST /files/move`, without its keys. */
+export interface CopyOptions {
+  /** Alias of the target's bucket, at the same endpoint. Default: the bucket of the client. */
+  readonly toBucket?: string | undefined
+  /** Whether it may replace an object under the target's key. Needs the scope `files:delete`. */
+  readonly overwrite?: boolean | undefined
+  /** The display name. Default: that of the source. */
+  readonly name?: string | undefined
+  /** Copies only an object with this ETag. Otherwise, the code is `file_replaced`. */
+  readonly etag?: string | undefined
+}
+
 /** Body of `POST /multipart/:uploadId/urls`. */
 export interface PartUrlsRequest {
   readonly key: string

@@ -4,6 +4,7 @@ export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
 export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type {
+  CopyOptions,
   FileConditions,
   LinkOptions,
   LinksOptions,

@@ -290,7 +290,8 @@ export function announcerOf(c: AppContext): Announce | null {
   const actor = { principal: id, subject: subjectOf(principal), context }
   return (change, about, at = new Date(), isRepeat) => {
     // The presigner itself makes a provisional record.
-    const isProvisional = change.type !== 'deleted' && change.file.owner === null
+    const { type } = change
+    const isProvisional = (type === 'recorded' || type === 'replaced') && change.file.owner === null
     const event = { ...change, ...(isProvisional ? NOBODY : actor) }
     return after(event, about, at, c.executionCtx, isRepeat)
   }

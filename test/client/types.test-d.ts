@@ -3,6 +3,7 @@ import type { ApiErrorCode } from '../../client/src/error-code.ts'
 import type { Issue } from '../../client/src/presigner-error.ts'
 import type {
   CompleteRequest,
+  CopyOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
@@ -37,6 +38,7 @@ import type { limitRoutes } from '../../src/core/limits.ts'
 import type { uploadUrlRoutes } from '../../src/core/upload-urls.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
+import type { copyRoutes } from '../../src/plugins/copies/routes.ts'
 import type { fileRoutes } from '../../src/plugins/files/routes.ts'
 import type { linkRoutes } from '../../src/plugins/links/routes.ts'
 import type { multipartRoutes } from '../../src/plugins/multipart/routes.ts'
@@ -49,6 +51,7 @@ import type { EventType, FileEvent } from '../../src/records/file-event.ts'
 type Api = ReturnType<typeof hc<typeof uploadUrlRoutes>> &
   ReturnType<typeof hc<typeof downloadUrlRoutes>> &
   ReturnType<typeof hc<typeof limitRoutes>> &
+  ReturnType<typeof hc<typeof copyRoutes>> &
   ReturnType<typeof hc<typeof fileRoutes>> &
   ReturnType<typeof hc<typeof linkRoutes>> &
   ReturnType<typeof hc<typeof multipartRoutes>> &
@@ -144,8 +147,16 @@ export const server: [
   Covers<Answer<Files['upload-urls']['$post'], 200>, UploadUrls>,
   Covers<Answer<Files['batch']['$post'], 200>, RecordedFiles>,
   Same<Body<Files['batch']['$post']>['files'][number], FileToRecord>,
+  Same<Sent<'file.moved'>['from'], Told<'moved'>['from']>,
+  Covers<
+    Omit<Body<Files['copy']['$post']>, 'files' | 'cursor' | 'from' | 'to' | 'bucket'>,
+    CopyOptions
+  >,
   Same<EventType, WebhookEvent['type']>,
   Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
   Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,
   Same<Sent<'file.deleted'>['file'], Told<'deleted'>['file']>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [
+  ...([true, true, true, true, true, true, true, true] as const),
+  ...([true, true, true, true, true, true, true, true] as const),
+]

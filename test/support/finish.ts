@@ -7,9 +7,9 @@ import {
   type Finished,
   finishMultipart,
 } from '../../src/plugins/multipart/finish.ts'
-import type { Part } from '../../src/plugins/multipart/s3.ts'
 import type { UploadClaims } from '../../src/plugins/multipart/upload-id.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
+import type { Part } from '../../src/storage/multipart.ts'
 import { testBucket } from './test-bucket.ts'
 
 /**

@@ -87,6 +87,22 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: '200',
   },
   {
+    route: 'POST /files/copy',
+    scope: 'files:read',
+    request: (key) => ['/files/copy', { from: key, to: `${key}.copy` }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '404 object_not_found',
+  },
+  {
+    route: 'POST /files/move',
+    scope: 'files:delete',
+    request: (key) => ['/files/move', { from: key, to: `${key}.copy` }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '404 object_not_found',
+  },
+  {
     route: 'GET /files/:key/url',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}/url`],
@@ -295,6 +311,13 @@ export const ROUTES: readonly ProtectedRoute[] = [
   },
 ]
 
+const COPY_TARGET = {
+  scope: 'keys:choose',
+  takesKey: true,
+  bucketIn: 'body',
+  allowed: '404 object_not_found',
+} as const
+
 const CHOSEN = { scope: 'keys:choose', takesKey: true, allowed: '200' } as const
 
 /** The same routes as above, with a key that the caller chooses. */
@@ -310,6 +333,22 @@ export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
     bucketIn: 'body',
     request: (key) => ['/multipart', { key, mimetype: 'text/plain', size: 1 }],
     ...CHOSEN,
+  },
+  {
+    route: 'POST /files/copy with its target',
+    request: (key) => [
+      '/files/copy',
+      { from: key.replace(/[^/]*$/, 'nobody-uploaded-this.txt'), to: key },
+    ],
+    ...COPY_TARGET,
+  },
+  {
+    route: 'POST /files/move with its target',
+    request: (key) => [
+      '/files/move',
+      { from: key.replace(/[^/]*$/, 'nobody-uploaded-this.txt'), to: key },
+    ],
+    ...COPY_TARGET,
   },
   {
     route: 'GET /s3/params with a chosen key',

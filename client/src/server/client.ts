@@ -1,4 +1,5 @@
-import type { LinkOptions, LinksOptions, UrlOptions } from '../requests.ts'
+import { copyFile } from '../copy-file.ts'
+import type { CopyOptions, LinkOptions, LinksOptions, UrlOptions } from '../requests.ts'
 import {
   type Deleted,
   type FileRecord,
@@ -16,6 +17,7 @@ import {
   type Link,
   type Links,
   type ListedFile,
+  type RecordedFile,
   type RecordedFiles,
 } from '../responses.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
@@ -84,6 +86,10 @@ export interface ServerClient {
   recordMany(files: readonly FileToRecord[], options?: CallOptions): Promise<RecordedFiles>
   /** Changes the display name. */
   rename(key: string, name: string, options?: CallOptions): Promise<FileRecord>
+  /** Copies a file to another key, by the server of the bucket. */
+  copy(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
+  /** Moves a file to another key: copies it, and then deletes the source. A repeat finishes it. */
+  move(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
   remove(key: string, options?: CallOptions): Promise<void>
   /** Deletes any number of files. Sends one request for each 100. */
@@ -154,6 +160,10 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       )
       return { files: answers.flatMap((answer) => answer.files) }
     },
+    copy: (from, to, { signal, ...file } = {}) =>
+      copyFile(api, 'copy', { ...file, from, to, bucket }, signal),
+    move: (from, to, { signal, ...file } = {}) =>
+      copyFile(api, 'move', { ...file, from, to, bucket }, signal),
     rename: (key, name, { signal } = {}) =>
       api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket }, signal }),
     remove: (key, { signal } = {}) =>

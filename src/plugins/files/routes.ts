@@ -8,6 +8,7 @@ import { type DownloadSigner, downloadSigner } from '../../core/download-url.ts'
 import { downloadUse } from '../../core/download-urls.ts'
 import { purgeReplaced } from '../../core/purge.ts'
 import { type Claim, findFile, type Recorded, recordUpload } from '../../core/record.ts'
+import { removeAll, warnOfFailures } from '../../core/remove.ts'
 import { announcerOf, askToDownload, recordBody } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -42,7 +43,6 @@ import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { removeAll, warnOfFailures } from './remove.ts'
 import { renameFile } from './rename.ts'
 
 const deleteSchema = z.strictObject({
@@ -154,7 +154,8 @@ export const fileRoutes = newApp()
     const bucket = await chooseOpenBucket(c, alias, key)
     requireFileName(name)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
-    return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
+    const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
+    return json(c, await renameFile(bucket, index, key, name, owner, now, announce))
   })
   .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias } = c.req.valid('json')

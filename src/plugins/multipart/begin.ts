@@ -22,7 +22,7 @@ import {
   type ListedPart,
   listParts,
   listUploads,
-} from './s3.ts'
+} from '../../storage/multipart.ts'
 import { sealUploadId, type UploadClaims } from './upload-id.ts'
 
 const MAX_NAME_BYTES = 255

@@ -22,17 +22,17 @@ import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import type { FileIndex } from '../../records/file-index.ts'
-import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
-import { unquoted } from '../../storage/s3.ts'
-import { StorageFailure } from '../../storage/storage-failure.ts'
-import { dropRepeats } from './begin.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   type ListedPart,
   listParts,
   type Part,
-} from './s3.ts'
+} from '../../storage/multipart.ts'
+import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
+import { unquoted } from '../../storage/s3.ts'
+import { StorageFailure } from '../../storage/storage-failure.ts'
+import { dropRepeats } from './begin.ts'
 import { openUploadId, type UploadClaims } from './upload-id.ts'
 
 /** A complete file, with a warning for the log. */

@@ -1,9 +1,9 @@
 import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
-import type { Bucket, Credentials } from '../../bucket/bucket.ts'
-import { MAX_PARTS } from '../../bucket/limits.ts'
-import { ApiError } from '../../errors/api-error.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import {
   ask,
   type BucketResponse,
@@ -14,9 +14,9 @@ import {
   unexpectedResponse,
   unquoted,
   withDeadline,
-} from '../../storage/s3.ts'
-import { StorageFailure } from '../../storage/storage-failure.ts'
-import { childrenOf, escapeXml, readXml, textOf } from '../../storage/xml.ts'
+} from './s3.ts'
+import { StorageFailure } from './storage-failure.ts'
+import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
 
 /** An unfinished upload in a bucket. */
 export interface MultipartUpload {
