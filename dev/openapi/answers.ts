@@ -99,6 +99,30 @@ export const recordedFiles = z.object({
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
+export const unfinishedCopy = z.object({
+  from: z.string(),
+  to: z.string(),
+  cursor: text('For the same request again. Valid for 7 days, for this caller, source and target.'),
+  copied: bytes('Bytes that the target has.'),
+  size: bytes('Bytes.'),
+})
+
+export const copiedFiles = z.object({
+  files: z
+    .array(
+      z.union([
+        recordedFile,
+        unfinishedCopy,
+        z.object({
+          from: z.optional(z.string()),
+          to: z.optional(z.string()),
+          error: itemError,
+        }),
+      ]),
+    )
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
 export const deletedFiles = z.object({
   deleted: z
     .array(z.object({ key: z.string(), error: z.optional(itemError) }))
@@ -295,6 +319,8 @@ export const signedRequest = z.object({
 })
 
 const named = {
+  CopiedFiles: copiedFiles,
+  UnfinishedCopy: unfinishedCopy,
   DeletedFiles: deletedFiles,
   Error: error,
   ItemError: itemError,

@@ -34,20 +34,25 @@ const R2_HOST = /\.r2\.cloudflarestorage\.com(?::\d+)?$/
  * or null if the response has none. Throws `file_replaced` for another source, `object_exists`,
  * `object_not_found`, `not_supported`, `storage_error` and `storage_busy`.
  */
-export function copyObject(
+export async function copyObject(
   source: CopySource,
   bucket: Bucket,
   key: ObjectKey,
   { headers, isNew }: { headers: Readonly<Record<string, string>>; isNew: boolean },
   now: Date,
 ): Promise<string | null> {
-  const { conditionalPut, origin } = bucket
-  const vacant = R2_HOST.test(origin) ? 'cf-copy-destination-if-none-match' : 'If-None-Match'
-  return callCopy('CopyObject', source, bucket, key, now, {
-    headers: { ...headers, ...(isNew && conditionalPut && { [vacant]: '*' }) },
-    isNew,
+  const copy = (more: Readonly<Record<string, string>>) =>
+    callCopy('CopyObject', source, bucket, key, now, { headers: { ...headers, ...more }, isNew })
+  if (!(isNew && bucket.conditionalPut)) return copy({})
+  const vacant = R2_HOST.test(bucket.origin) ? 'cf-copy-destination-if-none-match' : 'If-None-Match'
+  return copy({ [vacant]: '*' }).catch((error: unknown) => {
+    // Some servers support this condition only on PutObject.
+    if (error instanceof ApiError && error.message.startsWith(UNSUPPORTED)) return copy({})
+    throw error
   })
 }
+
+const UNSUPPORTED = 'The server of this bucket does not support'
 
 /** Calls S3 UploadPartCopy like `copyObject`, for the bytes from `start` to before `end`. */
 export function copyPart(
@@ -126,7 +131,7 @@ function refusal(operation: string, answer: BucketResponse, isNew: boolean): Api
       "The access key of the target's bucket does not allow this copy. Allow it s3:GetObject on the source and s3:PutObject on the target.",
     )
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
-    return error('not_supported', `The server of this bucket does not support ${operation}.`)
+    return error('not_supported', `${UNSUPPORTED} ${operation}.`)
   return unexpectedResponse(operation, answer, s3Code)
 }
 

@@ -28,6 +28,8 @@ export interface ApiClient {
     files: readonly Readonly<Record<string, unknown>>[],
   ): Promise<z.infer<typeof answers.uploadUrls>['uploads']>
   rename(key: string, name: string): Promise<FileRecord>
+  /** The response of `POST /files/copy` or `POST /files/move` for one file. */
+  transfer(kind: 'copy' | 'move', request: Readonly<Record<string, unknown>>): Promise<FileRecord>
   removeMany(
     keys: readonly string[],
     bucket?: string,
@@ -76,6 +78,8 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     },
     rename: async (key, name) =>
       answers.fileRecord.parse(await json(send('PATCH', filePath(key), { name }), 200)),
+    transfer: async (kind, request) =>
+      answers.fileRecord.parse(await json(send('POST', `/files/${kind}`, request), 201)),
     async removeMany(keys, bucket) {
       const body = await json(send('POST', '/files/delete', { keys, bucket }), 200)
       return answers.deletedFiles.parse(body).deleted

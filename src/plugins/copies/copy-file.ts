@@ -26,7 +26,7 @@ import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import type { Allowance } from './allowance.ts'
 import { copyHeaders } from './copy-headers.ts'
-import { beginParts, type CopySizes, copyParts } from './copy-parts.ts'
+import { beginParts, type CopySizes, copyParts, dropParts } from './copy-parts.ts'
 import { type CopyInParts, type CopyScope, openCopy, sealCopy } from './cursor.ts'
 import { mayBeOne, requireOneServer, requireOther } from './same-object.ts'
 
@@ -155,12 +155,15 @@ async function startCopy(
       throw error
     })
     const stored = await headObject(target, key, timeOf(c))
-    if (stored === null || stored.size !== seen.size)
-      throw new ApiError('storage_error', 'The bucket does not have the complete copy.')
+    if (stored === null || stored.size !== seen.size) throw incomplete()
     if (etag !== null && etag !== stored.etag) throw fileReplaced()
-    // ETags of encrypted objects, and of those in parts, can't be compared. Some servers ignore the
-    // condition on the source.
-    if (stored.etag !== seen.etag) await requireUnchanged(c, source, from, seen)
+    // ETags of encrypted objects, and of those in parts, can't be compared. Then the server must have
+    // told the one of the copy, since some servers claim to have copied. Some ignore the condition on
+    // the source.
+    if (stored.etag !== seen.etag) {
+      if (etag === null || (there !== null && isSameObject(stored, there))) throw incomplete()
+      await requireUnchanged(c, source, from, seen)
+    }
     return { ...(await recordCopy(c, call, from, key, { name, owner }, stored)), wasVacant }
   })
 }
@@ -182,7 +185,11 @@ async function continueCopy(
 ): Promise<Copied | Unfinished> {
   const copy = await openCopy(c.get('settings'), scopeOf(c, call, file), cursor, timeOf(c))
   requireUpload(c.get('principal'), file.to, copy)
-  // Parts of two objects must not become one: then no request for a part succeeds.
+  // Parts of two objects must not become one, and another object must not be deleted.
+  if (seen.etag !== copy.etag) {
+    await dropParts(call.target, file.to, copy, timeOf(c))
+    throw sourceReplaced()
+  }
   const known = await recordOf(c, call.source, file.from, seen)
   return advance(c, call, file, copy, ownerOf(c, call.kind, known))
 }
@@ -278,6 +285,9 @@ function recordCopy(
   const request = { key, name, owner, isExpected }
   return recordUpload(target, fileIndexOf(c), request, timeOf(c), tell)
 }
+
+const incomplete = (): ApiError =>
+  new ApiError('storage_error', 'The bucket does not have the complete copy.')
 
 const isSameObject = (one: ObjectHead, other: ObjectHead): boolean =>
   one.etag === other.etag && one.lastModified.getTime() === other.lastModified.getTime()

@@ -6,7 +6,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { timeOf } from '../../http/deadline.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import { type CopySource, copyPart } from '../../storage/copy.ts'
+import { type CopySource, copyPart, sourceReplaced } from '../../storage/copy.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
@@ -14,7 +14,7 @@ import {
   type ListedPart,
   listParts,
 } from '../../storage/multipart.ts'
-import type { ObjectHead } from '../../storage/object.ts'
+import { headObject, type ObjectHead } from '../../storage/object.ts'
 import type { Allowance } from './allowance.ts'
 import type { CopyInParts } from './cursor.ts'
 
@@ -80,6 +80,9 @@ export async function copyParts(
       await copyPart(source, target, key, part, timeOf(c))
     })
     if (next <= count) return { ...copy, next }
+    // Some servers ignore the condition on the source.
+    const { bucket, key: from, etag } = source
+    if ((await headObject(bucket, from, timeOf(c)))?.etag !== etag) throw sourceReplaced()
     const parts = await listParts(upload, timeOf(c))
     requireParts(parts, copy, count)
     await requireVacant(target, key, overwrite, target.conditionalComplete, timeOf(c))
@@ -89,12 +92,23 @@ export async function copyParts(
     const head = await completedObject(target, { key, ...copy }, timeOf(c))
     if (head?.size === size) return head
     if (error instanceof ApiError && LASTING.includes(error.code))
-      await abortMultipartUpload(upload, timeOf(c)).catch(() => undefined)
+      await dropParts(target, key, copy, timeOf(c))
     throw error
   }
   const head = await completedObject(target, { key, ...copy }, timeOf(c))
   if (head?.size === size) return head
   throw new ApiError('storage_error', 'The bucket does not have the complete copy.')
+}
+
+/** Aborts a copy in parts. If that fails, the bucket's lifecycle rule deletes them. */
+export async function dropParts(
+  bucket: Bucket,
+  key: ObjectKey,
+  { s3UploadId }: Pick<CopyInParts, 's3UploadId'>,
+  now: Date,
+): Promise<void> {
+  const { credentials } = bucket
+  await abortMultipartUpload({ bucket, key, s3UploadId, credentials }, now).catch(() => undefined)
 }
 
 /** Throws unless the bucket has every byte of every part. */

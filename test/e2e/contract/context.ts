@@ -54,6 +54,8 @@ export interface Capabilities {
   readonly normalizesKeys: boolean
   /** If-None-Match and If-Match on PutObject. */
   readonly conditionalPut: boolean
+  /** S3 CopyObject. Ceph RGW on SQLite returns 200, and copies nothing. */
+  readonly copiesObjects: boolean
   /** S3 PostObject. */
   readonly takesForms: boolean
   /**

@@ -126,7 +126,7 @@ describe('POST /files/copy', () => {
     expect(await contentOf(to)).toBe(null)
   })
 
-  // @threat copy-overwrites
+  // @threat object-replaced
   it('replaces no object without overwrite', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
@@ -154,7 +154,7 @@ describe('POST /files/copy', () => {
     )
   })
 
-  // @threat copy-generated-key
+  // @threat chosen-key-generated
   it('refuses a generated key as its target', async () => {
     const [from = ''] = keys('a.png')
     await put(from)
@@ -164,7 +164,7 @@ describe('POST /files/copy', () => {
     expect(await contentOf(to)).toBe(null)
   })
 
-  // @threat copy-limits
+  // @threat copy-bypasses
   it("applies the limits of the target's bucket", async () => {
     const [from = '', to = ''] = keys('a.txt', 'b.txt')
     await put(from, 'long text', { 'Content-Type': 'text/plain' })
@@ -176,7 +176,7 @@ describe('POST /files/copy', () => {
     expect(await contentOf(to)).toBe(null)
   })
 
-  // @threat copy-limits
+  // @threat copy-bypasses
   it('refuses a type that runs scripts under an extension that does not', async () => {
     const [from = '', to = ''] = keys('a.html', 'b.png')
     await put(from, '<p>', { 'Content-Type': 'text/html' })
@@ -184,7 +184,7 @@ describe('POST /files/copy', () => {
     expect(await outcome(response)).toBe('400 type_mismatch')
   })
 
-  // @threat copy-unasked
+  // @threat copy-bypasses
   it('asks beforeUpload, which sees the size and the type, and may refuse', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
@@ -253,7 +253,7 @@ describe('POST /files/copy', () => {
     expect(headers.get('Content-Type')).toBe('image/png')
   })
 
-  // @threat copy-scopes
+  // @threat copy-bypasses
   it.each([
     ['copy', 'files:read', false],
     ['copy', 'files:upload', false],
@@ -279,7 +279,7 @@ describe('POST /files/copy', () => {
     },
   )
 
-  // @threat copy-other-tenant
+  // @threat foreign-key
   it('refuses a source and a target outside of the prefix of the caller', async () => {
     const [own = '', other = ''] = keys('team-a/a.png', 'team-b/a.png')
     await put(own)
@@ -381,7 +381,7 @@ describe('POST /files/move', () => {
     expect(await contentOf(to)).toBe('pixels')
   })
 
-  // @threat copy-unasked
+  // @threat copy-bypasses
   it('asks beforeDelete about the source before anything happens', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
