@@ -9,6 +9,7 @@ export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type {
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   ListOptions,
   Scope,

@@ -6,6 +6,7 @@ export { PresignerError } from './presigner-error.ts'
 export type {
   FileConditions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   Scope,
   UrlOptions,
@@ -31,6 +32,7 @@ export { createServerClient } from './server/client.ts'
 export type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
 export type {
   FileUrls,
+  Purged,
   SignedUpload,
   Token,
   UploadUrls,
