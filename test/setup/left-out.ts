@@ -77,6 +77,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/new-user.slow.test.ts',
       'test/e2e/package-cli.slow.test.ts',
       'test/e2e/package.slow.test.ts',
+      'test/e2e/replace-text.test.ts',
       'test/e2e/page-app.slow.test.ts',
       'test/e2e/page-gallery.slow.test.ts',
       'test/e2e/page-uploads.slow.test.ts',
