@@ -10,6 +10,7 @@ export type { Progress } from './progress.ts'
 export type {
   CopyOptions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   ListOptions,
   Scope,

@@ -7,6 +7,7 @@ export type {
   CopyOptions,
   FileConditions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   Scope,
   UrlOptions,
@@ -32,6 +33,7 @@ export { createServerClient } from './server/client.ts'
 export type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
 export type {
   FileUrls,
+  Purged,
   SignedUpload,
   Token,
   UploadUrls,

@@ -129,6 +129,12 @@ export const deletedFiles = z.object({
     .check(z.describe('One for each key, in the order of the request.')),
 })
 
+export const purgedCopies = z.object({
+  purged: z
+    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
+    .check(z.describe('One for each key, in the order of the request.')),
+})
+
 export const fileUrl = z.object({
   url: url('A signed GET.'),
   key: objectKey(),
@@ -322,6 +328,7 @@ const named = {
   CopiedFiles: copiedFiles,
   UnfinishedCopy: unfinishedCopy,
   DeletedFiles: deletedFiles,
+  PurgedCopies: purgedCopies,
   Error: error,
   ItemError: itemError,
   FilePage: filePage,

@@ -59,6 +59,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/recipes.test.ts',
       'test/docs/repository.test.ts',
       'test/docs/responsive-images.slow.test.ts',
+      'test/docs/restricted-links.test.ts',
       'test/docs/server.slow.test.ts',
       'test/docs/site.slow.test.ts',
       'test/docs/staging.slow.test.ts',

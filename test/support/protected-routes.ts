@@ -103,6 +103,14 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: '404 object_not_found',
   },
   {
+    route: 'POST /files/purge',
+    scope: 'files:purge',
+    request: () => ['/files/purge', { keys: ['a.txt'] }],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
     route: 'GET /files/:key/url',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}/url`],
