@@ -66,7 +66,7 @@ export async function eventId(
   const { bucket, key } = file
   const owner = about?.owner ?? null
   const what =
-    'from' in change
+    change.type === 'copied' || change.type === 'moved'
       ? [type, owner, change.from.bucket, change.from.key]
       : type === 'deleted'
         ? type
@@ -84,7 +84,7 @@ export const eventBody = (event: FileEvent): string =>
     timestamp: event.timestamp,
     data: {
       file: event.file,
-      ...('from' in event && { from: event.from }),
+      ...((event.type === 'copied' || event.type === 'moved') && { from: event.from }),
       principal: event.principal,
       subject: event.subject,
       context: event.context,

@@ -127,6 +127,13 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('recordFile', 201, { body: { key, name: 'a.png' } })
     await client.call('renameFile', 200, { parameters, body })
     await client.call('recordFiles', 200, { body: { files: [{ key }, { key: '../secret' }] } })
+    const copy = { from: key, to: `${key}/copy.png` }
+    await client.call('copyFiles', 201, { body: copy })
+    await client.call('copyFiles', 409, { body: { ...copy, to: `${key}/copy.png` } })
+    await client.call('copyFiles', 200, { body: { files: [copy, { ...copy, to: '../x' }] } })
+    const move = { from: copy.to, to: `${key}/moved.png`, name: 'moved.png' }
+    await client.call('moveFiles', 201, { body: move })
+    await client.call('moveFiles', 200, { body: { files: [{ ...move, to: 'nowhere' }] } })
     await client.call('deleteFiles', 200, { body: { keys: [key, '../secret'], bucket: 'files' } })
   })
 

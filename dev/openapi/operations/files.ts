@@ -137,8 +137,8 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Copy up to 100 objects',
     description:
-      'The server of the bucket copies each object, with its type and metadata, and the Worker records the copy for the caller. Above 5 GB, each call copies some parts and returns a `cursor` for the next one. A list has a result for each file. Files for which a call has no requests left get `storage_busy`: send them again. Each one counts against the rate limit.',
-    scopes: ['files:read', 'files:upload', 'keys:choose'],
+      'Also needs `files:upload` and `keys:choose` for the target. The server of the bucket copies each object, with its type and metadata, and the Worker records the copy for the caller. Above 5 GB, each call copies some parts and returns a `cursor` for the next one. A list has a result for each file. Files for which a call has no requests left get `storage_busy`: send them again. Each one counts against the rate limit.',
+    scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,
     errors: COPY_ERRORS,
@@ -148,8 +148,8 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Move up to 100 objects',
     description:
-      'Copies like `POST /files/copy`, records the target with the owner of the source, and then deletes the source like `DELETE /files/:key`: only after the bucket has shown the copy. If a move fails, the source or both are there, and the same request finishes it. Safe to repeat.',
-    scopes: ['files:read', 'files:upload', 'keys:choose', 'files:delete'],
+      'Also needs `files:upload`, `keys:choose` and `files:delete`. Copies like `POST /files/copy`, records the target with the owner of the source, and then deletes the source like `DELETE /files/:key`: only after the bucket has shown the copy. If a move fails, the source or both are there, and the same request finishes it. Safe to repeat.',
+    scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,
     errors: [...COPY_ERRORS, 'purge_failed'],
