@@ -2,7 +2,7 @@ import { utf8 } from '../keys/encodings.ts'
 import type { SigningSecret } from './settings.ts'
 
 /** What a signature is for. A signature for one purpose never verifies for another. */
-export type Purpose = 'token' | 'cursor' | 'link' | 'upload' | 'form' | 'step' | 'key'
+export type Purpose = 'token' | 'cursor' | 'link' | 'folder' | 'upload' | 'form' | 'step' | 'key'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 

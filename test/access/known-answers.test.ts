@@ -4,6 +4,7 @@ import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-sig
 import { seal } from '../../src/access/seal.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
+import { signFolder, verifyInFolder } from '../../src/plugins/links/folder.ts'
 import {
   openUploadId,
   sealUploadId,
@@ -70,6 +71,28 @@ describe('a link from an earlier version', () => {
       ok: true,
       policy,
     })
+  })
+})
+
+const FOLDER_TOKEN = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS_DqSBiLyIsImV4cCI6MTc5NTUyMjUwMH0',
+  '1X5wEjYsNA3yOgMlAyRr0KpwFwQf1Wgtnkin1wzVdjM',
+].join('.')
+
+// @threat deploy-invalidates
+it('a folder link from an earlier version is still signed the same way, and still valid', async () => {
+  const prefix = parseObjectKey('team-a/é b/')
+  const base = `/f/${FOLDER_TOKEN}/team-a/%C3%A9%20b/`
+  const folder = { bucket: 'files', prefix, expires: 1_795_522_500 }
+  expect(await signFolder(folder, config)).toBe(base)
+  const key = parseObjectKey(`${prefix}c.ts`)
+  expect(await verifyInFolder(`${base}c.ts`, FOLDER_TOKEN, key, config, NOW)).toEqual({
+    ok: true,
+    policy: {
+      ...{ bucket: 'files', key, expires: 1_795_522_500 },
+      ...{ delivery: 'stream', download: null, variant: null },
+    },
   })
 })
 
