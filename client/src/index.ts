@@ -8,6 +8,7 @@ export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type {
+  FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
@@ -21,6 +22,7 @@ export type {
   FilePage,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,

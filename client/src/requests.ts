@@ -139,6 +139,9 @@ export interface LinksOptions {
   readonly fallback?: 'original' | undefined
 }
 
+/** Body of `POST /links/folder`, without its prefix. */
+export type FolderLinkOptions = Pick<LinksOptions, 'expiresIn'>
+
 /** Body of `POST /files/:key/link`. */
 export interface LinkOptions extends LinksOptions {
   /** Name to save under: the object comes as an attachment. */

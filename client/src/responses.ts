@@ -57,6 +57,12 @@ export interface Link {
   expiresAt: string
 }
 
+export interface FolderLink {
+  /** The start of the URL of each file. Ends with `/`. */
+  base: string
+  expiresAt: string
+}
+
 /** Why one key of a list was refused. The other keys are not affected. */
 export interface RefusedKey {
   key: string
@@ -177,6 +183,8 @@ export const isLink = isObject<Link>({
   srcset: isOptional(isString),
   expiresAt: isString,
 })
+
+export const isFolderLink = isObject<FolderLink>({ base: isString, expiresAt: isString })
 
 export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
 

@@ -5,6 +5,7 @@ export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type {
   FileConditions,
+  FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   Scope,
@@ -16,6 +17,7 @@ export type {
   Deleted,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,
