@@ -12,7 +12,7 @@ import { signFolder, verifyInFolder } from './folder.ts'
 import { deliver, linkBase, refuseLink } from './routes.ts'
 
 const folderSchema = z.strictObject({
-  prefix: z.string().check(z.minLength(1)),
+  prefix: z.string(),
   expiresIn,
   bucket,
 })

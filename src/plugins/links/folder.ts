@@ -32,13 +32,6 @@ export async function signFolder(
 
 const folderPath = (token: string, key: ObjectKey): string => `/f/${token}/${encodeKey(key)}`
 
-const REFUSALS = {
-  malformed: 'link malformed',
-  'secret unknown': 'link kid unknown',
-  'signature wrong': 'link signature wrong',
-  expired: 'link expired',
-} as const
-
 /**
  * Verifies a link to `key` below a folder and returns its policy. `path` has been parsed. Accepts one
  * spelling of it, except for characters that URL parsers and encoders treat differently: a page makes
@@ -52,12 +45,16 @@ export async function verifyInFolder(
   now: Date,
 ): Promise<LinkVerdict> {
   const refuse = (refusal: LinkRefusal): LinkVerdict => ({ ok: false, refusal })
-  // Some servers remove an empty segment, and a key that ends with a slash is a folder.
-  if (objectKeyError(key) !== null || /\/(?:\/|$)/.test(key)) return refuse('link malformed')
+  // Some servers remove an empty segment, or read a backslash as a slash. Unlike in other links, the
+  // client chooses the key. One that ends with a slash is a folder.
+  if (objectKeyError(key) !== null || /\\|\/(?:\/|$)/.test(key)) return refuse('link malformed')
   const objectKey = parseObjectKey(key)
   if (plain(folderPath(token, objectKey)) !== plain(path)) return refuse('link rewritten')
   const unsealed = await unseal(signingSecrets, 'folder', token, now)
-  if (!unsealed.ok) return refuse(REFUSALS[unsealed.failure])
+  if (!unsealed.ok) {
+    const { failure } = unsealed
+    return refuse(failure === 'secret unknown' ? 'link kid unknown' : `link ${failure}`)
+  }
   const claims = claimsSchema.safeParse(unsealed.claims)
   if (!claims.success) return refuse('link malformed')
   const { bucket, prefix, exp: expires } = claims.data

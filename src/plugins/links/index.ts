@@ -1,4 +1,3 @@
-import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
 import { flag } from '../../settings/rules.ts'
@@ -8,16 +7,15 @@ import { folderDeliveryRoutes, folderRoutes } from './folder-routes.ts'
 import { LINKS, type LinksOptions } from './options.ts'
 import { deliveryRoutes, linkRoutes } from './routes.ts'
 
-const open = newApp().route('/', deliveryRoutes).route('/', folderDeliveryRoutes)
-const api = newApp().route('/', linkRoutes).route('/', folderRoutes)
+const FOLDERS: Plugin = { name: 'folderLinks', open: folderDeliveryRoutes, api: folderRoutes }
 
 /** Links for an `<img>` or an email, and to folders, and their delivery below `/i` and `/f`. */
 export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => ({
   name: 'links',
   // With everything in it: `images()` of a Worker brings a rule.
-  plugins: options.images ? [{ ...options.images, name: 'images' }] : [],
-  open,
-  api,
+  plugins: [FOLDERS, ...(options.images ? [{ ...options.images, name: 'images' }] : [])],
+  open: deliveryRoutes,
+  api: linkRoutes,
   setup(setup) {
     setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin'])
     const { entrypoint = 'Objects' } = options

@@ -258,7 +258,7 @@ describe('a folder link', () => {
 describe('POST /links/folder', () => {
   // @threat folder-too-wide
   it.each([
-    ['', 'invalid_request'],
+    ['', 'invalid_key'],
     ['a', 'invalid_key'],
     ['/', 'invalid_key'],
     ['/a/', 'invalid_key'],
