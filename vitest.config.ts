@@ -21,7 +21,7 @@ const PORTABLE = [
   'test/plugins/jwt/jwt.test.ts',
   'test/plugins/events/standard-webhooks.test.ts',
   'test/plugins/files/{delete-objects,memory-file-index}.test.ts',
-  'test/plugins/links/{byte-range,media-type,preconditions,redirect}.test.ts',
+  'test/plugins/links/{byte-range,ip-range,media-type,preconditions,redirect}.test.ts',
   'test/plugins/multipart/{part-plan,s3-answers,s3-failures,s3-pages,s3-requests,upload-id}.test.ts',
   'test/plugins/uppy/post-policy.test.ts',
   'test/settings/define.test.ts',

@@ -138,7 +138,7 @@ export function createSigner(settings: Settings, options: SignerOptions = {}): S
       if (settings.linkBase === null)
         throw new ApiError('misconfigured', 'Links need the setting linkBase.')
       const expires = linkExpiry(bucket, expiresIn, now())
-      const policy = { ...request, bucket: bucket.alias, key: objectKey, expires, variant: null }
+      const policy = { ...request, bucket: bucket.alias, key: objectKey, expires }
       const link = settings.linkBase + (await signLink(policy, settings))
       return { link, expiresAt: new Date(expires * 1000).toISOString() }
     },

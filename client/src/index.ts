@@ -10,6 +10,7 @@ export type { Progress } from './progress.ts'
 export type {
   FolderLinkOptions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   ListOptions,
   Scope,

@@ -5,6 +5,7 @@ export type Scope =
   | 'files:list'
   | 'files:delete'
   | 'files:record'
+  | 'files:purge'
   | 'links:create'
   | 'tokens:create'
   | 'keys:choose'
@@ -121,8 +122,20 @@ export interface UrlOptions {
   readonly versionId?: string | undefined
 }
 
+/** Who may open a link, and from when on. Other requests get 403. */
+export interface LinkRestrictions {
+  /** ISO 8601 in UTC. The link then expires exactly `expiresIn` after this date. */
+  readonly notBefore?: string | undefined
+  /** Addresses and ranges of the clients, IPv4 or IPv6, such as `192.0.2.0/24`: 1 to 16. */
+  readonly ips?: string[] | undefined
+  /** Countries of the clients in ISO 3166 alpha-2, such as `DE`: 1 to 64. Only on Cloudflare. */
+  readonly countries?: string[] | undefined
+  /** All countries but these, in place of `countries`. */
+  readonly notCountries?: string[] | undefined
+}
+
 /** Body of `POST /links`, without its keys. */
-export interface LinksOptions {
+export interface LinksOptions extends LinkRestrictions {
   /** Seconds. The lifetime of a link is one to two times this long. */
   readonly expiresIn?: number | undefined
   /**
@@ -140,7 +153,7 @@ export interface LinksOptions {
 }
 
 /** Body of `POST /links/folder`, without its prefix. */
-export type FolderLinkOptions = Pick<LinksOptions, 'expiresIn'>
+export type FolderLinkOptions = LinkRestrictions & Pick<LinksOptions, 'expiresIn'>
 
 /** Body of `POST /files/:key/link`. */
 export interface LinkOptions extends LinksOptions {

@@ -7,6 +7,7 @@ export type {
   FileConditions,
   FolderLinkOptions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   Scope,
   UrlOptions,
@@ -33,6 +34,7 @@ export { createServerClient } from './server/client.ts'
 export type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
 export type {
   FileUrls,
+  Purged,
   SignedUpload,
   Token,
   UploadUrls,

@@ -101,6 +101,12 @@ export const deletedFiles = z.object({
     .check(z.describe('One for each key, in the order of the request.')),
 })
 
+export const purgedCopies = z.object({
+  purged: z
+    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
+    .check(z.describe('One for each key, in the order of the request.')),
+})
+
 export const fileUrl = z.object({
   url: url('A signed GET.'),
   key: objectKey(),
@@ -292,6 +298,7 @@ export const signedRequest = z.object({
 
 const named = {
   DeletedFiles: deletedFiles,
+  PurgedCopies: purgedCopies,
   Error: error,
   ItemError: itemError,
   FilePage: filePage,

@@ -44,6 +44,13 @@ const RESIZED =
   '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&w=320&fmt=auto&fallback=original&kid=k1&' +
   'sig=sXEBt-XS1rc8uwwGQfi0CffT9ox5r_VtXv_zo4Q5sbk'
 
+const RESTRICTED =
+  '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&nbf=1795521600&ips=192.0.2.0/24,2001:db8::/32&countries=AT,DE&kid=k1&' +
+  'sig=voIIztT5lDOy5R9Ns-6ZAtTP7v0jnC-9P06sa4jf8Z4'
+const RESTRICTED_IMAGE =
+  '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&dl=R%C3%A9sum%C3%A9%20%281%29.png&w=320&fmt=auto&notCountries=US&kid=k1&' +
+  'sig=epCvKvC6sWnNAFXD5cG4wMPCiFxw6e6zDNfsnBiiT_c'
+
 // @threat deploy-invalidates
 describe('a link from an earlier version', () => {
   const shown: LinkPolicy = {
@@ -61,7 +68,18 @@ describe('a link from an earlier version', () => {
     variant: { width: 320, format: 'auto', fallback: true },
   }
 
+  const restricted: LinkPolicy = {
+    ...shown,
+    restrictions: 'nbf=1795521600&ips=192.0.2.0/24,2001:db8::/32&countries=AT,DE',
+  }
+  const restrictedImage: LinkPolicy = {
+    ...{ ...shown, download: 'Résumé (1).png', restrictions: 'notCountries=US' },
+    variant: { width: 320, format: 'auto', fallback: false },
+  }
+
   it.each([
+    ['for some addresses and countries', RESTRICTED, restricted],
+    ['to a resized image for some countries', RESTRICTED_IMAGE, restrictedImage],
     ['that shows a resized image', RESIZED, resized],
     ['that shows a file inline', SHOWN, shown],
     ['that downloads a file', SAVED, saved],
@@ -94,6 +112,25 @@ it('a folder link from an earlier version is still signed the same way, and stil
       ...{ delivery: 'stream', download: null, variant: null },
     },
   })
+})
+
+const RESTRICTED_FOLDER_TOKEN = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS_DqSBiLyIsImV4cCI6MTc5NTUyMjUwMCwicmVzdHJpY3Rpb25zIjoibmJmPTE3OTU1MjE2MDAmaXBzPTE5Mi4wLjIuMC8yNCZjb3VudHJpZXM9REUifQ',
+  '7dK2hst12btvLyp08Vfdzowa7D_brnHkZjgpILbGxNM',
+].join('.')
+
+// @threat deploy-invalidates
+it('a restricted folder link is still signed the same way, and still valid', async () => {
+  const prefix = parseObjectKey('team-a/é b/')
+  const base = `/f/${RESTRICTED_FOLDER_TOKEN}/team-a/%C3%A9%20b/`
+  const restrictions = 'nbf=1795521600&ips=192.0.2.0/24&countries=DE'
+  const folder = { bucket: 'files', prefix, expires: 1_795_522_500, restrictions }
+  expect(await signFolder(folder, config)).toBe(base)
+  const path = `${base}c.ts`
+  expect(
+    await verifyInFolder(path, RESTRICTED_FOLDER_TOKEN, `${prefix}c.ts`, config, NOW),
+  ).toMatchObject({ ok: true, policy: { restrictions } })
 })
 
 const TOKEN = [

@@ -77,6 +77,7 @@ describe('a call that fails for a moment', () => {
     ['rename', (client) => client.rename(KEY, 'a.png')],
     ['remove', (client) => client.remove(KEY)],
     ['removeMany', (client) => client.removeMany([KEY])],
+    ['purge', (client) => client.purge([KEY])],
     ['upload', (client) => client.upload(new Uint8Array(1))],
   ]
 

@@ -32,7 +32,7 @@ import type {
   UploadUrl,
 } from '../../client/src/responses.ts'
 import type { FileToRecord, FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
-import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
+import type { FileUrls, Purged, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { downloadUrlRoutes } from '../../src/core/download-urls.ts'
 import type { limitRoutes } from '../../src/core/limits.ts'
@@ -166,6 +166,7 @@ export const server: [
   Same<Body<Files['upload-urls']['$post']>['files'][number], FileToUpload>,
   Same<Answer<Files['urls']['$post'], 200>, FileUrls>,
   Same<Answer<Files['delete']['$post'], 200>, Deleted>,
+  Same<Answer<Files['purge']['$post'], 200>, Purged>,
   Same<Answer<File['$patch'], 200>, FileRecord>,
   Same<Body<File['$patch']>, InBucket & { name: string }>,
   Covers<Answer<Files['upload-urls']['$post'], 200>, UploadUrls>,
@@ -175,4 +176,4 @@ export const server: [
   Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
   Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,
   Same<Sent<'file.deleted'>['file'], Told<'deleted'>['file']>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]

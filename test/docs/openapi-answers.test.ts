@@ -162,6 +162,11 @@ describe('a client that reads only docs/openapi.json', () => {
     await get(streamed, 416, { Range: 'bytes=1000-' })
     await get(redirected, 302)
     await get(`${streamed}0`, 403)
+    await client.call('purgeCopies', 200, { body: { keys: [key, '../secret'], bucket: 'files' } })
+    const hourAgo = new Date(Date.now() - 3_600_000).toISOString()
+    const restrictions = { notBefore: hourAgo, ips: ['127.0.0.0/8', '::1'] }
+    await get(await ask(restrictions), 200)
+    await get(await ask({ ...restrictions, ips: ['192.0.2.0/24'] }), 403)
 
     const { pathname, searchParams } = new URL(streamed)
     const [, , bucket] = pathname.split('/')

@@ -123,6 +123,25 @@ describe('a presigner in an app on Node', () => {
     expect(app.lines.every(({ status }) => status < 500)).toBe(true)
   })
 
+  // @threat link-restriction
+  it('refuses every link with ips or countries, whatever address a client claims', async () => {
+    const app = nodeApp()
+    const key = await upload(app, '/media', 'pixels')
+    const open = async (body: object) => {
+      const link = await app.linkTo(key, 'files', body)
+      const headers = { 'CF-Connecting-IP': '192.0.2.1', 'CF-IPCountry': 'DE' }
+      const response = await app.ask(link, { headers })
+      return response.ok ? response.text() : (await jsonOf<{ code: string }>(response)).code
+    }
+    expect(await open({ ips: ['0.0.0.0/0', '::/0'] })).toBe('link_address_not_allowed')
+    expect(await open({ countries: ['DE'] })).toBe('link_country_not_allowed')
+    expect(await open({ notCountries: ['US'] })).toBe('link_country_not_allowed')
+    const hourAgo = new Date(Date.now() - 3_600_000).toISOString()
+    expect(await open({ notBefore: hourAgo })).toBe('pixels')
+    const purged = await app.post('/media/files/purge', { keys: [key] })
+    expect(await jsonOf(purged)).toMatchObject({ code: 'not_supported' })
+  })
+
   it('supports multipart uploads, tokens and cursors', async () => {
     const app = nodeApp()
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }

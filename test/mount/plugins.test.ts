@@ -498,7 +498,7 @@ describe('the options of a plugin', () => {
   it.each<readonly [string, Plugin, string]>([
     ['files', files(more as object), 'index'],
     ['events', events(more as object), 'onEvent, webhooks, queue, queueName'],
-    ['links', links(more as object), 'images, entrypoint, ownsOrigin'],
+    ['links', links(more as object), 'images, entrypoint, ownsOrigin, addressOf'],
     [
       'images',
       links({ images: images({ binding: null, ...{ ...more, widths: 3 } }) }),

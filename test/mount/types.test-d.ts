@@ -104,7 +104,10 @@ createPresigner(
   {
     plugins: [
       files({ index: (env) => env.FILES }),
-      links({ images: images({ binding: (env) => env.IMAGES }) }),
+      links({
+        images: images({ binding: (env) => env.IMAGES }),
+        addressOf: (request, env) => request.headers.get(env.SECRET),
+      }),
       events({ onEvent: (_, { env }) => env.QUEUE.sendBatch([]), queue: (env) => env.QUEUE }),
       notifications({ files: files(), secrets: (env) => env.SECRET }),
     ],

@@ -88,6 +88,14 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: '200',
   },
   {
+    route: 'POST /files/purge',
+    scope: 'files:purge',
+    request: () => ['/files/purge', { keys: ['a.txt'] }],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
     route: 'GET /files/:key/url',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}/url`],

@@ -25,8 +25,10 @@ import type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from '.
 import {
   type FileUrls,
   isFileUrls,
+  isPurged,
   isToken,
   isUploadUrls,
+  type Purged,
   type Token,
   type UploadUrls,
 } from './responses.ts'
@@ -92,6 +94,11 @@ export interface ServerClient {
   remove(key: string, options?: CallOptions): Promise<void>
   /** Deletes any number of files. Sends one request for each 100. */
   removeMany(keys: readonly string[], options?: CallOptions): Promise<Deleted>
+  /**
+   * Removes the edge copies of any number of objects, so that links show the present ones. Sends one
+   * request for each 100.
+   */
+  purge(keys: readonly string[], options?: CallOptions): Promise<Purged>
   /** Returns what the API key may do. */
   limits(options?: CallOptions): Promise<Limits>
   readonly verifyWebhook: typeof verifyWebhook
@@ -169,6 +176,12 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
         api(isDeleted, 'POST', '/files/delete', { body: { keys: chunk, bucket }, signal }),
       )
       return { deleted: answers.flatMap(({ deleted }) => deleted) }
+    },
+    async purge(keys, { signal } = {}) {
+      const answers = await inChunks(keys, MAX_CHANGED_FILES, (chunk) =>
+        api(isPurged, 'POST', '/files/purge', { body: { keys: chunk, bucket }, signal }),
+      )
+      return { purged: answers.flatMap(({ purged }) => purged) }
     },
     limits: ({ signal } = {}) => api(isLimits, 'GET', '/limits', { signal }),
     verifyWebhook,

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { LINK_FORMATS } from '../../../src/access/link-signature.ts'
 import { MAX_OBJECT_KEY_BYTES } from '../../../src/keys/object-key.ts'
-import { folderLink, link, links } from '../answers.ts'
+import { folderLink, link, links, purgedCopies } from '../answers.ts'
 import { LINK_SECONDS } from '../members.ts'
 import type { Answer, Members, Operations } from '../operation.ts'
 
@@ -12,6 +12,10 @@ const linkQuery = z.strictObject({
   w: z.optional(z.int().check(z.minimum(1))),
   fmt: z.optional(z.enum(LINK_FORMATS)),
   fallback: z.optional(z.literal('original')),
+  nbf: z.optional(z.int().check(z.minimum(0))),
+  ips: z.optional(z.string()),
+  countries: z.optional(z.string()),
+  notCountries: z.optional(z.string()),
   kid: z.string(),
   sig: z.string(),
 })
@@ -42,10 +46,34 @@ const IMAGE: Members = {
   },
 }
 
+const RESTRICTIONS: Members = {
+  notBefore: {
+    description:
+      'When the link starts to work: ISO 8601 in UTC. It then expires exactly `expiresIn` after this date.',
+    format: 'date-time',
+    examples: ['2026-12-24T18:00:00Z'],
+  },
+  ips: {
+    description:
+      'IP addresses and ranges in CIDR notation, IPv4 and IPv6, of the clients that may open the link.',
+    examples: ['192.0.2.0/24', '2001:db8::/32'],
+  },
+  countries: {
+    description:
+      'Countries whose clients may open the link, in ISO 3166 alpha-2 and as Cloudflare reports them.',
+    examples: ['DE'],
+  },
+  notCountries: {
+    description: 'In place of `countries`: countries whose clients may not open the link.',
+    examples: ['DE'],
+  },
+}
+
 const OF_OBJECT = {
   ...VALIDATORS,
   'Accept-Ranges': 'As the bucket reports it.',
-  'Cache-Control': "Private, and never longer than the link's lifetime.",
+  'Cache-Control':
+    "Private, and never longer than the link's lifetime. `no-store` for a link with restrictions.",
   'Cache-Status': 'Whether the edge had a copy (RFC 9211).',
 }
 
@@ -92,6 +120,7 @@ export const linkOperations: Operations = {
       expiresIn: LINK_SECONDS,
       download: { description: 'The browser saves the object under this name.' },
       ...IMAGE,
+      ...RESTRICTIONS,
     },
     answers: { 200: { description: 'The link.', body: link } },
     errors: ['invalid_key', 'invalid_expiry', 'unknown_bucket'],
@@ -102,7 +131,7 @@ export const linkOperations: Operations = {
     summary: 'Create up to 1000 links',
     description: 'If a key is `invalid_key` or `forbidden`, the other keys still get their links.',
     scopes: ['links:create'],
-    members: { expiresIn: LINK_SECONDS, ...IMAGE },
+    members: { expiresIn: LINK_SECONDS, ...IMAGE, ...RESTRICTIONS },
     answers: { 200: { description: 'A link or an error for each key.', body: links } },
     errors: ['invalid_expiry', 'unknown_bucket'],
   },
@@ -121,9 +150,22 @@ export const linkOperations: Operations = {
         examples: ['videos/intro/'],
       },
       expiresIn: LINK_SECONDS,
+      ...RESTRICTIONS,
     },
     answers: { 200: { description: 'The folder link.', body: folderLink } },
     errors: ['invalid_key', 'invalid_expiry', 'unknown_bucket'],
+  },
+  'POST /files/purge': {
+    id: 'purgeCopies',
+    tag: 'links',
+    summary: 'Purge edge copies of up to 100 objects',
+    description:
+      "Removes the edge copies of the objects and of their resized images, so that the next request for a link reads the bucket. Deletes nothing, and doesn't check that the objects exist. Browsers keep their own copies. Safe to repeat.",
+    scopes: ['files:purge'],
+    answers: {
+      200: { description: 'Each key, with an error if it is refused.', body: purgedCopies },
+    },
+    errors: ['purge_failed', 'not_supported', 'unknown_bucket'],
   },
   'GET /i/:bucket/:key': {
     id: 'openLink',
@@ -139,6 +181,10 @@ export const linkOperations: Operations = {
       w: { description: 'Width of a resized image.' },
       fmt: { description: 'Its format.', examples: ['auto'] },
       fallback: { description: 'Present in a link that may show the original in its place.' },
+      nbf: { description: 'When the link starts to work, in seconds since 1970.' },
+      ips: { description: 'Addresses and ranges that may open it, with `,` between.' },
+      countries: { description: 'Countries that may open it, with `,` between.' },
+      notCountries: { description: 'Countries that may not open it, with `,` between.' },
       kid: { description: 'The name of the secret that signed the link.' },
       sig: { description: 'The signature.' },
     },
@@ -155,6 +201,9 @@ export const linkOperations: Operations = {
     },
     errors: [
       'link_invalid',
+      'link_not_yet_valid',
+      'link_address_not_allowed',
+      'link_country_not_allowed',
       'encoding_not_acceptable',
       'link_expired',
       'object_not_found',
@@ -177,6 +226,9 @@ export const linkOperations: Operations = {
     answers: OF_LINK,
     errors: [
       'link_invalid',
+      'link_not_yet_valid',
+      'link_address_not_allowed',
+      'link_country_not_allowed',
       'encoding_not_acceptable',
       'link_expired',
       'object_not_found',

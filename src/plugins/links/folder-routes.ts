@@ -1,6 +1,5 @@
 import * as z from 'zod/mini'
 import { requirePrefix, requireScope } from '../../access/principal.ts'
-import { linkExpiry } from '../../core/link.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseBucket } from '../../http/choose-bucket.ts'
 import { bucket, expiresIn } from '../../http/fields.ts'
@@ -9,9 +8,11 @@ import { json } from '../../http/responses.ts'
 import { validateJson } from '../../http/validate.ts'
 import { keyPrefixError, parseObjectKey } from '../../keys/object-key.ts'
 import { signFolder, verifyInFolder } from './folder.ts'
-import { deliver, linkBase, refuseLink } from './routes.ts'
+import { restricted } from './restrictions.ts'
+import { deliver, expiryOf, linkBase, refuseLink, restrictionsOf } from './routes.ts'
 
 const folderSchema = z.strictObject({
+  ...restricted,
   prefix: z.string(),
   expiresIn,
   bucket,
@@ -23,7 +24,7 @@ export const folderRoutes = newApp().post(
   validateJson(folderSchema),
   async (c) => {
     const principal = c.get('principal')
-    const { prefix: given, expiresIn, bucket: alias } = c.req.valid('json')
+    const { prefix: given, expiresIn, bucket: alias, ...asked } = c.req.valid('json')
     requireScope(principal, 'links:create')
     requireScope(principal, 'files:read')
     const error = keyPrefixError(given)
@@ -31,9 +32,11 @@ export const folderRoutes = newApp().post(
     const prefix = parseObjectKey(given)
     requirePrefix(principal, prefix)
     const bucket = chooseBucket(c, alias, prefix)
+    const restrictions = restrictionsOf(principal, 'stream', asked)
     const base = linkBase(c)
-    const expires = linkExpiry(bucket, expiresIn, new Date())
-    const path = await signFolder({ bucket: bucket.alias, prefix, expires }, c.get('settings'))
+    const expires = expiryOf(bucket, expiresIn, asked)
+    const folder = { bucket: bucket.alias, prefix, expires, restrictions }
+    const path = await signFolder(folder, c.get('settings'))
     return json(c, { base: base + path, expiresAt: new Date(expires * 1000).toISOString() })
   },
 )

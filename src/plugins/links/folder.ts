@@ -10,7 +10,12 @@ import { encodeKey } from '../../signing/object-url.ts'
  * What a folder link allows. A token with another member is refused: an older version of the Worker
  * would otherwise ignore a condition that it doesn't know.
  */
-const claimsSchema = z.strictObject({ bucket: z.string(), prefix: z.string(), exp: z.int() })
+const claimsSchema = z.strictObject({
+  bucket: z.string(),
+  prefix: z.string(),
+  exp: z.int(),
+  restrictions: z.optional(z.string()),
+})
 
 /** Every object whose key starts with `prefix`, until a time in seconds since 1970. */
 export interface FolderPolicy {
@@ -19,14 +24,17 @@ export interface FolderPolicy {
   /** Ends with `/`. */
   readonly prefix: ObjectKey
   readonly expires: number
+  /** `restrictionsText`. Undefined for everyone. */
+  readonly restrictions?: string | undefined
 }
 
 /** Returns the path before the names in a folder, which ends with `/`: always the same text. */
 export async function signFolder(
-  { bucket, prefix, expires }: FolderPolicy,
+  { bucket, prefix, expires, restrictions }: FolderPolicy,
   { signingSecrets }: SigningSettings,
 ): Promise<string> {
-  const token = await seal(signingSecrets, 'folder', { bucket, prefix, exp: expires })
+  const claims = { bucket, prefix, exp: expires, restrictions }
+  const token = await seal(signingSecrets, 'folder', claims)
   return folderPath(token, prefix)
 }
 
@@ -57,10 +65,10 @@ export async function verifyInFolder(
   }
   const claims = claimsSchema.safeParse(unsealed.claims)
   if (!claims.success) return refuse('link malformed')
-  const { bucket, prefix, exp: expires } = claims.data
+  const { bucket, prefix, exp: expires, restrictions } = claims.data
   if (!key.startsWith(prefix)) return refuse('link outside its folder')
-  const policy = { bucket, key: objectKey, expires, delivery: 'stream', download: null } as const
-  return { ok: true, policy: { ...policy, variant: null } }
+  const policy = { bucket, key: objectKey, expires, restrictions, variant: null }
+  return { ok: true, policy: { ...policy, delivery: 'stream', download: null } }
 }
 
 /**

@@ -17,12 +17,17 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
   open: deliveryRoutes,
   api: linkRoutes,
   setup(setup) {
-    setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin'])
-    const { entrypoint = 'Objects' } = options
+    setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin', 'addressOf'])
+    const { entrypoint = 'Objects', addressOf = ON_WORKERS ? connectingIp : undefined } = options
+    if (addressOf && typeof addressOf !== 'function')
+      setup.issue('links.addressOf', 'must be a function')
     const ownsOrigin = setup.read('links.ownsOrigin', options.ownsOrigin, flag) ?? false
     const images = options.images?.read(setup) ?? null
     if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
-    LINKS.keep(setup, { images, entrypoint, ownsOrigin })
+    LINKS.keep(setup, {
+      ...{ images, entrypoint, ownsOrigin },
+      addressOf: addressOf && ((request) => addressOf(request, setup.env)),
+    })
     return {
       objects(context) {
         const stub = stubIn(context, entrypoint)
@@ -31,3 +36,5 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
     }
   },
 })
+
+const connectingIp = ({ headers }: Request): string | null => headers.get('CF-Connecting-IP')

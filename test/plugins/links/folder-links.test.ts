@@ -255,6 +255,64 @@ describe('a folder link', () => {
   })
 })
 
+describe('a folder link with restrictions', () => {
+  const openFrom = (url: string, ip: string, country: string, method = 'GET') =>
+    worker.fetch(url, {
+      method,
+      headers: { 'CF-Connecting-IP': ip },
+      cf: { country } as CfProperties,
+      redirect: 'manual',
+    })
+
+  // @threat link-restriction restricted-link-cached
+  it('checks them for every file, before the edge copy, and is no-store', async () => {
+    vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
+    const prefix = newFolder()
+    const key = await putUnder(`${prefix}a.ts`, 'segment', 'video/mp2t')
+    const { link } = await linkTo(key)
+    await textOf(await open(link)) // now the edge has a copy
+    const { base, expiresAt } = await linkFolder(prefix, {
+      notBefore: '2026-11-24T13:00:00Z',
+      expiresIn: 3600,
+      ips: ['192.0.2.0/24'],
+      countries: ['DE'],
+    })
+    expect(expiresAt).toBe('2026-11-24T14:00:00.000Z')
+    const code = async (response: Response) =>
+      response.ok ? textOf(response) : (await response.json<{ code: string }>()).code
+    const from = async (ip: string, country: string) =>
+      code(await openFrom(`${base}a.ts`, ip, country))
+    expect(await from('192.0.2.7', 'DE')).toBe('link_not_yet_valid')
+    vi.setSystemTime(new Date('2026-11-24T13:00:00Z'))
+    expect(await from('192.0.2.7', 'DE')).toBe('segment')
+    expect(await from('192.0.3.7', 'DE')).toBe('link_address_not_allowed')
+    expect(await from('192.0.2.7', 'FR')).toBe('link_country_not_allowed')
+    expect(await from('192.0.2.7', 'XX')).toBe('link_country_not_allowed')
+    expect((await open(`${base}a.ts`)).status).toBe(403)
+    expect((await openFrom(`${base}a.ts`, '192.0.3.7', 'DE', 'HEAD')).status).toBe(403)
+    const { headers } = await openFrom(`${base}a.ts`, '192.0.2.7', 'DE')
+    expect(headers.get('Cache-Control')).toBe('no-store')
+    expect(headers.get('Cache-Status')).toBe('edge-presigner; hit')
+    // One for each copy: the first one has expired since noon.
+    expect(await requestsFor(key)).toBe(2)
+    vi.setSystemTime(new Date('2026-11-24T14:00:00Z'))
+    expect(await from('192.0.2.7', 'DE')).toBe('link_expired')
+  })
+
+  it('refuses what other links refuse', async () => {
+    for (const body of [
+      { ips: ['192.0.2.1/24'] },
+      { ips: [] },
+      { countries: ['UK'] },
+      { countries: ['DE'], notCountries: ['FR'] },
+      { notBefore: 'tomorrow' },
+    ]) {
+      const response = await worker.post('/links/folder', { prefix: 'a/', ...body })
+      expect(await response.json(), JSON.stringify(body)).toMatchObject({ code: 'invalid_request' })
+    }
+  })
+})
+
 describe('POST /links/folder', () => {
   // @threat folder-too-wide
   it.each([
