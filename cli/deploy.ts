@@ -5,14 +5,15 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join, resolve as resolvePath } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs, parseEnv } from 'node:util'
 import * as z from 'zod/mini'
 import type { Scope } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/plugins/api-keys/options.ts'
+import { configName } from './config-name.ts'
 import {
   DEFAULT_ENV_FILE,
   pairsOf,
@@ -23,7 +24,7 @@ import {
 import { secondsIn, UsageError, workerUrl } from './doctor/options.ts'
 import { fail, type Result } from './doctor/report.ts'
 import { NoAnswer, type Requests, requestsUntil, Stopped } from './doctor/requests.ts'
-import { checkHealth } from './doctor/worker.ts'
+import { checkHealth, servesPage } from './doctor/worker.ts'
 import { ask, ownTable, runChecks } from './doctor.ts'
 import { NO_SETTING, whyNotSent } from './env-file.ts'
 import {
@@ -38,12 +39,13 @@ import {
   setSecrets,
   writeKeys,
 } from './keys.ts'
+import { replaceText, requireText, textIfThere } from './replace-text.ts'
 import { wranglerProgram } from './wrangler.ts'
 
 /** The usage of `npx edge-presigner deploy`. */
 export const USAGE = `npx edge-presigner deploy [--yes] [--dry-run] [--skip-doctor] [--env NAME] [--config FILE]
                           [--env-file FILE] [--keys-file FILE] [--admin NAME] [--prefix PREFIX/]
-                          [--no-key] [--out FILE] [--url URL] [--timeout SECONDS]
+                          [--no-key] [--replace-all] [--out FILE] [--url URL] [--timeout SECONDS]
 
 Checks the settings and the bucket, sends the secrets, deploys the Worker and checks it. Asks before
 each step.
@@ -52,16 +54,18 @@ each step.
 --dry-run         needs no account: checks, builds the Worker, and shows what else would happen
 --skip-doctor     does not check the bucket and its CORS rules
 --env NAME        an environment of the configuration, [env.NAME]
---config FILE     the configuration (wrangler.toml)
+--config FILE     the configuration (wrangler.toml, or as wrangler finds it)
 --env-file FILE   the file with the secrets (.dev.vars)
 --keys-file FILE  the list of API keys (api-keys.json)
 --admin NAME      NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY read and write the CORS rules
 --prefix PREFIX/  the folder that the new API key of your app may access (users/); "" is every folder
 --no-key          creates no API key
+--replace-all     replaces a list of API keys that was set in another way
 --out FILE        the file for your app's server (.env.presigner, with --env .env.presigner.NAME)
 --url URL         where the Worker answers, if it has several hosts
 --timeout SECONDS to wait for /healthz (60)`
 
+const defaultConfig = (): string => configName() ?? 'wrangler.toml'
 const APP_KEY_ID = 'app'
 /** What an app's server does with its key: it creates tokens, and can give them these scopes. */
 const APP_SCOPES: readonly Scope[] = [
@@ -107,27 +111,27 @@ function readOptions(args: readonly string[]) {
         'dry-run': { type: 'boolean', default: false },
         'skip-doctor': { type: 'boolean', default: false },
         env: { type: 'string' },
-        config: { type: 'string', default: 'wrangler.toml' },
+        config: { type: 'string', default: defaultConfig() },
         'env-file': { type: 'string' },
         'keys-file': { type: 'string' },
         admin: { type: 'string' },
         prefix: { type: 'string', default: 'users/' },
         'no-key': { type: 'boolean', default: false },
+        'replace-all': { type: 'boolean', default: false },
         out: { type: 'string' },
         url: { type: 'string' },
         timeout: { type: 'string', default: '60' },
       },
     })
+    const env = values.env ?? (process.env.CLOUDFLARE_ENV || undefined) // as for wrangler
     return {
       ...values,
+      env,
       url: values.url === undefined ? undefined : workerUrl(values.url),
-      out: values.out ?? ['.env.presigner', ...(values.env ? [values.env] : [])].join('.'),
+      out: values.out ?? ['.env.presigner', ...(env ? [env] : [])].join('.'),
       timeoutSeconds: secondsIn(values.timeout, MAX_TIMEOUT_SECONDS),
       /** The options with which wrangler finds the Worker. */
-      where: [
-        ...(values.config === 'wrangler.toml' ? [] : ['--config', values.config]),
-        ...(values.env === undefined ? [] : ['--env', values.env]),
-      ],
+      where: [...['--config', values.config], ...(env === undefined ? [] : ['--env', env])],
     }
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
@@ -157,6 +161,7 @@ async function deployAll(options: Options): Promise<void> {
   if (Object.keys(change).length > 0) {
     await agree(options, 'Send them?', 'Nothing was sent or deployed.')
     if (!isDry) {
+      await requireUnchanged(plan, existing, where)
       await keepNewSecrets(plan, change)
       await setSecrets(change, where)
       console.log('Sent.')
@@ -182,7 +187,20 @@ async function deployAll(options: Options): Promise<void> {
       `The Worker is deployed, but wrangler names no host of it. Add --url URL, and ${AGAIN}.`,
     )
   await waitForHealth(url, options.timeoutSeconds)
-  await finish(plan, url, change)
+  const page = await servesPage(url, requestsUntil(new AbortController().signal, REQUEST_SECONDS))
+  await finish(plan, url, change, nextCheck(options, url, page))
+}
+
+/** Says how to check the deployed Worker, with the options that find the same files. */
+function nextCheck(options: Options, url: string, page: boolean): string {
+  const { config, env, 'env-file': envFile } = options
+  const words = [
+    ...['npx edge-presigner doctor --fix-cors --url', url],
+    ...(config === defaultConfig() ? [] : ['--config', config]),
+    ...(env ? ['--env', env] : []),
+    ...(envFile === undefined ? [] : ['--env-file', envFile]),
+  ]
+  return `${page ? `Let the page at / upload: add ${url} to the CORS rules of the bucket` : 'Check the Worker'}: ${words.join(' ')}`
 }
 
 const step = (number: number, title: string): void => console.log(`\n${number}. ${title}\n`)
@@ -200,6 +218,8 @@ async function agree(
 /** What a deployment needs from the files of the project. */
 interface Plan {
   readonly envFile: string
+  /** The files and their texts, undefined for a missing file. */
+  readonly texts: ReadonlyMap<string, string | undefined>
   /** The secrets in that file that the deployed Worker gets. */
   readonly secrets: Variables
   /** The names in it that the Worker doesn't get, and why. */
@@ -231,6 +251,9 @@ async function readPlan(options: Options): Promise<Plan> {
   const { vars } = await readConfig({ config, environment })
   const envFile = options['env-file'] ?? DEFAULT_ENV_FILE
   const isGiven = options['env-file'] !== undefined || existsSync(envFile)
+  const keysFile = options['keys-file'] ?? join(dirname(config), KEYS_FILE)
+  const texts = new Map<string, string | undefined>()
+  for (const file of [envFile, keysFile, appFile]) texts.set(file, await textIfThere(file))
   const given = Object.entries(isGiven ? await readVariables(envFile) : {}).filter(
     ([, value]) => value,
   )
@@ -246,9 +269,8 @@ async function readPlan(options: Options): Promise<Plan> {
     ? undefined
     : `k1:${randomBytes(32).toString('hex')}`
 
-  const keysFile = options['keys-file'] ?? join(dirname(config), KEYS_FILE)
   const list = await readKeys(keysFile)
-  const appKey = keyForApp(list, await readAppKey(appFile), options)
+  const appKey = keyForApp(list, readAppKey(appFile, texts.get(appFile)), options)
   const { entry } = appKey
   const keys =
     entry !== undefined ? parseKeys([...list, entry]) : existsSync(keysFile) ? list : undefined
@@ -257,6 +279,7 @@ async function readPlan(options: Options): Promise<Plan> {
   const linkOrigin = z.safeParse(z.string(), vars.LINK_ORIGIN).data ?? ''
   return {
     envFile,
+    texts,
     secrets,
     notSent: [...whyNot].flatMap(([name, why]) => (why === null ? [] : [`${name} (${why})`])),
     checked: {
@@ -303,10 +326,9 @@ function keyForApp(
 const isInCi = (): boolean => !['', '0', 'false'].includes(process.env.CI ?? '')
 
 /** Returns the key in a file of an earlier run. Throws UsageError for a file from elsewhere. */
-async function readAppKey(file: string): Promise<string | undefined> {
-  if (!existsSync(file)) return undefined
-  const text = await readFile(file, 'utf8')
-  if (!text.startsWith(`${FIRST_LINE}\n`))
+function readAppKey(file: string, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  if (text.split(/\r?\n/)[0] !== FIRST_LINE)
     throw new UsageError(
       `${file} exists, and deploy did not write it. Name another file with --out FILE.`,
     )
@@ -316,7 +338,11 @@ async function readAppKey(file: string): Promise<string | undefined> {
 /** Throws UsageError if git would commit a file with a secret. */
 async function requireIgnored(file: string): Promise<void> {
   const code = await new Promise((resolve) => {
-    execFile('git', ['check-ignore', '--quiet', '--', file], (error) => resolve(error?.code))
+    // In the folder of the file, which may be in another repository.
+    const cwd = dirname(resolvePath(file))
+    execFile('git', ['check-ignore', '--quiet', '--', basename(file)], { cwd }, (error) =>
+      resolve(error?.code),
+    )
   })
   // Any other code means that there is no repository, or no git.
   if (code === 1)
@@ -347,9 +373,11 @@ async function runDoctor(options: Options, secrets: Variables): Promise<void> {
 type Change = Readonly<Record<string, string | null>>
 
 /** Returns the secrets to send to a Worker that has the secrets `existing`. */
-function changeFor(plan: Plan, existing: readonly string[], { env }: Options): Change {
+function changeFor(plan: Plan, existing: readonly string[], options: Options): Change {
   const { secrets, newSigningSecrets, keys, keysFile: file } = plan
-  const none = { remove: '', restore: '', 'replace-all': false }
+  const { env, where, 'replace-all': replaceAll } = options
+  const command = ['npx edge-presigner deploy', ...where].join(' ')
+  const accepted = { remove: '', restore: '', 'replace-all': replaceAll, command }
   // An existing secret has links and tokens, which another one would make invalid.
   const SIGNING_SECRETS = existing.includes('SIGNING_SECRETS')
     ? undefined
@@ -359,12 +387,13 @@ function changeFor(plan: Plan, existing: readonly string[], { env }: Options): C
   )
   const isEmpty = keys?.length === 0 && !existing.some((name) => name.startsWith('API_KEYS_'))
   const ofKeys =
-    keys === undefined || isEmpty ? {} : changeOfSecrets(keys, existing, { ...none, file, env })
+    keys === undefined || isEmpty ? {} : changeOfSecrets(keys, existing, { ...accepted, file, env })
   return { ...Object.fromEntries(change), ...ofKeys }
 }
 
 /** Describes the second step, without a secret. */
-function describe(plan: Plan, change: Change, { 'dry-run': isDry }: Options): string[] {
+function describe(plan: Plan, change: Change, options: Options): string[] {
+  const { 'dry-run': isDry, env, 'env-file': ownFile } = options
   const { keys = [], keysFile, appKey, appFile, envFile, notSent } = plan
   const names = Object.keys(change).filter((name) => !name.startsWith('API_KEYS_'))
   const ids = keys.map(({ id }) => id).join(', ')
@@ -376,6 +405,9 @@ function describe(plan: Plan, change: Change, { 'dry-run': isDry }: Options): st
     SIGNING_SECRETS === undefined
       ? 'SIGNING_SECRETS stays as it is: the Worker has it.'
       : `${isNewSigning(plan, change) ? `New: SIGNING_SECRETS, also written to ${envFile}.` : ''}${isDry ? ' SIGNING_SECRETS is sent only if the Worker has none.' : ''}`.trim(),
+    SIGNING_SECRETS !== undefined && env && ownFile === undefined
+      ? `Warning: ${envFile} is not only for ${env}. Workers with the same SIGNING_SECRETS accept each other's links and tokens. Name another file with --env-file.`
+      : '',
     appKey.entry === undefined
       ? ''
       : `New: the API key "${appKey.entry.id}" of your app's server, for ${appKey.entry.prefix || 'every folder'}. ${keysFile} gets its digest, ${appFile} the key.`,
@@ -387,29 +419,51 @@ const isNewSigning = ({ newSigningSecrets }: Plan, { SIGNING_SECRETS }: Change):
   SIGNING_SECRETS !== undefined && SIGNING_SECRETS === newSigningSecrets
 
 /**
+ * Throws UsageError if a file or the Worker's secrets have changed since they were read, while doctor ran
+ * or a question waited. What someone else has just set would be lost.
+ */
+async function requireUnchanged(
+  { texts }: Plan,
+  existing: readonly string[],
+  where: readonly string[],
+): Promise<void> {
+  const now = await deployedSecrets(where)
+  if (now.toSorted().join() !== existing.toSorted().join())
+    throw new UsageError(
+      `The Worker's secrets have changed in the meantime. Nothing was sent or deployed. To continue, ${AGAIN}.`,
+    )
+  for (const [file, text] of texts) await requireText(file, text)
+}
+
+/**
  * Writes the new secrets to the files of the user, before the Worker gets them. After a failure, the
  * next run uses the same ones.
  */
 async function keepNewSecrets(plan: Plan, change: Change): Promise<void> {
-  const { envFile, keysFile, keys, appFile, appKey } = plan
+  const { envFile, keysFile, keys, appFile, appKey, texts } = plan
+  if (isNewSigning(plan, change)) await requireIgnored(envFile)
+  // First, since it can be there only once: of two runs at the same time, one stops here.
+  if (appKey.entry !== undefined) await writeAppFile(appFile, texts.get(appFile), '', appKey.key)
   if (isNewSigning(plan, change)) {
-    await requireIgnored(envFile)
-    const text = existsSync(envFile) ? await readFile(envFile, 'utf8') : ''
+    const text = texts.get(envFile) ?? ''
     const others = text.replace(/^SIGNING_SECRETS=.*(?:\n|$)/m, '').replace(/(?<!\n)$/, '\n')
     const line = `SIGNING_SECRETS=${change.SIGNING_SECRETS}\n`
-    await writeFile(envFile, others.trim() === '' ? line : others + line, { mode: 0o600 })
+    const next = others.trim() === '' ? line : others + line
+    await replaceText(envFile, texts.get(envFile), next, 0o600)
   }
-  if (appKey.entry === undefined) return
-  await writeAppFile(appFile, '', appKey.key)
-  await writeKeys(keysFile, keys)
+  if (appKey.entry !== undefined) await writeKeys(keysFile, keys)
 }
 
 /** Writes the variables of the app's server into a file that only this user can read. */
-async function writeAppFile(file: string, url: string, key: string | undefined): Promise<void> {
-  if (existsSync(file)) await chmod(file, 0o600) // the mode below applies only to a new file
-  await writeFile(file, `${FIRST_LINE}\nPRESIGNER_URL=${url}\nPRESIGNER_KEY=${key}\n`, {
-    mode: 0o600,
-  })
+async function writeAppFile(
+  file: string,
+  before: string | undefined,
+  url: string,
+  key: string | undefined,
+): Promise<void> {
+  const others = (before ?? '').replace(/^(?:# Written by |PRESIGNER_(?:URL|KEY)=).*(?:\n|$)/gm, '')
+  const lines = [FIRST_LINE, `PRESIGNER_URL=${url}`, `PRESIGNER_KEY=${key}`, others]
+  await replaceText(file, before, lines.join('\n'), 0o600)
 }
 
 const outputLine = z.object({ type: z.literal('deploy'), targets: z.array(z.string()) })
@@ -489,11 +543,11 @@ async function healthOf(url: string, requests: Requests): Promise<Result[]> {
 }
 
 /** Writes the file of the app's server, and says what to do next. */
-async function finish(plan: Plan, url: string, change: Change): Promise<void> {
+async function finish(plan: Plan, url: string, change: Change, check: string): Promise<void> {
   const { appFile, appKey, keysFile, envFile } = plan
   if (appKey.key === undefined) console.log(`\nPRESIGNER_URL is ${url}. ${appKey.why}`)
   else {
-    await writeAppFile(appFile, url, appKey.key)
+    await writeAppFile(appFile, await textIfThere(appFile), url, appKey.key)
     console.log(
       `\nWrote PRESIGNER_URL and PRESIGNER_KEY to ${appFile}. Set both for your app's server.`,
     )
@@ -506,7 +560,7 @@ async function finish(plan: Plan, url: string, change: Change): Promise<void> {
     ...(isNewSigning(plan, change)
       ? [`Keep SIGNING_SECRETS of ${envFile} in a password manager.`]
       : []),
-    `Check the Worker and its page: npx edge-presigner doctor --fix-cors --url ${url}`,
+    check,
   ]
   console.log(`\nNext:\n${next.map((line) => `- ${line}`).join('\n')}`)
 }

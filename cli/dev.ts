@@ -14,6 +14,8 @@ import { waitUntil } from './wait-until.ts'
 import { startWorker } from './worker.ts'
 import { findConfig, writeConfigForWebhooks } from './worker-config.ts'
 import {
+  bucketNames,
+  hintFor,
   keptS3Secret,
   randomSecret,
   readVariables,
@@ -72,8 +74,10 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
   await requireFreePort(port, '--port')
   const given = file === undefined ? {} : await readVariables(resolve(file))
   if (vars !== undefined) refuseBucketIn(vars, given)
-  else if (file === undefined && existsSync('.dev.vars'))
-    console.log('Ignored: .dev.vars. To use it, add --env-file .dev.vars or --vars .dev.vars.')
+  else if (file === undefined && existsSync('.dev.vars')) {
+    const hint = hintFor('.dev.vars', await readVariables('.dev.vars'))
+    if (hint !== undefined) console.log(hint)
+  }
   for (const unknown of unknownNames(given))
     console.warn(`Warning: ${unknownText(file ?? '', unknown)}`)
 
@@ -177,7 +181,7 @@ async function s3Options(
 
 /** Throws an Error if `given` sets what belongs to the embedded S3 server. */
 function refuseBucketIn(vars: string, given: Variables): void {
-  const name = Object.keys(given).find((name) => name === 'BUCKETS' || /^S3_/.test(name))
+  const [name] = bucketNames(given)
   if (name !== undefined)
     throw new Error(
       `--vars: ${vars} sets ${name}, but this command sets it for the embedded bucket. To use your own bucket, write --env-file.`,

@@ -28,10 +28,13 @@ export const unknownNames = (variables: Readonly<Record<string, unknown>>): Unkn
 export const unknownText = (file: string, { name, meant }: UnknownName): string =>
   `${file} sets ${name}, which is no setting.${meant === undefined ? '' : ` Did you mean ${meant}?`}`
 
-/**
- * Says what is wrong with a setting, and in which file. The Worker's advice for a secret is for a
- * deployment; here, the secret goes into the file.
- */
+/** Returns what the Worker says about a setting, without its advice for a deployed secret. */
+export const withoutSecretPut = (message: string): string =>
+  message
+    .replace(/ Set it with `npx wrangler secret put \w+`\./, '')
+    .replace(/,? with `npx wrangler secret put \w+`/, '')
+
+/** Says what is wrong with a setting, and in which file. */
 export function issueInFiles(
   { path, message }: Issue,
   file: string,
@@ -40,10 +43,8 @@ export function issueInFiles(
   const [name = ''] = path.split('.')
   const isMissing = message.startsWith('is missing') && path === name
   if (!isMissing) return `${given[name] ? file : 'wrangler.toml'}: ${path} ${message}`
-  const local = message
-    .replace(/Set it with `npx wrangler secret put \w+`\./, 'Add it to the file.')
-    .replace(/,? with `npx wrangler secret put \w+`/, '')
-  return `${file}: ${path} ${local}`
+  const local = withoutSecretPut(message)
+  return `${file}: ${path} ${local === 'is missing.' ? 'is missing. Add it to the file.' : local}`
 }
 
 /** Why a deployment leaves out a name that the Worker doesn't read. */

@@ -4,7 +4,6 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
@@ -12,6 +11,7 @@ import { SCOPES } from '../src/access/scopes.ts'
 import { type ApiKey, apiKeysRule } from '../src/plugins/api-keys/options.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
 import { UsageError } from './doctor/options.ts'
+import { replaceText, textIfThere } from './replace-text.ts'
 import { runWrangler } from './wrangler.ts'
 
 /** The list of keys, next to `wrangler.toml`. */
@@ -289,7 +289,11 @@ export function checkSize(keys: readonly ApiKey[], file: string): void {
 export function changeOfSecrets(
   keys: readonly ApiKey[],
   secrets: readonly string[],
-  options: PushOptions & { readonly file: string },
+  options: PushOptions & {
+    readonly file: string
+    /** The command that accepts `--replace-all`, if it isn't push. */
+    readonly command?: string
+  },
 ): Record<string, string | null> {
   const { file, env } = options
   const push = `npx edge-presigner keys push${file === KEYS_FILE ? '' : ` --file ${file}`}${env === undefined ? '' : ` --env ${env}`}`
@@ -307,8 +311,7 @@ export function changeOfSecrets(
   if (!options['replace-all']) {
     if (deployed.length + gone.length === 0 && secrets.includes('API_KEYS'))
       throw new UsageError(`The Worker's API_KEYS was not set by push, and a secret can't be read back. So this file may lack
-some of its keys. If ${file} is complete, or the Worker's list is empty (as after the deploy
-button), replace it:\n\n  ${push} --replace-all`)
+some of its keys. If ${file} is complete, or the Worker's list is empty, replace it:\n\n  ${options.command ?? push} --replace-all`)
     const toRestore = options.restore.split(',')
     refuse(
       restored.filter((key) => !toRestore.includes(key)),
@@ -328,8 +331,10 @@ button), replace it:\n\n  ${push} --replace-all`)
     )
   }
   const forgotten = options['replace-all'] ? gone : restored
+  // An empty list has no markers. If it stayed, the next push could not tell what is in it.
+  const isGone = options['replace-all'] && keys.length === 0 && secrets.includes('API_KEYS')
   return Object.fromEntries([
-    ['API_KEYS', JSON.stringify(keys)],
+    ['API_KEYS', isGone ? null : JSON.stringify(keys)],
     ...forgotten.map((key) => [markerOf('GONE', key), null]),
     ...local.map((key) => [markerOf('LIST', key), 'listed']),
     ...removed.flatMap((key) => [
@@ -386,14 +391,8 @@ export async function setSecrets(
 
 /** Returns the keys of a file, and none if the file is missing. */
 export async function readKeys(file: string): Promise<ApiKey[]> {
-  let json: string
-  try {
-    json = await readFile(file, 'utf8')
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error)) throw error
-    if (error.code === 'ENOENT') return []
-    throw new UsageError(`${file} can't be read: ${error.message}`)
-  }
+  const json = await textIfThere(file)
+  if (json === undefined) return []
   try {
     return parseKeys(JSON.parse(json))
   } catch (error) {
@@ -410,7 +409,8 @@ export async function readKeys(file: string): Promise<ApiKey[]> {
 export async function writeKeys(file: string, value: unknown): Promise<ApiKey[]> {
   const keys = parseKeys(value)
   const lines = keys.map((key) => `  ${JSON.stringify(key)}`).join(',\n')
-  await writeFile(file, keys.length === 0 ? '[]\n' : `[\n${lines}\n]\n`)
+  const text = keys.length === 0 ? '[]\n' : `[\n${lines}\n]\n`
+  await replaceText(file, await textIfThere(file), text)
   return keys
 }
 

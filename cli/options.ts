@@ -61,7 +61,7 @@ export function readOptions(
   // npm keeps options that come before `--` for itself, and passes on only their values.
   if (positionals.length > 0)
     throw new Error(
-      `Unexpected argument ${positionals[0]}. Write -- before the options: npm run dev -- --port 8799.`,
+      `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run dev -- --port 8799.`,
     )
   const { help, ceph, data, origin: origins, 'env-file': envFile, vars } = values
   const port = toPort(values.port, '--port')

@@ -1,11 +1,9 @@
-import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, extname, join, relative, resolve, sep } from 'node:path'
 import * as z from 'zod/mini'
+import { configName, NO_CONFIG } from './config-name.ts'
 import { loadWrangler } from './wrangler.ts'
 
-/** The names of a configuration, in wrangler's order. */
-const NAMES = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
 const BINDING = 'EVENTS'
 const QUEUE = 'edge-presigner-jobs'
 
@@ -38,11 +36,9 @@ const configSchema = z.looseObject({
 
 /** Returns the path of the configuration in the current folder. Throws an Error if there is none. */
 export function findConfig(): string {
-  const name = NAMES.find((name) => existsSync(name))
+  const name = configName()
   if (name !== undefined) return resolve(name)
-  throw new Error(
-    'This folder has no wrangler.toml. Go to the folder of your project, or create one: npm create edge-presigner@latest my-files',
-  )
+  throw new Error(NO_CONFIG)
 }
 
 /**

@@ -61,6 +61,25 @@ export async function readVariables(file: string): Promise<Variables> {
   }
 }
 
+/** Returns the names in a file that set a bucket or its access keys. */
+export const bucketNames = (given: Variables): string[] =>
+  Object.entries(given).flatMap(([name, value]) =>
+    value && (name === 'BUCKETS' || /^S3_/.test(name)) ? [name] : [],
+  )
+
+/**
+ * Returns how to use a file that `dev` has found and doesn't read. Returns undefined if it would change
+ * nothing: a new project has only a signing secret, and `dev` has its own.
+ */
+export function hintFor(file: string, given: Variables): string | undefined {
+  if (bucketNames(given).length > 0)
+    return `Using a bucket on this machine. For the one of ${file}, add --env-file ${file}.`
+  const others = Object.keys(given).filter((name) => given[name] && name !== 'SIGNING_SECRETS')
+  return others.length === 0
+    ? undefined
+    : `Not used: ${others.join(', ')} of ${file}. To use the file, add --vars ${file}.`
+}
+
 /** Returns a random secret of 256 bits. */
 export const randomSecret = (): string => randomBytes(32).toString('base64url')
 

@@ -9,7 +9,10 @@ export const REFERENCE = 'site/reference'
 
 /** What a reader wants, and the pages for it. Recipes and decisions are listed from their folders. */
 const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
-  ['Start', ['README.md', 'docs/curl.md', 'docs/development.md', 'docs/comparison.md']],
+  [
+    'Start',
+    ['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md', 'docs/comparison.md'],
+  ],
   [
     'Use it in an app',
     [
@@ -24,7 +27,6 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   [
     'Operate',
     [
-      'docs/deploy.md',
       'docs/configuration.md',
       'docs/doctor.md',
       'docs/security.md',

@@ -135,8 +135,7 @@ export function createSigner(settings: Settings, options: SignerOptions = {}): S
     async link(key, options = {}) {
       const { bucket: alias, expiresIn, ...request } = requireValid(linkRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
-      if (settings.linkBase === null)
-        throw new ApiError('misconfigured', 'Links need the setting linkBase.')
+      if (settings.linkBase === null) throw new ApiError('misconfigured', 'Links need linkBase.')
       const expires = linkExpiry(bucket, expiresIn, now())
       const policy = { ...request, bucket: bucket.alias, key: objectKey, expires }
       const link = settings.linkBase + (await signLink(policy, settings))

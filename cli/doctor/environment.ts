@@ -10,7 +10,8 @@ import { withKey } from '../../src/plugins/jwt/public-key.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { accessKeys, loadEnvironment, type WorkerSettings } from '../../src/worker/environment.ts'
-import { unknownNames, unknownText } from '../env-file.ts'
+import { CONFIG_NAMES, NO_CONFIG } from '../config-name.ts'
+import { unknownNames, unknownText, withoutSecretPut } from '../env-file.ts'
 import { KEYS_FILE } from '../keys.ts'
 import { loadWrangler } from '../wrangler.ts'
 import { type ChangedSetting, changedSettingsIn, type OldSetting } from './changed-settings.ts'
@@ -90,7 +91,10 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
 
 /** Reads what the settings need of wrangler.toml. Throws UsageError if that is not possible. */
 export async function readConfig({ config, environment }: Omit<Sources, 'envFile'>) {
-  if (!existsSync(config)) throw new UsageError(`${config}: there is no such file.`)
+  if (!existsSync(config))
+    throw new UsageError(
+      CONFIG_NAMES.includes(config) ? NO_CONFIG : `${config}: there is no such file.`,
+    )
   const { unstable_readConfig } = await loadWrangler()
   const read = (options: { readonly env?: string }) => {
     try {
@@ -103,6 +107,8 @@ export async function readConfig({ config, environment }: Omit<Sources, 'envFile
   }
   const all = read({})
   if (environment === undefined) return all
+  // As for wrangler, "" is the top level.
+  if (environment === '') return read({ env: '' })
   if (all.definedEnvironments.includes(environment)) return read({ env: environment })
   throw new UsageError(`${config} has no [env.${environment}].`)
 }
@@ -260,7 +266,10 @@ async function checkValues(worker: WorkerEnvironment): Promise<Finding[]> {
     return loaded.issues.map(({ path, message }) => ({
       check: 'settings.valid',
       subject: path,
-      ...fail(`${path} ${message}`.trim(), whereToSet(worker, path, /^is missing/.test(message))),
+      ...fail(
+        `${path} ${withoutSecretPut(message)}`.trim(),
+        whereToSet(worker, path, /^is missing/.test(message)),
+      ),
     }))
   const { settings } = loaded
   const at = (check: (typeof CHECKS)[number], subject: string, result: Result): Finding => ({
@@ -312,7 +321,7 @@ function checkAccess({ apiKeys = [], jwt }: WorkerSettings): Result {
   if (apiKeys.length === 0 && jwt === undefined)
     return warn(
       'There is no API key and no JWT issuer, so the Worker refuses all requests.',
-      'Run `npx edge-presigner keys create`, or add a [vars.JWT] table.',
+      'Run `npx edge-presigner deploy`, which creates an API key, or add a [vars.JWT] table.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
   const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === undefined ? '' : ', and JWTs of one issuer'}.`

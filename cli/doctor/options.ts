@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { configName } from '../config-name.ts'
 
 /** An error that the user can fix. Any other error is a bug. */
 export class UsageError extends Error {
@@ -10,7 +11,7 @@ export const USAGE = `npx edge-presigner doctor [--env-file FILE] [--config FILE
                           [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json] [--report]
 
 --env-file FILE   the file with the secrets (.dev.vars)
---config FILE     the configuration (wrangler.toml)
+--config FILE     the configuration (wrangler.toml, or as wrangler finds it)
 --env NAME        an environment of that file, [env.NAME]
 --bucket ID       checks only this bucket
 --url URL         also checks the Worker at this URL
@@ -56,7 +57,7 @@ export function readOptions(args: readonly string[]): Options {
     help: values.help,
     envFile: values['env-file'],
     config: values.config,
-    environment: values.env,
+    environment: values.env ?? (process.env.CLOUDFLARE_ENV || undefined),
     bucket: values.bucket,
     url: url === undefined ? undefined : workerUrl(url),
     fixCors: values['fix-cors'],
@@ -83,7 +84,7 @@ function parsedArguments(args: readonly string[]) {
       options: {
         help: { type: 'boolean', default: false },
         'env-file': { type: 'string' },
-        config: { type: 'string', default: 'wrangler.toml' },
+        config: { type: 'string', default: configName() ?? 'wrangler.toml' },
         env: { type: 'string' },
         bucket: { type: 'string' },
         url: { type: 'string' },

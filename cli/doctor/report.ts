@@ -115,8 +115,12 @@ function wrap(text: string, columns: number): string[] {
   return [...lines, line]
 }
 
-/** The last line: `12 pass, 1 warn, 0 fail, 2 skip.` */
-export const summary = ({ counts, ok }: Report): string =>
-  `\n${Object.entries(counts)
-    .map(([status, count]) => `${count} ${status}`)
-    .join(', ')}. ${ok ? 'Nothing failed.' : 'See "fail" above.'}`
+/** The pages that fixes name. A project doesn't have them. */
+const DOCS = 'https://github.com/edge-presigner/edge-presigner/tree/main/docs'
+
+/** The last lines: `12 pass, 1 warn, 0 fail, 2 skip.`, and where the pages are. */
+export function summary({ counts, ok, findings }: Report): string {
+  const numbers = Object.entries(counts).map(([status, count]) => `${count} ${status}`)
+  const pages = findings.some(({ fix }) => fix?.includes('docs/')) ? `\ndocs/ is ${DOCS}` : ''
+  return `\n${numbers.join(', ')}. ${ok ? 'Nothing failed.' : 'See "fail" above.'}${pages}`
+}

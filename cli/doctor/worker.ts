@@ -138,7 +138,7 @@ export function checkHealth(answer: Answer, url: string): Result[] {
     return health.issues.map(({ path, message }) =>
       fail(
         `${path} ${message}`.trim(),
-        'Set it for the deployed Worker: in wrangler.toml, or with `npx wrangler secret put`.',
+        'Set it in wrangler.toml or in .dev.vars, and run `npx edge-presigner deploy`.',
       ),
     )
   const { protocol, hostname } = new URL(url)

@@ -5,8 +5,8 @@ import type { StartRequest } from './requests.ts'
 import { isStartedUpload, type StartedUpload } from './responses.ts'
 
 const PREFIX = 'edge-presigner:'
-/** Long enough for a page that is closing to release its lock. */
-const LOCK_MILLISECONDS = 1000
+/** Long enough for a page that is closing to release its lock, also on a busy machine. */
+const LOCK_MILLISECONDS = 3000
 /**
  * The lifetime of an upload id. On its last day, the client drops the upload. The user probably
  * won't return, and after that day the upload can't be aborted.

@@ -60,7 +60,7 @@ export function credentialSource(
       abort.abort()
       failure = new ApiError(
         'credentials_unavailable',
-        "The bucket's access key could not be fetched. Try again later.",
+        "The bucket's access key could not be fetched. Try later.",
         { cause, retryAfterSeconds: PAUSE_SECONDS },
       )
       failedAt = Date.now()

@@ -78,4 +78,4 @@ const lastSecond = ({ credentials }: Pick<ValidityInput, 'credentials'>): number
 
 /** Returns the error for temporary credentials that have expired. */
 export const credentialsExpired = (): ApiError =>
-  new ApiError('credentials_expired', "The bucket's temporary credentials have expired.")
+  new ApiError('credentials_expired', "The bucket's access key has expired.")

@@ -22,6 +22,8 @@ export interface WorkerHandler<B extends WorkerEnv> {
   fetch(...given: Parameters<WorkerPresigner<B>['fetch']>): Promise<Response>
   /** Runs the jobs of plugins. */
   queue(...given: Parameters<WorkerPresigner<B>['queue']>): Promise<void>
+  /** Runs what plugins do at the times of Cron Triggers. */
+  scheduled(...given: Parameters<WorkerPresigner<B>['scheduled']>): Promise<void>
 }
 
 export interface EntryWorker<B extends WorkerEnv> {
@@ -44,17 +46,17 @@ export function createWorker<B extends WorkerEnv = WorkerEnv>(
     rateLimiter: (env) => env.RATE_LIMITER,
     ...options,
   })
+  // Workers ignores what they resolve with, and its types allow no value.
+  const { queue, scheduled } = presigner as unknown as WorkerHandler<B>
   return {
     presigner,
     settings,
     handler: {
-      fetch(request, env, context) {
-        const answer = () => presigner.fetch(request, env, context)
-        return pageFile(request, env, settings)?.then((file) => file ?? answer()) ?? answer()
+      async fetch(request, env, context) {
+        return (await pageFile(request, env, settings)) ?? presigner.fetch(request, env, context)
       },
-      async queue(batch, env, context) {
-        await presigner.queue(batch, env, context)
-      },
+      queue,
+      scheduled,
     },
   }
 }

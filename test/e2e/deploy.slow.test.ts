@@ -21,6 +21,7 @@ import type { Middleware } from '@20minutes/s3rver'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import { DeleteBucketCorsCommand, GetBucketCorsCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { experimental_readRawConfig } from 'wrangler'
 import * as z from 'zod/mini'
 import { originAmong } from '../../cli/deploy.ts'
 import { digestOf } from '../../cli/keys.ts'
@@ -35,6 +36,7 @@ import { describeWith, RADOSGW } from './system-package.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const PROGRAM = join(ROOT, 'cli/deploy.ts')
 const WRANGLER = join(ROOT, 'node_modules/wrangler')
+const TEMPLATE_SECRETS = 'template/.dev.vars.example'
 const run = promisify(execFile)
 
 /** A wrangler that records how it is called, and keeps the secrets of a Worker in a file. */
@@ -81,11 +83,13 @@ const cloudflare = z.object({
 type Cloudflare = z.infer<typeof cloudflare>
 
 /** A Worker that is not there for the first requests. */
-async function startHealth(missing = 2) {
+async function startHealth(missing = 2, page = false) {
   let requests = 0
-  const server = createServer((_, response) => {
-    requests += 1
-    if (requests <= missing) response.writeHead(404, { 'Content-Type': 'text/html' }).end('none')
+  const server = createServer(({ url }, response) => {
+    requests += url === '/healthz' ? 1 : 0
+    if (page && url === '/') response.writeHead(200, { 'Content-Type': 'text/html' }).end()
+    else if (requests <= missing)
+      response.writeHead(404, { 'Content-Type': 'text/html' }).end('none')
     else response.end(JSON.stringify({ status: 'ok', edgeCache: true, images: true }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -212,10 +216,12 @@ class Project {
 
   /** Runs deploy on a terminal, and gives one answer to each question. */
   async deployOnTerminal(
-    answers: readonly string[],
+    answers: readonly (string | (() => Promise<string>))[],
     args: readonly string[] = [],
     environment: Variables = {},
   ) {
+    const answer = async (given: (typeof answers)[number] = 'n') =>
+      child.stdin.write(`${typeof given === 'string' ? given : await given()}\n`)
     const command = [process.execPath, PROGRAM, '--', ...args].map((arg) => `'${arg}'`).join(' ')
     const child = spawn('script', ['-qefc', command, '/dev/null'], {
       cwd: this.directory,
@@ -226,7 +232,7 @@ class Project {
     child.stdout.on('data', (data: Buffer) => {
       output += data.toString()
       const questions = output.split('[y/N] ').length - 1
-      for (; asked < questions; asked += 1) child.stdin.write(`${answers[asked] ?? 'n'}\n`)
+      for (; asked < questions; asked += 1) void answer(answers[asked])
     })
     const code = await new Promise((resolve) => child.once('close', resolve))
     return { code, output, asked }
@@ -327,7 +333,10 @@ const refuseUnsignedCopies: Middleware = async ({ query, req }, next) => {
   await next()
 }
 
-const FIRST_CALLS = ['secret list --format json', 'secret bulk', 'deploy']
+const WHERE = '--config wrangler.toml'
+const LIST = `secret list --format json ${WHERE}`
+/** The second list is compared with the first. */
+const FIRST_CALLS = [LIST, LIST, `secret bulk ${WHERE}`, `deploy ${WHERE}`]
 
 describe('npx edge-presigner deploy', () => {
   let folder: string
@@ -460,9 +469,9 @@ describe('npx edge-presigner deploy', () => {
   })
 
   it.each([
-    ['doctor', 0, ['secret list --format json'], 'add --skip-doctor'],
-    ['the secrets', 1, ['secret list --format json'], 'Nothing was sent or deployed.'],
-    ['wrangler deploy', 2, FIRST_CALLS.slice(0, 2), 'was not deployed'],
+    ['doctor', 0, [LIST], 'add --skip-doctor'],
+    ['the secrets', 1, [LIST], 'Nothing was sent or deployed.'],
+    ['wrangler deploy', 2, FIRST_CALLS.slice(0, 3), 'was not deployed'],
   ])(
     'stops when the answer before %s is no, and continues in the next run',
     async (_, yes, calls, said) => {
@@ -484,8 +493,8 @@ describe('npx edge-presigner deploy', () => {
 
   it.each([
     ['secret list', 1, 'npx wrangler login'],
-    ['secret bulk', 2, 'wrangler could not set the secrets'],
-    ['deploy', 3, 'wrangler deploy failed'],
+    ['secret bulk', 3, 'wrangler could not set the secrets'],
+    ['deploy', 4, 'wrangler deploy failed'],
   ])(
     'stops when wrangler %s fails, and continues with the same key',
     async (fails, count, said) => {
@@ -601,6 +610,23 @@ describe('npx edge-presigner deploy', () => {
     expect(await project.calls()).toEqual(FIRST_CALLS.slice(0, 1))
   })
 
+  it('replaces the empty list of the deploy button only with --replace-all, and creates the key', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    await project.cloudflare({ secrets: { API_KEYS: '[]', SIGNING_SECRETS: SIGNING_SECRET } })
+    const refused = await project.deploy(['--yes', '--skip-doctor'])
+    expect(refused.code).toBe(1)
+    expect(refused.output).toContain('\n  npx edge-presigner deploy --replace-all\n')
+    expect(existsSync(project.path('.env.presigner'))).toBe(false)
+
+    const { code, output } = await project.deploy(['--yes', '--skip-doctor', '--replace-all'])
+    expect(code, output).toBe(0)
+    const { PRESIGNER_KEY: key = '' } = await project.appVariables()
+    const sent = await project.sent()
+    expect(JSON.parse(sent.API_KEYS ?? '')).toMatchObject([{ id: 'app', sha256: digestOf(key) }])
+    expect((await project.deploy(['--yes', '--skip-doctor'])).code).toBe(0)
+  })
+
   // @threat secret-printed
   it('refuses to write a secret to a file of others, or to one that git would commit', async () => {
     await using project = await createProject(server)
@@ -623,6 +649,153 @@ describe('npx edge-presigner deploy', () => {
     expect(new Set(calls)).toEqual(new Set(FIRST_CALLS.slice(0, 1)))
   })
 
+  it('keeps what the Worker has after the deploy button, and adds a key to it', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    const button = Object.keys(parseEnv(await readFile(join(ROOT, TEMPLATE_SECRETS), 'utf8')))
+    const secrets = Object.fromEntries(button.map((name) => [name, 'of the button']))
+    await project.cloudflare({ secrets })
+    const local = await project.read('.dev.vars')
+    const { code, output } = await project.deploy(['--yes', '--skip-doctor'])
+    expect(code, output).toBe(0)
+    expect((await project.cloudflare()).secrets?.SIGNING_SECRETS).toBe('of the button')
+    expect(await project.read('.dev.vars')).toBe(local)
+    expect((await project.cloudflare()).secrets?.API_KEYS).toContain('"app"')
+  })
+
+  it('continues after `keys push --replace-all` of an empty list', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    await project.cloudflare({ secrets: { API_KEYS: '[]' } })
+    const quick = ['--yes', '--skip-doctor']
+    const refused = await project.deploy(quick)
+    expect(refused.output).toContain('npx edge-presigner keys push --replace-all')
+    await run(process.execPath, [join(ROOT, 'cli/keys.ts'), 'push', '--replace-all'], {
+      cwd: project.directory,
+    })
+    const { code, output } = await project.deploy(quick)
+    expect(code, output).toBe(0)
+    expect((await project.cloudflare()).secrets?.API_KEYS).toContain('"app"')
+  })
+
+  const OTHER_KEYS = `[\n  {"id":"ci","sha256":"${'a'.repeat(64)}","scopes":["files:read"],"prefix":""}\n]\n`
+  it.each([
+    ['api-keys.json', OTHER_KEYS],
+    ['.dev.vars', `SIGNING_SECRETS=k2:${SIGNING_SECRET}\n`],
+    ['.env.presigner', 'DATABASE_URL=postgres://localhost\n'],
+  ])('does not overwrite %s, which changes during a question', async (file, text) => {
+    await using project = await createProject(server)
+    const files = await project.files()
+    const meanwhile = () => project.write(file, text).then(() => 'y')
+    const { code, output } = await project.deployOnTerminal([meanwhile, 'y'], ['--skip-doctor'])
+    expect(code, output).toBe(1)
+    expect(output).toContain(`${file} has changed in the meantime`)
+    expect(await project.read(file)).toBe(text)
+    expect(new Set(await project.files())).toEqual(new Set([...files, file]))
+    expect(await project.calls()).toEqual([LIST, LIST])
+  })
+
+  it('does not overwrite a signing secret that the Worker gets during a question', async () => {
+    await using project = await createProject(server)
+    const secrets = { SIGNING_SECRETS: 'of a colleague' }
+    const meanwhile = () => project.cloudflare({ secrets }).then(() => 'y')
+    const { code, output } = await project.deployOnTerminal([meanwhile], ['--skip-doctor'])
+    expect(code, output).toBe(1)
+    expect(output).toContain("The Worker's secrets have changed in the meantime")
+    expect((await project.cloudflare()).secrets).toEqual(secrets)
+    expect(parseEnv(await project.read('.dev.vars')).SIGNING_SECRETS).toBe('')
+  })
+
+  it('keeps the secrets that the Worker gets if two people deploy at once', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    let other = ''
+    const meanwhile = async () => {
+      other = (await project.deploy(['--yes', '--skip-doctor'])).output
+      return 'y'
+    }
+    const { code, output } = await project.deployOnTerminal([meanwhile], ['--skip-doctor'])
+    expect(other).toContain('Wrote PRESIGNER_URL')
+    expect(code, output).toBe(1)
+    expect(output).toContain("The Worker's secrets have changed in the meantime")
+    const { secrets } = await project.cloudflare()
+    expect(parseEnv(await project.read('.dev.vars')).SIGNING_SECRETS).toBe(secrets?.SIGNING_SECRETS)
+    expect(secrets?.API_KEYS).toContain(
+      digestOf((await project.appVariables()).PRESIGNER_KEY ?? ''),
+    )
+  })
+
+  it('keeps the lines that the user adds to the file of the app, also on Windows', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    await project.deploy(['--yes', '--skip-doctor'])
+    const text = await project.read('.env.presigner')
+    await project.write('.env.presigner', `${text}DATABASE_URL=one\n`.replaceAll('\n', '\r\n'))
+    const before = await project.appVariables()
+    expect((await project.deploy(['--yes', '--skip-doctor'])).code).toBe(0)
+    expect(await project.appVariables()).toEqual({ ...before, DATABASE_URL: 'one' })
+  })
+
+  it('says that the page at / can only upload with a CORS rule for the new host', async () => {
+    await using health = await startHealth(0, true)
+    await using project = await createProject(server, { targets: [health.origin] })
+    const { output } = await project.deploy(['--yes', '--skip-doctor'])
+    expect(output).toContain(
+      `Let the page at / upload: add ${health.origin} to the CORS rules of the bucket: npx edge-presigner doctor --fix-cors --url ${health.origin}\n`,
+    )
+  })
+
+  it('makes a file with a new secret readable only for its user', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    await chmod(project.path('.dev.vars'), 0o644)
+    await project.deploy(['--yes', '--skip-doctor'])
+    expect(parseEnv(await project.read('.dev.vars')).SIGNING_SECRETS).toMatch(/^k1:/)
+    expect((await stat(project.path('.dev.vars'))).mode & 0o777).toBe(0o600)
+  })
+
+  it('refuses a file that the repository of another folder would commit', async () => {
+    await using project = await createProject(server)
+    await using other = await createProject(server)
+    const out = other.path('app.txt')
+    const { code, output } = await project.deploy(['--yes', '--skip-doctor', '--out', out])
+    expect(code).toBe(1)
+    expect(output).toContain(`git does not ignore ${out}`)
+  })
+
+  it('checks the configuration that wrangler deploys: wrangler.jsonc before wrangler.toml', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    const { rawConfig } = experimental_readRawConfig({ config: project.path('wrangler.toml') })
+    await project.write('wrangler.jsonc', `// A comment\n${JSON.stringify(rawConfig)}`)
+    await project.write('wrangler.toml', 'name = "old"\n')
+    const { code, output } = await project.deploy(['--yes'])
+    expect(code, output).toBe(0)
+    expect(output).toContain('Settings (wrangler.jsonc')
+    expect(await project.calls()).toEqual(
+      FIRST_CALLS.map((call) => call.replace('wrangler.toml', 'wrangler.jsonc')),
+    )
+  })
+
+  it('reads CLOUDFLARE_ENV as wrangler does, and accepts the top level as --env ""', async () => {
+    await using health = await startHealth(0)
+    await using project = await createProject(server, { targets: [health.origin] })
+    const toml = await project.read('wrangler.toml')
+    const staging = toml
+      .slice(toml.indexOf('[[kv'))
+      .replaceAll('[[', '[[env.staging.')
+      .replaceAll('[vars', '[env.staging.vars')
+    await project.write('wrangler.toml', toml + staging)
+    const quick = ['--yes', '--skip-doctor']
+    const { code, output } = await project.deploy(quick, { CLOUDFLARE_ENV: 'staging' })
+    expect(code, output).toBe(0)
+    expect(output).toContain('PRESIGNER_KEY to .env.presigner.staging')
+    const top = await project.deploy([...quick, '--env', ''], { CLOUDFLARE_ENV: 'staging' })
+    expect(top.code, top.output).toBe(0)
+    expect(await project.calls()).toContain('deploy --config wrangler.toml --env ')
+    expect(await project.files()).not.toContain('.env.presigner.')
+  })
+
   it('passes the environment and the configuration to doctor and to each wrangler', async () => {
     await using health = await startHealth(0)
     await using project = await createProject(server, { targets: [health.origin] })
@@ -637,7 +810,13 @@ describe('npx edge-presigner deploy', () => {
     const own = ['--keys-file', 'staging-keys.json']
     const { code, output } = await project.deploy(['--yes', ...where, ...own])
     expect(code, output).toBe(0)
-    expect(await project.calls()).toEqual(FIRST_CALLS.map((call) => `${call} ${where.join(' ')}`))
+    expect(await project.calls()).toEqual(
+      FIRST_CALLS.map((call) => call.replace(WHERE, where.join(' '))),
+    )
+    expect(output).toContain('Warning: .dev.vars is not only for staging.')
+    expect(output).toContain(
+      `Check the Worker: npx edge-presigner doctor --fix-cors --url ${health.origin} ${where.join(' ')}\n`,
+    )
     const { PRESIGNER_KEY = '' } = parseEnv(await project.read('.env.presigner.staging'))
     expect(await project.read('staging-keys.json')).toContain(digestOf(PRESIGNER_KEY))
     expect(await project.read('api-keys.json')).toBe('[]\n')

@@ -36,7 +36,7 @@ describe('the options of npm run dev', () => {
 
   it.each([
     [['--cehp'], '--cehp'],
-    [['8799', 'real.env'], 'Unexpected argument 8799. Write -- before the options'],
+    [['8799', 'real.env'], 'Unexpected argument 8799. With npm run, write -- before the options'],
     [['--port', 'http'], '--port must be'],
     [['--port', '0'], '--port must be'],
     [['--s3-port', '8787'], 'must differ'],

@@ -91,6 +91,7 @@ describeWith([CHROMIUM, RADOSGW], 'a new user, with the packed packages in an em
     const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
     await using dev = startNpmIn(project, 'exec', '--no', '--', 'edge-presigner', 'dev', ...ports)
     await dev.printed(/Ctrl-C to stop/)
+    expect(dev.output()).not.toContain('.dev.vars')
     const browser = await connectChromium()
     const page = await browser.newPage()
     const errors: string[] = []

@@ -30,6 +30,7 @@ const TEXTS = [
   ['jwt', 'scopesClaim'],
   ['links', '/i/:bucket'],
   ['links', 'X-Fetched-At'],
+  ['links', 'must be a country'],
   ['links/images', 'image/avif'],
   ['links/images', 'needs a height for its fit'],
   ['multipart', 'ListParts'],

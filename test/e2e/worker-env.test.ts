@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { unstable_getVarsForDev as variablesOf } from 'wrangler'
-import { writeWorkerEnv } from '../../cli/worker-env.ts'
+import { bucketNames, hintFor, writeWorkerEnv } from '../../cli/worker-env.ts'
 
 it.each([
   ['a quote', "users/o'brien/"],
@@ -29,4 +29,16 @@ it.each([
     entry,
     expect.objectContaining({ id: 'localhost' }),
   ])
+})
+
+it('says how to use .dev.vars only if that changes something', () => {
+  const secrets = { SIGNING_SECRETS: 'k1:new', S3_ACCESS_KEY_ID: '', S3_SECRET_ACCESS_KEY: '' }
+  expect(hintFor('.dev.vars', secrets)).toBeUndefined()
+  const filled = { ...secrets, S3_ACCESS_KEY_ID: 'AK' }
+  expect(hintFor('.dev.vars', filled)).toContain('add --env-file .dev.vars')
+  expect(hintFor('.dev.vars', { ...secrets, WEBHOOKS: '[]' })).toBe(
+    'Not used: WEBHOOKS of .dev.vars. To use the file, add --vars .dev.vars.',
+  )
+  // `--vars .dev.vars` must then be possible.
+  expect([bucketNames(secrets), bucketNames(filled)]).toEqual([[], ['S3_ACCESS_KEY_ID']])
 })

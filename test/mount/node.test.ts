@@ -8,6 +8,7 @@ import {
   type SettingsInput,
 } from '../../src/index.ts'
 import { events } from '../../src/plugins/events/index.ts'
+import { links } from '../../src/plugins/links/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
@@ -140,6 +141,35 @@ describe('a presigner in an app on Node', () => {
     expect(await open({ notBefore: hourAgo })).toBe('pixels')
     const purged = await app.post('/media/files/purge', { keys: [key] })
     expect(await jsonOf(purged)).toMatchObject({ code: 'not_supported' })
+  })
+
+  // @threat link-restriction
+  it('opens links with ips for the address that addressOf finds in each request', async () => {
+    interface Env {
+      readonly incoming: { readonly socket: { readonly remoteAddress?: string } }
+    }
+    const settings = defineSettings<Env>(() => settingsInput({ linkBase: ORIGIN }))
+    const presigner = createPresigner(settings, {
+      plugins: [links({ addressOf: (_, env) => env.incoming.socket.remoteAddress ?? null })],
+      authenticate: () => ANN,
+    })
+    const body = JSON.stringify({ ips: ['192.0.2.0/24', '2001:db8::/32'] })
+    const headers = { 'Content-Type': 'application/json' }
+    const asked = new Request(`${ORIGIN}/files/a.png/link`, { method: 'POST', headers, body })
+    const { link } = await jsonOf<{ link: string }>(
+      await presigner.fetch(asked, { incoming: { socket: {} } }),
+    )
+    const statusFrom = async (remoteAddress?: string) => {
+      const socket = remoteAddress === undefined ? {} : { remoteAddress }
+      const claims = { 'CF-Connecting-IP': '192.0.2.1', 'X-Forwarded-For': '192.0.2.1' }
+      const request = new Request(link, { headers: claims })
+      return (await presigner.fetch(request, { incoming: { socket } })).status
+    }
+    expect(await statusFrom('192.0.2.9')).toBe(404)
+    expect(await statusFrom('::ffff:192.0.2.9')).toBe(404)
+    expect(await statusFrom('2001:db8::9')).toBe(404)
+    expect(await statusFrom('192.0.3.9')).toBe(403)
+    expect(await statusFrom()).toBe(403)
   })
 
   it('supports multipart uploads, tokens and cursors', async () => {

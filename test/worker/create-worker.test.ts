@@ -2,6 +2,7 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { FileEvent } from '../../src/index.ts'
+import type { Plugin } from '../../src/plugin.ts'
 import { environmentSettings } from '../../src/worker/environment.ts'
 import {
   apiKeys,
@@ -129,6 +130,22 @@ describe('the hooks of a Worker', () => {
     await answer('/files', { key })
     expect(told).toEqual([['own', 'recorded']])
   })
+})
+
+it('runs what plugins do at the times of Cron Triggers', async () => {
+  const crons: string[] = []
+  const nightly: Plugin<WorkerEnv> = {
+    name: 'nightly',
+    setup: () => ({
+      async scheduled({ cron }) {
+        crons.push(cron)
+      },
+    }),
+  }
+  const { handler } = createWorker({ plugins: [nightly] })
+  const event = { scheduledTime: 0, cron: '17 3 * * *' }
+  await handler.scheduled(event, variables(), createExecutionContext())
+  expect(crons).toEqual(['17 3 * * *'])
 })
 
 it('serves the page, and acknowledges jobs of its queue', async () => {

@@ -19,8 +19,8 @@ export interface ServerOptions {
    */
   readonly baseUrl: string
   /**
-   * An API key, or a token or JWT. Leave it out or empty for `npm run dev`, which accepts requests
-   * from your machine.
+   * An API key, or a token or JWT. Leave it out or empty for `npx edge-presigner dev`, which accepts
+   * requests from your machine.
    */
   readonly apiKey?: string | undefined
   /**

@@ -18,6 +18,10 @@ declare const page: ClientPage
 /** The part size that the Worker chooses for the files of these tests. */
 export const PART_BYTES = 8 * 1024 ** 2
 
+/** The page's own id among those that hold locks, and all of them. */
+const LOCK_OWNERS = `navigator.locks.query().then(({ held }) => held.map(({ clientId }) => clientId))`
+const LOCK_OWNER = `navigator.locks.request('test', () => navigator.locks.query()).then(({ held }) => held.find(({ name }) => name === 'test').clientId)`
+
 /** The client's shortest pause before it sends a request again. */
 const STEP_MILLISECONDS = 250
 
@@ -160,7 +164,10 @@ export async function openClientTab(
       return result
     },
     async reload() {
+      const former = await tab.evaluate(LOCK_OWNER)
       await tab.reload()
+      // On a busy machine, the page that has gone holds its locks for longer than the client waits.
+      await expect.poll(() => tab.evaluate(LOCK_OWNERS)).not.toContain(former)
       await connect()
     },
     close,

@@ -71,4 +71,7 @@ it('a report is ok unless something fails', () => {
   const failed = reportOf([finding('read', { status: 'fail' })])
   expect(failed.ok).toBe(false)
   expect(summary(failed)).toContain('See "fail" above.')
+  const withPage = reportOf([finding('read', { status: 'fail', fix: 'Read docs/api.md.' })])
+  expect(summary(withPage)).toContain('\ndocs/ is https://')
+  expect(summary(failed)).not.toContain('docs/')
 })

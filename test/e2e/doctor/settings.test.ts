@@ -128,6 +128,8 @@ describe('doctor, for settings,', () => {
     const fixes = (await findings(broken)).map(({ subject, fix }) => [subject, fix])
     const from = `${join(directory, 'worker.env')}, from which doctor reads it.`
     expect(fixes).toContainEqual(['S3_SECRET_ACCESS_KEY', `Add it to ${from}`])
+    const messages = (await findings(broken)).map(({ message }) => message)
+    expect(messages).toContain('S3_SECRET_ACCESS_KEY is missing.')
     expect(fixes).toContainEqual(['SIGNING_SECRETS', `Change it in ${from}`])
   })
 

@@ -1,0 +1,84 @@
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
+import { UsageError } from './doctor/options.ts'
+
+/** Returns the text of a file, or undefined if it is missing. Throws UsageError if it can't be read. */
+export async function textIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'ENOENT') return undefined
+    throw new UsageError(`${file} can't be read: ${code}.`)
+  }
+}
+
+/** Throws UsageError if a file no longer has this text. */
+export async function requireText(file: string, text: string | undefined): Promise<void> {
+  if ((await textIfThere(file)) !== text) throw changed(file)
+}
+
+/**
+ * Replaces the text `before` of a file, or creates it if that is undefined. Throws UsageError if the file
+ * has another text by now, or can't be written. It then still has what it had: a full disk must not cost
+ * the only copy of a secret. There is no temporary file, since git might not ignore its name.
+ */
+export async function replaceText(
+  file: string,
+  before: string | undefined,
+  text: string,
+  mode?: number,
+): Promise<void> {
+  try {
+    if (before === undefined) await create(file, text, mode)
+    else await overwrite(file, before, text, mode)
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'EEXIST' || code === 'ENOENT') throw changed(file)
+    throw new UsageError(`${file} can't be written: ${code}. It stays as it was.`)
+  }
+}
+
+async function create(file: string, text: string, mode?: number): Promise<void> {
+  const handle = await open(file, 'wx', mode)
+  try {
+    await put(handle, text)
+  } catch (error) {
+    await rm(file)
+    throw error
+  } finally {
+    await handle.close()
+  }
+}
+
+async function overwrite(file: string, before: string, text: string, mode?: number): Promise<void> {
+  const handle = await open(file, 'r+')
+  try {
+    if ((await handle.readFile('utf8')) !== before) throw changed(file)
+    if (mode !== undefined) await handle.chmod(mode)
+    try {
+      await put(handle, text)
+    } catch (error) {
+      await put(handle, before) // has its space still, since nothing was cut off
+      throw error
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Writes over what a file has, and then cuts off the rest. */
+async function put(handle: FileHandle, text: string): Promise<void> {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; )
+    at += (await handle.write(bytes, at, bytes.length - at, at)).bytesWritten
+  await handle.truncate(bytes.length)
+}
+
+const changed = (file: string): UsageError =>
+  new UsageError(`${file} has changed in the meantime. It stays as it is now.`)
+
+/** Returns the code of a system error, such as `ENOSPC`. Throws any other error. */
+function systemCode(error: unknown): string {
+  if (error instanceof Error && 'code' in error) return String(error.code)
+  throw error
+}
