@@ -2,6 +2,7 @@ import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
 import { copyFile } from './copy-file.ts'
 import type {
   CopyOptions,
+  FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
@@ -13,11 +14,13 @@ import {
   type FilePage,
   type FileRecord,
   type FileUrl,
+  type FolderLink,
   isAnything,
   isDeleted,
   isFilePage,
   isFileRecord,
   isFileUrl,
+  isFolderLink,
   isLimits,
   isLink,
   isLinks,
@@ -53,6 +56,8 @@ export interface Client {
   link(key: string, options?: LinkOptions): Promise<Link>
   /** Returns links to up to 1000 files. */
   links(keys: readonly string[], options?: LinksOptions): Promise<Links>
+  /** Returns the start of the URLs of all files below `prefix`, which ends with `/`. */
+  folderLink(prefix: string, options?: FolderLinkOptions): Promise<FolderLink>
   /** Records an object that was uploaded by other means, under a display name. */
   record(key: string, name: string): Promise<RecordedFile>
   /** Changes the display name in the index. */
@@ -88,6 +93,8 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
     link: (key, body = {}) =>
       api(isLink, 'POST', `${pathOf(key)}/link`, { query: { bucket }, body }),
     links: (keys, body) => api(isLinks, 'POST', '/links', { body: { ...body, keys, bucket } }),
+    folderLink: (prefix, body) =>
+      api(isFolderLink, 'POST', '/links/folder', { body: { ...body, prefix, bucket } }),
     record(key, name) {
       const body: RecordRequest = { key, name, bucket }
       return api(isFileRecord, 'POST', '/files', { body })

@@ -9,6 +9,7 @@ export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type {
   CopyOptions,
+  FolderLinkOptions,
   LinkOptions,
   LinkRestrictions,
   LinksOptions,
@@ -23,6 +24,7 @@ export type {
   FilePage,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,

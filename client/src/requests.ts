@@ -168,6 +168,9 @@ export interface LinksOptions extends LinkRestrictions {
   readonly fallback?: 'original' | undefined
 }
 
+/** Body of `POST /links/folder`, without its prefix. */
+export type FolderLinkOptions = LinkRestrictions & Pick<LinksOptions, 'expiresIn'>
+
 /** Body of `POST /files/:key/link`. */
 export interface LinkOptions extends LinksOptions {
   /** Name to save under: the object comes as an attachment. */

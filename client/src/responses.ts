@@ -60,6 +60,12 @@ export interface Link {
   expiresAt: string
 }
 
+export interface FolderLink {
+  /** The start of the URL of each file. Ends with `/`. */
+  base: string
+  expiresAt: string
+}
+
 /** Why one key of a list was refused. The other keys are not affected. */
 export interface RefusedKey {
   key: string
@@ -205,6 +211,8 @@ export const isLink = isObject<Link>({
   srcset: isOptional(isString),
   expiresAt: isString,
 })
+
+export const isFolderLink = isObject<FolderLink>({ base: isString, expiresAt: isString })
 
 export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemError })
 

@@ -6,6 +6,7 @@ export { PresignerError } from './presigner-error.ts'
 export type {
   CopyOptions,
   FileConditions,
+  FolderLinkOptions,
   LinkOptions,
   LinkRestrictions,
   LinksOptions,
@@ -18,6 +19,7 @@ export type {
   Deleted,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,

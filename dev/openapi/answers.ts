@@ -162,6 +162,11 @@ export const link = z.object({
   expiresAt: end(),
 })
 
+export const folderLink = z.object({
+  base: url('The start of the URL of each file. Ends with `/`.'),
+  expiresAt: end(),
+})
+
 export const links = z.object({
   links: z
     .array(z.union([z.object({ key: z.string(), link: z.url(), srcset: srcset() }), refusedKey]))
@@ -338,6 +343,7 @@ const named = {
   Health: health,
   Link: link,
   Links: links,
+  FolderLink: folderLink,
   Limits: limits,
   PartList: partList,
   PartUrls: partUrls,

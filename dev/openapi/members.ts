@@ -109,6 +109,7 @@ export const PATH_PARAMETERS: Members = {
     minLength: 1,
     maxLength: MAX_OBJECT_KEY_BYTES,
   },
+  token: { description: 'From the `base` of the folder link.', type: 'string' },
   partNumber: { description: 'Number of the part.', type: 'integer', minimum: 1, maximum: 10_000 },
   uploadId: { description: 'From the response to the start of the upload.', type: 'string' },
 }

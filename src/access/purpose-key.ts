@@ -6,6 +6,7 @@ export type Purpose =
   | 'token'
   | 'cursor'
   | 'link'
+  | 'folder'
   | 'upload'
   | 'form'
   | 'step'

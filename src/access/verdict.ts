@@ -44,6 +44,7 @@ export const LINK_REFUSALS = {
   'link malformed': 'link_invalid',
   'link rewritten': 'link_invalid',
   'link signature wrong': 'link_invalid',
+  'link outside its folder': 'link_invalid',
   'link expired': 'link_expired',
   'link not valid yet': 'link_not_yet_valid',
   'link address not allowed': 'link_address_not_allowed',

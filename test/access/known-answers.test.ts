@@ -5,6 +5,7 @@ import { seal } from '../../src/access/seal.ts'
 import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
+import { signFolder, verifyInFolder } from '../../src/plugins/links/folder.ts'
 import {
   openUploadId,
   sealUploadId,
@@ -90,6 +91,47 @@ describe('a link from an earlier version', () => {
       policy,
     })
   })
+})
+
+const FOLDER_TOKEN = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS_DqSBiLyIsImV4cCI6MTc5NTUyMjUwMH0',
+  '1X5wEjYsNA3yOgMlAyRr0KpwFwQf1Wgtnkin1wzVdjM',
+].join('.')
+
+// @threat deploy-invalidates
+it('a folder link from an earlier version is still signed the same way, and still valid', async () => {
+  const prefix = parseObjectKey('team-a/é b/')
+  const base = `/f/${FOLDER_TOKEN}/team-a/%C3%A9%20b/`
+  const folder = { bucket: 'files', prefix, expires: 1_795_522_500 }
+  expect(await signFolder(folder, config)).toBe(base)
+  const key = parseObjectKey(`${prefix}c.ts`)
+  expect(await verifyInFolder(`${base}c.ts`, FOLDER_TOKEN, key, config, NOW)).toEqual({
+    ok: true,
+    policy: {
+      ...{ bucket: 'files', key, expires: 1_795_522_500 },
+      ...{ delivery: 'stream', download: null, variant: null },
+    },
+  })
+})
+
+const RESTRICTED_FOLDER_TOKEN = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS_DqSBiLyIsImV4cCI6MTc5NTUyMjUwMCwicmVzdHJpY3Rpb25zIjoibmJmPTE3OTU1MjE2MDAmaXBzPTE5Mi4wLjIuMC8yNCZjb3VudHJpZXM9REUifQ',
+  '7dK2hst12btvLyp08Vfdzowa7D_brnHkZjgpILbGxNM',
+].join('.')
+
+// @threat deploy-invalidates
+it('a restricted folder link is still signed the same way, and still valid', async () => {
+  const prefix = parseObjectKey('team-a/é b/')
+  const base = `/f/${RESTRICTED_FOLDER_TOKEN}/team-a/%C3%A9%20b/`
+  const restrictions = 'nbf=1795521600&ips=192.0.2.0/24&countries=DE'
+  const folder = { bucket: 'files', prefix, expires: 1_795_522_500, restrictions }
+  expect(await signFolder(folder, config)).toBe(base)
+  const path = `${base}c.ts`
+  expect(
+    await verifyInFolder(path, RESTRICTED_FOLDER_TOKEN, `${prefix}c.ts`, config, NOW),
+  ).toMatchObject({ ok: true, policy: { restrictions } })
 })
 
 const TOKEN = [

@@ -71,6 +71,7 @@ describe('a call that fails for a moment', () => {
     ['urls', (client) => client.urls([KEY])],
     ['link', (client) => client.link(KEY)],
     ['links', (client) => client.links([KEY])],
+    ['folderLink', (client) => client.folderLink('uploads/')],
     ['list', (client) => client.list().next()],
     ['record', (client) => client.record(KEY, 'a.png')],
     ['rename', (client) => client.rename(KEY, 'a.png')],

@@ -147,6 +147,9 @@ describe('the methods of the server client', () => {
     expect((await fetch(url)).headers.get('Content-Disposition')).toMatch(/D\.txt/)
     const { link } = await client.link(key, { expiresIn: 60 })
     expect(await (await worker.fetch(link)).text()).toBe('hello')
+    const [, folder = '', name = ''] = /^(.*\/)(.*)$/.exec(key) ?? []
+    const { base } = await client.folderLink(folder, { expiresIn: 60 })
+    expect(await (await worker.fetch(base + name)).text()).toBe('hello')
     await client.remove(key)
     await client.remove(key)
     await expect(client.rename(key, 'E.txt')).rejects.toMatchObject({ code: 'object_not_found' })

@@ -4,6 +4,7 @@ import type { Issue } from '../../client/src/presigner-error.ts'
 import type {
   CompleteRequest,
   CopyOptions,
+  FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
@@ -19,6 +20,7 @@ import type {
   FilePage,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,
@@ -40,6 +42,7 @@ import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 import type { copyRoutes } from '../../src/plugins/copies/routes.ts'
 import type { fileRoutes } from '../../src/plugins/files/routes.ts'
+import type { folderRoutes } from '../../src/plugins/links/folder-routes.ts'
 import type { linkRoutes } from '../../src/plugins/links/routes.ts'
 import type { multipartRoutes } from '../../src/plugins/multipart/routes.ts'
 import type { tokenRoutes } from '../../src/plugins/tokens/routes.ts'
@@ -56,6 +59,7 @@ type Api = ReturnType<typeof hc<typeof uploadUrlRoutes>> &
   ReturnType<typeof hc<typeof linkRoutes>> &
   ReturnType<typeof hc<typeof multipartRoutes>> &
   ReturnType<typeof hc<typeof tokenRoutes>>
+type Folders = ReturnType<typeof hc<typeof folderRoutes>>
 type Files = Api['files']
 type File = Files[':key']
 type Upload = Api['multipart'][':uploadId']
@@ -106,22 +110,45 @@ export const answers: [
   Same<Answer<File['url']['$get'], 200>, FileUrl>,
   Same<Answer<File['link']['$post'], 200>, Link>,
   Same<Answer<Api['links']['$post'], 200>, Links>,
+  Same<Answer<Folders['links']['folder']['$post'], 200>, FolderLink>,
   Covers<Answer<Files['upload-url']['$post'], 200>, UploadUrl>,
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
   Same<Answer<Upload['$get'], 200>, PartList>,
   Same<Answer<Api['limits']['$get'], 200>, Limits>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+]
 
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,
   Same<Body<Files['upload-url']['$post']>, UploadUrlRequest>,
   Same<Body<File['link']['$post']>, LinkOptions>,
   Same<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
+  Same<
+    Body<Folders['links']['folder']['$post']>,
+    FolderLinkOptions & InBucket & { prefix: string }
+  >,
   Same<Body<Api['multipart']['$post']>, StartRequest>,
   Same<Body<Upload['urls']['$post']>, PartUrlsRequest>,
   Same<Body<Upload['complete']['$post']>, CompleteRequest>,
-] = [true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true]
 
 export const queries: [
   Same<Query<Files['$get']>, Written<ListOptions & InBucket>>,

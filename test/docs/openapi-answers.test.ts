@@ -10,6 +10,8 @@ const CONTENT = 'not really a picture'
 
 /** Operations that never succeed here. */
 const NEVER_SUCCEED = ['getUppyCredentials']
+/** Its URL has a key with slashes, which OpenAPI can't describe as a parameter. */
+const BY_ITS_URL = ['openFolderLink']
 
 let presigner: Presigner
 let client: DocumentClient
@@ -42,6 +44,7 @@ const readStarted = read(z.object({ uploadId: z.string(), key: z.string() }))
 const readUrl = read(z.object({ url: z.string() }))
 const readPartUrls = read(z.object({ urls: z.array(z.object({ url: z.string() })) }))
 const readLink = read(z.object({ link: z.string() }))
+const readBase = read(z.object({ base: z.string() }))
 const readToken = read(z.object({ token: z.string() }))
 const readForm = read(z.object({ fields: z.record(z.string(), z.string()) }))
 const readSigned = read(
@@ -179,6 +182,25 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('openLink', 200, { parameters: ofLink })
   })
 
+  it('creates a folder link, and reads a file by it', async () => {
+    const key = await uploadedFile()
+    const { base } = await readBase(
+      client.call('createFolderLink', 200, { body: { prefix: 'uploads/', expiresIn: 60 } }),
+    )
+    const get = async (url: string, status: number, headers: Record<string, string> = {}) => {
+      const response = await fetch(url, { headers })
+      expect(response.status).toBe(status)
+      checkAnswer(DOCUMENT, operation('openFolderLink'), response, await response.text())
+      return response
+    }
+    const file = key.replace('uploads/', base)
+    const etag = (await get(file, 200)).headers.get('ETag') ?? ''
+    await get(file, 206, { Range: 'bytes=0-2' })
+    await get(file, 304, { 'If-None-Match': etag })
+    await get(`${base}none`, 404)
+    await get(base, 403)
+  })
+
   it('mints a token, and sends it in the path', async () => {
     const body = { scopes: ['files:list'], prefix: 'team-a/', expiresIn: 60 }
     const { token } = await readToken(client.call('createToken', 200, { body }))
@@ -314,7 +336,9 @@ describe('a client that reads only docs/openapi.json', () => {
 
   it('has called every operation with success', () => {
     const ids = OPERATIONS.map(({ operation }) => operation.operationId)
-    expect([...client.succeeded, ...NEVER_SUCCEED].toSorted()).toEqual(ids.toSorted())
+    expect([...client.succeeded, ...NEVER_SUCCEED, ...BY_ITS_URL].toSorted()).toEqual(
+      ids.toSorted(),
+    )
   })
 })
 

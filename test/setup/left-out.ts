@@ -44,6 +44,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/d1-index.slow.test.ts',
       'test/docs/events.test.ts',
       'test/docs/examples.test.ts',
+      'test/docs/hls.slow.test.ts',
       'test/docs/identity.full.test.ts',
       'test/docs/library.slow.test.ts',
       'test/docs/licenses.test.ts',

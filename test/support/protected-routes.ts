@@ -35,11 +35,12 @@ const BY_UPLOAD_ID = {
 
 /**
  * Routes that need no principal. The link itself is a credential, tested in
- * test/plugins/links/links.test.ts. Notifications have a secret of their own, tested in
+ * test/plugins/links/{links,folder-links}.test.ts. Notifications have a secret of their own, tested in
  * test/plugins/notifications/notifications.test.ts. Forms and steps are signed, tested in test/plugins/uppy/.
  */
 export const OPEN_ROUTES: readonly string[] = [
   'GET /healthz',
+  'GET /f/:token/:key',
   'GET /i/:bucket/:key',
   'POST /notifications',
   'POST /s3/form',
@@ -182,6 +183,14 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'links:create',
     request: () => ['/links', { keys: ['a.txt'] }],
     takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
+    route: 'POST /links/folder',
+    scope: 'links:create',
+    request: (key) => ['/links/folder', { prefix: `${key}/` }],
+    takesKey: true,
     bucketIn: 'body',
     allowed: '200',
   },

@@ -1,13 +1,21 @@
 import { copyFile } from '../copy-file.ts'
-import type { CopyOptions, LinkOptions, LinksOptions, UrlOptions } from '../requests.ts'
+import type {
+  CopyOptions,
+  FolderLinkOptions,
+  LinkOptions,
+  LinksOptions,
+  UrlOptions,
+} from '../requests.ts'
 import {
   type Deleted,
   type FileRecord,
   type FileUrl,
+  type FolderLink,
   isDeleted,
   isFilePage,
   isFileRecord,
   isFileUrl,
+  isFolderLink,
   isLimits,
   isLink,
   isLinks,
@@ -78,6 +86,8 @@ export interface ServerClient {
   link(key: string, options?: LinkOptions & CallOptions): Promise<Link>
   /** Returns links to any number of files. Sends one request for each 1000. */
   links(keys: readonly string[], options?: LinksOptions & CallOptions): Promise<Links>
+  /** Returns the start of the URLs of all files below `prefix`, which ends with `/`. */
+  folderLink(prefix: string, options?: FolderLinkOptions & CallOptions): Promise<FolderLink>
   /** Lists all files of the index. Fetches a page when the loop needs it. */
   list(options?: ListAllOptions & CallOptions): AsyncGenerator<ListedFile, void, undefined>
   /** Records an object that was uploaded by other means, under a display name. */
@@ -150,6 +160,8 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       const links = answers.flatMap((answer) => answer.links)
       return { links, expiresAt: earliest(answers) }
     },
+    folderLink: (prefix, { signal, ...body } = {}) =>
+      api(isFolderLink, 'POST', '/links/folder', { body: { ...body, prefix, bucket }, signal }),
     async *list({ signal, pageSize: limit, ...asked } = {}) {
       let cursor: string | undefined
       do {

@@ -1,8 +1,9 @@
 import * as z from 'zod/mini'
 import { LINK_FORMATS } from '../../../src/access/link-signature.ts'
-import { link, links, purgedCopies } from '../answers.ts'
+import { MAX_OBJECT_KEY_BYTES } from '../../../src/keys/object-key.ts'
+import { folderLink, link, links, purgedCopies } from '../answers.ts'
 import { LINK_SECONDS } from '../members.ts'
-import type { Members, Operations } from '../operation.ts'
+import type { Answer, Members, Operations } from '../operation.ts'
 
 const linkQuery = z.strictObject({
   exp: z.int().check(z.minimum(0)),
@@ -76,6 +77,37 @@ const OF_OBJECT = {
   'Cache-Status': 'Whether the edge had a copy (RFC 9211).',
 }
 
+/** Headers of a request for the object of a link. */
+const CONDITIONS = {
+  Range:
+    'One range of bytes. If there are several ranges, another unit or a malformed value, the response is the whole object.',
+  'If-Range': 'A strong ETag or a date. If it does not match, the response is the whole object.',
+  'If-Match': 'ETags, one of which the object must have.',
+  'If-Unmodified-Since': 'A date.',
+  'If-None-Match': "ETags of the client's copies.",
+  'If-Modified-Since': "The date of the client's copy.",
+}
+
+/** Responses with the object of a link, or without it. */
+const OF_LINK: Readonly<Record<number, Answer>> = {
+  200: { description: 'The whole object.', body: '*/*', headers: OF_OBJECT },
+  206: {
+    description: 'The part that `Range` asks for.',
+    body: '*/*',
+    headers: { ...OF_OBJECT, 'Content-Range': 'The part, and the size of the object.' },
+  },
+  308: {
+    description: 'A redirect to the host of LINK_ORIGIN, if the request came to another host.',
+    headers: { Location: 'The same link on LINK_ORIGIN.' },
+  },
+  304: { description: "The client's copy is current.", headers: VALIDATORS },
+  412: { description: '`If-Match` or `If-Unmodified-Since` fails.', headers: VALIDATORS },
+  416: {
+    description: '`Range` starts after the end of the object.',
+    headers: { 'Content-Range': 'The size of the object, if the bucket sends it.' },
+  },
+}
+
 export const linkOperations: Operations = {
   'POST /files/:key/link': {
     id: 'createLink',
@@ -102,6 +134,26 @@ export const linkOperations: Operations = {
     members: { expiresIn: LINK_SECONDS, ...IMAGE, ...RESTRICTIONS },
     answers: { 200: { description: 'A link or an error for each key.', body: links } },
     errors: ['invalid_expiry', 'unknown_bucket'],
+  },
+  'POST /links/folder': {
+    id: 'createFolderLink',
+    tag: 'links',
+    summary: 'Create a link to a folder',
+    description:
+      'Returns the start of the URLs of all files below a prefix, for players and galleries with relative addresses. Also needs `files:read`. Does not check that there are objects. The same request within a window of `expiresIn` seconds returns the same `base`.',
+    scopes: ['links:create'],
+    members: {
+      prefix: {
+        description: 'Start of the keys. Ends with `/`.',
+        minLength: 2,
+        maxLength: MAX_OBJECT_KEY_BYTES,
+        examples: ['videos/intro/'],
+      },
+      expiresIn: LINK_SECONDS,
+      ...RESTRICTIONS,
+    },
+    answers: { 200: { description: 'The folder link.', body: folderLink } },
+    errors: ['invalid_key', 'invalid_expiry', 'unknown_bucket'],
   },
   'POST /files/purge': {
     id: 'purgeCopies',
@@ -138,35 +190,13 @@ export const linkOperations: Operations = {
     },
     headers: {
       Accept: 'Types of images that the client can read, for a link with `fmt=auto`.',
-      Range:
-        'One range of bytes. If there are several ranges, another unit or a malformed value, the response is the whole object.',
-      'If-Range':
-        'A strong ETag or a date. If it does not match, the response is the whole object.',
-      'If-Match': 'ETags, one of which the object must have.',
-      'If-Unmodified-Since': 'A date.',
-      'If-None-Match': "ETags of the client's copies.",
-      'If-Modified-Since': "The date of the client's copy.",
+      ...CONDITIONS,
     },
     answers: {
-      200: { description: 'The whole object.', body: '*/*', headers: OF_OBJECT },
-      206: {
-        description: 'The part that `Range` asks for.',
-        body: '*/*',
-        headers: { ...OF_OBJECT, 'Content-Range': 'The part, and the size of the object.' },
-      },
+      ...OF_LINK,
       302: {
         description: 'A redirect to the bucket, for a link that redirects.',
         headers: { Location: 'A signed GET, valid for five to ten minutes.' },
-      },
-      308: {
-        description: 'A redirect to the host of LINK_ORIGIN, if the request came to another host.',
-        headers: { Location: 'The same link on LINK_ORIGIN.' },
-      },
-      304: { description: "The client's copy is current.", headers: VALIDATORS },
-      412: { description: '`If-Match` or `If-Unmodified-Since` fails.', headers: VALIDATORS },
-      416: {
-        description: '`Range` starts after the end of the object.',
-        headers: { 'Content-Range': 'The size of the object, if the bucket sends it.' },
       },
     },
     errors: [
@@ -179,6 +209,29 @@ export const linkOperations: Operations = {
       'object_not_found',
       'unsupported_image',
       'image_unavailable',
+      'not_supported',
+      'storage_error',
+      'storage_busy',
+      'unknown_bucket',
+      'credentials_expired',
+    ],
+  },
+  'GET /f/:token/:key': {
+    id: 'openFolderLink',
+    tag: 'links',
+    summary: 'Open a file by a folder link',
+    description:
+      'The token in the path is the credential. Make the URL from the `base` of a folder link, and do not build it from these parameters: slashes between the segments of the key are not encoded. It takes no query.',
+    headers: CONDITIONS,
+    answers: OF_LINK,
+    errors: [
+      'link_invalid',
+      'link_not_yet_valid',
+      'link_address_not_allowed',
+      'link_country_not_allowed',
+      'encoding_not_acceptable',
+      'link_expired',
+      'object_not_found',
       'not_supported',
       'storage_error',
       'storage_busy',

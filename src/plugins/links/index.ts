@@ -3,14 +3,17 @@ import type { Plugin } from '../../plugin.ts'
 import { flag } from '../../settings/rules.ts'
 import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
+import { folderDeliveryRoutes, folderRoutes } from './folder-routes.ts'
 import { LINKS, type LinksOptions } from './options.ts'
 import { deliveryRoutes, linkRoutes } from './routes.ts'
 
-/** Links for an `<img>` or an email, and their delivery below `/i`. */
+const FOLDERS: Plugin = { name: 'folderLinks', open: folderDeliveryRoutes, api: folderRoutes }
+
+/** Links for an `<img>` or an email, and to folders, and their delivery below `/i` and `/f`. */
 export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => ({
   name: 'links',
   // With everything in it: `images()` of a Worker brings a rule.
-  plugins: options.images ? [{ ...options.images, name: 'images' }] : [],
+  plugins: [FOLDERS, ...(options.images ? [{ ...options.images, name: 'images' }] : [])],
   open: deliveryRoutes,
   api: linkRoutes,
   setup(setup) {

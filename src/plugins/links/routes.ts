@@ -2,6 +2,8 @@ import * as z from 'zod/mini'
 import {
   LINK_FORMATS,
   type LinkPolicy,
+  type LinkTarget,
+  type LinkVerdict,
   signLink,
   type Variant,
   verifyLink,
@@ -36,6 +38,7 @@ import { addWarning } from '../../http/request-log.ts'
 import { json } from '../../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../../http/validate.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
+import type { Settings } from '../../settings/settings.ts'
 import { keepsCopiesOf } from './direct-objects.ts'
 import { LINKS } from './options.ts'
 import { redirectTarget } from './redirect.ts'
@@ -222,7 +225,7 @@ const invalid = (path: string, message: string): ApiError =>
  * target outlives the link. Throws `invalid_request` for a redirect with restrictions, which its
  * target doesn't have, and for two lists of countries.
  */
-function restrictionsOf(
+export function restrictionsOf(
   { limits }: Principal,
   delivery: LinkPolicy['delivery'],
   asked: Restricted,
@@ -244,7 +247,7 @@ function restrictionsOf(
  * Returns when a link expires, in seconds since 1970: with `notBefore`, exactly `expiresIn` after it.
  * Throws `invalid_expiry`, also if that is in the past, or later than for any other link.
  */
-function expiryOf(
+export function expiryOf(
   bucket: ConfiguredBucket,
   expiresIn: number | undefined,
   asked: Restricted,
@@ -259,60 +262,73 @@ function expiryOf(
   throw new ApiError('invalid_expiry', `The link must end within ${max} seconds from now.`)
 }
 
-/** Returns the URL before `/i/…` in the links of this request. */
-function linkBase(c: AppContext): string {
+/** Returns the URL before `/i/…` or `/f/…` in the links of this request. */
+export function linkBase(c: AppContext): string {
   const settings = c.get('settings')
   return settings.linkBase ?? requireBase(ownBase(c, settings))
 }
 
 /** Serves links. The link itself is the credential. */
 export const deliveryRoutes = newApp()
-  .get('/i/:bucket/:key', async (c) => {
-    const settings = await configure(c)
-    const now = timeOf(c)
-    const { bucket: alias, key } = c.req.param()
-    const { host, pathname, search, searchParams } = new URL(askedUrl(c))
-    const path = pathname.slice(c.env.host.mountPath.length)
-    const verdict = await verifyLink({ path, search, searchParams }, alias, key, settings, now)
-    if (!verdict.ok) throw refusedLink(verdict.refusal)
-    const options = LINKS.of(c.env.instance)
-    const { restrictions } = verdict.policy
-    if (restrictions !== undefined) requireAllowed(restrictions, c.req.raw, options?.addressOf, now)
-    const bucket = signedBucket(c, verdict.policy.bucket)
-    const { linkBase, linkHostOnly } = settings
-    if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
-      c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
-      return c.redirect(linkBase + path + search, 308)
-    }
-    const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
-    if (policy.delivery === 'redirect') {
-      const { url, maxAgeSeconds } = await redirectTarget(
-        policy,
-        await withCredentials(c, bucket),
-        now,
-      )
-      c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
-      return c.redirect(url, 302)
-    }
-    const { images = null, ownsOrigin } = options ?? {}
-    const place = {
-      bucket,
-      objects: c.env.instance.objects(c.executionCtx),
-      images,
-      sharesOrigin: !(ownsOrigin || linkHostOnly),
-      requestId: c.get('requestId'),
-    }
-    let response: Response
-    try {
-      response = await serveLink(c.req.raw, policy, place, now)
-    } catch (error) {
-      response = await serveFallback(c.req.raw, policy, place, error, now)
-      addWarning(c, `image not resized: ${describe(error)}`)
-    }
-    c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
-    return response
-  })
-  .all('/i/*', async (c) => {
-    await configure(c)
-    throw new ApiError('link_invalid', 'This link is not valid.')
-  })
+  .get('/i/:bucket/:key', (c) =>
+    deliver(c, (target, settings, now) => {
+      const { bucket, key } = c.req.param()
+      return verifyLink(target, bucket, key, settings, now)
+    }),
+  )
+  .all('/i/*', refuseLink)
+
+/** Refuses what is no link, such as another method. */
+export async function refuseLink(c: AppContext): Promise<never> {
+  await configure(c)
+  throw new ApiError('link_invalid', 'This link is not valid.')
+}
+
+/** Delivers the object of the link that `verify` accepts. */
+export async function deliver(
+  c: AppContext,
+  verify: (target: LinkTarget, settings: Settings, now: Date) => Promise<LinkVerdict>,
+): Promise<Response> {
+  const settings = await configure(c)
+  const now = timeOf(c)
+  const { host, pathname, search, searchParams } = new URL(askedUrl(c))
+  const path = pathname.slice(c.env.host.mountPath.length)
+  const verdict = await verify({ path, search, searchParams }, settings, now)
+  if (!verdict.ok) throw refusedLink(verdict.refusal)
+  const options = LINKS.of(c.env.instance)
+  const { restrictions } = verdict.policy
+  if (restrictions !== undefined) requireAllowed(restrictions, c.req.raw, options?.addressOf, now)
+  const bucket = signedBucket(c, verdict.policy.bucket)
+  const { linkBase, linkHostOnly } = settings
+  if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
+    c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
+    return c.redirect(linkBase + path + search, 308)
+  }
+  const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
+  if (policy.delivery === 'redirect') {
+    const { url, maxAgeSeconds } = await redirectTarget(
+      policy,
+      await withCredentials(c, bucket),
+      now,
+    )
+    c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
+    return c.redirect(url, 302)
+  }
+  const { images = null, ownsOrigin } = options ?? {}
+  const place = {
+    bucket,
+    objects: c.env.instance.objects(c.executionCtx),
+    images,
+    sharesOrigin: !(ownsOrigin || linkHostOnly),
+    requestId: c.get('requestId'),
+  }
+  let response: Response
+  try {
+    response = await serveLink(c.req.raw, policy, place, now)
+  } catch (error) {
+    response = await serveFallback(c.req.raw, policy, place, error, now)
+    addWarning(c, `image not resized: ${describe(error)}`)
+  }
+  c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
+  return response
+}
