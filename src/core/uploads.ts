@@ -208,7 +208,7 @@ export async function askToDelete(c: AppContext, change: Deletion): Promise<void
 }
 
 /**
- * Asks the app's `beforeDownload` before a URL or a link of `key` is signed, if there is one. Throws
+ * Asks the app's `beforeDownload`, if there is one, before `key` is shared or copied. Throws
  * `forbidden` if the app refuses, or for a page of another origin, like an upload.
  */
 export function askToDownload(

@@ -96,13 +96,16 @@ export interface DeleteAnswer {
   readonly refuse?: string | undefined
 }
 
-/** A file for which a client wants a URL or a link to read it. */
+/** A file that a client wants to read, by a URL or a link, or to copy. */
 export interface SharedFile extends StoredFile {
-  /** `url` is a signed URL of the bucket. `link` is one of the presigner. */
-  readonly kind: 'url' | 'link'
+  /**
+   * `url` is a signed URL of the bucket. `link` is one of the presigner. A `folder` link is for every
+   * file whose key starts with `key`, which ends with `/`. A `copy` or a move reads its source.
+   */
+  readonly kind: 'url' | 'link' | 'folder' | 'copy'
 }
 
-/** What the app says about such a URL or link. */
+/** What the app says about that. */
 export interface DownloadAnswer {
   /** Refuses it. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined

@@ -17,7 +17,7 @@ const REFUSAL = { code: 'forbidden', message: 'This file is in quarantine.' }
 
 /** Every request that signs a URL or a link for one key. */
 const SIGNS: Readonly<
-  Record<string, readonly ['url' | 'link', (app: Mounted, key: string) => Promise<Response>]>
+  Record<string, readonly [SharedFile['kind'], (app: Mounted, key: string) => Promise<Response>]>
 > = {
   'GET /files/:key/url': [
     'url',
@@ -43,6 +43,34 @@ const SIGNS: Readonly<
 }
 
 describe('beforeDownload', () => {
+  // @threat download-refused
+  it('refuses the link to a folder', async () => {
+    const beforeDownload = vi.fn(refuse)
+    const app = mount({ beforeDownload })
+    const response = await app.post('/media/links/folder', { prefix: 'film/' })
+    expect(response.status).toBe(403)
+    expect(await response.json()).toMatchObject(REFUSAL)
+    const [file] = (beforeDownload.mock.calls as unknown[][])[0] ?? []
+    expect(file).toEqual({ bucket: 'files', key: 'film/', kind: 'folder' })
+  })
+
+  // @threat download-refused
+  it.each(['copy', 'move'])(
+    'refuses a %s, which would be a file that it is not asked about',
+    async (name) => {
+      const key = await putChosen('embargo.png', 'pixels')
+      const beforeDownload = vi.fn(refuse)
+      const app = mount({ beforeDownload })
+      const response = await app.post(`/media/files/${name}`, { from: key, to: 'mine.png' })
+      expect(response.status).toBe(403)
+      expect(await response.json()).toMatchObject(REFUSAL)
+      const [file] = (beforeDownload.mock.calls as unknown[][])[0] ?? []
+      expect(file).toEqual({ bucket: 'files', key, kind: 'copy' })
+      expect((await mount().fetch(`/media/files/${encodeURIComponent(key)}`)).status).toBe(200)
+      expect((await mount().fetch('/media/files/mine.png')).status).toBe(404)
+    },
+  )
+
   // @threat download-refused
   it('refuses each URL and link of one file before it is signed', async () => {
     for (const [name, [kind, ask]] of Object.entries(SIGNS)) {

@@ -13,7 +13,7 @@ import {
   recordUpload,
 } from '../../core/record.ts'
 import { removeAll } from '../../core/remove.ts'
-import { announcerOf, askToDelete, startUpload } from '../../core/uploads.ts'
+import { announcerOf, askToDelete, askToDownload, startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
@@ -117,6 +117,7 @@ async function startCopy(
   seen: ObjectHead,
 ): Promise<Copied | Unfinished> {
   const { kind, source, target, sizes } = call
+  await askToDownload(c, source, from, 'copy')
   if (kind === 'move') await askToDelete(c, { type: 'delete', bucket: source.alias, key: from })
   const known = await recordOf(c, source, from, seen)
   const owner = ownerOf(c, kind, known)

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { requirePrefix, requireScope } from '../../access/principal.ts'
+import { askToDownload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseBucket } from '../../http/choose-bucket.ts'
 import { bucket, expiresIn } from '../../http/fields.ts'
@@ -35,6 +36,7 @@ export const folderRoutes = newApp().post(
     const restrictions = restrictionsOf(principal, 'stream', asked)
     const base = linkBase(c)
     const expires = expiryOf(bucket, expiresIn, asked)
+    await askToDownload(c, bucket, prefix, 'folder')
     const folder = { bucket: bucket.alias, prefix, expires, restrictions }
     const path = await signFolder(folder, c.get('settings'))
     return json(c, { base: base + path, expiresAt: new Date(expires * 1000).toISOString() })
