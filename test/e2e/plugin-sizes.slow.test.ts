@@ -24,6 +24,8 @@ const ROUNDING_KIB = 0.1
 const TEXTS = [
   ['api-keys', 'ep_([a-z0-9-]{1,32})'],
   ['api-keys', 'the SHA-256 of the key'],
+  ['copies', '/files/copy'],
+  ['copies', 'copied onto itself'],
   ['events', 'webhook-signature'],
   ['files', 'DeleteResult'],
   ['jwt', 'The key set'],
