@@ -337,20 +337,8 @@ const COPY_TARGET = {
 
 const CHOSEN = { scope: 'keys:choose', takesKey: true, allowed: '200' } as const
 
-/** The same routes as above, with a key that the caller chooses. */
-export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
-  {
-    route: 'POST /files/upload-url with a chosen key',
-    bucketIn: 'body',
-    request: (key) => ['/files/upload-url', { key, mimetype: 'text/plain' }],
-    ...CHOSEN,
-  },
-  {
-    route: 'POST /multipart with a chosen key',
-    bucketIn: 'body',
-    request: (key) => ['/multipart', { key, mimetype: 'text/plain', size: 1 }],
-    ...CHOSEN,
-  },
+/** Copies, by their target. They need a source, which chosen keys of uploads don't. */
+export const COPY_TARGET_ROUTES: readonly ProtectedRoute[] = [
   {
     route: 'POST /files/copy with its target',
     request: (key) => [
@@ -366,6 +354,22 @@ export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
       { from: key.replace(/[^/]*$/, 'nobody-uploaded-this.txt'), to: key },
     ],
     ...COPY_TARGET,
+  },
+]
+
+/** The same routes as above, with a key that the caller chooses. */
+export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
+  {
+    route: 'POST /files/upload-url with a chosen key',
+    bucketIn: 'body',
+    request: (key) => ['/files/upload-url', { key, mimetype: 'text/plain' }],
+    ...CHOSEN,
+  },
+  {
+    route: 'POST /multipart with a chosen key',
+    bucketIn: 'body',
+    request: (key) => ['/multipart', { key, mimetype: 'text/plain', size: 1 }],
+    ...CHOSEN,
   },
   {
     route: 'GET /s3/params with a chosen key',
