@@ -406,7 +406,7 @@ async function copies({ probe, names }: BucketContext): Promise<Result> {
     'To use POST /files/copy and POST /files/move, allow it s3:PutObject: docs/security.md#least-privilege-keys. Otherwise, ignore this.'
   return isOk(answer) && s3CodeIn(answer.text) === null
     ? warn('The server claims to copy an object, and does not.', 'Do not use the plugin copies().')
-    : warn(`The access key ${names.reads} can't copy objects (${codeOf(answer)}).`, fix)
+    : skip(`The access key ${names.reads} can't copy objects (${codeOf(answer)}).`, fix)
 }
 
 /** Checks that nobody can read or list without a signature. */

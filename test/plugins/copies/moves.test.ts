@@ -234,6 +234,22 @@ describe('a move while', () => {
   )
 })
 
+// @threat move-loses
+it.each(['', '<ETag>"0123456789abcdef0123456789abcdef"</ETag>'])(
+  'keeps the source if the server only claims to copy: %s',
+  async (etag) => {
+    const { app, from, to } = await setUp()
+    await put(to, 'older!')
+    const claim: Step = async () => new Response(`<CopyObjectResult>${etag}</CopyObjectResult>`)
+    let status = 0
+    await withStep(2, claim, async () => {
+      status = (await move(app, from, to, { overwrite: true })).status
+    })
+    expect(status).toBeGreaterThanOrEqual(400)
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'older!'])
+  },
+)
+
 // @threat move-same-object
 it.each([false, true])(
   'keeps the object of a server that takes two keys for one (overwrite: %s)',
