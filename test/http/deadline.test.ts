@@ -7,7 +7,12 @@ import { ANN } from '../support/ann.ts'
 import { settingsInput } from '../support/app.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { mount } from '../support/mount.ts'
-import { CHOSEN_KEY_ROUTES, COPY_TARGET_ROUTES, ROUTES, requestTo } from '../support/protected-routes.ts'
+import {
+  CHOSEN_KEY_ROUTES,
+  COPY_TARGET_ROUTES,
+  ROUTES,
+  requestTo,
+} from '../support/protected-routes.ts'
 import { hangNextPurge } from '../support/purge.ts'
 import {
   type Answer,

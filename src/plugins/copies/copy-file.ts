@@ -162,7 +162,8 @@ async function startCopy(
     // told the one of the copy, since some servers claim to have copied. Some ignore the condition on
     // the source.
     if (stored.etag !== seen.etag) {
-      if (etag === null || (there !== null && isSameObject(stored, there))) throw incomplete()
+      const isOlder = there?.size === stored.size && isSameObject(stored, there)
+      if (etag === null || isOlder) throw incomplete()
       await requireUnchanged(c, source, from, seen)
     }
     return { ...(await recordCopy(c, call, from, key, { name, owner }, stored)), wasVacant }
