@@ -39,6 +39,7 @@ declare module '@20minutes/s3rver/lib/controllers/object.js' {
   type Operation =
     | 'postObject'
     | 'uploadPart'
+    | 'putObjectCopy'
     | 'uploadPartCopy'
     | 'completeMultipartUpload'
     | 'deleteMultipleObjects'
@@ -74,6 +75,15 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
     putObject(object: S3Object): Promise<{ readonly md5: string }>
     existsObject(bucket: string, key: string): Promise<boolean>
     deleteObject(bucket: string, key: string): Promise<void>
+    getObject(bucket: string, key: string, options: object): Promise<unknown>
+    /** `replacement` is null if the copy keeps the metadata of its source. */
+    copyObject(
+      sourceBucket: string,
+      sourceKey: string,
+      bucket: string,
+      key: string,
+      replacement: S3Object['metadata'] | null,
+    ): Promise<unknown>
     initiateUpload(
       bucket: string,
       key: string,

@@ -102,10 +102,34 @@ function r2Store(
       const body = await verifiedBody(content, headers)
       // api/s3/api, PutObject: the four conditions are implemented.
       const current = await normalizing.getMetadata(bucket, key).catch(() => undefined)
-      if (!holds(current, headers))
-        throw new S3Error('PreconditionFailed', 'At least one of the conditions is not met.')
+      if (!holds(current, headers)) throw conditionFailed()
       requirePause(bucket, key)
       return normalizing.putObject(new S3Object(bucket, key, body, metadata))
+    },
+
+    // api/s3/api, CopyObject, and api/s3/extensions: conditions on the source by S3's names, and on the
+    // object that the copy replaces by R2's own.
+    async copyObject(
+      from: string,
+      fromKey: string,
+      bucket: string,
+      key: string,
+      replacement: SentMetadata | null,
+    ) {
+      requireImplemented(headers)
+      const condition = CONDITIONS.find((name) => name in headers)
+      if (condition !== undefined) throw notImplemented(condition)
+      if (replacement !== null) requireMetadataSize(replacement)
+      await requireSource(normalizing, from, fromKey, headers)
+      const current = await normalizing.getMetadata(bucket, key).catch(() => undefined)
+      if (!holds(current, named('cf-copy-destination-', headers))) throw conditionFailed()
+      requirePause(bucket, key)
+      return normalizing.copyObject(from, fromKey, bucket, key, replacement)
+    },
+
+    async getObject(from: string, fromKey: string, options: object) {
+      if ('x-amz-copy-source' in headers) await requireSource(normalizing, from, fromKey, headers)
+      return normalizing.getObject(from, fromKey, options)
     },
 
     async initiateUpload(bucket: string, key: string, uploadId: string, sent: SentMetadata) {
@@ -131,6 +155,29 @@ function r2Store(
       return { ...result, md5 }
     },
   } satisfies Partial<FilesystemStore>)
+}
+
+const conditionFailed = (): S3Error =>
+  new S3Error('PreconditionFailed', 'At least one of the conditions is not met.')
+
+/** Returns the headers that start with `prefix`, without it. */
+const named = (prefix: string, headers: IncomingHttpHeaders): IncomingHttpHeaders =>
+  Object.fromEntries(
+    Object.entries(headers)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, value]) => [name.slice(prefix.length), value]),
+  )
+
+/** Requires the conditions on the source of a copy. */
+async function requireSource(
+  store: FilesystemStore,
+  bucket: string,
+  key: string,
+  headers: IncomingHttpHeaders,
+): Promise<void> {
+  const source = await store.getMetadata(bucket, key).catch(() => undefined)
+  if (source !== undefined && !holds(source, named('x-amz-copy-source-', headers)))
+    throw conditionFailed()
 }
 
 type SentMetadata = S3Object['metadata']

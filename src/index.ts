@@ -1,9 +1,9 @@
 import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
-import { principalOfApp } from './access/principal.ts'
 import { createApp, listPlugins, pluginIssues } from './app.ts'
 import type { Instance, ScheduledEvent } from './http/app-env.ts'
+import { principalOfApp } from './http/app-principal.ts'
 import type { Host } from './http/host.ts'
 import { type AnyEnv, instancesOf, type PresignerOptions } from './instance.ts'
 import type { QueueBatch } from './records/job.ts'
@@ -11,7 +11,7 @@ import type { SettingsFor } from './settings/define.ts'
 import { BROKEN, matching, optional, TYPESCRIPT } from './settings/rules.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
-export type { AppPrincipal, Principal } from './access/principal.ts'
+export type { Principal } from './access/principal.ts'
 export type { Scope } from './access/scopes.ts'
 export {
   type ErrorCode,
@@ -19,11 +19,14 @@ export {
   isPresignerError,
   type PresignerError,
 } from './errors/api-error.ts'
+export type { AppPrincipal } from './http/app-principal.ts'
 export type {
   DeleteAnswer,
+  DownloadAnswer,
   LogLine,
   NewFile,
   RateLimiter,
+  SharedFile,
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
@@ -83,8 +86,8 @@ export function createPresigner<B extends object = object, V extends object = ob
     const env = { instance: instanceFor(c.env), host: hostOf(c, mountPath, options) }
     return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
-  const { authenticate, beforeUpload, beforeDelete } = options
-  const isAlone = !(authenticate || beforeUpload || beforeDelete)
+  const { authenticate, beforeUpload, beforeDelete, beforeDownload } = options
+  const isAlone = !(authenticate || beforeUpload || beforeDelete || beforeDownload)
   const alone = basePath === BROKEN ? undefined : hostOf(ALONE, basePath, options)
   return {
     app,
@@ -144,7 +147,7 @@ const ALONE = null as never
 function hostOf<E extends Env>(
   c: Context<E>,
   mountPath: string,
-  { authenticate, beforeUpload, beforeDelete }: PresignerOptions<E>,
+  { authenticate, beforeUpload, beforeDelete, beforeDownload }: PresignerOptions<E>,
 ): Host {
   return {
     mountPath,
@@ -156,6 +159,9 @@ function hostOf<E extends Env>(
       : null,
     beforeUpload: beforeUpload ? async (file, principal) => beforeUpload(file, principal, c) : null,
     beforeDelete: beforeDelete ? async (file, principal) => beforeDelete(file, principal, c) : null,
+    beforeDownload: beforeDownload
+      ? async (file, principal) => beforeDownload(file, principal, c)
+      : null,
   }
 }
 

@@ -1,15 +1,18 @@
 import type { Context, Env } from 'hono'
-import type { AppPrincipal, Principal } from './access/principal.ts'
+import type { Principal } from './access/principal.ts'
 import { ApiError, asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import type { Warning, WarningText } from './errors/warnings.ts'
 import type { Instance, Seams } from './http/app-env.ts'
+import type { AppPrincipal } from './http/app-principal.ts'
 import type {
   DeleteAnswer,
+  DownloadAnswer,
   LogLine,
   NewFile,
   RateLimiter,
+  SharedFile,
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
@@ -66,6 +69,15 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
     c: Context<E>,
   ) => Nothing | DeleteAnswer | Promise<Nothing | DeleteAnswer>
   /**
+   * Called for each file that a client wants to read, before its URL or link is signed. Can refuse
+   * it. Not called when somebody opens a link, which works until it expires.
+   */
+  beforeDownload?: (
+    file: SharedFile,
+    principal: Principal,
+    c: Context<E>,
+  ) => Nothing | DownloadAnswer | Promise<Nothing | DownloadAnswer>
+  /**
    * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
    * affect the response.
    */
@@ -76,8 +88,8 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
    */
   basePath?: string
   /**
-   * Seconds that `authenticate`, `beforeUpload`, `beforeDelete`, `onEvent` and each operation of the
-   * index may take: 1 to 25. Default: 10.
+   * Seconds that `authenticate`, `beforeUpload`, `beforeDelete`, `beforeDownload`, `onEvent` and each
+   * operation of the index may take: 1 to 25. Default: 10.
    */
   appTimeoutSeconds?: number
 }
@@ -89,6 +101,7 @@ const OPTIONS = Object.keys({
   authenticate: 0,
   beforeUpload: 0,
   beforeDelete: 0,
+  beforeDownload: 0,
   log: 0,
   basePath: 0,
   appTimeoutSeconds: 0,

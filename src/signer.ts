@@ -54,7 +54,7 @@ interface InBucket {
 }
 
 /** Without `key`: a signer sends no request to look whether a chosen key has an object. */
-export interface UploadOptions extends Omit<UploadRequest, 'key'>, InBucket {
+export interface UploadOptions extends Omit<UploadRequest, 'key' | 'byApp' | 'headers'>, InBucket {
   /** Start of the new key: empty (default), or ends with `/`. */
   readonly prefix?: string | undefined
 }
@@ -135,10 +135,9 @@ export function createSigner(settings: Settings, options: SignerOptions = {}): S
     async link(key, options = {}) {
       const { bucket: alias, expiresIn, ...request } = requireValid(linkRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
-      if (settings.linkBase === null)
-        throw new ApiError('misconfigured', 'Links need the setting linkBase.')
+      if (settings.linkBase === null) throw new ApiError('misconfigured', 'Links need linkBase.')
       const expires = linkExpiry(bucket, expiresIn, now())
-      const policy = { ...request, bucket: bucket.alias, key: objectKey, expires, variant: null }
+      const policy = { ...request, bucket: bucket.alias, key: objectKey, expires }
       const link = settings.linkBase + (await signLink(policy, settings))
       return { link, expiresAt: new Date(expires * 1000).toISOString() }
     },

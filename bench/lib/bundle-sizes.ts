@@ -14,6 +14,7 @@ export const SIGNER_WITH_SETTINGS = '`createSigner` and `defineSettings`'
 /** The call of each plugin, with the plugins that it needs. */
 export const PLUGINS = [
   'files()',
+  'copies()',
   'links()',
   'links({ images: images({ binding }) })',
   'multipart()',

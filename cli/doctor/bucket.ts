@@ -50,6 +50,7 @@ const OTHERS: readonly BucketCheck[] = [
   ['public-endpoint', publicEndpoint],
   ['upload-key', uploadPair],
   ['copy', copy],
+  ['copies', copies],
   ['private', isPrivate],
   ['acl', acl],
   ['public-access-block', publicAccessBlock],
@@ -394,6 +395,18 @@ async function copy({ probe, bucket }: BucketContext): Promise<Result> {
         `${leastPrivilege(bucket)} The server accepts an unsigned x-amz-copy-source.`,
       )
     : pass("An upload URL can't copy: the server ignores x-amz-copy-source.")
+}
+
+/** Checks that the access key that reads may also copy, which only `copies()` needs. */
+async function copies({ probe, names }: BucketContext): Promise<Result> {
+  const answer = await probe.copyAsWorker(OBJECT, 'copied.txt')
+  const { text } = await probe.get('copied.txt')
+  if (text === TEXT) return pass(`The access key ${names.reads} copies an object.`)
+  const fix =
+    'To use POST /files/copy and POST /files/move, allow it s3:PutObject: docs/security.md#least-privilege-keys. Otherwise, ignore this.'
+  return isOk(answer) && s3CodeIn(answer.text) === null
+    ? warn('The server claims to copy an object, and does not.', 'Do not use the plugin copies().')
+    : skip(`The access key ${names.reads} can't copy objects (${codeOf(answer)}).`, fix)
 }
 
 /** Checks that nobody can read or list without a signature. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { ApiError } from '../../src/errors/api-error.ts'
-import { listParts, type MultipartUpload } from '../../src/plugins/multipart/s3.ts'
 import { postObjectFields, signPostPolicy } from '../../src/plugins/uppy/post-policy.ts'
+import { listParts, type MultipartUpload } from '../../src/storage/multipart.ts'
 import type { BucketCheck, BucketContext } from './bucket.ts'
 import { codeOf, reasonOf } from './probe.ts'
 import { fail, pass, type Result, skip, warn } from './report.ts'
@@ -10,6 +10,7 @@ import type { Answer } from './requests.ts'
 /** Optional features of a server. If the bucket's table has a setting for one, they must agree. */
 export const featureChecks: readonly BucketCheck[] = [
   ['conditional-writes', conditionalWrites],
+  ['conditional-replace', conditionalReplace],
   ['checksums', checksums],
   ['post-policies', postPolicies],
   ['parts', parts],
@@ -47,6 +48,29 @@ async function conditionalWrites({ probe, bucket }: BucketContext): Promise<Resu
     : warn(
         `Supported, but \`conditionalPut\` is off: ${what}.`,
         'Set `conditionalPut = true` in the table of this bucket.',
+      )
+}
+
+/** PutObject with `If-Match`, which is what `ifMatch` sends, and `conditionalReplace` in the settings. */
+async function conditionalReplace({ probe, bucket }: BucketContext): Promise<Result> {
+  const put = (body: string, etag?: string) =>
+    probe.put('match.txt', body, etag === undefined ? {} : { 'If-Match': etag })
+  const lacking = (what: string) =>
+    bucket.conditionalReplace
+      ? fail(`Not supported: ${what}.`, 'Set `conditionalReplace = false`.')
+      : supportedOrNot(false, what)
+  const etag = (await put('doctor')).headers.get('etag')
+  if (etag === null) return skip('The server returns no ETag to compare.')
+  const stale = await put('lost', '"00000000000000000000000000000000"')
+  if (isOk(stale)) return lacking('If-Match is ignored, and the object was replaced')
+  const same = await put('replaced', etag)
+  if (!isOk(same)) return lacking(`If-Match is refused (${codeOf(same)})`)
+  const what = `an upload with another If-Match is refused (${codeOf(stale)})`
+  return bucket.conditionalReplace
+    ? supported(what)
+    : warn(
+        `Supported, but \`conditionalReplace\` is off: ${what}.`,
+        'Set `conditionalReplace = true` in the table of this bucket.',
       )
 }
 

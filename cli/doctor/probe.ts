@@ -3,16 +3,17 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Address, Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { authorize } from '../../src/signing/authorization-header.ts'
+import { objectUrl } from '../../src/signing/object-url.ts'
+import { presign } from '../../src/signing/presign.ts'
+import { awsSigner, spaced } from '../../src/signing/signature.ts'
+import { copySourceOf } from '../../src/storage/copy.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
   type MultipartUpload,
-} from '../../src/plugins/multipart/s3.ts'
-import { authorize } from '../../src/signing/authorization-header.ts'
-import { objectUrl } from '../../src/signing/object-url.ts'
-import { presign } from '../../src/signing/presign.ts'
-import { awsSigner, spaced } from '../../src/signing/signature.ts'
+} from '../../src/storage/multipart.ts'
 import { s3CodeIn } from '../../src/storage/s3.ts'
 import { StorageFailure } from '../../src/storage/storage-failure.ts'
 import {
@@ -132,6 +133,22 @@ export class Probe {
       signedAt: new Date(),
     })
     return this.#requests.send(url, { headers })
+  }
+
+  /** S3 CopyObject within the bucket, as the Worker itself sends it. */
+  async copyAsWorker(from: string, to: string): Promise<Answer> {
+    const { bucket } = this
+    const { credentials } = bucket
+    const key = this.key(to)
+    const source = copySourceOf({ bucket, key: this.key(from) })
+    const { url, headers } = await authorize({
+      ...{ bucket, credentials, method: 'PUT', key, signedAt: new Date() },
+      headers: { ...bucket.uploadHeaders, 'x-amz-copy-source': source },
+    })
+    this.#remember(key)
+    const answer = await this.#requests.send(url, { method: 'PUT', headers })
+    this.#remember(key, answer)
+    return answer
   }
 
   /**

@@ -67,7 +67,7 @@ export function createApi({
   const tokenOf = typeof token === 'function' ? token : () => token
   return async function api(check, method, path, { query = {}, body, signal, stall } = {}) {
     const url = baseUrl.replace(/\/+$/, '') + path
-    const milliseconds = path.endsWith('/complete')
+    const milliseconds = /\/(?:complete|copy|move)$/.test(path)
       ? COMPLETE_TIMEOUT_MILLISECONDS
       : TIMEOUT_MILLISECONDS
 

@@ -38,3 +38,7 @@ export const isObject =
     Object.entries<Check<unknown>>(members).every(([name, check]) =>
       check(Reflect.get(value, name)),
     )
+
+/** Accepts what `check` accepts, and null. */
+export const isNullOr = <T>(check: Check<T>): Check<T | null> =>
+  isEither(check, (value) => value === null)

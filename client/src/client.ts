@@ -1,5 +1,8 @@
 import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
+import { copyFile } from './copy-file.ts'
 import type {
+  CopyOptions,
+  FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
@@ -11,11 +14,13 @@ import {
   type FilePage,
   type FileRecord,
   type FileUrl,
+  type FolderLink,
   isAnything,
   isDeleted,
   isFilePage,
   isFileRecord,
   isFileUrl,
+  isFolderLink,
   isLimits,
   isLink,
   isLinks,
@@ -51,10 +56,16 @@ export interface Client {
   link(key: string, options?: LinkOptions): Promise<Link>
   /** Returns links to up to 1000 files. */
   links(keys: readonly string[], options?: LinksOptions): Promise<Links>
+  /** Returns the start of the URLs of all files below `prefix`, which ends with `/`. */
+  folderLink(prefix: string, options?: FolderLinkOptions): Promise<FolderLink>
   /** Records an object that was uploaded by other means, under a display name. */
   record(key: string, name: string): Promise<RecordedFile>
   /** Changes the display name in the index. */
   rename(key: string, name: string): Promise<FileRecord>
+  /** Copies a file to another key, by the server of the bucket. */
+  copy(from: string, to: string, options?: CopyOptions): Promise<RecordedFile>
+  /** Moves a file to another key: copies it, and then deletes the source. A repeat finishes it. */
+  move(from: string, to: string, options?: CopyOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
   remove(key: string): Promise<void>
   /** Deletes up to 100 files. Resolves with an error for each key that is not deleted. */
@@ -82,11 +93,15 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
     link: (key, body = {}) =>
       api(isLink, 'POST', `${pathOf(key)}/link`, { query: { bucket }, body }),
     links: (keys, body) => api(isLinks, 'POST', '/links', { body: { ...body, keys, bucket } }),
+    folderLink: (prefix, body) =>
+      api(isFolderLink, 'POST', '/links/folder', { body: { ...body, prefix, bucket } }),
     record(key, name) {
       const body: RecordRequest = { key, name, bucket }
       return api(isFileRecord, 'POST', '/files', { body })
     },
     rename: (key, name) => api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket } }),
+    copy: (from, to, body) => copyFile(api, 'copy', { ...body, from, to, bucket }),
+    move: (from, to, body) => copyFile(api, 'move', { ...body, from, to, bucket }),
     removeMany: (keys) => api(isDeleted, 'POST', '/files/delete', { body: { keys, bucket } }),
     remove: (key) => api(isNothing, 'DELETE', pathOf(key), { query: { bucket } }),
     limits: () => api(isLimits, 'GET', '/limits'),

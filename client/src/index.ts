@@ -8,7 +8,10 @@ export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type {
+  CopyOptions,
+  FolderLinkOptions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   ListOptions,
   Scope,
@@ -21,6 +24,7 @@ export type {
   FilePage,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,

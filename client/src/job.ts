@@ -12,6 +12,8 @@ export interface Job extends Tracker {
   readonly request: StartRequest
   /** The body that the API accepts: `request` with either `fileName` or `key`. */
   readonly body: StartRequest
+  /** ETag of the object that it may replace. The parts of an upload don't depend on it. */
+  readonly ifMatch: string | undefined
   /** Cancels all requests of this upload. */
   readonly signal: AbortSignal
 }

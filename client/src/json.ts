@@ -1,4 +1,4 @@
-import { isListOf, isObject, isOptional, isString } from './check.ts'
+import { isListOf, isNullOr, isObject, isOptional, isString } from './check.ts'
 import type { ApiErrorCode } from './error-code.ts'
 import type { Issue } from './presigner-error.ts'
 
@@ -7,6 +7,7 @@ interface ErrorBody {
   message: string
   requestId?: string | undefined
   reason?: string | undefined
+  etag?: string | null | undefined
   issues?: Issue[] | undefined
 }
 
@@ -16,6 +17,7 @@ export const isErrorBody = isObject<ErrorBody>({
   message: isString,
   requestId: isOptional(isString),
   reason: isOptional(isString),
+  etag: isOptional(isNullOr(isString)),
   issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
 })
 

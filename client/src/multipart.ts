@@ -1,5 +1,6 @@
 import type { Api } from './api.ts'
 import type { ErrorCode } from './error-code.ts'
+import { isGenerated } from './generated-key.ts'
 import { call, type Job } from './job.ts'
 import { partTargets } from './part-targets.ts'
 import { PresignerError } from './presigner-error.ts'
@@ -50,7 +51,8 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
   try {
     const same = kept?.sample === slot.sample ? kept : undefined
     const etags = same && (await findParts(job, same))
-    let record = same && !etags && !request.key ? await recordIfComplete(job, same) : undefined
+    let record =
+      same && !etags && isGenerated(same.key) ? await recordIfComplete(job, same) : undefined
     if (!record) {
       if (!upload || !etags) {
         if (kept) drop(kept, request.bucket)
@@ -122,14 +124,14 @@ async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileR
 
 /** Sends the parts that are missing in `etags`, and completes the upload. */
 async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<FileRecord> {
-  const { request } = job
+  const { request, ifMatch } = job
   for (let repairs = 0; ; repairs++) {
     await sendParts(job, upload, etags)
     const parts = [...etags]
       .sort(([one], [other]) => one - other)
       .map(([partNumber, etag]) => ({ partNumber, etag }))
     const { fileName: name, bucket } = request
-    const body: CompleteRequest = { key: upload.key, name, parts, bucket }
+    const body: CompleteRequest = { key: upload.key, name, parts, ifMatch, bucket }
     const path = `/multipart/${upload.uploadId}/complete`
     try {
       return await call(job, isFileRecord, 'POST', path, { body })

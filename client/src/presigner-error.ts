@@ -14,6 +14,7 @@ export interface PresignerErrorOptions {
   readonly requestId?: string | undefined
   readonly issues?: readonly Issue[] | undefined
   readonly reason?: string | undefined
+  readonly etag?: string | null | undefined
   readonly retryAfter?: number | undefined
   readonly cause?: unknown
 }
@@ -31,6 +32,11 @@ export class PresignerError extends Error {
   declare readonly issues: readonly Issue[]
   /** For `unauthenticated`: `missing`, `malformed`, `expired` or `not_accepted`. */
   declare readonly reason: string | undefined
+  /**
+   * For `precondition_failed` of the Worker: the ETag that the object has now, or null without an
+   * object. Undefined if the bucket refused the upload.
+   */
+  declare readonly etag: string | null | undefined
   /** Seconds to wait before a retry, from the Worker's Retry-After; 0 without one. */
   declare readonly retryAfter: number
 
@@ -42,12 +48,13 @@ export class PresignerError extends Error {
       requestId,
       issues = [],
       reason,
+      etag,
       retryAfter = 0,
       cause,
     }: PresignerErrorOptions = {},
   ) {
     super(message, { cause })
-    Object.assign(this, { code, status, requestId, issues, reason, retryAfter })
+    Object.assign(this, { code, status, requestId, issues, reason, etag, retryAfter })
   }
 
   /** Whether the same request may succeed later: after no response, 408, 429 and most 5xx. */

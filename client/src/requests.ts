@@ -5,6 +5,7 @@ export type Scope =
   | 'files:list'
   | 'files:delete'
   | 'files:record'
+  | 'files:purge'
   | 'links:create'
   | 'tokens:create'
   | 'keys:choose'
@@ -51,6 +52,8 @@ export interface StartRequest extends FileRequest {
 export interface UploadUrlRequest extends FileRequest {
   /** In base64. */
   readonly sha256?: string | undefined
+  /** Replaces only an object with this ETag. Needs `overwrite`. */
+  readonly ifMatch?: string | undefined
   /** Seconds. */
   readonly expiresIn?: number | undefined
 }
@@ -63,6 +66,18 @@ export interface RecordRequest {
   /** Records only an object with this ETag. Otherwise, the code is `file_replaced`. */
   readonly etag?: string | undefined
   readonly bucket?: string | undefined
+}
+
+/** Body of `POST /files/copy` and `POST /files/move`, without its keys. */
+export interface CopyOptions {
+  /** Alias of the target's bucket, at the same endpoint. Default: the bucket of the client. */
+  readonly toBucket?: string | undefined
+  /** Whether it may replace an object under the target's key. Needs the scope `files:delete`. */
+  readonly overwrite?: boolean | undefined
+  /** The display name. Default: that of the source. */
+  readonly name?: string | undefined
+  /** Copies only an object with this ETag. Otherwise, the code is `file_replaced`. */
+  readonly etag?: string | undefined
 }
 
 /** Body of `POST /multipart/:uploadId/urls`. */
@@ -85,6 +100,8 @@ export interface CompleteRequest {
   readonly name?: string | undefined
   /** In ascending order of the numbers. */
   readonly parts: { partNumber: number; etag: string }[]
+  /** Replaces only an object with this ETag. Needs an upload that began with `overwrite`. */
+  readonly ifMatch?: string | undefined
   readonly bucket?: string | undefined
 }
 
@@ -121,8 +138,20 @@ export interface UrlOptions {
   readonly versionId?: string | undefined
 }
 
+/** Who may open a link, and from when on. Other requests get 403. */
+export interface LinkRestrictions {
+  /** ISO 8601 in UTC. The link then expires exactly `expiresIn` after this date. */
+  readonly notBefore?: string | undefined
+  /** Addresses and ranges of the clients, IPv4 or IPv6, such as `192.0.2.0/24`: 1 to 16. */
+  readonly ips?: string[] | undefined
+  /** Countries of the clients in ISO 3166 alpha-2, such as `DE`: 1 to 64. Only on Cloudflare. */
+  readonly countries?: string[] | undefined
+  /** All countries but these, in place of `countries`. */
+  readonly notCountries?: string[] | undefined
+}
+
 /** Body of `POST /links`, without its keys. */
-export interface LinksOptions {
+export interface LinksOptions extends LinkRestrictions {
   /** Seconds. The lifetime of a link is one to two times this long. */
   readonly expiresIn?: number | undefined
   /**
@@ -138,6 +167,9 @@ export interface LinksOptions {
   /** Shows the original if an image can't be resized. */
   readonly fallback?: 'original' | undefined
 }
+
+/** Body of `POST /links/folder`, without its prefix. */
+export type FolderLinkOptions = LinkRestrictions & Pick<LinksOptions, 'expiresIn'>
 
 /** Body of `POST /files/:key/link`. */
 export interface LinkOptions extends LinksOptions {

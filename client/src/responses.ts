@@ -2,6 +2,7 @@ import {
   type Check,
   isEither,
   isListOf,
+  isNullOr,
   isNumber,
   isObject,
   isOptional,
@@ -32,6 +33,8 @@ export interface RecordedFile extends FileRecord {
 export interface ListedFile extends FileRecord {
   /** Only with `urls`. */
   url?: string | undefined
+  /** Why there is no `url`: the app refused it. */
+  error?: { code: string; message: string } | undefined
 }
 
 export interface FilePage {
@@ -54,6 +57,12 @@ export interface Link {
   link: string
   /** For `<img srcset>`. Only with `widths`. */
   srcset?: string | undefined
+  expiresAt: string
+}
+
+export interface FolderLink {
+  /** The start of the URL of each file. Ends with `/`. */
+  base: string
   expiresAt: string
 }
 
@@ -86,6 +95,17 @@ export interface RefusedFile {
 export interface RecordedFiles {
   /** In the order of the request. */
   files: (RecordedFile | RefusedFile)[]
+}
+
+/** Response of `POST /files/copy` and `POST /files/move` for a large file that needs more calls. */
+export interface UnfinishedCopy {
+  from: string
+  to: string
+  /** For the same request again. */
+  cursor: string
+  /** Bytes. */
+  copied: number
+  size: number
 }
 
 /** What the caller may do in one bucket. */
@@ -140,8 +160,6 @@ export interface PartList {
   parts: { partNumber: number; size: number; etag: string }[]
 }
 
-const isNullOr = <T>(check: Check<T>): Check<T | null> => isEither(check, (value) => value === null)
-
 const record = {
   key: isString,
   bucket: isString,
@@ -159,8 +177,24 @@ export const isAnything: Check<unknown> = (_): _ is unknown => true
 
 export const isFileRecord = isObject<FileRecord>(record)
 
+export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
+
+export const isUnfinishedCopy = isObject<UnfinishedCopy>({
+  from: isString,
+  to: isString,
+  cursor: isString,
+  copied: isNumber,
+  size: isNumber,
+})
+
 export const isFilePage = isObject<FilePage>({
-  files: isListOf(isObject<ListedFile>({ ...record, url: isOptional(isString) })),
+  files: isListOf(
+    isObject<ListedFile>({
+      ...record,
+      url: isOptional(isString),
+      error: isOptional(isItemError),
+    }),
+  ),
   cursor: isOptional(isString),
 })
 
@@ -178,7 +212,7 @@ export const isLink = isObject<Link>({
   expiresAt: isString,
 })
 
-export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
+export const isFolderLink = isObject<FolderLink>({ base: isString, expiresAt: isString })
 
 export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemError })
 

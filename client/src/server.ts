@@ -4,8 +4,11 @@ export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
 export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type {
+  CopyOptions,
   FileConditions,
+  FolderLinkOptions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   Scope,
   UrlOptions,
@@ -16,6 +19,7 @@ export type {
   Deleted,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,
@@ -31,6 +35,7 @@ export { createServerClient } from './server/client.ts'
 export type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
 export type {
   FileUrls,
+  Purged,
   SignedUpload,
   Token,
   UploadUrls,

@@ -30,10 +30,11 @@ export const refusesUrl = (error: unknown): boolean =>
 
 /**
  * Returns the error for the bucket's response to a PUT: `clock_skew` if the URL had already expired
- * when it was signed, by the bucket's clock in `date`. Every new URL then has too.
+ * when it was signed, by the bucket's clock in `date`. Every new URL then has too. Or
+ * `precondition_failed` if the object doesn't have the ETag of `ifMatch`.
  */
 export function refusalOf(
-  { expiresAt, signedAt }: SignedPut,
+  { expiresAt, signedAt, headers }: SignedPut,
   status: number,
   text: string,
   date: string | null | undefined,
@@ -42,8 +43,10 @@ export function refusalOf(
   const reason = /<Code>(\w+)/.exec(text)?.[1] ?? ''
   const signedAtBucket = Date.parse(`${date}`) - Date.now() + signedAt
   const isAhead = signedAtBucket >= Date.parse(expiresAt) && REFUSALS.includes(status)
+  // S3 answers 404 if the object is gone.
+  const isOutdated = headers['If-Match'] !== undefined && [404, 412].includes(status)
   return new PresignerError(
-    isAhead ? 'clock_skew' : 'bucket_refused',
+    isAhead ? 'clock_skew' : isOutdated ? 'precondition_failed' : 'bucket_refused',
     `The bucket returned ${status} ${reason}${isAhead ? `. Its clock is ahead: ${date}` : ''}`,
     { status, retryAfter },
   )

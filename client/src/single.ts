@@ -1,5 +1,6 @@
 import { announceFile, record, type SignedFile, sign, type Unsigned } from './batches.ts'
 import { sha256Of } from './file-bytes.ts'
+import { isGenerated } from './generated-key.ts'
 import type { Job } from './job.ts'
 import type { UploadUrlRequest } from './requests.ts'
 import type { FileRecord } from './responses.ts'
@@ -9,7 +10,12 @@ import { isFresh } from './signed-put.ts'
 /** Uploads the file in one request and records it. */
 export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecord> {
   const { file, request, report } = job
-  const body: UploadUrlRequest = sha256 ? { ...job.body, sha256: await sha256Of(file) } : job.body
+  const { ifMatch } = job
+  const body: UploadUrlRequest = {
+    ...job.body,
+    ifMatch,
+    ...(sha256 && { sha256: await sha256Of(file) }),
+  }
   const unsigned: Unsigned = { job, body }
   announceFile(unsigned)
   let signed: SignedFile | undefined
@@ -25,11 +31,12 @@ export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecor
   const etag = await send(job, file, 1, targets)
   report(1, file.size)
   const { fileName: name, bucket } = request
+  const key = signed?.key ?? ''
   return record(job, {
-    key: signed?.key ?? '',
+    key,
     name,
     // Somebody else may replace the object under a chosen key.
-    etag: (request.key && etag) || undefined,
+    etag: (!isGenerated(key) && etag) || undefined,
     bucket,
   })
 }

@@ -31,6 +31,11 @@ export interface UploadOptions extends FileConditions {
   readonly key?: string | undefined
   /** Replaces the object under `key`. Needs the scope `files:delete`. */
   readonly overwrite?: boolean | undefined
+  /**
+   * Replaces the object only if it has this ETag, which `FileRecord.etag` has. Otherwise, the code is
+   * `precondition_failed`. Needs `overwrite`.
+   */
+  readonly ifMatch?: string | undefined
 }
 
 /**
@@ -44,7 +49,8 @@ export async function upload(
   file: File | Blob,
   options: UploadOptions,
 ): Promise<FileRecord> {
-  const { onProgress, signal: canceled, multipart, sha256 = false, fileName, ...rest } = options
+  const { onProgress, signal: canceled, multipart, sha256 = false, ...named } = options
+  const { fileName, ifMatch, ...rest } = named
   if (multipart && sha256)
     throw new PresignerError('invalid_options', "sha256 and multipart can't be combined")
   if (typeof XMLHttpRequest === 'undefined')
@@ -62,7 +68,7 @@ export async function upload(
   const body: StartRequest = rest.key === undefined ? request : { ...request, fileName: undefined }
   const over = new AbortController()
   const signal = AbortSignal.any([over.signal, ...(canceled ? [canceled] : [])])
-  const job = { api, file, request, body, signal, ...trackProgress(size, onProgress) }
+  const job = { api, file, request, body, ifMatch, signal, ...trackProgress(size, onProgress) }
   const inParts = size > 0 && (multipart ?? (size >= MULTIPART_BYTES && !sha256))
   // A Blob has no name and date to recognize it by after a reload.
   const identity = isFile ? ([origin, file.lastModified, request] as const) : null

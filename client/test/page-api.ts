@@ -31,6 +31,7 @@ export interface PageUpload {
   readonly fileName?: string
   readonly key?: string
   readonly overwrite?: boolean
+  readonly ifMatch?: string
   readonly directory?: string
   readonly metadata?: Record<string, string>
 }
@@ -44,6 +45,7 @@ export interface PageFailure {
   readonly code?: string | number
   readonly status?: number
   readonly requestId?: string
+  readonly etag?: string | null
   readonly issues?: readonly { path: string; message: string }[]
 }
 

@@ -97,8 +97,8 @@ async function settle<T>(promise: Promise<T>): Promise<Outcome<T>> {
 
 function failureOf(error: unknown): PageFailure {
   if (error instanceof PresignerError) {
-    const { name, message, code, status, requestId = '', issues } = error
-    return { name, message, type: 'PresignerError', code, status, requestId, issues }
+    const { name, message, code, status, requestId = '', etag = null, issues } = error
+    return { name, message, type: 'PresignerError', code, status, requestId, etag, issues }
   }
   const { name, message } = error instanceof Error ? error : new Error(String(error))
   return { name, message, type: error instanceof DOMException ? 'DOMException' : 'other' }

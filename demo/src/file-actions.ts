@@ -1,11 +1,12 @@
-import type { Client, FileRecord } from '../../client/src/index.ts'
+import type { Client, FileRecord, LinkOptions } from '../../client/src/index.ts'
 import { copyText } from './copy-text.ts'
 import { confirmDelete } from './delete-dialog.ts'
+import { windowFor } from './link-lifetime.ts'
 import type { Notice } from './notice.ts'
 import { askForName } from './rename-dialog.ts'
+import { askForLink } from './share-dialog.ts'
 import { filesInWords, momentInWords, nameInText } from './words.ts'
 
-export const DAY_SECONDS = 24 * 3600
 /** How many files `POST /files/delete` accepts. */
 const MAX_DELETES = 100
 /** How many files `POST /links` accepts. */
@@ -24,6 +25,8 @@ export interface ActionContext {
 /** What a user can do with files. */
 export interface FileActions {
   copyLinks(records: readonly FileRecord[], seconds: number): Promise<void>
+  /** Asks for a start, countries and a name to save under, and copies such a link. */
+  share(record: FileRecord): Promise<void>
   download(record: FileRecord): Promise<void>
   rename(record: FileRecord): Promise<void>
   remove(records: readonly FileRecord[]): Promise<void>
@@ -50,6 +53,14 @@ export function createFileActions(context: ActionContext): FileActions {
           ? `Link to ${named(records)} copied. It works until ${until}.`
           : `Links to ${named(records)} copied. They work until ${until}.`,
       )
+    }),
+    share: reporting(async (record) => {
+      const create = (options: LinkOptions) => client.link(record.key, options)
+      await askForLink(record, create, async (made) => {
+        if (!(await copyText(made.then(({ link }) => link)))) return
+        const until = momentInWords(new Date((await made).expiresAt))
+        notice.say(`Link to ${nameInText(record.name)} copied. It works until ${until}.`)
+      })
     }),
     download: reporting(async ({ key, name }) => {
       const { url } = await client.url(key, { download: name })
@@ -96,22 +107,4 @@ async function linksTo(client: Client, records: readonly FileRecord[], expiresIn
     }
   }
   return { links, expiresAt }
-}
-
-/**
- * Returns the `expiresIn` whose link is valid for `seconds`, and hardly longer. A link expires at
- * the end of the next window of `expiresIn` seconds (docs/api.md, POST /files/:key/link), so that
- * `seconds` itself would give a link for up to twice as long. Windows that are about to end are left
- * out, since the Worker's clock may differ from this one.
- */
-export function windowFor(seconds: number, now: Date): number {
-  const start = now.getTime() / 1000
-  const step = Math.max(1, Math.floor(seconds / 10_000))
-  let best = seconds
-  let bestExcess = Number.POSITIVE_INFINITY
-  for (let size = Math.ceil(0.6 * seconds); size <= 0.9 * seconds; size += step) {
-    const excess = 2 * size - (start % size) - seconds
-    if (excess >= 0 && excess < bestExcess) [best, bestExcess] = [size, excess]
-  }
-  return best
 }

@@ -1,13 +1,7 @@
 import type { FileRecord } from '../../client/src/index.ts'
-import { DAY_SECONDS, type FileActions } from './file-actions.ts'
+import type { FileActions } from './file-actions.ts'
 import { find } from './find.ts'
-
-const LIFETIMES = [
-  ['an hour', 3600],
-  ['a day', DAY_SECONDS],
-  ['a week', 7 * DAY_SECONDS],
-  ['a month', 30 * DAY_SECONDS],
-] as const
+import { LIFETIMES } from './link-lifetime.ts'
 
 /** The menu that all tiles share. */
 export interface FileMenu {
@@ -35,6 +29,7 @@ export function createFileMenu(actions: FileActions): FileMenu {
     )
     choices.append(button)
   }
+  find(menu, '#share-button', HTMLButtonElement).addEventListener('click', run(actions.share))
   find(menu, '#download-button', HTMLButtonElement).addEventListener('click', run(actions.download))
   find(menu, '#rename-button', HTMLButtonElement).addEventListener('click', run(actions.rename))
   find(menu, '#delete-button', HTMLButtonElement).addEventListener(

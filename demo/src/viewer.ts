@@ -1,10 +1,11 @@
 import type { FileRecord } from '../../client/src/index.ts'
-import { DAY_SECONDS, type FileActions } from './file-actions.ts'
+import type { FileActions } from './file-actions.ts'
 import { showName } from './file-name.ts'
 import { find } from './find.ts'
 import type { Gallery } from './gallery.ts'
 import { icon } from './icon.ts'
 import { extensionOf, kindOf } from './kind.ts'
+import { DAY_SECONDS } from './link-lifetime.ts'
 import { exactSizeInWords, momentInWords, ownerInWords } from './words.ts'
 
 /** How far a finger must move sideways, in CSS pixels, to show the next file. */

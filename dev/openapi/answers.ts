@@ -52,6 +52,9 @@ export const filePage = z.object({
     z.object({
       ...record,
       url: z.optional(url('A signed GET, if the query has `urls`.')),
+      error: z
+        .optional(z.object({ code: z.literal('forbidden'), message: z.string() }))
+        .check(z.describe('Why there is no `url`: the app refused it.')),
     }),
   ),
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
@@ -71,6 +74,7 @@ export const uploadUrl = z.object({
 const itemError = z.object({
   code: z.enum(Object.keys(STATUS_BY_CODE)),
   message: z.string(),
+  etag: z.optional(z.nullable(z.string())),
   issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
 })
 
@@ -95,8 +99,38 @@ export const recordedFiles = z.object({
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
+export const unfinishedCopy = z.object({
+  from: z.string(),
+  to: z.string(),
+  cursor: text('For the same request again. Valid for 7 days, for this caller, source and target.'),
+  copied: bytes('Bytes that the target has.'),
+  size: bytes('Bytes.'),
+})
+
+export const copiedFiles = z.object({
+  files: z
+    .array(
+      z.union([
+        recordedFile,
+        unfinishedCopy,
+        z.object({
+          from: z.optional(z.string()),
+          to: z.optional(z.string()),
+          error: itemError,
+        }),
+      ]),
+    )
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
 export const deletedFiles = z.object({
   deleted: z
+    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
+    .check(z.describe('One for each key, in the order of the request.')),
+})
+
+export const purgedCopies = z.object({
+  purged: z
     .array(z.object({ key: z.string(), error: z.optional(itemError) }))
     .check(z.describe('One for each key, in the order of the request.')),
 })
@@ -125,6 +159,11 @@ const srcset = () =>
 export const link = z.object({
   link: url('For `<img src>`, email and similar uses. With `widths`, the widest image.'),
   srcset: srcset(),
+  expiresAt: end(),
+})
+
+export const folderLink = z.object({
+  base: url('The start of the URL of each file. Ends with `/`.'),
   expiresAt: end(),
 })
 
@@ -223,6 +262,11 @@ const errorMembers = {
   reason: z
     .optional(z.enum(REASONS))
     .check(z.describe('For `unauthenticated`: why the credential was refused.')),
+  etag: z
+    .optional(z.nullable(z.string()))
+    .check(
+      z.describe('For `precondition_failed`: the ETag of the object, or null without an object.'),
+    ),
   issues: z.optional(
     z
       .array(
@@ -286,7 +330,10 @@ export const signedRequest = z.object({
 })
 
 const named = {
+  CopiedFiles: copiedFiles,
+  UnfinishedCopy: unfinishedCopy,
   DeletedFiles: deletedFiles,
+  PurgedCopies: purgedCopies,
   Error: error,
   ItemError: itemError,
   FilePage: filePage,
@@ -296,6 +343,7 @@ const named = {
   Health: health,
   Link: link,
   Links: links,
+  FolderLink: folderLink,
   Limits: limits,
   PartList: partList,
   PartUrls: partUrls,

@@ -45,6 +45,11 @@ export const COMMON_MEMBERS: Members = {
     description: 'Name of the file. A path before it is removed.',
     examples: ['My Photo.JPG'],
   },
+  ifMatch: {
+    description:
+      'Replaces only an object with this ETag, with or without its quotes. Needs an upload with `overwrite: true`.',
+    examples: ['"9dd4e461268c8034f5c8564e155c67a6"'],
+  },
   key: { description: 'The object key.', minLength: 1, maxLength: MAX_OBJECT_KEY_BYTES },
   keys: { description: 'Object keys.' },
   metadata: {
@@ -104,6 +109,7 @@ export const PATH_PARAMETERS: Members = {
     minLength: 1,
     maxLength: MAX_OBJECT_KEY_BYTES,
   },
+  token: { description: 'From the `base` of the folder link.', type: 'string' },
   partNumber: { description: 'Number of the part.', type: 'integer', minimum: 1, maximum: 10_000 },
   uploadId: { description: 'From the response to the start of the upload.', type: 'string' },
 }

@@ -29,7 +29,15 @@ export interface LinkPolicy {
   readonly download: string | null
   /** Null for the original. */
   readonly variant: Variant | null
+  /**
+   * Who may open the link, and from when on, as its query says it: `restrictionsText` of
+   * src/plugins/links/restrictions.ts. Undefined for everyone.
+   */
+  readonly restrictions?: string | undefined
 }
+
+/** A policy to sign. Without a variant, it is one for the original. */
+type SignedPolicy = Omit<LinkPolicy, 'variant'> & Partial<Pick<LinkPolicy, 'variant'>>
 
 /** The result of a link check. */
 export type LinkVerdict =
@@ -37,28 +45,30 @@ export type LinkVerdict =
   | { readonly ok: false; readonly refusal: LinkRefusal }
 
 /** Returns what a link's signature covers: each member on a line, since none has a line break. */
-export const canonicalString = (policy: LinkPolicy): string => {
-  const { bucket, key, expires, delivery, download, variant } = policy
+export const canonicalString = (policy: SignedPolicy): string => {
+  const { bucket, key, expires, delivery, download, restrictions, variant } = policy
+  const more = moreQuery(policy)
   return [
-    `edge-presigner link ${variant === null ? 'v1' : 'v2'}`,
+    `edge-presigner link v${restrictions ? 3 : variant ? 2 : 1}`,
     bucket,
     expires,
     delivery,
     download === null ? 'inline' : `attachment ${uriEncode(download)}`,
-    ...(variant === null ? [] : [variantQuery(variant).join(' ')]),
+    ...(more.length ? [more.join(' ')] : []),
     key,
   ].join('\n')
 }
 
-const variantQuery = ({ width, format, fallback }: Variant): string[] => [
-  `w=${width}`,
-  `fmt=${format}`,
-  ...(fallback ? ['fallback=original'] : []),
+/** Returns the members of the query that a link to an original for everyone doesn't have. */
+const moreQuery = ({ variant, restrictions }: SignedPolicy): string[] => [
+  ...(variant ? [`w=${variant.width}`, `fmt=${variant.format}`] : []),
+  ...(variant?.fallback ? ['fallback=original'] : []),
+  ...(restrictions ? [restrictions] : []),
 ]
 
 /** Returns the path and query of a link, signed by HMAC-SHA-256: always the same text. */
 export async function signLink(
-  policy: LinkPolicy,
+  policy: SignedPolicy,
   { signingSecrets }: SigningSettings,
 ): Promise<string> {
   const [secret] = signingSecrets
@@ -96,6 +106,7 @@ export async function verifyLink(
     delivery: searchParams.has('mode') ? 'redirect' : 'stream',
     download: searchParams.get('dl'),
     variant: variantIn(searchParams),
+    restrictions: restrictionsIn(search),
   }
   const text = searchParams.get('sig') ?? ''
   if (!isSignature(text) || spell(policy, secret, text) !== path + search)
@@ -116,13 +127,19 @@ function variantIn(query: URLSearchParams): Variant | null {
   return { width, format, fallback: query.has('fallback') }
 }
 
-function spell(policy: LinkPolicy, { kid }: SigningSecret, signature: string): string {
-  const { bucket, key, expires, delivery, download, variant } = policy
+/** Returns the restrictions in a link's query, unread, or undefined. */
+function restrictionsIn(query: string): string | undefined {
+  const start = query.search(/&(?:nbf|ips|countries|notCountries)=/)
+  return start < 0 ? undefined : query.slice(start + 1, query.lastIndexOf('&kid='))
+}
+
+function spell(policy: SignedPolicy, { kid }: SigningSecret, signature: string): string {
+  const { bucket, key, expires, delivery, download } = policy
   const query = [
     `exp=${expires}`,
     ...(delivery === 'redirect' ? ['mode=redirect'] : []),
-    ...(download === null ? [] : [`dl=${uriEncode(download)}`]),
-    ...(variant === null ? [] : variantQuery(variant)),
+    ...(download ? [`dl=${uriEncode(download)}`] : []),
+    ...moreQuery(policy),
     `kid=${kid}`,
     `sig=${signature}`,
   ]

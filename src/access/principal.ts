@@ -1,8 +1,9 @@
-import { ApiError, unknownMembers } from '../errors/api-error.ts'
+import type { UploadFields } from '../bucket/upload-fields.ts'
+import { ApiError } from '../errors/api-error.ts'
 import { type Json, utf8Length } from '../keys/encodings.ts'
-import { isNfc, keyPrefixError, type ObjectKey } from '../keys/object-key.ts'
-import { type Limits, NO_LIMITS } from './limits.ts'
-import { SCOPES, type Scope } from './scopes.ts'
+import { isNfc, type ObjectKey } from '../keys/object-key.ts'
+import type { Limits } from './limits.ts'
+import type { Scope } from './scopes.ts'
 
 /** Who sends a request, and what they may do. */
 export interface Principal {
@@ -16,25 +17,12 @@ export interface Principal {
   /** When the credentials expire, in milliseconds since 1970. Infinite for an API key. */
   readonly expiresAt: number
   readonly limits: Limits
-  /** What the creator of a token wants to see in its events. */
+  /** What the app, or the creator of a token, wants to see in events. */
   readonly context: Json | null
 }
 
-/** Limits are for tokens. An app's own user has none, so an object with one does not compile. */
-type WithoutLimits = { readonly [Name in keyof Limits]?: never }
-
-/** The principal that an app returns for its own user. Other members are refused. */
-export interface AppPrincipal extends WithoutLimits {
-  /** The app's id of the user: 1 to 200 bytes without control characters. */
-  readonly id: string
-  readonly scopes: readonly Scope[]
-  /** Start of the keys that they may use: empty (every key), or ends with `/`. */
-  readonly prefix: string
-  /** When the session expires. Tokens that it mints expire no later. */
-  readonly expiresAt?: Date | undefined
-}
-
 const MAX_ID_BYTES = 200
+export const MAX_CONTEXT_BYTES = 1024
 
 /**
  * Tells whether `id` may appear in records and logs: a short string in Unicode NFC, on one line. The
@@ -47,36 +35,15 @@ export const isPrincipalId = (id: unknown): id is string =>
   !/[\p{C}\p{Zl}\p{Zp}]/u.test(id) &&
   isNfc(id)
 
-/**
- * Returns the principal for an app's own user. Its id differs from the ids of all other
- * credentials. Throws TypeError for an invalid principal, such as one with a prefix without `/`.
- */
-export function principalOfApp(given: AppPrincipal): Principal {
-  const { id, scopes, prefix, expiresAt } = given
-  const unknown = unknownMembers(given, ['id', 'scopes', 'prefix', 'expiresAt'])
-  if (unknown !== null) throw returned(`a principal that ${unknown}.`)
-  const prefixError =
-    typeof prefix === 'string' ? keyPrefixError(prefix) : 'A prefix must be a string.'
-  if (!isPrincipalId(id))
-    throw returned('an id that is not a string of 1 to 200 bytes. Use String(user.id).')
-  if (prefixError !== null) throw returned(`an invalid prefix. ${prefixError}`)
-  const wrong: unknown = Array.isArray(scopes)
-    ? scopes.find((scope) => !SCOPES.includes(scope))
-    : scopes
-  if (!Array.isArray(scopes) || wrong !== undefined)
-    throw returned(
-      `the unknown scope ${JSON.stringify(wrong)}. Use a list of ${SCOPES.join(', ')}.`,
-    )
-  const isDate = expiresAt === undefined || expiresAt instanceof Date
-  const end = isDate ? (expiresAt?.getTime() ?? Infinity) : Number.NaN
-  if (Number.isNaN(end)) throw returned('an expiresAt that is not a valid Date.')
-  return {
-    ...{ kind: 'app', id: `app:${id}`, scopes: [...scopes], prefix, expiresAt: end },
-    ...{ limits: NO_LIMITS, context: null },
+/** Tells whether `value` may be a context: JSON of at most 1 KB. */
+export function isContext(value: unknown): value is Json {
+  try {
+    const text: unknown = JSON.stringify(value) // undefined for a function
+    return typeof text === 'string' && utf8Length(text) <= MAX_CONTEXT_BYTES
+  } catch {
+    return false // nested too deep
   }
 }
-
-const returned = (what: string): TypeError => new TypeError(`authenticate returned ${what}`)
 
 /** An app's own id of a user. It has no slash, so that a principal's id can end with it. */
 export const SUBJECT = /^[A-Za-z0-9._@:-]{1,128}$/
@@ -101,9 +68,12 @@ export function idOfSubject(caller: Pick<Principal, 'kind' | 'id'>, subject: str
   throw new ApiError('forbidden', 'Only an API key can set the subject of a token.')
 }
 
-/** Tells whether the caller may set the context of a token, which the app's server trusts. */
-export const maySetContext = ({ kind }: Pick<Principal, 'kind'>): boolean =>
-  kind === 'key' || kind === 'localhost' || kind === 'app'
+/**
+ * Tells whether the caller may set the context of a token, which the app's server trusts. Nobody
+ * replaces the one that an app returned for its user.
+ */
+export const maySetContext = ({ kind, context }: Pick<Principal, 'kind' | 'context'>): boolean =>
+  context === null && (kind === 'key' || kind === 'localhost' || kind === 'app')
 
 /** Returns the principal's context for what is sealed, which has no such member without one. */
 export const contextOf = ({ context }: Pick<Principal, 'context'>): { readonly context?: Json } =>
@@ -120,13 +90,17 @@ export function requireKey(principal: Principal, scope: Scope, key: ObjectKey): 
   requirePrefix(principal, key)
 }
 
-/** Throws `forbidden` unless `principal` may upload to `key`. A chosen key has `overwrite`. */
+/**
+ * Throws `forbidden` unless `principal` may upload to `key`. A chosen key has `overwrite`, and needs
+ * no more scopes if the app chose it.
+ */
 export function requireUpload(
   principal: Principal,
   key: ObjectKey,
-  overwrite: boolean | undefined,
+  { overwrite, byApp }: Pick<UploadFields, 'overwrite' | 'byApp'>,
 ): void {
   requireKey(principal, 'files:upload', key)
+  if (byApp) return
   if (overwrite !== undefined) requireScope(principal, 'keys:choose')
   if (overwrite) requireScope(principal, 'files:delete')
 }

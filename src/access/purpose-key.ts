@@ -2,7 +2,17 @@ import { utf8 } from '../keys/encodings.ts'
 import type { SigningSecret } from './settings.ts'
 
 /** What a signature is for. A signature for one purpose never verifies for another. */
-export type Purpose = 'token' | 'cursor' | 'link' | 'upload' | 'form' | 'step' | 'key'
+export type Purpose =
+  | 'token'
+  | 'cursor'
+  | 'link'
+  | 'folder'
+  | 'upload'
+  | 'form'
+  | 'step'
+  | 'key'
+  | 'copy'
+  | 'proof'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
@@ -16,7 +26,7 @@ export const purposeKey = (secret: SigningSecret, purpose: Purpose): Promise<Cry
  */
 export const isSignature = (text: string): boolean => /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(text)
 
-/** Returns the AES-GCM key for the part of an upload id that its holder must not read. */
+/** Returns the AES-GCM key for the part of a seal that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
   keyFor(secret, 'upload-encryption', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
 

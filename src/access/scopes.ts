@@ -5,6 +5,7 @@ export const SCOPES = [
   'files:list',
   'files:delete',
   'files:record',
+  'files:purge',
   'links:create',
   'tokens:create',
   'keys:choose',

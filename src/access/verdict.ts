@@ -44,7 +44,13 @@ export const LINK_REFUSALS = {
   'link malformed': 'link_invalid',
   'link rewritten': 'link_invalid',
   'link signature wrong': 'link_invalid',
+  'link outside its folder': 'link_invalid',
   'link expired': 'link_expired',
+  'link not valid yet': 'link_not_yet_valid',
+  'link address not allowed': 'link_address_not_allowed',
+  'link address unknown': 'link_address_not_allowed',
+  'link country not allowed': 'link_country_not_allowed',
+  'link country unknown': 'link_country_not_allowed',
 } as const satisfies Readonly<Record<string, ErrorCode>>
 
 export type LinkRefusal = keyof typeof LINK_REFUSALS

@@ -35,7 +35,9 @@ export interface Bucket extends Address {
   readonly normalizesKeys: boolean
   /** Whether the server supports If-None-Match on PutObject. */
   readonly conditionalPut: boolean
-  /** Whether the server supports If-None-Match when it completes an upload in parts. */
+  /** Whether the server supports If-Match on PutObject. */
+  readonly conditionalReplace: boolean
+  /** Whether the server supports such conditions when it completes an upload in parts. */
   readonly conditionalComplete: boolean
   /** Prefixes of chosen keys that bucket notifications may record. */
   readonly managedPrefixes: readonly string[]

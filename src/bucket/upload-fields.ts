@@ -87,4 +87,8 @@ export interface UploadFields extends ObjectHeaders {
   /** The key that the caller chose. Default: a new key. */
   readonly key?: ObjectKey | undefined
   readonly overwrite?: boolean | undefined
+  /** Whether the app chose the key, or lets the upload replace an object. */
+  readonly byApp?: boolean | undefined
+  /** Other headers of the upload, which no client sets, by their names. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }

@@ -1,8 +1,9 @@
 import type { Bucket } from '../bucket/bucket.ts'
+import type { UploadFields } from '../bucket/upload-fields.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
-import { objectExists } from '../storage/s3.ts'
+import { objectExists, unquoted } from '../storage/s3.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 
 /** A key that other uploads may have too. */
@@ -28,26 +29,72 @@ export async function requireVacant(
   now: Date,
 ): Promise<void> {
   if (overwrite !== false || isConditional) return
-  const head = await headObject(bucket, key, now).catch((error: unknown) => {
+  if ((await lookAt(bucket, key, 'send overwrite: true', now)) !== null) throw objectExists()
+}
+
+/** Returns the object under a key. Throws `not_supported` with other advice than a new policy. */
+const lookAt = (
+  bucket: Bucket,
+  key: ObjectKey,
+  advice: string,
+  now: Date,
+): Promise<ObjectHead | null> =>
+  headObject(bucket, key, now).catch((error: unknown) => {
     const cause = error instanceof ApiError && error.code === 'storage_error' ? error.cause : null
     if (!(cause instanceof StorageFailure && cause.status === 403)) throw error
     throw new ApiError(
       'not_supported',
-      "The bucket's access key does not allow HeadObject, so the Worker can't see if the key has an object. Allow s3:GetObject and s3:ListBucket, or send overwrite: true.",
+      `The bucket's access key does not allow HeadObject, so the Worker can't see if the key has an object. Allow s3:GetObject and s3:ListBucket, or ${advice}.`,
       { cause },
     )
   })
-  if (head !== null) throw objectExists()
+
+/**
+ * Throws `precondition_failed` unless the object under `key` has this ETag, and `not_supported`.
+ * Also accepts the object that `upload` itself has made. It can change after this.
+ */
+export async function requireMatch(
+  bucket: Bucket,
+  key: ObjectKey,
+  ifMatch: string,
+  now: Date,
+  upload?: SharedKey,
+): Promise<void> {
+  const head = await lookAt(bucket, key, 'leave out ifMatch', now)
+  const isOwn = head !== null && upload !== undefined && isOfUpload(head, upload)
+  if (!isOwn && (head === null || unquoted(head.etag) !== unquoted(ifMatch)))
+    throw preconditionFailed(head)
 }
 
-/** Returns `file` with a condition to sign, or looks first. Throws what `requireVacant` throws. */
+/** Returns the error for an object with another ETag, or null for none. */
+export const preconditionFailed = (head: ObjectHead | null, cause?: unknown): ApiError =>
+  new ApiError(
+    'precondition_failed',
+    head === null
+      ? 'There is no object under this key any more.'
+      : 'The object under this key has another ETag: somebody has replaced it.',
+    { etag: head?.etag ?? null, cause },
+  )
+
+/**
+ * Returns `file` with a condition to sign, or looks first. Throws what `requireVacant` and
+ * `requireMatch` throw.
+ */
 export async function keepExisting<
-  File extends { readonly key?: ObjectKey | undefined; readonly overwrite?: boolean | undefined },
+  File extends Pick<UploadFields, 'key' | 'overwrite' | 'headers'> & {
+    readonly ifMatch?: string | undefined
+  },
 >(bucket: Bucket, file: File, now: Date): Promise<File> {
-  const { key, overwrite } = file
-  const { conditionalPut } = bucket
-  if (key !== undefined) await requireVacant(bucket, key, overwrite, conditionalPut, now)
-  return key === undefined || conditionalPut ? file : { ...file, overwrite: undefined }
+  const { key, overwrite, ifMatch } = file
+  const { conditionalPut, conditionalReplace } = bucket
+  if (key === undefined) return file
+  if (ifMatch !== undefined) {
+    if (conditionalReplace)
+      return { ...file, headers: { ...file.headers, 'If-Match': `"${unquoted(ifMatch)}"` } }
+    await requireMatch(bucket, key, ifMatch, now)
+  }
+  await requireVacant(bucket, key, overwrite, conditionalPut, now)
+  return conditionalPut ? file : { ...file, overwrite: undefined }
 }
 
 /** Tells whether `upload` made this object: by its mark, if other uploads may have the key. */

@@ -20,6 +20,7 @@ import {
   MAX_VERSION_ID_LENGTH,
   VERSION_ID,
 } from './download-url.ts'
+import { askToDownload } from './uploads.ts'
 
 const flag = z.pipe(
   z.optional(z.enum(['true', 'false'])),
@@ -60,6 +61,7 @@ export const downloadUrlRoutes = newApp()
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = await chooseOpenBucket(c, alias, key)
+    await askToDownload(c, bucket, key, 'url')
     return json(c, await downloadUrl(bucket, key, request, new Date()))
   })
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
@@ -70,6 +72,7 @@ export const downloadUrlRoutes = newApp()
     const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
     const urls = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'files:read', key)
+      await askToDownload(c, bucket, key, 'url')
       return { key, url: await urlOf(key) }
     })
     return json(c, { urls, expiresIn, expiresAt })

@@ -18,8 +18,11 @@ export interface RecordRequest {
   readonly owner: string
   /** Tells whether this is the upload to record. Default: it is. */
   readonly isExpected?: (head: ObjectHead) => boolean
-  /** For a caller who can't prove that the upload is theirs. */
-  readonly claim?: Claim
+  /**
+   * For a caller who names a key. Returns what they may record, or null if the object, or null for
+   * none, proves that the upload is theirs. May throw.
+   */
+  readonly claim?: (head: ObjectHead | null) => Claim | null | Promise<Claim | null>
 }
 
 /** What a caller may record without having uploaded it. */
@@ -70,7 +73,7 @@ export async function recordUpload(
   announce: Announce | null,
   isRepeat = false,
 ): Promise<Recorded> {
-  const { key, name, owner, claim, isExpected = () => true } = request
+  const { key, name, owner, isExpected = () => true } = request
   let asked = new Date()
   const gone = async (record: FileRecord): Promise<never> => {
     await forget(bucket, index, key, record, announce, now, asked)
@@ -80,17 +83,18 @@ export async function recordUpload(
   // As late as possible, so that what somebody else has recorded meanwhile is seen.
   const known = await index.get(bucket.alias, key)
   const isOfOther = known !== null && known.owner !== null && known.owner !== owner
-  if (claim !== undefined && isOfOther && !claim.ofOthers)
+  const claim = (await request.claim?.(head)) ?? null
+  if (claim !== null && isOfOther && !claim.ofOthers)
     throw hasOtherOwner('files:read and files:record')
   if (head === null) {
     if (known !== null) await gone(known)
     throw objectNotFound()
   }
-  if (claim !== undefined) requireWithin(claim, head)
+  if (claim !== null) requireWithin(claim, head)
   if (!isExpected(head)) throw fileReplaced()
   const record = toRecord(bucket, key, name, owner, head)
   const isSame = known !== null && isSameUpload(known, head)
-  if (isSame && isOfOther && claim !== undefined)
+  if (isSame && isOfOther && claim !== null)
     return { record: known, replaces: false, data: undefined }
   const isKnown = isSame && known.owner !== null && !isOfOther
   const file = isKnown ? known : record

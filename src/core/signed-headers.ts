@@ -14,7 +14,7 @@ export function uploadHeaders(
   for (const [field, header] of OBJECT_HEADERS) if (file[field]) headers[header] = file[field]
   if (overwrite === false) headers['If-None-Match'] = '*'
   if (sha256) headers['x-amz-checksum-sha256'] = sha256
-  return { ...headers, ...metadataFields(metadata), ...bucket.uploadHeaders }
+  return { ...headers, ...metadataFields(metadata), ...file.headers, ...bucket.uploadHeaders }
 }
 
 /** Returns the members of `metadata` that fit into S3's limit, starting with the first one. */

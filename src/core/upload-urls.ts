@@ -7,6 +7,7 @@ import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   expiresIn,
+  ifMatch,
   MAX_FILES,
   namedFile,
   oneName,
@@ -26,6 +27,7 @@ const upload = {
   size: z.optional(z.int().check(z.minimum(0))),
   sha256,
   ...storedWith,
+  ifMatch,
 }
 
 const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket }).check(...oneName)

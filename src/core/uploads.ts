@@ -1,19 +1,25 @@
 import * as z from 'zod/mini'
-import { requireKey, requireScope, subjectOf } from '../access/principal.ts'
-import type { Bucket } from '../bucket/bucket.ts'
+import { requireKey, requirePrefix, requireScope, subjectOf } from '../access/principal.ts'
+import { uploadProof } from '../access/upload-proof.ts'
+import type { Bucket, ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
+import { UPLOAD_MARK } from '../bucket/limits.ts'
 import { DIRECTORY, S3_METADATA_NAME, type UploadFields } from '../bucket/upload-fields.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { afterOf, askInTime, timeOf } from '../http/deadline.ts'
-import { metadataRecord } from '../http/fields.ts'
-import type { Change, Deletion, Host } from '../http/host.ts'
+import { metadataRecord, objectHeaders } from '../http/fields.ts'
+import type { Change, Deletion, Host, SharedFile } from '../http/host.ts'
+import { checkApp } from '../http/validate.ts'
 import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
+import { uploadHeaderError } from '../settings/upload-headers-rule.ts'
 import { reserve, runChecks, undoing } from './change.ts'
+import { requireContentType } from './content-type.ts'
 import { newUpload, type PlannedUpload } from './new-upload.ts'
 import type { Announce, Recorded } from './record.ts'
 
@@ -21,6 +27,8 @@ import type { Announce, Recorded } from './record.ts'
 export interface Naming extends Pick<UploadFields, 'overwrite'> {
   readonly fileName?: string | undefined
   readonly key?: string | undefined
+  /** ETag of the object that the upload may replace. */
+  readonly ifMatch?: string | undefined
 }
 
 /**
@@ -47,15 +55,15 @@ const hasOwnName = <File extends Naming>(
 
 /** A file that `nameFile` accepts and names. */
 type Nameable = Naming & Omit<PlannedUpload, keyof Naming>
-type Named<File> = File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite'>
+type Named<File> = File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite' | 'byApp' | 'headers'>
 
 /**
  * The steps of every upload, before `start` signs it or starts it in the bucket: checks the values,
  * asks the app, makes the key, asks the plugins' checks, and lets them reserve. Only `reserve` and
  * `start` have effects. If `start` fails, undoes what is reserved. `start` gets the key, and the
- * file with the app's changes, which has a `key` only if the client chose it. Throws what
- * `nameFile`, `newUpload` with `s3Max` and `start` throw, and `forbidden` if the app refuses the
- * file, or if a page of another origin sent the request while somebody is asked: also a GET, since
+ * file with the app's changes, which has a `key` only if the client or the app chose it. Throws what
+ * `nameFile`, `newUpload` with `s3Max` and `start` throw, `invalid_request` for an `ifMatch` without
+ * an object that may be replaced, and `forbidden` if the app refuses the file, or if a page of another origin sent the request while somebody is asked: also a GET, since
  * the app may count its calls.
  */
 export async function startUpload<File extends Nameable, T>(
@@ -75,7 +83,12 @@ export async function startUpload<File extends Nameable, T>(
   const file =
     host.beforeUpload === null ? named : await askApp(c, bucket, named, host.beforeUpload)
   const now = timeOf(c)
-  if (file.directory !== named.directory) key = newObjectKey({ ...file, prefix, now, ...file.seed })
+  if (file.key !== named.key && file.key !== undefined) {
+    key = file.key
+    requireContentType(file.mimetype, key, bucket)
+  } else if (file.directory !== named.directory)
+    key = newObjectKey({ ...file, prefix, now, ...file.seed })
+  if (file.ifMatch !== undefined) requireReplacement(file)
   if (!hasSeams) return start(key, file, now)
   const { mimetype, size, overwrite } = file
   const change: Change = {
@@ -102,15 +115,81 @@ async function askApp<File extends Named<Nameable>>(
   const returned = await askInTime(c, 'beforeUpload', () =>
     beforeUpload({ bucket: bucket.alias, ...told }, c.get('principal')),
   )
-  const { metadata: added, ...changes } = readAnswer('beforeUpload', changesSchema, returned)
+  const answer = readAnswer('beforeUpload', changesSchema, returned)
+  const { key: own, metadata: added, tags, storageClass, ...changes } = answer
+  if (own === undefined && key === undefined && changes.overwrite !== undefined)
+    throw invalidAnswer('overwrite needs key')
   if (key !== undefined && changes.directory !== undefined)
     throw new ApiError('forbidden', 'This app chooses the folder of a file. Send fileName.')
-  return { ...file, ...changes, ...(added === undefined ? {} : { metadata: lowerCased(added) }) }
+  const named: Named<File> = {
+    ...file,
+    ...changes,
+    ...(added !== undefined && { metadata: lowerCased(added) }),
+    ...((tags ?? storageClass) !== undefined && { headers: headersOf(bucket, tags, storageClass) }),
+  }
+  const target = own === undefined ? key : requireOwnKey(c, bucket, own)
+  if (target === undefined || (own === undefined && !changes.overwrite)) return named
+  // Later, the key alone doesn't show who chose it.
+  const upload = { bucket: bucket.alias, key: target, owner: c.get('principal').id }
+  const proof = await uploadProof(c.get('settings'), upload)
+  return {
+    ...named,
+    key: target,
+    overwrite: changes.overwrite ?? false,
+    byApp: true,
+    metadata: { ...named.metadata, [UPLOAD_MARK]: proof },
+  }
+}
+
+/** Returns the key that the app chose. Throws TypeError: a wrong one is a mistake of the app. */
+function requireOwnKey(c: AppContext, bucket: Bucket, own: string): ObjectKey {
+  try {
+    const key = parseObjectKey(own)
+    requirePrefix(c.get('principal'), key)
+    requireSpelling(bucket, key)
+    requireChoice(key)
+    return key
+  } catch (error) {
+    throw invalidAnswer(`key: ${describe(error)}`)
+  }
+}
+
+/** Returns the headers that the app adds. The bucket's own, and the rules for them, stay. */
+function headersOf(
+  { uploadHeaders }: Bucket,
+  tags: Readonly<Record<string, string>> = {},
+  storageClass: string | undefined,
+): Record<string, string> {
+  const pairs = Object.entries(tags).map((tag) => tag.map(encodeURIComponent).join('='))
+  const headers: Record<string, string> = {}
+  for (const [name, value] of [
+    ['x-amz-tagging', pairs.length > 0 ? pairs.join('&') : undefined],
+    ['x-amz-storage-class', storageClass],
+  ] as const) {
+    if (value === undefined) continue
+    const error = uploadHeaders?.[name] ? IN_BUCKET : uploadHeaderError(name, value)
+    if (error !== null) throw invalidAnswer(`${name} ${error}`)
+    headers[name] = value
+  }
+  return headers
+}
+
+const IN_BUCKET = 'is already in the uploadHeaders of the bucket'
+
+/** Throws `invalid_request` unless an upload with `ifMatch` may replace an object. */
+export function requireReplacement({
+  key,
+  overwrite,
+}: Pick<UploadFields, 'key' | 'overwrite'>): void {
+  if (key !== undefined && overwrite) return
+  throw new ApiError('invalid_request', 'The request is not valid.', {
+    issues: [{ path: 'ifMatch', message: 'needs key and overwrite: true' }],
+  })
 }
 
 const refusable = { refuse: z.optional(z.string().check(z.minLength(1))) }
 
-/** What `beforeDelete` returns. */
+/** What `beforeDelete` and `beforeDownload` return. */
 const verdictSchema = z.strictObject(refusable)
 
 /**
@@ -128,21 +207,49 @@ export async function askToDelete(c: AppContext, change: Deletion): Promise<void
   await runChecks(c, change)
 }
 
+/**
+ * Asks the app's `beforeDownload`, if there is one, before `key` is shared or copied. Throws
+ * `forbidden` if the app refuses, or for a page of another origin, like an upload.
+ */
+export function askToDownload(
+  c: AppContext,
+  bucket: Pick<ConfiguredBucket, 'alias'>,
+  key: ObjectKey,
+  kind: SharedFile['kind'],
+): Promise<void> | undefined {
+  const { beforeDownload } = c.env.host
+  return beforeDownload ? askFor(c, { bucket: bucket.alias, key, kind }, beforeDownload) : undefined
+}
+
+async function askFor(
+  c: AppContext,
+  file: SharedFile,
+  beforeDownload: NonNullable<Host['beforeDownload']>,
+): Promise<void> {
+  refuseForeignPage(c, c.get('settings'))
+  const principal = c.get('principal')
+  const returned = await askInTime(c, 'beforeDownload', () => beforeDownload(file, principal))
+  readAnswer('beforeDownload', verdictSchema, returned)
+}
+
+type Hook = 'beforeUpload' | 'beforeDelete' | 'beforeDownload'
+
+const mistakeOf = (name: Hook): string => `${name} returned an invalid value`
+
+/** Returns the error for an answer of `beforeUpload`. */
+const invalidAnswer = (why: string): TypeError =>
+  new TypeError(`${mistakeOf('beforeUpload')}: ${why}`)
+
 /** Returns the app's answer, or an empty object for none. Throws `forbidden` if the app refuses. */
 function readAnswer<T extends { refuse?: string | undefined }>(
-  name: 'beforeUpload' | 'beforeDelete',
+  name: Hook,
   schema: z.ZodMiniType<T>,
   returned: unknown,
 ): Omit<T, 'refuse'> {
   const given = returned ?? {}
   // An Error or a Date has no members either, but doesn't accept anything.
   const isObject = Object.prototype.toString.call(given) === '[object Object]'
-  const parsed = schema.safeParse(isObject && given)
-  if (!parsed.success) {
-    const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
-    throw new TypeError(`${name} returned an invalid value: ${errors.join('; ')}`)
-  }
-  const { refuse, ...answer } = parsed.data
+  const { refuse, ...answer } = checkApp(schema, isObject && given, mistakeOf(name))
   if (refuse !== undefined) throw new ApiError('forbidden', refuse)
   return answer
 }
@@ -151,18 +258,28 @@ function readAnswer<T extends { refuse?: string | undefined }>(
 const lowerCased = (metadata: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name.toLowerCase(), value]))
 
-const changesSchema = z.strictObject({
-  directory: z.optional(
-    z.string().check(
-      z.regex(DIRECTORY[0]),
-      z.refine((name) => keyPrefixError(`${name.normalize()}/`) === null),
+const changesSchema = z
+  .strictObject({
+    key: z.optional(z.string()),
+    overwrite: z.optional(z.boolean()),
+    directory: z.optional(
+      z.string().check(
+        z.regex(DIRECTORY[0]),
+        z.refine((name) => keyPrefixError(`${name.normalize()}/`) === null),
+      ),
     ),
-  ),
-  metadata: z.optional(
-    metadataRecord(z.string(), S3_METADATA_NAME), // the upload checks the size of all metadata
-  ),
-  ...refusable,
-})
+    metadata: z.optional(
+      metadataRecord(z.string(), S3_METADATA_NAME), // the upload checks the size of all metadata
+    ),
+    contentDisposition: objectHeaders.contentDisposition,
+    cacheControl: objectHeaders.cacheControl,
+    tags: z.optional(metadataRecord(z.string())),
+    storageClass: z.optional(z.string()),
+    ...refusable,
+  })
+  .check(
+    z.refine(({ key, directory }) => !(key && directory), "directory can't be combined with key"),
+  )
 
 /** Returns how this request announces changes to files, or null if nobody listens. */
 export function announcerOf(c: AppContext): Announce | null {
@@ -173,7 +290,8 @@ export function announcerOf(c: AppContext): Announce | null {
   const actor = { principal: id, subject: subjectOf(principal), context }
   return (change, about, at = new Date(), isRepeat) => {
     // The presigner itself makes a provisional record.
-    const isProvisional = change.type !== 'deleted' && change.file.owner === null
+    const { type } = change
+    const isProvisional = (type === 'recorded' || type === 'replaced') && change.file.owner === null
     const event = { ...change, ...(isProvisional ? NOBODY : actor) }
     return after(event, about, at, c.executionCtx, isRepeat)
   }

@@ -21,6 +21,9 @@ export const STATUS_BY_CODE = {
   unauthenticated: 401,
   forbidden: 403,
   link_invalid: 403,
+  link_not_yet_valid: 403,
+  link_address_not_allowed: 403,
+  link_country_not_allowed: 403,
   not_found: 404,
   object_not_found: 404,
   upload_not_found: 404,
@@ -29,6 +32,7 @@ export const STATUS_BY_CODE = {
   object_exists: 409,
   file_replaced: 409,
   link_expired: 410,
+  precondition_failed: 412,
   body_too_large: 413,
   file_too_large: 413,
   unsupported_image: 415,
@@ -88,6 +92,8 @@ export interface ApiErrorOptions {
   readonly reason?: Reason | undefined
   /** For `refused`: 400 to 499. */
   readonly status?: number | undefined
+  /** For `precondition_failed`: the object's ETag in its quotes, or null without an object. */
+  readonly etag?: string | null | undefined
 }
 
 /** An error that a caller can identify by its `code`. */
@@ -108,23 +114,16 @@ export const isPresignerError = (error: unknown): error is PresignerError =>
 export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
-  /** HTTP status of the response, for `refused`. */
-  readonly status: number | undefined
-  readonly issues: readonly Issue[]
-  readonly retryAfterSeconds: number | undefined
-  readonly reason: Reason | undefined
+  declare readonly issues: readonly Issue[]
+  declare readonly retryAfterSeconds: ApiErrorOptions['retryAfterSeconds']
+  declare readonly reason: ApiErrorOptions['reason']
+  declare readonly status: ApiErrorOptions['status']
+  declare readonly etag: ApiErrorOptions['etag']
 
-  constructor(
-    code: ErrorCode,
-    message: string,
-    { issues = [], cause, retryAfterSeconds, reason, status }: ApiErrorOptions = {},
-  ) {
+  constructor(code: ErrorCode, message: string, { cause, ...more }: ApiErrorOptions = {}) {
     super(message, { cause })
+    Object.assign(this, { issues: [] }, more)
     this.code = code
-    this.status = status
-    this.issues = issues
-    this.retryAfterSeconds = retryAfterSeconds
-    this.reason = reason
   }
 }
 
@@ -152,13 +151,15 @@ export function asApiError(thrown: unknown): ApiError | null {
 }
 
 function copyOf(thrown: PresignerError): ApiError {
-  const { code, message, issues, cause, retryAfterSeconds, reason, status } = thrown as ApiError
+  const { code, message, issues, cause, retryAfterSeconds, reason, status, etag } =
+    thrown as ApiError
   return new ApiError(code, String(message), {
     issues: Array.isArray(issues) ? issues : [],
     cause,
     retryAfterSeconds: Number(retryAfterSeconds) || undefined,
     reason,
     status,
+    etag,
   })
 }
 

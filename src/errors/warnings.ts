@@ -7,6 +7,8 @@ export const WARNINGS = [
   'edge copy not purged',
   'files not deleted',
   'files not recorded',
+  'files not copied',
+  'files not moved',
   'reservation not undone',
   'parts and their size not checked',
   'complete failed although the object exists',

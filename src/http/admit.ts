@@ -141,6 +141,11 @@ async function judgeByApp(
   try {
     const principal = await askInTime(c, 'authenticate', authenticate)
     if (principal === null) return refuse('refused by the app')
+    const unknown = principal.limits.buckets?.find((alias) =>
+      settings.buckets.every((bucket) => bucket.alias !== alias),
+    )
+    if (unknown !== undefined)
+      throw new TypeError(`authenticate returned limits with the unknown bucket "${unknown}".`)
     if (principal.expiresAt <= now.getTime()) return refuse('session expired')
     return { ok: true, principal }
   } catch (error) {

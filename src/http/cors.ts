@@ -16,7 +16,8 @@ export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const mayUseCookies = loaded.settings.corsCookieOrigins.includes(origin)
   c.set('corsHeaders', {
     'Access-Control-Allow-Origin': origin,
-    'Access-Control-Expose-Headers': 'ETag,Location,Retry-After,X-Request-Id',
+    'Access-Control-Expose-Headers':
+      'Accept-Ranges,Content-Range,ETag,Location,Retry-After,X-Request-Id',
     ...(mayUseCookies ? { 'Access-Control-Allow-Credentials': 'true' } : {}),
   })
   if (c.req.method !== 'OPTIONS' || !c.req.header('Access-Control-Request-Method')) return next()

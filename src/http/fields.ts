@@ -54,6 +54,10 @@ export const metadataRecord = <Value extends z.ZodMiniType>(value: Value, name =
     }),
     z.catchall(z.object({}), value),
   )
+/** The ETag of the object that an upload may replace, with or without its quotes. */
+export const ifMatch = z.optional(
+  z.string().check(z.regex(/^(?:[!#-~]{1,253}|"[!#-~]{1,253}")$/, 'must be the ETag of an object')),
+)
 export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
 /** A file by its name, or by a key that the caller chooses. */
@@ -140,11 +144,12 @@ export const refusedKey = (key: string, error: unknown): RefusedKey => ({
 /** Returns the error of one item and its issues. Throws `error` if it is not an ApiError. */
 export function itemError(
   error: unknown,
-): RefusedKey['error'] & { readonly issues?: readonly Issue[] } {
+): RefusedKey['error'] & { readonly issues?: readonly Issue[]; readonly etag?: string | null } {
   const known = asApiError(error)
   if (known === null) throw error
-  const { code, message, issues = [] } = known
-  return { code, message, ...(issues.length === 0 ? {} : { issues }) }
+  const { code, message, issues = [], etag } = known
+  const more = etag === undefined ? {} : { etag }
+  return { code, message, ...more, ...(issues.length === 0 ? {} : { issues }) }
 }
 
 /** Returns the result of `act`, or an ApiError that it throws, for each key, in their order. */

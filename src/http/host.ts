@@ -13,6 +13,8 @@ export interface Host {
   readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<unknown>) | null
   /** Returns `DeleteAnswer`, unchecked. */
   readonly beforeDelete: ((file: StoredFile, principal: Principal) => Promise<unknown>) | null
+  /** Returns `DownloadAnswer`, unchecked. */
+  readonly beforeDownload: ((file: SharedFile, principal: Principal) => Promise<unknown>) | null
 }
 
 /** A rate limit by key, such as Cloudflare's rate limiting binding. */
@@ -50,6 +52,24 @@ export interface NewFile
 /** What the app changes about an upload before it is signed. Its members replace the client's. */
 export interface UploadChanges {
   /**
+   * The object's key, in place of a generated one or the client's. It must be below the prefix of the
+   * principal, who needs no `keys:choose` for it. Can't be combined with `directory`.
+   */
+  readonly key?: string | undefined
+  /**
+   * Whether the upload may replace an object under the key, which then needs no `files:delete`.
+   * Default for a key from the app: false.
+   */
+  readonly overwrite?: boolean | undefined
+  /** The `Content-Disposition` that the bucket returns (RFC 6266), such as `attachment`. */
+  readonly contentDisposition?: string | undefined
+  /** The `Cache-Control` that the bucket returns. */
+  readonly cacheControl?: string | undefined
+  /** Tags of the object, up to 10. The access key for uploads needs s3:PutObjectTagging. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+  /** S3's storage class of the object, such as `STANDARD_IA`. */
+  readonly storageClass?: string | undefined
+  /**
    * Folder under `uploads/`: segments separated by `/`. With it, the app decides where files go, so a
    * chosen key is refused with `forbidden`.
    */
@@ -73,6 +93,21 @@ export interface StoredFile {
 /** What the app says about a delete. */
 export interface DeleteAnswer {
   /** Refuses the delete. The client receives `forbidden` with this message. */
+  readonly refuse?: string | undefined
+}
+
+/** A file that a client wants to read, by a URL or a link, or to copy. */
+export interface SharedFile extends StoredFile {
+  /**
+   * `url` is a signed URL of the bucket. `link` is one of the presigner. A `folder` link is for every
+   * file whose key starts with `key`, which ends with `/`. A `copy` or a move reads its source.
+   */
+  readonly kind: 'url' | 'link' | 'folder' | 'copy'
+}
+
+/** What the app says about that. */
+export interface DownloadAnswer {
+  /** Refuses it. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }
 

@@ -14,7 +14,7 @@ export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
     c.req.path === '' ||
     (loaded.ok &&
       asksLinkHost(loaded.settings, askedUrl(c)) &&
-      !/^\/(?:i\/|healthz$)/.test(c.req.path))
+      !/^\/(?:[if]\/|healthz$)/.test(c.req.path))
   )
     throw new ApiError('not_found', 'There is no such route.')
   return next()

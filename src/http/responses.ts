@@ -63,7 +63,7 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
 export function onError(thrown: unknown, c: AppContext): Response {
   c.set('failure', thrown ?? String(thrown))
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
-  const { code, message, issues, reason } = error
+  const { code, message, issues, reason, etag } = error
   const status = statusOf(error)
   const retryAfter = code === 'rate_limited' ? 60 : error.retryAfterSeconds
   const headers = {
@@ -84,6 +84,7 @@ export function onError(thrown: unknown, c: AppContext): Response {
       code,
       requestId,
       ...(reason === undefined ? {} : { reason }),
+      ...(etag === undefined ? {} : { etag }),
       ...(issues.length === 0 ? {} : { issues }),
     },
     status,

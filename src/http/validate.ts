@@ -77,14 +77,19 @@ export function check<Schema extends z.ZodMiniType<object>>(
 ): z.output<Schema> {
   // Set here, since `z.config` would change the messages of the host's own schemas.
   const parsed = schema.safeParse(value, { error: describeIssue })
-  if (!parsed.success)
-    throw invalidRequest(
-      parsed.error.issues.map(({ path, message }) => ({
-        path: path.map(String).join('.'),
-        message,
-      })),
-    )
+  if (!parsed.success) throw invalidRequest(issuesIn(parsed.error))
   return parsed.data
+}
+
+const issuesIn = ({ issues }: z.core.$ZodError): Issue[] =>
+  issues.map(({ path, message }) => ({ path: path.map(String).join('.'), message }))
+
+/** Returns what `schema` makes of a value of the app. Throws TypeError with `mistake` and the issues. */
+export function checkApp<T>(schema: z.ZodMiniType<T>, value: unknown, mistake: string): T {
+  const parsed = schema.safeParse(value, { error: describeIssue })
+  if (parsed.success) return parsed.data
+  const issues = issuesIn(parsed.error).map((issue) => [issue.path, issue.message].join(' ').trim())
+  throw new TypeError(`${mistake}: ${issues.join('; ')}`)
 }
 
 /** Checks a body with 1 to `max` `files`, but not yet the files: others may be valid. */

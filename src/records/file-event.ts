@@ -4,7 +4,14 @@ import type { FileRecord } from './file-record.ts'
 
 /** A change to a file. `key` and `etag` identify an upload. */
 export type FileChange =
-  | { readonly type: 'recorded' | 'replaced'; readonly file: FileRecord }
+  | { readonly type: 'recorded' | 'replaced' | 'renamed'; readonly file: FileRecord }
+  | {
+      readonly type: 'copied' | 'moved'
+      /** The record of the target. */
+      readonly file: FileRecord
+      /** The source. */
+      readonly from: { readonly bucket: string; readonly key: string }
+    }
   | { readonly type: 'deleted'; readonly file: { readonly bucket: string; readonly key: string } }
 
 /** Who changed a file. Everything is null if the bucket itself reported the change. */
@@ -31,7 +38,14 @@ export type FileEvent = FileChange &
   }
 
 /** Event types of webhooks. */
-export const EVENT_TYPES = ['file.recorded', 'file.replaced', 'file.deleted'] as const
+export const EVENT_TYPES = [
+  'file.recorded',
+  'file.replaced',
+  'file.renamed',
+  'file.copied',
+  'file.moved',
+  'file.deleted',
+] as const
 
 export type EventType = (typeof EVENT_TYPES)[number]
 
@@ -40,15 +54,25 @@ export const eventTypeOf = ({ type }: FileChange): EventType => `file.${type}`
 /**
  * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and
  * of the owner of a file that is stored. A repeat has the same id, also if it reports a replaced file
- * as recorded. A record with another owner, or the first one, has another id. `about` is the record of
- * the file. Without one, as for a deleted file that was never recorded, each event has its own id.
+ * as recorded. A record with another owner, or the first one, has another id, and so has a copy of
+ * another source. `about` is the record of the file. Without one, as for a deleted file that was never
+ * recorded, each event has its own id, and so has each new name.
  */
 export async function eventId(
-  { type, file: { bucket, key } }: FileChange,
+  change: FileChange,
   about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner'> | null,
 ): Promise<string> {
-  const what = type === 'deleted' ? type : (about?.owner ?? null)
-  const upload = about === null ? [crypto.randomUUID()] : [about.etag, about.createdAt]
+  const { type, file } = change
+  const { bucket, key } = file
+  const owner = about?.owner ?? null
+  const what =
+    change.type === 'copied' || change.type === 'moved'
+      ? [type, owner, change.from.bucket, change.from.key]
+      : type === 'deleted'
+        ? type
+        : owner
+  const upload =
+    about === null || type === 'renamed' ? [crypto.randomUUID()] : [about.etag, about.createdAt]
   const digest = await sha256(JSON.stringify([what, bucket, key, ...upload]))
   return `evt_${digest.slice(0, 32)}`
 }
@@ -60,6 +84,7 @@ export const eventBody = (event: FileEvent): string =>
     timestamp: event.timestamp,
     data: {
       file: event.file,
+      ...((event.type === 'copied' || event.type === 'moved') && { from: event.from }),
       principal: event.principal,
       subject: event.subject,
       context: event.context,

@@ -104,9 +104,9 @@ function lifetimeError({
 
 /** Hosts of Cloudflare R2 and Backblaze B2, which don't support POST policies. */
 const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d+)?$/i
-/** Hosts of R2, which stores keys in Unicode NFC and supports If-None-Match on PutObject. */
+/** Hosts of R2, which stores keys in Unicode NFC and supports conditions on PutObject. */
 const R2 = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
-/** Hosts of AWS S3, which supports If-None-Match on PutObject and CompleteMultipartUpload. */
+/** Hosts of AWS S3, which supports conditions on PutObject and CompleteMultipartUpload. */
 const AWS = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const NO_HEADERS: BucketHeaders = { uploadHeaders: null, requestHeaders: null }
@@ -140,6 +140,7 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
         postUploads: r.usedBy('uppy', r.optional(r.flag)),
         normalizesKeys: r.optional(r.flag),
         conditionalPut: r.optional(r.flag),
+        conditionalReplace: r.optional(r.flag),
         conditionalComplete: r.usedBy('multipart', r.optional(r.flag)),
         managedPrefixes: r.usedBy('notifications', r.optional(r.list(r.text(keyPrefixError)), [])),
         allowedTypes: r.optional(
@@ -185,6 +186,7 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
           given.postUploads ?? (headers.requestHeaders === null && !is(WITHOUT_POST_UPLOADS)),
         normalizesKeys: given.normalizesKeys ?? is(R2),
         conditionalPut: given.conditionalPut ?? (is(AWS) || is(R2)),
+        conditionalReplace: given.conditionalReplace ?? (is(AWS) || is(R2)),
         conditionalComplete: given.conditionalComplete ?? is(AWS),
         edgeTtlSeconds: edgeTtl,
       }

@@ -1,4 +1,15 @@
-import { also, into, isTable, matching, oneOf, optional, type Rule, record, text } from './rules.ts'
+import {
+  also,
+  check,
+  into,
+  isTable,
+  matching,
+  oneOf,
+  optional,
+  type Rule,
+  record,
+  text,
+} from './rules.ts'
 
 /** Headers for the bucket's server, by S3's names in lower case. */
 type Headers = Readonly<Record<string, string>>
@@ -92,6 +103,12 @@ const RULES: ReadonlyMap<string, Rule<string>> = new Map<keyof UploadHeaders, Ru
   ['x-amz-request-payer', oneOf('requester')],
   ['x-amz-expected-bucket-owner', matching(/^\d{12}$/, 'must be the 12 digits of an AWS account')],
 ])
+
+/** Returns what is wrong with one of these headers, or null. */
+export function uploadHeaderError(name: keyof UploadHeaders, value: string): string | null {
+  const checked = check(RULES.get(name) ?? text(() => null), value)
+  return checked.ok ? null : (checked.issues[0]?.message ?? null)
+}
 
 function nameError(name: string): string | null {
   if (RULES.has(name)) return null

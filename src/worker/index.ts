@@ -8,6 +8,7 @@ export {
 } from './create-worker.ts'
 export {
   apiKeys,
+  copies,
   events,
   files,
   images,

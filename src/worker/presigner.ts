@@ -1,6 +1,7 @@
 import type { Plugin } from '../plugin.ts'
 import {
   apiKeys,
+  copies,
   createWorker,
   events,
   files,
@@ -22,6 +23,7 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   links({ images: images() }),
   uppy({ multipart: multipart() }),
   tokens(),
+  copies(),
   apiKeys(),
 ]
 

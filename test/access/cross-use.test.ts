@@ -12,7 +12,10 @@ let worker: TestWorker
 let apiKey: TestApiKey
 /** Each kind of credential that this Worker issues or accepts, by name. */
 let made: Readonly<
-  Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'upload' | 'form' | 'step', string>
+  Record<
+    'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'folder' | 'upload' | 'form' | 'step',
+    string
+  >
 >
 let uploadKey: string
 
@@ -38,6 +41,9 @@ beforeAll(async () => {
   const { link }: { link: string } = await (
     await worker.post('/files/cross%2Fa.txt/link', {}, bearer(apiKey.token))
   ).json()
+  const { base }: { base: string } = await (
+    await worker.post('/links/folder', { prefix: 'cross/' }, bearer(apiKey.token))
+  ).json()
   const upload: { key: string; uploadId: string } = await (
     await worker.post('/multipart', UPLOAD, bearer(apiKey.token))
   ).json()
@@ -54,6 +60,7 @@ beforeAll(async () => {
     token: minted.token,
     cursor: page.cursor,
     link: new URL(link).searchParams.get('sig') ?? '',
+    folder: base.split('/')[4] ?? '',
     upload: upload.uploadId,
     form: fields.policy,
     step: new URL(signed.url).searchParams.get('step') ?? '',
@@ -67,6 +74,11 @@ const asLink = async (value: string) => {
   const { link }: { link: string } = await made.json()
   const response = await worker.fetch(link.replace(/sig=.*/, `sig=${encodeURIComponent(value)}`))
   await response.arrayBuffer() // A body that nobody reads is still being copied when the test file ends
+  return response
+}
+const asFolder = async (value: string) => {
+  const response = await worker.fetch(`/f/${encodeURIComponent(value)}/cross/a.txt`)
+  await response.arrayBuffer()
   return response
 }
 const asCursor = (value: string) =>
@@ -102,6 +114,7 @@ it('accepts each credential in its own place', async () => {
   expect((await inPath(made.token)).status).toBe(200)
   expect((await asCursor(made.cursor)).status).toBe(200)
   expect((await asLink(made.link)).status).toBe(200)
+  expect((await asFolder(made.folder)).status).toBe(200)
   expect((await asUpload(made.upload)).status).toBe(200)
   expect((await asStep(made.step)).status).toBe(200)
   // The route reads the policy, then reports a missing field.
@@ -110,7 +123,9 @@ it('accepts each credential in its own place', async () => {
 
 // @threat credential-misused form-changed upload-url-reused
 it('refuses each credential in every other place', async () => {
-  for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload', 'form', 'step'] as const)
+  for (const kind of [
+    ...(['api key', 'jwt', 'cursor', 'link', 'folder', 'upload', 'form', 'step'] as const),
+  ])
     expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
   expect((await inPath(`ept_${made.upload}`)).status).toBe(401)
   for (const value of [
@@ -120,6 +135,8 @@ it('refuses each credential in every other place', async () => {
     `ep_${made.cursor}`,
     made.link,
     `ept_${made.link}`,
+    made.folder,
+    `ept_${made.folder}`,
     made.upload,
     `ept_${made.upload}`,
     `ep_${made.upload}`,
@@ -135,6 +152,7 @@ it('refuses each credential in every other place', async () => {
     made.token,
     made.token.slice('ept_'.length),
     made.link,
+    made.folder,
     made.upload,
     made.form,
     made.step,
@@ -146,8 +164,10 @@ it('refuses each credential in every other place', async () => {
     made.jwt,
     made.token,
     made.cursor,
+    made.folder,
     made.upload,
     made.form,
+    lastPart(made.folder),
     lastPart(made.token),
     lastPart(made.cursor),
     lastPart(made.jwt),
@@ -163,6 +183,7 @@ it('refuses each credential in every other place', async () => {
     made.token.slice('ept_'.length),
     made.cursor,
     made.link,
+    made.folder,
     made.form,
     made.step,
   ])
@@ -174,6 +195,7 @@ it('refuses each credential in every other place', async () => {
     made.token.slice('ept_'.length),
     made.cursor,
     made.link,
+    made.folder,
     made.upload,
   ]) {
     const refusal = await (await asForm(value)).json()
@@ -183,6 +205,9 @@ it('refuses each credential in every other place', async () => {
   expect(await (await asForm(made.step)).json()).not.toHaveProperty('issues')
   for (const [kind, value] of Object.entries(made))
     if (kind !== 'step') expect((await asStep(value)).status, kind).toBe(403)
+  for (const [kind, value] of Object.entries(made))
+    if (kind !== 'folder') expect((await asFolder(value)).status, kind).toBe(403)
+  expect((await asFolder(made.token.slice('ept_'.length))).status, 'token').toBe(403)
 })
 
 // @threat token-two-spellings link-two-spellings
@@ -204,6 +229,7 @@ it('refuses each of them in another spelling of its signature', async () => {
   for (const value of spellings(made.cursor)) expect((await asCursor(value)).status).toBe(400)
   for (const value of spellings(made.upload)) expect((await asUpload(value)).status).toBe(400)
   for (const value of spellings(made.link)) expect((await asLink(value)).status).toBe(403)
+  for (const value of spellings(made.folder)) expect((await asFolder(value)).status).toBe(403)
   for (const value of spellings(made.step)) expect((await asStep(value)).status).toBe(403)
   for (const value of spellings(made.form))
     expect(await (await asForm(value)).json()).not.toHaveProperty('issues')
@@ -230,11 +256,13 @@ it('derives a different key for each purpose and each secret', async () => {
   ]
   const signatures = await Promise.all(
     secrets.flatMap((secret) =>
-      (['token', 'cursor', 'link', 'upload', 'form', 'step'] as const).map(async (purpose) => {
-        const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
-        return toHex(mac)
-      }),
+      (['token', 'cursor', 'link', 'folder', 'upload', 'form', 'step'] as const).map(
+        async (purpose) => {
+          const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
+          return toHex(mac)
+        },
+      ),
     ),
   )
-  expect(new Set(signatures).size).toBe(12)
+  expect(new Set(signatures).size).toBe(14)
 })

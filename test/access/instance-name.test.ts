@@ -100,7 +100,7 @@ describe.each(STRANGERS)(
 
 // @threat instance-confused
 it('derives a different key for each purpose and each name', async () => {
-  const purposes = ['token', 'cursor', 'link', 'upload'] as const satisfies Purpose[]
+  const purposes = ['token', 'cursor', 'link', 'folder', 'upload'] as const satisfies Purpose[]
   const names = ['', 'a', 'b', 'token', 'link', 'upload']
   const macs = names.flatMap((name) =>
     purposes.map(async (purpose) => {
@@ -108,7 +108,7 @@ it('derives a different key for each purpose and each name', async () => {
       return toHex(await crypto.subtle.sign('HMAC', key, new Uint8Array(1)))
     }),
   )
-  expect(new Set(await Promise.all(macs)).size).toBe(24)
+  expect(new Set(await Promise.all(macs)).size).toBe(30)
   const texts = names.map(async (name) => {
     const key = await encryptionKey(named(name).signingSecrets[0])
     const algorithm = { name: 'AES-GCM', iv: new Uint8Array(12) }

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { seal } from '../../src/access/seal.ts'
+import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
+import { signFolder, verifyInFolder } from '../../src/plugins/links/folder.ts'
 import {
   openUploadId,
   sealUploadId,
@@ -43,6 +45,13 @@ const RESIZED =
   '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&w=320&fmt=auto&fallback=original&kid=k1&' +
   'sig=sXEBt-XS1rc8uwwGQfi0CffT9ox5r_VtXv_zo4Q5sbk'
 
+const RESTRICTED =
+  '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&nbf=1795521600&ips=192.0.2.0/24,2001:db8::/32&countries=AT,DE&kid=k1&' +
+  'sig=voIIztT5lDOy5R9Ns-6ZAtTP7v0jnC-9P06sa4jf8Z4'
+const RESTRICTED_IMAGE =
+  '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&dl=R%C3%A9sum%C3%A9%20%281%29.png&w=320&fmt=auto&notCountries=US&kid=k1&' +
+  'sig=epCvKvC6sWnNAFXD5cG4wMPCiFxw6e6zDNfsnBiiT_c'
+
 // @threat deploy-invalidates
 describe('a link from an earlier version', () => {
   const shown: LinkPolicy = {
@@ -60,7 +69,18 @@ describe('a link from an earlier version', () => {
     variant: { width: 320, format: 'auto', fallback: true },
   }
 
+  const restricted: LinkPolicy = {
+    ...shown,
+    restrictions: 'nbf=1795521600&ips=192.0.2.0/24,2001:db8::/32&countries=AT,DE',
+  }
+  const restrictedImage: LinkPolicy = {
+    ...{ ...shown, download: 'Résumé (1).png', restrictions: 'notCountries=US' },
+    variant: { width: 320, format: 'auto', fallback: false },
+  }
+
   it.each([
+    ['for some addresses and countries', RESTRICTED, restricted],
+    ['to a resized image for some countries', RESTRICTED_IMAGE, restrictedImage],
     ['that shows a resized image', RESIZED, resized],
     ['that shows a file inline', SHOWN, shown],
     ['that downloads a file', SAVED, saved],
@@ -71,6 +91,47 @@ describe('a link from an earlier version', () => {
       policy,
     })
   })
+})
+
+const FOLDER_TOKEN = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS_DqSBiLyIsImV4cCI6MTc5NTUyMjUwMH0',
+  '1X5wEjYsNA3yOgMlAyRr0KpwFwQf1Wgtnkin1wzVdjM',
+].join('.')
+
+// @threat deploy-invalidates
+it('a folder link from an earlier version is still signed the same way, and still valid', async () => {
+  const prefix = parseObjectKey('team-a/é b/')
+  const base = `/f/${FOLDER_TOKEN}/team-a/%C3%A9%20b/`
+  const folder = { bucket: 'files', prefix, expires: 1_795_522_500 }
+  expect(await signFolder(folder, config)).toBe(base)
+  const key = parseObjectKey(`${prefix}c.ts`)
+  expect(await verifyInFolder(`${base}c.ts`, FOLDER_TOKEN, key, config, NOW)).toEqual({
+    ok: true,
+    policy: {
+      ...{ bucket: 'files', key, expires: 1_795_522_500 },
+      ...{ delivery: 'stream', download: null, variant: null },
+    },
+  })
+})
+
+const RESTRICTED_FOLDER_TOKEN = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS_DqSBiLyIsImV4cCI6MTc5NTUyMjUwMCwicmVzdHJpY3Rpb25zIjoibmJmPTE3OTU1MjE2MDAmaXBzPTE5Mi4wLjIuMC8yNCZjb3VudHJpZXM9REUifQ',
+  '7dK2hst12btvLyp08Vfdzowa7D_brnHkZjgpILbGxNM',
+].join('.')
+
+// @threat deploy-invalidates
+it('a restricted folder link is still signed the same way, and still valid', async () => {
+  const prefix = parseObjectKey('team-a/é b/')
+  const base = `/f/${RESTRICTED_FOLDER_TOKEN}/team-a/%C3%A9%20b/`
+  const restrictions = 'nbf=1795521600&ips=192.0.2.0/24&countries=DE'
+  const folder = { bucket: 'files', prefix, expires: 1_795_522_500, restrictions }
+  expect(await signFolder(folder, config)).toBe(base)
+  const path = `${base}c.ts`
+  expect(
+    await verifyInFolder(path, RESTRICTED_FOLDER_TOKEN, `${prefix}c.ts`, config, NOW),
+  ).toMatchObject({ ok: true, policy: { restrictions } })
 })
 
 const TOKEN = [
@@ -342,4 +403,23 @@ it('a step and a form for a chosen key are signed the same way', async () => {
   }
   expect(await sealFormPolicy(config, policy, 800, NOW)).toBe(CHOSEN_FORM)
   expect(await openFormPolicy(config, CHOSEN_FORM, NOW)).toEqual(policy)
+})
+
+// @threat deploy-invalidates
+it('the proof of an upload whose key the app chose is still made the same way, and still valid', async () => {
+  const upload = {
+    bucket: 'files',
+    key: parseObjectKey('team-a/avatars/é b.png'),
+    owner: 'app:ann',
+  }
+  const proof = 'GoEP1gOzid4OHVOKvAXWVY7aarG9myHiId-A8zSSsgo'
+  expect(await uploadProof(config, upload)).toBe(proof)
+  for (const mark of [proof, `9d8a.${proof}`])
+    expect(await provesUpload(config, upload, mark)).toBe(true)
+  for (const other of [
+    { ...upload, bucket: 'other' },
+    { ...upload, key: parseObjectKey('team-a/avatars/é c.png') },
+    { ...upload, owner: 'app:bob' },
+  ])
+    expect(await provesUpload(config, other, proof)).toBe(false)
 })

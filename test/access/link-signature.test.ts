@@ -40,6 +40,15 @@ const policies: fc.Arbitrary<LinkPolicy> = fc.record({
     }),
     { nil: null },
   ),
+  restrictions: fc.constantFrom(
+    undefined,
+    'nbf=1',
+    'ips=192.0.2.0/24',
+    'ips=192.0.2.0/24,2001:db8::/32',
+    'nbf=1&countries=DE',
+    'countries=DE',
+    'notCountries=DE',
+  ),
 })
 
 // @threat link-forged

@@ -71,11 +71,13 @@ describe('a call that fails for a moment', () => {
     ['urls', (client) => client.urls([KEY])],
     ['link', (client) => client.link(KEY)],
     ['links', (client) => client.links([KEY])],
+    ['folderLink', (client) => client.folderLink('uploads/')],
     ['list', (client) => client.list().next()],
     ['record', (client) => client.record(KEY, 'a.png')],
     ['rename', (client) => client.rename(KEY, 'a.png')],
     ['remove', (client) => client.remove(KEY)],
     ['removeMany', (client) => client.removeMany([KEY])],
+    ['purge', (client) => client.purge([KEY])],
     ['upload', (client) => client.upload(new Uint8Array(1))],
   ]
 
@@ -209,10 +211,35 @@ describe('a PUT to the bucket', () => {
     }
     // The Worker makes the name from the key.
     expect(await record({ key: 'a' })).toEqual({ key: 'a', etag: '"e"' })
-    expect(await record({ fileName: 'a' })).toEqual({ key: 'a', name: 'a' })
+    // An app may have chosen it.
+    expect(await record({ fileName: 'a' })).toEqual({ key: 'a', name: 'a', etag: '"e"' })
     vi.stubGlobal('fetch', async () => new Response(null))
     expect(await record({ key: 'a' })).toEqual({ key: 'a' })
   })
+
+  it('to a generated key needs no ETag to be recorded', async () => {
+    vi.stubGlobal('fetch', async () => new Response(null, { headers: { ETag: '"e"' } }))
+    const key = `team/uploads/${'y0'.repeat(10)}-a.png`
+    const generating = clientOf(({ path }) =>
+      Response.json(path === '/files' ? RECORD : { ...signed, key }),
+    )
+    await generating.upload(new Uint8Array(5), { fileName: 'a' })
+    expect(calls.at(-1)?.body).toEqual({ key, name: 'a' })
+  })
+
+  // @threat replaced-unseen
+  it.each([412, 404])(
+    'with ifMatch is precondition_failed when the bucket answers %i',
+    async (status) => {
+      vi.stubGlobal('fetch', async () => new Response('<Code>No</Code>', { status }))
+      const headers = { 'If-Match': '"e"' }
+      const matching = clientOf(() => Response.json({ ...signed, headers }))
+      const options = { key: 'a', overwrite: true, ifMatch: '"e"' }
+      const error = await errorOf(matching.upload(new Uint8Array(5), options))
+      expect(error).toMatchObject({ code: 'precondition_failed', status, retryable: false })
+      expect(calls[0]?.body).toMatchObject(options)
+    },
+  )
 
   it('waits as long as the Retry-After of the bucket says', async () => {
     const puts: number[] = []

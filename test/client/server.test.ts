@@ -55,6 +55,20 @@ describe('the server client in workerd', () => {
     await expect(unnamed).rejects.toMatchObject({ code: 'invalid_name', retryable: false })
   })
 
+  // @threat replaced-unseen
+  it('replaces only the object with the ETag of ifMatch, in one request and in parts', async () => {
+    const key = `seen/${crypto.randomUUID()}`
+    const { etag: seen } = await client.upload(new Uint8Array(5), { key })
+    const replacing = { key, overwrite: true, partSize: 5 * MIB }
+    const { etag } = await client.upload(new Uint8Array(6), { ...replacing, ifMatch: seen })
+    for (const input of [new Uint8Array(7), stream(6)]) {
+      const stale = client.upload(input, { ...replacing, ifMatch: seen })
+      await expect(stale).rejects.toMatchObject({ code: 'precondition_failed', status: 412, etag })
+    }
+    const record = await client.upload(stream(6), { ...replacing, ifMatch: etag })
+    expect(record).toMatchObject({ key, size: 6 * MIB })
+  })
+
   it('uploads a stream of unknown length in parts', async () => {
     const record = await client.upload(stream(10), { fileName: 'a.bin' })
     expect(record.size).toBe(10 * MIB)
@@ -133,6 +147,9 @@ describe('the methods of the server client', () => {
     expect((await fetch(url)).headers.get('Content-Disposition')).toMatch(/D\.txt/)
     const { link } = await client.link(key, { expiresIn: 60 })
     expect(await (await worker.fetch(link)).text()).toBe('hello')
+    const [, folder = '', name = ''] = /^(.*\/)(.*)$/.exec(key) ?? []
+    const { base } = await client.folderLink(folder, { expiresIn: 60 })
+    expect(await (await worker.fetch(base + name)).text()).toBe('hello')
     await client.remove(key)
     await client.remove(key)
     await expect(client.rename(key, 'E.txt')).rejects.toMatchObject({ code: 'object_not_found' })

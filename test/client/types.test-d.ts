@@ -3,6 +3,8 @@ import type { ApiErrorCode } from '../../client/src/error-code.ts'
 import type { Issue } from '../../client/src/presigner-error.ts'
 import type {
   CompleteRequest,
+  CopyOptions,
+  FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
@@ -18,6 +20,7 @@ import type {
   FilePage,
   FileRecord,
   FileUrl,
+  FolderLink,
   Limits,
   Link,
   Links,
@@ -30,14 +33,16 @@ import type {
   UploadUrl,
 } from '../../client/src/responses.ts'
 import type { FileToRecord, FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
-import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
+import type { FileUrls, Purged, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { downloadUrlRoutes } from '../../src/core/download-urls.ts'
 import type { limitRoutes } from '../../src/core/limits.ts'
 import type { uploadUrlRoutes } from '../../src/core/upload-urls.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
+import type { copyRoutes } from '../../src/plugins/copies/routes.ts'
 import type { fileRoutes } from '../../src/plugins/files/routes.ts'
+import type { folderRoutes } from '../../src/plugins/links/folder-routes.ts'
 import type { linkRoutes } from '../../src/plugins/links/routes.ts'
 import type { multipartRoutes } from '../../src/plugins/multipart/routes.ts'
 import type { tokenRoutes } from '../../src/plugins/tokens/routes.ts'
@@ -49,10 +54,12 @@ import type { EventType, FileEvent } from '../../src/records/file-event.ts'
 type Api = ReturnType<typeof hc<typeof uploadUrlRoutes>> &
   ReturnType<typeof hc<typeof downloadUrlRoutes>> &
   ReturnType<typeof hc<typeof limitRoutes>> &
+  ReturnType<typeof hc<typeof copyRoutes>> &
   ReturnType<typeof hc<typeof fileRoutes>> &
   ReturnType<typeof hc<typeof linkRoutes>> &
   ReturnType<typeof hc<typeof multipartRoutes>> &
   ReturnType<typeof hc<typeof tokenRoutes>>
+type Folders = ReturnType<typeof hc<typeof folderRoutes>>
 type Files = Api['files']
 type File = Files[':key']
 type Upload = Api['multipart'][':uploadId']
@@ -98,27 +105,50 @@ export const answers: [
   Same<keyof Answer<Files['$post'], 201>, keyof RecordedFile>,
   Same<keyof Answer<Upload['complete']['$post'], 201>, keyof RecordedFile>,
   Covers<Answer<Files['$get'], 200>, FilePage>,
-  Same<Answer<Files['$get'], 200>['files'][number], FileRecord>,
-  Same<Exclude<keyof ListedFile, keyof FileRecord>, 'url'>,
+  Same<keyof Answer<Files['$get'], 200>['files'][number], keyof FileRecord>,
+  Same<Exclude<keyof ListedFile, keyof FileRecord>, 'url' | 'error'>,
   Same<Answer<File['url']['$get'], 200>, FileUrl>,
   Same<Answer<File['link']['$post'], 200>, Link>,
   Same<Answer<Api['links']['$post'], 200>, Links>,
+  Same<Answer<Folders['links']['folder']['$post'], 200>, FolderLink>,
   Covers<Answer<Files['upload-url']['$post'], 200>, UploadUrl>,
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
   Same<Answer<Upload['$get'], 200>, PartList>,
   Same<Answer<Api['limits']['$get'], 200>, Limits>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+]
 
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,
   Same<Body<Files['upload-url']['$post']>, UploadUrlRequest>,
   Same<Body<File['link']['$post']>, LinkOptions>,
   Same<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
+  Same<
+    Body<Folders['links']['folder']['$post']>,
+    FolderLinkOptions & InBucket & { prefix: string }
+  >,
   Same<Body<Api['multipart']['$post']>, StartRequest>,
   Same<Body<Upload['urls']['$post']>, PartUrlsRequest>,
   Same<Body<Upload['complete']['$post']>, CompleteRequest>,
-] = [true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true]
 
 export const queries: [
   Same<Query<Files['$get']>, Written<ListOptions & InBucket>>,
@@ -139,13 +169,22 @@ export const server: [
   Same<Body<Files['upload-urls']['$post']>['files'][number], FileToUpload>,
   Same<Answer<Files['urls']['$post'], 200>, FileUrls>,
   Same<Answer<Files['delete']['$post'], 200>, Deleted>,
+  Same<Answer<Files['purge']['$post'], 200>, Purged>,
   Same<Answer<File['$patch'], 200>, FileRecord>,
   Same<Body<File['$patch']>, InBucket & { name: string }>,
   Covers<Answer<Files['upload-urls']['$post'], 200>, UploadUrls>,
   Covers<Answer<Files['batch']['$post'], 200>, RecordedFiles>,
   Same<Body<Files['batch']['$post']>['files'][number], FileToRecord>,
+  Same<Sent<'file.moved'>['from'], Told<'moved'>['from']>,
+  Covers<
+    Omit<Body<Files['copy']['$post']>, 'files' | 'cursor' | 'from' | 'to' | 'bucket'>,
+    CopyOptions
+  >,
   Same<EventType, WebhookEvent['type']>,
   Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
   Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,
   Same<Sent<'file.deleted'>['file'], Told<'deleted'>['file']>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [
+  ...([true, true, true, true, true, true, true, true] as const),
+  ...([true, true, true, true, true, true, true, true, true] as const),
+]

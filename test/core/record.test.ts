@@ -19,7 +19,7 @@ const recorded = (
   now = UPLOADED,
   through: FileIndex = index,
   announce: Announce | null = null,
-) => recordUpload(testBucket(), through, { key: KEY, name, owner, claim: ANY }, now, announce)
+) => recordUpload(testBucket(), through, { key: KEY, name, owner, claim: () => ANY }, now, announce)
 /** May record everything. */
 const ANY: Claim = { ofOthers: true, limits: NO_LIMITS }
 const record = async (...given: Parameters<typeof recorded>) => (await recorded(...given)).record
@@ -259,7 +259,7 @@ describe('a caller who only names a key', () => {
       through,
       {
         ...{ key: KEY, name: 'bob.txt', owner: 'key:bob' },
-        claim: { ofOthers: false, limits: NO_LIMITS, ...claim },
+        claim: () => ({ ofOthers: false, limits: NO_LIMITS, ...claim }),
       },
       UPLOADED,
       announce,
@@ -356,7 +356,7 @@ describe('a record of one certain upload', () => {
       testBucket(),
       through,
       {
-        ...{ key: KEY, name: 'ann.txt', owner: 'key:ann', claim: ANY },
+        ...{ key: KEY, name: 'ann.txt', owner: 'key:ann', claim: () => ANY },
         isExpected: ({ etag }) => etag === '"e1"',
       },
       UPLOADED,

@@ -40,10 +40,12 @@ const SHOWN_ETAG = '9dd4e461268c8034f5c8564e155c67a6'
 const ETAG = createHash('md5').update(CONTENT).digest('hex')
 
 const linkSchema = z.object({ link: z.string() })
+const folderSchema = z.object({ base: z.string() })
 
 let presigner: Presigner
 let upload: z.infer<typeof uploadSchema>
 let link: string
+let base: string
 beforeAll(async () => {
   presigner = await startPresigner()
   upload = uploadSchema.parse(
@@ -51,6 +53,7 @@ beforeAll(async () => {
   )
   const answer = await post(`/files/${encodeURIComponent(upload.key)}/link`, {})
   link = linkSchema.parse(answer).link
+  base = folderSchema.parse(await post('/links/folder', { prefix: 'uploads/' })).base
 })
 afterAll(() => presigner.close())
 
@@ -83,7 +86,7 @@ async function variables(title: string): Promise<Record<string, string>> {
     const KEY = encodeURIComponent(upload.key)
     return { KEY, BUCKET: presigner.bucket, NOTIFICATION_SECRET }
   }
-  if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link }
+  if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link, BASE: base }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }
 }

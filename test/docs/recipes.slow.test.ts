@@ -151,8 +151,8 @@ beforeAll(async () => {
   // test/e2e/package.slow.test.ts compiles these with the types of the package.
   signer = writeSnippets(
     {
-      'app.ts': recipeFile('express', 'src/app.ts'),
-      'main.ts': recipeFile('express', 'src/main.ts'),
+      'app.ts': readPage('examples/node-server/src/app.ts'),
+      'main.ts': readPage('examples/node-server/src/main.ts'),
     },
     { packages },
   )

@@ -47,13 +47,17 @@ describe.each(FOLLOWED)('%s.md', (page) => {
 it.each(Object.entries(EXAMPLES))('%s.md has every file of its example', (page, [name, others]) => {
   const folder = join(ROOT, 'examples', name)
   const list = execFileSync('git', ['ls-files'], { cwd: folder, encoding: 'utf8' })
-  const shown = new Map(recipeSteps(page).map(({ path, code }) => [path, code]))
-  const copied = recipeSteps(page).flatMap(({ kind, code }) =>
+  const steps = recipeSteps(page)
+  const shown = new Map(steps.map(({ path, code }) => [path, code]))
+  const copied = steps.flatMap(({ kind, code }) =>
     kind === 'commands' ? (code.match(/examples\/[^\s']+/g) ?? []) : [],
   )
   for (const path of list.trim().split('\n')) {
     if (others.includes(path)) continue
     const isCopied = copied.some((address) => address.includes(path))
-    if (!isCopied) expect(shown.get(path), path).toBe(readPage(`examples/${name}/${path}`))
+    const file = readPage(`examples/${name}/${path}`)
+    if (!isCopied) expect(shown.get(path), path).toBe(file)
+    for (const step of steps)
+      if (step.kind === 'excerpt' && step.path === path) expect(file).toContain(step.code)
   }
 })

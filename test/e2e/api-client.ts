@@ -12,6 +12,7 @@ export type Started = z.infer<typeof answers.startedUpload>
 export interface Refusal {
   readonly status: number
   readonly code: string
+  readonly etag?: string | null
 }
 
 type Query = Readonly<Record<string, string>>
@@ -27,6 +28,8 @@ export interface ApiClient {
     files: readonly Readonly<Record<string, unknown>>[],
   ): Promise<z.infer<typeof answers.uploadUrls>['uploads']>
   rename(key: string, name: string): Promise<FileRecord>
+  /** The response of `POST /files/copy` or `POST /files/move` for one file. */
+  transfer(kind: 'copy' | 'move', request: Readonly<Record<string, unknown>>): Promise<FileRecord>
   removeMany(
     keys: readonly string[],
     bucket?: string,
@@ -75,6 +78,8 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     },
     rename: async (key, name) =>
       answers.fileRecord.parse(await json(send('PATCH', filePath(key), { name }), 200)),
+    transfer: async (kind, request) =>
+      answers.fileRecord.parse(await json(send('POST', `/files/${kind}`, request), 201)),
     async removeMany(keys, bucket) {
       const body = await json(send('POST', '/files/delete', { keys, bucket }), 200)
       return answers.deletedFiles.parse(body).deleted
@@ -114,7 +119,8 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     },
     async refusal(method, path, body) {
       const response = await send(method, path, body)
-      return { status: response.status, code: answers.error.parse(await response.json()).code }
+      const { code, etag } = answers.error.parse(await response.json())
+      return { status: response.status, code, ...(etag === undefined ? {} : { etag }) }
     },
   }
 }

@@ -29,6 +29,7 @@ export interface BucketTable {
   readonly normalizesKeys?: boolean
   readonly postUploads?: boolean
   readonly conditionalPut?: boolean
+  readonly conditionalReplace?: boolean
   readonly maxBytes?: number
   readonly uploadHeaders?: UploadHeaders
   readonly maxExpiresIn?: { readonly upload: number }

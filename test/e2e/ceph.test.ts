@@ -12,6 +12,7 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     keepsEmptySegments: true,
     normalizesKeys: false,
     conditionalPut: false,
+    copiesObjects: false,
     takesForms: true,
     readsParts: false,
   }),

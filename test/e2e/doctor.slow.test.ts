@@ -54,9 +54,11 @@ const CHECKS = [
     'public-endpoint',
     'upload-key',
     'copy',
+    'copies',
     'private',
   ],
-  ...['acl', 'public-access-block', 'conditional-writes', 'checksums', 'post-policies', 'parts'],
+  ...['acl', 'public-access-block', 'conditional-writes'],
+  ...['conditional-replace', 'checksums', 'post-policies', 'parts'],
   ...['list-parts', 'abort', 'conditional-complete', 'key-spelling', 'cors', 'clean-up'],
 ]
 
@@ -90,8 +92,12 @@ function expectNoSecrets(output: string, others: readonly string[] = []): void {
 describe('doctor, for a bucket,', () => {
   it('passes every check when nothing is wrong, and leaves nothing behind', async () => {
     const { findings, server } = await checked({})
-    expect(statuses(findings)).toEqual(Object.fromEntries(CHECKS.map((name) => [name, 'pass'])))
-    expect(findings.every(({ fix, subject }) => fix === null && subject === 'files')).toBe(true)
+    const expected = CHECKS.map((name) => [name, name === 'copies' ? 'skip' : 'pass'])
+    expect(statuses(findings)).toEqual(Object.fromEntries(expected))
+    expect(findings.filter(({ fix }) => fix !== null).map(({ check }) => check)).toEqual([
+      'bucket.copies',
+    ])
+    expect(findings.every(({ subject }) => subject === 'files')).toBe(true)
     expect({ objects: server.objects(), uploads: server.uploads() }).toEqual({
       objects: [],
       uploads: [],
@@ -284,6 +290,24 @@ describe('doctor, for a bucket,', () => {
       {},
       { bucket: { conditionalPut: false } },
     ],
+    ['If-Match ignored', 'conditional-replace', 'fail', /replaced/, { ifMatch: 'ignored' }],
+    ['If-Match refused', 'conditional-replace', 'fail', /501/, { ifMatch: 'refused' }],
+    [
+      'If-Match ignored, as set',
+      'conditional-replace',
+      'pass',
+      /as the settings say/,
+      { ifMatch: 'ignored' },
+      { bucket: { conditionalReplace: false } },
+    ],
+    [
+      'If-Match that is not used',
+      'conditional-replace',
+      'warn',
+      /`conditionalReplace` is off/,
+      {},
+      { bucket: { conditionalReplace: false } },
+    ],
     ['checksums ignored', 'checksums', 'warn', /accepted/, { checksums: 'ignored' }],
     ['checksums refused', 'checksums', 'warn', /refused/, { checksums: 'refused' }],
     ['no forms', 'post-policies', 'fail', /501 NotImplemented/, { forms: 'refused' }],
@@ -450,6 +474,7 @@ describe('doctor, for a bucket,', () => {
       read: 'fail',
       'upload-key': 'fail',
       copy: 'skip',
+      copies: 'skip',
       cors: 'skip',
       'clean-up': 'pass',
     })
@@ -480,7 +505,8 @@ describe('doctor, for a bucket,', () => {
     }
     const { findings } = await checked({ isBusy })
     expect(seen).toEqual(new Set(['PUT once.txt', 'POST complete.txt']))
-    expect(findings.filter(({ status }) => status !== 'pass')).toEqual([])
+    const others = findings.filter(({ check }) => check !== 'bucket.copies')
+    expect(others.filter(({ status }) => status !== 'pass')).toEqual([])
   })
 
   // @threat doctor-leftovers
@@ -629,6 +655,7 @@ describe('doctor, for the simulated R2,', () => {
       postUploads: false,
       normalizesKeys: true,
       conditionalPut: true,
+      conditionalReplace: true,
     })
     const findings = await findingsOf(bucket.variables)
     expect(statuses(findings)).toMatchObject({
@@ -637,6 +664,7 @@ describe('doctor, for the simulated R2,', () => {
       acl: 'pass',
       'public-access-block': 'skip',
       'conditional-writes': 'pass',
+      'conditional-replace': 'pass',
       checksums: 'pass',
       'post-policies': 'pass',
       parts: 'pass',
@@ -854,6 +882,7 @@ async function startReal(
     ...variables(endpoint, {
       bucket: Bucket,
       conditionalPut: false,
+      conditionalReplace: false,
       conditionalComplete: false,
       ...table,
     }),

@@ -183,6 +183,86 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await focused()).toBe(`Actions for ${name}`)
   })
 
+  describe('to copy another link,', () => {
+    const dialog = (page: Page) => page.getByRole('dialog', { name: 'Copy a link' })
+    const focused = (page: Page) => page.evaluate('document.activeElement.ariaLabel')
+    const copied = async (page: Page) =>
+      new URL(String(await page.evaluate('navigator.clipboard.readText()')))
+    const permissions = ['clipboard-read', 'clipboard-write']
+
+    /** Opens the dialog with the keyboard, from the menu of a tile. */
+    async function ask(page: Page, name: string): Promise<void> {
+      await page.getByRole('button', { name: `Actions for ${name}` }).press('Enter')
+      await page.getByRole('button', { name: 'Copy another link…' }).press('Enter')
+      await dialog(page).getByLabel('Valid for').waitFor()
+    }
+
+    it('offers a lifetime, a start, countries and a name, and says what is wrong', async () => {
+      await demo.put('Plan für Zoë.txt')
+      const name = 'Plan für Zoë.txt'
+      await using tab = await demo.open({ permissions })
+      const { page } = tab
+      await ask(page, name)
+      expect(await seriousFindings(page)).toEqual([])
+      await dialog(page).getByLabel('Valid for').selectOption('a day')
+      await dialog(page).getByLabel('Works from').fill('2099-01-01T00:00')
+      await dialog(page).getByLabel('Only in these countries').fill('de, at UK')
+      await dialog(page).getByLabel('Download the file').check()
+      expect(await dialog(page).getByLabel('Save as').inputValue()).toBe(name)
+      await dialog(page).getByLabel('Save as').fill('Plan (1).txt')
+      await page.keyboard.press('Enter')
+      await dialog(page)
+        .getByRole('alert')
+        .getByText('Only in these countries: must be a country')
+        .waitFor()
+      expect(await seriousFindings(page)).toEqual([])
+
+      await dialog(page).getByLabel('Only in these countries').fill('de, at')
+      await page.keyboard.press('Enter')
+      await dialog(page)
+        .getByRole('alert')
+        .getByText(/end too late/)
+        .waitFor()
+
+      const start = new Date(Date.now() + 3_600_000)
+      start.setSeconds(0, 0)
+      const local = new Date(start.getTime() - start.getTimezoneOffset() * 60_000).toJSON()
+      await dialog(page).getByLabel('Works from').fill(local.slice(0, 16))
+      await page.keyboard.press('Enter')
+      await notice(page).getByText(`Link to ${name} copied. It works until`).waitFor()
+      expect(await dialog(page).isVisible()).toBe(false)
+      expect(await focused(page)).toBe(`Actions for ${name}`)
+      const link = await copied(page)
+      const { kid: _, sig: __, ...query } = Object.fromEntries(link.searchParams)
+      expect(query).toEqual({
+        exp: String(start.getTime() / 1000 + 86_400),
+        dl: 'Plan (1).txt',
+        nbf: String(start.getTime() / 1000),
+        countries: 'AT,DE',
+      })
+      expect(await (await fetch(link)).json()).toMatchObject({ code: 'link_not_yet_valid' })
+      expect(tab.failures).toEqual([expect.stringContaining('400'), expect.stringContaining('400')])
+    })
+
+    it('copies a plain link unless asked for more, and nothing after Escape', async () => {
+      await using tab = await demo.open({ permissions })
+      const { page } = tab
+      const [name = ''] = await names(page)
+      await ask(page, name)
+      await page.keyboard.press('Escape')
+      await dialog(page).waitFor({ state: 'hidden' })
+      expect(await focused(page)).toBe(`Actions for ${name}`)
+      await ask(page, name)
+      expect(await dialog(page).getByLabel('Save as').isDisabled()).toBe(true)
+      await dialog(page).getByRole('button', { name: 'Copy' }).click()
+      await notice(page).getByText(`Link to ${name} copied.`).waitFor()
+      const link = await copied(page)
+      expect([...link.searchParams.keys()]).toEqual(['exp', 'kid', 'sig'])
+      expect((await fetch(link)).status).toBe(200)
+      expect(tab.failures).toEqual([])
+    })
+  })
+
   describe('to rename a file,', () => {
     const dialog = (page: Page) => page.getByRole('dialog', { name: 'Rename this file' })
     const field = (page: Page) => dialog(page).getByLabel('New name')

@@ -13,7 +13,7 @@ import {
 import { readPage } from '../docs/support/markdown.ts'
 
 /** In KiB, whatever docs/library.md says. */
-const LIMITS = { [CORE]: 42, [USUAL]: 60, [SIGNER]: 11, [SIGNER_WITH_SETTINGS]: 15.5 }
+const LIMITS = { [CORE]: 42, [USUAL]: 63, [SIGNER]: 11, [SIGNER_WITH_SETTINGS]: 15.5 }
 
 /** How far a size may be from the one in docs/library.md. */
 const ROOM = 0.03
@@ -24,12 +24,15 @@ const ROUNDING_KIB = 0.1
 const TEXTS = [
   ['api-keys', 'ep_([a-z0-9-]{1,32})'],
   ['api-keys', 'the SHA-256 of the key'],
+  ['copies', '/files/copy'],
+  ['copies', 'copied onto itself'],
   ['events', 'webhook-signature'],
   ['files', 'DeleteResult'],
   ['jwt', 'The key set'],
   ['jwt', 'scopesClaim'],
   ['links', '/i/:bucket'],
   ['links', 'X-Fetched-At'],
+  ['links', 'must be a country'],
   ['links/images', 'image/avif'],
   ['links/images', 'needs a height for its fit'],
   ['multipart', 'ListParts'],

@@ -38,6 +38,7 @@ describe('the built Worker with a simulated R2', () =>
     keepsEmptySegments: false,
     normalizesKeys: true,
     conditionalPut: true,
+    copiesObjects: true,
     takesForms: false,
     readsParts: true,
     passSecond,

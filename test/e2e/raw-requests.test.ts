@@ -76,3 +76,31 @@ it('answers a link only in the spelling that remains after the URL was parsed', 
     expect(await statusOf(path.replace('a%2Fb.png', other)), other).toBe(403)
   for (const more of ['&', '&x=1', '=']) expect(await statusOf(path + more), more).toBe(403)
 })
+
+// @threat folder-escaped link-two-spellings
+it('answers a folder link only for keys that are below it after the URL was parsed', async () => {
+  const made = await fetch(`${worker.origin}/links/folder`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ prefix: 'a/b/' }),
+  })
+  const { base } = (await made.json()) as { base: string }
+  const path = base.slice(new URL(base).origin.length)
+  // The link is valid, but there is no bucket.
+  for (const inside of [
+    'c.ts',
+    'd/c.ts',
+    './c.ts',
+    'd/../c.ts',
+    '../b/c.ts',
+    '%2e%2e/b/c.ts',
+    '%C3%A9.ts',
+  ])
+    expect(await statusOf(path + inside), inside).toBe(502)
+  for (const outside of [
+    ...['../c.ts', '%2e%2e/c.ts', '.%2E/c.ts', '..\\c.ts', 'd/../../c.ts', '../../a/c.ts'],
+    ...['..%2fc.ts', '..%2Fc.ts', '..%5Cc.ts', '%2e%2e%2fc.ts', '..%252fc.ts/..', '../bc.ts'],
+    ...['', '.', 'd/', '/c.ts', 'd//c.ts', '%63.ts', 'c.ts?', 'c.ts?x=1', 'c.ts%00', 'c%2ets'],
+  ])
+    expect(await statusOf(path + outside), outside).toBe(403)
+})

@@ -12,6 +12,7 @@ describe('the built Worker with s3rver', () =>
     keepsEmptySegments: false,
     normalizesKeys: false,
     conditionalPut: false,
+    copiesObjects: true,
     takesForms: true,
     readsParts: true,
   }))

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { describe, it } from 'vitest'
 import { cephInstalled } from '../../cli/ceph.ts'
@@ -23,6 +24,13 @@ export const RADOSGW: SystemPackage = {
   name: 'radosgw',
   installed: await cephInstalled(),
   install: 'apt-get install radosgw',
+}
+
+/** Makes videos. */
+export const FFMPEG: SystemPackage = {
+  name: 'ffmpeg',
+  installed: spawnSync('ffmpeg', ['-version']).status === 0,
+  install: 'apt-get install ffmpeg',
 }
 
 /**

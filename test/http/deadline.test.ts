@@ -7,7 +7,12 @@ import { ANN } from '../support/ann.ts'
 import { settingsInput } from '../support/app.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { mount } from '../support/mount.ts'
-import { CHOSEN_KEY_ROUTES, ROUTES, requestTo } from '../support/protected-routes.ts'
+import {
+  CHOSEN_KEY_ROUTES,
+  COPY_TARGET_ROUTES,
+  ROUTES,
+  requestTo,
+} from '../support/protected-routes.ts'
 import { hangNextPurge } from '../support/purge.ts'
 import {
   type Answer,
@@ -98,7 +103,7 @@ const counts = (codes: readonly string[]) =>
 
 describe('a request', () => {
   // @threat request-slow
-  it('ends within 25 seconds on every route except a complete, however slow everything is', async () => {
+  it('ends within 25 seconds on every route except a complete and copies, however slow everything is', async () => {
     const start = mounted()
     scriptedBucket(BUCKET)
     const key = 'team/a.txt'
@@ -132,13 +137,14 @@ describe('a request', () => {
         },
       ],
     ] as const
-    const routes = [...ROUTES, ...CHOSEN_KEY_ROUTES].map((route) => {
+    const routes = [...ROUTES, ...CHOSEN_KEY_ROUTES, ...COPY_TARGET_ROUTES].map((route) => {
       const [path, init] = requestTo(route, key, { uploadId })
       return [route.route, `/media${path}`, init] as const
     })
     let longest = 0
     for (const [name, path, init] of [...routes, ...others]) {
-      if (name.endsWith('/complete')) continue
+      // The bucket may copy or join a large object.
+      if (/\/complete$|\/files\/(?:copy|move)/.test(name)) continue
       const [response, seconds] = await fakeSeconds(app.fetch(path, init))
       longest = Math.max(longest, seconds)
       expect.soft(seconds, name).toBeLessThanOrEqual(25)

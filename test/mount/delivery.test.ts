@@ -74,6 +74,18 @@ const SCRIPTS = [
   ['a.bin', 'application/octet-stream'],
 ] as const
 
+it('shows a folder below the mount path', async () => {
+  const app = mount()
+  const key = await put('v/é 1.png', 'image/png')
+  const prefix = key.replace(/v\/.*/, '')
+  const made = await app.post('/media/links/folder', { prefix })
+  const { base } = await jsonOf<{ base: string }>(made)
+  expect(base).toMatch(new RegExp(`^${ORIGIN}/media/f/[\\w.-]+/${prefix}$`))
+  const index = new URL('v/index.m3u8', base)
+  expect(await textOf(await app.fetch(new URL('é 1.png', index).href))).toBe('content')
+  expect((await app.fetch(new URL('../../v/é 1.png', index).href)).status).toBe(403)
+})
+
 describe('a link on the origin of an app', () => {
   it.each(MEDIA)('shows %s of type %s inline', async (name, type) => {
     expect(await shown(mount(), await put(name, type))).toBe('inline')

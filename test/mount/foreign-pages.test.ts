@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { principalOfApp } from '../../src/access/principal.ts'
+import { principalOfApp } from '../../src/http/app-principal.ts'
 import type { Plugin } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { ANN } from '../support/ann.ts'

@@ -8,6 +8,7 @@ import {
   type SettingsInput,
 } from '../../src/index.ts'
 import { events } from '../../src/plugins/events/index.ts'
+import { links } from '../../src/plugins/links/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
@@ -121,6 +122,54 @@ describe('a presigner in an app on Node', () => {
     expect(await jsonOf(await app.ask('/media/files'))).toEqual({ files: [] })
     expect(app.events.map(({ type }) => type)).toEqual(['recorded', 'deleted'])
     expect(app.lines.every(({ status }) => status < 500)).toBe(true)
+  })
+
+  // @threat link-restriction
+  it('refuses every link with ips or countries, whatever address a client claims', async () => {
+    const app = nodeApp()
+    const key = await upload(app, '/media', 'pixels')
+    const open = async (body: object) => {
+      const link = await app.linkTo(key, 'files', body)
+      const headers = { 'CF-Connecting-IP': '192.0.2.1', 'CF-IPCountry': 'DE' }
+      const response = await app.ask(link, { headers })
+      return response.ok ? response.text() : (await jsonOf<{ code: string }>(response)).code
+    }
+    expect(await open({ ips: ['0.0.0.0/0', '::/0'] })).toBe('link_address_not_allowed')
+    expect(await open({ countries: ['DE'] })).toBe('link_country_not_allowed')
+    expect(await open({ notCountries: ['US'] })).toBe('link_country_not_allowed')
+    const hourAgo = new Date(Date.now() - 3_600_000).toISOString()
+    expect(await open({ notBefore: hourAgo })).toBe('pixels')
+    const purged = await app.post('/media/files/purge', { keys: [key] })
+    expect(await jsonOf(purged)).toMatchObject({ code: 'not_supported' })
+  })
+
+  // @threat link-restriction
+  it('opens links with ips for the address that addressOf finds in each request', async () => {
+    interface Env {
+      readonly incoming: { readonly socket: { readonly remoteAddress?: string } }
+    }
+    const settings = defineSettings<Env>(() => settingsInput({ linkBase: ORIGIN }))
+    const presigner = createPresigner(settings, {
+      plugins: [links({ addressOf: (_, env) => env.incoming.socket.remoteAddress ?? null })],
+      authenticate: () => ANN,
+    })
+    const body = JSON.stringify({ ips: ['192.0.2.0/24', '2001:db8::/32'] })
+    const headers = { 'Content-Type': 'application/json' }
+    const asked = new Request(`${ORIGIN}/files/a.png/link`, { method: 'POST', headers, body })
+    const { link } = await jsonOf<{ link: string }>(
+      await presigner.fetch(asked, { incoming: { socket: {} } }),
+    )
+    const statusFrom = async (remoteAddress?: string) => {
+      const socket = remoteAddress === undefined ? {} : { remoteAddress }
+      const claims = { 'CF-Connecting-IP': '192.0.2.1', 'X-Forwarded-For': '192.0.2.1' }
+      const request = new Request(link, { headers: claims })
+      return (await presigner.fetch(request, { incoming: { socket } })).status
+    }
+    expect(await statusFrom('192.0.2.9')).toBe(404)
+    expect(await statusFrom('::ffff:192.0.2.9')).toBe(404)
+    expect(await statusFrom('2001:db8::9')).toBe(404)
+    expect(await statusFrom('192.0.3.9')).toBe(403)
+    expect(await statusFrom()).toBe(403)
   })
 
   it('supports multipart uploads, tokens and cursors', async () => {

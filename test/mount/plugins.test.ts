@@ -2,10 +2,10 @@ import { createExecutionContext, env } from 'cloudflare:test'
 import { getCookie } from 'hono/cookie'
 import { describe, expect, it, vi } from 'vitest'
 import type { Granted } from '../../src/access/minter.ts'
-import { principalOfApp } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
 import type { Identify } from '../../src/http/app-env.ts'
+import { principalOfApp } from '../../src/http/app-principal.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
 import {
@@ -498,7 +498,7 @@ describe('the options of a plugin', () => {
   it.each<readonly [string, Plugin, string]>([
     ['files', files(more as object), 'index'],
     ['events', events(more as object), 'onEvent, webhooks, queue, queueName'],
-    ['links', links(more as object), 'images, entrypoint, ownsOrigin'],
+    ['links', links(more as object), 'images, entrypoint, ownsOrigin, addressOf'],
     [
       'images',
       links({ images: images({ binding: null, ...{ ...more, widths: 3 } }) }),

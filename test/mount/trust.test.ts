@@ -185,7 +185,7 @@ it.each(['app', 'token', 'key'])(
 
 // @threat app-limits
 it('refuses a principal with an unknown member, and names the known ones in the log', async () => {
-  for (const limit of [{ buckets: ['files'] }, { maxBytes: 3 }, { limits: { maxBytes: 3 } }]) {
+  for (const limit of [{ buckets: ['files'] }, { maxBytes: 3 }, { limit: { maxBytes: 3 } }]) {
     const principal = { id: 'ann', scopes: SCOPES, prefix: '', ...limit }
     const app = mount({ authenticate: () => principal as never })
     const response = await app.post('/media/files/upload-url', png)
@@ -193,7 +193,7 @@ it('refuses a principal with an unknown member, and names the known ones in the 
     expect(app.lines[0]).toMatchObject({
       code: 'internal',
       reason: expect.stringContaining(
-        'a principal that has unknown members: 1. Known members: id, scopes, prefix, expiresAt.',
+        'a principal that has unknown members: 1. Known members: id, scopes, prefix, expiresAt, limits, context.',
       ),
     })
   }

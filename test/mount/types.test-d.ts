@@ -21,14 +21,14 @@ import { settingsInput } from '../support/app.ts'
 const settings = defineSettings(() => settingsInput())
 
 createPresigner(settings, { authenticate: () => ({ ...ANN, expiresAt: new Date() }) })
+createPresigner(settings, { authenticate: () => ({ ...ANN, limits: { buckets: ['files'] } }) })
+createPresigner(settings, { authenticate: async () => ({ ...ANN, limits: { maxBytes: 3 } }) })
 // @ts-expect-error
-createPresigner(settings, { authenticate: () => ({ ...ANN, buckets: ['files'] }) })
-// @ts-expect-error
-createPresigner(settings, { authenticate: async () => ({ ...ANN, maxBytes: 3 }) })
-// @ts-expect-error
-createPresigner(settings, { authenticate: () => ({ ...ANN, allowedTypes: ['image/*'] }) })
-// @ts-expect-error
-createPresigner(settings, { authenticate: () => ({ ...ANN, maxExpiresIn: 60 }) })
+createPresigner(settings, { authenticate: () => ({ ...ANN, limits: { maxBytes: '3' } }) })
+createPresigner(settings, {
+  authenticate: () => ({ ...ANN, limits: { allowedTypes: ['image/*'] } }),
+})
+createPresigner(settings, { authenticate: () => ({ ...ANN, limits: { maxExpiresIn: 60 } }) })
 // @ts-expect-error
 createPresigner(settings, { rateLimit: () => ({ limit: async () => ({ success: true }) }) })
 // @ts-expect-error: not from defineSettings
@@ -104,7 +104,10 @@ createPresigner(
   {
     plugins: [
       files({ index: (env) => env.FILES }),
-      links({ images: images({ binding: (env) => env.IMAGES }) }),
+      links({
+        images: images({ binding: (env) => env.IMAGES }),
+        addressOf: (request, env) => request.headers.get(env.SECRET),
+      }),
       events({ onEvent: (_, { env }) => env.QUEUE.sendBatch([]), queue: (env) => env.QUEUE }),
       notifications({ files: files(), secrets: (env) => env.SECRET }),
     ],

@@ -7,6 +7,7 @@ import { app } from '../support/every-plugin.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import {
   CHOSEN_KEY_ROUTES,
+  COPY_TARGET_ROUTES,
   OPEN_ROUTES,
   outcomeOf,
   type ProtectedRoute,
@@ -127,7 +128,7 @@ it('answers /healthz to anyone', async () => {
 })
 
 describe('every route', () => {
-  const all = [...ROUTES, ...CHOSEN_KEY_ROUTES]
+  const all = [...ROUTES, ...CHOSEN_KEY_ROUTES, ...COPY_TARGET_ROUTES]
   const takingKeys = all.filter(({ takesKey }) => takesKey)
   const missing = 'nobody/uploaded.txt'
 

@@ -174,7 +174,7 @@ describe('an upload URL for a chosen key', () => {
   const signed = async (bucket: object, more: object = {}) => {
     const of = await workerWith(REPLACER, { bucket })
     const response = await of.post('/files/upload-url', { ...asking, key: newKey(), ...more })
-    return response.json<{ uploadUrl: string; headers: Record<string, string> }>()
+    return response.json<Signed>()
   }
 
   it('makes the bucket refuse to replace an object where it can', async () => {
@@ -199,6 +199,81 @@ describe('an upload URL for a chosen key', () => {
       expect(headers).toEqual({ 'Content-Type': 'image/png' })
   })
 })
+
+describe('an upload URL with ifMatch', () => {
+  const PNG = { mimetype: 'image/png' }
+  const put = async (key: string, body: string) =>
+    (await bucketFetch(key, { method: 'PUT', body })).headers.get('ETag') ?? ''
+  const ask = async (of: TestWorker, key: string, ifMatch: string, more: object = {}) =>
+    of.post('/files/upload-url', { ...PNG, key, overwrite: true, ifMatch, ...more })
+
+  // @threat replaced-unseen
+  it('signs the ETag where the bucket compares it, and asks nothing of the bucket', async () => {
+    const endpoint = `http://127.0.0.1:${inject('testPorts').faulty}`
+    const of = await workerWith(REPLACER, { bucket: { endpoint, conditionalReplace: true } })
+    for (const etag of ['"abc"', 'abc']) {
+      const response = await ask(of, '500/a.png', etag)
+      const { headers, uploadUrl } = await response.json<Signed>()
+      expect(headers).toEqual({ 'Content-Type': 'image/png', 'If-Match': '"abc"' })
+      const names = new URL(uploadUrl).searchParams.get('X-Amz-SignedHeaders')?.split(';')
+      expect(names).toContain('if-match')
+    }
+  })
+
+  // @threat replaced-unseen
+  it('looks first elsewhere, and the error has the present ETag', async () => {
+    const of = await workerWith(REPLACER, { bucket: { conditionalReplace: false } })
+    const key = newKey()
+    const seen = await put(key, 'seen')
+    const same = await ask(of, key, seen)
+    expect(same.status).toBe(200)
+    expect((await same.json<Signed>()).headers).toEqual({ 'Content-Type': 'image/png' })
+    const present = await put(key, 'present')
+    const changed = await ask(of, key, seen)
+    expect(changed.status).toBe(412)
+    expect(await changed.json()).toMatchObject({ code: 'precondition_failed', etag: present })
+    const files = [{ ...PNG, key, overwrite: true, ifMatch: seen }]
+    const many = await of.post('/files/upload-urls', { files })
+    const error = { code: 'precondition_failed', etag: present, message: expect.anything() }
+    expect(await many.json()).toMatchObject({ uploads: [{ key, error }] })
+    await bucketFetch(key, { method: 'DELETE' })
+    const gone = await ask(of, key, seen)
+    expect(gone.status).toBe(412)
+    expect(await gone.json()).toMatchObject({ code: 'precondition_failed', etag: null })
+  })
+
+  it('is refused when the credentials may not look for an object', async () => {
+    const endpoint = `http://127.0.0.1:${inject('testPorts').faulty}`
+    const of = await workerWith(REPLACER, { bucket: { endpoint } })
+    await expectError(await ask(of, '403/a.png', '"abc"'), '501 not_supported')
+    await expectError(await ask(of, '500/a.png', '"abc"'), '502 storage_error')
+  })
+
+  it('needs key and overwrite, and an ETag', async () => {
+    const of = await workerWith(REPLACER)
+    for (const more of [
+      { overwrite: false },
+      { overwrite: undefined },
+      { key: undefined, fileName: 'a.png' },
+      { ifMatch: '' },
+      { ifMatch: '*"' },
+      { ifMatch: 'W/"a"' },
+      { ifMatch: '"a", "b"' },
+      { ifMatch: 'a\r\nb' },
+      { ifMatch: 'x'.repeat(256) },
+    ])
+      await expectError(
+        await ask(of, newKey(), '"abc"', more),
+        '400 invalid_request',
+        JSON.stringify(more),
+      )
+  })
+})
+
+interface Signed {
+  readonly uploadUrl: string
+  readonly headers: Record<string, string>
+}
 
 describe('POST /files', () => {
   it('records the last segment of a chosen key as the name, unless there is another', async () => {
@@ -336,6 +411,37 @@ describe('an upload in parts to a chosen key', () => {
     await bucketFetch(key, { method: 'PUT', body: 'other' })
     await expectError(await completeParts(of, upload), '409 object_exists')
     expect(await textOf(await bucketFetch(key))).toBe('other')
+  })
+
+  // @threat replaced-unseen
+  it('replaces only an object with the ETag of ifMatch, and keeps its parts', async () => {
+    const of = await workerWith(REPLACER)
+    const key = newKey()
+    const put = async (body: string) =>
+      (await bucketFetch(key, { method: 'PUT', body })).headers.get('ETag') ?? ''
+    const [seen, present] = [await put('seen'), await put('present')]
+    const upload = await start(of, key, true)
+    const [url = ''] = await partUrls(of, upload, [1])
+    const parts = [{ partNumber: 1, etag: await putPart(url, 'hello') }]
+    const complete = (ifMatch: string) =>
+      of.post(`/multipart/${upload.uploadId}/complete`, { key, parts, ifMatch })
+    const refused = await complete(seen)
+    expect(refused.status).toBe(412)
+    expect(await refused.json()).toMatchObject({ code: 'precondition_failed', etag: present })
+    expect(await textOf(await bucketFetch(key))).toBe('present')
+    const completed = await complete(present)
+    expect(completed.status).toBe(201)
+    const record = await completed.json()
+    expect(await (await complete(present)).json()).toEqual(record) // the ETag is another one by now
+  })
+
+  it('has ifMatch only if it may replace an object', async () => {
+    const of = await workerWith(REPLACER)
+    const upload = await start(of, newKey(), false)
+    const parts = [{ partNumber: 1, etag: 'x' }]
+    const body = { key: upload.key, parts, ifMatch: 'x' }
+    const refused = await of.post(`/multipart/${upload.uploadId}/complete`, body)
+    await expectError(refused, '400 invalid_request')
   })
 
   it('can be completed twice', async () => {

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { deleteObjects } from '../../src/plugins/files/delete-objects.ts'
 import { openObject } from '../../src/plugins/links/open-object.ts'
 import { beginMultipart, signParts } from '../../src/plugins/multipart/begin.ts'
+import { deleteObjects } from '../../src/storage/delete-objects.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
   listParts,
-} from '../../src/plugins/multipart/s3.ts'
+} from '../../src/storage/multipart.ts'
 import { deleteObject, headObject, putObject } from '../../src/storage/object.ts'
 import {
   answer,

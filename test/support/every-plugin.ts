@@ -1,5 +1,6 @@
 import { createApp, listPlugins } from '../../src/app.ts'
 import { type ApiKeysOptions, apiKeys } from '../../src/plugins/api-keys/index.ts'
+import { type CopiesOptions, copies } from '../../src/plugins/copies/index.ts'
 import { type EventsOptions, events } from '../../src/plugins/events/index.ts'
 import { type FilesOptions, files } from '../../src/plugins/files/index.ts'
 import { type JwtOptions, jwt } from '../../src/plugins/jwt/index.ts'
@@ -18,6 +19,7 @@ export interface PluginOptions<B = unknown> {
   readonly jwt?: JwtOptions<B>
   readonly files?: FilesOptions<B>
   readonly events?: EventsOptions<B>
+  readonly copies?: CopiesOptions<B>
   readonly links?: Omit<LinksOptions<B>, 'images'>
   readonly images?: Partial<ImagesOptions<B>>
   readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
@@ -34,6 +36,7 @@ export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => [
   notifications<B>({ files: files<B>(options.files), ...options.notifications }),
   uppy({ multipart: multipart() }),
   tokens(),
+  copies<B>(options.copies),
   links<B>({ ...options.links, images: images<B>({ binding: undefined, ...options.images }) }),
   events<B>(options.events ?? {}),
 ]

@@ -2,10 +2,14 @@ import { env } from 'cloudflare:workers'
 import type { Bucket } from '../../src/bucket/bucket.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
-import { type Finished, finishMultipart } from '../../src/plugins/multipart/finish.ts'
-import type { Part } from '../../src/plugins/multipart/s3.ts'
+import {
+  type EndedUpload,
+  type Finished,
+  finishMultipart,
+} from '../../src/plugins/multipart/finish.ts'
 import type { UploadClaims } from '../../src/plugins/multipart/upload-id.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
+import type { Part } from '../../src/storage/multipart.ts'
 import { testBucket } from './test-bucket.ts'
 
 /**
@@ -37,7 +41,7 @@ export const finish = async (...args: Parameters<typeof finishAll>): Promise<Fil
 
 /** The same, but also returns what goes to the log. */
 export const finishAll = (
-  upload: UploadClaims,
+  upload: EndedUpload,
   parts: readonly Part[] = BOTH,
   changes: Partial<Bucket> = {},
   name?: string,

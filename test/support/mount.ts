@@ -45,6 +45,7 @@ export function mount({
   path = '/media',
   files = { index: memoryFileIndex() },
   events,
+  copies,
   links,
   images,
   notifications,
@@ -58,6 +59,7 @@ export function mount({
     ...everyPlugin({
       files,
       ...(events && { events }),
+      ...(copies && { copies }),
       ...(links && { links }),
       ...(images && { images }),
       ...(notifications && { notifications }),

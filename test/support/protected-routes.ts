@@ -35,11 +35,12 @@ const BY_UPLOAD_ID = {
 
 /**
  * Routes that need no principal. The link itself is a credential, tested in
- * test/plugins/links/links.test.ts. Notifications have a secret of their own, tested in
+ * test/plugins/links/{links,folder-links}.test.ts. Notifications have a secret of their own, tested in
  * test/plugins/notifications/notifications.test.ts. Forms and steps are signed, tested in test/plugins/uppy/.
  */
 export const OPEN_ROUTES: readonly string[] = [
   'GET /healthz',
+  'GET /f/:token/:key',
   'GET /i/:bucket/:key',
   'POST /notifications',
   'POST /s3/form',
@@ -82,6 +83,30 @@ export const ROUTES: readonly ProtectedRoute[] = [
     route: 'POST /files/delete',
     scope: 'files:delete',
     request: () => ['/files/delete', { keys: ['a.txt'] }],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
+    route: 'POST /files/copy',
+    scope: 'files:read',
+    request: (key) => ['/files/copy', { from: key, to: `${key}.copy` }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '404 object_not_found',
+  },
+  {
+    route: 'POST /files/move',
+    scope: 'files:delete',
+    request: (key) => ['/files/move', { from: key, to: `${key}.copy` }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '404 object_not_found',
+  },
+  {
+    route: 'POST /files/purge',
+    scope: 'files:purge',
+    request: () => ['/files/purge', { keys: ['a.txt'] }],
     takesKey: false,
     bucketIn: 'body',
     allowed: '200',
@@ -158,6 +183,14 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'links:create',
     request: () => ['/links', { keys: ['a.txt'] }],
     takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
+    route: 'POST /links/folder',
+    scope: 'links:create',
+    request: (key) => ['/links/folder', { prefix: `${key}/` }],
+    takesKey: true,
     bucketIn: 'body',
     allowed: '200',
   },
@@ -295,7 +328,34 @@ export const ROUTES: readonly ProtectedRoute[] = [
   },
 ]
 
+const COPY_TARGET = {
+  scope: 'keys:choose',
+  takesKey: true,
+  bucketIn: 'body',
+  allowed: '404 object_not_found',
+} as const
+
 const CHOSEN = { scope: 'keys:choose', takesKey: true, allowed: '200' } as const
+
+/** Copies, by their target. They need a source, which chosen keys of uploads don't. */
+export const COPY_TARGET_ROUTES: readonly ProtectedRoute[] = [
+  {
+    route: 'POST /files/copy with its target',
+    request: (key) => [
+      '/files/copy',
+      { from: key.replace(/[^/]*$/, 'nobody-uploaded-this.txt'), to: key },
+    ],
+    ...COPY_TARGET,
+  },
+  {
+    route: 'POST /files/move with its target',
+    request: (key) => [
+      '/files/move',
+      { from: key.replace(/[^/]*$/, 'nobody-uploaded-this.txt'), to: key },
+    ],
+    ...COPY_TARGET,
+  },
+]
 
 /** The same routes as above, with a key that the caller chooses. */
 export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [

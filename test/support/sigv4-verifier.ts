@@ -139,10 +139,10 @@ interface UrlParts {
  */
 export function takeApart(text: string): UrlParts | null {
   const [, scheme, authority, rawPath, rawQuery] =
-    /^(https?):\/\/([^/?#@\\]+)(\/[^?#\\\s]*)\?([^#+\\\s]+)$/.exec(text) ?? []
-  if (!scheme || !authority || !rawPath || !rawQuery) return null
+    /^(https?):\/\/([^/?#@\\]+)(\/[^?#\\\s]*)(?:\?([^#+\\\s]+))?$/.exec(text) ?? []
+  if (!scheme || !authority || !rawPath) return null
   const path = decode(rawPath)
-  const query = rawQuery.split('&').map((pair) => {
+  const query = (rawQuery?.split('&') ?? []).map((pair) => {
     const equals = pair.indexOf('=')
     if (equals < 1) return null
     const name = decode(pair.slice(0, equals))

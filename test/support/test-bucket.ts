@@ -32,6 +32,7 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   postUploads: true,
   normalizesKeys: false,
   conditionalPut: false,
+  conditionalReplace: false,
   conditionalComplete: false,
   managedPrefixes: [],
   allowedTypes: null,

@@ -70,7 +70,7 @@ export function createServerApi({
       send,
       url + searchOf(query),
       { method, headers, body: body ? JSON.stringify(body) : null, redirect: 'manual' },
-      path.endsWith('/complete') ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
+      /\/(?:complete|copy|move)$/.test(path) ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
       signal,
       `${method} ${url}`,
       ' Check baseUrl, and that the Worker runs.',

@@ -1,12 +1,21 @@
-import type { LinkOptions, LinksOptions, UrlOptions } from '../requests.ts'
+import { copyFile } from '../copy-file.ts'
+import type {
+  CopyOptions,
+  FolderLinkOptions,
+  LinkOptions,
+  LinksOptions,
+  UrlOptions,
+} from '../requests.ts'
 import {
   type Deleted,
   type FileRecord,
   type FileUrl,
+  type FolderLink,
   isDeleted,
   isFilePage,
   isFileRecord,
   isFileUrl,
+  isFolderLink,
   isLimits,
   isLink,
   isLinks,
@@ -16,6 +25,7 @@ import {
   type Link,
   type Links,
   type ListedFile,
+  type RecordedFile,
   type RecordedFiles,
 } from '../responses.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
@@ -23,8 +33,10 @@ import type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from '.
 import {
   type FileUrls,
   isFileUrls,
+  isPurged,
   isToken,
   isUploadUrls,
+  type Purged,
   type Token,
   type UploadUrls,
 } from './responses.ts'
@@ -74,6 +86,8 @@ export interface ServerClient {
   link(key: string, options?: LinkOptions & CallOptions): Promise<Link>
   /** Returns links to any number of files. Sends one request for each 1000. */
   links(keys: readonly string[], options?: LinksOptions & CallOptions): Promise<Links>
+  /** Returns the start of the URLs of all files below `prefix`, which ends with `/`. */
+  folderLink(prefix: string, options?: FolderLinkOptions & CallOptions): Promise<FolderLink>
   /** Lists all files of the index. Fetches a page when the loop needs it. */
   list(options?: ListAllOptions & CallOptions): AsyncGenerator<ListedFile, void, undefined>
   /** Records an object that was uploaded by other means, under a display name. */
@@ -84,10 +98,19 @@ export interface ServerClient {
   recordMany(files: readonly FileToRecord[], options?: CallOptions): Promise<RecordedFiles>
   /** Changes the display name. */
   rename(key: string, name: string, options?: CallOptions): Promise<FileRecord>
+  /** Copies a file to another key, by the server of the bucket. */
+  copy(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
+  /** Moves a file to another key: copies it, and then deletes the source. A repeat finishes it. */
+  move(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
   remove(key: string, options?: CallOptions): Promise<void>
   /** Deletes any number of files. Sends one request for each 100. */
   removeMany(keys: readonly string[], options?: CallOptions): Promise<Deleted>
+  /**
+   * Removes the edge copies of any number of objects, so that links show the present ones. Sends one
+   * request for each 100.
+   */
+  purge(keys: readonly string[], options?: CallOptions): Promise<Purged>
   /** Returns what the API key may do. */
   limits(options?: CallOptions): Promise<Limits>
   readonly verifyWebhook: typeof verifyWebhook
@@ -137,6 +160,8 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       const links = answers.flatMap((answer) => answer.links)
       return { links, expiresAt: earliest(answers) }
     },
+    folderLink: (prefix, { signal, ...body } = {}) =>
+      api(isFolderLink, 'POST', '/links/folder', { body: { ...body, prefix, bucket }, signal }),
     async *list({ signal, pageSize: limit, ...asked } = {}) {
       let cursor: string | undefined
       do {
@@ -154,6 +179,10 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       )
       return { files: answers.flatMap((answer) => answer.files) }
     },
+    copy: (from, to, { signal, ...file } = {}) =>
+      copyFile(api, 'copy', { ...file, from, to, bucket }, signal),
+    move: (from, to, { signal, ...file } = {}) =>
+      copyFile(api, 'move', { ...file, from, to, bucket }, signal),
     rename: (key, name, { signal } = {}) =>
       api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket }, signal }),
     remove: (key, { signal } = {}) =>
@@ -163,6 +192,12 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
         api(isDeleted, 'POST', '/files/delete', { body: { keys: chunk, bucket }, signal }),
       )
       return { deleted: answers.flatMap(({ deleted }) => deleted) }
+    },
+    async purge(keys, { signal } = {}) {
+      const answers = await inChunks(keys, MAX_CHANGED_FILES, (chunk) =>
+        api(isPurged, 'POST', '/files/purge', { body: { keys: chunk, bucket }, signal }),
+      )
+      return { purged: answers.flatMap(({ purged }) => purged) }
     },
     limits: ({ signal } = {}) => api(isLimits, 'GET', '/limits', { signal }),
     verifyWebhook,

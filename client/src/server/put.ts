@@ -33,8 +33,8 @@ export function putBytes(
     } catch (error) {
       if (error instanceof PresignerError && error.status === 412 && isLost)
         throw new PresignerError(
-          'bucket_refused',
-          'The bucket returned 412: there is already an object. It may be yours: an earlier try had no response.',
+          error.code,
+          'The bucket returned 412: there is another object. It may be yours: an earlier try had no response.',
           { status: 412, cause: error },
         )
       isLost ||= error instanceof PresignerError && error.code === 'network'

@@ -30,12 +30,22 @@ export interface UploadUrls {
   uploads: (SignedUpload | RefusedFile)[]
 }
 
+/** Response of `POST /files/purge`. */
+export interface Purged {
+  /** In the order of the request. */
+  purged: ({ key: string } | RefusedKey)[]
+}
+
 export const isToken = isObject<Token>({ token: isString, expiresAt: isString })
 
 export const isFileUrls = isObject<FileUrls>({
   urls: isListOf(isEither(isObject({ key: isString, url: isString }), isRefusedKey)),
   expiresIn: isNumber,
   expiresAt: isString,
+})
+
+export const isPurged = isObject<Purged>({
+  purged: isListOf(isEither(isRefusedKey, isObject<{ key: string }>({ key: isString }))),
 })
 
 export const isUploadUrls = isObject<UploadUrls>({

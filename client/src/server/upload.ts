@@ -1,5 +1,6 @@
+import { isGenerated } from '../generated-key.ts'
 import { PresignerError } from '../presigner-error.ts'
-import type { FileConditions } from '../requests.ts'
+import type { CompleteRequest, FileConditions } from '../requests.ts'
 import {
   type FileRecord,
   isFileRecord,
@@ -29,6 +30,8 @@ export interface ServerUploadOptions extends FileConditions, CallOptions {
   readonly key?: string | undefined
   /** Replaces the object under `key`, for a principal that may also delete. */
   readonly overwrite?: boolean | undefined
+  /** Replaces the object only if it has this ETag. Otherwise, the code is `precondition_failed`. */
+  readonly ifMatch?: string | undefined
   /**
    * Media type. Default: the Blob's, or `application/octet-stream`, which a link delivers as a
    * download.
@@ -66,7 +69,8 @@ export async function upload(
   const opened = await openSource(input)
   try {
     const { size, ...source } = withSize(opened, options.size)
-    const { fileName, key, partSize, mimetype = source.mimetype, ...conditions } = options
+    const { fileName, key, partSize, ifMatch, ...more } = options
+    const { mimetype = source.mimetype, ...conditions } = more
     const { bucket } = context
     // The Worker makes a name from a chosen key.
     const name = fileName ?? source.name ?? (key === undefined ? 'file' : undefined)
@@ -82,12 +86,13 @@ export async function upload(
     if (size === null || size <= maxSingle) {
       ahead.push(await untilAborted(source.read(maxSingle), signal))
       const whole = takeWhole(ahead, size ?? maxSingle - 1)
+      const body = { ...file, ifMatch }
       if (whole)
-        return await uploadSingle(context, { ...file, size: whole.size }, name, whole, signal)
+        return await uploadSingle(context, { ...body, size: whole.size }, name, whole, signal)
     }
     const request = { ...file, size: size ?? undefined, partSize: planned }
     const next = async (bytes: number) => ahead.pop() ?? source.read(bytes)
-    return await uploadParts(context, request, name, next, signal)
+    return await uploadParts(context, request, { name, ifMatch }, next, signal)
   } finally {
     await opened.close()
   }
@@ -127,7 +132,7 @@ function withSize(source: Source, stated: number | undefined): Source {
 /** Uploads all bytes with one PUT, and records the file. */
 async function uploadSingle(
   { api, bucket }: UploadContext,
-  body: { readonly size: number; readonly key?: string },
+  body: { readonly size: number },
   name: string | undefined,
   piece: Piece,
   signal: AbortSignal | undefined,
@@ -140,7 +145,7 @@ async function uploadSingle(
   }
   const etag = await putBytes(sign, piece, signal)
   // Somebody else may replace the object under a chosen key.
-  const record = { key, name, etag: (body.key && etag) || undefined, bucket }
+  const record = { key, name, etag: (!isGenerated(key) && etag) || undefined, bucket }
   return api(isFileRecord, 'POST', '/files', { body: record, signal })
 }
 
@@ -148,7 +153,7 @@ async function uploadSingle(
 async function uploadParts(
   { api, bucket }: UploadContext,
   body: { readonly size: number | undefined },
-  name: string | undefined,
+  end: Pick<CompleteRequest, 'name' | 'ifMatch'>,
   next: Source['read'],
   signal: AbortSignal | undefined,
 ): Promise<FileRecord> {
@@ -163,7 +168,7 @@ async function uploadParts(
       () => next(partSize),
       signal,
     )
-    const completed = { key, name, parts, bucket }
+    const completed: CompleteRequest = { key, ...end, parts, bucket }
     return await api(isFileRecord, 'POST', `${path}/complete`, { body: completed, signal })
   } catch (error) {
     const limit = AbortSignal.timeout(ABORT_MILLISECONDS)

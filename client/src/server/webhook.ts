@@ -19,15 +19,21 @@ interface Asked {
   context: unknown
 }
 
-/** What happened to a file. */
+interface FileKey {
+  bucket: string
+  key: string
+}
+
+/** What happened to a file. `from` is the source of a copy or a move. */
 export type WebhookEvent = {
   /** The `webhook-id`: the same for each delivery of one event. */
   id: string
   /** When it was sent, ISO 8601 in UTC. */
   timestamp: string
 } & (
-  | { type: 'file.recorded' | 'file.replaced'; data: Asked & { file: FileRecord } }
-  | { type: 'file.deleted'; data: Asked & { file: { bucket: string; key: string } } }
+  | { type: 'file.recorded' | 'file.replaced' | 'file.renamed'; data: Asked & { file: FileRecord } }
+  | { type: 'file.copied' | 'file.moved'; data: Asked & { file: FileRecord; from: FileKey } }
+  | { type: 'file.deleted'; data: Asked & { file: FileKey } }
 )
 
 /** The request of a webhook: its headers, as of Node or the web, and its body as it was sent. */
@@ -50,17 +56,21 @@ const isEnvelope = isObject<{ type: string; timestamp: string; data: object }>({
   data: isObject({}),
 })
 const isFileData = isObject<Asked & { file: FileRecord }>({ ...asked, file: isFileRecord })
-const isDeletedData = isObject<Asked & { file: { bucket: string; key: string } }>({
-  ...asked,
-  file: isObject<{ bucket: string; key: string }>({ bucket: isString, key: isString }),
-})
+const isKey = isObject<FileKey>({ bucket: isString, key: isString })
+
+/** The check of the data of each event. */
+const DATA: Readonly<Record<string, Check<object>>> = {
+  'file.recorded': isFileData,
+  'file.replaced': isFileData,
+  'file.renamed': isFileData,
+  'file.copied': isObject({ ...asked, file: isFileRecord, from: isKey }),
+  'file.moved': isObject({ ...asked, file: isFileRecord, from: isKey }),
+  'file.deleted': isObject({ ...asked, file: isKey }),
+} satisfies Record<WebhookEvent['type'], unknown>
 
 /** Accepts an event, also one of a type that only a newer Worker sends. */
 const isEvent: Check<Omit<WebhookEvent, 'id'>> = (value): value is Omit<WebhookEvent, 'id'> =>
-  isEnvelope(value) &&
-  (['file.recorded', 'file.replaced'].includes(value.type)
-    ? isFileData(value.data)
-    : value.type !== 'file.deleted' || isDeletedData(value.data))
+  isEnvelope(value) && (!Object.hasOwn(DATA, value.type) || DATA[value.type]?.(value.data) === true)
 
 /**
  * Checks a webhook by the Standard Webhooks specification and returns its event. `secrets` are the

@@ -1,6 +1,7 @@
 import { MAX_PUT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import {
+  copiedFiles,
   deletedFiles,
   filePage,
   fileRecord,
@@ -8,11 +9,12 @@ import {
   fileUrls,
   recordedFile,
   recordedFiles,
+  unfinishedCopy,
   uploadUrl,
   uploadUrls,
 } from '../answers.ts'
 import { CHOSEN_KEY, DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
-import type { Operations } from '../operation.ts'
+import type { Members, Operation, Operations } from '../operation.ts'
 
 /** For operations that read or change the object in the bucket. */
 const STORAGE: readonly ErrorCode[] = [
@@ -21,6 +23,58 @@ const STORAGE: readonly ErrorCode[] = [
   'credentials_expired',
   'unknown_bucket',
 ]
+
+const COPY_ERRORS: readonly ErrorCode[] = [
+  'object_not_found',
+  'object_exists',
+  'file_replaced',
+  'upload_not_found',
+  'invalid_key',
+  'invalid_name',
+  'invalid_cursor',
+  'not_supported',
+  'invalid_mimetype',
+  'mimetype_not_allowed',
+  'type_mismatch',
+  'size_required',
+  'file_too_large',
+  'key_not_indexable',
+  'index_unavailable',
+  'events_unavailable',
+  ...STORAGE,
+]
+
+/** Members of both routes. */
+const COPY_MEMBERS: Members = {
+  from: { description: 'The key of the source. A body has `from` and `to`, or `files`.' },
+  to: { description: 'The key of the target, which must not look like a generated one.' },
+  toBucket: {
+    description:
+      "Alias of the target's bucket, which must be at the same endpoint. Default: `bucket`.",
+  },
+  bucket: { description: 'Alias of the bucket of the source.' },
+  overwrite: {
+    description:
+      'Whether an object under `to` may be replaced, which needs the scope `files:delete`. The default is false.',
+  },
+  name: { description: 'The name to show to people. The default is that of the source.' },
+  etag: {
+    description: 'The ETag of the source. Another object is `file_replaced`.',
+    examples: ['"9dd4e461268c8034f5c8564e155c67a6"'],
+  },
+  cursor: { description: 'From the 202 of the call that this one continues.' },
+  files: { description: 'What a body for one file has, without `bucket` and `toBucket`.' },
+}
+
+const COPY_ANSWERS: Operation['answers'] = {
+  200: { description: 'A record, a cursor or an error for each of `files`.', body: copiedFiles },
+  201: {
+    description: 'The record of the target.',
+    body: recordedFile,
+    headers: { Location: 'Path of the record, with its `bucket`.' },
+  },
+  202: { description: 'The file is large, and needs more calls.', body: unfinishedCopy },
+}
 
 export const fileOperations: Operations = {
   'POST /files/upload-url': {
@@ -54,6 +108,7 @@ export const fileOperations: Operations = {
       'invalid_key',
       'invalid_expiry',
       'object_exists',
+      'precondition_failed',
       'not_supported',
       'storage_error',
       'storage_busy',
@@ -76,6 +131,28 @@ export const fileOperations: Operations = {
     },
     answers: { 200: { description: 'A URL or an error for each file.', body: uploadUrls } },
     errors: ['invalid_expiry', 'credentials_expired', 'unknown_bucket'],
+  },
+  'POST /files/copy': {
+    id: 'copyFiles',
+    tag: 'files',
+    summary: 'Copy up to 100 objects',
+    description:
+      'Also needs `files:upload` and `keys:choose` for the target. The server of the bucket copies each object, with its type and metadata, and the Worker records the copy for the caller. Above 5 GB, each call copies some parts and returns a `cursor` for the next one. A list has a result for each file. Files for which a call has no requests left get `storage_busy`: send them again. Each one counts against the rate limit.',
+    scopes: ['files:read'],
+    members: COPY_MEMBERS,
+    answers: COPY_ANSWERS,
+    errors: COPY_ERRORS,
+  },
+  'POST /files/move': {
+    id: 'moveFiles',
+    tag: 'files',
+    summary: 'Move up to 100 objects',
+    description:
+      'Also needs `files:upload`, `keys:choose` and `files:delete`. Copies like `POST /files/copy`, records the target with the owner of the source, and then deletes the source like `DELETE /files/:key`: only after the bucket has shown the copy. If a move fails, the source or both are there, and the same request finishes it. Safe to repeat.',
+    scopes: ['files:read'],
+    members: COPY_MEMBERS,
+    answers: COPY_ANSWERS,
+    errors: [...COPY_ERRORS, 'purge_failed'],
   },
   'POST /files/delete': {
     id: 'deleteFiles',

@@ -119,6 +119,7 @@ export const multipartOperations: Operations = {
     },
     errors: [
       'object_exists',
+      'precondition_failed',
       'file_replaced',
       ...AT_BUCKET,
       'upload_not_found',

@@ -1,5 +1,6 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import {
+  type Announce,
   fileReplaced,
   forget,
   hasOtherOwner,
@@ -16,7 +17,8 @@ import { headObject } from '../../storage/object.ts'
 /**
  * Changes a display name. `owner` is the only owner whose files the caller may rename, or null for
  * all. Throws `object_not_found` without a record or an object, `forbidden` for another owner's
- * file, `file_replaced` if the bucket has another object, `storage_error` and `index_unavailable`.
+ * file, `file_replaced` if the bucket has another object, `storage_error`, `index_unavailable`, and what
+ * `announce` throws: then the name stays.
  */
 export async function renameFile(
   bucket: Bucket,
@@ -25,6 +27,7 @@ export async function renameFile(
   name: string,
   owner: string | null,
   now: Date,
+  announce: Announce | null,
 ): Promise<FileRecord> {
   const find = async (): Promise<FileRecord> => {
     const known = await index.get(bucket.alias, key)
@@ -42,10 +45,12 @@ export async function renameFile(
   // The bucket may have been slow, and somebody may have recorded another upload meanwhile.
   const latest = await find()
   if (!isSameUpload(latest, head) || latest.owner !== known.owner) throw fileReplaced()
-  const stored = await index.put({ ...latest, name })
+  const file = { ...latest, name }
+  if (name !== latest.name) await announce?.({ type: 'renamed', file }, file)
+  const stored = await index.put(file)
   const after = await headObject(bucket, key, now)
   if (after === null) {
-    await forget(bucket, index, key, stored, null, now)
+    await forget(bucket, index, key, stored, announce, now)
     throw objectNotFound()
   }
   return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after)

@@ -1,14 +1,15 @@
 import * as z from 'zod/mini'
-import type { Principal } from '../../access/principal.ts'
 import { requireKey, requirePrefix, requireScope } from '../../access/principal.ts'
-import type { Bucket } from '../../bucket/bucket.ts'
+import { provesUpload } from '../../access/upload-proof.ts'
+import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import { type DownloadSigner, downloadSigner } from '../../core/download-url.ts'
 import { downloadUse } from '../../core/download-urls.ts'
 import { purgeReplaced } from '../../core/purge.ts'
 import { type Claim, findFile, type Recorded, recordUpload } from '../../core/record.ts'
-import { announcerOf, recordBody } from '../../core/uploads.ts'
+import { removeAll, warnOfFailures } from '../../core/remove.ts'
+import { announcerOf, askToDownload, recordBody } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket, chooseOpenBucket, withCredentials } from '../../http/choose-bucket.ts'
@@ -18,6 +19,7 @@ import {
   digits,
   fileName,
   forEachKey,
+  itemError,
   MAX_FILES,
   MAX_KEYS_BODY_BYTES,
   refusedKey,
@@ -41,7 +43,6 @@ import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { removeAll, warnOfFailures } from './remove.ts'
 import { renameFile } from './rename.ts'
 
 const deleteSchema = z.strictObject({
@@ -133,7 +134,7 @@ export const fileRoutes = newApp()
     const signer =
       urls && downloadSigner(await withCredentials(c, bucket), { use: urls }, new Date())
     return json(c, {
-      files: signer ? await withUrls(page.records, signer) : page.records,
+      files: signer ? await withUrls(c, bucket, page.records, signer) : page.records,
       ...(page.cursor === undefined
         ? {}
         : { cursor: await sealCursor(settings, list, page.cursor) }),
@@ -153,7 +154,8 @@ export const fileRoutes = newApp()
     const bucket = await chooseOpenBucket(c, alias, key)
     requireFileName(name)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
-    return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
+    const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
+    return json(c, await renameFile(bucket, index, key, name, owner, now, announce))
   })
   .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias } = c.req.valid('json')
@@ -183,8 +185,23 @@ export const fileRoutes = newApp()
     return c.body(null, 204)
   })
 
-const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
-  Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))
+/** Returns the records with their URLs. One that the app refuses has an `error` instead. */
+const withUrls = (
+  c: AppContext,
+  bucket: ConfiguredBucket,
+  records: readonly FileRecord[],
+  { urlOf }: DownloadSigner,
+) =>
+  Promise.all(
+    records.map(async (record) => {
+      try {
+        await askToDownload(c, bucket, record.key, 'url')
+        return { ...record, url: await urlOf(record.key) }
+      } catch (error) {
+        return { ...record, error: itemError(error) }
+      }
+    }),
+  )
 
 /** Records the object that a caller names, if `isExpected` accepts it. Throws what `recordUpload` throws. */
 function recordObject(
@@ -205,7 +222,7 @@ function recordObject(
     owner: principal.id,
     isExpected: (head: ObjectHead) =>
       (etag === undefined || unquoted(etag) === unquoted(head.etag)) && isExpected(head),
-    claim: claimOf(principal, bucket, key),
+    claim: (head: ObjectHead | null) => claimOf(c, bucket, key, head),
   }
   return recordUpload(bucket, fileIndexOf(c), upload, timeOf(c), announcerOf(c))
 }
@@ -221,13 +238,23 @@ function keepsHead(): (head: ObjectHead) => boolean {
 }
 
 /**
- * Returns what a caller may record who only names a key. Throws `forbidden` for a key that the
- * Worker did not make, unless the caller may choose keys, or record everything.
+ * Returns what a caller may record who only names a key, or null if the object proves that the app
+ * chose this key for an upload of theirs. Throws `forbidden` for another key that the Worker did not
+ * make, unless the caller may choose keys, or record everything.
  */
-function claimOf(principal: Principal, bucket: Bucket, key: ObjectKey): Claim {
-  const { scopes, limits } = principal
+async function claimOf(
+  c: AppContext,
+  bucket: Bucket,
+  key: ObjectKey,
+  head: ObjectHead | null,
+): Promise<Claim | null> {
+  const principal = c.get('principal')
+  const { id: owner, scopes, limits } = principal
+  const isNamed = isNewObjectKey(key)
+  const upload = { bucket: bucket.alias, key, owner }
+  if (!isNamed && (await provesUpload(c.get('settings'), upload, head?.mark))) return null
   const ofOthers = scopes.includes('files:read') && scopes.includes('files:record')
-  if (!ofOthers && !isNewObjectKey(key)) requireScope(principal, 'keys:choose')
+  if (!ofOthers && !isNamed) requireScope(principal, 'keys:choose')
   // The limits of a bucket are for uploads. What is there already may exceed them.
   return { ofOthers, limits: ofOthers ? limits : bucket }
 }

@@ -3,23 +3,31 @@ import type { Plugin } from '../../plugin.ts'
 import { flag } from '../../settings/rules.ts'
 import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
+import { folderDeliveryRoutes, folderRoutes } from './folder-routes.ts'
 import { LINKS, type LinksOptions } from './options.ts'
 import { deliveryRoutes, linkRoutes } from './routes.ts'
 
-/** Links for an `<img>` or an email, and their delivery below `/i`. */
+const FOLDERS: Plugin = { name: 'folderLinks', open: folderDeliveryRoutes, api: folderRoutes }
+
+/** Links for an `<img>` or an email, and to folders, and their delivery below `/i` and `/f`. */
 export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => ({
   name: 'links',
   // With everything in it: `images()` of a Worker brings a rule.
-  plugins: options.images ? [{ ...options.images, name: 'images' }] : [],
+  plugins: [FOLDERS, ...(options.images ? [{ ...options.images, name: 'images' }] : [])],
   open: deliveryRoutes,
   api: linkRoutes,
   setup(setup) {
-    setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin'])
-    const { entrypoint = 'Objects' } = options
+    setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin', 'addressOf'])
+    const { entrypoint = 'Objects', addressOf = ON_WORKERS ? connectingIp : undefined } = options
+    if (addressOf && typeof addressOf !== 'function')
+      setup.issue('links.addressOf', 'must be a function')
     const ownsOrigin = setup.read('links.ownsOrigin', options.ownsOrigin, flag) ?? false
     const images = options.images?.read(setup) ?? null
     if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
-    LINKS.keep(setup, { images, entrypoint, ownsOrigin })
+    LINKS.keep(setup, {
+      ...{ images, entrypoint, ownsOrigin },
+      addressOf: addressOf && ((request) => addressOf(request, setup.env)),
+    })
     return {
       objects(context) {
         const stub = stubIn(context, entrypoint)
@@ -28,3 +36,5 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
     }
   },
 })
+
+const connectingIp = ({ headers }: Request): string | null => headers.get('CF-Connecting-IP')

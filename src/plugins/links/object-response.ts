@@ -72,7 +72,12 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
  * has expired, and also the edge copy of an object that it replaced. The object under any other key
  * may be replaced at any time, so browsers always ask whether their copy is current.
  */
-function browserLifetime({ key, expires }: LinkPolicy, bucket: ConfiguredBucket): string {
+function browserLifetime(
+  { key, expires, restrictions }: LinkPolicy,
+  bucket: ConfiguredBucket,
+): string {
+  // A device may move to another network or country.
+  if (restrictions !== undefined) return 'no-store'
   if (!isNewObjectKey(key)) return 'private, no-cache'
   // The bucket may have needed a while since the request came.
   const now = Date.now()

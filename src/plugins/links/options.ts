@@ -17,6 +17,12 @@ export interface LinksOptions<B> {
    * Otherwise, they show images, audio and video, unless a separate host serves the links.
    */
   readonly ownsOrigin?: boolean
+  /**
+   * Returns the client's IP address, for links with `ips`, or null if it is unknown: then these links
+   * are refused. Default: the header CF-Connecting-IP on Workers, and unknown elsewhere, where a
+   * client can send any header.
+   */
+  readonly addressOf?: (request: Request, env: B) => string | null
 }
 
 /** What `links` needs to resize images. Alone, it is no plugin. */
@@ -48,6 +54,8 @@ export interface KeptLinks {
   readonly images: ImageSteps | null
   readonly entrypoint: string | null
   readonly ownsOrigin: boolean
+  /** Returns the client's address. Undefined if nothing tells it. */
+  readonly addressOf: ((request: Request) => string | null) | undefined
 }
 
 export const LINKS = new Kept<KeptLinks>()

@@ -2,18 +2,21 @@ import * as z from 'zod/mini'
 import {
   LINK_FORMATS,
   type LinkPolicy,
+  type LinkTarget,
+  type LinkVerdict,
   signLink,
   type Variant,
   verifyLink,
 } from '../../access/link-signature.ts'
 import { type Principal, requireKey, requireScope } from '../../access/principal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
-import { LINK_REFUSALS } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES, MAX_IMAGE_SIZES } from '../../bucket/image-size.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import { linkExpiry, MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
+import { purgeCopies } from '../../core/purge.ts'
+import { askToDownload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { configure } from '../../http/admit.ts'
@@ -25,6 +28,7 @@ import {
   expiresIn,
   forEachKey,
   keyList,
+  MAX_FILES,
   MAX_KEYS_BODY_BYTES,
   usually,
 } from '../../http/fields.ts'
@@ -33,9 +37,19 @@ import { newApp } from '../../http/new-app.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { json } from '../../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../../http/validate.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import type { Settings } from '../../settings/settings.ts'
 import { keepsCopiesOf } from './direct-objects.ts'
 import { LINKS } from './options.ts'
 import { redirectTarget } from './redirect.ts'
+import {
+  type Restricted,
+  refusedLink,
+  requireAllowed,
+  restricted,
+  restrictionsText,
+  validFrom,
+} from './restrictions.ts'
 import { serveFallback, serveLink } from './serve-link.ts'
 
 const delivery = usually(z.enum(['stream', 'redirect']), 'stream')
@@ -53,6 +67,7 @@ const MAX_LINKS = 4 * MAX_KEYS
 
 const linkSchema = z.strictObject({
   ...variant,
+  ...restricted,
   expiresIn,
   download: z.optional(
     z.string().check(
@@ -66,13 +81,19 @@ const linkSchema = z.strictObject({
 
 const linksSchema = z.strictObject({
   ...variant,
+  ...restricted,
   keys: keyList,
   expiresIn,
   delivery,
   bucket,
 })
 
-/** Creates links for an `<img>` or an email. */
+const purgeSchema = z.strictObject({
+  keys: z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_FILES)),
+  bucket,
+})
+
+/** Creates links for an `<img>` or an email, and purges their copies. */
 export const linkRoutes = newApp()
   .post(
     '/files/:key/link',
@@ -84,12 +105,13 @@ export const linkRoutes = newApp()
       const { expiresIn, delivery, download = null, ...image } = c.req.valid('json')
       const key = keyParam(c)
       requireKey(principal, 'links:create', key)
-      requireDelivery(principal, delivery)
+      const restrictions = restrictionsOf(principal, delivery, image)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
       const variant = variantOf(c, bucket, delivery, image)
       const base = linkBase(c)
-      const expires = linkExpiry(bucket, expiresIn, new Date())
-      const policy = { bucket: bucket.alias, key, expires, delivery, download }
+      const expires = expiryOf(bucket, expiresIn, image)
+      await askToDownload(c, bucket, key, 'link')
+      const policy = { bucket: bucket.alias, key, expires, delivery, download, restrictions }
       const links = await createLinks(base, settings, policy, variant)
       return json(c, { ...links, expiresAt: new Date(expires * 1000).toISOString() })
     },
@@ -99,19 +121,36 @@ export const linkRoutes = newApp()
     const settings = c.get('settings')
     const { keys, expiresIn, delivery, bucket: alias, ...image } = c.req.valid('json')
     requireScope(principal, 'links:create')
-    requireDelivery(principal, delivery)
+    const restrictions = restrictionsOf(principal, delivery, image)
     if (keys.length * (image.widths?.length ?? 1) > MAX_LINKS)
-      throw badImage('widths', `must make at most ${MAX_LINKS} links with these keys`)
+      throw invalid('widths', `must make at most ${MAX_LINKS} links with these keys`)
     const bucket = chooseBucket(c, alias, null)
-    const expires = linkExpiry(bucket, expiresIn, new Date())
+    const expires = expiryOf(bucket, expiresIn, image)
     const base = linkBase(c)
     const variant = variantOf(c, bucket, delivery, image)
     const links = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'links:create', key)
-      const policy = { bucket: bucket.alias, key, expires, delivery, download: null }
-      return { key, ...(await createLinks(base, settings, policy, variant)) }
+      await askToDownload(c, bucket, key, 'link')
+      const one = { bucket: bucket.alias, key, expires, delivery, download: null, restrictions }
+      return { key, ...(await createLinks(base, settings, one, variant)) }
     })
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
+  })
+  .post('/files/purge', validateJson(purgeSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const { keys, bucket: alias } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:purge')
+    const bucket = chooseBucket(c, alias, null)
+    if (!c.env.instance.objects(c.executionCtx).keepsCopies)
+      throw new ApiError('not_supported', 'Links have no edge copies here.')
+    const accepted = new Set<ObjectKey>()
+    const purged = await forEachKey(bucket, keys, async (key) => {
+      requireKey(principal, 'files:purge', key)
+      accepted.add(key)
+      return { key }
+    })
+    if (accepted.size > 0) await purgeCopies(c, bucket, [...accepted])
+    return json(c, { purged })
   })
 
 /** Returns a variant's link, or those of several as `srcset`, with the widest one as `link`. */
@@ -133,7 +172,7 @@ async function createLinks(
 const isSeveral = (variant: Variant | readonly Variant[]): variant is readonly Variant[] =>
   Array.isArray(variant)
 
-type AskedImage = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 'delivery'>
+type AskedImage = Pick<z.infer<typeof linkSchema>, keyof typeof variant>
 
 /**
  * Returns the requested variants. Throws `invalid_request` for an unknown width, or if images can't
@@ -149,22 +188,22 @@ function variantOf(
   if (isOriginal || fallback !== undefined) requireScope(c.get('principal'), 'files:read')
   if (isOriginal) {
     if (format === undefined && fallback === undefined) return undefined
-    throw badImage(format === undefined ? 'fallback' : 'format', 'needs a width')
+    throw invalid(format === undefined ? 'fallback' : 'format', 'needs a width')
   }
   if (width !== undefined && widths !== undefined)
-    throw badImage('widths', 'must not be combined with width')
-  if (delivery === 'redirect') throw badImage('delivery', 'must be "stream" for a resized image')
+    throw invalid('widths', 'must not be combined with width')
+  if (delivery === 'redirect') throw invalid('delivery', 'must be "stream" for a resized image')
   if (widths !== undefined && new Set(widths).size < widths.length)
-    throw badImage('widths', 'must not repeat a width')
+    throw invalid('widths', 'must not repeat a width')
   const images = LINKS.of(c.env.instance)?.images
   if (fallback === undefined && !canResize(c, bucket))
-    throw badImage(
+    throw invalid(
       'width',
       'needs the Images binding and an edge copy. Ask for fallback "original", or add the binding',
     )
   const known = (images?.sizes ?? DEFAULT_IMAGE_SIZES).map((size) => size.width)
   const toVariant = (one: number, path: string): Variant => {
-    if (!known.includes(one)) throw badImage(path, `must be one of ${known.join(', ')}`)
+    if (!known.includes(one)) throw invalid(path, `must be one of ${known.join(', ')}`)
     return { width: one, format: format ?? 'auto', fallback: fallback !== undefined }
   }
   return width === undefined
@@ -178,73 +217,118 @@ function canResize(c: AppContext, bucket: ConfiguredBucket): boolean {
   return objects.resizesImages === true && keepsCopiesOf(bucket, objects)
 }
 
-const badImage = (path: string, message: string): ApiError =>
+const invalid = (path: string, message: string): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })
 
-/** Throws `forbidden` for a redirect if lifetimes are limited: its target outlives the link. */
-function requireDelivery({ limits }: Principal, delivery: 'stream' | 'redirect'): void {
+/**
+ * Returns the restrictions of a link. Throws `forbidden` for a redirect if lifetimes are limited: its
+ * target outlives the link. Throws `invalid_request` for a redirect with restrictions, which its
+ * target doesn't have, and for two lists of countries.
+ */
+export function restrictionsOf(
+  { limits }: Principal,
+  delivery: LinkPolicy['delivery'],
+  asked: Restricted,
+): string | undefined {
   if (delivery === 'redirect' && limits.maxExpiresIn !== null)
     throw new ApiError(
       'forbidden',
       'The target of a redirect could outlive your maxExpiresIn. Use the delivery "stream".',
     )
+  const restrictions = restrictionsText(asked)
+  if (delivery === 'redirect' && restrictions !== undefined)
+    throw invalid('delivery', 'must be "stream" for a link with restrictions')
+  if (asked.countries && asked.notCountries)
+    throw invalid('notCountries', 'must not be combined with countries')
+  return restrictions
 }
 
-/** Returns the URL before `/i/…` in the links of this request. */
-function linkBase(c: AppContext): string {
+/**
+ * Returns when a link expires, in seconds since 1970: with `notBefore`, exactly `expiresIn` after it.
+ * Throws `invalid_expiry`, also if that is in the past, or later than for any other link.
+ */
+export function expiryOf(
+  bucket: ConfiguredBucket,
+  expiresIn: number | undefined,
+  asked: Restricted,
+): number {
+  const now = new Date()
+  const start = validFrom(asked)
+  if (start === undefined) return linkExpiry(bucket, expiresIn, now)
+  const max = bucket.maxExpiresIn.link
+  const expires = start + (expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max))
+  const left = expires - now.getTime() / 1000
+  if (expires > start && left > 0 && left <= max) return expires
+  throw new ApiError('invalid_expiry', `The link must end within ${max} seconds from now.`)
+}
+
+/** Returns the URL before `/i/…` or `/f/…` in the links of this request. */
+export function linkBase(c: AppContext): string {
   const settings = c.get('settings')
   return settings.linkBase ?? requireBase(ownBase(c, settings))
 }
 
 /** Serves links. The link itself is the credential. */
 export const deliveryRoutes = newApp()
-  .get('/i/:bucket/:key', async (c) => {
-    const settings = await configure(c)
-    const now = timeOf(c)
-    const { bucket: alias, key } = c.req.param()
-    const { host, pathname, search, searchParams } = new URL(askedUrl(c))
-    const path = pathname.slice(c.env.host.mountPath.length)
-    const verdict = await verifyLink({ path, search, searchParams }, alias, key, settings, now)
-    if (!verdict.ok) {
-      const code = LINK_REFUSALS[verdict.refusal]
-      const message = code === 'link_expired' ? 'This link has expired.' : 'This link is not valid.'
-      throw new ApiError(code, message, { cause: verdict.refusal })
-    }
-    const bucket = signedBucket(c, verdict.policy.bucket)
-    const { linkBase, linkHostOnly } = settings
-    if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
-      c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
-      return c.redirect(linkBase + path + search, 308)
-    }
-    const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
-    if (policy.delivery === 'redirect') {
-      const { url, maxAgeSeconds } = await redirectTarget(
-        policy,
-        await withCredentials(c, bucket),
-        now,
-      )
-      c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
-      return c.redirect(url, 302)
-    }
-    const { images = null, ownsOrigin } = LINKS.of(c.env.instance) ?? {}
-    const place = {
-      bucket,
-      objects: c.env.instance.objects(c.executionCtx),
-      images,
-      sharesOrigin: !(ownsOrigin || linkHostOnly),
-      requestId: c.get('requestId'),
-    }
-    let response: Response
-    try {
-      response = await serveLink(c.req.raw, policy, place, now)
-    } catch (error) {
-      response = await serveFallback(c.req.raw, policy, place, error, now)
-      addWarning(c, `image not resized: ${describe(error)}`)
-    }
-    c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
-    return response
-  })
-  .all('/i/*', async (c) => {
-    await configure(c)
-    throw new ApiError('link_invalid', 'This link is not valid.')
-  })
+  .get('/i/:bucket/:key', (c) =>
+    deliver(c, (target, settings, now) => {
+      const { bucket, key } = c.req.param()
+      return verifyLink(target, bucket, key, settings, now)
+    }),
+  )
+  .all('/i/*', refuseLink)
+
+/** Refuses what is no link, such as another method. */
+export async function refuseLink(c: AppContext): Promise<never> {
+  await configure(c)
+  throw new ApiError('link_invalid', 'This link is not valid.')
+}
+
+/** Delivers the object of the link that `verify` accepts. */
+export async function deliver(
+  c: AppContext,
+  verify: (target: LinkTarget, settings: Settings, now: Date) => Promise<LinkVerdict>,
+): Promise<Response> {
+  const settings = await configure(c)
+  const now = timeOf(c)
+  const { host, pathname, search, searchParams } = new URL(askedUrl(c))
+  const path = pathname.slice(c.env.host.mountPath.length)
+  const verdict = await verify({ path, search, searchParams }, settings, now)
+  if (!verdict.ok) throw refusedLink(verdict.refusal)
+  const options = LINKS.of(c.env.instance)
+  const { restrictions } = verdict.policy
+  if (restrictions !== undefined) requireAllowed(restrictions, c.req.raw, options?.addressOf, now)
+  const bucket = signedBucket(c, verdict.policy.bucket)
+  const { linkBase, linkHostOnly } = settings
+  if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
+    c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
+    return c.redirect(linkBase + path + search, 308)
+  }
+  const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
+  if (policy.delivery === 'redirect') {
+    const { url, maxAgeSeconds } = await redirectTarget(
+      policy,
+      await withCredentials(c, bucket),
+      now,
+    )
+    c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
+    return c.redirect(url, 302)
+  }
+  const { images = null, ownsOrigin } = options ?? {}
+  const place = {
+    bucket,
+    objects: c.env.instance.objects(c.executionCtx),
+    images,
+    sharesOrigin: !(ownsOrigin || linkHostOnly),
+    requestId: c.get('requestId'),
+  }
+  let response: Response
+  try {
+    response = await serveLink(c.req.raw, policy, place, now)
+  } catch (error) {
+    response = await serveFallback(c.req.raw, policy, place, error, now)
+    addWarning(c, `image not resized: ${describe(error)}`)
+  }
+  c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
+  return response
+}

@@ -22,7 +22,7 @@ import {
   type ListedPart,
   listParts,
   listUploads,
-} from './s3.ts'
+} from '../../storage/multipart.ts'
 import { sealUploadId, type UploadClaims } from './upload-id.ts'
 
 const MAX_NAME_BYTES = 255
@@ -64,18 +64,20 @@ export async function beginMultipart(
   request: MultipartRequest,
   now: Date,
 ): Promise<StartedUpload> {
-  const { size, partSize, overwrite, startId, ...conditions } = request
+  const { size, partSize, overwrite, byApp, startId, ...conditions } = request
   if (overwrite !== undefined)
     await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
   const isOnlyUpload = overwrite === undefined && startId === undefined
-  const mark = isOnlyUpload ? undefined : crypto.randomUUID()
+  const proof = conditions.metadata?.[UPLOAD_MARK]
+  const id = isOnlyUpload ? undefined : crypto.randomUUID()
+  const mark = proof === undefined ? id : `${id}.${proof}`
   const marked =
     mark === undefined
       ? conditions
       : { ...conditions, metadata: { ...conditions.metadata, [UPLOAD_MARK]: mark } }
   const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, marked), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
-  const upload = { bucket: bucket.alias, key, owner, s3UploadId, mark, overwrite }
+  const upload = { bucket: bucket.alias, key, owner, s3UploadId, mark, overwrite, byApp }
   const claims = { ...upload, name, size, partSize, maxBytes: bucket.maxBytes ?? undefined }
   const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }

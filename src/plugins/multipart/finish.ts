@@ -1,11 +1,17 @@
 import { type Principal, requireKey, requireUpload } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../../bucket/limits.ts'
-import { completedObject, isOfUpload, requireUnused } from '../../core/chosen-key.ts'
+import {
+  completedObject,
+  isOfUpload,
+  preconditionFailed,
+  requireMatch,
+  requireUnused,
+} from '../../core/chosen-key.ts'
 import { purgeReplaced } from '../../core/purge.ts'
 import { type Announce, type Recorded, recordUpload } from '../../core/record.ts'
 import { requireBytes, withLimitOf } from '../../core/size-limit.ts'
-import { announcerOf } from '../../core/uploads.ts'
+import { announcerOf, requireReplacement } from '../../core/uploads.ts'
 import { ApiError, type Issue } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
@@ -16,17 +22,17 @@ import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import type { FileIndex } from '../../records/file-index.ts'
-import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
-import { unquoted } from '../../storage/s3.ts'
-import { StorageFailure } from '../../storage/storage-failure.ts'
-import { dropRepeats } from './begin.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   type ListedPart,
   listParts,
   type Part,
-} from './s3.ts'
+} from '../../storage/multipart.ts'
+import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
+import { unquoted } from '../../storage/s3.ts'
+import { StorageFailure } from '../../storage/storage-failure.ts'
+import { dropRepeats } from './begin.ts'
 import { openUploadId, type UploadClaims } from './upload-id.ts'
 
 /** A complete file, with a warning for the log. */
@@ -45,7 +51,7 @@ export interface Finished extends Recorded {
 export async function finishMultipart(
   known: Bucket,
   index: FileIndex,
-  upload: UploadClaims,
+  upload: EndedUpload,
   parts: readonly Part[],
   name: string | undefined,
   now: Date,
@@ -61,7 +67,7 @@ export async function finishMultipart(
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
     old = mayBeComplete(error) ? await completedObject(bucket, upload, now) : null
-    if (old === null) throw error
+    if (old === null) throw await failedMatch(bucket, upload, error, now)
     warning = `complete failed although the object exists: ${describe(error)}`
   }
   // What replaces an object has a size that was checked before.
@@ -73,6 +79,30 @@ export async function finishMultipart(
   return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
 
+/** An upload to complete. `ifMatch` is the ETag of the object that it may replace. */
+export type EndedUpload = UploadClaims & { readonly ifMatch?: string | undefined }
+
+/** Tells whether the bucket itself compares ETags when it completes an upload. */
+const checksMatch = ({ conditionalReplace, conditionalComplete }: Bucket): boolean =>
+  conditionalReplace && conditionalComplete
+
+/** Returns `error`, or `precondition_failed` if it is the bucket's answer to an `ifMatch`. */
+async function failedMatch(
+  bucket: Bucket,
+  { key, ifMatch }: EndedUpload,
+  error: unknown,
+  now: Date,
+): Promise<unknown> {
+  const { cause } = Object(error)
+  const isFailed =
+    cause instanceof StorageFailure && (cause.status === 412 || cause.s3Code === 'NoSuchKey')
+  if (ifMatch === undefined || !isFailed) return error
+  return headObject(bucket, key, now).then(
+    (head) => preconditionFailed(head, cause),
+    () => error,
+  )
+}
+
 const isSigned = ({ size, partSize }: UploadClaims): boolean => size !== null && partSize !== null
 
 /** Tells whether the bucket refused, or the key has an object. It may be the one of this upload. */
@@ -81,8 +111,8 @@ const mayBeComplete = (error: unknown): boolean =>
   (error.cause instanceof StorageFailure || error.code === 'object_exists')
 
 /** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
-async function assemble(bucket: Bucket, claims: UploadClaims, parts: readonly Part[], now: Date) {
-  const { key, s3UploadId, size, partSize } = claims
+async function assemble(bucket: Bucket, claims: EndedUpload, parts: readonly Part[], now: Date) {
+  const { key, s3UploadId, size, partSize, ifMatch } = claims
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
     throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
@@ -97,7 +127,10 @@ async function assemble(bucket: Bucket, claims: UploadClaims, parts: readonly Pa
       abortMultipartUpload(upload, now).catch(() => undefined),
     )
   await requireUnused(bucket, claims, now)
-  await completeMultipartUpload(upload, parts, now)
+  if (ifMatch !== undefined && !checksMatch(bucket))
+    await requireMatch(bucket, key, ifMatch, now, claims)
+  const condition = checksMatch(bucket) ? { ifMatch } : {}
+  await completeMultipartUpload({ ...upload, ...condition }, parts, now)
   return listed !== null
 }
 
@@ -192,11 +225,12 @@ async function listWhereSupported(
 export async function finishUpload(
   c: AppContext,
   bucket: Bucket,
-  upload: UploadClaims,
+  upload: EndedUpload,
   parts: Parameters<typeof finishMultipart>[3],
   name: string | undefined,
 ): Promise<Recorded> {
   if (name !== undefined) requireFileName(name)
+  if (upload.ifMatch !== undefined) requireReplacement(upload)
   removeDeadline(c)
   const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
   const finished = await finishMultipart(bucket, index, upload, parts, name, now, announce)
@@ -226,6 +260,6 @@ export async function openUpload(
   const bucket = await chooseOpenBucket(c, alias, scope.key)
   const settings = c.get('settings')
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
-  requireUpload(principal, scope.key, upload.overwrite)
+  requireUpload(principal, scope.key, upload)
   return { bucket, upload, now }
 }

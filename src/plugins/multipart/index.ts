@@ -4,8 +4,8 @@ import { finishUpload, openUpload } from './finish.ts'
 import { multipartRoutes } from './routes.ts'
 import { openUploadId } from './upload-id.ts'
 
+export type { Part } from '../../storage/multipart.ts'
 export type { MultipartRequest, PartToSign } from './begin.ts'
-export type { Part } from './s3.ts'
 export type { UploadClaims } from './upload-id.ts'
 
 /** The steps of an upload in parts, for plugins with another protocol. */

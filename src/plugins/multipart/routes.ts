@@ -16,6 +16,7 @@ import {
   bucket,
   expiresIn,
   fileName,
+  ifMatch,
   namedFile,
   oneName,
   overwriteOfKey,
@@ -64,6 +65,7 @@ const completeSchema = z.strictObject({
   parts: z
     .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
     .check(z.minLength(1), z.maxLength(MAX_PARTS)),
+  ifMatch,
   bucket,
 })
 
@@ -105,9 +107,10 @@ export const multipartRoutes = newApp()
     '/multipart/:uploadId/complete',
     validateJson(completeSchema, MAX_PARTS_BODY_BYTES),
     async (c) => {
-      const { key, name, parts, bucket: alias } = c.req.valid('json')
+      const { key, name, parts, ifMatch, bucket: alias } = c.req.valid('json')
       const { bucket, upload } = await openUpload(c, alias, key)
-      return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name)))
+      const ended = { ...upload, ifMatch }
+      return created(c, recordBody(await finishUpload(c, bucket, ended, parts, name)))
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {

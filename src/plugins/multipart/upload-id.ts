@@ -1,13 +1,10 @@
 import * as z from 'zod/mini'
-import { encryptionKey } from '../../access/purpose-key.ts'
+import { decrypt, encrypt } from '../../access/encrypt.ts'
 import { seal, unseal } from '../../access/seal.ts'
-import type { SigningSecret, SigningSettings } from '../../access/settings.ts'
+import type { SigningSettings } from '../../access/settings.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
-import { base64url, fromBase64url, fromUtf8, utf8 } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-
-const IV_BYTES = 12
 
 const claimsSchema = z.object({
   bucket: z.string(),
@@ -20,8 +17,9 @@ const claimsSchema = z.object({
   size: z.nullable(z.int()),
   /** Bytes of each part except the last, or null if the client chooses the parts. */
   partSize: z.nullable(z.int()),
-  /** Whether it may replace an object. Only for a key that the client chose. */
+  /** Whether it may replace an object. Only for a key that the client or the app chose. */
   overwrite: z.optional(z.boolean()),
+  byApp: z.optional(z.boolean()),
   /** Maximum size of the file when the upload began, if there was one. */
   maxBytes: z.optional(z.int()),
 })
@@ -59,7 +57,11 @@ export async function sealUploadId(
   now: Date,
 ): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
   const exp = Math.floor(now.getTime() / 1000) + MAX_UPLOAD_AGE_SECONDS
-  const secret = await encrypt(signingSecrets[0], claims, JSON.stringify({ s3UploadId, mark }))
+  const secret = await encrypt(
+    signingSecrets[0],
+    boundTo(claims),
+    JSON.stringify({ s3UploadId, mark }),
+  )
   const uploadId = await seal(signingSecrets, 'upload', { ...claims, secret, exp })
   return { uploadId, expiresAt: new Date(exp * 1000) }
 }
@@ -88,28 +90,10 @@ export async function openUploadId(
       'This upload id belongs to another upload or has expired.',
     )
   const { secret, ...claims } = parsed.data
-  const bound = { ...scope, overwrite: claims.overwrite }
+  const bound = boundTo({ ...scope, overwrite: claims.overwrite })
   const opened: unknown = JSON.parse(await decrypt(unsealed.secret, bound, secret))
   return { ...claims, key: scope.key, ...secretSchema.parse(opened) }
 }
 
-/** Encrypts `text` with AES-GCM for one scope. The initialization vector comes first. */
-async function encrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
-  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
-  const key = await encryptionKey(secret)
-  const sealed = await crypto.subtle.encrypt(aesGcm(iv, scope), key, utf8(text))
-  return base64url(new Uint8Array([...iv, ...new Uint8Array(sealed)]))
-}
-
-async function decrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
-  const bytes = fromBase64url(text)
-  const algorithm = aesGcm(bytes.subarray(0, IV_BYTES), scope)
-  const key = await encryptionKey(secret)
-  return fromUtf8(await crypto.subtle.decrypt(algorithm, key, bytes.subarray(IV_BYTES)))
-}
-
-const aesGcm = (iv: Uint8Array, { bucket, key, owner, overwrite }: Bound) => ({
-  name: 'AES-GCM',
-  iv,
-  additionalData: utf8(JSON.stringify([bucket, key, owner, overwrite ?? null])),
-})
+const boundTo = ({ bucket, key, owner, overwrite }: Bound): string =>
+  JSON.stringify([bucket, key, owner, overwrite ?? null])

@@ -3,6 +3,8 @@ import { type AskedLimits, narrowLimits } from '../../access/limits.ts'
 import { type Minters, stillGranted } from '../../access/minter.ts'
 import {
   idOfSubject,
+  isContext,
+  MAX_CONTEXT_BYTES,
   maySetContext,
   type Principal,
   requirePrefix,
@@ -14,7 +16,7 @@ import type { SigningSettings } from '../../access/settings.ts'
 import { loggable, refuse, type Verdict } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { ApiError } from '../../errors/api-error.ts'
-import { type Json, utf8Length } from '../../keys/encodings.ts'
+import type { Json } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 
 export const TOKEN_PREFIX = 'ept_'
@@ -24,7 +26,6 @@ const MAX_SECONDS = 3600
 const MAX_UPLOAD_ONLY_SECONDS = 86_400
 const UPLOAD_ONLY_HINT = ` Only a token whose single scope is files:upload may be valid for up to ${MAX_UPLOAD_ONLY_SECONDS}.`
 
-const MAX_CONTEXT_BYTES = 1024
 /** So that a token fits into a path, a header and a cookie. */
 const MAX_TOKEN_LENGTH = 4096
 
@@ -77,7 +78,10 @@ export async function mintToken(
   const limits = narrowLimits(caller.limits, asked, settings)
   const context = readContext(asked.context) ?? caller.context
   if (!maySetContext(caller) && JSON.stringify(context) !== JSON.stringify(caller.context))
-    throw new ApiError('forbidden', 'Only an API key or the app can set the context of a token.')
+    throw new ApiError(
+      'forbidden',
+      'Only an API key or the app can set the context of a token, once.',
+    )
 
   const nowSeconds = Math.floor(now.getTime() / 1000)
   const isUploadOnly = scopes.every((scope) => scope === 'files:upload')
@@ -107,14 +111,6 @@ function readContext(context: unknown = null): Json {
   throw new ApiError('invalid_request', 'The request is not valid.', {
     issues: [{ path: 'context', message: `must be at most ${MAX_CONTEXT_BYTES} bytes of JSON` }],
   })
-}
-
-function isContext(value: unknown): value is Json {
-  try {
-    return utf8Length(JSON.stringify(value)) <= MAX_CONTEXT_BYTES
-  } catch {
-    return false // nested too deep
-  }
 }
 
 const withoutNulls = (claims: object): object =>

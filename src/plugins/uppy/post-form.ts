@@ -12,7 +12,11 @@ import { postObjectFields, postUrl, signPostPolicy } from './post-policy.ts'
 import { sealFormPolicy } from './sealed.ts'
 
 /** `requireVacant` has checked a chosen key. Only with one, `overwrite` is defined. */
-export interface PostFormRequest extends Pick<UploadFields, 'fileName' | 'overwrite'> {
+export interface PostFormRequest
+  extends Pick<
+    UploadFields,
+    'fileName' | 'overwrite' | 'byApp' | 'cacheControl' | 'contentDisposition' | 'headers'
+  > {
   /** From `newUpload`. */
   readonly key: ObjectKey
   readonly mimetype: string | undefined
@@ -33,7 +37,7 @@ export async function createPostForm(
   settings: SigningSettings,
   ownUrl: string,
   bucket: Bucket,
-  { fileName, mimetype, metadata, key, overwrite }: PostFormRequest,
+  { fileName, mimetype, metadata, key, overwrite, byApp, headers, ...file }: PostFormRequest,
   principal: Pick<Principal, 'id' | 'context'>,
   now: Date,
 ): Promise<PostForm> {
@@ -44,20 +48,22 @@ export async function createPostForm(
   const about = {
     success_action_status: '201',
     ...(mimetype === undefined ? {} : { 'content-type': mimetype }),
+    ...(file.cacheControl && { 'cache-control': file.cacheControl }),
+    ...(file.contentDisposition && { 'content-disposition': file.contentDisposition }),
     ...stored,
   }
   if (bucket.postUploads) {
     const fields = await signPostPolicy({
       ...signing,
       key,
-      fields: { ...about, ...postObjectFields(bucket) },
+      fields: { ...about, ...postObjectFields(bucket, headers) },
       maxBytes,
     })
     return { url: postUrl(bucket), fields, expiresIn }
   }
-  const fields = { ...about, key, bucket: bucket.name }
+  const fields = { ...about, ...headers, key, bucket: bucket.name }
   const of = { bucket: bucket.alias, owner: principal.id, name: fileName }
-  const sealed = { ...of, maxBytes, overwrite, fields, ...contextOf(principal) }
+  const sealed = { ...of, maxBytes, overwrite, byApp, fields, ...contextOf(principal) }
   const policy = await sealFormPolicy(settings, sealed, expiresIn, now)
   return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
 }

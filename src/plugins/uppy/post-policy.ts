@@ -1,4 +1,5 @@
 import type { Bucket } from '../../bucket/bucket.ts'
+import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { UploadSignature } from '../../core/new-upload.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { base64, utf8 } from '../../keys/encodings.ts'
@@ -65,12 +66,12 @@ export async function signPostPolicy(input: PostPolicyInput): Promise<Record<str
   }
 }
 
-/** Returns a bucket's headers as fields of S3 PostObject, which has two other names. */
-export function postObjectFields({
-  uploadHeaders,
-  requestHeaders,
-}: Bucket): Record<string, string> {
-  const headers: Readonly<Record<string, string>> = { ...uploadHeaders, ...requestHeaders }
+/** Returns headers, and the bucket's own, as fields of S3 PostObject, which has two other names. */
+export function postObjectFields(
+  { uploadHeaders, requestHeaders }: Bucket,
+  own?: UploadFields['headers'],
+): Record<string, string> {
+  const headers: UploadFields['headers'] = { ...own, ...uploadHeaders, ...requestHeaders }
   const { 'x-amz-acl': acl, 'x-amz-tagging': tagging, ...same } = headers
   return {
     ...same,

@@ -74,7 +74,7 @@ export const s3Routes = ({ beginMultipart, finishUpload, openUploadId }: Multipa
       })
       const key = parseObjectKey(policy.fields.key)
       await admitOwner(c, policy, key, now)
-      requireUpload(c.get('principal'), key, policy.overwrite)
+      requireUpload(c.get('principal'), key, policy)
       requireFields(fields, policy.fields)
       const bucket = await chooseOpenBucket(c, policy.bucket, key)
       requireBytes(file.size, bucket, policy.maxBytes)
@@ -96,7 +96,7 @@ export const s3Routes = ({ beginMultipart, finishUpload, openUploadId }: Multipa
     .use(PATHS.create, s3Errors)
     .post(PATHS.create, async (c) => {
       const { settings, now, step, bucket, key } = await beginStep(c, openStart)
-      requireUpload(c.get('principal'), key, step.file.overwrite)
+      requireUpload(c.get('principal'), key, step.file)
       const upload = { key, owner: step.owner }
       // The client chooses the parts, independent of the size.
       const request = { ...step.file, partSize: null }
@@ -110,7 +110,7 @@ export const s3Routes = ({ beginMultipart, finishUpload, openUploadId }: Multipa
       const parts = await readParts(c.req.raw)
       const scope = { bucket: bucket.alias, key, owner: step.owner }
       const upload = await openUploadId(settings, scope, step.uploadId, now)
-      requireUpload(c.get('principal'), key, upload.overwrite)
+      requireUpload(c.get('principal'), key, upload)
       const { record } = await finishUpload(c, bucket, upload, parts, undefined)
       const Location = objectUrl(bucket.publicAddress, key).href
       const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
@@ -218,11 +218,12 @@ const mismatch = (field: string): ApiError =>
     issues: [{ path: field.slice(0, 64), message: 'must be sent as it was returned' }],
   })
 
+const OBJECT_FIELD =
+  /^(?:content-type|content-disposition|cache-control|x-amz-tagging|x-amz-storage-class|x-amz-meta-.*)$/
+
 /** Returns the fields of a form that are headers of the object. Their values are encoded as such. */
 const objectHeaders = (fields: Fields): Fields =>
-  Object.fromEntries(
-    Object.entries(fields).filter(([name]) => /^(?:content-type$|x-amz-meta-)/.test(name)),
-  )
+  Object.fromEntries(Object.entries(fields).filter(([name]) => OBJECT_FIELD.test(name)))
 
 /** Sends errors in S3's format, since an S3 client shows their message. */
 function s3Errors(c: AppContext, next: Next): Promise<void> {

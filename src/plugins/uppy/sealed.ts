@@ -13,14 +13,20 @@ const OWNED = {
   context: z.optional(z.custom<Json>()),
 }
 
-/** Whether an upload may replace an object. Only for a chosen key. */
-const overwrite = z.optional(z.boolean())
+/** Only for a chosen key. */
+const CHOICE = {
+  /** Whether an upload may replace an object. */
+  overwrite: z.optional(z.boolean()),
+  /** Whether the app chose it. */
+  byApp: z.optional(z.boolean()),
+}
+const texts = z.catchall(z.object({}), z.string())
 
 const formSchema = z.object({
   ...OWNED,
   name: z.string(),
   maxBytes: z.int(),
-  overwrite,
+  ...CHOICE,
   /** Exactly the fields that the form must have, by their names in lower case. */
   fields: z.catchall(z.object({ key: z.string() }), z.string()),
 })
@@ -33,10 +39,11 @@ const startSchema = z.object({
   file: z.object({
     fileName: z.string(),
     mimetype: z.string(),
-    metadata: z.optional(z.catchall(z.object({}), z.string())),
+    metadata: z.optional(texts),
     ...objectHeaders,
+    headers: z.optional(texts),
     size: z.nullable(z.int()),
-    overwrite,
+    ...CHOICE,
   }),
 })
 

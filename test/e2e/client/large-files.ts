@@ -226,6 +226,26 @@ export function largeFileRules(context: () => ClientContext): void {
     expect(tab.partNumbers()).toEqual([1, 2])
   })
 
+  // @threat replaced-unseen
+  it.each([
+    { how: 'one request', multipart: false, size: 1000 },
+    { how: 'parts, which it sends once', multipart: true, size: PART_BYTES + 1 },
+  ])('replaces only the object with the ETag of ifMatch, in $how', async ({ multipart, size }) => {
+    const key = `team/seen-${multipart}.mp4`
+    await tab.begin(10, { key })
+    const { etag: seen } = await tab.end()
+    await tab.begin(20, { key, overwrite: true })
+    const { etag: present } = await tab.end()
+    context().proxy.reset()
+    const options = { key, overwrite: true, multipart }
+    await tab.begin(size, { ...options, ifMatch: seen })
+    const changed = { code: 'precondition_failed', status: 412, etag: present }
+    expect(await tab.failure()).toMatchObject(changed)
+    await tab.begin(size, { ...options, ifMatch: present })
+    expect(await tab.end()).toMatchObject({ key, size })
+    expect(tab.partNumbers()).toEqual(multipart ? [1, 2] : [])
+  })
+
   it('starts again after a reload when the bucket has removed the upload', async () => {
     await beginHalf(tab, context())
     const [{ key: Key, s3UploadId: UploadId } = { key: '', s3UploadId: '' }] = tab.parts()

@@ -39,6 +39,43 @@ export function chosenKeyRules(
     await api.remove(key)
   })
 
+  // @threat replaced-unseen
+  it('is replaced only while it has the ETag of ifMatch', async () => {
+    const { api, head } = context()
+    const key = 'avatars/45.txt'
+    const file = { key, mimetype: 'text/plain', overwrite: true }
+    expect(await put({ key }, 'seen')).toBe(200)
+    const { etag: seen } = await api.confirm({ key })
+    passSecond?.()
+    expect(await put({ ...file, ifMatch: seen }, 'present')).toBe(200)
+    const { etag: present } = await api.confirm({ key })
+
+    const stale = { ...file, ifMatch: seen }
+    const changed = { status: 412, code: 'precondition_failed', etag: present }
+    passSecond?.()
+    // Elsewhere, only a change before the URL is signed is found.
+    if (conditionalPut) expect(await put(stale, 'lost')).toBe(412)
+    else expect(await api.refusal('POST', '/files/upload-url', stale)).toEqual(changed)
+    expect(await text(key)).toBe('present')
+
+    const { uploadId } = await api.startMultipart({ ...file, size: 5 })
+    const [part] = await api.partUrls(uploadId, { key, partNumbers: [1] })
+    const sent = await fetch(part?.url ?? '', { method: 'PUT', body: 'parts' })
+    const body = { key, parts: [{ partNumber: 1, etag: sent.headers.get('etag') }] }
+    const path = `/multipart/${uploadId}/complete`
+    expect(await api.refusal('POST', path, { ...body, ifMatch: seen })).toEqual(changed)
+    expect(await text(key)).toBe('present')
+    expect(await api.complete(uploadId, { ...body, ifMatch: present })).toMatchObject({ size: 5 })
+    expect((await head(key))?.ETag).not.toBe(present)
+
+    await api.remove(key)
+    passSecond?.()
+    const gone = { status: 412, code: 'precondition_failed', etag: null }
+    if (conditionalPut) expect(await put(stale, 'lost')).toBe(412)
+    else expect(await api.refusal('POST', '/files/upload-url', stale)).toEqual(gone)
+    expect(await head(key)).toBeNull()
+  })
+
   it('is replaced by an upload in parts only on request', async () => {
     const { api, head } = context()
     const key = 'avatars/43.txt'

@@ -52,8 +52,10 @@ export interface Capabilities {
   readonly keepsEmptySegments: boolean
   /** Stores keys in Unicode NFC. */
   readonly normalizesKeys: boolean
-  /** If-None-Match on PutObject. */
+  /** If-None-Match and If-Match on PutObject. */
   readonly conditionalPut: boolean
+  /** S3 CopyObject. Ceph RGW on SQLite returns 200, and copies nothing. */
+  readonly copiesObjects: boolean
   /** S3 PostObject. */
   readonly takesForms: boolean
   /**
@@ -114,6 +116,7 @@ export async function startContext(
     credentials: 'S3',
     normalizesKeys,
     conditionalPut,
+    conditionalReplace: conditionalPut,
     postUploads: takesForms,
   }
   const apiKey = `ep_test_${randomBytes(32).toString('base64url')}`

@@ -2,7 +2,7 @@ import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { expect, it } from 'vitest'
 import type { Capabilities, Context } from './context.ts'
 
-const KEYS = [
+export const KEYS = [
   'two words.txt',
   'plus+plus=two.txt',
   '100%.txt',

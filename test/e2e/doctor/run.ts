@@ -30,6 +30,7 @@ export const variables = (endpoint: string, bucket: object = {}): Variables => (
       credentials: 'S3',
       uploadCredentials: 'S3_WRITE',
       conditionalPut: true,
+      conditionalReplace: true,
       conditionalComplete: true,
       ...bucket,
     },

@@ -43,6 +43,7 @@ export interface Switches {
   readonly parts?: 'refused' | 'lost'
   readonly listParts?: 'refused' | 'empty'
   readonly abort?: 'refused' | 'ignored'
+  readonly ifMatch?: 'ignored' | 'refused'
   readonly conditionalComplete?: 'ignored' | 'refused'
   readonly folds?: 'unicode' | 'slashes' | 'case'
   readonly denies?: 'delete' | 'cors'
@@ -238,6 +239,13 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
         if (headers['if-none-match'] === '*') {
           if (switches.ifNoneMatch === 'refused') throw new Refusal(501, 'NotImplemented')
           if (switches.ifNoneMatch !== 'ignored' && objects.has(name))
+            throw new Refusal(412, 'PreconditionFailed')
+        }
+        const match = headers['if-match']
+        if (match !== undefined) {
+          if (switches.ifMatch === 'refused') throw new Refusal(501, 'NotImplemented')
+          const current = objects.get(name)?.body
+          if (switches.ifMatch !== 'ignored' && match !== (current && `"${md5(current)}"`))
             throw new Refusal(412, 'PreconditionFailed')
         }
         const checksum = headers['x-amz-checksum-sha256']

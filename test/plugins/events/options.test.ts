@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Issue } from '../../../src/errors/api-error.ts'
 import { webhooksRule } from '../../../src/plugins/events/options.ts'
+import { EVENT_TYPES } from '../../../src/records/file-event.ts'
 import { check } from '../../../src/settings/rules.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { fullVariables } from '../../settings/variables.ts'
@@ -34,7 +35,7 @@ function issues(WEBHOOKS: unknown): readonly Issue[] {
 }
 
 describe('WEBHOOKS', () => {
-  const all = ['file.recorded', 'file.replaced', 'file.deleted']
+  const all = [...EVENT_TYPES]
 
   it('are all events, or those in the list, for one or two secrets', () => {
     expect(

@@ -28,7 +28,7 @@ const MISSING = answer(404)
 const record = () =>
   recordUpload(bucket, index, { key: KEY, name: 'a.txt', owner: 'key:ann' }, UPLOADED, null)
 const rename = (through: FileIndex = index, name = 'b.txt', owner: string | null = 'key:ann') =>
-  renameFile(bucket, through, KEY, name, owner, LATER)
+  renameFile(bucket, through, KEY, name, owner, LATER, null)
 const stored = () => index.get('files', KEY)
 
 beforeEach(() => {

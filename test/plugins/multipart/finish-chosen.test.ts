@@ -145,6 +145,58 @@ describe('an upload to a chosen key that may replace an object', () => {
   })
 })
 
+describe('an upload that may replace only the object that the client has seen', () => {
+  const MATCHING = { ...REPLACING, ifMatch: 'old' }
+  const conditional = { conditionalReplace: true, conditionalComplete: true }
+  const CHANGED = madeBy(null, 3, '"new"')
+
+  // @threat replaced-unseen
+  it('sends the condition where the bucket compares it, and does not look first', async () => {
+    const script = { ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: OURS }
+    const sent = scriptedBucket(script)
+    expect(await finish(MATCHING, BOTH, conditional)).toMatchObject({ size: 10 })
+    expect(operations(sent).slice(0, 2)).toEqual(['ListParts', 'CompleteMultipartUpload'])
+    expect(sent[1]?.headers.get('If-Match')).toBe('"old"')
+    for (const missing of ['conditionalReplace', 'conditionalComplete']) {
+      const looking = scriptedBucket({ ...script, HeadObject: [OLDER, OURS] })
+      await finish(MATCHING, BOTH, { ...conditional, [missing]: false })
+      const expected = ['ListParts', 'HeadObject', 'CompleteMultipartUpload']
+      expect(operations(looking).slice(0, 3)).toEqual(expected)
+      expect(looking[2]?.headers.has('If-Match')).toBe(false)
+    }
+  })
+
+  // @threat replaced-unseen
+  it.each([
+    ['refuses the condition', refusedByCondition, CHANGED, '"new"'],
+    ['has no object any more', s3Error(404, 'NoSuchKey'), MISSING, null],
+  ])(
+    'is precondition_failed with the present ETag when the bucket %s',
+    async (_, no, head, etag) => {
+      const GetObject = s3Error(404, 'NoSuchKey')
+      scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: no, HeadObject: head, GetObject })
+      const failed = finish(MATCHING, BOTH, conditional)
+      await expect(failed).rejects.toMatchObject({ code: 'precondition_failed', etag })
+      expect(await recorded()).toBeNull()
+    },
+  )
+
+  it('keeps the error when the bucket does not answer afterwards', async () => {
+    const CompleteMultipartUpload = refusedByCondition
+    scriptedBucket({ ListParts: LIST, CompleteMultipartUpload, HeadObject: answer(500) })
+    const failed = finish(MATCHING, BOTH, conditional)
+    await expect(failed).rejects.toMatchObject({ code: 'object_exists' })
+  })
+
+  it('is recorded when its complete is repeated, and the object has its own ETag', async () => {
+    for (const changes of [conditional, {}]) {
+      const CompleteMultipartUpload = NO_UPLOAD
+      scriptedBucket({ ListParts: NO_LIST, CompleteMultipartUpload, HeadObject: OURS })
+      expect(await finish(MATCHING, BOTH, changes)).toMatchObject({ etag: '"abc-2"' })
+    }
+  })
+})
+
 describe('the object of another upload is never deleted', () => {
   const script = { ListParts: NO_LIST, CompleteMultipartUpload: completed }
 

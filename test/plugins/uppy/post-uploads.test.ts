@@ -79,18 +79,17 @@ describe('conditionalComplete', () => {
   })
 })
 
-describe('conditionalPut', () => {
+describe.each(['conditionalPut', 'conditionalReplace'] as const)('%s', (name) => {
   it.each([
     ['https://s3.eu-central-1.amazonaws.com', true],
     [R2, true],
     [B2, false],
     ['http://127.0.0.1:9000', false],
     ['https://notamazonaws.com', false],
-  ])('at %s is %s, unless it is set', (endpoint, conditionalPut) => {
-    expect(bucketOf({ endpoint, addressing: 'path' })).toMatchObject({ conditionalPut })
-    const other = !conditionalPut
-    expect(bucketOf({ endpoint, addressing: 'path', conditionalPut: other })).toMatchObject({
-      conditionalPut: other,
+  ])('at %s is %s, unless it is set', (endpoint, isOn) => {
+    expect(bucketOf({ endpoint, addressing: 'path' })).toMatchObject({ [name]: isOn })
+    expect(bucketOf({ endpoint, addressing: 'path', [name]: !isOn })).toMatchObject({
+      [name]: !isOn,
     })
   })
 })

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
-} from '../../../src/plugins/multipart/s3.ts'
-import { answer, completed, scriptedBucket, started } from '../../support/scripted-bucket.ts'
-import { testBucket } from '../../support/test-bucket.ts'
+} from '../../src/storage/multipart.ts'
+import { answer, completed, scriptedBucket, started } from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const bucket = testBucket()

@@ -1,19 +1,19 @@
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
-import { type ObjectKey, parseObjectKey } from '../../../src/keys/object-key.ts'
+import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { presign } from '../../src/signing/presign.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
   listParts,
   type Part,
-} from '../../../src/plugins/multipart/s3.ts'
-import { presign } from '../../../src/signing/presign.ts'
-import { headObject } from '../../../src/storage/object.ts'
-import { bucketFetch } from '../../support/bucket.ts'
-import { textOf } from '../../support/links.ts'
-import '../../support/provided-context.ts'
-import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
-import { stubUnreachable, UNREACHABLE } from '../../support/unreachable.ts'
+} from '../../src/storage/multipart.ts'
+import { headObject } from '../../src/storage/object.ts'
+import { bucketFetch } from '../support/bucket.ts'
+import { textOf } from '../support/links.ts'
+import '../support/provided-context.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+import { stubUnreachable, UNREACHABLE } from '../support/unreachable.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()

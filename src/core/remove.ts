@@ -1,22 +1,22 @@
-import { sixAtOnce } from '../../bucket/at-once.ts'
-import type { Bucket } from '../../bucket/bucket.ts'
-import { reserve, undo, undoing } from '../../core/change.ts'
-import { purgeCopies } from '../../core/purge.ts'
-import { type Announce, forget, MAX_LAG_SECONDS } from '../../core/record.ts'
-import { announcerOf, askToDelete } from '../../core/uploads.ts'
-import { ApiError, asApiError, isPresignerError } from '../../errors/api-error.ts'
-import { describe } from '../../errors/describe.ts'
-import type { AppContext } from '../../http/app-env.ts'
-import { fileIndexOf, timeOf } from '../../http/deadline.ts'
-import type { Deletion } from '../../http/host.ts'
-import { countPrincipal } from '../../http/rate-limit.ts'
-import { addWarning } from '../../http/request-log.ts'
-import { isNewObjectKey, keyCreatedAt } from '../../keys/new-key.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
-import { type FileIndex, noFileIndex } from '../../records/file-index.ts'
-import { headObject } from '../../storage/object.ts'
-import { mayHaveHappened } from '../../storage/storage-failure.ts'
-import { deleteObjects } from './delete-objects.ts'
+import { sixAtOnce } from '../bucket/at-once.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { ApiError, asApiError, isPresignerError } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
+import type { AppContext } from '../http/app-env.ts'
+import { fileIndexOf, timeOf } from '../http/deadline.ts'
+import type { Deletion } from '../http/host.ts'
+import { countPrincipal } from '../http/rate-limit.ts'
+import { addWarning } from '../http/request-log.ts'
+import { isNewObjectKey, keyCreatedAt } from '../keys/new-key.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { type FileIndex, noFileIndex } from '../records/file-index.ts'
+import { deleteObjects } from '../storage/delete-objects.ts'
+import { headObject } from '../storage/object.ts'
+import { mayHaveHappened } from '../storage/storage-failure.ts'
+import { reserve, undo, undoing } from './change.ts'
+import { purgeCopies } from './purge.ts'
+import { type Announce, forget, MAX_LAG_SECONDS } from './record.ts'
+import { announcerOf, askToDelete } from './uploads.ts'
 
 /** What else a deletion changes. */
 export interface Removal {
@@ -95,12 +95,14 @@ async function finish(
 /**
  * Deletes the files of distinct keys, with copies and records. First asks the app and the plugins'
  * checks about all, counts each accepted one against the principal, and reserves it. Returns what
- * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`.
+ * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`. With
+ * `isAsked`, the caller has asked about the delete already.
  */
 export async function removeAll(
   c: AppContext,
   bucket: Bucket,
   keys: readonly ObjectKey[],
+  isAsked = false,
 ): Promise<ReadonlyMap<string, unknown>> {
   const refused = new Map<string, unknown>()
   const pass = async (asked: readonly ObjectKey[], step: (key: ObjectKey) => unknown) => {
@@ -118,7 +120,7 @@ export async function removeAll(
     return asked.filter((key) => !refused.has(key))
   }
   const deletion = (key: ObjectKey): Deletion => ({ type: 'delete', bucket: bucket.alias, key })
-  const allowed = await pass(keys, (key) => askToDelete(c, deletion(key)))
+  const allowed = isAsked ? keys : await pass(keys, (key) => askToDelete(c, deletion(key)))
   // The first one has already counted as the request.
   const counted = await pass(allowed, (key) =>
     key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
@@ -141,7 +143,7 @@ export async function removeAll(
 /** Adds a warning with the number of files that were not `done`, by code, and the first reason. */
 export function warnOfFailures(
   c: AppContext,
-  done: 'deleted' | 'recorded',
+  done: 'deleted' | 'recorded' | 'copied' | 'moved',
   failures: readonly unknown[],
 ): void {
   const [first] = failures

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
@@ -9,9 +9,9 @@ import {
   listParts,
   type MultipartUpload,
   type Part,
-} from '../../../src/plugins/multipart/s3.ts'
-import { readXml } from '../../../src/storage/xml.ts'
-import { hostileText } from '../../support/hostile.ts'
+} from '../../src/storage/multipart.ts'
+import { readXml } from '../../src/storage/xml.ts'
+import { hostileText } from '../support/hostile.ts'
 import {
   answer,
   completed,
@@ -19,9 +19,9 @@ import {
   type Sent,
   scriptedBucket,
   started,
-} from '../../support/scripted-bucket.ts'
-import { authorizationError } from '../../support/sigv4-authorization.ts'
-import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
+} from '../support/scripted-bucket.ts'
+import { authorizationError } from '../support/sigv4-authorization.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const KEY = parseObjectKey('a b/é+%.mp4')

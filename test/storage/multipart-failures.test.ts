@@ -1,19 +1,19 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
   listParts,
-} from '../../../src/plugins/multipart/s3.ts'
+} from '../../src/storage/multipart.ts'
 import {
   answer,
   type Operation,
   operations,
   s3Error,
   scriptedBucket,
-} from '../../support/scripted-bucket.ts'
-import { testBucket } from '../../support/test-bucket.ts'
+} from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const bucket = testBucket()

@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type ObjectKey, objectKeyError, parseObjectKey } from '../../../src/keys/object-key.ts'
-import { deleteObjects } from '../../../src/plugins/files/delete-objects.ts'
-import { mayHaveHappened } from '../../../src/storage/storage-failure.ts'
-import { childrenOf, escapeXml, readXml, textOf } from '../../../src/storage/xml.ts'
-import { runs } from '../../support/fuzz.ts'
-import { hostileText } from '../../support/hostile.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
+import { deleteObjects } from '../../src/storage/delete-objects.ts'
+import { mayHaveHappened } from '../../src/storage/storage-failure.ts'
+import { childrenOf, escapeXml, readXml, textOf } from '../../src/storage/xml.ts'
+import { runs } from '../support/fuzz.ts'
+import { hostileText } from '../support/hostile.ts'
 import {
   answer,
   operations,
   type Sent,
   s3Error,
   scriptedBucket,
-} from '../../support/scripted-bucket.ts'
-import { authorizationError } from '../../support/sigv4-authorization.ts'
-import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
+} from '../support/scripted-bucket.ts'
+import { authorizationError } from '../support/sigv4-authorization.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const keysOf = (...names: string[]) => names.map(parseObjectKey)

@@ -1,9 +1,9 @@
 import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
-import type { Bucket, Credentials } from '../../bucket/bucket.ts'
-import { MAX_PARTS } from '../../bucket/limits.ts'
-import { ApiError } from '../../errors/api-error.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import {
   ask,
   type BucketResponse,
@@ -14,9 +14,9 @@ import {
   unexpectedResponse,
   unquoted,
   withDeadline,
-} from '../../storage/s3.ts'
-import { StorageFailure } from '../../storage/storage-failure.ts'
-import { childrenOf, escapeXml, readXml, textOf } from '../../storage/xml.ts'
+} from './s3.ts'
+import { StorageFailure } from './storage-failure.ts'
+import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
 
 /** An unfinished upload in a bucket. */
 export interface MultipartUpload {
@@ -25,6 +25,8 @@ export interface MultipartUpload {
   /** S3's own `UploadId`. */
   readonly s3UploadId: string
   readonly overwrite?: boolean
+  /** ETag of the object that completing it may replace. Only if the bucket compares it. */
+  readonly ifMatch?: string | undefined
   /** Default: the bucket's access key for uploads. */
   readonly credentials?: Credentials | undefined
 }
@@ -135,10 +137,12 @@ export async function completeMultipartUpload(
   )
   const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`
   // The server then refuses a key that already has an object.
+  const { ifMatch } = upload
   const isNew = upload.bucket.conditionalComplete && !upload.overwrite
   const headers = {
     'Content-Type': 'application/xml',
     ...(isNew && { 'If-None-Match': '*' }),
+    ...(ifMatch !== undefined && { 'If-Match': `"${unquoted(ifMatch)}"` }),
   }
   const request = { ...ofUpload('POST', upload), headers, body }
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type Announce, recordUpload } from '../../../src/core/record.ts'
-import { ApiError } from '../../../src/errors/api-error.ts'
-import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
-import { removeFiles } from '../../../src/plugins/files/remove.ts'
-import type { FileIndex } from '../../../src/records/file-index.ts'
-import type { FileRecord } from '../../../src/records/file-record.ts'
-import { testBucket } from '../../support/test-bucket.ts'
+import { type Announce, recordUpload } from '../../src/core/record.ts'
+import { removeFiles } from '../../src/core/remove.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
+import type { FileIndex } from '../../src/records/file-index.ts'
+import type { FileRecord } from '../../src/records/file-record.ts'
+import { testBucket } from '../support/test-bucket.ts'
 
 const KEY = parseObjectKey('avatars/42.png')
 const FIRST = { etag: '"first"', at: '2026-11-24T12:00:00.000Z' }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { listParts } from '../../../src/plugins/multipart/s3.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { listParts } from '../../src/storage/multipart.ts'
 import {
   answer,
   listed,
@@ -8,8 +8,8 @@ import {
   type Sent,
   s3Error,
   scriptedBucket,
-} from '../../support/scripted-bucket.ts'
-import { testBucket } from '../../support/test-bucket.ts'
+} from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
 
 const upload = { bucket: testBucket(), key: parseObjectKey('uploads/a.mp4'), s3UploadId: 'id' }
 const list = () => listParts(upload, new Date('2026-11-24T12:00:00Z'))

@@ -1,18 +1,12 @@
 import type { XmlElement } from '@rgrove/parse-xml'
-import { sixAtOnce } from '../../bucket/at-once.ts'
-import type { Bucket } from '../../bucket/bucket.ts'
-import { ApiError } from '../../errors/api-error.ts'
-import { base64, utf8 } from '../../keys/encodings.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
-import { deleteObject } from '../../storage/object.ts'
-import {
-  ask,
-  type BucketResponse,
-  s3CodeIn,
-  unexpectedResponse,
-  withDeadline,
-} from '../../storage/s3.ts'
-import { childrenOf, escapeXml, readXml, textOf } from '../../storage/xml.ts'
+import { sixAtOnce } from '../bucket/at-once.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { base64, utf8 } from '../keys/encodings.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { deleteObject } from './object.ts'
+import { ask, type BucketResponse, s3CodeIn, unexpectedResponse, withDeadline } from './s3.ts'
+import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
 
 /** For each key: null if the object is deleted or missing, otherwise why it may still exist. */
 export type Deletions = ReadonlyMap<ObjectKey, ApiError | null>

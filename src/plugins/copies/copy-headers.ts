@@ -1,0 +1,66 @@
+import type { Bucket } from '../../bucket/bucket.ts'
+import { UPLOAD_MARK } from '../../bucket/limits.ts'
+import type { UploadFields } from '../../bucket/upload-fields.ts'
+import { uploadHeaders } from '../../core/signed-headers.ts'
+import { type CopySource, sourceReplaced } from '../../storage/copy.ts'
+import { askHead } from '../../storage/object.ts'
+
+/** What an object keeps besides its metadata when its headers are replaced. */
+const KEPT =
+  /^(?:content-(?:type|disposition|encoding|language)|cache-control|expires|x-amz-website-redirect-location)$/
+const METADATA = 'x-amz-meta-'
+
+/** What the app may change, without what only names the file. */
+type Changes = Omit<UploadFields, 'fileName' | 'size'>
+
+/**
+ * Returns the headers of a copy: those of every upload to the target's bucket, and what the app
+ * changed. The server copies everything else, unless the app changed something or the copy is in
+ * parts. Then the source's own headers are read and sent again. Throws `file_replaced`.
+ */
+export async function copyHeaders(
+  source: CopySource,
+  { uploadHeaders: ofBucket }: Pick<Bucket, 'uploadHeaders'>,
+  file: Changes,
+  isInParts: boolean,
+  now: Date,
+): Promise<Record<string, string>> {
+  const owner = source.bucket.requestHeaders?.['x-amz-expected-bucket-owner']
+  const ofSource: Record<string, string> =
+    owner === undefined ? {} : { 'x-amz-source-expected-bucket-owner': owner }
+  const { 'Content-Type': type, ...changes } = uploadHeaders(
+    { uploadHeaders: null },
+    { ...file, overwrite: undefined },
+  )
+  if (!isInParts && Object.keys(changes).length === 0)
+    return { ...ofSource, ...directive('COPY', ofBucket), ...ofBucket }
+  const headers = await storedHeaders(source, file.metadata === undefined, now)
+  for (const [name, value] of Object.entries({ ...changes, ...ofBucket })) headers.set(name, value)
+  const sent = Object.fromEntries(headers)
+  return isInParts ? sent : { ...ofSource, ...directive('REPLACE', sent), ...sent }
+}
+
+/** The server otherwise takes the tags of the source, and ignores those that are sent. */
+const directive = (
+  metadata: 'COPY' | 'REPLACE',
+  sent: Readonly<Record<string, string>> | null,
+) => ({
+  'x-amz-metadata-directive': metadata,
+  ...(sent !== null && 'x-amz-tagging' in sent && { 'x-amz-tagging-directive': 'REPLACE' }),
+})
+
+async function storedHeaders(
+  { bucket, key, etag }: CopySource,
+  keepsMetadata: boolean,
+  now: Date,
+): Promise<Headers> {
+  const [response] = await askHead(bucket, key, now)
+  if (response.headers.get('etag') !== etag) throw sourceReplaced()
+  const kept = [...response.headers].filter(
+    ([name]) =>
+      KEPT.test(name) ||
+      // The mark belongs to the upload that made the source.
+      (keepsMetadata && name.startsWith(METADATA) && name !== METADATA + UPLOAD_MARK),
+  )
+  return new Headers(kept)
+}

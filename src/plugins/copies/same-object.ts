@@ -1,0 +1,48 @@
+import type { Bucket } from '../../bucket/bucket.ts'
+import { isSameUpload } from '../../core/record.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import type { ObjectHead } from '../../storage/object.ts'
+
+/** Returns the address of a bucket's server, without the name of the bucket in the host or the path. */
+const serverOf = ({ origin, basePath, name }: Bucket): string =>
+  basePath.endsWith(`/${name}/`)
+    ? origin + basePath.slice(0, -name.length - 1)
+    : origin.replace(`//${name}.`, '//') + basePath
+
+/** Throws `not_supported` unless one server has both buckets: no server copies from another one. */
+export function requireOneServer(source: Bucket, target: Bucket): void {
+  if (serverOf(source) === serverOf(target)) return
+  throw new ApiError(
+    'not_supported',
+    'Both buckets must be at the same endpoint. Download the file, and upload it again.',
+  )
+}
+
+/** Throws `invalid_request` for a copy of an object onto itself, also by two aliases of a bucket. */
+export function requireOther(source: Bucket, from: ObjectKey, target: Bucket, to: ObjectKey): void {
+  if (source.name !== target.name || from !== to) return
+  throw new ApiError('invalid_request', "A file can't be copied onto itself.", {
+    issues: [{ path: 'to', message: 'must differ from "from"' }],
+  })
+}
+
+/** Returns what all spellings have in common that some server takes for one key. */
+const folded = (key: ObjectKey): string =>
+  key
+    .normalize('NFKC')
+    .toLowerCase()
+    .split(/[/\\]+/)
+    .filter((segment) => segment !== '')
+    .join('/')
+
+/**
+ * Tells whether a target that was not vacant may be the source itself: a server may take two keys
+ * for one, and two names for one bucket. To delete the source would then delete everything.
+ */
+export const mayBeOne = (
+  from: ObjectKey,
+  source: ObjectHead,
+  { key: to, ...target }: FileRecord,
+): boolean => folded(from) === folded(to) && isSameUpload({ key: to, ...target }, source)

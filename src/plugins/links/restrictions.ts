@@ -1,0 +1,122 @@
+import * as z from 'zod/mini'
+import { LINK_REFUSALS, type LinkRefusal } from '../../access/verdict.ts'
+import { ApiError, type ErrorCode } from '../../errors/api-error.ts'
+import { isInRanges, parseIpRange } from './ip-range.ts'
+import type { KeptLinks } from './options.ts'
+
+/** Maximum number of addresses and ranges in a link. */
+export const MAX_IPS = 16
+/** Maximum number of countries in a link. */
+export const MAX_COUNTRIES = 64
+
+/** Requires a date that `Date` writes in the same way, so that the month has this day. */
+const isDate = (text: string): boolean =>
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(text) &&
+  new Date(text).toJSON()?.startsWith(text.slice(0, 19)) === true
+
+const isIpRange = (text: string): boolean => parseIpRange(text) !== null
+
+/** Cloudflare reports XX for an unknown country, and T1 for Tor. */
+const KNOWN_COUNTRY = /^(?!XX)[A-Z]{2}$/
+
+let names: Intl.DisplayNames | undefined
+
+/** Refuses codes that Cloudflare never reports: unknown ones, and former ones such as UK. */
+function isCountry(code: string): boolean {
+  if (!KNOWN_COUNTRY.test(code)) return false
+  names ??= new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
+  return names.of(code) !== undefined && new Intl.Locale(`und-${code}`).region === code
+}
+
+const textThat = (accepts: (text: string) => boolean, message: string) =>
+  z.string().check(z.refine(accepts, message))
+
+const listOf = (item: ReturnType<typeof textThat>, max: number) =>
+  z.optional(z.array(item).check(z.minLength(1), z.maxLength(max)))
+
+const countries = listOf(
+  textThat(isCountry, 'must be a country such as DE or GB (ISO 3166 alpha-2)'),
+  MAX_COUNTRIES,
+)
+
+/** Members of a request for links that only some may open. */
+export const restricted = {
+  notBefore: z.optional(textThat(isDate, 'must be a date such as 2026-12-24T18:00:00Z')),
+  ips: listOf(
+    textThat(
+      isIpRange,
+      'must be an address, or a range such as 192.0.2.0/24 with zeros after its prefix',
+    ),
+    MAX_IPS,
+  ),
+  countries,
+  notCountries: countries,
+}
+
+/** The values of these members. */
+export interface Restricted {
+  readonly notBefore?: string | undefined
+  readonly ips?: readonly string[] | undefined
+  readonly countries?: readonly string[] | undefined
+  readonly notCountries?: readonly string[] | undefined
+}
+
+/** Returns when a link is valid from, in seconds since 1970, or undefined for at once. */
+export const validFrom = ({ notBefore }: Restricted): number | undefined =>
+  notBefore === undefined ? undefined : Math.ceil(Date.parse(notBefore) / 1000)
+
+/** Returns the part of a link's query with its restrictions, or undefined. The same for the same ones. */
+export function restrictionsText(asked: Restricted): string | undefined {
+  const list = (given: readonly string[] = []) => [...new Set(given)].toSorted().join()
+  const members = {
+    nbf: validFrom(asked),
+    ips: list(asked.ips?.map((range) => parseIpRange(range)?.text ?? '')),
+    countries: list(asked.countries),
+    notCountries: list(asked.notCountries),
+  }
+  const parts = Object.entries(members).flatMap(([name, value]) =>
+    value === undefined || value === '' ? [] : [`${name}=${value}`],
+  )
+  return parts.length === 0 ? undefined : parts.join('&')
+}
+
+/**
+ * Throws the error of a verified link whose `restrictions` don't allow this request. `addressOf`
+ * returns the client's address, if it is known.
+ */
+export function requireAllowed(
+  restrictions: string,
+  request: Request,
+  addressOf: KeptLinks['addressOf'],
+  now: Date,
+): void {
+  const query = new URLSearchParams(restrictions)
+  const list = (name: string) => query.get(name)?.split(',')
+  if (now.getTime() < Number(query.get('nbf')) * 1000) throw refusedLink('link not valid yet')
+  const ips = list('ips')
+  if (ips !== undefined) {
+    const address = addressOf?.(request)
+    if (typeof address !== 'string') throw refusedLink('link address unknown')
+    if (!isInRanges(address, ips)) throw refusedLink('link address not allowed')
+  }
+  const allowed = list('countries')
+  const refused = list('notCountries')
+  if (allowed === undefined && refused === undefined) return
+  const country = String(request.cf?.country)
+  if (!KNOWN_COUNTRY.test(country)) throw refusedLink('link country unknown')
+  if (allowed?.includes(country) === false || refused?.includes(country))
+    throw refusedLink('link country not allowed')
+}
+
+const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
+  link_expired: 'This link has expired.',
+  link_not_yet_valid: 'This link is not valid yet.',
+  link_address_not_allowed: 'This link is not for your network.',
+  link_country_not_allowed: 'This link is not for your country.',
+}
+
+/** Returns the error of a refused link. */
+export function refusedLink(refusal: LinkRefusal): ApiError {
+  const code = LINK_REFUSALS[refusal]
+  return new ApiError(code, MESSAGES[code] ?? 'This link is not valid.', { cause: refusal })
+}

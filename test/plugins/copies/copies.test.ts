@@ -1,0 +1,462 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { FileEvent, NewFile } from '../../../src/index.ts'
+import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import { ANN } from '../../support/ann.ts'
+import { jsonOf, settingsInput } from '../../support/app.ts'
+import { bucketFetch } from '../../support/bucket.ts'
+import { type Mounted, type MountOptions, mount } from '../../support/mount.ts'
+
+let events: FileEvent[] = []
+let number = 0
+/** Returns keys that no other test uses. */
+const keys = (...names: string[]): string[] => {
+  number += 1
+  return names.map((name) => `copies/${number}/${name}`)
+}
+
+const [bucketInput] = Object.values(settingsInput().buckets)
+if (bucketInput === undefined) throw new Error('There is no bucket.')
+
+const mounted = (options: MountOptions = {}): Mounted =>
+  mount({
+    events: { onEvent: (event) => void events.push(structuredClone(event)) },
+    settings: {
+      buckets: {
+        files: bucketInput,
+        again: bucketInput,
+        archive: { ...bucketInput, bucket: 'archive' },
+        elsewhere: { ...bucketInput, endpoint: 'https://s3.example' },
+        small: { ...bucketInput, maxBytes: 3 },
+        images: { ...bucketInput, allowedTypes: ['image/*'] },
+      },
+    },
+    ...options,
+  })
+
+const put = async (key: string, body = 'pixels', headers: Record<string, string> = {}) => {
+  const response = await bucketFetch(key, {
+    method: 'PUT',
+    body,
+    headers: { 'Content-Type': 'image/png', ...headers },
+  })
+  expect(response.status).toBe(200)
+}
+const contentOf = async (key: string) => {
+  const response = await bucketFetch(key)
+  const content = new TextDecoder().decode(await response.arrayBuffer())
+  return response.status === 200 ? content : null
+}
+
+/** Returns the status with the code, or the whole body of a success. */
+async function outcome(response: Response) {
+  const body = await jsonOf<{ code?: string }>(response)
+  return body.code === undefined ? body : `${response.status} ${body.code}`
+}
+
+beforeEach(() => {
+  events = []
+})
+afterEach(() => vi.unstubAllGlobals())
+
+describe('POST /files/copy', () => {
+  it('copies an object with its type and metadata, records it, and announces both keys', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from, 'pixels', { 'x-amz-meta-color': 'red', 'Cache-Control': 'max-age=60' })
+    const app = mounted()
+    await app.post('/media/files', { key: from, name: 'Cat.png' })
+    const response = await app.post('/media/files/copy', { from, to })
+    expect(response.status).toBe(201)
+    const location = `/media/files/${encodeURIComponent(to)}?bucket=files`
+    expect(response.headers.get('Location')).toBe(location)
+    const record = await jsonOf(response)
+    expect(record).toMatchObject({
+      ...{ key: to, bucket: 'files', name: 'Cat.png', size: 6, mimetype: 'image/png' },
+      owner: 'app:ann',
+    })
+    const copy = await bucketFetch(to)
+    expect(copy.headers.get('x-amz-meta-color')).toBe('red')
+    expect(copy.headers.get('Cache-Control')).toBe('max-age=60')
+    expect(await contentOf(to)).toBe('pixels')
+    expect(await contentOf(from)).toBe('pixels')
+    expect(events.map(({ type }) => type)).toEqual(['recorded', 'copied'])
+    expect(events[1]).toMatchObject({ file: record, from: { bucket: 'files', key: from } })
+    const known = await app.fetch(`/media/files/${encodeURIComponent(to)}`)
+    expect(await jsonOf(known)).toEqual(record)
+  })
+
+  it('copies between buckets of one server', async () => {
+    const [key = ''] = keys('a.png')
+    await put(key)
+    const app = mounted()
+    const body = { from: key, to: key, bucket: 'files', toBucket: 'archive' }
+    expect(await outcome(await app.post('/media/files/copy', body))).toMatchObject({
+      ...{ key, bucket: 'archive', size: 6 },
+    })
+    const url = await app.fetch(`/media/files/${encodeURIComponent(key)}/url?bucket=archive`)
+    expect(await (await fetch((await jsonOf<{ url: string }>(url)).url)).text()).toBe('pixels')
+  })
+
+  it('refuses a copy to another server', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const response = await mounted().post('/media/files/copy', { from, to, toBucket: 'elsewhere' })
+    expect(await outcome(response)).toBe('501 not_supported')
+  })
+
+  it('refuses to copy a file onto itself, also by two aliases of a bucket', async () => {
+    const [key = ''] = keys('a.png')
+    await put(key)
+    for (const kind of ['copy', 'move'])
+      for (const toBucket of [undefined, 'again']) {
+        const body = { from: key, to: key, toBucket, overwrite: true }
+        const response = await mounted().post(`/media/files/${kind}`, body)
+        expect.soft(await outcome(response), `${kind} ${toBucket}`).toBe('400 invalid_request')
+      }
+    expect(await contentOf(key)).toBe('pixels')
+  })
+
+  it('reports a missing source, and another ETag than the one that the client saw', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const app = mounted()
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toBe(
+      '404 object_not_found',
+    )
+    await put(from)
+    const response = await app.post('/media/files/copy', { from, to, etag: '"other"' })
+    expect(await outcome(response)).toBe('409 file_replaced')
+    expect(await contentOf(to)).toBe(null)
+  })
+
+  // @threat object-replaced
+  it('replaces no object without overwrite', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    await put(to, 'other')
+    const app = mounted()
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toBe(
+      '409 object_exists',
+    )
+    expect(await contentOf(to)).toBe('other')
+    const response = await app.post('/media/files/copy', { from, to, overwrite: true })
+    expect(await outcome(response)).toMatchObject({ key: to })
+    expect(await contentOf(to)).toBe('pixels')
+  })
+
+  it('records what an earlier call has copied, but not a second time', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    await put(to)
+    const app = mounted()
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toMatchObject({
+      key: to,
+    })
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toBe(
+      '409 object_exists',
+    )
+  })
+
+  // @threat chosen-key-generated
+  it('refuses a generated key as its target', async () => {
+    const [from = ''] = keys('a.png')
+    await put(from)
+    const to = 'uploads/0123456789abcdefghjk-a.png'
+    const response = await mounted().post('/media/files/copy', { from, to })
+    expect(await outcome(response)).toBe('400 invalid_key')
+    expect(await contentOf(to)).toBe(null)
+  })
+
+  // @threat copy-bypasses
+  it("applies the limits of the target's bucket", async () => {
+    const [from = '', to = ''] = keys('a.txt', 'b.txt')
+    await put(from, 'long text', { 'Content-Type': 'text/plain' })
+    const app = mounted()
+    const copy = async (toBucket: string) =>
+      outcome(await app.post('/media/files/copy', { from, to, toBucket }))
+    expect(await copy('small')).toBe('413 file_too_large')
+    expect(await copy('images')).toBe('400 mimetype_not_allowed')
+    expect(await contentOf(to)).toBe(null)
+  })
+
+  // @threat copy-bypasses
+  it('refuses a type that runs scripts under an extension that does not', async () => {
+    const [from = '', to = ''] = keys('a.html', 'b.png')
+    await put(from, '<p>', { 'Content-Type': 'text/html' })
+    const response = await mounted().post('/media/files/copy', { from, to })
+    expect(await outcome(response)).toBe('400 type_mismatch')
+  })
+
+  // @threat copy-bypasses
+  it('asks beforeUpload, which sees the size and the type, and may refuse', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const asked: NewFile[] = []
+    const app = mounted({
+      beforeUpload(file) {
+        asked.push(file)
+        return { refuse: 'No.' }
+      },
+    })
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toBe('403 forbidden')
+    expect(asked).toEqual([
+      expect.objectContaining({
+        ...{ bucket: 'files', key: to, overwrite: false, size: 6, mimetype: 'image/png' },
+        fileName: 'b.png',
+      }),
+    ])
+    expect(await contentOf(to)).toBe(null)
+  })
+
+  it('takes only the key that the client names, whatever the app would choose', async () => {
+    const [from = '', to = '', other = ''] = keys('a.png', 'b.png', 'c.png')
+    await put(from)
+    const app = mounted({ beforeUpload: () => ({ key: other }) })
+    for (const kind of ['copy', 'move'])
+      expect(await outcome(await app.post(`/media/files/${kind}`, { from, to }))).toBe(
+        '403 forbidden',
+      )
+    expect([await contentOf(from), await contentOf(to), await contentOf(other)]).toEqual([
+      'pixels',
+      null,
+      null,
+    ])
+  })
+
+  it('replaces an object if the app says so, and keeps the metadata of the source', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from, 'pixels', { 'x-amz-meta-color': 'red' })
+    await put(to, 'older')
+    const scopes = ANN.scopes.filter((scope) => scope !== 'files:delete')
+    const app = mounted({
+      authenticate: () => ({ ...ANN, scopes }),
+      beforeUpload: () => ({ overwrite: true, cacheControl: 'no-cache' }),
+    })
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toMatchObject({
+      key: to,
+    })
+    const { headers } = await bucketFetch(to)
+    expect(headers.get('x-amz-meta-color')).toBe('red')
+    expect(headers.get('x-amz-meta-edge-presigner-upload')).toBe(null)
+    expect(headers.get('Cache-Control')).toBe('no-cache')
+    expect(await contentOf(to)).toBe('pixels')
+  })
+
+  it('stores the metadata of beforeUpload in place of that of the source', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from, 'pixels', { 'x-amz-meta-color': 'red', 'Cache-Control': 'max-age=60' })
+    const app = mounted({ beforeUpload: () => ({ metadata: { size: 'big' } }) })
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toMatchObject({
+      key: to,
+    })
+    const { headers } = await bucketFetch(to)
+    expect(headers.get('x-amz-meta-color')).toBe(null)
+    expect(headers.get('x-amz-meta-size')).toBe('big')
+    expect(headers.get('Cache-Control')).toBe('max-age=60')
+    expect(headers.get('Content-Type')).toBe('image/png')
+  })
+
+  // @threat copy-bypasses
+  it.each([
+    ['copy', 'files:read', false],
+    ['copy', 'files:upload', false],
+    ['copy', 'keys:choose', false],
+    ['copy', 'files:delete', true],
+    ['move', 'files:read', false],
+    ['move', 'files:upload', false],
+    ['move', 'keys:choose', false],
+    ['move', 'files:delete', false],
+  ] as const)(
+    'needs for a %s the scope %s (with overwrite: %s)',
+    async (kind, scope, overwrite) => {
+      const [from = '', to = ''] = keys('a.png', 'b.png')
+      await put(from)
+      const scopes = ANN.scopes.filter((other) => other !== scope)
+      const app = mounted({ authenticate: () => ({ ...ANN, scopes }) })
+      const one = await app.post(`/media/files/${kind}`, { from, to, overwrite })
+      expect(await outcome(one)).toBe('403 forbidden')
+      const many = await app.post(`/media/files/${kind}`, { files: [{ from, to, overwrite }] })
+      expect(JSON.stringify(await outcome(many))).toMatch(/forbidden/)
+      expect(await contentOf(from)).toBe('pixels')
+      expect(await contentOf(to)).toBe(null)
+    },
+  )
+
+  // @threat foreign-key
+  it('refuses a source and a target outside of the prefix of the caller', async () => {
+    const [own = '', other = ''] = keys('team-a/a.png', 'team-b/a.png')
+    await put(own)
+    await put(other)
+    const prefix = own.slice(0, -'a.png'.length)
+    const app = mounted({ authenticate: () => ({ ...ANN, prefix }) })
+    for (const kind of ['copy', 'move'])
+      for (const [from, to] of [
+        [other, `${prefix}b.png`],
+        [own, `${other}.png`],
+      ]) {
+        const response = await app.post(`/media/files/${kind}`, { from, to })
+        expect.soft(await outcome(response), `${kind} ${from}`).toBe('403 forbidden')
+      }
+  })
+
+  it('sends the headers of the bucket, and the condition on the source', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const sent: Headers[] = []
+    const real = fetch
+    vi.stubGlobal('fetch', (input: string, init: RequestInit = {}) => {
+      const headers = new Headers(init.headers)
+      if (headers.has('x-amz-copy-source')) sent.push(headers)
+      return real(input, init)
+    })
+    const uploadHeaders = { 'x-amz-storage-class': 'STANDARD_IA', 'x-amz-tagging': 'a=b' }
+    const app = mounted({
+      settings: { buckets: { files: { ...bucketInput, uploadHeaders, conditionalPut: true } } },
+    })
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toMatchObject({
+      key: to,
+    })
+    const [headers] = sent
+    expect(Object.fromEntries(headers ?? [])).toMatchObject({
+      'x-amz-copy-source': `/files/${from}`,
+      'x-amz-copy-source-if-match': expect.stringMatching(/^"[0-9a-f]{32}"$/),
+      'x-amz-metadata-directive': 'COPY',
+      'x-amz-storage-class': 'STANDARD_IA',
+      'x-amz-tagging': 'a=b',
+      'x-amz-tagging-directive': 'REPLACE',
+      'if-none-match': '*',
+    })
+  })
+})
+
+describe('POST /files/move', () => {
+  it('copies, records the target, and deletes the source with its record', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const index = memoryFileIndex()
+    const app = mounted({ files: { index } })
+    await app.post('/media/files', { key: from, name: 'Cat.png' })
+    const response = await app.post('/media/files/move', { from, to })
+    expect(response.status).toBe(201)
+    expect(await jsonOf(response)).toMatchObject({ key: to, name: 'Cat.png' })
+    expect([await contentOf(from), await contentOf(to)]).toEqual([null, 'pixels'])
+    const { records } = await index.list({ bucket: 'files', prefix: '', limit: 1000 })
+    expect(records.map(({ key }) => key)).toEqual([to])
+    expect(events.map(({ type, file }) => `${type} ${file.key}`)).toEqual([
+      `recorded ${from}`,
+      `moved ${to}`,
+      `deleted ${from}`,
+    ])
+  })
+
+  it('keeps the owner of a file that another principal moves', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const index = memoryFileIndex()
+    const bob = mounted({ files: { index }, authenticate: () => ({ ...ANN, id: 'bob' }) })
+    await bob.post('/media/files', { key: from })
+    const response = await mounted({ files: { index } }).post('/media/files/move', { from, to })
+    expect(await outcome(response)).toMatchObject({ key: to, owner: 'app:bob' })
+  })
+
+  it('is done when it is repeated', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const app = mounted()
+    const first = await jsonOf(await app.post('/media/files/move', { from, to }))
+    const again = await app.post('/media/files/move', { from, to })
+    expect(again.status).toBe(201)
+    expect(await jsonOf(again)).toEqual(first)
+    const other = await app.post('/media/files/move', { from, to, etag: `"${'0'.repeat(32)}"` })
+    expect(await outcome(other)).toBe('404 object_not_found')
+  })
+
+  it('reports a missing source if the target is missing too, or is not recorded', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const app = mounted()
+    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
+      '404 object_not_found',
+    )
+    await put(to)
+    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
+      '404 object_not_found',
+    )
+    expect(await contentOf(to)).toBe('pixels')
+  })
+
+  // @threat copy-bypasses
+  it('asks beforeDelete about the source before anything happens', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const asked: unknown[] = []
+    const app = mounted({
+      beforeDelete(file) {
+        asked.push(file)
+        return { refuse: 'It is in use.' }
+      },
+    })
+    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe('403 forbidden')
+    expect(asked).toEqual([{ bucket: 'files', key: from }])
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', null])
+  })
+})
+
+describe('many files', () => {
+  it('each have a result, in their order', async () => {
+    const [a = '', b = '', c = '', d = ''] = keys('a.png', 'b.png', 'c.png', 'd.png')
+    await put(a)
+    const files = [
+      { from: a, to: b },
+      { from: c, to: d },
+      { from: a, to: '../x' },
+      { from: a, to: b },
+      { from: a, to: `${d}.png`, typo: 1 },
+      { from: b, to: `${d}.png` },
+    ]
+    const response = await mounted().post('/media/files/copy', { files })
+    expect(response.status).toBe(200)
+    const { files: results } = await jsonOf<{ files: { error?: { code: string } }[] }>(response)
+    expect(results.map(({ error }) => error?.code)).toEqual([
+      undefined,
+      'object_not_found',
+      'invalid_key',
+      'invalid_request',
+      'invalid_request',
+      'invalid_request',
+    ])
+    expect(results[1]).toMatchObject({ from: c, to: d })
+  })
+
+  it('beyond the requests of a call are not started, and can be sent again', async () => {
+    const names = Array.from({ length: 8 }, (_, i) => `${i}.png`)
+    const sources = keys(...names)
+    await Promise.all(sources.map((key) => put(key)))
+    const app = mounted()
+    let files = sources.map((from) => ({ from, to: `${from}-copy.png` }))
+    let sent = 0
+    const real = fetch
+    vi.stubGlobal('fetch', (input: string, init?: RequestInit) => {
+      sent += 1
+      return real(input, init)
+    })
+    for (let calls = 1; files.length > 0; calls += 1) {
+      expect(calls).toBeLessThan(5)
+      sent = 0
+      const response = await app.post('/media/files/move', { files })
+      expect(sent).toBeLessThanOrEqual(45)
+      const { files: results } = await jsonOf<{ files: { error?: { code: string } }[] }>(response)
+      for (const { error } of results) expect(error?.code ?? 'storage_busy').toBe('storage_busy')
+      files = files.filter((_, i) => results[i]?.error !== undefined)
+    }
+    vi.unstubAllGlobals()
+    for (const from of sources)
+      expect([await contentOf(from), await contentOf(`${from}-copy.png`)]).toEqual([null, 'pixels'])
+  })
+
+  it('have either one file or a list', async () => {
+    const app = mounted()
+    for (const body of [{}, { from: 'a' }, { from: 'a', to: 'b', files: [] }, { files: [] }]) {
+      const response = await app.post('/media/files/copy', body)
+      expect.soft(await outcome(response)).toBe('400 invalid_request')
+    }
+    const both = { from: 'a', to: 'b', files: [{ from: 'a', to: 'b' }] }
+    expect(await outcome(await app.post('/media/files/move', both))).toBe('400 invalid_request')
+  })
+})

@@ -1,0 +1,172 @@
+import { Hono } from 'hono'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { createPresigner, defineSettings } from '../../../src/index.ts'
+import { copies } from '../../../src/plugins/copies/index.ts'
+import { files } from '../../../src/plugins/files/index.ts'
+import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import { ANN } from '../../support/ann.ts'
+import { jsonOf, settingsInput } from '../../support/app.ts'
+import { bucketFetch } from '../../support/bucket.ts'
+import { clientOf } from '../../support/mount.ts'
+
+const MIB = 1024 ** 2
+const SIZE = 13.5 * MIB
+const FROM = 'parts/source.bin'
+const bytes = new Uint8Array(SIZE).map((_, i) => (i / MIB) ^ (i % 251))
+
+/** `toEqual` takes seconds for this many bytes. */
+const isWhole = (copy: Uint8Array): boolean =>
+  copy.length === SIZE && copy.every((byte, i) => byte === bytes[i])
+
+let number = 0
+const newKey = (): string => {
+  number += 1
+  return `parts/${number}.bin`
+}
+
+/** A presigner whose large objects have more than 2 MiB. A call copies up to 11 parts, or fewer. */
+function presigner(id = 'ann', maxRequests = 20) {
+  const index = memoryFileIndex()
+  const { app } = createPresigner(
+    defineSettings(() => settingsInput()),
+    {
+      plugins: [files({ index }), copies({ maxRequests }, { wholeBytes: 2 * MIB, partBytes: MIB })],
+      authenticate: () => ({ ...ANN, id }),
+      log: () => undefined,
+    },
+  )
+  return clientOf(new Hono().route('/media', app))
+}
+
+const put = (key: string, body: BodyInit) =>
+  bucketFetch(key, {
+    method: 'PUT',
+    body,
+    headers: {
+      'Content-Type': 'video/mp4',
+      'x-amz-meta-color': 'red',
+      'Cache-Control': 'max-age=9',
+    },
+  })
+
+interface Answer {
+  readonly cursor?: string
+  readonly copied?: number
+  readonly size?: number
+  readonly key?: string
+  readonly code?: string
+}
+
+const send = async (
+  app: ReturnType<typeof presigner>,
+  kind: string,
+  body: object,
+): Promise<Answer & { status: number }> => {
+  const response = await app.post(`/media/files/${kind}`, body)
+  return { status: response.status, ...(await jsonOf<Answer>(response)) }
+}
+
+beforeAll(async () => {
+  await put(FROM, bytes)
+})
+afterEach(() => vi.unstubAllGlobals())
+
+describe('a large object', () => {
+  it('is copied in parts, over several calls, with its type and metadata', async () => {
+    const to = newKey()
+    const app = presigner()
+    const first = await send(app, 'copy', { from: FROM, to })
+    expect(first).toMatchObject({ status: 202, from: FROM, to, size: SIZE })
+    expect(first.copied).toBeGreaterThan(0)
+    expect((await bucketFetch(to)).status).toBe(404)
+    const { cursor } = first
+    const last = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(last).toMatchObject({ status: 201, key: to, size: SIZE, mimetype: 'video/mp4' })
+    const copy = await bucketFetch(to)
+    expect(copy.headers.get('x-amz-meta-color')).toBe('red')
+    expect(copy.headers.get('Cache-Control')).toBe('max-age=9')
+    expect(new Uint8Array(await copy.arrayBuffer())).toSatisfy(isWhole)
+    expect((await bucketFetch(FROM, { method: 'HEAD' })).status).toBe(200)
+    // The response to the last call got lost.
+    expect(await send(app, 'copy', { from: FROM, to, cursor })).toMatchObject({
+      status: 201,
+      key: to,
+    })
+  })
+
+  it('is moved in parts, and the source is deleted after the last one', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes)
+    const app = presigner('ann', 26)
+    let answer = await send(app, 'move', { from, to })
+    for (let calls = 0; answer.status === 202; calls += 1) {
+      expect(calls).toBeLessThan(3)
+      expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+      answer = await send(app, 'move', { from, to, cursor: answer.cursor })
+    }
+    expect(answer).toMatchObject({ status: 201, key: to, size: SIZE })
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(404)
+    expect(new Uint8Array(await (await bucketFetch(to)).arrayBuffer())).toSatisfy(isWhole)
+    expect(await send(app, 'move', { from, to })).toMatchObject({ status: 201, key: to })
+  })
+
+  // @threat copy-other-object
+  it('that is replaced between two calls is not copied', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes)
+    const app = presigner()
+    const { cursor } = await send(app, 'move', { from, to })
+    await put(from, bytes.slice(MIB))
+    const answer = await send(app, 'move', { from, to, cursor })
+    expect(answer).toMatchObject({ status: 409, code: 'file_replaced' })
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+    expect((await bucketFetch(to)).status).toBe(404)
+  })
+
+  it('does not replace an object that appears between two calls', async () => {
+    const to = newKey()
+    const app = presigner()
+    const { cursor } = await send(app, 'copy', { from: FROM, to })
+    await put(to, 'other')
+    const answer = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(answer).toMatchObject({ status: 409, code: 'object_exists' })
+    expect(await (await bucketFetch(to)).arrayBuffer()).toHaveProperty('byteLength', 5)
+  })
+})
+
+// @threat credential-misused
+describe('a cursor', () => {
+  it('is only for its principal, kind, source and target, and shows no id of S3', async () => {
+    const to = newKey()
+    const app = presigner()
+    const { cursor = '' } = await send(app, 'copy', { from: FROM, to })
+    const other = newKey()
+    await put(other, bytes)
+    const misuses = [
+      [presigner('bob'), 'copy', { from: FROM, to, cursor }],
+      [app, 'move', { from: FROM, to, cursor }],
+      [app, 'copy', { from: FROM, to: newKey(), cursor }],
+      [app, 'copy', { from: other, to, cursor }],
+      [app, 'copy', { from: FROM, to, cursor: `${cursor}A` }],
+      [app, 'copy', { from: FROM, to, cursor: 'x' }],
+    ] as const
+    for (const [who, kind, body] of misuses)
+      expect
+        .soft(await send(who, kind, body))
+        .toMatchObject({ status: 400, code: 'invalid_cursor' })
+    const [, claims = ''] = cursor.split('.')
+    const content = JSON.parse(atob(claims.replaceAll('-', '+').replaceAll('_', '/')))
+    expect(Object.keys(content).toSorted()).toEqual([
+      'etag',
+      'exp',
+      'name',
+      'next',
+      'overwrite',
+      'partSize',
+      'scope',
+      'secret',
+      'size',
+      'version',
+    ])
+  })
+})
