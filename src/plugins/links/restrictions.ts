@@ -16,8 +16,11 @@ const isDate = (text: string): boolean =>
 
 const isIpRange = (text: string): boolean => parseIpRange(text) !== null
 
-/** Cloudflare reports XX for an unknown country, and T1 for Tor. */
-const KNOWN_COUNTRY = /^(?!XX)[A-Z]{2}$/
+/**
+ * Cloudflare reports XX for an unknown country, T1 for Tor, and may report EU and OC for a continent.
+ * `Intl` has names for these and for other codes that no country has in ISO 3166-1, except XK.
+ */
+const KNOWN_COUNTRY = /^(?!A[CP]|C[PQ]|DG|E[AUZ]|IC|OC|QO|TA|UN|X[ABX]|ZZ)[A-Z]{2}$/
 
 let names: Intl.DisplayNames | undefined
 
