@@ -98,7 +98,9 @@ export function requireAllowed(
   if (now.getTime() < Number(query.get('nbf')) * 1000) throw refusedLink('link not valid yet')
   const ips = list('ips')
   if (ips !== undefined) {
-    const address = addressOf?.(request)
+    const address: unknown = addressOf?.(request)
+    // An unhandled rejection would end a Node process.
+    if (address instanceof Promise) address.catch(() => undefined)
     if (typeof address !== 'string') throw refusedLink('link address unknown')
     if (!isInRanges(address, ips)) throw refusedLink('link address not allowed')
   }

@@ -487,6 +487,18 @@ describe('in an app, a link with ips', () => {
     },
   )
 
+  it('is refused if addressOf is async, and its error ends no process', async () => {
+    const unhandled = vi.fn((event: Event) => event.preventDefault())
+    addEventListener('unhandledrejection', unhandled)
+    const addressOf = (async () => Promise.reject(new Error('No address.'))) as never
+    const app = mount({ links: { addressOf } })
+    const { link } = await (await app.post('/media/files/a.png/link', { ips })).json<Link>()
+    expect(await outcome(await app.fetch(link))).toBe('link_address_not_allowed')
+    await new Promise((resolve) => setTimeout(resolve))
+    removeEventListener('unhandledrejection', unhandled)
+    expect(unhandled).not.toHaveBeenCalled()
+  })
+
   it('needs a function', async () => {
     const app = mount({ links: { addressOf: 'CF-Connecting-IP' as never } })
     expect(await (await app.fetch('/media/healthz')).json()).toMatchObject({
