@@ -28,7 +28,7 @@ export const folderRoutes = newApp().post(
     const { prefix: given, expiresIn, bucket: alias, ...asked } = c.req.valid('json')
     requireScope(principal, 'links:create')
     requireScope(principal, 'files:read')
-    const error = keyPrefixError(given)
+    const error = given.includes('\\') ? 'A folder must not contain "\\".' : keyPrefixError(given)
     if (error !== null) throw new ApiError('invalid_key', error)
     const prefix = parseObjectKey(given)
     requirePrefix(principal, prefix)

@@ -16,8 +16,11 @@ const isDate = (text: string): boolean =>
 
 const isIpRange = (text: string): boolean => parseIpRange(text) !== null
 
-/** Cloudflare reports XX for an unknown country, and T1 for Tor. */
-const KNOWN_COUNTRY = /^(?!XX)[A-Z]{2}$/
+/**
+ * Cloudflare reports XX for an unknown country, T1 for Tor, and may report EU and OC for a continent.
+ * `Intl` has names for these and for other codes that no country has in ISO 3166-1, except XK.
+ */
+const KNOWN_COUNTRY = /^(?!A[CP]|C[PQ]|DG|E[AUZ]|IC|OC|QO|TA|UN|X[ABX]|ZZ)[A-Z]{2}$/
 
 let names: Intl.DisplayNames | undefined
 
@@ -95,7 +98,9 @@ export function requireAllowed(
   if (now.getTime() < Number(query.get('nbf')) * 1000) throw refusedLink('link not valid yet')
   const ips = list('ips')
   if (ips !== undefined) {
-    const address = addressOf?.(request)
+    const address: unknown = addressOf?.(request)
+    // An unhandled rejection would end a Node process.
+    if (address instanceof Promise) address.catch(() => undefined)
     if (typeof address !== 'string') throw refusedLink('link address unknown')
     if (!isInRanges(address, ips)) throw refusedLink('link address not allowed')
   }

@@ -325,6 +325,7 @@ describe('POST /links/folder', () => {
     ['a/./b/', 'invalid_key'],
     ['e\u0301/', 'invalid_key'],
     ['a\n/', 'invalid_key'],
+    ['a\\b/', 'invalid_key'],
     [`${'a'.repeat(1024)}/`, 'invalid_key'],
   ])('refuses the prefix %j', async (prefix, code) => {
     const response = await worker.post('/links/folder', { prefix })

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { signLink } from '../../../src/access/link-signature.ts'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { restricted } from '../../../src/plugins/links/restrictions.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { twoColorPng } from '../../support/images.ts'
@@ -17,6 +18,18 @@ import {
 import { mount } from '../../support/mount.ts'
 import { signingSettings } from '../../support/signing-settings.ts'
 import { baseVariables, testWorker } from '../../support/worker.ts'
+
+/** The officially assigned codes of ISO 3166-1 alpha-2. */
+const COUNTRIES =
+  'AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN ' +
+  'BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ ' +
+  'DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL ' +
+  'GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM ' +
+  'JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME ' +
+  'MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP ' +
+  'NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD ' +
+  'SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO ' +
+  'TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW'
 
 const NOON = new Date('2026-11-24T12:00:00Z')
 const worker = testWorker()
@@ -106,6 +119,7 @@ describe('a request for a restricted link', () => {
     // The United Kingdom is GB: a link that is not for UK would be for everyone.
     [{ notCountries: ['UK'] }, 'notCountries.0'],
     [{ notCountries: ['XX'] }, 'notCountries.0'],
+    [{ notCountries: ['EU'] }, 'notCountries.0'],
     [{ countries: ['DE'], notCountries: ['US'] }, 'notCountries'],
     [{ country: 'DE' }, ''],
   ])('is refused with %j', async (body, path) => {
@@ -116,14 +130,18 @@ describe('a request for a restricted link', () => {
       expect(await refusal({ ...body, ...more }, route)).toEqual([400, 'invalid_request', path])
   })
 
+  // @threat link-restriction
+  it('may name the countries of ISO 3166 and Kosovo, and no other code of two letters', () => {
+    const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ']
+    const accepted = letters
+      .flatMap((one) => letters.map((two) => one + two))
+      .filter((code) => restricted.notCountries.safeParse([code]).success)
+    expect(accepted).toEqual([...COUNTRIES.split(' '), 'XK'].toSorted())
+  })
+
   it('may have 16 addresses and 64 countries', async () => {
     const ips = Array.from({ length: 16 }, (_, i) => `2001:db8:${(i + 4096).toString(16)}::/48`)
-    const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ']
-    const names = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
-    const countries = letters
-      .flatMap((one) => letters.map((two) => one + two))
-      .filter((code) => names.of(code) && new Intl.Locale(`und-${code}`).region === code)
-    expect(countries.length).toBeGreaterThan(240)
+    const countries = COUNTRIES.split(' ')
     const key = await put('a.png', 'pixels')
     const { link } = await linkTo(key, { ips, countries: countries.slice(0, 64) })
     const from = { ip: '2001:db8:100f:1::1', country: countries[63] as string }
@@ -247,6 +265,8 @@ describe('a link with countries', () => {
     ['US', 'link_country_not_allowed', 'pixels'],
     ['XX', 'link_country_not_allowed', 'link_country_not_allowed'],
     ['T1', 'link_country_not_allowed', 'link_country_not_allowed'],
+    ['EU', 'link_country_not_allowed', 'link_country_not_allowed'],
+    ['OC', 'link_country_not_allowed', 'link_country_not_allowed'],
     ['de', 'link_country_not_allowed', 'link_country_not_allowed'],
     ['', 'link_country_not_allowed', 'link_country_not_allowed'],
     ['DE,US', 'link_country_not_allowed', 'link_country_not_allowed'],
@@ -466,6 +486,18 @@ describe('in an app, a link with ips', () => {
       expect(await outcome(await app.fetch(link))).toBe('link_address_not_allowed')
     },
   )
+
+  it('is refused if addressOf is async, and its error ends no process', async () => {
+    const unhandled = vi.fn((event: Event) => event.preventDefault())
+    addEventListener('unhandledrejection', unhandled)
+    const addressOf = (async () => Promise.reject(new Error('No address.'))) as never
+    const app = mount({ links: { addressOf } })
+    const { link } = await (await app.post('/media/files/a.png/link', { ips })).json<Link>()
+    expect(await outcome(await app.fetch(link))).toBe('link_address_not_allowed')
+    await new Promise((resolve) => setTimeout(resolve))
+    removeEventListener('unhandledrejection', unhandled)
+    expect(unhandled).not.toHaveBeenCalled()
+  })
 
   it('needs a function', async () => {
     const app = mount({ links: { addressOf: 'CF-Connecting-IP' as never } })
