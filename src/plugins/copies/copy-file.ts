@@ -306,26 +306,23 @@ async function requireUnchanged(
 
 /**
  * Deletes the source of a move like `DELETE /files/:key`. First looks whether it still is what was
- * copied. `replaced` is the record of a target that was not vacant, which may be the source itself.
+ * copied: `seen`, or null if it was gone already. `replaced` is the record of a target that was not
+ * vacant, which may be the source itself.
  */
 async function dropSource(
   c: AppContext,
   source: Bucket,
   from: ObjectKey,
-  seen: ObjectHead,
+  seen: ObjectHead | null,
   replaced: FileRecord | null,
 ): Promise<void> {
-  const head = await headObject(source, from, timeOf(c))
-  if (head !== null && !isSameObject(head, seen)) throw sourceReplaced()
+  const head = await headObject(source, from, timeOf(c), true)
+  if (head !== null && !(seen !== null && isSameObject(head, seen))) throw sourceReplaced()
   if (head !== null && replaced !== null && mayBeOne(from, head, replaced))
     throw new ApiError(
       'object_exists',
       'Both keys may name one object on this server, so the source was not deleted.',
     )
-  await removeSource(c, source, from)
-}
-
-async function removeSource(c: AppContext, source: Bucket, from: ObjectKey): Promise<void> {
   const failures = await removeAll(c, source, [from], true)
   if (failures.has(from)) throw failures.get(from)
 }
@@ -362,6 +359,6 @@ async function finishMove(c: AppContext, call: CopyCall, file: FileToCopy): Prom
   }
   const owner = names.owner ?? c.get('principal').id
   const recorded = await recordCopy(c, call, from, to, { name: names.name, owner }, head)
-  await removeSource(c, source, from)
+  await dropSource(c, source, from, null, null)
   return recorded
 }

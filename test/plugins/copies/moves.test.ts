@@ -149,6 +149,25 @@ describe('a move while', () => {
     },
   )
 
+  it.each([3, 4, 5])(
+    'its repeat finishes it (at request %i) keeps a new object under the key of the source',
+    async (at) => {
+      const { app, from, to, recorded } = await setUp()
+      await move(app, from, to)
+      let response: Response | undefined
+      const upload: Step = async (send) => {
+        await put(from, 'newer!')
+        return send()
+      }
+      await withStep(at - 1, upload, async () => {
+        response = await move(app, from, to)
+      })
+      expect(response?.status).toBe(409)
+      expect([await contentOf(from), await contentOf(to)]).toEqual(['newer!', 'pixels'])
+      expect(await recorded()).toEqual([to])
+    },
+  )
+
   it.each([4, 5, 6])('somebody replaces the copy (at request %i) keeps the source', async (at) => {
     const { app, from, to } = await setUp()
     const replace: Step = async (send) => {
