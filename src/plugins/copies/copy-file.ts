@@ -101,8 +101,8 @@ export async function copyFile(
       : await continueCopy(c, call, file, seen, cursor)
   if ('cursor' in done) return done
   const { record, wasVacant } = done
-  // The app may have let it replace an object.
-  if (file.overwrite || done.replaces) await purgeReplaced(c, target, [record.key])
+  // The app may have let it replace an object, which may have no record.
+  if (file.overwrite || done.replaces || !wasVacant) await purgeReplaced(c, target, [record.key])
   if (kind === 'move') await dropSource(c, source, from, seen, wasVacant ? null : record)
   return done
 }

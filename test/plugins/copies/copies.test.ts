@@ -5,6 +5,7 @@ import { ANN } from '../../support/ann.ts'
 import { jsonOf, settingsInput } from '../../support/app.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { type Mounted, type MountOptions, mount } from '../../support/mount.ts'
+import { failNextPurge } from '../../support/purge.ts'
 
 let events: FileEvent[] = []
 let number = 0
@@ -276,6 +277,22 @@ describe('POST /files/copy', () => {
     expect(headers.get('Cache-Control')).toBe('no-cache')
     expect(await contentOf(to)).toBe('pixels')
   })
+
+  // @threat copy-undeleted
+  it.each(['the client', 'the app'])(
+    'purges the edge copies of an unrecorded object that %s lets it replace',
+    async (who) => {
+      const [from = '', to = ''] = keys('a.png', 'b.png')
+      await put(from)
+      await put(to, 'older')
+      const overwrite = who === 'the client'
+      const app = mounted({ beforeUpload: () => (overwrite ? {} : { overwrite: true }) })
+      const purge = failNextPurge(new Error('rate limited'))
+      const response = await app.post('/media/files/copy', { from, to, overwrite })
+      expect(await outcome(response)).toMatchObject({ key: to })
+      expect(purge).toHaveBeenCalledWith('files', [to])
+    },
+  )
 
   it('stores the metadata of beforeUpload in place of that of the source', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
