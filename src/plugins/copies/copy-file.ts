@@ -268,6 +268,8 @@ async function isEarlierCopy(
 ): Promise<boolean> {
   const { etag, size, mimetype } = there
   if (etag !== seen.etag || size !== seen.size || mimetype !== seen.mimetype) return false
+  // It was there before its source, so it is another file with the same bytes.
+  if (there.lastModified < seen.lastModified) return false
   const index = fileIndexOf(c)
   const known = await index.get(target.alias, key)
   return kind === 'move'

@@ -253,6 +253,24 @@ describe('a move while', () => {
   )
 })
 
+// @threat move-loses
+it('keeps a file whose bytes an older file under the target has too', async () => {
+  const { app, from, to } = await setUp()
+  await put(to, 'pixels')
+  const real = fetch
+  vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+    const response = await real(input, init)
+    const headers = new Headers(response.headers)
+    if (input.includes(to)) headers.set('Last-Modified', 'Tue, 24 Nov 2026 12:00:00 GMT')
+    return new Response(response.body, { status: response.status, headers })
+  })
+  await app.post('/media/files', { key: to })
+  const moved = await move(app, from, to)
+  vi.unstubAllGlobals()
+  expect(await jsonOf(moved)).toMatchObject({ code: 'object_exists' })
+  expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
+})
+
 // @threat move-same-object
 it.each([false, true])(
   'keeps the object of a server that takes two keys for one (overwrite: %s)',
