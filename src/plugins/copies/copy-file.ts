@@ -189,7 +189,7 @@ function withoutProof(file: UploadFields): UploadFields {
   return { ...file, metadata: Object.keys(metadata).length > 0 ? metadata : undefined }
 }
 
-/** Continues a copy in parts. The call that began it has asked the app and the plugins. */
+/** Continues a copy in parts. The call that began it has asked about the upload. */
 async function continueCopy(
   c: AppContext,
   call: CopyCall,
@@ -204,8 +204,12 @@ async function continueCopy(
     await dropParts(call.target, file.to, copy, timeOf(c))
     throw sourceReplaced()
   }
-  const known = await recordOf(c, call.source, file.from, seen)
-  return advance(c, call, file, copy, ownerOf(c, call.kind, known))
+  const { kind, source } = call
+  // Days may have passed.
+  if (kind === 'move')
+    await askToDelete(c, { type: 'delete', bucket: source.alias, key: file.from })
+  const known = await recordOf(c, source, file.from, seen)
+  return advance(c, call, file, copy, ownerOf(c, kind, known))
 }
 
 /** Copies parts, and records the object after the last one. */
