@@ -1,10 +1,18 @@
+import { rm } from 'node:fs/promises'
 import objectController from '@20minutes/s3rver/lib/controllers/object.js'
+import FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
+
+/** Makes s3rver's copies those of S3. */
+export function correctCopies(): void {
+  readCopySources()
+  replaceETags()
+}
 
 /**
  * Reads `x-amz-copy-source` as S3 does. s3rver's own leaves some characters encoded, such as `+` and
  * `?`, and then copies the object of another key. The signature is verified by then.
  */
-export function readCopySources(): void {
+function readCopySources(): void {
   for (const operation of ['putObjectCopy', 'uploadPartCopy'] as const) {
     const run = objectController[operation]
     objectController[operation] = async (ctx) => {
@@ -12,5 +20,17 @@ export function readCopySources(): void {
       ctx.req.headers['x-amz-copy-source'] = encodeURI(decodeURIComponent(source))
       await run(ctx)
     }
+  }
+}
+
+/** With new metadata, s3rver's own copy keeps the ETag of the object that it replaces. */
+function replaceETags(): void {
+  const { copyObject } = FilesystemStore.prototype
+  FilesystemStore.prototype.copyObject = async function (from, fromKey, to, key, replacement) {
+    const copied = await copyObject.call(this, from, fromKey, to, key, replacement)
+    if (!replacement || (from === to && fromKey === key)) return copied
+    // The store then computes it from the content.
+    await rm(this.getResourcePath(to, key, 'object.md5'), { force: true })
+    return this.getMetadata(to, key)
   }
 }

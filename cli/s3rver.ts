@@ -4,7 +4,7 @@ import objectController from '@20minutes/s3rver/lib/controllers/object.js'
 import AWSAccount from '@20minutes/s3rver/lib/models/account.js'
 import v4 from '@20minutes/s3rver/lib/signature/v4.js'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
-import { readCopySources } from './s3rver-copy.ts'
+import { correctCopies } from './s3rver-copy.ts'
 import { deleteMultipleObjects } from './s3rver-delete.ts'
 import { checkedPostObject } from './s3rver-form.ts'
 import { s3rverGuard } from './s3rver-guard.ts'
@@ -26,7 +26,7 @@ v4.getStringToSign = (request, signature) => {
 
 confineStore()
 completeMultipartUploads()
-readCopySources()
+correctCopies()
 objectController.postObject = checkedPostObject
 objectController.deleteMultipleObjects = deleteMultipleObjects
 

@@ -3,7 +3,7 @@ import type { Bucket } from '../../bucket/bucket.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
-import { purgeReplaced } from '../../core/purge.ts'
+import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import {
   type Announce,
   fileReplaced,
@@ -12,7 +12,7 @@ import {
   type Recorded,
   recordUpload,
 } from '../../core/record.ts'
-import { removeAll } from '../../core/remove.ts'
+import { removeAll, removeFiles } from '../../core/remove.ts'
 import { announcerOf, askToDelete, askToDownload, startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -25,10 +25,10 @@ import { copyObject, sourceReplaced } from '../../storage/copy.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import type { Allowance } from './allowance.ts'
-import { copyHeaders } from './copy-headers.ts'
+import { copyHeaders, hasTypeOf } from './copy-headers.ts'
 import { beginParts, type CopySizes, copyParts, dropParts } from './copy-parts.ts'
 import { type CopyInParts, type CopyScope, openCopy, sealCopy } from './cursor.ts'
-import { mayBeOne, requireOneServer, requireOther } from './same-object.ts'
+import { folded, mayBeOne, requireOneServer, requireOther } from './same-object.ts'
 
 /** What all files of a call have in common. The buckets have the limits of the caller. */
 export interface CopyCall {
@@ -97,14 +97,20 @@ export async function copyFile(
   if (etag !== undefined && unquoted(etag) !== unquoted(seen.etag)) throw sourceReplaced()
   const done =
     cursor === undefined
-      ? await startCopy(c, call, file, seen)
+      ? await afterDisconnect(c, startCopy(c, call, file, seen))
       : await continueCopy(c, call, file, seen, cursor)
   if ('cursor' in done) return done
   const { record, wasVacant } = done
-  // The app may have let it replace an object.
-  if (file.overwrite || done.replaces) await purgeReplaced(c, target, [record.key])
+  // The app may have let it replace an object, which may have no record.
+  if (file.overwrite || done.replaces || !wasVacant) await purgeReplaced(c, target, [record.key])
   if (kind === 'move') await dropSource(c, source, from, seen, wasVacant ? null : record)
   return done
+}
+
+/** Lets `work` end also after the client has gone, since it may have to delete the copy. */
+function afterDisconnect<T>(c: AppContext, work: Promise<T>): Promise<T> {
+  c.executionCtx.waitUntil(work.catch(() => undefined))
+  return work
 }
 
 /** A copy that is recorded, and whether its key had no object before. */
@@ -138,7 +144,7 @@ async function startCopy(
       if (!(await isEarlierCopy(c, call, key, owner, seen, there))) throw objectExists()
       return { ...(await recordCopy(c, call, from, key, { name, owner }, there)), wasVacant }
     }
-    const object = { bucket: source, key: from, etag: seen.etag }
+    const object = { bucket: source, key: from, etag: seen.etag, mimetype: seen.mimetype }
     const isInParts = seen.size > sizes.wholeBytes
     const changed = withoutProof(file)
     const headers = await copyHeaders(object, target, changed, isInParts, timeOf(c))
@@ -156,7 +162,14 @@ async function startCopy(
       throw error
     })
     const stored = await headObject(target, key, timeOf(c))
-    if (stored === null || stored.size !== seen.size) throw incomplete()
+    if (stored === null) throw incomplete()
+    if (stored.size !== seen.size || !hasTypeOf(seen, stored.mimetype)) {
+      // One object under two spellings must not be deleted.
+      const mayBeSource = source.name === target.name && folded(from) === folded(key)
+      if (etag !== stored.etag || mayBeSource) throw incomplete()
+      await dropCopy(c, target, key)
+      throw copyDropped()
+    }
     if (etag !== null && etag !== stored.etag) throw fileReplaced()
     // ETags of encrypted objects, and of those in parts, can't be compared. Then the server must have
     // told the one of the copy, since some servers claim to have copied. Some ignore the condition on
@@ -177,7 +190,7 @@ function withoutProof(file: UploadFields): UploadFields {
   return { ...file, metadata: Object.keys(metadata).length > 0 ? metadata : undefined }
 }
 
-/** Continues a copy in parts. The call that began it has asked the app and the plugins. */
+/** Continues a copy in parts. The call that began it has asked about the upload. */
 async function continueCopy(
   c: AppContext,
   call: CopyCall,
@@ -192,8 +205,12 @@ async function continueCopy(
     await dropParts(call.target, file.to, copy, timeOf(c))
     throw sourceReplaced()
   }
-  const known = await recordOf(c, call.source, file.from, seen)
-  return advance(c, call, file, copy, ownerOf(c, call.kind, known))
+  const { kind, source } = call
+  // Days may have passed.
+  if (kind === 'move')
+    await askToDelete(c, { type: 'delete', bucket: source.alias, key: file.from })
+  const known = await recordOf(c, source, file.from, seen)
+  return advance(c, call, file, copy, ownerOf(c, kind, known))
 }
 
 /** Copies parts, and records the object after the last one. */
@@ -256,6 +273,8 @@ async function isEarlierCopy(
 ): Promise<boolean> {
   const { etag, size, mimetype } = there
   if (etag !== seen.etag || size !== seen.size || mimetype !== seen.mimetype) return false
+  // It was there before its source, so it is another file with the same bytes.
+  if (there.lastModified < seen.lastModified) return false
   const index = fileIndexOf(c)
   const known = await index.get(target.alias, key)
   return kind === 'move'
@@ -294,6 +313,20 @@ const incomplete = (): ApiError =>
 const isSameObject = (one: ObjectHead, other: ObjectHead): boolean =>
   one.etag === other.etag && one.lastModified.getTime() === other.lastModified.getTime()
 
+/**
+ * Deletes a copy whose size and type nobody has checked: the source was replaced meanwhile, and the
+ * condition on its ETag doesn't cover its type.
+ */
+async function dropCopy(c: AppContext, target: Bucket, key: ObjectKey): Promise<void> {
+  const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, target, purged)
+  const removal = { index: fileIndexOf(c), purge, announce: announcerOf(c) }
+  const failures = await removeFiles(target, [key], removal, timeOf(c))
+  if (failures.has(key)) throw failures.get(key)
+}
+
+const copyDropped = (): ApiError =>
+  new ApiError('file_replaced', 'The source was replaced, so its copy was deleted. Send it again.')
+
 /** Throws `file_replaced` unless the source still is what was seen. */
 async function requireUnchanged(
   c: AppContext,
@@ -307,26 +340,23 @@ async function requireUnchanged(
 
 /**
  * Deletes the source of a move like `DELETE /files/:key`. First looks whether it still is what was
- * copied. `replaced` is the record of a target that was not vacant, which may be the source itself.
+ * copied: `seen`, or null if it was gone already. `replaced` is the record of a target that was not
+ * vacant, which may be the source itself.
  */
 async function dropSource(
   c: AppContext,
   source: Bucket,
   from: ObjectKey,
-  seen: ObjectHead,
+  seen: ObjectHead | null,
   replaced: FileRecord | null,
 ): Promise<void> {
-  const head = await headObject(source, from, timeOf(c))
-  if (head !== null && !isSameObject(head, seen)) throw sourceReplaced()
+  const head = await headObject(source, from, timeOf(c), true)
+  if (head !== null && !(seen !== null && isSameObject(head, seen))) throw sourceReplaced()
   if (head !== null && replaced !== null && mayBeOne(from, head, replaced))
     throw new ApiError(
       'object_exists',
       'Both keys may name one object on this server, so the source was not deleted.',
     )
-  await removeSource(c, source, from)
-}
-
-async function removeSource(c: AppContext, source: Bucket, from: ObjectKey): Promise<void> {
   const failures = await removeAll(c, source, [from], true)
   if (failures.has(from)) throw failures.get(from)
 }
@@ -363,6 +393,6 @@ async function finishMove(c: AppContext, call: CopyCall, file: FileToCopy): Prom
   }
   const owner = names.owner ?? c.get('principal').id
   const recorded = await recordCopy(c, call, from, to, { name: names.name, owner }, head)
-  await removeSource(c, source, from)
+  await dropSource(c, source, from, null, null)
   return recorded
 }

@@ -3,12 +3,19 @@ import { UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { type CopySource, sourceReplaced } from '../../storage/copy.ts'
-import { askHead } from '../../storage/object.ts'
+import { askHead, type ObjectHead } from '../../storage/object.ts'
 
 /** What an object keeps besides its metadata when its headers are replaced. */
 const KEPT =
   /^(?:content-(?:type|disposition|encoding|language)|cache-control|expires|x-amz-website-redirect-location)$/
 const METADATA = 'x-amz-meta-'
+
+/** Tells whether `type` is that of the object, which may have none. */
+export const hasTypeOf = ({ mimetype }: Pick<ObjectHead, 'mimetype'>, type: string): boolean =>
+  plain(mimetype) === plain(type)
+
+/** AWS stores `binary/octet-stream` for an object without a type. */
+const plain = (type: string): string => type.replace(/^binary\//, 'application/')
 
 /** What the app may change, without what only names the file. */
 type Changes = Omit<UploadFields, 'fileName' | 'size'>
@@ -19,7 +26,7 @@ type Changes = Omit<UploadFields, 'fileName' | 'size'>
  * parts. Then the source's own headers are read and sent again. Throws `file_replaced`.
  */
 export async function copyHeaders(
-  source: CopySource,
+  source: CopySource & Pick<ObjectHead, 'mimetype'>,
   { uploadHeaders: ofBucket }: Pick<Bucket, 'uploadHeaders'>,
   file: Changes,
   isInParts: boolean,
@@ -50,12 +57,14 @@ const directive = (
 })
 
 async function storedHeaders(
-  { bucket, key, etag }: CopySource,
+  { bucket, key, etag, mimetype }: CopySource & Pick<ObjectHead, 'mimetype'>,
   keepsMetadata: boolean,
   now: Date,
 ): Promise<Headers> {
   const [response] = await askHead(bucket, key, now)
-  if (response.headers.get('etag') !== etag) throw sourceReplaced()
+  const type = response.headers.get('content-type') ?? 'application/octet-stream'
+  if (response.headers.get('etag') !== etag || !hasTypeOf({ mimetype }, type))
+    throw sourceReplaced()
   const kept = [...response.headers].filter(
     ([name]) =>
       KEPT.test(name) ||

@@ -29,7 +29,7 @@ export function requireOther(source: Bucket, from: ObjectKey, target: Bucket, to
 }
 
 /** Returns what all spellings have in common that some server takes for one key. */
-const folded = (key: ObjectKey): string =>
+export const folded = (key: ObjectKey): string =>
   key
     .normalize('NFKC')
     .toLowerCase()

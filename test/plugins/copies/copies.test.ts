@@ -5,6 +5,7 @@ import { ANN } from '../../support/ann.ts'
 import { jsonOf, settingsInput } from '../../support/app.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { type Mounted, type MountOptions, mount } from '../../support/mount.ts'
+import { failNextPurge } from '../../support/purge.ts'
 
 let events: FileEvent[] = []
 let number = 0
@@ -185,6 +186,44 @@ describe('POST /files/copy', () => {
   })
 
   // @threat copy-bypasses
+  it.each([
+    ['a vacant key', false, {}],
+    ['an older object', true, {}],
+    ['a vacant key, with a header of the app', false, { cacheControl: 'no-cache' }],
+  ])(
+    'keeps no copy whose type changed after the check, with the same bytes (%s)',
+    async (_, overwrite, changes) => {
+      const index = memoryFileIndex()
+      const app = mounted({ files: { index }, beforeUpload: () => changes })
+      const real = fetch
+      const results: string[] = []
+      for (const at of [2, 3, 4]) {
+        const [from = '', to = ''] = keys('a.html', 'b.png')
+        await put(from, '<script>')
+        if (overwrite) {
+          await put(to, 'older')
+          await app.post('/media/files', { key: to })
+        }
+        let requests = 0
+        vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+          requests += 1
+          if (requests === at) await put(from, '<script>', { 'Content-Type': 'text/html' })
+          return real(input, init)
+        })
+        const response = await app.post('/media/files/copy', { from, to, overwrite })
+        vi.unstubAllGlobals()
+        const { headers } = await bucketFetch(to, { method: 'HEAD' })
+        results.push(`${response.status} ${headers.get('Content-Type')}`)
+      }
+      // The last one changes when the server has the copy, or the Worker sends the type.
+      expect(results.map((result) => result.slice(0, 3))).toEqual(['409', '409', '201'])
+      expect(results.join()).not.toContain('text/html')
+      const { records } = await index.list({ bucket: 'files', prefix: '', limit: 1000 })
+      expect(records.map(({ mimetype }) => mimetype)).not.toContain('text/html')
+    },
+  )
+
+  // @threat copy-bypasses
   it('asks beforeUpload, which sees the size and the type, and may refuse', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
@@ -238,6 +277,22 @@ describe('POST /files/copy', () => {
     expect(headers.get('Cache-Control')).toBe('no-cache')
     expect(await contentOf(to)).toBe('pixels')
   })
+
+  // @threat copy-undeleted
+  it.each(['the client', 'the app'])(
+    'purges the edge copies of an unrecorded object that %s lets it replace',
+    async (who) => {
+      const [from = '', to = ''] = keys('a.png', 'b.png')
+      await put(from)
+      await put(to, 'older')
+      const overwrite = who === 'the client'
+      const app = mounted({ beforeUpload: () => (overwrite ? {} : { overwrite: true }) })
+      const purge = failNextPurge(new Error('rate limited'))
+      const response = await app.post('/media/files/copy', { from, to, overwrite })
+      expect(await outcome(response)).toMatchObject({ key: to })
+      expect(purge).toHaveBeenCalledWith('files', [to])
+    },
+  )
 
   it('stores the metadata of beforeUpload in place of that of the source', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')

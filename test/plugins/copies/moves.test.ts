@@ -149,6 +149,25 @@ describe('a move while', () => {
     },
   )
 
+  it.each([3, 4, 5])(
+    'its repeat finishes it (at request %i) keeps a new object under the key of the source',
+    async (at) => {
+      const { app, from, to, recorded } = await setUp()
+      await move(app, from, to)
+      let response: Response | undefined
+      const upload: Step = async (send) => {
+        await put(from, 'newer!')
+        return send()
+      }
+      await withStep(at - 1, upload, async () => {
+        response = await move(app, from, to)
+      })
+      expect(response?.status).toBe(409)
+      expect([await contentOf(from), await contentOf(to)]).toEqual(['newer!', 'pixels'])
+      expect(await recorded()).toEqual([to])
+    },
+  )
+
   it.each([4, 5, 6])('somebody replaces the copy (at request %i) keeps the source', async (at) => {
     const { app, from, to } = await setUp()
     const replace: Step = async (send) => {
@@ -249,6 +268,24 @@ it.each(['', '<ETag>"0123456789abcdef0123456789abcdef"</ETag>'])(
     expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'older!'])
   },
 )
+
+// @threat move-loses
+it('keeps a file whose bytes an older file under the target has too', async () => {
+  const { app, from, to } = await setUp()
+  await put(to, 'pixels')
+  const real = fetch
+  vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+    const response = await real(input, init)
+    const headers = new Headers(response.headers)
+    if (input.includes(to)) headers.set('Last-Modified', 'Tue, 24 Nov 2026 12:00:00 GMT')
+    return new Response(response.body, { status: response.status, headers })
+  })
+  await app.post('/media/files', { key: to })
+  const moved = await move(app, from, to)
+  vi.unstubAllGlobals()
+  expect(await jsonOf(moved)).toMatchObject({ code: 'object_exists' })
+  expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
+})
 
 // @threat move-same-object
 it.each([false, true])(

@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { createPresigner, defineSettings } from '../../../src/index.ts'
+import { createPresigner, defineSettings, type PresignerOptions } from '../../../src/index.ts'
 import { copies } from '../../../src/plugins/copies/index.ts'
 import { files } from '../../../src/plugins/files/index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
@@ -25,7 +25,7 @@ const newKey = (): string => {
 }
 
 /** A presigner whose large objects have more than 2 MiB. A call copies up to 11 parts, or fewer. */
-function presigner(id = 'ann', maxRequests = 20) {
+function presigner(id = 'ann', maxRequests = 20, more: Partial<PresignerOptions> = {}) {
   const index = memoryFileIndex()
   const { app } = createPresigner(
     defineSettings(() => settingsInput()),
@@ -33,6 +33,7 @@ function presigner(id = 'ann', maxRequests = 20) {
       plugins: [files({ index }), copies({ maxRequests }, { wholeBytes: 2 * MIB, partBytes: MIB })],
       authenticate: () => ({ ...ANN, id }),
       log: () => undefined,
+      ...more,
     },
   )
   return clientOf(new Hono().route('/media', app))
@@ -108,6 +109,19 @@ describe('a large object', () => {
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(404)
     expect(new Uint8Array(await (await bucketFetch(to)).arrayBuffer())).toSatisfy(isWhole)
     expect(await send(app, 'move', { from, to })).toMatchObject({ status: 201, key: to })
+  })
+
+  // @threat copy-bypasses
+  it('is not deleted if the app refuses that in a later call of a move', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes)
+    let refuse: string | undefined
+    const app = presigner('ann', 26, { beforeDelete: () => (refuse ? { refuse } : undefined) })
+    const { cursor } = await send(app, 'move', { from, to })
+    refuse = 'It is in use.'
+    const answer = await send(app, 'move', { from, to, cursor })
+    expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
   })
 
   // @threat copy-other-object
