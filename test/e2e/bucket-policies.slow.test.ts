@@ -230,6 +230,7 @@ describeWith([RADOSGW], 'a bucket of Ceph RGW', () => {
           uploadCredentials: 'S3',
           conditionalPut: false,
           conditionalComplete: false,
+          conditionalReplace: false,
           uploadHeaders: OF_DOCTOR,
         }),
         S3_ACCESS_KEY_ID: accessKeyId,
