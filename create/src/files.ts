@@ -54,6 +54,7 @@ const manifest = ({ name }: Answers) => ({
 const WORKER = `import { objectsEntrypoint } from 'edge-presigner/cloudflare'
 import {
   apiKeys,
+  copies,
   createWorker,
   events,
   files,
@@ -74,6 +75,7 @@ const { presigner, handler } = createWorker({
     notifications({ files: files() }), // without notifications: files()
     jwt(),
     links({ images: images() }), // without resized images: links()
+    copies(),
     uppy({ multipart: multipart() }), // without Uppy: multipart()
     tokens(),
     apiKeys(),

@@ -1,6 +1,7 @@
 import { objectsEntrypoint } from 'edge-presigner/cloudflare'
 import {
   apiKeys,
+  copies,
   createWorker,
   events,
   files,
@@ -21,6 +22,7 @@ const { presigner, handler } = createWorker({
     notifications({ files: files() }), // without notifications: files()
     jwt(),
     links({ images: images() }), // without resized images: links()
+    copies(),
     uppy({ multipart: multipart() }), // without Uppy: multipart()
     tokens(),
     apiKeys(),
