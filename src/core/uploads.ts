@@ -63,8 +63,9 @@ type Named<File> = File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite' | 
  * `start` have effects. If `start` fails, undoes what is reserved. `start` gets the key, and the
  * file with the app's changes, which has a `key` only if the client or the app chose it. Throws what
  * `nameFile`, `newUpload` with `s3Max` and `start` throw, `invalid_request` for an `ifMatch` without
- * an object that may be replaced, and `forbidden` if the app refuses the file, or if a page of another origin sent the request while somebody is asked: also a GET, since
- * the app may count its calls.
+ * an object that may be replaced, and `forbidden` if the app refuses the file, or if a page of
+ * another origin sent the request while somebody is asked: also a GET, since the app may count its
+ * calls.
  */
 export async function startUpload<File extends Nameable, T>(
   c: AppContext,

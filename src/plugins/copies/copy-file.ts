@@ -123,8 +123,7 @@ async function startCopy(
   seen: ObjectHead,
 ): Promise<Copied | Unfinished> {
   const { kind, source, target, sizes } = call
-  await askToDownload(c, source, from, 'copy')
-  if (kind === 'move') await askToDelete(c, { type: 'delete', bucket: source.alias, key: from })
+  await askAboutSource(c, call, from)
   const known = await recordOf(c, source, from, seen)
   const owner = ownerOf(c, kind, known)
   const upload = {
@@ -183,6 +182,16 @@ async function startCopy(
   })
 }
 
+/** Asks the app whether the source may be read, and deleted by a move. */
+async function askAboutSource(
+  c: AppContext,
+  { kind, source }: CopyCall,
+  from: ObjectKey,
+): Promise<void> {
+  await askToDownload(c, source, from, 'copy')
+  if (kind === 'move') await askToDelete(c, { type: 'delete', bucket: source.alias, key: from })
+}
+
 /** The call records the copy itself, and the source's metadata is kept unless the app has other. */
 function withoutProof(file: UploadFields): UploadFields {
   const { [UPLOAD_MARK]: proof, ...metadata } = file.metadata ?? {}
@@ -207,8 +216,7 @@ async function continueCopy(
   }
   const { kind, source } = call
   // Days may have passed.
-  if (kind === 'move')
-    await askToDelete(c, { type: 'delete', bucket: source.alias, key: file.from })
+  await askAboutSource(c, call, file.from)
   const known = await recordOf(c, source, file.from, seen)
   return advance(c, call, file, copy, ownerOf(c, kind, known))
 }

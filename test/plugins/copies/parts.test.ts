@@ -112,6 +112,19 @@ describe('a large object', () => {
   })
 
   // @threat copy-bypasses
+  it('is not read further if the app refuses its download in a later call', async () => {
+    const to = newKey()
+    let refuse: string | undefined
+    const app = presigner('ann', 20, { beforeDownload: () => (refuse ? { refuse } : undefined) })
+    const { cursor, status } = await send(app, 'copy', { from: FROM, to })
+    expect(status).toBe(202)
+    refuse = 'It is in quarantine.'
+    const answer = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
+    expect((await bucketFetch(to)).status).toBe(404)
+  })
+
+  // @threat copy-bypasses
   it('is not deleted if the app refuses that in a later call of a move', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes)
