@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { requireKey, requirePrefix, requireScope, subjectOf } from '../access/principal.ts'
+import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
 import { uploadProof } from '../access/upload-proof.ts'
 import type { Bucket, ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
@@ -15,7 +15,7 @@ import type { Change, Deletion, Host, SharedFile } from '../http/host.ts'
 import { checkApp } from '../http/validate.ts'
 import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
-import { NOBODY } from '../records/file-event.ts'
+import { actorOf, NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
 import { uploadHeaderError } from '../settings/upload-headers-rule.ts'
 import { reserve, runChecks, undoing } from './change.ts'
@@ -282,19 +282,22 @@ const changesSchema = z
     z.refine(({ key, directory }) => !(key && directory), "directory can't be combined with key"),
   )
 
-/** Returns how this request announces changes to files, or null if nobody listens. */
+/**
+ * Returns how this request announces changes to files, or null if nobody listens. Asks the plugins'
+ * `settle` first.
+ */
 export function announcerOf(c: AppContext): Announce | null {
   const after = afterOf(c)
-  if (after === null) return null
+  const { settles } = c.env.instance
+  if (after === null && settles.length === 0) return null
   const principal = c.get('principal')
-  const { id, context } = principal
-  const actor = { principal: id, subject: subjectOf(principal), context }
-  return (change, about, at = new Date(), isRepeat) => {
+  return async (change, about, at = new Date(), isRepeat) => {
+    for (const settle of settles) await askInTime(c, 'settle', () => settle(change, { principal }))
     // The presigner itself makes a provisional record.
     const { type } = change
     const isProvisional = (type === 'recorded' || type === 'replaced') && change.file.owner === null
-    const event = { ...change, ...(isProvisional ? NOBODY : actor) }
-    return after(event, about, at, c.executionCtx, isRepeat)
+    const event = { ...change, ...(isProvisional ? NOBODY : actorOf(principal)) }
+    return after?.(event, about, at, c.executionCtx, isRepeat)
   }
 }
 

@@ -10,7 +10,7 @@ import type { Enqueue, QueueBatch } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { ObjectSource } from '../storage/object-source.ts'
-import type { Check, Host, LogLine, RateLimiter, Reserve } from './host.ts'
+import type { Check, Host, LogLine, RateLimiter, Reserve, Settle, Step } from './host.ts'
 
 /** What a plugin adds to a presigner in one environment. All members are optional. */
 export interface Seams {
@@ -33,6 +33,13 @@ export interface Seams {
   readonly check: Check
   /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
   readonly reserve: Reserve
+  /** Asked before parts of an upload are signed, listed or completed, and before it is aborted. */
+  readonly step: Step
+  /**
+   * Called with what the bucket has done, before `after`. May refuse to record it, like a check. For a
+   * repeat, it is called again.
+   */
+  readonly settle: Settle
   /**
    * Called after each change to a file except a rename, before the index changes. If it throws, the
    * index stays as it is, and a repeat of the request calls it again: at least once. Has the same time
@@ -69,11 +76,13 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'>
   readonly setup: object
   readonly settings: LoadedSettings
   readonly identify: readonly Identify[]
-  /** The one of `identify` whose credentials the presigner itself makes. */
-  readonly own: BearerKind | undefined
+  /** Those of `identify` whose credentials the presigner itself makes. */
+  readonly own: readonly BearerKind[]
   readonly minters: readonly Minter[]
   readonly checks: readonly Check[]
   readonly reserves: readonly Reserve[]
+  readonly steps: readonly Step[]
+  readonly settles: readonly Settle[]
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   /** Null if nobody listens. */
@@ -123,6 +132,8 @@ export interface BearerKind {
    * to the app's `authenticate`, which switches all other credentials off.
    */
   readonly isOwn?: true
+  /** Whether the host that serves only links accepts them: pages on it have them. */
+  readonly onLinkHost?: true
   readonly verify: (credential: string, call: Call) => Verdict | Promise<Verdict>
 }
 
@@ -157,8 +168,8 @@ export interface AppEnv {
     cacheStatus: string
     /** Adds members to an error body that the clients of a protocol expect. */
     errorMembers: ((message: string) => object) | undefined
-    /** Returns the body of an error as XML, for the clients of a protocol without JSON. */
-    errorBody: ((error: ErrorBody) => string) | undefined
+    /** Returns the response for an error, for clients that don't read JSON. It has all its headers. */
+    errorResponse: ErrorResponse | undefined
     corsHeaders: Readonly<Record<string, string>> | undefined
     /** The response that already has all its headers. */
     complete: Response | undefined
@@ -168,6 +179,13 @@ export interface AppEnv {
     warning: string | undefined
   }
 }
+
+/** Returns the response for an error. */
+export type ErrorResponse = (
+  error: ErrorBody,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+) => Response
 
 /** The members of every error. */
 export interface ErrorBody {

@@ -16,7 +16,15 @@ export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promis
 /** Resolves with the result of a function of the app or a plugin, or throws `storage_busy`. */
 export const askInTime = <T>(
   c: AppContext,
-  name: 'authenticate' | 'beforeUpload' | 'beforeDelete' | 'beforeDownload' | 'check' | 'reserve',
+  name:
+    | 'authenticate'
+    | 'beforeUpload'
+    | 'beforeDelete'
+    | 'beforeDownload'
+    | 'check'
+    | 'reserve'
+    | 'step'
+    | 'settle',
   ask: () => T | Promise<T>,
 ): Promise<T> =>
   inTime(c.env.instance.appMilliseconds, timeOf(c), ask, () =>

@@ -2,11 +2,13 @@ import type { MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
 import { asksLinkHost, type Settings } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
+import { bearerIn } from './identify.ts'
 import { ON_WORKERS } from './runtime.ts'
 
 /**
  * Throws `not_found` except below the presigner's own path. A host that serves only links has only
- * these and `/healthz`: an uploaded document must not share its origin with the API or the page.
+ * these, the pages of grants and drop boxes, `/healthz`, and the API for credentials that belong there:
+ * an uploaded document must not share its origin with the rest of the API or the page.
  */
 export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
   const loaded = c.env.instance.settings
@@ -14,10 +16,20 @@ export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
     c.req.path === '' ||
     (loaded.ok &&
       asksLinkHost(loaded.settings, askedUrl(c)) &&
-      !/^\/(?:[if]\/|healthz$)/.test(c.req.path))
+      !/^\/(?:[dfgi]\/|healthz$)/.test(c.req.path) &&
+      !isForLinkHost(c))
   )
     throw new ApiError('not_found', 'There is no such route.')
   return next()
+}
+
+/** Tells whether the request has a credential that belongs to the host of links. */
+function isForLinkHost(c: AppContext): boolean {
+  const bearer = bearerIn(c)
+  const { own } = c.env.instance
+  return (
+    bearer !== undefined && own.some((kind) => kind.onLinkHost && bearer.startsWith(kind.prefix))
+  )
 }
 
 /** Returns the URL with the client's host: a server like Next.js puts its own in `request.url`. */
@@ -40,6 +52,12 @@ export function ownBase(c: AppContext, { linkBase, linkHostOnly }: Settings): st
   const { protocol, host } = new URL(askedUrl(c))
   const scheme = ON_WORKERS || linkBase === null ? protocol : new URL(linkBase).protocol
   return `${scheme}//${host}${c.env.host.mountPath}`
+}
+
+/** Returns the URL before `/i/…` in links, and `/g/…` and `/d/…` in pages. Throws `misconfigured`. */
+export function linkBase(c: AppContext): string {
+  const settings = c.get('settings')
+  return settings.linkBase ?? requireBase(ownBase(c, settings))
 }
 
 /** Returns `base`. Throws `misconfigured` if nothing tells it. */

@@ -1,0 +1,25 @@
+import { ON_WORKERS } from '../../http/runtime.ts'
+import type { Plugin } from '../../plugin.ts'
+import type { Files } from '../files/index.ts'
+import type { Multipart } from '../multipart/index.ts'
+import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
+
+export interface DropBoxesOptions<B> {
+  /** Records what senders upload. */
+  readonly files: Files<B>
+  /** Uploads of senders in parts. */
+  readonly multipart: Multipart
+}
+
+/** Pages on which anybody can drop files: `POST /drop-boxes`, and the pages below `/d`. */
+export const dropBoxes = <B = unknown>(options: DropBoxesOptions<B>): Plugin<B> => ({
+  name: 'dropBoxes',
+  plugins: [options.files, options.multipart],
+  open: dropBoxPageRoutes,
+  api: dropBoxRoutes,
+  setup(setup) {
+    setup.only('dropBoxes', options, ['files', 'multipart'])
+    if (!ON_WORKERS) setup.warn('drop boxes need Durable Objects')
+    return {}
+  },
+})
