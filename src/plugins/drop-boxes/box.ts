@@ -1,9 +1,13 @@
 import type { PasswordHash } from '../../access/password.ts'
+import type { Scope } from '../../access/scopes.ts'
 import type { StoredPrincipal } from '../../access/stored-principal.ts'
 import type { Sender } from '../../records/file-event.ts'
 
 /** Version of what a Durable Object stores about a drop box. */
 export const SCHEMA = 1
+
+/** Scopes of who creates a drop box, also later, when somebody uses it. */
+export const BOX_SCOPES: readonly Scope[] = ['drop-boxes:create', 'files:upload']
 
 /** Lifetime of the token of a page, in seconds. */
 export const TOKEN_SECONDS = 600
@@ -59,24 +63,6 @@ export interface BoxState {
   readonly left: Amount
 }
 
-/** What a page may show of a drop box. */
-export interface PublicBox extends BoxTerms {
-  readonly hasPassword: boolean
-  readonly left: Amount
-}
-
-/** Returns what everybody with the URL may know, or what the page needs before a password. */
-export const publicBox = ({ box, left }: BoxState): PublicBox => {
-  const { bucket, prefix, from, title, message, deadline } = box
-  const { maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
-  return {
-    ...{ bucket, prefix, from, title, message, deadline },
-    ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes },
-    hasPassword: box.password !== null,
-    left,
-  }
-}
-
 /** Tells whether senders may begin uploads. */
 export const isOpen = ({ closedAt, deadline }: StoredBox, now: number): boolean =>
   closedAt === null && now < deadline
@@ -120,7 +106,12 @@ export interface Arrived {
 
 /** The answer to that. `isNew` until its event is accepted. */
 export type Settled =
-  | { readonly ok: true; readonly isNew: boolean; readonly sender: Sender | null; readonly country: string | null }
+  | {
+      readonly ok: true
+      readonly isNew: boolean
+      readonly sender: Sender | null
+      readonly country: string | null
+    }
   | { readonly ok: false; readonly why: 'closed' | 'full' | 'unknown' }
 
 /** A file that a box has received. */

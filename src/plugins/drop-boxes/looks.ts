@@ -134,6 +134,12 @@ export async function tell(
   { after }: Instance,
   context: Context,
 ): Promise<void> {
-  const received = { type: 'received', file, dropBox: { id, label: title }, sender, country } as const
+  const received = {
+    type: 'received',
+    file,
+    dropBox: { id, label: title },
+    sender,
+    country,
+  } as const
   await after?.({ ...received, ...actorOf(owner) }, file, new Date(), context)
 }

@@ -1,18 +1,19 @@
 import * as z from 'zod/mini'
 import { askedLimits } from '../../access/asked-limits.ts'
-import { narrowLimits } from '../../access/limits.ts'
+import { mayUse, narrowLimits } from '../../access/limits.ts'
 import { hashGuess, hashPassword } from '../../access/password.ts'
 import { type Principal, requirePrefix, requireScope } from '../../access/principal.ts'
 import { storedPrincipal } from '../../access/stored-principal.ts'
-import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
+import { sixAtOnce } from '../../bucket/at-once.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
+import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
 import { bucket, digits, usually } from '../../http/fields.ts'
-import { htmlPage, pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
+import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countNetwork, networkOf } from '../../http/rate-limit.ts'
@@ -20,21 +21,28 @@ import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { sha256, utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
-import { isPublicId, networkName, newSecretId, publicIdOf } from '../../state/secret-id.ts'
-import { callObject, hintFor, stateObject } from '../../state/object.ts'
-import { type Listed, type ListPage, listName } from '../../state/list.ts'
 import {
+  type Listed,
+  type ListPage,
+  listName,
+  openListCursor,
+  sealListCursor,
+} from '../../state/list.ts'
+import { callObject, hintFor, stateObject } from '../../state/object.ts'
+import { isPublicId, networkName, newSecretId, publicIdOf } from '../../state/secret-id.ts'
+import {
+  BOX_SCOPES,
   type BoxObject,
   type BoxState,
   KEPT_SECONDS,
-  publicBox,
   type Received,
   SCHEMA,
   type StoredBox,
   TOKEN_SECONDS,
 } from './box.ts'
-import { openStart, sealStart } from './cursor.ts'
-import { boxPage } from './page.ts'
+import { MAX_SENDER_BYTES } from './box-data.ts'
+import { openFilesCursor, sealFilesCursor } from './files-cursor.ts'
+import { boxPage, SCRIPT_PATH, scriptOfPage } from './page.ts'
 import { boxObject, busy, closed, openBox } from './sender.ts'
 import { sealBoxToken } from './token.ts'
 
@@ -42,25 +50,21 @@ const MAX_DEADLINE_SECONDS = 366 * 86_400
 const MAX_BOX_FILES = 10_000
 /** So that generated keys fit. */
 const MAX_PREFIX_BYTES = 512
-const MAX_NOTE_BYTES = 2048
 
 /** Text of one line: no control characters, and no line or paragraph separators. */
 const line = (max: number) =>
-  z
-    .string()
-    .check(
-      z.maxLength(max),
-      z.refine((text) => text.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text), {
-        error: 'must be one line of text',
-      }),
-    )
+  z.string().check(
+    z.maxLength(max),
+    z.refine((text) => text.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text), {
+      error: 'must be one line of text',
+    }),
+  )
 
 const filledLine = (max: number) =>
   line(max).check(z.refine((text) => text.trim() !== '', { error: 'must not be empty' }))
 
 /** Text with line breaks. */
-const isText = (text: string): boolean =>
-  text.isWellFormed() && !/[^\P{Cc}\n\r\t]/u.test(text)
+const isText = (text: string): boolean => text.isWellFormed() && !/[^\P{Cc}\n\r\t]/u.test(text)
 
 const text = () => z.string().check(z.refine(isText, { error: 'must be plain text' }))
 
@@ -101,20 +105,13 @@ const listSchema = z.strictObject({
 const tokenSchema = z.strictObject({
   password: z.optional(z.string().check(z.maxLength(128))),
   sender: z.optional(
-    z.strictObject({
-      name: line(200),
-      note: z.optional(
-        text().check(
-          z.refine((note) => utf8Length(note) <= MAX_NOTE_BYTES, {
-            error: `must be at most ${MAX_NOTE_BYTES} bytes`,
-          }),
-        ),
-      ),
-    }),
+    z.strictObject({ name: z.optional(line(200)), note: z.optional(text()) }).check(
+      z.refine(({ name = '', note = '' }) => utf8Length(name + note) <= MAX_SENDER_BYTES, {
+        error: `must be at most ${MAX_SENDER_BYTES} bytes`,
+      }),
+    ),
   ),
 })
-
-const startOfBoxes = z.strictObject({ id: z.string(), at: z.int() })
 
 /** The list of one creator's boxes. */
 interface ListObject {
@@ -132,7 +129,6 @@ export const dropBoxRoutes = newApp()
     const request = c.req.valid('json')
     const principal = creator(c)
     const { prefix, deadline, maxBytes, allowedTypes } = request
-    requireScope(principal, 'files:upload')
     const prefixError = prefix === '' ? 'A drop box needs a prefix.' : keyPrefixError(prefix)
     if (prefixError !== null) throw new ApiError('invalid_key', prefixError)
     if (utf8Length(prefix) > MAX_PREFIX_BYTES)
@@ -175,24 +171,24 @@ export const dropBoxRoutes = newApp()
     const principal = creator(c)
     const { limit, cursor } = c.req.valid('query')
     const settings = c.get('settings')
-    const list = `drop boxes of ${principal.id}`
-    const start = await openStart(settings, list, startOfBoxes, cursor)
+    const scope = { list: 'drop boxes', principal: principal.id } as const
+    const start = await openListCursor(settings, scope, cursor)
     const { items, next } = await callObject(c, () => listOf(c, principal).listed(limit, start))
-    const states = await Promise.all(
-      items.map(({ id }) => callObject(c, () => boxObject(c, id).state())),
-    )
+    const states = await sixAtOnce(items, ({ id }) => callObject(c, () => boxObject(c, id).state()))
     const dropBoxes = states.flatMap((state) =>
-      state !== null && isOf(state, principal) ? [shown(c, state)] : [],
+      isOpenTo(state, principal) ? [shown(c, state)] : [],
     )
-    return json(c, { dropBoxes, ...(await sealStart(settings, list, next)) })
+    return json(c, {
+      dropBoxes,
+      ...(next && { cursor: await sealListCursor(settings, scope, next) }),
+    })
   })
   .get('/drop-boxes/:id', async (c) => json(c, shown(c, await ownBox(c))))
   .get('/drop-boxes/:id/files', validateQuery(listSchema), async (c) => {
     const { box, object } = await ownBox(c)
     const { limit, cursor } = c.req.valid('query')
     const settings = c.get('settings')
-    const list = `files of ${box.id}`
-    const start = await openStart(settings, list, z.int(), cursor)
+    const start = await openFilesCursor(settings, box.id, cursor)
     const { files, next } = await callObject(c, () => object.files(limit, start))
     const shownFiles = files.map(
       ({ key, name, size, mimetype, at, sender, country }: Received) => ({
@@ -200,14 +196,17 @@ export const dropBoxRoutes = newApp()
         ...{ receivedAt: new Date(at).toISOString(), sender, country },
       }),
     )
-    return json(c, { files: shownFiles, ...(await sealStart(settings, list, next)) })
+    return json(c, {
+      files: shownFiles,
+      ...(next === null ? {} : { cursor: await sealFilesCursor(settings, box.id, next) }),
+    })
   })
   .delete('/drop-boxes/:id', async (c) => {
     const principal = creator(c)
     const { id, object } = namedBox(c)
     const state = await callObject(c, () => object.state())
     if (state !== null) {
-      if (state.box.owner.id !== principal.id) throw notFound()
+      if (!isOf(state, principal)) throw notFound()
       await callObject(c, () => object.close(Date.now()))
     }
     await callObject(c, () => listOf(c, principal).unlist([id]))
@@ -219,7 +218,8 @@ const NOTHING = { files: 0, bytes: 0 }
 /** Returns the caller. Throws `forbidden` unless they may create drop boxes. */
 function creator(c: AppContext): Principal {
   const principal = c.get('principal')
-  requireScope(principal, 'drop-boxes:create')
+  // Who has the URL of a box can upload.
+  for (const scope of BOX_SCOPES) requireScope(principal, scope)
   return principal
 }
 
@@ -233,8 +233,13 @@ function requireDeadline(deadline: number, { limits }: Principal, now: Date): vo
 
 const notFound = (): ApiError => new ApiError('not_found', 'You have no such drop box.')
 
-const isOf = ({ box }: Pick<BoxState, 'box'>, { id }: Principal): boolean =>
-  box.owner.id === id && box.closedAt === null
+/** Tells whether the caller has created a box. A token of the same principal may be narrower. */
+const isOf = ({ box }: Pick<BoxState, 'box'>, { id, prefix, limits }: Principal): boolean =>
+  box.owner.id === id && box.prefix.startsWith(prefix) && mayUse(limits, box.bucket)
+
+/** Tells whether the caller has created a box and not closed it. */
+const isOpenTo = (state: BoxState | null, principal: Principal): state is BoxState =>
+  state !== null && state.box.closedAt === null && isOf(state, principal)
 
 /** Returns the object of the box in the path. Throws `not_found` for a malformed id. */
 function namedBox(c: AppContext): { readonly id: string; readonly object: BoxObject } {
@@ -248,7 +253,7 @@ async function ownBox(c: AppContext): Promise<BoxState & { readonly object: BoxO
   const principal = creator(c)
   const { object } = namedBox(c)
   const state = await callObject(c, () => object.state())
-  if (state === null || !isOf(state, principal)) throw notFound()
+  if (!isOpenTo(state, principal)) throw notFound()
   return { ...state, object }
 }
 
@@ -268,12 +273,20 @@ const shown = (c: AppContext, { box, received }: Pick<BoxState, 'box' | 'receive
 /** The pages of drop boxes. The secret id in the path is the credential. */
 export const dropBoxPageRoutes = newApp()
   .get('/d/:secret', pageErrors, async (c) => {
+    // Its name has a dot, unlike a secret id.
+    if (c.req.path === SCRIPT_PATH) return scriptOfPage()
     await configure(c)
     const elsewhere = toLinkHost(c)
     if (elsewhere !== null) return elsewhere
-    const state = await visitedBox(c)
-    const { publicAddress } = findBucket(c.get('settings'), state.box.bucket)
-    return htmlPage(c, { ...boxPage(c, publicBox(state)), connect: [publicAddress.origin] })
+    const { box, left } = await visitedBox(c)
+    const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
+    const { publicAddress } = findBucket(c.get('settings'), box.bucket)
+    return boxPage(c, {
+      ...{ from, title, message, deadline: new Date(box.deadline).toISOString() },
+      ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, left },
+      hasPassword: box.password !== null,
+      connect: [publicAddress.origin],
+    })
   })
   .post('/d/:secret/token', validateJson(tokenSchema), async (c) => {
     await configure(c)
@@ -282,7 +295,8 @@ export const dropBoxPageRoutes = newApp()
     const request = c.req.valid('json')
     const settings = c.get('settings')
     const { id, password } = box
-    const sender = request.sender && { name: request.sender.name, note: request.sender.note ?? '' }
+    const { name = '', note = '' } = request.sender ?? {}
+    const sender = name + note === '' ? null : { name, note }
     const connecting = networkOf(c.req.header('CF-Connecting-IP'))
     const network = await networkName(settings, id, connecting)
     const session = sender
@@ -290,7 +304,7 @@ export const dropBoxPageRoutes = newApp()
       : ''
     const guess =
       password === null ? null : await hashGuess(settings, password, request.password ?? '')
-    const entry = { network, session, guess, sender: sender ?? null }
+    const entry = { network, session, guess, sender }
     const entered = await callObject(c, () => object.enter(entry, Date.now()))
     if (!entered.ok) {
       if (entered.why === 'closed') throw closed()

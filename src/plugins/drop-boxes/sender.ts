@@ -1,4 +1,4 @@
-import { type Limits, NO_LIMITS } from '../../access/limits.ts'
+import { type Limits, mayUse, NO_LIMITS } from '../../access/limits.ts'
 import type { Principal } from '../../access/principal.ts'
 import { presentRights } from '../../access/stored-principal.ts'
 import { refuse, type Verdict } from '../../access/verdict.ts'
@@ -8,10 +8,10 @@ import { describe } from '../../errors/describe.ts'
 import type { AppContext, BearerKind, Call, Seams } from '../../http/app-env.ts'
 import type { Change, Requester } from '../../http/host.ts'
 import { addWarning } from '../../http/request-log.ts'
-import { mayUse } from '../../access/limits.ts'
 import { callObject, countryOf, stateObject } from '../../state/object.ts'
 import {
   type Ask,
+  BOX_SCOPES,
   type BoxObject,
   type BoxState,
   isOpen,
@@ -51,7 +51,7 @@ export async function openBox(
   if (state === null || !isOpen(state.box, now.getTime())) throw closed()
   const { owner, bucket } = state.box
   const minters = { ...c.get('settings'), minters: c.env.instance.minters }
-  const rights = presentRights(owner, minters, ['drop-boxes:create', 'files:upload'])
+  const rights = presentRights(owner, minters, BOX_SCOPES)
   if (rights === null || !mayUse(rights.limits, bucket)) throw closed()
   return { ...state, object }
 }
@@ -128,9 +128,9 @@ function visitOf({ principal }: Requester): Visit | null {
 /** Returns the answer to a reservation, or throws what it refuses. */
 function requireReserved(reserved: Reserved): Reserved & { readonly ok: true } {
   if (reserved.ok) return reserved
-  if (reserved.why === 'closed') throw closed()
-  if (reserved.why === 'full') throw full()
-  throw busy('You are sending too many files at once. Wait for one to arrive.', reserved.seconds)
+  if (reserved.why === 'busy')
+    throw busy('You are sending too many files at once. Wait for one to arrive.', reserved.seconds)
+  throw reserved.why === 'closed' ? closed() : full()
 }
 
 const reserveIn = async (
