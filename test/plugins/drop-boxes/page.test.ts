@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from '../../../src/plugins/drop-boxes/page-script.ts'
-import { createBox, type DropBox, visit } from '../../support/drop-boxes.ts'
+import { askToken, createBox, type DropBox, visit } from '../../support/drop-boxes.ts'
 import { runs } from '../../support/fuzz.ts'
 import { hostileText } from '../../support/hostile.ts'
-import { testWorker } from '../../support/worker.ts'
+import { mount } from '../../support/mount.ts'
+import { s3rverBucket, testWorker } from '../../support/worker.ts'
 
 const worker = testWorker()
 
@@ -51,6 +52,21 @@ const NAMES: Readonly<Record<string, string>> = {
 const unescaped = (text: string): string =>
   text.replace(/&(lt|gt|amp|quot|#39);/g, (_, name: string) => NAMES[name] ?? '')
 
+/** Text that would be markup if it were not escaped. */
+const MARKUP = [
+  ...[
+    '<img src=x onerror=alert(1)>',
+    '"><b>',
+    "' onclick='a",
+    '<!--',
+    '</h1><a href="javascript:1">',
+  ],
+  ...['</title><script>1</script>', '</style><style>', '</noscript><form>', '&lt;b&gt;', '\u202E'],
+]
+const markup = fc
+  .array(fc.oneof(fc.constantFrom(...MARKUP), hostileText), { maxLength: 4 })
+  .map((pieces) => pieces.join(''))
+
 const pageOf = ({ url }: Pick<DropBox, 'url'>): Promise<Response> =>
   worker.fetch(url, { headers: { Accept: 'text/html' } })
 
@@ -76,7 +92,7 @@ describe('the page of a drop box', () => {
   it('shows whatever its creator wrote as text', async () => {
     const usual = await parse(await pageOf(await createBox({ message: 'Hello' })))
     expect(usual.elements).toContain('h1')
-    const words = fc.tuple(hostileText, hostileText, hostileText)
+    const words = fc.tuple(markup, markup, markup)
     await fc.assert(
       fc.asyncProperty(words, async ([one, two, three]) => {
         const [from, title] = [one, two].map(
@@ -100,6 +116,26 @@ describe('the page of a drop box', () => {
       }),
       { numRuns: runs(30) },
     )
+  })
+
+  it('sends to the host of a bucket that has its own', async () => {
+    const files = { ...s3rverBucket(), endpoint: 'https://s3.example.com', addressing: 'virtual' }
+    const own = testWorker({ BUCKETS: { files } })
+    const response = await own.fetch((await createBox({}, own)).url)
+    expect(response.headers.get('Content-Security-Policy')).toContain(
+      "connect-src 'self' https://files.s3.example.com;",
+    )
+  })
+
+  it('works below the path of an app that mounts it', async () => {
+    const app = mount({ path: '/media' })
+    const { url } = await createBox({}, app, {}, '/media')
+    expect(new URL(url).pathname).toMatch(/^\/media\/d\/[\w-]{22}$/)
+    const { script } = await parse(await app.fetch(url, { headers: { Accept: 'text/html' } }))
+    const served = await app.fetch(new URL(script ?? '', url).href)
+    expect(await served.text()).toBe(PAGE_SCRIPT)
+    const asked = await askToken({ url }, {}, app)
+    expect(await asked.json()).toMatchObject({ endpoint: new URL('/media', url).href })
   })
 
   it('keeps the lines of the message', async () => {
