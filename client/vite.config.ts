@@ -13,9 +13,9 @@ export default defineConfig(({ mode }) => ({
           ? { server: 'src/server.ts' }
           : {
               index: 'src/index.ts',
-              'drop-box': 'src/drop-box.ts',
               uppy: 'src/uppy.ts',
               react: 'src/react.ts',
+              sharing: 'src/sharing.ts',
             },
       formats: ['es'],
     },

@@ -57,15 +57,18 @@ export type Api = <T>(
   request?: ApiRequest & { readonly stall?: Stall | undefined },
 ) => Promise<T>
 
-/** Returns a function that calls the API at `baseUrl`, which errors call `shownUrl`. */
+/**
+ * Returns a function that calls the API at `baseUrl`, without a fragment. Errors call it `shownUrl`.
+ */
 export function createApi(
   { baseUrl, token, credentials = 'same-origin', headers: more }: ApiOptions,
-  shownUrl = baseUrl.replace(/\/+$/, ''),
+  shownUrl?: string,
 ): Api {
+  const base = baseUrl.replace(/\/*(#.*)?$/, '')
   const tokenOf = typeof token === 'function' ? token : () => token
   return async function api(check, method, path, { query = {}, body, signal, stall } = {}) {
-    const url = baseUrl.replace(/\/+$/, '') + path
-    const what = `${method} ${shownUrl}${path}`
+    const url = base + path
+    const what = `${method} ${(shownUrl ?? base) + path}`
     const milliseconds = /\/(?:complete|copy|move)$/.test(path)
       ? COMPLETE_TIMEOUT_MILLISECONDS
       : TIMEOUT_MILLISECONDS

@@ -1,10 +1,7 @@
 import { createApi } from './api.ts'
 import { isListOf, isNullOr, isNumber, isObject, isString } from './check.ts'
-import { type Client, createClient } from './client.ts'
-import { PresignerError } from './presigner-error.ts'
-import { upload } from './upload.ts'
-
-export type { Client } from './client.ts'
+// Not from their own files, for which the build would make one more script.
+import { type Client, createClient, PresignerError } from './index.ts'
 
 /** When a token is replaced before it expires. */
 const RENEWAL_MILLISECONDS = 60_000
@@ -81,13 +78,13 @@ export async function openDropBox(
   url: string | URL,
   { password, sender }: DropBoxVisitor = {},
 ): Promise<OpenDropBox> {
-  const { baseUrl, shownUrl, secret } = parseBoxUrl(url)
-  const api = createApi({ baseUrl }, shownUrl)
+  const { boxUrl, shownUrl, secret } = parseBoxUrl(url)
+  const ask = createApi({ baseUrl: boxUrl }, shownUrl)
   const body = { password, sender }
   let token = ''
   let renewAt = 0
   async function renew(): Promise<DropBoxToken> {
-    const answer = await api(isDropBoxToken, 'POST', '/token', { body })
+    const answer = await ask(isDropBoxToken, 'POST', '/token', { body })
     const lifetime = Date.parse(answer.expiresAt) - Date.now()
     token = answer.token
     // If the clock of this machine is wrong, the API refuses the token when it has expired.
@@ -106,15 +103,10 @@ export async function openDropBox(
   }
 
   const { endpoint, bucket, expiresAt: _, token: __, ...terms } = await renew()
-  const options = { baseUrl: new URL(endpoint, baseUrl).href, bucket, token: currentToken }
-  const uploads = createApi(options)
-  // So that an upload to another box with the same file doesn't resume this one.
-  const origin = `${options.baseUrl}#${await idOf(secret)}`
-  const client: Client = {
-    ...createClient(options),
-    upload: (file, more = {}) => upload(uploads, origin, bucket, file, more),
-  }
-  return { ...terms, client }
+  const api = new URL(endpoint, boxUrl)
+  // So that the same file in another box doesn't resume this upload.
+  api.hash = await idOf(secret)
+  return { ...terms, client: createClient({ baseUrl: api.href, bucket, token: currentToken }) }
 }
 
 /** Returns the URL without its query and fragment, and how to call it in a message. */
@@ -127,7 +119,7 @@ function parseBoxUrl(url: string | URL) {
       'invalid_options',
       'url: not the URL of a drop box, such as https://files.example.com/d/…',
     )
-  return { baseUrl: origin + path + secret, shownUrl: `${origin}${path}…`, secret }
+  return { boxUrl: origin + path + secret, shownUrl: `${origin}${path}…`, secret }
 }
 
 /** Returns the box's id in the API. Empty outside of a secure context, where no upload resumes. */
