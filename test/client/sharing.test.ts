@@ -140,7 +140,6 @@ describe('the server client', () => {
     await expect(server.withdrawGrant(ID, { signal })).rejects.toThrow('enough')
   })
 
-  // @threat retry-repeats
   it.each(CREATE)('never repeats %s when its response may be lost', async (_, send) => {
     for (const lost of [
       () => new TypeError('fetch failed'),
