@@ -118,7 +118,7 @@ globalThis.uses = [createClient, useUpload]`,
     })
     const code = await readFile(join(outDir, 'page.js'), 'utf8')
     expect(code).toContain('/files/upload-url')
-    expect(code).not.toMatch(/drop.?box|asker|\/grants/i)
+    expect(code).not.toMatch(/drop.?box|\/grants/i)
   })
 
   it.each(['bundler', 'nodenext'])(

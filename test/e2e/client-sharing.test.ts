@@ -53,7 +53,7 @@ const ITEM = {
   ...{ receivedAt: 'x', sender: null, country: null },
 }
 const TERMS = {
-  ...{ title: 'Papers', message: null, asker: 'Example GmbH', allowedTypes: null, maxFiles: 5 },
+  ...{ title: 'Papers', message: null, from: 'Example GmbH', allowedTypes: null, maxFiles: 5 },
   ...{ deadline: '2026-12-01T00:00:00.000Z', maxBytes: 100, maxTotalBytes: 500 },
   left: { files: 3, bytes: 200 },
 }
