@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { bucketFetch } from '../../support/bucket.ts'
 import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
-  passes,
   createBox,
   currently,
   DAY,
@@ -13,6 +12,7 @@ import {
   MINUTE,
   objectOf,
   outcome,
+  passes,
   putTo,
   receivedIn,
   visit,
