@@ -49,6 +49,11 @@ export abstract class StateObject<Env = unknown> extends DurableObject<Env> {
     return { items: rows.slice(0, limit), next: rows[limit] ?? null }
   }
 
+  /** Removes what has ended. */
+  override async alarm(): Promise<void> {
+    if (this.isList()) await this.endListed(Date.now())
+  }
+
   /** Whether this object is the list of a minter. */
   protected isList(): boolean {
     const { sql } = this.ctx.storage
