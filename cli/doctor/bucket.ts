@@ -170,7 +170,7 @@ async function cors(context: BucketContext): Promise<void> {
   }
   for (const [i, result] of results.entries()) {
     const isSoft = result.status === 'fail' && i >= context.origins.length
-    const message = `${result.message} Drop boxes need it.`
+    const message = `${result.message} Pages of drop boxes need this.`
     tell(context, 'cors', isSoft ? { ...result, status: 'warn', message } : result)
   }
 }

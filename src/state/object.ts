@@ -42,7 +42,7 @@ export const warnWithout =
 const exported = (context: object, className: string): unknown =>
   Reflect.get(Object(Reflect.get(context, 'exports') ?? undefined), className)
 
-/** A class that is exported, but not declared in wrangler.toml, is an entrypoint without `getByName`. */
+/** A class that is exported, but not declared in wrangler.toml, has no `getByName`. */
 const isNamespace = (value: unknown): value is Namespace =>
   (typeof value === 'object' || typeof value === 'function') &&
   value !== null &&
