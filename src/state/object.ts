@@ -50,13 +50,14 @@ const isNamespace = (value: unknown): value is Namespace =>
 
 /**
  * Resolves with the result of a call to an object. Throws `state_unavailable` if it fails or takes too
- * long: then nothing is served.
+ * long: then nothing is served. Without its class, throws as `stateObject`.
  */
 export async function callObject<T>(c: AppContext, call: () => Promise<T>): Promise<T> {
   try {
     return await inTime(CALL_MILLISECONDS, timeOf(c), call)
   } catch (cause) {
-    if (asApiError(cause)?.code === 'storage_busy') throw cause
+    if (/^(?:storage_busy|misconfigured|not_supported)$/.test(asApiError(cause)?.code ?? ''))
+      throw cause
     throw new ApiError('state_unavailable', 'This could not be looked up. Try again.', {
       cause,
       retryAfterSeconds: 5,

@@ -89,7 +89,9 @@ describe('the folders', () => {
     expect(
       uses.filter(
         (file) =>
-          !/^(?:(?:app|index|instance|plugin|plugin-api)\.ts|http\/|state\/|core\/|plugins\/)/.test(file),
+          !/^(?:(?:app|index|instance|plugin|plugin-api)\.ts|http\/|state\/|core\/|plugins\/)/.test(
+            file,
+          ),
       ),
     ).toEqual([])
   })
