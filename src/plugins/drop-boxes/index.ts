@@ -3,6 +3,7 @@ import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
 import type { Multipart } from '../multipart/index.ts'
 import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
+import { boxSeams, boxTokens } from './sender.ts'
 
 export interface DropBoxesOptions<B> {
   /** Records what senders upload. */
@@ -19,6 +20,10 @@ export const dropBoxes = <B = unknown>(options: DropBoxesOptions<B>): Plugin<B> 
   api: dropBoxRoutes,
   setup(setup) {
     setup.only('dropBoxes', options, ['files', 'multipart'])
-    return { warnings: warnWithout('DropBoxes', 'drop boxes need Durable Objects') }
+    return {
+      ...boxSeams,
+      identify: boxTokens,
+      warnings: warnWithout('DropBoxes', 'drop boxes need Durable Objects'),
+    }
   },
 })
