@@ -17,8 +17,11 @@ let directory: string
 let s3: S3Server
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'grants-'))
-  const place = { port: 0, directory: join(directory, 's3'), corsOrigins: ['http://localhost'] }
-  s3 = await startS3rver(place)
+  s3 = await startS3rver({
+    port: 0,
+    directory: join(directory, 's3'),
+    corsOrigins: ['http://localhost'],
+  })
 })
 afterAll(async () => {
   await s3.close()
@@ -88,6 +91,21 @@ it.each([
   expect((await json('GET', '/grants')).body).toMatchObject({
     grants: [{ id: grant.id, usesLeft: 0 }],
   })
+
+  const limits = { maxFiles: 1, maxBytes: 100, maxTotalBytes: 100 }
+  const wanted = { prefix: 'inbox/', deadline: inAnHour(), from: 'ACME', title: 'Files', ...limits }
+  const { body: box } = await json('POST', '/drop-boxes', wanted)
+  const { token } = (await json('POST', `${new URL(box.url).pathname}/token`, {})).body
+  const send = async () => {
+    const response = await fetch(`${worker.origin}/files/upload-url`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ ...file, size: 9 }),
+    })
+    return response.status
+  }
+  expect([await send(), await send()]).toEqual([200, 409])
+  expect((await json('GET', '/drop-boxes')).body).toMatchObject({ dropBoxes: [{ id: box.id }] })
   expect(worker.logs()).not.toContain(new URL(grant.url).pathname.slice('/g/'.length))
 })
 
