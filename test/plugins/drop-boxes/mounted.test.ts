@@ -180,12 +180,12 @@ it('lists the boxes of one creator in pages, and only to them', async () => {
     }>()
     seen.push(...page.dropBoxes.map(({ id }) => id))
     cursor = page.cursor
-    if (cursor !== undefined) {
+    if (cursor !== undefined && page.dropBoxes[0]?.id === made[0]) {
       const other = { headers: { 'X-User': 'mallory' } }
-      const stolen = await mounted.fetch(`/media/drop-boxes?${query}&cursor=${cursor}`, other)
-      expect(await outcome(stolen)).toMatch(/^400 /)
-      const path = `/media/drop-boxes/${made[0]}/files?cursor=${cursor}`
-      expect(await outcome(await mounted.fetch(path, user))).toBe('400 invalid_cursor')
+      const path = `/media/drop-boxes?cursor=${cursor}`
+      expect(await outcome(await mounted.fetch(path, other))).toBe('400 invalid_cursor')
+      const files = `/media/drop-boxes/${made[0]}/files?cursor=${cursor}`
+      expect(await outcome(await mounted.fetch(files, user))).toBe('400 invalid_cursor')
     }
   } while (cursor !== undefined)
   expect(seen.toSorted()).toEqual(made.toSorted())
