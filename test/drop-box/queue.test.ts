@@ -73,6 +73,15 @@ describe('the queue of a drop box', () => {
     expect(sent).toEqual([])
   })
 
+  it('keeps the parts of a failed file that is chosen again', async () => {
+    const { queue, sent, add } = testQueue()
+    const [a] = add('a')
+    queue.start()
+    await sent[0]?.end(new Error('lost'))
+    if (a) queue.remove(a, 'returns')
+    expect(sent).toHaveLength(1)
+  })
+
   it('deletes the parts of a failed file that is removed', async () => {
     const { queue, sent, add } = testQueue()
     const [a] = add('a')
