@@ -1,5 +1,5 @@
 import type { Next } from 'hono'
-import { html } from 'hono/html'
+import { html, raw } from 'hono/html'
 import { ApiError, type ErrorCode } from '../errors/api-error.ts'
 import { base64url } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
@@ -47,7 +47,7 @@ export function htmlPage(
 <meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark">
 <title>${readable(title)}</title>
-<style nonce="${nonce}">${STYLE}</style>
+<style nonce="${nonce}">${raw(STYLE)}</style>
 <main>${body}</main>
 ${script === undefined ? '' : html`<script type="module" nonce="${nonce}" src="${script}"></script>`}
 </html>`

@@ -279,8 +279,10 @@ export const dropBoxPageRoutes = newApp()
     await configure(c)
     const elsewhere = toLinkHost(c)
     if (elsewhere !== null) return elsewhere
-    const { box, left } = await visitedBox(c)
+    const { box, received } = await visitedBox(c)
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
+    // What is reserved may be the visitor's own upload, which continues after a reload.
+    const left = { files: maxFiles - received.files, bytes: maxTotalBytes - received.bytes }
     const { publicAddress } = findBucket(c.get('settings'), box.bucket)
     return boxPage(c, {
       ...{ from, title, message, deadline: new Date(box.deadline).toISOString() },
