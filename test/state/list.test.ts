@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
-import { type Listed, listName } from '../../src/state/cloudflare.ts'
+import { type Listed, listName } from '../../src/state/list.ts'
 import { stateStub } from '../support/state-stub.ts'
 
 const DAY = 86_400_000
