@@ -1,4 +1,5 @@
 import { createApi } from './api.ts'
+import { createTurns } from './box-turns.ts'
 // Not from their own files, for which the build would make one more script.
 import { type Client, createClient, PresignerError } from './index.ts'
 import {
@@ -53,7 +54,11 @@ export async function openDropBox(
   const api = new URL(endpoint, boxUrl)
   // So that the same file in another box doesn't resume this upload.
   api.hash = await idOf(secret)
-  return { ...terms, client: createClient({ baseUrl: api.href, bucket, token: currentToken }) }
+  const client = createClient({ baseUrl: api.href, bucket, token: currentToken })
+  const inTurn = createTurns(terms)
+  const upload: Client['upload'] = (file, options) =>
+    inTurn(file.size, options?.signal, () => client.upload(file, options))
+  return { ...terms, client: { ...client, upload } }
 }
 
 /** Returns the URL without its query and fragment, and how to call it in a message. */
