@@ -58,6 +58,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/recipes.full.test.ts',
       'test/docs/recipes.slow.test.ts',
       'test/docs/recipes.test.ts',
+      'test/docs/sharing.test.ts',
       'test/docs/repository.test.ts',
       'test/docs/responsive-images.slow.test.ts',
       'test/docs/restricted-links.test.ts',
