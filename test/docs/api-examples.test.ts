@@ -40,6 +40,7 @@ const SHOWN_ETAG = '9dd4e461268c8034f5c8564e155c67a6'
 const ETAG = createHash('md5').update(CONTENT).digest('hex')
 
 const linkSchema = z.object({ link: z.string() })
+const grantSchema = z.object({ id: z.string(), url: z.string() })
 const folderSchema = z.object({ base: z.string() })
 
 let presigner: Presigner
@@ -86,9 +87,19 @@ async function variables(title: string): Promise<Record<string, string>> {
     const KEY = encodeURIComponent(upload.key)
     return { KEY, BUCKET: presigner.bucket, NOTIFICATION_SECRET }
   }
+  if (/ \/(?:grants|g\/)/.test(title)) return grantVariables()
   if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link, BASE: base }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }
+}
+
+async function grantVariables(): Promise<Record<string, string>> {
+  const DEADLINE = new Date(Date.now() + 86_400_000).toISOString()
+  const body = { key: upload.key, deadline: DEADLINE }
+  // A list of one of them has a cursor.
+  await post('/grants', body)
+  const { id, url } = grantSchema.parse(await post('/grants', body))
+  return { KEY: upload.key, DEADLINE, ID: id, GRANT: url }
 }
 
 /** Returns the structure of `value`, without its leaf values. */
@@ -131,7 +142,8 @@ describe('the example in docs/api.md for', async () => {
       const shown: unknown = JSON.parse(answer)
       expect(shape(got)).toEqual(shape(shown))
       expect(urlsIn(got)).toHaveLength(urlsIn(shown).length)
-      if (title.startsWith('POST /multipart/')) return
+      // A part has nothing yet, and a grant has a page.
+      if (/^POST \/multipart\/|\/grants/.test(title)) return
       for (const url of urlsIn(got)) expect(await (await fetch(url)).text()).toBe(CONTENT)
     },
   )
