@@ -32,12 +32,17 @@ const isPreflight = (c: AppContext, settings: Settings): boolean =>
   takesOrigin(settings, c.req.header('Origin') ?? '') &&
   c.env.instance.own.some(({ onLinkHost }) => onLinkHost)
 
-/** Tells whether the request has a credential that belongs to the host of links. */
+/**
+ * Tells whether the request has a credential that belongs to the host of links. A token in the path would
+ * take precedence over it.
+ */
 function isForLinkHost(c: AppContext): boolean {
   const bearer = bearerIn(c)
   const { own } = c.env.instance
   return (
-    bearer !== undefined && own.some((kind) => kind.onLinkHost && bearer.startsWith(kind.prefix))
+    bearer !== undefined &&
+    !c.req.path.startsWith('/u/') &&
+    own.some((kind) => kind.onLinkHost && bearer.startsWith(kind.prefix))
   )
 }
 
