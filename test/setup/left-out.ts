@@ -85,6 +85,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/page-uploads.slow.test.ts',
       'test/e2e/page.slow.test.ts',
       'test/e2e/readme-page.test.ts',
+      'test/e2e/visitor-pages.slow.test.ts',
       'test/e2e/without-uppy.test.ts',
     ],
   },
