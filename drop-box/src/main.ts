@@ -151,7 +151,7 @@ function add(files: Iterable<File>): void {
   for (const file of files) {
     const old = [...queue.items].find((item) => isSame(item.file, file))
     if (old && /^(?:ready|waiting|sending|done)$/.test(old.state)) continue
-    if (old) queue.remove(old)
+    if (old) queue.remove(old, 'returns')
     const planned = filesIn('ready', 'waiting', 'sending')
     const room = {
       files: left.files - planned.length,
@@ -215,8 +215,10 @@ chooser.addEventListener('change', () => {
   chooser.value = '' // so that the same file can be chosen again
 })
 
-acceptDrops((files) => {
-  if (!form.hidden) add(files)
+acceptDrops((files, hasFolders) => {
+  if (form.hidden) return
+  problem(hasFolders ? "Folders can't be sent. Choose the files in them." : undefined)
+  add(files)
 })
 
 addEventListener('beforeunload', (event) => {
