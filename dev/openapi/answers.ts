@@ -174,6 +174,47 @@ export const links = z.object({
   expiresAt: end(),
 })
 
+export const grant = z.object({
+  id: text('For requests of its creator, and in events. It opens nothing.'),
+  url: url('For the recipient. Who has it can use the grant.'),
+  bucket: alias(),
+  key: objectKey(),
+  name: text('Name of the file.'),
+  size: bytes('Bytes of the file when the grant was created.'),
+  label: z.nullable(z.string()).check(z.describe('What the recipient reads on the page.')),
+  uses: z
+    .nullable(z.int().check(z.minimum(1)))
+    .check(z.describe('How many links it dispenses in all; null for any number.')),
+  usesLeft: z
+    .nullable(z.int().check(z.minimum(0)))
+    .check(z.describe('How many are left; null for any number.')),
+  deadline: instant('When it ends, ISO 8601 in UTC.'),
+  hasPassword: z.boolean().check(z.describe('Whether the recipient must enter a password.')),
+  direct: z.boolean().check(z.describe('Whether a GET takes a use.')),
+  download: z
+    .nullable(z.string())
+    .check(z.describe('Name to save the object under, if its creator chose one.')),
+  restrictions: z
+    .nullable(
+      z.object({
+        notBefore: z.optional(z.iso.datetime()),
+        ips: z.optional(z.array(z.string())),
+        countries: z.optional(z.array(z.string())),
+        notCountries: z.optional(z.array(z.string())),
+      }),
+    )
+    .check(z.describe('Who may open it, and from when on; null for everyone.')),
+  createdAt: instant('When it was created, ISO 8601 in UTC.'),
+  lastUsedAt: z
+    .nullable(z.iso.datetime())
+    .check(z.describe('When it last dispensed a link, ISO 8601 in UTC; null for never.')),
+})
+
+export const grants = z.object({
+  grants: z.array(grant).check(z.describe('The newest first.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
 export const token = z.object({
   token: z.string().check(z.startsWith('ept_'), z.describe('Send it as a Bearer token.')),
   expiresAt: end(),
@@ -340,6 +381,8 @@ const named = {
   FileRecord: fileRecord,
   FileUrl: fileUrl,
   FileUrls: fileUrls,
+  Grant: grant,
+  Grants: grants,
   Health: health,
   Link: link,
   Links: links,

@@ -4,6 +4,7 @@ import { documentFrame, HERE, securitySchemes } from './frame.ts'
 import { answerSchemas, schemaRef } from './json-schema.ts'
 import type { Answer, Operation, Operations } from './operation.ts'
 import { fileOperations } from './operations/files.ts'
+import { grantOperations } from './operations/grants.ts'
 import { healthOperations } from './operations/health.ts'
 import { linkOperations } from './operations/links.ts'
 import { multipartOperations } from './operations/multipart.ts'
@@ -16,6 +17,7 @@ import type { RegisteredRoute, Sources } from './sources.ts'
 const OPERATIONS: Operations = {
   ...fileOperations,
   ...linkOperations,
+  ...grantOperations,
   ...multipartOperations,
   ...tokenOperations,
   ...notificationOperations,

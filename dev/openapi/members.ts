@@ -110,6 +110,8 @@ export const PATH_PARAMETERS: Members = {
     maxLength: MAX_OBJECT_KEY_BYTES,
   },
   token: { description: 'From the `base` of the folder link.', type: 'string' },
+  id: { description: 'The `id` in the response that created it.', type: 'string' },
+  secret: { description: 'From the `url` in the response that created it.', type: 'string' },
   partNumber: { description: 'Number of the part.', type: 'integer', minimum: 1, maximum: 10_000 },
   uploadId: { description: 'From the response to the start of the upload.', type: 'string' },
 }

@@ -1,18 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-
-/** One item in the list of a minter. */
-export interface Listed {
-  /** Its public id. */
-  readonly id: string
-  /** When it was created, in milliseconds since 1970. */
-  readonly at: number
-}
-
-export interface ListPage {
-  readonly items: readonly Listed[]
-  /** Where the next page starts, or null after the last one. */
-  readonly next: Listed | null
-}
+import type { Listed, ListPage } from './list.ts'
 
 /**
  * A Durable Object that is one of two things: an item, such as a grant, named by its public id, or the
@@ -49,6 +36,11 @@ export abstract class StateObject<Env = unknown> extends DurableObject<Env> {
     return { items: rows.slice(0, limit), next: rows[limit] ?? null }
   }
 
+  /** Removes what has ended. */
+  override async alarm(): Promise<void> {
+    if (this.isList()) await this.endListed(Date.now())
+  }
+
   /** Whether this object is the list of a minter. */
   protected isList(): boolean {
     const { sql } = this.ctx.storage
@@ -78,6 +70,3 @@ export abstract class StateObject<Env = unknown> extends DurableObject<Env> {
     else await this.ctx.storage.deleteAll()
   }
 }
-
-/** The name of the object that lists what a principal has made. Items have other names: hexadecimal. */
-export const listName = (principalId: string): string => `list ${principalId}`

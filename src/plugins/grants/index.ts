@@ -1,7 +1,8 @@
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
 import type { Links } from '../links/index.ts'
-import { grantPageRoutes, grantRoutes } from './routes.ts'
+import { grantPageRoutes } from './page-routes.ts'
+import { grantRoutes } from './routes.ts'
 
 export interface GrantsOptions<B> {
   /** The links that grants dispense. */
@@ -12,8 +13,8 @@ export interface GrantsOptions<B> {
 export const grants = <B = unknown>(options: GrantsOptions<B>): Plugin<B> => ({
   name: 'grants',
   plugins: [options.links],
-  open: grantPageRoutes,
-  api: grantRoutes,
+  open: grantPageRoutes(options.links.steps),
+  api: grantRoutes(options.links.steps),
   setup(setup) {
     setup.only('grants', options, ['links'])
     if (!ON_WORKERS) setup.warn('grants need Durable Objects')
