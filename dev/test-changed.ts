@@ -29,6 +29,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^src\//, ['test/e2e/{s3rver,package*}.test.ts', 'test/docs/library*.test.ts']],
   [/^client\//, ['test/e2e/client*.test.ts', 'test/docs/recipes*.test.ts']],
   [/^(?:create\/|template\/|dev\/template\.ts$)/, ['test/e2e/{create,package}*.test.ts']],
+  [/^drop-box\//, ['test/e2e/{drop-box-script,visitor-pages}*.test.ts', 'test/docs/words.test.ts']],
   [/^demo\//, ['test/e2e/{page,demo-build}*.test.ts', 'test/docs/{licenses,words}.test.ts']],
   [/^(?:site\/|dev\/docs\.ts$)/, ['test/docs/site*.test.ts']],
   [/^cli\/doctor/, ['test/e2e/doctor/**/*.test.ts', 'test/e2e/{doctor,deploy}*.test.ts']],
