@@ -59,6 +59,26 @@ export const momentInWords = (then: Date): string => dateAndTime.format(then)
 /** Returns `3 files` for 3. */
 export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)
 
+/** Returns how often a link still works, such as `2 of 5 uses left`. Null is any number. */
+export function usesInWords(left: number | null, uses: number | null): string {
+  if (left === null || uses === null) return 'any number of uses'
+  if (left === 0) return 'used up'
+  return left === uses ? usesText(uses) : `${left.toLocaleString('en')} of ${usesText(uses)} left`
+}
+
+const usesText = (uses: number): string =>
+  uses === 1 ? '1 use' : `${uses.toLocaleString('en')} uses`
+
+/** Returns what a drop box has, such as `2 of 20 files`, `1.2 MB of 1 GB`. */
+export const receivedInWords = (box: {
+  readonly received: { readonly files: number; readonly bytes: number }
+  readonly maxFiles: number
+  readonly maxTotalBytes: number
+}): string =>
+  box.received.files === 0
+    ? `nothing received, room for ${filesInWords(box.maxFiles)}`
+    : `${box.received.files} of ${filesInWords(box.maxFiles)}, ${sizeInWords(box.received.bytes)} of ${sizeInWords(box.maxTotalBytes)}`
+
 /** Letters that are written from right to left. */
 const RIGHT_TO_LEFT =
   /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u
