@@ -165,6 +165,8 @@ export interface AppEnv {
     /** Whether a browser may have added the credential by itself. */
     isAmbient: boolean | undefined
     bucket: string
+    /** Who counts for the rate limit in place of the principal, if several people are one. */
+    countAs: string | undefined
     cacheStatus: string
     /** Adds members to an error body that the clients of a protocol expect. */
     errorMembers: ((message: string) => object) | undefined

@@ -3,6 +3,7 @@ import type { Plugin } from '../../plugin.ts'
 import type { Files } from '../files/index.ts'
 import type { Multipart } from '../multipart/index.ts'
 import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
+import { boxSeams, boxTokens } from './sender.ts'
 
 export interface DropBoxesOptions<B> {
   /** Records what senders upload. */
@@ -20,6 +21,6 @@ export const dropBoxes = <B = unknown>(options: DropBoxesOptions<B>): Plugin<B> 
   setup(setup) {
     setup.only('dropBoxes', options, ['files', 'multipart'])
     if (!ON_WORKERS) setup.warn('drop boxes need Durable Objects')
-    return {}
+    return { identify: boxTokens, ...boxSeams }
   },
 })
