@@ -8,7 +8,7 @@ const RENEWAL_MILLISECONDS = 60_000
 
 /** Who uploads. The box keeps it with each file, as plain text of up to 2 KB together. */
 export interface DropBoxSender {
-  readonly name: string
+  readonly name?: string | undefined
   readonly note?: string | undefined
 }
 
@@ -21,11 +21,10 @@ export interface DropBoxVisitor {
 
 /** What a drop box asks for and allows. */
 export interface DropBoxTerms {
-  /** Plain text, and so are `message` and `asker`. Show it as text, not as HTML. */
+  /** Who asks for files: plain text, and so are the others. Show them as text, not as HTML. */
+  readonly from: string
   readonly title: string
   readonly message: string | null
-  /** Who asks for files, in the words of who made the box. */
-  readonly asker: string
   /** ISO 8601 in UTC. */
   readonly deadline: string
   readonly maxFiles: number
@@ -58,9 +57,9 @@ const isDropBoxToken = isObject<DropBoxToken>({
   expiresAt: isString,
   endpoint: isString,
   bucket: isString,
+  from: isString,
   title: isString,
   message: isNullOr(isString),
-  asker: isString,
   deadline: isString,
   maxFiles: isNumber,
   maxBytes: isNumber,

@@ -1,5 +1,4 @@
 import { type Check, isNothing } from './check.ts'
-import type { Client } from './client.ts'
 import type { LinkRestrictions } from './requests.ts'
 import {
   type DropBox,
@@ -126,15 +125,3 @@ export function sharingCalls(call: Call, bucket: string | undefined): SharingCal
     closeDropBox: (id, { signal } = {}) => call(isNothing, 'DELETE', dropBox(id), { signal }),
   }
 }
-
-/** A client with methods for grants and drop boxes. */
-export type SharingClient = Client & SharingCalls
-
-/** Returns `client` with methods for grants and drop boxes. Call it once for each client. */
-export const withSharing = (client: Client): SharingClient => ({
-  ...client,
-  ...sharingCalls(
-    (check, method, path, request) => client.request(method, path, { ...request, check }),
-    client.bucket,
-  ),
-})

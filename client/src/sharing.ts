@@ -1,4 +1,6 @@
 // biome-ignore-all lint/performance/noBarrelFile: the entry for pages that share, or upload to a drop box
+import type { Client } from './client.ts'
+import { type SharingCalls, sharingCalls } from './sharing-calls.ts'
 
 export type { DropBoxSender, DropBoxTerms, DropBoxVisitor, OpenDropBox } from './drop-box.ts'
 export { openDropBox } from './drop-box.ts'
@@ -8,9 +10,7 @@ export type {
   GrantOptions,
   PageOptions,
   SharingCalls,
-  SharingClient,
 } from './sharing-calls.ts'
-export { withSharing } from './sharing-calls.ts'
 export type {
   DropBox,
   DropBoxPage,
@@ -19,3 +19,15 @@ export type {
   ReceivedFile,
   ReceivedPage,
 } from './sharing-responses.ts'
+
+/** A client with methods for grants and drop boxes. */
+export type SharingClient = Client & SharingCalls
+
+/** Returns `client` with methods for grants and drop boxes. Call it once for each client. */
+export const withSharing = (client: Client): SharingClient => ({
+  ...client,
+  ...sharingCalls(
+    (check, method, path, request) => client.request(method, path, { ...request, check }),
+    client.bucket,
+  ),
+})
