@@ -31,9 +31,10 @@ export function createSharing(client: Client, report: (error: unknown) => void):
   function shares(): Promise<Shares> {
     loading ??= import('./shares/shares.ts')
       .then(({ createShares }) => createShares(client, report))
-      .catch((error: unknown) => {
+      .catch((cause: unknown) => {
         loading = undefined
-        throw error
+        // Offline, or a new version was deployed.
+        throw new Error('A part of this page could not be loaded. Reload the page.', { cause })
       })
     return loading
   }
@@ -41,9 +42,18 @@ export function createSharing(client: Client, report: (error: unknown) => void):
     served = names
     document.documentElement.dataset.shares = names.join(' ')
   }
+  let isOpening = false
   const onClick = (id: string, action: (dialogs: Shares) => Promise<void> | void) =>
-    find(document, id, HTMLButtonElement).addEventListener('click', () => {
-      shares().then(action).catch(report)
+    find(document, id, HTMLButtonElement).addEventListener('click', async () => {
+      if (isOpening) return // a second click while the dialogs load
+      isOpening = true
+      try {
+        await action(await shares())
+      } catch (error) {
+        report(error)
+      } finally {
+        isOpening = false
+      }
     })
   onClick('#ask-button', async (dialogs) => {
     if (current !== undefined) await dialogs.askForFiles(current)

@@ -189,7 +189,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
       expect(await copied(page)).toBe(url)
       await page.keyboard.press('Escape')
       expect(await focused(page)).toBe(`Actions for ${name}`)
-      expect(await page.content()).not.toContain(url)
+      expect(await page.locator('#url-field').inputValue()).toBe('')
 
       const visitor = await tab.visit(url)
       await visitor.page.getByLabel('Password').fill('Ö ö')
@@ -292,7 +292,8 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
       const { page } = tab
       await page.getByRole('button', { name: 'Ask for files' }).press('Enter')
       const form = dialog(page, 'Ask for files')
-      expect(await focused(page)).toBe('')
+      await form.waitFor()
+      expect(await page.evaluate('document.activeElement.id')).toBe('box-from')
       await expectAccessible(page)
       await form.getByLabel('Who asks').fill('Example GmbH')
       await form.getByLabel('Title').fill(HOSTILE)
@@ -422,6 +423,34 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     await live.getByRole('button', { name: 'Try again' }).press('Enter')
     await live.getByText('No link counts its uses.').waitFor()
     expect(await live.getByText(message).isVisible()).toBe(false)
+  })
+
+  it('opens a dialog once, also after two clicks, and says that it could not be loaded', async () => {
+    await using tab = await open('full')
+    const { page } = tab
+    const ask = page.getByRole('button', { name: 'Ask for files' })
+    const part = '**/assets/shares-*.js'
+    await page.route(part, (route) => route.abort())
+    await ask.click()
+    await page.getByText('A part of this page could not be loaded. Reload the page.').waitFor()
+    await page.unroute(part)
+    await page.reload()
+    const held = Promise.withResolvers<void>()
+    await page.route(part, async (route) => {
+      await held.promise
+      await route.continue()
+    })
+    await ask.press('Enter')
+    await ask.press('Enter')
+    held.resolve()
+    const form = dialog(page, 'Ask for files')
+    await form.getByLabel('Who asks').fill('Example GmbH')
+    await form.getByLabel('Title').fill('Once')
+    const sent: string[] = []
+    page.on('request', (request) => sent.push(request.method()))
+    await page.keyboard.press('Enter')
+    await dialog(page, 'Your drop box').waitFor()
+    expect(sent).toEqual(['POST'])
   })
 
   it.each([
