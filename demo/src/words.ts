@@ -56,6 +56,10 @@ export function ageInWords(then: Date, now: Date): string {
 /** Returns a time such as `Nov 25, 2026, 2:30 PM`, in the browser's time zone. */
 export const momentInWords = (then: Date): string => dateAndTime.format(then)
 
+/** Returns how long something works, such as `until Nov 25, 2026, 2:30 PM`, or when it has ended. */
+export const untilInWords = (deadline: Date, now: Date): string =>
+  `${deadline > now ? 'until' : 'ended'} ${momentInWords(deadline)}`
+
 /** Returns `3 files` for 3. */
 export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)
 

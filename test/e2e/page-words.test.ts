@@ -4,6 +4,7 @@ import {
   ownerInWords,
   receivedInWords,
   sizeInWords,
+  untilInWords,
   usesInWords,
 } from '../../demo/src/words.ts'
 
@@ -56,4 +57,11 @@ it.each([
   [{ files: 1, bytes: 1_250_000 }, '1 of 20 files, 1.2 MB of 1 GB'],
 ])('says what a drop box has received: %j', (received, text) => {
   expect(receivedInWords({ received, maxFiles: 20, maxTotalBytes: 1e9 })).toBe(text)
+})
+
+it('says how long something works, or when it has ended', () => {
+  const deadline = new Date('2026-11-25T14:30:00Z')
+  const [before, after] = [-1, 0].map((by) => new Date(deadline.getTime() + by))
+  expect(untilInWords(deadline, before ?? deadline)).toMatch(/^until Nov 2\d, 2026, /)
+  expect(untilInWords(deadline, after ?? deadline)).toMatch(/^ended Nov 2\d, 2026, /)
 })

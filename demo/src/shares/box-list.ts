@@ -1,6 +1,6 @@
 import type { DropBox, ReceivedFile } from '../../../client/src/sharing.ts'
 import { confirm } from '../delete-dialog.ts'
-import { ageInWords, momentInWords, receivedInWords, sizeInWords } from '../words.ts'
+import { ageInWords, receivedInWords, sizeInWords, untilInWords } from '../words.ts'
 import { buttonFor, element } from './element.ts'
 import type { LiveDialog } from './live-dialog.ts'
 import { createPagedList, type PagedList } from './paged-list.ts'
@@ -65,7 +65,7 @@ export function boxList(live: LiveDialog): PagedList {
 function textOf(box: DropBox): readonly HTMLElement[] {
   const facts = [
     receivedInWords(box),
-    `until ${momentInWords(new Date(box.deadline))}`,
+    untilInWords(new Date(box.deadline), new Date()),
     ...(box.hasPassword ? ['with a password'] : []),
   ]
   return [

@@ -1,6 +1,6 @@
 import type { Grant } from '../../../client/src/sharing.ts'
 import { confirm } from '../delete-dialog.ts'
-import { ageInWords, momentInWords, usesInWords } from '../words.ts'
+import { ageInWords, untilInWords, usesInWords } from '../words.ts'
 import { buttonFor, element } from './element.ts'
 import { changeGrant } from './grant-dialog.ts'
 import type { LiveDialog } from './live-dialog.ts'
@@ -70,12 +70,11 @@ export function grantList(live: LiveDialog): PagedList {
 
 function textOf(grant: Grant): readonly HTMLElement[] {
   const { name, label, lastUsedAt, deadline, hasPassword } = grant
+  const now = new Date()
   const facts = [
     usesInWords(grant.usesLeft, grant.uses),
-    lastUsedAt === null
-      ? 'not used yet'
-      : `last used ${ageInWords(new Date(lastUsedAt), new Date())}`,
-    `until ${momentInWords(new Date(deadline))}`,
+    lastUsedAt === null ? 'not used yet' : `last used ${ageInWords(new Date(lastUsedAt), now)}`,
+    untilInWords(new Date(deadline), now),
     ...(hasPassword ? ['with a password'] : []),
   ]
   return [

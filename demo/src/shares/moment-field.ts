@@ -2,9 +2,12 @@ const DAY_MILLISECONDS = 86_400_000
 /** How far ahead a deadline of the API may be. */
 const LONGEST_DAYS = 366
 
-/** Sets a field for a deadline to `then`, in the browser's time zone. It accepts what the API accepts. */
+/**
+ * Sets a field for a deadline to `then`, in the browser's time zone. It accepts what the API accepts, and
+ * `then` itself.
+ */
 export function setMoment(field: HTMLInputElement, then: Date, now: Date): void {
-  field.min = localText(now)
+  field.min = localText(then < now ? then : now)
   field.max = localText(daysAfter(now, LONGEST_DAYS))
   field.value = localText(then)
 }

@@ -54,7 +54,9 @@ export function createPagedList<T>(options: PagedListOptions<T>): PagedList {
     errorBox.replaceChildren()
     list.setAttribute('aria-busy', 'true')
     try {
-      const page = await options.load(from)
+      let page = await options.load(from)
+      while (page.items.length === 0 && page.cursor !== undefined && mine === turn)
+        page = await options.load(page.cursor) // an empty page may not be the last
       if (mine !== turn) return
       const last = list.lastElementChild
       const hadFocus = more === document.activeElement
@@ -74,7 +76,9 @@ export function createPagedList<T>(options: PagedListOptions<T>): PagedList {
       if (mine === turn) list.setAttribute('aria-busy', 'false')
     }
   }
-  more.addEventListener('click', () => load(cursor))
+  more.addEventListener('click', () => {
+    if (list.getAttribute('aria-busy') !== 'true') void load(cursor)
+  })
 
   return {
     parts: [list, none, errorBox, more],
