@@ -493,5 +493,6 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     await dialog(page, 'Copy a link').getByLabel('Valid for').waitFor()
     for (const name of ['Make a link that counts…', 'Ask for files', 'Shared'])
       expect(await page.getByRole('button', { name, includeHidden: true }).isVisible()).toBe(false)
+    expect(sent.length).toBe(status === undefined ? 0 : 2)
   })
 })
