@@ -1,72 +1,21 @@
 import { createApi } from './api.ts'
-import { isListOf, isNullOr, isNumber, isObject, isString } from './check.ts'
+import { createTurns } from './box-turns.ts'
 // Not from their own files, for which the build would make one more script.
 import { type Client, createClient, PresignerError } from './index.ts'
+import {
+  type DropBoxTerms,
+  type DropBoxToken,
+  type DropBoxVisitor,
+  isDropBoxToken,
+} from './sharing-responses.ts'
 
 /** When a token is replaced before it expires. */
 const RENEWAL_MILLISECONDS = 60_000
-
-/** Who uploads. The box keeps it with each file, as plain text of up to 2 KB together. */
-export interface DropBoxSender {
-  readonly name?: string | undefined
-  readonly note?: string | undefined
-}
-
-/** What a visitor gives to use a drop box. */
-export interface DropBoxVisitor {
-  /** Only for a box that has one. Without the right one, the code is `password_wrong`. */
-  readonly password?: string | undefined
-  readonly sender?: DropBoxSender | undefined
-}
-
-/** What a drop box asks for and allows. */
-export interface DropBoxTerms {
-  /** Who asks for files: plain text, and so are the others. Show them as text, not as HTML. */
-  readonly from: string
-  readonly title: string
-  readonly message: string | null
-  /** ISO 8601 in UTC. */
-  readonly deadline: string
-  readonly maxFiles: number
-  /** Largest file, in bytes. */
-  readonly maxBytes: number
-  /** Bytes of all files together. */
-  readonly maxTotalBytes: number
-  /** Types such as `image/png` or `image/*`; null without a limit. */
-  readonly allowedTypes: readonly string[] | null
-  /** What the box still took when it was opened, from all senders together. */
-  readonly left: { readonly files: number; readonly bytes: number }
-}
 
 export interface OpenDropBox extends DropBoxTerms {
   /** Uploads to the box, and can do nothing else. Its token renews itself. */
   readonly client: Client
 }
-
-/** Response of `POST /d/:secret/token`. */
-interface DropBoxToken extends DropBoxTerms {
-  readonly token: string
-  readonly expiresAt: string
-  /** URL of the API, with its path. */
-  readonly endpoint: string
-  readonly bucket: string
-}
-
-const isDropBoxToken = isObject<DropBoxToken>({
-  token: isString,
-  expiresAt: isString,
-  endpoint: isString,
-  bucket: isString,
-  from: isString,
-  title: isString,
-  message: isNullOr(isString),
-  deadline: isString,
-  maxFiles: isNumber,
-  maxBytes: isNumber,
-  maxTotalBytes: isNumber,
-  allowedTypes: isNullOr(isListOf(isString)),
-  left: isObject<DropBoxTerms['left']>({ files: isNumber, bytes: isNumber }),
-})
 
 /**
  * Opens the drop box at `url`, for a visitor who knows this secret URL: `https://…/d/…`. Throws
@@ -105,7 +54,11 @@ export async function openDropBox(
   const api = new URL(endpoint, boxUrl)
   // So that the same file in another box doesn't resume this upload.
   api.hash = await idOf(secret)
-  return { ...terms, client: createClient({ baseUrl: api.href, bucket, token: currentToken }) }
+  const client = createClient({ baseUrl: api.href, bucket, token: currentToken })
+  const inTurn = createTurns(terms)
+  const upload: Client['upload'] = (file, options) =>
+    inTurn(file.size, options?.signal, () => client.upload(file, options))
+  return { ...terms, client: { ...client, upload } }
 }
 
 /** Returns the URL without its query and fragment, and how to call it in a message. */

@@ -21,9 +21,9 @@ import {
   type UploadsState,
 } from './upload-queue.ts'
 
-export type { DropBoxSender, DropBoxTerms, DropBoxVisitor } from './drop-box.ts'
 export type { DropBoxActions, DropBoxState } from './drop-box-uploads.ts'
 export type { FileActions, FilesState, ShownFile } from './file-pages.ts'
+export type { DropBoxSender, DropBoxTerms, DropBoxVisitor } from './sharing-responses.ts'
 export type {
   FileOptions,
   Upload,

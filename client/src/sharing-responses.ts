@@ -93,6 +93,47 @@ export interface ReceivedPage {
   cursor?: string | undefined
 }
 
+/** Who uploads. The box keeps it with each file, as plain text of up to 2 KB together. */
+export interface DropBoxSender {
+  readonly name?: string | undefined
+  readonly note?: string | undefined
+}
+
+/** What a visitor gives to use a drop box. */
+export interface DropBoxVisitor {
+  /** Only for a box that has one. Without the right one, the code is `password_wrong`. */
+  readonly password?: string | undefined
+  readonly sender?: DropBoxSender | undefined
+}
+
+/** What a drop box asks for and allows. */
+export interface DropBoxTerms {
+  /** Who asks for files: plain text, and so are the others. Show them as text, not as HTML. */
+  readonly from: string
+  readonly title: string
+  readonly message: string | null
+  /** ISO 8601 in UTC. */
+  readonly deadline: string
+  readonly maxFiles: number
+  /** Largest file, in bytes. */
+  readonly maxBytes: number
+  /** Bytes of all files together. */
+  readonly maxTotalBytes: number
+  /** Types such as `image/png` or `image/*`; null without a limit. */
+  readonly allowedTypes: readonly string[] | null
+  /** What the box still took when it was opened, from all senders together. */
+  readonly left: { readonly files: number; readonly bytes: number }
+}
+
+/** Response of `POST /d/:secret/token`. */
+export interface DropBoxToken extends DropBoxTerms {
+  readonly token: string
+  readonly expiresAt: string
+  /** URL of the API, with its path. */
+  readonly endpoint: string
+  readonly bucket: string
+}
+
 const isBoolean: Check<boolean> = (value) => typeof value === 'boolean'
 
 const isStringOrNull = isNullOr(isString)
@@ -167,4 +208,20 @@ export const isReceivedPage = isObject<ReceivedPage>({
     }),
   ),
   cursor: isOptional(isString),
+})
+
+export const isDropBoxToken = isObject<DropBoxToken>({
+  token: isString,
+  expiresAt: isString,
+  endpoint: isString,
+  bucket: isString,
+  from: isString,
+  title: isString,
+  message: isNullOr(isString),
+  deadline: isString,
+  maxFiles: isNumber,
+  maxBytes: isNumber,
+  maxTotalBytes: isNumber,
+  allowedTypes: isNullOr(isListOf(isString)),
+  left: isObject<DropBoxTerms['left']>({ files: isNumber, bytes: isNumber }),
 })

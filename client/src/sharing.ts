@@ -2,7 +2,7 @@
 import type { Client } from './client.ts'
 import { type SharingCalls, sharingCalls } from './sharing-calls.ts'
 
-export type { DropBoxSender, DropBoxTerms, DropBoxVisitor, OpenDropBox } from './drop-box.ts'
+export type { OpenDropBox } from './drop-box.ts'
 export { openDropBox } from './drop-box.ts'
 export type {
   DropBoxOptions,
@@ -14,6 +14,9 @@ export type {
 export type {
   DropBox,
   DropBoxPage,
+  DropBoxSender,
+  DropBoxTerms,
+  DropBoxVisitor,
   Grant,
   GrantPage,
   ReceivedFile,

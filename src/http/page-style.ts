@@ -42,6 +42,7 @@ dt { color: var(--quiet); }
 dd { margin: 0; }
 form > :last-child, section > :last-child, main > :last-child { margin-bottom: 0; }
 label { display: block; margin-bottom: 1rem; }
+label:has(+ input) { margin-bottom: 0.25rem; }
 input:not([type=file]), textarea {
   background: var(--paper);
   border: 1px solid var(--edge);
@@ -104,7 +105,7 @@ progress {
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--accent); transition: inline-size 0.2s; }
 progress::-moz-progress-bar { background: var(--accent); }
-button + p { margin-top: 1rem; }
+button ~ p:not(.unseen) { margin-top: 1rem; }
 .thanks { border: 1px solid var(--accent); border-radius: 12px; margin-bottom: 1rem; padding: 1rem; }
 @media (max-width: 30rem) { body { background: var(--surface); } main { border: 0; margin: 0; padding: 1.25rem 1rem 2rem; } .wide { display: none; } }
 @media (prefers-reduced-motion: reduce) { *, ::-webkit-progress-value { transition: none !important; } }

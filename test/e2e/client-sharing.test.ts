@@ -272,6 +272,52 @@ describe('openDropBox', () => {
     })
   })
 
+  describe('its uploads', () => {
+    /** Starts uploads of these sizes. Returns what has begun and ended, in order. */
+    async function uploading(sizes: number[], signals: AbortSignal[] = []) {
+      const { client } = await openDropBox(URL_OF_BOX)
+      const events: string[] = []
+      // Each file is sent in one request, which begins with its URL.
+      answer = ({ path, body }) => {
+        const { files = [body] } = Object(body)
+        if (/upload-urls?$/.test(path))
+          for (const { fileName } of files) events.push(`+${fileName}`)
+        return undefined
+      }
+      const all = sizes.map((size, index) =>
+        client
+          .upload(new File(['x'.repeat(size)], `${index}`), { signal: signals[index] })
+          .then(() => events.push(`-${index}`)),
+      )
+      const done = Promise.allSettled(all)
+      await vi.advanceTimersByTimeAsync(10_000)
+      return { events, outcomes: await done }
+    }
+
+    it('begin in turn, so that they never hold more than one sender may', async () => {
+      const open = (events: string[]) => {
+        let now = 0
+        return Math.max(...events.map((event) => (event.startsWith('+') ? ++now : --now)))
+      }
+      // At most 3 of 5 files.
+      const small = await uploading([1, 1, 1, 1, 1, 1])
+      expect(small.events.filter((event) => event.startsWith('-'))).toHaveLength(6)
+      expect(open(small.events)).toBe(3)
+      // At most half of 500 bytes together, but one alone may be larger.
+      const large = await uploading([200, 100, 10, 400])
+      expect(large.events).toEqual(['+0', '-0', '+1', '+2', '-1', '-2', '+3', '-3'])
+    })
+
+    it('may be canceled while they wait', async () => {
+      const abort = new AbortController()
+      setTimeout(() => abort.abort(new Error('enough')), 1)
+      const signals = [new AbortController().signal, abort.signal]
+      const { events, outcomes } = await uploading([400, 400, 10], signals)
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+      expect(events).toEqual(['+0', '-0', '+2', '-2'])
+    })
+  })
+
   it('keeps uploads to resume by the box, not by its secret', async () => {
     const stored = new Map<string, string>()
     const storage = {

@@ -1,6 +1,11 @@
-import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import {
+  createExecutionContext,
+  runDurableObjectAlarm,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import type { BoxObject } from '../../src/plugins/drop-boxes/box.ts'
 import { presigner } from '../../src/worker/presigner.ts'
 import { bearer } from './credentials.ts'
@@ -229,3 +234,29 @@ export const workerWith = (
     return this.fetch(path, { method: 'POST', ...init, headers, body: JSON.stringify(body) })
   },
 })
+
+/** What a Durable Object of a box knows of each key. */
+export const holdsOf = (box: Pick<DropBox, 'id'>): Promise<{ key: string; state: string }[]> =>
+  runInDurableObject(objectOf(box), (_, { storage }) =>
+    storage.sql
+      .exec<{ key: string; state: string }>('SELECT key, state FROM holds ORDER BY at, key')
+      .toArray(),
+  )
+
+/** Lets the object of a box do what is due after `milliseconds`. */
+export async function passes(milliseconds: number, ...boxes: readonly DropBox[]): Promise<void> {
+  if (milliseconds > 0) {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    vi.setSystemTime(Date.now() + milliseconds)
+  }
+  try {
+    // What one run finds, the next one deletes.
+    for (const box of boxes)
+      for (let run = 0; run < 3; run++) await runDurableObjectAlarm(objectOf(box))
+  } finally {
+    vi.useRealTimers()
+  }
+}
+
+export const MINUTE = 60_000
+export const DAY = 24 * HOUR

@@ -1,5 +1,5 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
+import { env, exports } from 'cloudflare:workers'
 import { expect } from 'vitest'
 import { presigner } from '../../src/worker/presigner.ts'
 import { jsonOf } from './app.ts'
@@ -26,23 +26,23 @@ export interface Grant {
   readonly lastUsedAt: string | null
 }
 
+/** What creates grants: a Worker, or an app with a presigner. */
+export type Creator = Pick<TestWorker, 'fetch' | 'post'>
+
 const worker: TestWorker = testWorker()
 
-export const HOUR = 3_600_000
-
 /** Returns a time from now as the API writes it. */
-export const inFuture = (milliseconds = HOUR): string =>
+export const inFuture = (milliseconds = 3_600_000): string =>
   new Date(Date.now() + milliseconds).toISOString()
 
 /** Creates a grant for a new object, or for the key in `body`. */
 export async function grantFor(
   body: object = {},
-  by: Pick<TestWorker, 'post'> = worker,
+  by: Creator = worker,
   init: RequestInit = {},
   base = '',
 ): Promise<Grant> {
-  const key =
-    'key' in body ? {} : { key: await putChosen('report.pdf', 'a report', 'application/pdf') }
+  const key = 'key' in body ? {} : { key: await putReport() }
   const sent = { deadline: inFuture(), ...key, ...body }
   const response = await by.post(`${base}/grants`, sent, init)
   const text = await response.text()
@@ -50,7 +50,11 @@ export async function grantFor(
   return JSON.parse(text)
 }
 
-/** How a visitor sends a form. */
+/** Puts a file of eight bytes into the bucket, and returns its key. */
+export const putReport = (): Promise<string> =>
+  putChosen('report.pdf', 'a report', 'application/pdf')
+
+/** How a visitor sends a form, and from where. */
 export interface Visit {
   readonly password?: string
   readonly ip?: string
@@ -58,10 +62,14 @@ export interface Visit {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Returns the POST that the form of a grant's page sends. */
-export function submission({ password, ip, country, headers }: Visit = {}): RequestInit {
+/** Sends the form of a grant's page. */
+export function submit(
+  url: string,
+  { password, ip, country, headers }: Visit = {},
+  to: Pick<Creator, 'fetch'> = worker,
+): Promise<Response> {
   const cf = country === undefined ? {} : { cf: { country } as CfProperties }
-  return {
+  return to.fetch(url, {
     method: 'POST',
     redirect: 'manual',
     headers: {
@@ -71,18 +79,19 @@ export function submission({ password, ip, country, headers }: Visit = {}): Requ
     },
     body: new URLSearchParams(password === undefined ? {} : { password }).toString(),
     ...cf,
-  }
+  })
 }
 
-/** Sends the form of a grant's page. */
-export const submit = (
+/** Opens a URL without following redirects. */
+export const visit = (
   url: string,
-  visit: Visit = {},
-  by: Pick<TestWorker, 'fetch'> = worker,
-): Promise<Response> => by.fetch(url, submission(visit))
+  init: RequestInit = {},
+  to: Pick<Creator, 'fetch'> = worker,
+): Promise<Response> => to.fetch(url, { redirect: 'manual', ...init })
 
 /** Returns the status, with the code of an error in JSON. */
-export async function outcome(response: Response): Promise<string> {
+export async function outcome(answer: Response | Promise<Response>): Promise<string> {
+  const response = await answer
   const text = await response.text()
   if (!/json/.test(response.headers.get('Content-Type') ?? '')) return `${response.status}`
   const { code } = JSON.parse(text)
@@ -92,39 +101,61 @@ export async function outcome(response: Response): Promise<string> {
 /** Returns the grant as its creator sees it now. */
 export const currently = async (
   { id }: Pick<Grant, 'id'>,
-  by: Pick<TestWorker, 'fetch'> = worker,
+  by: Pick<Creator, 'fetch'> = worker,
   init: RequestInit = {},
-): Promise<Grant> => jsonOf<Grant>(await by.fetch(`/grants/${id}`, init))
+  base = '',
+): Promise<Grant> => jsonOf<Grant>(await by.fetch(`${base}/grants/${id}`, init))
 
-/** Returns a Worker whose class of grants is `Grants`: an object with `getByName`. */
-export const workerWith = (
-  Grants: { getByName(name: string, options?: object): object },
-  variables: object = {},
-): Pick<TestWorker, 'fetch' | 'post'> => ({
-  async fetch(path, init) {
-    const context = createExecutionContext()
-    const given = Reflect.get(context, 'exports') as object
-    // The Worker's other exports stay.
-    const exports = new Proxy(given, {
-      get: (target, name) => (name === 'Grants' ? Grants : Reflect.get(target, name)),
-    })
-    const own = new Proxy(context, {
-      get: (target, name) => {
-        if (name === 'exports') return exports
-        const value: unknown = Reflect.get(target, name)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
-    const request = new Request(new URL(path, 'http://localhost:8787'), init)
-    const unlimited = { RATE_LIMITER: { limit: async () => ({ success: true }) } }
-    const given_ = { ...env, ...unlimited, ...variables } as unknown as Env
-    const response = await presigner.fetch(request, given_, own)
-    await waitOnExecutionContext(context)
-    return response
-  },
-  post(path, body, init = {}) {
-    const headers = new Headers(init.headers)
-    headers.set('Content-Type', 'application/json')
-    return this.fetch(path, { method: 'POST', ...init, headers, body: JSON.stringify(body) })
-  },
-})
+/** A call of a method of an object. `call` is the real one. */
+interface ObjectCall {
+  readonly name: string
+  readonly method: string
+  call(): Promise<unknown>
+}
+
+type Stub = Readonly<Record<string, (...given: unknown[]) => Promise<unknown>>>
+type Namespace = { getByName(name: string, options?: object): object }
+
+/**
+ * Returns a Worker whose calls of the real objects of grants go through `intercept`. `hints` gets the
+ * location hint of each object that it asks for.
+ */
+export function workerWith(
+  intercept: (call: ObjectCall) => unknown,
+  hints: unknown[] = [],
+): Creator {
+  const real = Reflect.get(exports, 'Grants') as unknown as Namespace
+  const Grants: Namespace = {
+    getByName(name, options) {
+      hints.push(Reflect.get(Object(options), 'locationHint'))
+      const stub = real.getByName(name, options) as Stub
+      const call =
+        (method: string) =>
+        async (...given: unknown[]) =>
+          intercept({ name, method, call: () => stub[method]?.(...given) ?? Promise.reject() })
+      return new Proxy({}, { get: (_, method) => call(String(method)) })
+    },
+  }
+  const unlimited = { limit: async () => ({ success: true }) }
+  return {
+    async fetch(path, init) {
+      const real = createExecutionContext()
+      const context = {
+        waitUntil: (work: Promise<unknown>) => real.waitUntil(work),
+        passThroughOnException: () => {},
+        props: {},
+        exports: { Objects: Reflect.get(exports, 'Objects'), Grants },
+      } as unknown as ExecutionContext
+      const request = new Request(new URL(path, 'http://localhost:8787'), init)
+      const workerEnv = { ...env, RATE_LIMITER: unlimited } as unknown as Env
+      const response = await presigner.fetch(request, workerEnv, context)
+      await waitOnExecutionContext(real)
+      return response
+    },
+    post(path, body, init = {}) {
+      const headers = new Headers(init.headers)
+      headers.set('Content-Type', 'application/json')
+      return this.fetch(path, { method: 'POST', ...init, headers, body: JSON.stringify(body) })
+    },
+  }
+}

@@ -12,7 +12,7 @@ export interface BoxData {
   readonly left: Room
 }
 
-/** How much a drop box still accepts. */
+/** How much a drop box can still receive, also if some of it is reserved. */
 export interface Room {
   readonly files: number
   readonly bytes: number

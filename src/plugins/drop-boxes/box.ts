@@ -104,11 +104,15 @@ export interface Arrived {
   readonly at: number
 }
 
-/** The answer to that. `isNew` until its event is accepted. */
+/**
+ * The answer to that. `isNew` until the event of the box is accepted, and `isLost` while that of the record
+ * was not.
+ */
 export type Settled =
   | {
       readonly ok: true
       readonly isNew: boolean
+      readonly isLost: boolean
       readonly sender: Sender | null
       readonly country: string | null
     }
@@ -149,8 +153,10 @@ export interface BoxObject {
   /** Frees the reservation of an upload in parts. */
   abort(key: string, now: number): Promise<void>
   settle(file: Arrived, now: number): Promise<Settled>
-  /** The event about this file was accepted. */
+  /** The event of the box about this file was accepted. */
   told(key: string, etag: string): Promise<void>
+  /** The event of the record of this file was not accepted. */
+  lost(key: string, etag: string): Promise<void>
   files(limit: number, start: number | null): Promise<ReceivedPage>
   close(now: number): Promise<void>
 }

@@ -58,6 +58,10 @@ export const dropBoxesObject = <E extends object>(presigner: Owner<E>) =>
       ledgerOf(this.ctx).told(key, etag)
     }
 
+    async lost(key: string, etag: string): Promise<void> {
+      ledgerOf(this.ctx).lost(key, etag, true)
+    }
+
     async files(limit: number, start: number | null): Promise<ReceivedPage> {
       return ledgerOf(this.ctx).files(limit, start)
     }

@@ -96,7 +96,7 @@ export class Ledger {
     sql.exec(
       `CREATE TABLE received (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
         etag TEXT NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL, mimetype TEXT NOT NULL,
-        at INTEGER NOT NULL, session TEXT NOT NULL, country TEXT, told INTEGER NOT NULL) STRICT`,
+        at INTEGER NOT NULL, session TEXT NOT NULL, country TEXT, told INTEGER NOT NULL, lost INTEGER NOT NULL) STRICT`,
     )
     sql.exec(
       `CREATE TABLE senders (session TEXT PRIMARY KEY, network TEXT NOT NULL, name TEXT NOT NULL,
@@ -215,9 +215,10 @@ export class Ledger {
       kv.put('received', { files, bytes })
       const [session, country] = [hold?.session ?? known?.session ?? '', hold?.country ?? null]
       sql.exec(
-        `INSERT INTO received (key, etag, size, name, mimetype, at, session, country, told)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (key) DO UPDATE SET etag = excluded.etag,
-          size = excluded.size, name = excluded.name, mimetype = excluded.mimetype, at = excluded.at, told = 0`,
+        `INSERT INTO received (key, etag, size, name, mimetype, at, session, country, told, lost)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT (key) DO UPDATE SET etag = excluded.etag,
+          size = excluded.size, name = excluded.name, mimetype = excluded.mimetype, at = excluded.at,
+          told = 0, lost = 0`,
         ...[key, etag, size, name, mimetype, at, session, country],
       )
       // Its URL may still work, and its record may fail: a last look.
@@ -228,13 +229,27 @@ export class Ledger {
         )
     }
     const row = this.#receivedFile(key)
-    const sender = row === undefined ? null : this.#sender(row.session)
-    return { ok: true, isNew: row?.told === 0, sender, country: row?.country ?? null }
+    return {
+      ok: true,
+      isNew: row?.told === 0,
+      isLost: row?.lost === 1,
+      sender: row === undefined ? null : this.#sender(row.session),
+      country: row?.country ?? null,
+    }
   }
 
   told(key: string, etag: string): void {
     if (this.box() === null) return
     this.#storage.sql.exec('UPDATE received SET told = 1 WHERE key = ? AND etag = ?', key, etag)
+  }
+
+  /** Notes whether the event of a record must be sent again. */
+  lost(key: string, etag: string, isLost: boolean): void {
+    if (this.box() === null) return
+    this.#storage.sql.exec(
+      'UPDATE received SET lost = ? WHERE key = ? AND etag = ?',
+      ...[Number(isLost), key, etag],
+    )
   }
 
   /** Returns what was received, the newest first, from `start` on. */
@@ -444,6 +459,7 @@ type ReceivedRow = {
   readonly session: string
   readonly country: string | null
   readonly told: number
+  readonly lost: number
 }
 
 const MAX_WAIT = 60

@@ -13,7 +13,7 @@ import type { Instance } from '../../http/app-env.ts'
 import { nameInKey } from '../../keys/new-key.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
-import { type FileIndex, timedIndex } from '../../records/file-index.ts'
+import { timedIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import { requireSettings } from '../../settings/define.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
@@ -42,7 +42,7 @@ export async function look(
       const found = await lookAt(ledger, box, hold, instance, context, now)
       if (found !== 'counted') ledger.looked(hold, found, now.getTime())
     } catch (error) {
-      logWarning('files not recorded', { reason: describe(error) })
+      logWarning('files not recorded', { principal: principalOf(box.id), reason: describe(error) })
       ledger.looked(hold, 'failed', now.getTime())
     }
   })
@@ -65,11 +65,20 @@ async function lookAt(
   const key = parseObjectKey(hold.key)
   const after = instance.after
   const owner = principalOf(box.id)
+  // An event that fails must not stop the record. It is sent by the next look.
+  let unsent: unknown
   const announce: Announce | null =
     after &&
-    ((change, about, at = new Date(), isRepeat) => {
-      const actor = actorOf({ id: owner, context: null })
-      return after({ ...change, ...actor }, about, at, context, isRepeat)
+    (async (change, about, at = new Date()) => {
+      try {
+        return await after(
+          { ...change, ...actorOf({ id: owner, context: null }) },
+          ...([about, at, context] as const),
+        )
+      } catch (error) {
+        unsent = error
+        return undefined
+      }
     })
   const discard = async (): Promise<'deleted'> => {
     const purge = (keys: Parameters<ReturnType<Instance['objects']>['purge']>[1]) =>
@@ -90,11 +99,20 @@ async function lookAt(
   if (settled === null) return discard()
   // Counting has changed it.
   const kept = ledger.hold(hold.key)
-  await record(bucket, index, file, announce, head, now)
+  const { etag } = head
+  const known = await index.get(bucket.alias, key)
+  const isRecorded = known !== null && known.owner !== null && isSameUpload(known, head)
+  if (!isRecorded || settled.isLost) {
+    const isExpected = (seen: ObjectHead) => seen.etag === etag
+    const request = { key, name: file.name, owner, isExpected }
+    await recordUpload(bucket, index, request, now, announce)
+    ledger.lost(hold.key, etag, unsent !== undefined)
+  }
   if (settled.isNew) {
     await tell(box, file, settled, instance, context)
-    ledger.told(key, head.etag)
+    ledger.told(hold.key, etag)
   }
+  if (unsent !== undefined) throw unsent
   if (kept !== undefined) ledger.looked(kept, 'done', now.getTime())
   return 'counted'
 }
@@ -107,23 +125,6 @@ function isAllowed({ mimetype }: ObjectHead, bucket: Bucket): boolean {
     if (asApiError(error) === null) throw error
     return false
   }
-}
-
-/** Records what a sender has uploaded but not recorded. */
-async function record(
-  bucket: Bucket,
-  index: FileIndex,
-  { key, name, owner, etag }: FileRecord,
-  announce: Announce | null,
-  head: ObjectHead,
-  now: Date,
-): Promise<void> {
-  const parsed = parseObjectKey(key)
-  const known = await index.get(bucket.alias, parsed)
-  if (known !== null && known.owner !== null && isSameUpload(known, head)) return
-  const isExpected = (seen: ObjectHead) => seen.etag === etag
-  const request = { key: parsed, name, owner: owner ?? '', isExpected }
-  await recordUpload(bucket, index, request, now, announce)
 }
 
 /** Sends the event of a file that a box has received. Its actor is the creator of the box. */

@@ -21,6 +21,7 @@ import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { sha256, utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
+import { takesOrigin } from '../../settings/settings.ts'
 import {
   type Listed,
   type ListPage,
@@ -278,8 +279,10 @@ export const dropBoxPageRoutes = newApp()
     await configure(c)
     const elsewhere = toLinkHost(c)
     if (elsewhere !== null) return elsewhere
-    const { box, left } = await visitedBox(c)
+    const { box, received } = await visitedBox(c)
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
+    // What is reserved may be the visitor's own upload, which continues after a reload.
+    const left = { files: maxFiles - received.files, bytes: maxTotalBytes - received.bytes }
     const { publicAddress } = findBucket(c.get('settings'), box.bucket)
     return boxPage(c, {
       ...{ from, title, message, deadline: new Date(box.deadline).toISOString() },
@@ -289,12 +292,14 @@ export const dropBoxPageRoutes = newApp()
     })
   })
   .post('/d/:secret/token', validateJson(tokenSchema), async (c) => {
-    await configure(c)
-    requireOwnPage(c)
+    const settings = await configure(c)
+    // Also a page of the app's own, in place of this one.
+    requireOwnPage(c, (origin) => takesOrigin(settings, origin))
     const { box, object } = await visitedBox(c)
     const request = c.req.valid('json')
-    const settings = c.get('settings')
     const { id, password } = box
+    // No password is no guess: a page asks like this whether the box has one.
+    if (password !== null && !request.password) throw wrongPassword()
     const { name = '', note = '' } = request.sender ?? {}
     const sender = name + note === '' ? null : { name, note }
     const connecting = networkOf(c.req.header('CF-Connecting-IP'))
@@ -309,7 +314,7 @@ export const dropBoxPageRoutes = newApp()
     if (!entered.ok) {
       if (entered.why === 'closed') throw closed()
       if (entered.why === 'busy') throw busy('Too many wrong passwords. Wait.', entered.seconds)
-      throw new ApiError('password_wrong', 'This is not the password of this drop box.')
+      throw wrongPassword()
     }
     const exp = Math.floor(Math.min(Date.now() / 1000 + TOKEN_SECONDS, box.deadline / 1000))
     const token = await sealBoxToken(settings, { id, network, session }, exp)
@@ -322,6 +327,9 @@ export const dropBoxPageRoutes = newApp()
       ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, left },
     })
   })
+
+const wrongPassword = (): ApiError =>
+  new ApiError('password_wrong', 'This is not the password of this drop box.')
 
 /** Returns the open box of the page in the path. Throws `drop_box_closed`, also for an unknown one. */
 async function visitedBox(c: AppContext): Promise<BoxState & { readonly object: BoxObject }> {

@@ -4,6 +4,7 @@ import { presentRights } from '../../access/stored-principal.ts'
 import { refuse, type Verdict } from '../../access/verdict.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
+import { within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import type { AppContext, BearerKind, Call, Seams } from '../../http/app-env.ts'
 import type { Change, Requester } from '../../http/host.ts'
@@ -22,6 +23,9 @@ import {
 } from './box.ts'
 import { tell } from './looks.ts'
 import { BOX_TOKEN_PREFIX, type BoxClaims, openBoxToken } from './token.ts'
+
+/** An event must not delay an upload by more. */
+const EVENT_MILLISECONDS = 3000
 
 /** Returns the object of the drop box with this public id. */
 export const boxObject = (c: AppContext, id: string, locationHint?: string): BoxObject =>
@@ -169,7 +173,7 @@ export const boxSeams: Pick<Seams, 'check' | 'reserve' | 'step' | 'settle' | 'mi
   },
   async settle(change, by) {
     const visit = visitOf(by)
-    if (visit === null || change.type === 'deleted') return
+    if (visit === null || change.type === 'deleted') return undefined
     const { c, object, box } = visit
     if (box === null || (change.type !== 'recorded' && change.type !== 'replaced'))
       throw new ApiError('forbidden', 'A drop box only takes files.')
@@ -181,13 +185,15 @@ export const boxSeams: Pick<Seams, 'check' | 'reserve' | 'step' | 'settle' | 'mi
       if (settled.why === 'full') throw full()
       throw new ApiError('forbidden', 'This file was not sent through this drop box.')
     }
-    if (!settled.isNew) return
+    const lost = () => callObject(c, () => object.lost(file.key, file.etag))
+    if (!settled.isNew || c.env.instance.after === null) return lost
     try {
-      await tell(box, file, settled, c.env.instance, c.executionCtx)
+      await within(EVENT_MILLISECONDS, tell(box, file, settled, c.env.instance, c.executionCtx))
       await callObject(c, () => object.told(file.key, file.etag))
     } catch (error) {
       // The object sends it later.
       addWarning(c, `event not sent: ${describe(error)}`)
     }
+    return lost
   },
 }

@@ -139,13 +139,16 @@ async function requirePassword(c: AppContext, { id, grant, object }: OpenGrant):
   if (waitSeconds > 0)
     throw new ApiError(
       'rate_limited',
-      `Too many wrong passwords. Try again in ${waitSeconds} seconds.`,
+      `Too many wrong passwords. Try again in ${waitSeconds} ${waitSeconds === 1 ? 'second' : 'seconds'}.`,
       { retryAfterSeconds: waitSeconds },
     )
   if (!isRight) throw new ApiError('password_wrong', 'The password is wrong.')
 }
 
-/** Returns the body of a form. Throws `unsupported_media_type` and `body_too_large`. */
+/**
+ * Returns the body of a form. Throws `unsupported_media_type`, `body_too_large`, and `invalid_request`
+ * for one that is not UTF-8.
+ */
 async function readForm(c: AppContext): Promise<string> {
   const type = c.req.header('Content-Type') ?? ''
   if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type))
@@ -153,7 +156,10 @@ async function readForm(c: AppContext): Promise<string> {
       'unsupported_media_type',
       'Send a form with Content-Type: application/x-www-form-urlencoded.',
     )
-  return readText(c.req.raw, MAX_FORM_BYTES)
+  return readText(c.req.raw, MAX_FORM_BYTES).catch((error: unknown) => {
+    if (!(error instanceof TypeError)) throw error
+    throw new ApiError('invalid_request', 'The form is not UTF-8.')
+  })
 }
 
 /**
