@@ -262,6 +262,23 @@ describe('openDropBox', () => {
       },
     )
 
+    it('is not renewed again for a late refusal of an earlier one', async () => {
+      const late = Promise.withResolvers<Response>()
+      answer = ({ path, bearer }) =>
+        path.endsWith('/token') || bearer !== 'Bearer epd_1'
+          ? undefined
+          : path.endsWith('/late')
+            ? late.promise
+            : refusal(401, 'unauthenticated')
+      const { client } = await openDropBox(URL_OF_BOX)
+      const waiting = client.request('GET', '/late')
+      await client.request('GET', '/limits')
+      late.resolve(refusal(401, 'unauthenticated'))
+      await waiting
+      expect(tokenCalls()).toHaveLength(2)
+      expect(calls.at(-1)).toMatchObject({ path: '/media/late', bearer: 'Bearer epd_2' })
+    })
+
     it('ends with the box', async () => {
       const { client } = await openDropBox(URL_OF_BOX)
       answer = ({ path }) =>
@@ -269,6 +286,52 @@ describe('openDropBox', () => {
       await expect(client.upload(new File(['x'], 'a'))).rejects.toMatchObject({
         ...{ code: 'drop_box_closed', status: 410, retryable: false },
       })
+    })
+  })
+
+  describe('its uploads', () => {
+    /** Starts uploads of these sizes. Returns what has begun and ended, in order. */
+    async function uploading(sizes: number[], signals: AbortSignal[] = []) {
+      const { client } = await openDropBox(URL_OF_BOX)
+      const events: string[] = []
+      // Each file is sent in one request, which begins with its URL.
+      answer = ({ path, body }) => {
+        const { files = [body] } = Object(body)
+        if (/upload-urls?$/.test(path))
+          for (const { fileName } of files) events.push(`+${fileName}`)
+        return undefined
+      }
+      const all = sizes.map((size, index) =>
+        client
+          .upload(new File(['x'.repeat(size)], `${index}`), { signal: signals[index] })
+          .then(() => events.push(`-${index}`)),
+      )
+      const done = Promise.allSettled(all)
+      await vi.advanceTimersByTimeAsync(10_000)
+      return { events, outcomes: await done }
+    }
+
+    it('begin in turn, so that they never hold more than one sender may', async () => {
+      const open = (events: string[]) => {
+        let now = 0
+        return Math.max(...events.map((event) => (event.startsWith('+') ? ++now : --now)))
+      }
+      // At most 3 of 5 files.
+      const small = await uploading([1, 1, 1, 1, 1, 1])
+      expect(small.events.filter((event) => event.startsWith('-'))).toHaveLength(6)
+      expect(open(small.events)).toBe(3)
+      // At most half of 500 bytes together, but one alone may be larger.
+      const large = await uploading([200, 100, 10, 400])
+      expect(large.events).toEqual(['+0', '-0', '+1', '+2', '-1', '-2', '+3', '-3'])
+    })
+
+    it('may be canceled while they wait', async () => {
+      const abort = new AbortController()
+      setTimeout(() => abort.abort(new Error('enough')), 1)
+      const signals = [new AbortController().signal, abort.signal]
+      const { events, outcomes } = await uploading([400, 400, 10], signals)
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+      expect(events).toEqual(['+0', '-0', '+2', '-2'])
     })
   })
 
@@ -327,6 +390,14 @@ describe('uploads to a drop box in a component', () => {
     expect(uploads.getSnapshot()).toMatchObject({ access: 'open', box: TERMS })
     expect(changed).toHaveBeenCalled()
     expect(uploads.getSnapshot()).toBe(uploads.getSnapshot())
+  })
+
+  it('do not open it again if the app has just done so', async () => {
+    const uploads = createDropBoxUploads(URL_OF_BOX, {})
+    void uploads.open({ password: 'open' })
+    uploads.subscribe(() => undefined)
+    await settle(uploads)
+    expect(tokenCalls().map(({ body }) => body)).toEqual([{ password: 'open' }])
   })
 
   it('wait for the box, and count down what it still takes', async () => {
