@@ -81,7 +81,7 @@ async function startMultipart(): Promise<z.infer<typeof startedSchema>> {
 
 /** The values of the example's variables. */
 async function variables(title: string): Promise<Record<string, string>> {
-  if (title.startsWith('PATCH ')) await post('/files', { key: upload.key, name: 'a' })
+  if (title.startsWith('PATCH /files/')) await post('/files', { key: upload.key, name: 'a' })
   if (title.includes('/notifications')) {
     await presigner.age()
     const KEY = encodeURIComponent(upload.key)
