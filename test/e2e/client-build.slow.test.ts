@@ -11,7 +11,7 @@ const MAX_BYTES = {
   'index.js': 7264,
   'uppy.js': 2048,
   'react.js': 3184,
-  'sharing.js': 1472,
+  'sharing.js': 1728,
   'server.js': 8672,
 }
 

@@ -262,6 +262,23 @@ describe('openDropBox', () => {
       },
     )
 
+    it('is not renewed again for a late refusal of an earlier one', async () => {
+      const late = Promise.withResolvers<Response>()
+      answer = ({ path, bearer }) =>
+        path.endsWith('/token') || bearer !== 'Bearer epd_1'
+          ? undefined
+          : path.endsWith('/late')
+            ? late.promise
+            : refusal(401, 'unauthenticated')
+      const { client } = await openDropBox(URL_OF_BOX)
+      const waiting = client.request('GET', '/late')
+      await client.request('GET', '/limits')
+      late.resolve(refusal(401, 'unauthenticated'))
+      await waiting
+      expect(tokenCalls()).toHaveLength(2)
+      expect(calls.at(-1)).toMatchObject({ path: '/media/late', bearer: 'Bearer epd_2' })
+    })
+
     it('ends with the box', async () => {
       const { client } = await openDropBox(URL_OF_BOX)
       answer = ({ path }) =>
@@ -373,6 +390,14 @@ describe('uploads to a drop box in a component', () => {
     expect(uploads.getSnapshot()).toMatchObject({ access: 'open', box: TERMS })
     expect(changed).toHaveBeenCalled()
     expect(uploads.getSnapshot()).toBe(uploads.getSnapshot())
+  })
+
+  it('do not open it again if the app has just done so', async () => {
+    const uploads = createDropBoxUploads(URL_OF_BOX, {})
+    void uploads.open({ password: 'open' })
+    uploads.subscribe(() => undefined)
+    await settle(uploads)
+    expect(tokenCalls().map(({ body }) => body)).toEqual([{ password: 'open' }])
   })
 
   it('wait for the box, and count down what it still takes', async () => {
