@@ -119,6 +119,7 @@ const SEAMS = Object.keys({
   ready: 0,
   fileIndex: 0,
   objects: 0,
+  warnings: 0,
   enqueue: 0,
   queue: 0,
   scheduled: 0,
@@ -292,7 +293,10 @@ function createInstance<E extends Env>(
     queue: isLost ? [...all('queue'), LOST] : all('queue'),
     scheduled: all('scheduled'),
     appMilliseconds: setup.appMilliseconds,
-    warnings: [...warnings],
+    warnings: (...context: Parameters<Seams['warnings']>) => [
+      ...warnings,
+      ...all('warnings').flatMap((seam) => [...seam(...context)]),
+    ],
     log: log === undefined ? (line: LogLine) => console.log(JSON.stringify(line)) : harmless(log),
   }
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }

@@ -215,6 +215,71 @@ export const grants = z.object({
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
+const room = (description: string) =>
+  z
+    .object({ files: z.int().check(z.minimum(0)), bytes: z.int().check(z.minimum(0)) })
+    .check(z.describe(description))
+
+const boxTerms = {
+  from: text('Who asks for files, as the page shows it.'),
+  title: text('Title of the page.'),
+  message: z.nullable(z.string()).check(z.describe('Text of the page, or null.')),
+  deadline: instant('When it closes, ISO 8601 in UTC.'),
+  maxFiles: count('How many files it accepts.'),
+  maxBytes: count('Maximum size of a file in bytes.'),
+  maxTotalBytes: count('Maximum size of all files in bytes.'),
+  allowedTypes: z
+    .nullable(z.array(z.string()))
+    .check(z.describe('Types that it accepts; null for all that the bucket accepts.')),
+}
+
+export const dropBox = z.object({
+  id: text('For requests of its creator, and in events. It opens nothing.'),
+  url: url('For senders. Who has it can send files.'),
+  bucket: alias(),
+  prefix: text('Where the files go.'),
+  ...boxTerms,
+  hasPassword: z.boolean().check(z.describe('Whether senders must enter a password.')),
+  createdAt: instant('When it was created, ISO 8601 in UTC.'),
+  received: room('What has arrived.'),
+})
+
+export const dropBoxes = z.object({
+  dropBoxes: z.array(dropBox).check(z.describe('The newest first.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const receivedFiles = z.object({
+  files: z
+    .array(
+      z.object({
+        key: objectKey(),
+        bucket: alias(),
+        name: text("The sender's name of the file."),
+        size: bytes('Bytes.'),
+        mimetype: text('As the bucket reports it.'),
+        receivedAt: instant('When it arrived, ISO 8601 in UTC.'),
+        sender: z
+          .nullable(z.object({ name: z.string(), note: z.string() }))
+          .check(z.describe('What the sender wrote: plain text that nobody has checked.')),
+        country: z
+          .nullable(z.string())
+          .check(z.describe("The sender's country, as Cloudflare says it; null if unknown.")),
+      }),
+    )
+    .check(z.describe('The newest first.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const dropBoxToken = z.object({
+  token: z.string().check(z.startsWith('epd_'), z.describe('Send it as a Bearer token.')),
+  expiresAt: end(),
+  endpoint: url('URL of the API, for this token.'),
+  bucket: alias(),
+  ...boxTerms,
+  left: room('What nobody has sent or reserved.'),
+})
+
 export const token = z.object({
   token: z.string().check(z.startsWith('ept_'), z.describe('Send it as a Bearer token.')),
   expiresAt: end(),
@@ -383,6 +448,10 @@ const named = {
   FileUrls: fileUrls,
   Grant: grant,
   Grants: grants,
+  DropBox: dropBox,
+  DropBoxes: dropBoxes,
+  DropBoxToken: dropBoxToken,
+  ReceivedFiles: receivedFiles,
   Health: health,
   Link: link,
   Links: links,

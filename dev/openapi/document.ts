@@ -3,6 +3,7 @@ import { errorCodes, errorResponses, headerFields } from './error-responses.ts'
 import { documentFrame, HERE, securitySchemes } from './frame.ts'
 import { answerSchemas, schemaRef } from './json-schema.ts'
 import type { Answer, Operation, Operations } from './operation.ts'
+import { dropBoxOperations } from './operations/drop-boxes.ts'
 import { fileOperations } from './operations/files.ts'
 import { grantOperations } from './operations/grants.ts'
 import { healthOperations } from './operations/health.ts'
@@ -18,6 +19,7 @@ const OPERATIONS: Operations = {
   ...fileOperations,
   ...linkOperations,
   ...grantOperations,
+  ...dropBoxOperations,
   ...multipartOperations,
   ...tokenOperations,
   ...notificationOperations,

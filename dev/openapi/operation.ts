@@ -7,6 +7,7 @@ export type Tag =
   | 'files'
   | 'links'
   | 'grants'
+  | 'drop boxes'
   | 'multipart'
   | 'tokens'
   | 'notifications'

@@ -1,6 +1,5 @@
 import { createApi } from '../../client/src/api.ts'
-import { isNumber, isObject, isString } from '../../client/src/check.ts'
-import type { Room } from '../../src/plugins/drop-boxes/box-data.ts'
+import { isObject, isString } from '../../client/src/check.ts'
 
 /** A token is renewed a minute before it ends, and at least that often, since clocks may be wrong. */
 const EARLY_MILLISECONDS = 60_000
@@ -20,7 +19,6 @@ export interface Session {
   /** URL of the API. */
   readonly endpoint: string
   readonly bucket: string
-  readonly left: Room
 }
 
 const isSession = isObject<Session>({
@@ -28,7 +26,6 @@ const isSession = isObject<Session>({
   expiresAt: isString,
   endpoint: isString,
   bucket: isString,
-  left: isObject<Room>({ files: isNumber, bytes: isNumber }),
 })
 
 /** Tokens of one drop box. */

@@ -1,8 +1,8 @@
 /**
  * Accepts files that are dropped anywhere on the page. By default, a browser leaves the page and
- * opens them. Folders are ignored, since they have no bytes.
+ * opens them. Leaves folders out, which have no bytes, and tells whether there were any.
  */
-export function acceptDrops(onFiles: (files: readonly File[]) => void): void {
+export function acceptDrops(onFiles: (files: readonly File[], hasFolders: boolean) => void): void {
   const { classList } = document.documentElement
   addEventListener('dragover', (event) => {
     if (!event.dataTransfer?.types.includes('Files')) return
@@ -16,10 +16,10 @@ export function acceptDrops(onFiles: (files: readonly File[]) => void): void {
     const dropped = Array.from(items).filter(({ kind }) => kind === 'file')
     if (dropped.length === 0) return
     event.preventDefault()
+    const files = dropped.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory)
     onFiles(
-      dropped
-        .filter((item) => !item.webkitGetAsEntry?.()?.isDirectory)
-        .flatMap((item) => item.getAsFile() ?? []),
+      files.flatMap((item) => item.getAsFile() ?? []),
+      files.length < dropped.length,
     )
   })
 }

@@ -16,8 +16,11 @@ import { createQueue, type Item, type State } from './queue.ts'
 import { reasonOf, refusalOf } from './refusal.ts'
 import { createRow, type Row } from './row.ts'
 
-/** Files of this size or larger go in parts, and can be resumed. */
-const IN_PARTS_BYTES = 16 * 1024 ** 2
+/**
+ * Files of this size or larger go in parts: they can be resumed, and one that is canceled takes no room
+ * any more. A signed PUT keeps its room until its URL expires.
+ */
+const IN_PARTS_BYTES = 5 * 1024 ** 2
 /** How long messages for screen readers are collected. */
 const SAY_MILLISECONDS = 400
 
@@ -57,14 +60,6 @@ const bytesOf = (files: readonly File[]): number => files.reduce((sum, { size })
 const isActive = () => filesIn('waiting', 'sending').length > 0
 const reason = (error: unknown) => reasonOf(error, box)
 
-/** Opens a session, and shows how much the box still accepts. */
-async function open() {
-  const session = await access.session()
-  left = session.left
-  find('#room').textContent = roomInWords(box, left, sizeInWords)
-  return session
-}
-
 const apis = new Map<string, ReturnType<typeof createApi>>()
 
 const queue = createQueue(async (file, options) => {
@@ -101,10 +96,7 @@ function show(item: Item): void {
     say(`${file.name} has arrived.`)
   }
   if (state === 'failed' || state === 'refused') say(`${file.name}: ${reason(error)}`)
-  if (state === 'failed' && error instanceof PresignerError) {
-    if (error.code === 'drop_box_closed') problem(error)
-    if (error.code === 'drop_box_full') open().catch(() => undefined)
-  }
+  if (error instanceof PresignerError && error.code === 'drop_box_closed') problem(error)
   if (state !== 'waiting' && state !== 'sending') wake()
   showAll()
 }
@@ -159,7 +151,7 @@ function add(files: Iterable<File>): void {
   for (const file of files) {
     const old = [...queue.items].find((item) => isSame(item.file, file))
     if (old && /^(?:ready|waiting|sending|done)$/.test(old.state)) continue
-    if (old) queue.remove(old)
+    if (old) queue.remove(old, 'returns')
     const planned = filesIn('ready', 'waiting', 'sending')
     const room = {
       files: left.files - planned.length,
@@ -185,7 +177,7 @@ unlock.addEventListener('submit', async (event) => {
   button.disabled = true
   problem(undefined, '#wrong')
   try {
-    await open()
+    await access.session()
     unlock.hidden = true
     form.hidden = false
     chooser.focus()
@@ -203,7 +195,7 @@ form.addEventListener('submit', async (event) => {
   submit.disabled = true
   problem(undefined)
   try {
-    await open()
+    await access.session()
     say(`Sending ${filesInWords(count)}.`)
     queue.start()
   } catch (error) {
@@ -223,8 +215,10 @@ chooser.addEventListener('change', () => {
   chooser.value = '' // so that the same file can be chosen again
 })
 
-acceptDrops((files) => {
-  if (!form.hidden) add(files)
+acceptDrops((files, hasFolders) => {
+  if (form.hidden) return
+  problem(hasFolders ? "Folders can't be sent. Choose the files in them." : undefined)
+  add(files)
 })
 
 addEventListener('beforeunload', (event) => {

@@ -30,7 +30,8 @@ export interface Queue {
   retry(item: Item): void
   /** Stops a file. The bucket keeps nothing of it. */
   cancel(item: Item): void
-  remove(item: Item): void
+  /** Removes a file. The bucket keeps nothing of it, unless the same file comes again and continues. */
+  remove(item: Item, returns?: 'returns'): void
 }
 
 /** Returns an empty queue. `changed` is called with each file whose state or progress changed. */
@@ -92,9 +93,9 @@ export function createQueue(
       change(item, { state: 'canceled', error: undefined })
       run()
     },
-    remove(item) {
+    remove(item, returns) {
       // The client deletes the parts of an upload that is canceled after it began.
-      if (item.state === 'failed') {
+      if (item.state === 'failed' && !returns) {
         const again = new AbortController()
         send(item.file, { signal: again.signal, onProgress() {} }).catch(() => undefined)
         again.abort()

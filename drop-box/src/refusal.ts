@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../client/src/error-code.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
 import { sizeInWords } from '../../src/http/words.ts'
-import type { BoxData, Room } from '../../src/plugins/drop-boxes/box-data.ts'
+import { type BoxData, type Room, typesInWords } from '../../src/plugins/drop-boxes/box-data.ts'
 
 /** Returns why the box refuses a file, as far as the page knows. `room` is what it still accepts. */
 export function refusalOf({ size, type }: File, box: BoxData, room: Room): Error | undefined {
@@ -29,7 +29,7 @@ export function reasonOf(error: unknown, { maxBytes, allowedTypes }: BoxData): s
     case 'file_too_large':
       return `Larger than ${sizeInWords(maxBytes)}.`
     case 'mimetype_not_allowed':
-      return `This type is not accepted. Accepted: ${allowedTypes?.join(', ')}.`
+      return `This type is not accepted. Accepted: ${typesInWords(allowedTypes)}.`
     case 'drop_box_full':
       return 'There is no room left for it.'
     case 'drop_box_closed':
@@ -37,7 +37,7 @@ export function reasonOf(error: unknown, { maxBytes, allowedTypes }: BoxData): s
     case 'password_wrong':
       return 'The password is wrong.'
     case 'rate_limited':
-      return 'Too many at once. It waits.'
+      return 'Too many at once.'
     case 'file_changed':
       return 'It has changed since you chose it. Choose it again.'
     case 'network':

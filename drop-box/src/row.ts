@@ -51,8 +51,9 @@ export function createRow(item: Item, queue: Queue, reasonOf: (error: unknown) =
     // The button with the focus may be gone.
     if (focused instanceof HTMLButtonElement && focused.hidden && element.contains(focused))
       element.querySelector<HTMLElement>('button:not([hidden])')?.focus()
-    const percent = `${Math.floor((100 * loaded) / bar.max)} %`
-    const text = error ? reasonOf(error) : now === 'sending' ? percent : WORDS[now]
+    const percent = `${Math.floor((100 * loaded) / bar.max)}\u00a0%`
+    const waits = now === 'sending' ? ' It goes on by itself.' : ''
+    const text = error ? reasonOf(error) + waits : now === 'sending' ? percent : WORDS[now]
     state.className = now === 'failed' || now === 'refused' ? 'small error' : 'small'
     state.textContent = [sizeInWords(file.size), text].filter(Boolean).join(' · ')
   }

@@ -11,7 +11,8 @@ import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { afterOf, askInTime, timeOf } from '../http/deadline.ts'
 import { metadataRecord, objectHeaders } from '../http/fields.ts'
-import type { Change, Deletion, Host, SharedFile } from '../http/host.ts'
+import type { Change, Deletion, Host, Settle, SharedFile } from '../http/host.ts'
+import { addWarning } from '../http/request-log.ts'
 import { checkApp } from '../http/validate.ts'
 import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
@@ -292,12 +293,23 @@ export function announcerOf(c: AppContext): Announce | null {
   if (after === null && settles.length === 0) return null
   const principal = c.get('principal')
   return async (change, about, at = new Date(), isRepeat) => {
-    for (const settle of settles) await askInTime(c, 'settle', () => settle(change, { principal }))
+    const lost: (Awaited<ReturnType<Settle>> & object)[] = []
+    for (const settle of settles) {
+      const onLost = await askInTime(c, 'settle', () => settle(change, { principal }))
+      if (onLost) lost.push(onLost)
+    }
     // The presigner itself makes a provisional record.
     const { type } = change
     const isProvisional = (type === 'recorded' || type === 'replaced') && change.file.owner === null
     const event = { ...change, ...(isProvisional ? NOBODY : actorOf(principal)) }
-    return after?.(event, about, at, c.executionCtx, isRepeat)
+    try {
+      return await after?.(event, about, at, c.executionCtx, isRepeat)
+    } catch (error) {
+      if (lost.length === 0) throw error
+      for (const remember of lost) await askInTime(c, 'settle', () => remember(error))
+      addWarning(c, `event not sent: ${describe(error)}`)
+      return undefined
+    }
   }
 }
 

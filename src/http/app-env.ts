@@ -27,6 +27,8 @@ export interface Seams {
   readonly fileIndex: FileIndex
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
+  /** Returns warnings for `/healthz` that depend on the execution context of a request. */
+  readonly warnings: (context: ExecutionContext) => readonly Warning[]
   /** Queues work that failed, to repeat it. */
   readonly enqueue: Enqueue
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
@@ -71,7 +73,7 @@ export interface ScheduledEvent {
 }
 
 /** One presigner in one environment. */
-export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'> {
+export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' | 'warnings'> {
   /** Identifies the instance, for `Kept`. */
   readonly setup: object
   readonly settings: LoadedSettings
@@ -94,8 +96,6 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'>
   readonly log: (line: LogLine) => void
   /** Milliseconds that each function of the app, and each operation of the index, may take. */
   readonly appMilliseconds: number
-  /** What is wrong with the instance although it works, for `/healthz`. */
-  readonly warnings: readonly Warning[]
 }
 
 /** What a plugin has read of its options, for each environment. */
@@ -165,6 +165,8 @@ export interface AppEnv {
     /** Whether a browser may have added the credential by itself. */
     isAmbient: boolean | undefined
     bucket: string
+    /** Who counts for the rate limit in place of the principal, if several people are one. */
+    countAs: string | undefined
     cacheStatus: string
     /** Adds members to an error body that the clients of a protocol expect. */
     errorMembers: ((message: string) => object) | undefined

@@ -165,6 +165,9 @@ type Undo = () => void | Promise<void>
 /** Refuses a step like a check. It may remember that the upload goes on. */
 export type Step = (step: UploadStep, by: Requester) => void | Promise<void>
 
-/** Refuses a record like a check. */
-export type Settle = (change: FileChange, by: Requester) => void | Promise<void>
+/** Refuses a record like a check. May return what to do if its event can't be sent. */
+export type Settle = (change: FileChange, by: Requester) => Lost | void | Promise<Lost | void>
+
+/** Remembers an event that could not be sent, so that it is sent later. Then the record goes on. */
+type Lost = (error: unknown) => void | Promise<void>
 // biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer

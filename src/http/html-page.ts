@@ -1,5 +1,5 @@
 import type { Next } from 'hono'
-import { html } from 'hono/html'
+import { html, raw } from 'hono/html'
 import { ApiError, type ErrorCode } from '../errors/api-error.ts'
 import { base64url } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
@@ -47,7 +47,7 @@ export function htmlPage(
 <meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark">
 <title>${readable(title)}</title>
-<style nonce="${nonce}">${STYLE}</style>
+<style nonce="${nonce}">${raw(STYLE)}</style>
 <main>${body}</main>
 ${script === undefined ? '' : html`<script type="module" nonce="${nonce}" src="${script}"></script>`}
 </html>`
@@ -99,17 +99,22 @@ export function pageErrors(c: AppContext, next: Next): Promise<void> {
 }
 
 /**
- * Throws `forbidden` for a request that a page of another origin makes: a form elsewhere must not use
- * what the visitor's network, country or password allows. Clients other than browsers send no origin.
+ * Throws `forbidden` for a request that a page of another origin makes, unless `takes` accepts that: a
+ * form elsewhere must not use what the visitor's network, country or password allows. Clients other than
+ * browsers send no origin.
  */
-export function requireOwnPage(c: AppContext): void {
+export function requireOwnPage(
+  c: AppContext,
+  takes: (origin: string) => boolean = () => false,
+): void {
   const origin = c.req.header('Origin')
   const site = c.req.header('Sec-Fetch-Site')
   const isOwn =
     site === undefined
       ? origin === undefined || origin === new URL(askedUrl(c)).origin
       : site === 'same-origin'
-  if (!isOwn) throw new ApiError('forbidden', "Pages of other origins can't do this.")
+  if (!isOwn && (origin === undefined || !takes(origin)))
+    throw new ApiError('forbidden', "Pages of other origins can't do this.")
 }
 
 /**

@@ -42,6 +42,7 @@ dt { color: var(--quiet); }
 dd { margin: 0; }
 form > :last-child, section > :last-child, main > :last-child { margin-bottom: 0; }
 label { display: block; margin-bottom: 1rem; }
+label:has(+ input) { margin-bottom: 0.25rem; }
 input:not([type=file]), textarea {
   background: var(--paper);
   border: 1px solid var(--edge);
@@ -87,15 +88,9 @@ button:disabled { cursor: default; opacity: 0.6; }
 .drop input { height: 1px; opacity: 0; position: absolute; width: 1px; }
 .drop:hover, .over .drop { background: var(--paper); border-color: var(--accent); }
 .files { list-style: none; }
-.files li {
-  align-items: center;
-  border-top: 1px solid var(--line);
-  display: grid;
-  gap: 0.25rem 0.5rem;
-  grid-template-columns: 1fr auto auto;
-  padding: 0.625rem 0;
-}
-.files p { margin: 0; }
+.files li { align-items: center; border-top: 1px solid var(--line); display: flex; flex-wrap: wrap; gap: 0.25rem 0.5rem; padding: 0.625rem 0; }
+.files p { flex: 1; margin: 0; min-width: 0; }
+.files span { display: block; }
 .files button { min-height: 2.25rem; padding: 0.25rem 0.75rem; }
 progress {
   accent-color: var(--accent);
@@ -103,7 +98,6 @@ progress {
   background: var(--line);
   border: 0;
   border-radius: 3px;
-  grid-column: 1 / -1;
   height: 6px;
   overflow: hidden;
   width: 100%;
@@ -111,6 +105,7 @@ progress {
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--accent); transition: inline-size 0.2s; }
 progress::-moz-progress-bar { background: var(--accent); }
+button ~ p:not(.unseen) { margin-top: 1rem; }
 .thanks { border: 1px solid var(--accent); border-radius: 12px; margin-bottom: 1rem; padding: 1rem; }
 @media (max-width: 30rem) { body { background: var(--surface); } main { border: 0; margin: 0; padding: 1.25rem 1rem 2rem; } .wide { display: none; } }
 @media (prefers-reduced-motion: reduce) { *, ::-webkit-progress-value { transition: none !important; } }

@@ -1,5 +1,6 @@
 import { ApiError, asApiError } from '../errors/api-error.ts'
 import { inTime } from '../errors/deadline.ts'
+import type { Warning } from '../errors/warnings.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { timeOf } from '../http/deadline.ts'
 import { ON_WORKERS } from '../http/runtime.ts'
@@ -13,7 +14,7 @@ const CALL_MILLISECONDS = 5000
 
 /**
  * Returns the object called `name` of the class that the Worker exports as `className`. It is not
- * called yet. Throws `not_supported` outside of Workers, and `misconfigured` without that export.
+ * called yet. Throws `not_supported` outside of Workers, and `misconfigured` without that class.
  */
 export function stateObject<T extends object>(
   c: AppContext,
@@ -21,20 +22,27 @@ export function stateObject<T extends object>(
   name: string,
   locationHint?: string,
 ): T {
-  const found: unknown = Reflect.get(
-    Object(Reflect.get(c.executionCtx, 'exports') ?? undefined),
-    className,
-  )
+  const found = exported(c.executionCtx, className)
   if (isNamespace(found)) return found.getByName(name, { locationHint }) as T
   if (!ON_WORKERS)
     throw new ApiError('not_supported', 'This needs Durable Objects, which only Workers have.')
   throw new ApiError(
     'misconfigured',
-    `The Worker doesn't export the Durable Object class ${className}. docs/grants.md says how to declare it.`,
+    `${className} is not a Durable Object class of this Worker. Export it, and declare it in wrangler.toml: docs/grants.md#set-it-up.`,
     { cause: className },
   )
 }
 
+/** Returns the seam that warns unless the Worker exports `className` as a class of Durable Objects. */
+export const warnWithout =
+  (className: string, warning: Warning) =>
+  (context: object): readonly Warning[] =>
+    isNamespace(exported(context, className)) ? [] : [warning]
+
+const exported = (context: object, className: string): unknown =>
+  Reflect.get(Object(Reflect.get(context, 'exports') ?? undefined), className)
+
+/** A class that is exported, but not declared in wrangler.toml, has no `getByName`. */
 const isNamespace = (value: unknown): value is Namespace =>
   (typeof value === 'object' || typeof value === 'function') &&
   value !== null &&
@@ -42,13 +50,14 @@ const isNamespace = (value: unknown): value is Namespace =>
 
 /**
  * Resolves with the result of a call to an object. Throws `state_unavailable` if it fails or takes too
- * long: then nothing is served.
+ * long: then nothing is served. Without its class, throws as `stateObject`.
  */
 export async function callObject<T>(c: AppContext, call: () => Promise<T>): Promise<T> {
   try {
     return await inTime(CALL_MILLISECONDS, timeOf(c), call)
   } catch (cause) {
-    if (asApiError(cause)?.code === 'storage_busy') throw cause
+    if (/^(?:storage_busy|misconfigured|not_supported)$/.test(asApiError(cause)?.code ?? ''))
+      throw cause
     throw new ApiError('state_unavailable', 'This could not be looked up. Try again.', {
       cause,
       retryAfterSeconds: 5,

@@ -236,6 +236,43 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('getGrant', 404, { parameters: { id } })
   })
 
+  it('creates, lists, fills and closes a drop box', async () => {
+    const limits = { maxFiles: 3, maxBytes: 1000, maxTotalBytes: 3000, allowedTypes: ['image/*'] }
+    const texts = { from: 'Example GmbH', title: 'Your documents', message: 'Both pages' }
+    const deadline = new Date(Date.now() + 3_600_000).toISOString()
+    const terms = { prefix: 'inbox/', bucket: 'files', deadline, ...limits, ...texts }
+    const create = { body: { ...terms, password: 'open' } }
+    await client.call('createDropBox', 201, create)
+    const { id, url } = await readGrant(client.call('createDropBox', 201, create))
+    const secret = url.slice(-22)
+    await client.text('openDropBox', 200, { parameters: { secret } })
+    const sender = { name: 'Ann', note: 'Both pages' }
+    const enter = (password: string, status: number) =>
+      client.call('createDropBoxToken', status, {
+        parameters: { secret },
+        body: { password, sender },
+      })
+    await enter('wrong', 403)
+    const { token } = await readToken(enter('open', 200))
+    const headers = { Authorization: `Bearer ${token}` }
+    const file = { fileName: 'a.png', mimetype: 'image/png', size: CONTENT.length }
+    for (let i = 0; i < 2; i++) {
+      const upload = await readUpload(client.call('createUploadUrl', 200, { body: file, headers }))
+      await put(upload.uploadUrl, upload.headers)
+      await client.call('recordFile', 201, { body: { key: upload.key, name: 'a' }, headers })
+    }
+    const readPage = read(z.object({ cursor: z.string() }))
+    const boxes = await readPage(client.call('listDropBoxes', 200, { parameters: { limit: 1 } }))
+    await client.call('listDropBoxes', 200, { parameters: { cursor: boxes.cursor } })
+    const files = { id, limit: 1 }
+    const { cursor } = await readPage(client.call('listReceivedFiles', 200, { parameters: files }))
+    await client.call('listReceivedFiles', 200, { parameters: { id, cursor } })
+    await client.call('getDropBox', 200, { parameters: { id } })
+    await client.call('closeDropBox', 204, { parameters: { id } })
+    await client.call('getDropBox', 404, { parameters: { id } })
+    await client.text('openDropBox', 410, { parameters: { secret } })
+  })
+
   it('mints a token, and sends it in the path', async () => {
     const body = { scopes: ['files:list'], prefix: 'team-a/', expiresIn: 60 }
     const { token } = await readToken(client.call('createToken', 200, { body }))

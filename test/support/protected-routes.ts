@@ -39,11 +39,13 @@ const BY_UPLOAD_ID = {
 /**
  * Routes that need no principal. The link itself is a credential, tested in
  * test/plugins/links/{links,folder-links}.test.ts. So is the secret id of a grant, tested in
- * test/plugins/grants/. Notifications have a secret of their own, tested in
+ * test/plugins/grants/, and that of a drop box, in test/plugins/drop-boxes/. Notifications have a secret of their own, tested in
  * test/plugins/notifications/notifications.test.ts. Forms and steps are signed, tested in test/plugins/uppy/.
  */
 export const OPEN_ROUTES: readonly string[] = [
   'GET /healthz',
+  'GET /d/:secret',
+  'POST /d/:secret/token',
   'GET /f/:token/:key',
   'GET /g/:secret',
   'POST /g/:secret',
@@ -238,6 +240,55 @@ export const ROUTES: readonly ProtectedRoute[] = [
     route: 'DELETE /grants/:id',
     scope: 'grants:create',
     request: () => [`/grants/${UNKNOWN_ID}`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '204',
+  },
+  {
+    route: 'POST /drop-boxes',
+    scope: 'drop-boxes:create',
+    request: (key) => [
+      '/drop-boxes',
+      {
+        ...{ prefix: `${key}/`, deadline: TOMORROW, from: 'Example', title: 'Files' },
+        ...{ maxFiles: 1, maxBytes: 1, maxTotalBytes: 1 },
+      },
+    ],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '201',
+  },
+  {
+    route: 'GET /drop-boxes',
+    scope: 'drop-boxes:create',
+    request: () => ['/drop-boxes'],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '200',
+    reads: true,
+  },
+  {
+    route: 'GET /drop-boxes/:id',
+    scope: 'drop-boxes:create',
+    request: () => [`/drop-boxes/${UNKNOWN_ID}`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '404 not_found',
+    reads: true,
+  },
+  {
+    route: 'GET /drop-boxes/:id/files',
+    scope: 'drop-boxes:create',
+    request: () => [`/drop-boxes/${UNKNOWN_ID}/files`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '404 not_found',
+    reads: true,
+  },
+  {
+    route: 'DELETE /drop-boxes/:id',
+    scope: 'drop-boxes:create',
+    request: () => [`/drop-boxes/${UNKNOWN_ID}`],
     takesKey: false,
     bucketIn: null,
     allowed: '204',

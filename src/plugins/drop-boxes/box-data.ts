@@ -12,7 +12,7 @@ export interface BoxData {
   readonly left: Room
 }
 
-/** How much a drop box still accepts. */
+/** How much a drop box can still receive, also if some of it is reserved. */
 export interface Room {
   readonly files: number
   readonly bytes: number
@@ -27,3 +27,20 @@ export const roomInWords = (
   { files, bytes }: Room,
   sizeInWords: (bytes: number) => string,
 ): string => `${files} of ${maxFiles} files, ${sizeInWords(bytes)} of ${sizeInWords(maxTotalBytes)}`
+
+/** Types that have a name of their own. Others are shown as they are. */
+const NAMES: Readonly<Record<string, string>> = {
+  'image/*': 'images',
+  'video/*': 'videos',
+  'audio/*': 'audio',
+  'text/*': 'text',
+  'text/plain': 'text',
+  'application/pdf': 'PDF',
+  'application/zip': 'ZIP',
+}
+
+/** Returns what a visitor may send, such as `images, PDF`. */
+export const typesInWords = (types: readonly string[] | null | undefined): string =>
+  types
+    ?.map((type) => NAMES[type] ?? (/^image\/\w+$/.test(type) ? type.slice(6).toUpperCase() : type))
+    .join(', ') ?? 'any'

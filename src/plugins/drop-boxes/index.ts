@@ -1,8 +1,9 @@
-import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
+import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
 import type { Multipart } from '../multipart/index.ts'
 import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
+import { boxSeams, boxTokens } from './sender.ts'
 
 export interface DropBoxesOptions<B> {
   /** Records what senders upload. */
@@ -19,7 +20,10 @@ export const dropBoxes = <B = unknown>(options: DropBoxesOptions<B>): Plugin<B> 
   api: dropBoxRoutes,
   setup(setup) {
     setup.only('dropBoxes', options, ['files', 'multipart'])
-    if (!ON_WORKERS) setup.warn('drop boxes need Durable Objects')
-    return {}
+    return {
+      ...boxSeams,
+      identify: boxTokens,
+      warnings: warnWithout('DropBoxes', 'drop boxes need Durable Objects'),
+    }
   },
 })

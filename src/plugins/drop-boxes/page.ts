@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { AppContext } from '../../http/app-env.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
 import { dateInWords, sizeInWords } from '../../http/words.ts'
-import { type BoxData, roomInWords } from './box-data.ts'
+import { type BoxData, roomInWords, typesInWords } from './box-data.ts'
 import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from './page-script.ts'
 
 /** What the page of a drop box shows. Everything but numbers and dates is text of its creator. */
@@ -36,7 +36,6 @@ export function boxPage(c: AppContext, box: BoxOnPage): Response {
     ...{ from, maxFiles: box.maxFiles, maxBytes, maxTotalBytes: box.maxTotalBytes },
     ...{ allowedTypes, hasPassword: box.hasPassword, left },
   }
-  const types = allowedTypes?.map(readable) ?? []
   const isFull = left.files <= 0 || left.bytes <= 0
   const facts = html`<p class="small">${from} asks you for files</p>
 <h1>${readable(title)}</h1>
@@ -44,7 +43,7 @@ ${message === null ? '' : html`<p class="text">${lines(message)}</p>`}
 <dl>
 <dt>Until</dt><dd><time datetime="${deadline}">${dateInWords(new Date(deadline), 'en', 'UTC')}</time></dd>
 <dt>Size</dt><dd>up to ${sizeInWords(maxBytes)} per file</dd>
-<dt>Types</dt><dd>${types.length === 0 ? 'any' : types.join(', ')}</dd>
+<dt>Types</dt><dd>${typesInWords(allowedTypes?.map(readable))}</dd>
 <dt>Left</dt><dd id="room">${roomInWords(data, left, sizeInWords)}</dd>
 </dl>`
   if (isFull) {
@@ -64,15 +63,15 @@ ${message === null ? '' : html`<p class="text">${lines(message)}</p>`}
 <p></p>
 </section>
 <label class="drop"><b>Choose files</b><span class="wide"> or drop them here</span>
-<input type="file" multiple aria-describedby="later" accept="${types.join(',')}"></label>
+<input type="file" multiple aria-describedby="later" accept="${allowedTypes?.join(',')}"></label>
 <p id="kept" class="small" hidden></p>
 <ul class="files" aria-label="Your files"></ul>
 <label>Your name (optional) <input name="name" maxlength="200" autocomplete="name"></label>
 <label>Note (optional) <textarea name="note" rows="2"></textarea></label>
 <p id="problem" class="error" role="alert" hidden></p>
 <button type="submit" hidden></button>
-<p id="later" class="small">If the page closes while it sends, open it again and choose the same files. Large files continue where they stopped.</p>
 <p id="status" class="unseen" role="status"></p>
+<p id="later" class="small">If the page closes while it sends, open it again and choose the same files. Large files continue where they stopped.</p>
 </form>`
   return htmlPage(c, { title, body, script: PAGE_SCRIPT_NAME, connect: box.connect })
 }

@@ -1,5 +1,5 @@
-import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
+import { warnWithout } from '../../state/object.ts'
 import type { Links } from '../links/index.ts'
 import { grantPageRoutes } from './page-routes.ts'
 import { grantRoutes } from './routes.ts'
@@ -17,7 +17,6 @@ export const grants = <B = unknown>(options: GrantsOptions<B>): Plugin<B> => ({
   api: grantRoutes(options.links.steps),
   setup(setup) {
     setup.only('grants', options, ['links'])
-    if (!ON_WORKERS) setup.warn('grants need Durable Objects')
-    return {}
+    return { warnings: warnWithout('Grants', 'grants need Durable Objects') }
   },
 })

@@ -1,0 +1,82 @@
+import { createApi } from './api.ts'
+import { createTurns } from './box-turns.ts'
+// Not from their own files, for which the build would make one more script.
+import { type Client, createClient, PresignerError } from './index.ts'
+import {
+  type DropBoxTerms,
+  type DropBoxToken,
+  type DropBoxVisitor,
+  isDropBoxToken,
+} from './sharing-responses.ts'
+
+/** When a token is replaced before it expires. */
+const RENEWAL_MILLISECONDS = 60_000
+
+export interface OpenDropBox extends DropBoxTerms {
+  /** Uploads to the box, and can do nothing else. Its token renews itself. */
+  readonly client: Client
+}
+
+/**
+ * Opens the drop box at `url`, for a visitor who knows this secret URL: `https://…/d/…`. Throws
+ * PresignerError: `password_wrong`, `drop_box_closed`, and `rate_limited` after too many wrong
+ * passwords. No message has the secret.
+ */
+export async function openDropBox(
+  url: string | URL,
+  { password, sender }: DropBoxVisitor = {},
+): Promise<OpenDropBox> {
+  const { boxUrl, shownUrl, secret } = parseBoxUrl(url)
+  const ask = createApi({ baseUrl: boxUrl }, shownUrl)
+  const body = { password, sender }
+  let token = ''
+  let renewAt = 0
+  async function renew(): Promise<DropBoxToken> {
+    const answer = await ask(isDropBoxToken, 'POST', '/token', { body })
+    const lifetime = Date.parse(answer.expiresAt) - Date.now()
+    token = answer.token
+    // If the clock of this machine is wrong, the API refuses the token when it has expired.
+    renewAt = lifetime > RENEWAL_MILLISECONDS ? Date.now() + lifetime - RENEWAL_MILLISECONDS : NaN
+    return answer
+  }
+  let renewal: Promise<DropBoxToken> | undefined
+  async function currentToken(refused?: string): Promise<string> {
+    if (refused === undefined ? Date.now() >= renewAt : refused === token) {
+      renewal ??= renew().finally(() => {
+        renewal = undefined
+      })
+      await renewal
+    }
+    return token
+  }
+
+  const { endpoint, bucket, expiresAt: _, token: __, ...terms } = await renew()
+  const api = new URL(endpoint, boxUrl)
+  // So that the same file in another box doesn't resume this upload.
+  api.hash = await idOf(secret)
+  const client = createClient({ baseUrl: api.href, bucket, token: currentToken })
+  const inTurn = createTurns(terms)
+  const upload: Client['upload'] = (file, options) =>
+    inTurn(file.size, options?.signal, () => client.upload(file, options))
+  return { ...terms, client: { ...client, upload } }
+}
+
+/** Returns the URL without its query and fragment, and how to call it in a message. */
+function parseBoxUrl(url: string | URL) {
+  const base = globalThis.location?.href
+  const { origin, pathname } = URL.canParse(url, base) ? new URL(url, base) : { pathname: '' }
+  const [, path, secret] = /^(.*\/d\/)([\w-]+)\/?$/.exec(pathname) ?? []
+  if (origin === undefined || path === undefined || secret === undefined)
+    throw new PresignerError(
+      'invalid_options',
+      'url: not the URL of a drop box, such as https://files.example.com/d/…',
+    )
+  return { boxUrl: origin + path + secret, shownUrl: `${origin}${path}…`, secret }
+}
+
+/** Returns the box's id in the API. Empty outside of a secure context, where no upload resumes. */
+async function idOf(secret: string): Promise<string> {
+  const digest = await crypto.subtle?.digest('SHA-256', new TextEncoder().encode(secret))
+  const bytes = new Uint8Array(digest ?? 0).subarray(0, 16)
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
