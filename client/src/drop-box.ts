@@ -1,16 +1,9 @@
 import { createApi } from './api.ts'
+import { createTokens } from './box-tokens.ts'
 import { createTurns } from './box-turns.ts'
 // Not from their own files, for which the build would make one more script.
 import { type Client, createClient, PresignerError } from './index.ts'
-import {
-  type DropBoxTerms,
-  type DropBoxToken,
-  type DropBoxVisitor,
-  isDropBoxToken,
-} from './sharing-responses.ts'
-
-/** When a token is replaced before it expires. */
-const RENEWAL_MILLISECONDS = 60_000
+import { type DropBoxTerms, type DropBoxVisitor, isDropBoxToken } from './sharing-responses.ts'
 
 export interface OpenDropBox extends DropBoxTerms {
   /** Uploads to the box, and can do nothing else. Its token renews itself. */
@@ -29,32 +22,14 @@ export async function openDropBox(
   const { boxUrl, shownUrl, secret } = parseBoxUrl(url)
   const ask = createApi({ baseUrl: boxUrl }, shownUrl)
   const body = { password, sender }
-  let token = ''
-  let renewAt = 0
-  async function renew(): Promise<DropBoxToken> {
-    const answer = await ask(isDropBoxToken, 'POST', '/token', { body })
-    const lifetime = Date.parse(answer.expiresAt) - Date.now()
-    token = answer.token
-    // If the clock of this machine is wrong, the API refuses the token when it has expired.
-    renewAt = lifetime > RENEWAL_MILLISECONDS ? Date.now() + lifetime - RENEWAL_MILLISECONDS : NaN
-    return answer
-  }
-  let renewal: Promise<DropBoxToken> | undefined
-  async function currentToken(refused?: string): Promise<string> {
-    if (refused === undefined ? Date.now() >= renewAt : refused === token) {
-      renewal ??= renew().finally(() => {
-        renewal = undefined
-      })
-      await renewal
-    }
-    return token
-  }
+  const current = createTokens(() => ask(isDropBoxToken, 'POST', '/token', { body }))
+  const token = async (refused?: string) => (await current(refused)).token
 
-  const { endpoint, bucket, expiresAt: _, token: __, ...terms } = await renew()
+  const { endpoint, bucket, expiresAt: _, token: __, ...terms } = await current()
   const api = new URL(endpoint, boxUrl)
   // So that the same file in another box doesn't resume this upload.
   api.hash = await idOf(secret)
-  const client = createClient({ baseUrl: api.href, bucket, token: currentToken })
+  const client = createClient({ baseUrl: api.href, bucket, token })
   const inTurn = createTurns(terms)
   const upload: Client['upload'] = (file, options) => {
     const { signal } = options ?? {}

@@ -3,8 +3,16 @@ import {
   MAX_SIGNATURE_SECONDS,
   MAX_UPLOAD_SECONDS,
 } from '../../src/bucket/limits.ts'
+import type { ErrorCode } from '../../src/errors/api-error.ts'
 import { MAX_OBJECT_KEY_BYTES } from '../../src/keys/object-key.ts'
 import type { Member, Members } from './operation.ts'
+
+/** With the token of a drop box's page. */
+export const IN_DROP_BOX: readonly ErrorCode[] = [
+  'drop_box_closed',
+  'drop_box_full',
+  'state_unavailable',
+]
 
 /** Members of bodies and queries with the same meaning everywhere. */
 export const COMMON_MEMBERS: Members = {

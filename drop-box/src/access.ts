@@ -1,9 +1,6 @@
 import { createApi } from '../../client/src/api.ts'
+import { createTokens } from '../../client/src/box-tokens.ts'
 import { isObject, isString } from '../../client/src/check.ts'
-
-/** A token is renewed a minute before it ends, and at least that often, since clocks may be wrong. */
-const EARLY_MILLISECONDS = 60_000
-const LONGEST_MILLISECONDS = 8 * 60_000
 
 /** What the page says of its visitor. */
 export interface Visitor {
@@ -28,47 +25,29 @@ const isSession = isObject<Session>({
   bucket: isString,
 })
 
-/** Tokens of one drop box. */
-export interface Access {
-  /** Resolves with a session that is valid now, for the visitor as the page knows them now. */
-  session(refused?: string): Promise<Session>
-}
-
-/** Returns the access to the drop box whose page is at `path`. */
-export function createAccess(path: string, visitor: () => Visitor): Access {
+/**
+ * Returns a function that resolves with a session at the drop box whose page is at `path`. It is valid
+ * now, and for the visitor as the page knows them now.
+ */
+export function createAccess(
+  path: string,
+  visitor: () => Visitor,
+): (refused?: string) => Promise<Session> {
   const api = createApi({ baseUrl: path })
-  let held: { readonly session: Session; readonly until: number } | undefined
-  let asking: Promise<Session> | undefined
-  let askedAs = ''
-
-  async function ask({ password, name, note }: Visitor): Promise<Session> {
+  const ask = ({ password, name, note }: Visitor) => {
     const body = {
       ...(password && { password }),
       ...((name || note) && { sender: { name, note } }),
     }
-    const session = await api(isSession, 'POST', '/token', { body })
-    const left = Date.parse(session.expiresAt) - Date.now() - EARLY_MILLISECONDS
-    const valid = Math.min(Math.max(left, EARLY_MILLISECONDS), LONGEST_MILLISECONDS)
-    held = { session, until: Date.now() + valid }
-    return session
+    return () => api(isSession, 'POST', '/token', { body })
   }
-
-  return {
-    async session(refused) {
-      const now = visitor()
-      const as = JSON.stringify(now)
-      if (as !== askedAs) {
-        askedAs = as
-        held = asking = undefined
-      }
-      if (held && held.session.token !== refused && Date.now() < held.until) return held.session
-      const own = asking ?? ask(now)
-      asking = own
-      try {
-        return await own
-      } finally {
-        if (asking === own) asking = undefined
-      }
-    },
+  let known = ''
+  let current = createTokens(ask(visitor()))
+  return (refused) => {
+    const now = visitor()
+    const text = JSON.stringify(now)
+    if (text !== known) current = createTokens(ask(now))
+    known = text
+    return current(refused)
   }
 }

@@ -63,8 +63,8 @@ const reason = (error: unknown) => reasonOf(error, box)
 const apis = new Map<string, ReturnType<typeof createApi>>()
 
 const queue = createQueue(async (file, options) => {
-  const { endpoint, bucket } = await access.session()
-  const token = async (refused?: string) => (await access.session(refused)).token
+  const { endpoint, bucket } = await access()
+  const token = async (refused?: string) => (await access(refused)).token
   // One for all files, which then wait together if there is no connection.
   const api = apis.get(endpoint) ?? patient(createApi({ baseUrl: endpoint, token }))
   apis.set(endpoint, api)
@@ -177,7 +177,7 @@ unlock.addEventListener('submit', async (event) => {
   button.disabled = true
   problem(undefined, '#wrong')
   try {
-    await access.session()
+    await access()
     unlock.hidden = true
     form.hidden = false
     chooser.focus()
@@ -195,7 +195,7 @@ form.addEventListener('submit', async (event) => {
   submit.disabled = true
   problem(undefined)
   try {
-    await access.session()
+    await access()
     say(`Sending ${filesInWords(count)}.`)
     queue.start()
   } catch (error) {

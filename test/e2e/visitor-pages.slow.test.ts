@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
@@ -147,10 +150,22 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
 
   /** Expects that a page of another origin shows nothing of the page at `url`. */
   async function expectUnframed(url: string): Promise<void> {
-    await using tab = await open('about:blank')
-    await tab.page.setContent(`<iframe src="${url}"></iframe>`)
-    const framed = () => tab.page.frames()[1]?.url()
-    await expect.poll(framed).toBe('chrome-error://chromewebdata/')
+    // A real server: Chromium lets no other page frame one of this machine.
+    const foreign = createServer((_, response) => {
+      response.setHeader('Content-Type', 'text/html').end('<iframe></iframe>')
+    }).listen(0, '127.0.0.1')
+    await using _ = { [Symbol.asyncDispose]: () => foreign[Symbol.asyncDispose]() }
+    await once(foreign, 'listening')
+    const { port } = foreign.address() as AddressInfo
+    await using tab = await open(`http://127.0.0.1:${port}/`)
+    const { page } = tab
+    const frame = async (path: string) => {
+      const loaded = page.waitForEvent('framenavigated', (one) => one.parentFrame() !== null)
+      await page.evaluate(`document.querySelector('iframe').src = ${JSON.stringify(path)}`)
+      return (await loaded).url()
+    }
+    expect(await frame(`${worker.origin}/healthz`)).toBe(`${worker.origin}/healthz`)
+    expect(await frame(url)).toBe('chrome-error://chromewebdata/')
   }
 
   describe('a grant', () => {

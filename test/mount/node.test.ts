@@ -204,6 +204,31 @@ describe('a presigner in an app on Node', () => {
     expect(keys.toSorted()).toEqual([key, other].toSorted())
   })
 
+  it('has no grants and drop boxes, which need Durable Objects, and says so', async () => {
+    const app = nodeApp()
+    const key = await upload(app, '/media', 'pixels')
+    const deadline = new Date(Date.now() + 3_600_000).toISOString()
+    const limits = { maxFiles: 1, maxBytes: 1, maxTotalBytes: 1 }
+    const box = { prefix: `${ANN.prefix}inbox/`, deadline, from: 'Ann', title: 'Files', ...limits }
+    const secret = 'A'.repeat(22)
+    const answers = await Promise.all([
+      app.post('/media/grants', { key, deadline }),
+      app.ask('/media/grants'),
+      app.ask(`/media/grants/${'0'.repeat(32)}`),
+      app.ask(`/media/g/${secret}`),
+      app.post('/media/drop-boxes', box),
+      app.ask('/media/drop-boxes'),
+      app.ask(`/media/d/${secret}`),
+      app.post(`/media/d/${secret}/token`, {}),
+    ])
+    for (const answer of answers)
+      expect(await jsonOf(answer)).toMatchObject({
+        code: 'not_supported',
+        message: expect.stringContaining('Durable Objects'),
+      })
+    expect(answers.map(({ status }) => status)).toEqual(Array(answers.length).fill(501))
+  })
+
   it('warns once that webhooks are not queued, not with each request', async () => {
     const secret = `whsec_${btoa('k'.repeat(32))}`
     const webhooks = [{ url: 'https://app.example.com/webhooks', secret }]

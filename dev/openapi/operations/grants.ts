@@ -5,7 +5,6 @@ const CHANGEABLE: Members = {
   uses: {
     description:
       'How many links it dispenses in all. Null, or nothing in a new grant, is any number.',
-    examples: [1],
   },
   label: {
     description: 'One line for the recipient, who sees it on the page, and for your list.',
@@ -32,7 +31,6 @@ const OF_VISITOR = [
   'link_not_yet_valid',
   'link_address_not_allowed',
   'link_country_not_allowed',
-  'link_invalid',
   'forbidden',
   'object_not_found',
   'rate_limited',

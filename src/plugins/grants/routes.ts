@@ -56,7 +56,7 @@ const listQuery = z.strictObject({
 })
 
 /** Creates, lists, changes and withdraws grants. */
-export function grantRoutes({ restricted, restrictionsOf }: LinkSteps) {
+export function grantRoutes({ restricted }: LinkSteps) {
   const deadline = z.nonoptional(restricted.notBefore)
   const grantSchema = z.strictObject({
     key: z.string(),
@@ -73,7 +73,14 @@ export function grantRoutes({ restricted, restrictionsOf }: LinkSteps) {
         z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
       ),
     ),
-    restrictions: z.optional(z.strictObject(restricted)),
+    restrictions: z.optional(
+      z.strictObject(restricted).check(
+        z.refine(({ countries, notCountries }) => !(countries && notCountries), {
+          path: ['notCountries'],
+          error: 'must not be combined with countries',
+        }),
+      ),
+    ),
   })
   const changesSchema = z.strictObject({
     uses: z.optional(z.nullable(uses)),
@@ -92,7 +99,6 @@ export function grantRoutes({ restricted, restrictionsOf }: LinkSteps) {
       if (direct && password !== undefined)
         throw invalid('password', "can't be combined with direct")
       const deadline = deadlineIn(principal, asked.deadline)
-      restrictionsOf(principal, 'stream', restrictions ?? {})
       const base = linkBase(c)
       await askToDownload(c, bucket, key, 'grant')
       const open = await withCredentials(c, bucket)

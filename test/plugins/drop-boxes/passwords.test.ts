@@ -47,7 +47,7 @@ describe('a password', () => {
     const box = await createBox({ password: 'secret' })
     const rotated = testWorker({ SIGNING_SECRETS: 'k2:ffffffffffffffffffffffffffffffff' })
     expect(await outcome(await askToken(box, { password: 'secret' }, rotated))).toBe(
-      '403 password_wrong',
+      '410 drop_box_closed',
     )
   })
 })

@@ -99,7 +99,7 @@ describe('a new grant', () => {
     [
       { restrictions: { countries: ['DE'], notCountries: ['AT'] } },
       '400 invalid_request',
-      'notCountries',
+      'restrictions.notCountries',
     ],
     [{ expiresIn: 1 }, '400 invalid_request', ''],
     [{ bucket: 'nowhere' }, '404 unknown_bucket'],

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { sizeText } from '../../../src/plugins/grants/page.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { runs } from '../../support/fuzz.ts'
@@ -119,18 +118,6 @@ describe('the page of a grant', () => {
       }),
       { numRuns: runs(50) },
     )
-  })
-
-  it.each([
-    [0, '0 bytes'],
-    [1, '1 byte'],
-    [999, '999 bytes'],
-    [1000, '1 kB'],
-    [1_234_567, '1.2 MB'],
-    [5_000_000_000, '5 GB'],
-    [5e15, '5,000 TB'],
-  ])('writes %i bytes as %s', (bytes, text) => {
-    expect(sizeText(bytes)).toBe(text)
   })
 
   it('is a page for a browser, and JSON for others, when the grant has ended', async () => {
