@@ -9,7 +9,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { afterOf, askInTime, timeOf } from '../http/deadline.ts'
+import { afterOf, askInTime, timeOf, uploadSeams } from '../http/deadline.ts'
 import { metadataRecord, objectHeaders } from '../http/fields.ts'
 import type { Change, Deletion, Host, Settle, SharedFile } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
@@ -77,7 +77,7 @@ export async function startUpload<File extends Nameable, T>(
 ): Promise<T> {
   const { instance, host } = c.env
   const { prefix } = c.get('principal')
-  const hasSeams = instance.checks.length + instance.reserves.length > 0
+  const hasSeams = instance.checks.length + uploadSeams(c).reserves.length > 0
   const named = nameFile(c, bucket, request)
   if (host.beforeUpload !== null || hasSeams) refuseForeignPage(c, c.get('settings'))
   // Before the app, so that it is not blamed for the client's values.
@@ -289,7 +289,7 @@ const changesSchema = z
  */
 export function announcerOf(c: AppContext): Announce | null {
   const after = afterOf(c)
-  const { settles } = c.env.instance
+  const { settles } = uploadSeams(c)
   if (after === null && settles.length === 0) return null
   const principal = c.get('principal')
   return async (change, about, at = new Date(), isRepeat) => {

@@ -65,6 +65,9 @@ export interface Seams {
   ) => Promise<void>
 }
 
+/** The seams that may also belong to one credential, so that nobody else pays for them. */
+export type UploadSeams = Pick<Seams, 'reserve' | 'step' | 'settle'>
+
 /** A run of a Cron Trigger. */
 export interface ScheduledEvent {
   /** Milliseconds since 1970. */
@@ -165,6 +168,8 @@ export interface AppEnv {
     /** Whether a browser may have added the credential by itself. */
     isAmbient: boolean | undefined
     bucket: string
+    /** What a credential adds to the uploads of its principal, after the plugins. */
+    uploadSeams: UploadSeams | undefined
     /** Who counts for the rate limit in place of the principal, if several people are one. */
     countAs: string | undefined
     cacheStatus: string

@@ -290,15 +290,14 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
       await page.route('**/grants?limit=20', (route) =>
         route.fulfill({ json: { grants: [], cursor: 'next' } }),
       )
-      const [last] = z
-        .object({ grants: z.tuple([z.unknown()]) })
-        .parse(await call('GET', '/grants?limit=1')).grants
+      const pageSchema = z.object({ grants: z.tuple([z.looseObject({ label: z.string() })]) })
+      const [last] = pageSchema.parse(await call('GET', '/grants?limit=1')).grants
       await page.route('**/grants?*cursor=next', (route) =>
         route.fulfill({ json: { grants: [last] } }),
       )
       await page.keyboard.press('Escape')
       await page.getByRole('button', { name: 'Shared' }).click()
-      await live.getByText('number 22').waitFor()
+      await live.getByText(last.label).waitFor()
       expect(await live.getByRole('listitem').count()).toBe(1)
       for (const each of made) await call('DELETE', `/grants/${grantSchema.parse(each).id}`)
       expect(tab.failures).toEqual([])
@@ -470,6 +469,27 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     await page.keyboard.press('Enter')
     await dialog(page, 'Your drop box').waitFor()
     expect(sent).toEqual(['POST'])
+  })
+
+  it.each([1280, 1120, 800, 390])('moves nothing when it appears, at %i pixels', async (width) => {
+    await put('plan.txt')
+    const held = Promise.withResolvers<void>()
+    await using tab = await open('full', async (page) => {
+      await page.setViewportSize({ width, height: 844 })
+      await page.route(/\/(?:grants|drop-boxes)\?/, async (route) => {
+        await held.promise
+        await route.continue()
+      })
+    })
+    const { page } = tab
+    await tile(page, 'plan.txt').first().waitFor()
+    const tops = () =>
+      page.evaluate(`['#files-title', '#tools', '#files']
+        .map((id) => document.querySelector(id).getBoundingClientRect().top)`)
+    const before = await tops()
+    held.resolve()
+    await page.getByRole('button', { name: 'Shared' }).waitFor()
+    expect(await tops()).toEqual(before)
   })
 
   it.each([

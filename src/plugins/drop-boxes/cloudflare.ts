@@ -22,8 +22,15 @@ interface Owner<E> {
   readonly instance: (env: E) => Instance
 }
 
+/** The class that a Worker exports as `DropBoxes`. */
+export interface DropBoxesObject<E> extends StateObject<E>, BoxObject {}
+
 /** Returns the class that remembers drop boxes. Export a class that extends it from your Worker. */
-export const dropBoxesObject = <E extends object>(presigner: Owner<E>) =>
+export const dropBoxesObject = <E extends object>(
+  presigner: Owner<E>,
+): (new (
+  ...given: ConstructorParameters<typeof StateObject<E>>
+) => DropBoxesObject<E>) =>
   class DropBoxes extends StateObject<E> implements BoxObject {
     async create(box: StoredBox): Promise<void> {
       ledgerOf(this.ctx).create(box)

@@ -3,7 +3,7 @@ import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
 import type { Multipart } from '../multipart/index.ts'
 import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
-import { boxSeams, boxTokens } from './sender.ts'
+import { boxTokens, noSender } from './sender.ts'
 
 export interface DropBoxesOptions<B> {
   /** Records what senders upload. */
@@ -21,8 +21,8 @@ export const dropBoxes = <B = unknown>(options: DropBoxesOptions<B>): Plugin<B> 
   setup(setup) {
     setup.only('dropBoxes', options, ['files', 'multipart'])
     return {
-      ...boxSeams,
       identify: boxTokens,
+      minter: noSender,
       warnings: warnWithout('DropBoxes', 'drop boxes need Durable Objects'),
     }
   },

@@ -1,4 +1,5 @@
 import { type Limits, mayUse, NO_LIMITS } from '../../access/limits.ts'
+import type { Minter } from '../../access/minter.ts'
 import type { Principal } from '../../access/principal.ts'
 import { presentRights } from '../../access/stored-principal.ts'
 import { refuse, type Verdict } from '../../access/verdict.ts'
@@ -6,8 +7,8 @@ import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
-import type { AppContext, BearerKind, Call, Seams } from '../../http/app-env.ts'
-import type { Change, Requester } from '../../http/host.ts'
+import type { AppContext, BearerKind, Call, UploadSeams } from '../../http/app-env.ts'
+import type { Change } from '../../http/host.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { callObject, countryOf, stateObject } from '../../state/object.ts'
 import {
@@ -69,9 +70,6 @@ interface Visit {
   readonly box: StoredBox | null
 }
 
-/** The visits of principals that `verify` has made. No other principal is a sender. */
-const visits = new WeakMap<Principal, Visit>()
-
 /** What a sender may call. Whatever a later plugin adds is refused. */
 const ALLOWED: readonly RegExp[] = [
   /^POST \/files(?:\/batch|\/upload-urls?)?$/,
@@ -91,8 +89,7 @@ export const boxTokens: BearerKind = {
     const aborts = called.startsWith('DELETE /multipart/')
     const claims = await openBoxToken(settings, token, now, aborts ? MAX_UPLOAD_AGE_SECONDS : 0)
     if (typeof claims === 'string') return refuse(claims)
-    if (!ALLOWED.some((one) => one.test(called)))
-      throw new ApiError('forbidden', 'A drop box only takes files.')
+    if (!ALLOWED.some((one) => one.test(called))) throw notAnUpload()
     await beforeFetch()
     const { id, network, exp } = claims
     c.set('countAs', `${principalOf(id)} ${network}`)
@@ -108,7 +105,7 @@ export const boxTokens: BearerKind = {
       limits: box === null ? NO_LIMITS : limitsOf(box),
       context: null,
     }
-    visits.set(principal, { c, claims, object, box })
+    c.set('uploadSeams', seamsOf({ c, claims, object, box }))
     return { ok: true, principal }
   },
 }
@@ -119,15 +116,6 @@ const limitsOf = ({ bucket, maxBytes, allowedTypes, owner }: StoredBox): Limits 
   allowedTypes,
   maxExpiresIn: Math.min(MAX_URL_SECONDS, owner.limits.maxExpiresIn ?? MAX_URL_SECONDS),
 })
-
-/** Returns the visit of a sender, or null for every other principal. */
-function visitOf({ principal }: Requester): Visit | null {
-  const visit = visits.get(principal)
-  if (visit !== undefined) return visit
-  // Such as one that a sealed step of another plugin names: it would outlive the box.
-  if (principal.id.startsWith(principalOf(''))) throw closed()
-  return null
-}
 
 /** Returns the answer to a reservation, or throws what it refuses. */
 function requireReserved(reserved: Reserved): Reserved & { readonly ok: true } {
@@ -149,51 +137,46 @@ const reserveIn = async (
   return requireReserved(await callObject(c, () => object.reserve(ask, Date.now())))
 }
 
-/** What drop boxes add to uploads of their senders. Other principals are not affected. */
-export const boxSeams: Pick<Seams, 'check' | 'reserve' | 'step' | 'settle' | 'minter'> = {
-  /** Nothing that outlives a request may name a sender: it would outlive the box. */
-  minter: (id) => (id.startsWith(principalOf('')) ? null : undefined),
-  check(change, by) {
-    if (visitOf(by) !== null && change.type !== 'upload')
-      throw new ApiError('forbidden', 'A drop box only takes files.')
-  },
-  async reserve(change, by) {
-    const visit = visitOf(by)
-    if (visit === null || change.type !== 'upload') return undefined
-    const { c, object } = visit
-    const { undo } = await reserveIn(visit, change, c.req.path.startsWith('/multipart'))
-    return undo === null ? undefined : () => callObject(c, () => object.undo(change.key, undo))
-  },
-  async step(step, by) {
-    const visit = visitOf(by)
-    if (visit === null) return
-    const { c, object } = visit
-    if (step.type === 'abort') await callObject(c, () => object.abort(step.key, Date.now()))
-    else await reserveIn(visit, step, true)
-  },
-  async settle(change, by) {
-    const visit = visitOf(by)
-    if (visit === null || change.type === 'deleted') return undefined
-    const { c, object, box } = visit
-    if (box === null || (change.type !== 'recorded' && change.type !== 'replaced'))
-      throw new ApiError('forbidden', 'A drop box only takes files.')
-    const { file } = change
-    const arrived = { ...file, at: Date.parse(file.createdAt) }
-    const settled = await callObject(c, () => object.settle(arrived, Date.now()))
-    if (!settled.ok) {
-      if (settled.why === 'closed') throw closed()
-      if (settled.why === 'full') throw full()
-      throw new ApiError('forbidden', 'This file was not sent through this drop box.')
-    }
-    const lost = () => callObject(c, () => object.lost(file.key, file.etag))
-    if (!settled.isNew || c.env.instance.after === null) return lost
-    try {
-      await within(EVENT_MILLISECONDS, tell(box, file, settled, c.env.instance, c.executionCtx))
-      await callObject(c, () => object.told(file.key, file.etag))
-    } catch (error) {
-      // The object sends it later.
-      addWarning(c, `event not sent: ${describe(error)}`)
-    }
-    return lost
-  },
+/** Nothing that outlives a request may name a sender: it would outlive the box. */
+export const noSender: Minter = (id) => (id.startsWith(principalOf('')) ? null : undefined)
+
+/** What a drop box adds to the uploads of a sender. */
+function seamsOf(visit: Visit): UploadSeams {
+  const { c, object, box } = visit
+  return {
+    async reserve(change) {
+      if (change.type !== 'upload') throw notAnUpload()
+      const { undo } = await reserveIn(visit, change, c.req.path.startsWith('/multipart'))
+      return undo === null ? undefined : () => callObject(c, () => object.undo(change.key, undo))
+    },
+    async step(step) {
+      if (step.type === 'abort') await callObject(c, () => object.abort(step.key, Date.now()))
+      else await reserveIn(visit, step, true)
+    },
+    async settle(change) {
+      if (change.type === 'deleted') return undefined
+      if (box === null || (change.type !== 'recorded' && change.type !== 'replaced'))
+        throw notAnUpload()
+      const { file } = change
+      const arrived = { ...file, at: Date.parse(file.createdAt) }
+      const settled = await callObject(c, () => object.settle(arrived, Date.now()))
+      if (!settled.ok) {
+        if (settled.why === 'closed') throw closed()
+        if (settled.why === 'full') throw full()
+        throw new ApiError('forbidden', 'This file was not sent through this drop box.')
+      }
+      const lost = () => callObject(c, () => object.lost(file.key, file.etag))
+      if (!settled.isNew || c.env.instance.after === null) return lost
+      try {
+        await within(EVENT_MILLISECONDS, tell(box, file, settled, c.env.instance, c.executionCtx))
+        await callObject(c, () => object.told(file.key, file.etag))
+      } catch (error) {
+        // The object sends it later.
+        addWarning(c, `event not sent: ${describe(error)}`)
+      }
+      return lost
+    },
+  }
 }
+
+const notAnUpload = (): ApiError => new ApiError('forbidden', 'A drop box only takes files.')

@@ -198,8 +198,8 @@ const listGrant = (c: AppContext, id: string, grant: Grant): Promise<void> =>
 /** Creates the object of a grant, and then its row in the list, near the client. */
 async function keepGrant(c: AppContext, id: string, grant: Grant): Promise<void> {
   const object = grantObject(c, id, hintFor(c.req.raw))
-  await callObject(c, () => object.create(grant))
   try {
+    await callObject(c, () => object.create(grant))
     await listGrant(c, id, grant)
   } catch (error) {
     // Nobody has its URL. If it can't be removed now, its alarm does that.

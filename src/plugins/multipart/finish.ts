@@ -17,7 +17,7 @@ import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { askInTime, fileIndexOf, removeDeadline, timeOf } from '../../http/deadline.ts'
+import { askInTime, fileIndexOf, removeDeadline, timeOf, uploadSeams } from '../../http/deadline.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
@@ -268,6 +268,6 @@ export async function openUpload(
     key: scope.key,
     size: upload.size ?? undefined,
   } as const
-  for (const ask of c.env.instance.steps) await askInTime(c, 'step', () => ask(step, { principal }))
+  for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, { principal }))
   return { bucket, upload, now }
 }

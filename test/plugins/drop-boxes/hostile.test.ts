@@ -36,6 +36,8 @@ describe('text of others', () => {
   })
 
   it('of a sender comes back as it is, or is refused', async () => {
+    // A refused name leaves a reservation.
+    let ip = 0
     const box = await createBox({ maxFiles: 1000, maxTotalBytes: 1_000_000 })
     await fc.assert(
       fc.asyncProperty(hostileText, hostileText, hostileText, async (name, note, file) => {
@@ -43,7 +45,7 @@ describe('text of others', () => {
         expect([400, 200]).toContain(asked.status)
         if (asked.status !== 200) return
         await asked.text()
-        const sender = await visit(box, { sender: { name, note } })
+        const sender = await visit(box, { sender: { name, note }, ip: `10.2.0.${ip++ % 250}` })
         const key = await sender.put()
         const recorded = await sender.record(key, { name: file })
         expect([400, 201]).toContain(recorded.status)

@@ -118,19 +118,23 @@ describe('a new grant', () => {
     expect(hints).toEqual(['weur', 'weur'])
   })
 
-  it('is removed again if the list fails', async () => {
+  it.each(['create', 'list'])('is removed again if %s fails after it has begun', async (step) => {
     const made: string[] = []
-    const failing = workerWith(({ method, name, call }) => {
+    const failing = workerWith(async ({ method, name, call }) => {
       if (method === 'create') made.push(name)
-      if (method === 'list') throw new Error('the list is gone')
-      return call()
+      const result = await call()
+      if (method === step) throw new Error('the connection is gone')
+      return result
     })
     captureLog()
     const key = await putReport()
     const response = failing.post('/grants', { key, deadline: inFuture() })
     expect(await outcome(response)).toBe('503 state_unavailable')
     expect(made).toHaveLength(1)
-    expect(await outcome(worker.fetch(`/grants/${made[0]}`))).toBe('404 not_found')
+    const kept = await runInDurableObject(stateStub('Grants', made[0] ?? ''), (_, { storage }) => [
+      ...storage.kv.list(),
+    ])
+    expect(kept).toEqual([])
   })
 })
 
