@@ -157,8 +157,6 @@ export class Ledger {
     if (refused !== null) return refused
     const undo = hold === undefined ? crypto.randomUUID() : null
     this.#put({ ...ask, size }, 'open', isOpenHold ? Math.max(hold.ends, ends) : ends, now, undo)
-    if (ask.session !== '')
-      this.#storage.sql.exec('UPDATE senders SET used = 1 WHERE session = ?', ask.session)
     return { ok: true, undo }
   }
 
@@ -221,6 +219,7 @@ export class Ledger {
           told = 0, lost = 0`,
         ...[key, etag, size, name, mimetype, at, session, country],
       )
+      sql.exec('UPDATE senders SET used = 1 WHERE session = ?', session)
       // Its URL may still work, and its record may fail: a last look.
       if (hold !== undefined)
         sql.exec(
@@ -419,7 +418,7 @@ export class Ledger {
       .toArray()[0]
   }
 
-  /** Keeps what a sender wrote. Of those who have sent nothing, forgets the oldest. */
+  /** Keeps what a sender wrote. Of those who have sent and reserved nothing, forgets the oldest. */
   #remember(session: string, network: string, { name, note }: Sender, now: number): void {
     const { sql } = this.#storage
     sql.exec(
@@ -430,7 +429,7 @@ export class Ledger {
     const forget = (condition: string, max: number, ...values: Value[]) =>
       sql.exec(
         `DELETE FROM senders WHERE session IN (SELECT session FROM senders WHERE used = 0 ${condition}
-          ORDER BY at DESC LIMIT -1 OFFSET ?)`,
+          AND session NOT IN (SELECT session FROM holds) ORDER BY at DESC LIMIT -1 OFFSET ?)`,
         ...[...values, max],
       )
     forget('AND network = ?', MAX_SENDERS_OF_NETWORK, network)

@@ -8,6 +8,7 @@ import {
   type DropBox,
   objectOf,
   outcome,
+  receivedIn,
   type Sender,
   visit,
 } from '../../support/drop-boxes.ts'
@@ -162,6 +163,27 @@ describe('one sender', () => {
     for (let i = 0; i < 60; i++) await enter(i, 'one')
     await enter(0, 'two')
     expect(await sendersIn(box)).toBe(21)
+    // A start that fails leaves nothing.
+    for (let i = 0; i < 30; i++) {
+      const session = { network: 'three', session: `three ${i}` }
+      await objectOf(box).enter(
+        { ...session, guess: null, sender: { name: `${i}`, note: '' } },
+        Date.now() + i,
+      )
+      const ask = { ...session, key: `${i}`, size: 1, inParts: false, country: null }
+      const reserved = await objectOf(box).reserve(ask, Date.now())
+      if (reserved.ok && reserved.undo !== null) await objectOf(box).undo(`${i}`, reserved.undo)
+    }
+    expect(await sendersIn(box)).toBe(41)
+  })
+
+  it('is not forgotten while it sends, however many others come', async () => {
+    const box = await createBox()
+    const ann = await visit(box, { sender: { name: 'Ann' } })
+    const key = await ann.put()
+    for (let i = 0; i < 25; i++) await visit(box, { sender: { name: `${i}` } })
+    await ann.record(key)
+    expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann', note: '' } }])
   })
 
   it('cannot fill the object with reservations that it never uses', async () => {
