@@ -3,11 +3,15 @@ import type { DropBoxTerms } from './sharing-responses.ts'
 /** How many files of one sender the API lets be unfinished. */
 const MOST_FILES = 4
 
-/** Runs `act` when a file of `size` bytes may begin. Throws the reason of `signal`. */
+/**
+ * Runs `act` when a file of `size` bytes may begin, at once if possible. If `signal` aborts before that,
+ * runs `cancel`, and throws its reason.
+ */
 export type InTurn = <T>(
   size: number,
   signal: AbortSignal | undefined,
   act: () => Promise<T>,
+  cancel: () => void,
 ) => Promise<T>
 
 /**
@@ -28,23 +32,26 @@ export function createTurns({ maxFiles, maxTotalBytes }: DropBoxTerms): InTurn {
       begin()
     }
   }
-  return async (size, signal, act) => {
+  return async (size, signal, act, cancel) => {
     signal?.throwIfAborted()
-    await new Promise<void>((resolve, reject) => {
-      waiting.set(resolve, size)
+    return new Promise((resolve, reject) => {
+      const begin = () => {
+        act()
+          .then(resolve, reject)
+          .finally(() => {
+            files--
+            bytes -= size
+            next()
+          })
+      }
       signal?.addEventListener('abort', () => {
-        if (!waiting.delete(resolve)) return
+        if (!waiting.delete(begin)) return
         reject(signal.reason)
+        cancel()
         next()
       })
+      waiting.set(begin, size)
       next()
     })
-    try {
-      return await act()
-    } finally {
-      files--
-      bytes -= size
-      next()
-    }
   }
 }

@@ -47,10 +47,15 @@ export function createDropBoxUploads(
   let box: DropBoxTerms | undefined
   /** The latest try. The results of earlier ones are ignored. */
   let opening: Promise<OpenDropBox> | undefined
+  let opened: OpenDropBox | undefined
   let isWatching = false
 
   const uploader: Uploader = {
-    upload: async (file, more) => (await (opening ?? reopen())).client.upload(file, more),
+    upload(file, more) {
+      // At once: to delete its parts, an upload begins and is canceled at the same moment.
+      if (opened) return opened.client.upload(file, more)
+      return (opening ?? reopen()).then(({ client }) => client.upload(file, more))
+    },
   }
   const queue = createUploadQueue(uploader, withBox(options))
   const store = createStore<DropBoxState>(() => ({
@@ -90,12 +95,15 @@ export function createDropBoxUploads(
   function reopen(): Promise<OpenDropBox> {
     const promise = openDropBox(url, visitor)
     opening = promise
+    opened = undefined
     access = 'opening'
     accessError = undefined
     store.changed()
     promise.then(
-      ({ client: _, ...terms }) => {
+      (result) => {
         if (opening !== promise) return
+        opened = result
+        const { client: _, ...terms } = result
         box = terms
         access = 'open'
         store.changed()

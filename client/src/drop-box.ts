@@ -31,8 +31,16 @@ export async function openDropBox(
   api.hash = await idOf(secret)
   const client = createClient({ baseUrl: api.href, bucket, token })
   const inTurn = createTurns(terms)
-  const upload: Client['upload'] = (file, options) =>
-    inTurn(file.size, options?.signal, () => client.upload(file, options))
+  const upload: Client['upload'] = (file, options) => {
+    const { signal } = options ?? {}
+    // Deletes the parts of an earlier try, which only an upload that has begun does.
+    const cancel = () => {
+      const begun = new AbortController()
+      client.upload(file, { ...options, signal: begun.signal }).catch(() => undefined)
+      begun.abort(signal?.reason)
+    }
+    return inTurn(file.size, signal, () => client.upload(file, options), cancel)
+  }
   return { ...terms, client: { ...client, upload } }
 }
 

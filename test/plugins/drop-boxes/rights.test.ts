@@ -301,3 +301,43 @@ it('lets a sender who has another credential use the token', async () => {
   const response = await worker.fetch('/limits', bearer(token))
   expect(await response.json()).toMatchObject({ scopes: ['files:upload'] })
 })
+
+describe('the rate limit', () => {
+  const limited = (refuses: (key: string) => boolean) => {
+    const keys: string[] = []
+    const limit = async ({ key }: { key: string }) => {
+      keys.push(key)
+      return { success: !refuses(key) }
+    }
+    return { keys, by: testWorker({ RATE_LIMITER: { limit } }) }
+  }
+  const at = (ip: string) => ({ headers: { 'CF-Connecting-IP': ip } })
+
+  // @threat box-blocked
+  it('counts each network of a box for itself', async () => {
+    const own = await createBox()
+    const [ann, bob] = [
+      await visit(own, { ip: '203.0.113.1' }),
+      await visit(own, { ip: '203.0.113.2' }),
+    ]
+    const { keys, by } = limited(() => false)
+    for (const { token } of [ann, bob, ann]) await by.fetch('/limits', bearer(token))
+    const principals = keys.filter((key) => key.startsWith('principal '))
+    expect(principals[0]).toMatch(new RegExp(`^principal drop-box:${own.id} [\\w-]{16}$`))
+    expect(new Set(principals).size).toBe(2)
+    expect(principals[0]).toBe(principals[2])
+  })
+
+  // @threat box-guessing
+  it('of a network comes before any object is asked', async () => {
+    const own = await createBox()
+    const { by } = limited((key) => key === 'network 203.0.113.9')
+    for (const path of [own.url, '/d/AAAAAAAAAAAAAAAAAAAAAA'])
+      expect(await outcome(await by.fetch(path, at('203.0.113.9')))).toBe('429 rate_limited')
+    const asked = await by.post(`${own.url}/token`, {}, at('203.0.113.9'))
+    expect(await outcome(asked)).toBe('429 rate_limited')
+    const { token } = await visit(own)
+    const headers = { Authorization: `Bearer ${token}`, 'CF-Connecting-IP': '203.0.113.9' }
+    expect(await outcome(await by.fetch('/limits', { headers }))).toBe('429 rate_limited')
+  })
+})

@@ -284,6 +284,7 @@ describe('without a queue', () => {
 describe('the compatibility flag global_fetch_strictly_public', () => {
   const withoutFlag = () =>
     vi.stubGlobal('Cloudflare', {
+      // The contexts of tests read other flags.
       compatibilityFlags: { ...Cloudflare.compatibilityFlags, global_fetch_strictly_public: false },
     })
 
