@@ -21,6 +21,7 @@ import {
   ROUTES,
   requestTo,
 } from '../../support/protected-routes.ts'
+import { signingSettings } from '../../support/signing-settings.ts'
 import { s3rverBucket, testWorker } from '../../support/worker.ts'
 
 const worker = testWorker()
@@ -141,11 +142,31 @@ describe('the token of a page', () => {
     expect(await outcome(response)).toBe('401 unauthenticated')
   })
 
+  it('works as the Worker seals it', async () => {
+    const token = asBoxToken(await seal(SECRETS, 'drop-box', await claims()))
+    expect((await worker.fetch('/limits', bearer(token))).status).toBe(200)
+  })
+
   it('is refused with changed claims', async () => {
     const [head = '', , signature = ''] = sender.token.split('.')
     const forged = btoa(JSON.stringify(await claims())).replace(/=+$/, '')
     const response = await worker.fetch('/limits', bearer(`${head}.${forged}.${signature}`))
     expect(await outcome(response)).toBe('401 unauthenticated')
+  })
+
+  it('can only abort an upload in parts after it has expired', async () => {
+    const { key, uploadId } = await startInParts(sender, 'hello')
+    const exp = Math.floor(Date.now() / 1000) - 60
+    const expired = bearer(
+      asBoxToken(await seal(SECRETS, 'drop-box', { ...(await claims()), exp })),
+    )
+    const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
+    expect(await outcome(await worker.fetch(path, expired))).toBe('401 unauthenticated')
+    expect((await worker.fetch(path, { ...expired, method: 'DELETE' })).status).toBe(204)
+    const older = { ...(await claims()), exp: exp - 604_800 }
+    const old = bearer(asBoxToken(await seal(SECRETS, 'drop-box', older)))
+    const again = await worker.fetch(path, { ...old, method: 'DELETE' })
+    expect(await outcome(again)).toBe('401 unauthenticated')
   })
 
   it('does not serve as a token of another kind', async () => {
@@ -154,9 +175,7 @@ describe('the token of a page', () => {
   })
 })
 
-const SECRETS = [
-  { kid: 'k1', secret: new TextEncoder().encode('0123456789abcdef0123456789abcdef') },
-] as unknown as Parameters<typeof seal>[0]
+const SECRETS = signingSettings().signingSecrets
 const asBoxToken = (token: string): string => `epd_${token.replace(/^ept_/, '')}`
 const claims = async () => ({
   ...{ id: box.id, network: 'n', session: '', exp: Math.floor(Date.now() / 1000) + 600 },
