@@ -708,8 +708,7 @@ describe('a request', () => {
     const ask = (path: string, init?: RequestInit) => host.request(path, init)
     expect((await ask('/media/healthz')).status).toBe(200)
     expect(await jsonOf(await ask('/media/healthz'))).toEqual({
-      status: 'ok',
-      edgeCache: false,
+      ...{ status: 'ok', edgeCache: false },
       warnings: ['drop boxes need Durable Objects', 'grants need Durable Objects'],
     })
     const key = await upload(app, '/media')
