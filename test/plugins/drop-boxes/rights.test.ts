@@ -1,6 +1,10 @@
+import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { NO_LIMITS } from '../../../src/access/limits.ts'
+import { stillGranted } from '../../../src/access/minter.ts'
 import { SCOPES, type Scope } from '../../../src/access/scopes.ts'
 import { seal } from '../../../src/access/seal.ts'
+import { presigner } from '../../../src/worker/presigner.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
@@ -319,6 +323,16 @@ it('lets a sender who has another credential use the token', async () => {
   const token = await tokenFor(box)
   const response = await worker.fetch('/limits', bearer(token))
   expect(await response.json()).toMatchObject({ scopes: ['files:upload'] })
+})
+
+// @threat box-token-rights
+it('leaves nothing that outlives a request and names a sender', () => {
+  const { minters } = presigner.instance(env as unknown as Env)
+  const rights = { scopes: ['files:upload'], prefix: 'a/', limits: NO_LIMITS } as const
+  const kept = { ...rights, kind: 'token', expiresAt: Infinity, context: null } as const
+  const verdict = (id: string) => stillGranted({ ...kept, id }, { minters, openOnLocalhost: true })
+  expect(verdict('localhost')).toMatchObject({ ok: true })
+  expect(verdict(`drop-box:${box.id}`)).toMatchObject({ ok: false })
 })
 
 describe('the rate limit', () => {
