@@ -1,6 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
-import { startInParts } from '../../support/drop-box-parts.ts'
+import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
   askToken,
   createBox,
@@ -140,6 +140,20 @@ describe('one sender', () => {
     expect(await outcome(await start(101))).toBe('409 drop_box_full')
     await start(5)
     expect((await objectOf(box).state())?.left).toEqual({ files: 1, bytes: 40 })
+  })
+
+  it('repeats the start of a file that has arrived without another reservation', async () => {
+    const box = await createBox({ maxFiles: 1 })
+    const ann = await visit(box)
+    const startId = `${Date.now()}-${'b'.repeat(22)}`
+    const started = await startInParts(ann, 'hello', { startId })
+    expect((await completeParts(ann, started)).status).toBe(201)
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    expect(await (await ann.post('/multipart', file)).json()).toMatchObject({ key: started.key })
+    expect(await objectOf(box).state()).toMatchObject({
+      received: { files: 1, bytes: 5 },
+      left: { files: 0, bytes: 9995 },
+    })
   })
 
   it('leaves no reservation for an upload that was not signed', async () => {
