@@ -29,6 +29,14 @@ import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
 `
 
+const PRESIGNERS = `
+import { createPresigner, defineSettings } from 'edge-presigner'
+import { dropBoxesObject } from 'edge-presigner/cloudflare'
+const named = (name: string) =>
+  createPresigner(defineSettings(() => ({ name, buckets: {}, signingSecrets: '' })))
+const [media, avatars] = [named('media'), named('avatars')]
+`
+
 /** Sends the mail, presses the button twice, and allows another download. */
 const MAIL = `
 import { allowAnother, stateOf, takeBack } from './state.ts'
@@ -93,6 +101,7 @@ beforeAll(async () => {
       'received-webhook.ts': markedBlock(BOX, 'webhook'),
       'grants.ts': `${PLUGINS}${markedBlock(GRANTS, 'plugin')}export { plugins }\n`,
       'drop-boxes.ts': `${PLUGINS}interface Env { readonly FILES: KVNamespace }\n${markedBlock(BOXES, 'plugin').replace('(env)', '(env: Env)')}export { plugins }\n`,
+      'several.ts': `${PRESIGNERS}${markedBlock(GRANTS, 'several')}`,
       'mail.ts': MAIL,
       'tenant.ts': TENANT,
     },
@@ -113,7 +122,7 @@ describe('the pages for grants and drop boxes', async () => {
     expect(marks(BOX)).toEqual(['box', 'webhook', 'received'])
     // Those of TOML, and the exports: test/e2e/grants-migrations.slow.test.ts, create.test.ts.
     expect(marks(GRANTS)).toEqual([
-      ...['create', 'plugin', 'export', 'exports', 'migrations', 'change'],
+      ...['create', 'plugin', 'export', 'exports', 'migrations', 'several', 'change'],
     ])
     expect(marks(BOXES)).toEqual(['create', 'plugin', 'export', 'exports', '', 'files'])
   })
