@@ -163,9 +163,11 @@ export function grantRoutes({ restricted }: LinkSteps) {
       }
       const base = linkBase(c)
       const { id, grant } = await ownGrant(c)
+      // First the list, so that a failure leaves no grant that it forgets too early.
+      if (grant && changes.deadline !== undefined)
+        await listGrant(c, id, { ...grant, deadline: changes.deadline })
       const changed = grant && (await callObject(c, () => grantObject(c, id).change(changes)))
       if (changed === null) throw notFound()
-      if (deadline !== undefined) await listGrant(c, id, changed)
       return json(c, grantBody(id, base, changed))
     })
     .delete('/grants/:id', async (c) => {
