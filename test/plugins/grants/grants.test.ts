@@ -87,6 +87,7 @@ describe('a new grant', () => {
     [{ uses: null }, '400 invalid_request', 'uses'],
     [{ password: '' }, '400 invalid_request', 'password'],
     [{ password: 'a'.repeat(129) }, '400 invalid_request', 'password'],
+    [{ password: 'open\n' }, '400 invalid_request', 'password'],
     [{ password: 'a', direct: true }, '400 invalid_request', 'password'],
     [{ label: '' }, '400 invalid_request', 'label'],
     [{ label: 'a'.repeat(201) }, '400 invalid_request', 'label'],
