@@ -1,6 +1,7 @@
 import { html } from 'hono/html'
 import type { AppContext } from '../../http/app-env.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
+import { askedUrl, linkBase } from '../../http/link-host.ts'
 import { sizeInWords } from '../../http/words.ts'
 import { newSecretId } from '../../state/secret-id.ts'
 import type { Grant } from './grant.ts'
@@ -38,5 +39,8 @@ ${field}
 <input type="hidden" name="page" value="${newSecretId()}">
 <p><button>Download</button></p>
 </form>`
-  return htmlPage(c, { title: name, body }, status, headers)
+  // The page of a grant may be open at another host than that of its links.
+  const { origin } = new URL(linkBase(c))
+  const formTarget = origin === new URL(askedUrl(c)).origin ? undefined : origin
+  return htmlPage(c, { title: name, body, formTarget }, status, headers)
 }
