@@ -148,6 +148,7 @@ export const dropBoxRoutes = newApp()
     const { password, message = null, bucket: _, ...terms } = request
     const box: StoredBox = {
       ...{ schema: SCHEMA, id, secret, ...terms, message, bucket: alias },
+      instance: c.get('settings').signingSecrets[0].name,
       allowedTypes: limits.allowedTypes,
       password: password === undefined ? null : await hashPassword(c.get('settings'), password),
       createdAt: now.getTime(),

@@ -50,7 +50,7 @@ describe('in an app', () => {
     const seen: unknown[] = []
     const mounted = app({
       beforeUpload: (file, principal) => {
-        seen.push([principal.id, file.size])
+        seen.push([principal.id, principal.prefix, file.size])
         return file.fileName === 'no.txt' ? { refuse: 'Not this one.' } : undefined
       },
     })
@@ -59,8 +59,8 @@ describe('in an app', () => {
     expect(await outcome(await sender.begin(5, { fileName: 'no.txt' }))).toBe('403 forbidden')
     expect((await sender.send()).status).toBe(201)
     expect(seen).toEqual([
-      [`drop-box:${box.id}`, 5],
-      [`drop-box:${box.id}`, 5],
+      [`drop-box:${box.id}`, box.prefix, 5],
+      [`drop-box:${box.id}`, box.prefix, 5],
     ])
   })
 

@@ -12,7 +12,7 @@ async function storedBox(changes: object = {}) {
   const id = (await publicIdOf(secret)) ?? ''
   const limits = { buckets: ['files'], maxBytes: 1000, allowedTypes: null, maxExpiresIn: null }
   const box = {
-    ...{ schema: 1, id, secret, bucket: 'files', prefix: `stored/${id}/` },
+    ...{ schema: 1, id, instance: '', secret, bucket: 'files', prefix: `stored/${id}/` },
     ...{ from: 'Example GmbH', title: 'Papers', message: null },
     ...{ deadline: Date.parse(inFuture()), createdAt: Date.now(), closedAt: null },
     ...{ maxFiles: 3, maxBytes: 1000, maxTotalBytes: 2000, allowedTypes: null, password: null },
