@@ -48,12 +48,16 @@ export function createDropBoxUploads(
   /** The latest try. The results of earlier ones are ignored. */
   let opening: Promise<OpenDropBox> | undefined
   let opened: OpenDropBox | undefined
+  /** Why the box doesn't open, until the next `open`. */
+  let denied: Error | undefined
   let isWatching = false
 
   const uploader: Uploader = {
     upload(file, more) {
       // At once: to delete its parts, an upload begins and is canceled at the same moment.
       if (opened) return opened.client.upload(file, more)
+      // Each of many files would ask again.
+      if (denied) return Promise.reject(denied)
       return (opening ?? reopen()).then(({ client }) => client.upload(file, more))
     },
   }
@@ -96,6 +100,7 @@ export function createDropBoxUploads(
     const promise = openDropBox(url, visitor)
     opening = promise
     opened = undefined
+    denied = undefined
     access = 'opening'
     accessError = undefined
     store.changed()
@@ -111,7 +116,9 @@ export function createDropBoxUploads(
       (thrown) => {
         if (opening !== promise) return
         opening = undefined
-        close(asError(thrown))
+        const error = asError(thrown)
+        close(error)
+        if (access !== 'failed') denied = error
       },
     )
     return promise

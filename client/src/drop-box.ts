@@ -19,7 +19,7 @@ export async function openDropBox(
   url: string | URL,
   { password, sender }: DropBoxVisitor = {},
 ): Promise<OpenDropBox> {
-  const { boxUrl, shownUrl, secret } = parseBoxUrl(url)
+  const { origin, boxUrl, shownUrl, secret } = parseBoxUrl(url)
   const ask = createApi({ baseUrl: boxUrl }, shownUrl)
   const body = { password, sender }
   const current = createTokens(() => ask(isDropBoxToken, 'POST', '/token', { body }))
@@ -27,9 +27,11 @@ export async function openDropBox(
 
   const { endpoint, bucket, expiresAt: _, token: __, ...terms } = await current()
   const api = new URL(endpoint, boxUrl)
+  // The box may be of a stranger, who must not make this page use the cookies of its user.
+  const credentials = api.origin === origin ? undefined : 'omit'
   // So that the same file in another box doesn't resume this upload.
   api.hash = await idOf(secret)
-  const client = createClient({ baseUrl: api.href, bucket, token })
+  const client = createClient({ baseUrl: api.href, bucket, token, credentials })
   const inTurn = createTurns(terms)
   const upload: Client['upload'] = (file, options) => {
     const { signal } = options ?? {}
@@ -54,7 +56,7 @@ function parseBoxUrl(url: string | URL) {
       'invalid_options',
       'url: not the URL of a drop box, such as https://files.example.com/d/…',
     )
-  return { boxUrl: origin + path + secret, shownUrl: `${origin}${path}…`, secret }
+  return { origin, boxUrl: origin + path + secret, shownUrl: `${origin}${path}…`, secret }
 }
 
 /** Returns the box's id in the API. Empty outside of a secure context, where no upload resumes. */

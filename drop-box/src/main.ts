@@ -1,15 +1,16 @@
-import { createApi } from '../../client/src/api.ts'
+import { type Api, createApi } from '../../client/src/api.ts'
 import { sha256Of } from '../../client/src/file-bytes.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
 import { keptNames } from '../../client/src/resume-slot.ts'
 import { upload } from '../../client/src/upload.ts'
 import { dateInWords, filesInWords, sizeInWords } from '../../src/http/words.ts'
+import { toFileName } from '../../src/keys/shown-name.ts'
 import {
   type BoxData,
   MAX_SENDER_BYTES,
   roomInWords,
 } from '../../src/plugins/drop-boxes/box-data.ts'
-import { createAccess } from './access.ts'
+import { createAccess, type Visitor } from './access.ts'
 import { acceptDrops } from './drops.ts'
 import { createPatience } from './patient.ts'
 import { createQueue, type Item, type State } from './queue.ts'
@@ -47,11 +48,15 @@ let { left } = box
 let name = ''
 
 const { patient, wake } = createPatience()
-const access = createAccess(location.pathname, () => ({
+/** The API takes no other control characters, which are pasted from tables and documents. */
+const readVisitor = (): Visitor => ({
   password: password.value,
-  name: sender.value.trim(),
-  note: note.value.trim(),
-}))
+  name: sender.value.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ').trim(),
+  note: note.value.replace(/[^\P{Cc}\n\t]/gu, ' ').trim(),
+})
+/** Not what the fields have: it would change with each key, and may be too long at the moment. */
+let visitor = readVisitor()
+const access = createAccess(location.pathname, () => visitor)
 
 /** Files of the queue in one of these states. */
 const filesIn = (...states: State[]): File[] =>
@@ -60,17 +65,35 @@ const bytesOf = (files: readonly File[]): number => files.reduce((sum, { size })
 const isActive = () => filesIn('waiting', 'sending').length > 0
 const reason = (error: unknown) => reasonOf(error, box)
 
-const apis = new Map<string, ReturnType<typeof createApi>>()
+/** One for all files, which then wait together if there is no connection. Made by `enter`. */
+let api: Api | undefined
+let bucket: string | undefined
 
-const queue = createQueue(async (file, options) => {
-  const { endpoint, bucket } = await access()
+/** Lets the visitor in, as the fields describe them. */
+async function enter(): Promise<void> {
+  visitor = readVisitor()
+  const session = await access()
   const token = async (refused?: string) => (await access(refused)).token
-  // One for all files, which then wait together if there is no connection.
-  const api = apis.get(endpoint) ?? patient(createApi({ baseUrl: endpoint, token }))
-  apis.set(endpoint, api)
-  const multipart = file.size >= IN_PARTS_BYTES
-  return upload(api, name, bucket, file, { ...options, multipart })
-}, show)
+  api ??= patient(createApi({ baseUrl: session.endpoint, token }))
+  bucket = session.bucket
+}
+
+const isClosed = (error: unknown): boolean =>
+  error instanceof PresignerError && error.code === 'drop_box_closed'
+
+const queue = createQueue(
+  async (file, options) => {
+    if (!api) throw new Error('Not let in')
+    // Nothing is awaited before it: what is canceled at once must have begun, to delete its parts.
+    return upload(api, name, bucket, file, {
+      ...options,
+      multipart: file.size >= IN_PARTS_BYTES,
+      fileName: toFileName(file.name),
+    })
+  },
+  show,
+  isClosed,
+)
 
 const rows = new Map<Item, Row>()
 const shown = new Map<Item, State>()
@@ -95,8 +118,8 @@ function show(item: Item): void {
     find('#room').textContent = roomInWords(box, left, sizeInWords)
     say(`${file.name} has arrived.`)
   }
-  if (state === 'failed' || state === 'refused') say(`${file.name}: ${reason(error)}`)
-  if (error instanceof PresignerError && error.code === 'drop_box_closed') problem(error)
+  if (isClosed(error)) problem(error)
+  else if (state === 'failed' || state === 'refused') say(`${file.name}: ${reason(error)}`)
   if (state !== 'waiting' && state !== 'sending') wake()
   showAll()
 }
@@ -126,7 +149,7 @@ function showAll(): void {
 }
 
 function showKept(): void {
-  const chosen = new Set([...queue.items].map(({ file }) => file.name))
+  const chosen = new Set([...queue.items].map(({ file }) => toFileName(file.name)))
   const names = keptNames(name).filter((kept) => !chosen.has(kept))
   const kept = find<HTMLElement>('#kept')
   kept.hidden = names.length === 0
@@ -177,7 +200,7 @@ unlock.addEventListener('submit', async (event) => {
   button.disabled = true
   problem(undefined, '#wrong')
   try {
-    await access()
+    await enter()
     unlock.hidden = true
     form.hidden = false
     chooser.focus()
@@ -195,7 +218,7 @@ form.addEventListener('submit', async (event) => {
   submit.disabled = true
   problem(undefined)
   try {
-    await access()
+    await enter()
     say(`Sending ${filesInWords(count)}.`)
     queue.start()
   } catch (error) {
@@ -209,6 +232,10 @@ for (const field of [sender, note])
     const { length } = new TextEncoder().encode(sender.value + note.value)
     note.setCustomValidity(length > MAX_SENDER_BYTES ? 'Name and note are too long.' : '')
   })
+form.addEventListener('change', () => {
+  // For the files that are still waiting.
+  if (note.checkValidity()) visitor = readVisitor()
+})
 
 chooser.addEventListener('change', () => {
   add(chooser.files ?? [])

@@ -34,10 +34,14 @@ export interface Queue {
   remove(item: Item, returns?: 'returns'): void
 }
 
-/** Returns an empty queue. `changed` is called with each file whose state or progress changed. */
+/**
+ * Returns an empty queue. `changed` is called with each file whose state or progress changed. After an
+ * error that `isLast`, those that wait fail with it.
+ */
 export function createQueue(
   send: (file: File, options: Options) => Promise<unknown>,
   changed: (item: Item) => void,
+  isLast: (error: unknown) => boolean = () => false,
 ): Queue {
   const items = new Set<Item>()
 
@@ -67,6 +71,9 @@ export function createQueue(
       if (!signal.aborted) change(item, { state: 'done', loaded: item.file.size, error: undefined })
     } catch (error) {
       if (!signal.aborted) change(item, { state: 'failed', error })
+      if (isLast(error))
+        for (const one of items)
+          if (one.state === 'waiting') change(one, { state: 'failed', error })
     }
     run()
   }

@@ -7,7 +7,7 @@ interface Sent extends Options {
 }
 
 /** A queue whose files end when the test says so. */
-function testQueue() {
+function testQueue(isLast?: (error: unknown) => boolean) {
   const sent: Sent[] = []
   const queue = createQueue(
     ({ name }, options) =>
@@ -21,6 +21,7 @@ function testQueue() {
         options.signal.addEventListener('abort', () => reject(options.signal.reason))
       }),
     () => {},
+    isLast,
   )
   const add = (...names: string[]) => names.map((name) => queue.add(new File(['12'], name)))
   const states = () => [...queue.items].map(({ state }) => state)
@@ -55,6 +56,17 @@ describe('the queue of a drop box', () => {
     expect(sent.map(({ name }) => name)).toEqual(['a', 'b', 'c', 'd', 'b'])
     await sent[4]?.end()
     expect(states()).toEqual(['done', 'done', 'sending', 'sending'])
+  })
+
+  it('fails what waits after the last error, without sending it', async () => {
+    const last = new Error('closed')
+    const { queue, sent, add, states } = testQueue((error) => error === last)
+    const [, , , d] = add('a', 'b', 'c', 'd', 'e')
+    queue.start()
+    await sent[0]?.end(last)
+    expect(states()).toEqual(['failed', 'sending', 'sending', 'failed', 'failed'])
+    expect(sent).toHaveLength(3)
+    expect(d?.error).toBe(last)
   })
 
   it('ignores what a canceled try reports later', () => {

@@ -11,7 +11,7 @@ const MAX_BYTES = {
   'index.js': 7264,
   'uppy.js': 2048,
   'react.js': 3216,
-  'sharing.js': 1792,
+  'sharing.js': 1808,
   'server.js': 8672,
 }
 

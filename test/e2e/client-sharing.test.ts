@@ -229,6 +229,23 @@ describe('openDropBox', () => {
     },
   )
 
+  it('sends cookies only to the origin of the box, whatever its response says', async () => {
+    const sent: unknown[] = []
+    vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+      if (!url.endsWith('/token')) sent.push([new URL(url).origin, init.credentials])
+      return api(url, init)
+    })
+    for (const origin of ['https://files.example.com', 'https://app.example.com']) {
+      answer = () => tokenAnswer({ endpoint: `${origin}/media` })
+      const { client } = await openDropBox(URL_OF_BOX)
+      await client.request('GET', '/limits')
+    }
+    expect(sent).toEqual([
+      ['https://files.example.com', 'same-origin'],
+      ['https://app.example.com', 'omit'],
+    ])
+  })
+
   it('never has the secret in an error', async () => {
     const failures: (() => Response | Promise<Response>)[] = [
       () => Promise.reject(new TypeError('Failed to fetch')),
@@ -449,12 +466,30 @@ describe('uploads to a drop box in a component', () => {
     uploads.add([file()])
     await settle(uploads)
     expect(uploads.getSnapshot().status).toBe('failed')
-    expect(tokenCalls().at(-1)?.body).toEqual({})
+    expect(tokenCalls()).toHaveLength(2)
+    await uploads.open({ sender: { name: 'Ada' } })
+    expect(tokenCalls().at(-1)?.body).toEqual({ sender: { name: 'Ada' } })
     expect(await uploads.open({ password: 'right' })).toBe(true)
     uploads.retry()
     await settle(uploads)
     expect(uploads.getSnapshot()).toMatchObject({ access: 'open', status: 'done' })
   })
+
+  it.each(['password_wrong', 'drop_box_closed'])(
+    'ask a box once that is %s, also for many files',
+    async (code) => {
+      answer = () => refusal(403, code)
+      const { uploads } = start()
+      await settle(uploads)
+      uploads.add(Array.from({ length: 300 }, file))
+      await settle(uploads)
+      expect(tokenCalls()).toHaveLength(1)
+      const error = { code }
+      expect(uploads.getSnapshot().uploads).toMatchObject(
+        Array(300).fill({ status: 'failed', error }),
+      )
+    },
+  )
 
   it('in parts leave none when they are canceled after a pause, also while others take turns', async () => {
     stubStorage()

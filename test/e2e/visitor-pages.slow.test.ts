@@ -403,6 +403,89 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
       expect((await api.received(box.id)).map(({ name }) => name)).toEqual(['a.txt'])
     })
 
+    it('sends all files, also if the connection is lost when its token ends', async () => {
+      const box = await api.box()
+      await using tab = await open(box.url)
+      const { page } = tab
+      let asked = 0
+      await page.route(/\/token$/, async (route) => {
+        asked++
+        if (asked === 2 || asked === 3) return route.abort()
+        const response = await route.fetch()
+        const session = z.record(z.string(), z.unknown()).parse(await response.json())
+        // The page replaces it a minute before that.
+        const expiresAt = new Date(Date.now() + 60_300).toISOString()
+        await route.fulfill({ response, json: { ...session, expiresAt } })
+      })
+      const names = Array.from({ length: 20 }, (_, index) => `${index}.txt`)
+      await choose(page, ...names.map((name) => text(name)))
+      await sendButton(page).click()
+      await page.getByText('No connection. It goes on by itself.').first().waitFor()
+      for (const name of names)
+        await row(page, name).filter({ hasText: 'Arrived' }).first().waitFor()
+      expect(await api.received(box.id)).toHaveLength(names.length)
+      expect(asked).toBeLessThan(20)
+    })
+
+    it("doesn't ask for the files that wait after it has closed", async () => {
+      const box = await api.box({ maxFiles: 100 })
+      await using tab = await open(box.url)
+      const { page } = tab
+      let asked = 0
+      page.on('request', (request) => {
+        if (/\/upload-urls?$/.test(request.url())) asked++
+      })
+      await choose(page, ...Array.from({ length: 60 }, (_, index) => text(`${index}.txt`)))
+      await sendButton(page).click()
+      await page.getByText('Arrived').first().waitFor()
+      await api.send('DELETE', `/drop-boxes/${box.id}`)
+      await page.getByRole('alert').getByText('This page no longer accepts files.').waitFor()
+      await expect.poll(() => page.getByText('Waiting').count()).toBe(0)
+      const arrived = await page.getByText('· Arrived').count()
+      expect(asked).toBeLessThan(arrived + 8)
+    })
+
+    it('takes names and notes with any character, as they were when it sent', async () => {
+      const box = await api.box()
+      await using tab = await open(box.url)
+      const { page } = tab
+      await choose(page, text('a\u202egpj.txt'), text('b\tc.txt'))
+      await page.getByLabel('Your name').fill('Ann\tLee')
+      await page.getByLabel('Note').fill('one\u000btwo\nthree')
+      const held = Promise.withResolvers<void>()
+      await page.route(/\/upload-urls?$/, async (route) => {
+        await held.promise
+        await route.continue()
+      })
+      await sendButton(page).click()
+      // Too long for the API, while the files are on their way.
+      await page.getByLabel('Note').fill('x'.repeat(3000))
+      held.resolve()
+      await thanks(page).waitFor()
+      const received = await api.received(box.id)
+      expect(received.map(({ name }) => name).toSorted()).toEqual(['a_gpj.txt', 'b_c.txt'])
+      for (const { sender } of received)
+        expect(sender).toEqual({ name: 'Ann Lee', note: 'one two\nthree' })
+    })
+
+    it('leaves no parts of a file that failed and was removed', async () => {
+      const box = await api.box()
+      await using tab = await open(box.url)
+      const { page } = tab
+      await page.route(
+        (url) => url.searchParams.has('partNumber'),
+        (route) => route.fulfill({ status: 400, body: '' }),
+      )
+      const film = join(directory, FILM.name)
+      await writeFile(film, Buffer.alloc(FILM.size))
+      await chooseFromDisk(page, CHOOSER, film)
+      await sendButton(page).click()
+      await row(page, FILM.name).getByText('It could not be sent.').waitFor()
+      const deleted = page.waitForResponse((response) => response.request().method() === 'DELETE')
+      await page.getByRole('button', { name: `Remove: ${FILM.name}` }).click()
+      expect((await deleted).ok()).toBe(true)
+    })
+
     it('that is closed says so, also to a page that is open', async () => {
       const box = await api.box()
       await using tab = await open(box.url)
