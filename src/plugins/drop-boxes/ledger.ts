@@ -157,8 +157,6 @@ export class Ledger {
     if (refused !== null) return refused
     const undo = hold === undefined ? crypto.randomUUID() : null
     this.#put({ ...ask, size }, 'open', isOpenHold ? Math.max(hold.ends, ends) : ends, now, undo)
-    if (ask.session !== '')
-      this.#storage.sql.exec('UPDATE senders SET used = 1 WHERE session = ?', ask.session)
     return { ok: true, undo }
   }
 
@@ -191,11 +189,12 @@ export class Ledger {
     const known = this.#receivedFile(key)
     if (hold === undefined && known === undefined) return { ok: false, why: 'unknown' }
     if (hold?.state === 'over') return { ok: false, why: 'full' }
-    if (box.closedAt !== null && at > box.closedAt) {
-      this.#condemn(key, size, now)
-      return { ok: false, why: 'closed' }
-    }
     if (known?.etag !== etag) {
+      // Never what is counted already: the bucket's clock may be ahead.
+      if (box.closedAt !== null && at > box.closedAt) {
+        this.#condemn(key, size, now)
+        return { ok: false, why: 'closed' }
+      }
       const received = this.#received()
       const open = this.#open(key)
       const files = received.files + (known === undefined ? 1 : 0)
@@ -221,6 +220,7 @@ export class Ledger {
           told = 0, lost = 0`,
         ...[key, etag, size, name, mimetype, at, session, country],
       )
+      if (session !== '') sql.exec('UPDATE senders SET used = 1 WHERE session = ?', session)
       // Its URL may still work, and its record may fail: a last look.
       if (hold !== undefined)
         sql.exec(
@@ -419,7 +419,7 @@ export class Ledger {
       .toArray()[0]
   }
 
-  /** Keeps what a sender wrote. Of those who have sent nothing, forgets the oldest. */
+  /** Keeps what a sender wrote. Of those who have sent and reserved nothing, forgets the oldest. */
   #remember(session: string, network: string, { name, note }: Sender, now: number): void {
     const { sql } = this.#storage
     sql.exec(
@@ -430,6 +430,8 @@ export class Ledger {
     const forget = (condition: string, max: number, ...values: Value[]) =>
       sql.exec(
         `DELETE FROM senders WHERE session IN (SELECT session FROM senders WHERE used = 0 ${condition}
+          AND NOT EXISTS (SELECT 1 FROM holds WHERE state IN ('open', 'kept', 'late', 'over')
+            AND holds.network = senders.network AND holds.session = senders.session)
           ORDER BY at DESC LIMIT -1 OFFSET ?)`,
         ...[...values, max],
       )

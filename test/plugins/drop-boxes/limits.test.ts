@@ -6,8 +6,11 @@ import {
   createBox,
   currently,
   type DropBox,
+  MINUTE,
   objectOf,
   outcome,
+  passes,
+  receivedIn,
   type Sender,
   visit,
 } from '../../support/drop-boxes.ts'
@@ -162,6 +165,33 @@ describe('one sender', () => {
     for (let i = 0; i < 60; i++) await enter(i, 'one')
     await enter(0, 'two')
     expect(await sendersIn(box)).toBe(21)
+  })
+
+  it('cannot fill it with senders who share one reservation, or who get none', async () => {
+    const box = await createBox()
+    const startId = `${Date.now()}-${'a'.repeat(22)}`
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+    for (let i = 0; i < 30; i++) {
+      const sender = await visit(box, { sender: { name: `${i}` } })
+      expect((await sender.post('/multipart', { ...file, startId })).status).toBe(200)
+      expect(await outcome(await sender.begin(5, { expiresIn: 999_999 }))).toBe(
+        '400 invalid_expiry',
+      )
+    }
+    expect(await sendersIn(box)).toBeLessThanOrEqual(22)
+  })
+
+  it('keeps who has reserved, also if many others come', async () => {
+    const box = await createBox()
+    const sender = await visit(box, { sender: { name: 'Ann' } })
+    const [first, second] = [await sender.put(), await sender.put()]
+    await sender.record(first)
+    for (let i = 0; i < 30; i++) await visit(box, { sender: { name: `${i}` } })
+    await sender.record(second)
+    await passes(7 * MINUTE, box)
+    for (let i = 30; i < 60; i++) await visit(box, { sender: { name: `${i}` } })
+    const ann = { name: 'Ann', note: '' }
+    expect((await receivedIn(box)).map((file) => file.sender)).toEqual([ann, ann])
   })
 
   it('cannot fill the object with reservations that it never uses', async () => {
