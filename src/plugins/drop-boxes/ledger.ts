@@ -46,6 +46,8 @@ const MAX_TRIES = 720
 
 /** Open reservations of one sender. */
 const MAX_OPEN = 4
+/** Uploads in parts of one key, which a repeated `startId` starts. The bucket keeps the parts of all. */
+const MAX_STARTS = 10
 /** Reservations that have ended and are looked at once more, of one sender and of a box. */
 const MAX_LATE = 100
 const MAX_ALL_LATE = 5000
@@ -70,6 +72,8 @@ export type Hold = {
   readonly at: number
   /** Looks that failed. */
   readonly tries: number
+  /** Uploads in parts that have started. */
+  readonly starts: number
 }
 
 /**
@@ -88,7 +92,7 @@ export class Ledger {
     const { kv, sql } = this.#storage
     sql.exec(
       `CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
-        ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, undo TEXT,
+        ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, starts INTEGER NOT NULL, undo TEXT,
         network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT`,
     )
     sql.exec('CREATE INDEX holds_ends ON holds (ends)')
@@ -145,6 +149,7 @@ export class Ledger {
     if (box === null || !isOpen(box, now)) return { ok: false, why: 'closed' }
     const hold = this.hold(ask.key)
     if (hold?.state === 'over') return { ok: false, why: 'full' }
+    if (ask.isStart && hold !== undefined && hold.starts >= MAX_STARTS) return busy(MAX_WAIT)
     const ends = now + (ask.inParts ? PARTS_MILLISECONDS : PUT_MILLISECONDS)
     if (this.#receivedFile(ask.key) !== undefined) {
       // It is counted. Whatever replaces it is, too.
@@ -332,8 +337,8 @@ export class Ledger {
   /** The object under `key` must be deleted. */
   #condemn(key: string, size: number, now: number): void {
     this.#storage.sql.exec(
-      `INSERT INTO holds (key, size, state, ends, at, tries, undo, network, session, country)
-        VALUES (?, ?, 'over', ?, ?, 0, NULL, '', '', NULL) ON CONFLICT (key) DO UPDATE SET
+      `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
+        VALUES (?, ?, 'over', ?, ?, 0, 0, NULL, '', '', NULL) ON CONFLICT (key) DO UPDATE SET
         state = 'over', ends = excluded.ends, tries = 0, undo = NULL`,
       ...[key, size, now, now],
     )
@@ -385,17 +390,18 @@ export class Ledger {
   }
 
   #put(
-    { key, size, network, session, country }: Ask,
+    { key, size, isStart, network, session, country }: Ask,
     state: HoldState,
     ends: number,
     now: number,
     undo: string | null,
   ): void {
     this.#storage.sql.exec(
-      `INSERT INTO holds (key, size, state, ends, at, tries, undo, network, session, country)
-        VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
-        state = excluded.state, ends = excluded.ends, tries = 0, undo = NULL`,
-      ...[key, size, state, ends, now, undo, network, session, country],
+      `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
+        VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
+        state = excluded.state, ends = excluded.ends, tries = 0, starts = starts + excluded.starts,
+        undo = NULL`,
+      ...[key, size, state, ends, now, Number(isStart), undo, network, session, country],
     )
   }
 

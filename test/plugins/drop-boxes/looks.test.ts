@@ -133,7 +133,15 @@ describe('a look at the bucket', () => {
       const ledger = new Ledger(storage)
       const [hold] = ledger.due(1, Date.now() + HOUR)
       if (hold === undefined) throw new Error('Nothing is due.')
-      const ask = { key, size: 5, inParts: true, network: 'n', session: '', country: null }
+      const ask = {
+        key,
+        size: 5,
+        inParts: true,
+        isStart: false,
+        network: 'n',
+        session: '',
+        country: null,
+      }
       ledger.reserve(ask, Date.now() + MINUTE)
       ledger.looked(hold, 'absent', Date.now())
     })

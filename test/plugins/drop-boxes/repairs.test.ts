@@ -174,7 +174,15 @@ it('writes nothing when somebody asks for a box that does not exist', async () =
   expect(await object.state()).toBeNull()
   const entry = { network: 'n', session: 's', guess: null, sender: { name: 'a', note: 'b' } }
   expect(await object.enter(entry, Date.now())).toEqual({ ok: false, why: 'closed' })
-  const ask = { key: 'a', size: 1, inParts: false, network: 'n', session: '', country: null }
+  const ask = {
+    key: 'a',
+    size: 1,
+    inParts: false,
+    isStart: false,
+    network: 'n',
+    session: '',
+    country: null,
+  }
   expect(await object.reserve(ask, Date.now())).toEqual({ ok: false, why: 'closed' })
   await object.abort('a', Date.now())
   await object.undo('a', 'b')
