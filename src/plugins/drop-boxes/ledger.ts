@@ -96,7 +96,7 @@ export class Ledger {
         network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT`,
     )
     sql.exec('CREATE INDEX holds_ends ON holds (ends)')
-    sql.exec('CREATE INDEX holds_state ON holds (state, network)')
+    sql.exec('CREATE INDEX holds_state ON holds (state, network, session)')
     sql.exec(
       `CREATE TABLE received (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
         etag TEXT NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL, mimetype TEXT NOT NULL,
