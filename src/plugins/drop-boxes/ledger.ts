@@ -1,4 +1,5 @@
 import { areEqual } from '../../keys/encodings.ts'
+import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { Sender } from '../../records/file-event.ts'
 import { Guesses, type Kv } from '../../state/guesses.ts'
 import {
@@ -151,7 +152,10 @@ export class Ledger {
     if (hold?.state === 'over') return { ok: false, why: 'full' }
     if (ask.isStart && hold !== undefined && hold.starts >= MAX_STARTS) return busy(MAX_WAIT)
     const ends = now + (ask.inParts ? PARTS_MILLISECONDS : PUT_MILLISECONDS)
-    if (this.#receivedFile(ask.key) !== undefined) {
+    const known = this.#receivedFile(ask.key)
+    if (known !== undefined) {
+      const bytes = this.#received().bytes - known.size + this.#open(ask.key).bytes + ask.size
+      if (bytes > box.maxTotalBytes) return { ok: false, why: 'full' }
       // It is counted. Whatever replaces it is, too.
       this.#put(ask, 'kept', ends, now, null)
       return { ok: true, undo: null }
@@ -192,7 +196,8 @@ export class Ledger {
     if (box === null) return { ok: false, why: 'closed' }
     const hold = this.hold(key)
     const known = this.#receivedFile(key)
-    if (hold === undefined && known === undefined) return { ok: false, why: 'unknown' }
+    if ((hold === undefined && known === undefined) || this.isChanged(key, size))
+      return { ok: false, why: 'unknown' }
     if (hold?.state === 'over') return { ok: false, why: 'full' }
     if (known?.etag !== etag) {
       // Never what is counted already: the bucket's clock may be ahead.
@@ -241,6 +246,15 @@ export class Ledger {
       sender: row === undefined ? null : this.#sender(row.session),
       country: row?.country ?? null,
     }
+  }
+
+  /**
+   * Tells whether an object of `size` bytes can't be of a sender: what replaces a counted file under a
+   * generated key has its size, which is signed. The app has changed the file in place.
+   */
+  isChanged(key: string, size: number): boolean {
+    const known = this.#receivedFile(key)
+    return known !== undefined && known.size !== size && isNewObjectKey(key)
   }
 
   told(key: string, etag: string): void {

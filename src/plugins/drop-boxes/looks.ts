@@ -92,7 +92,9 @@ async function lookAt(
   const head = await headObject(bucket, key, now)
   // The app may choose a key that has somebody else's object, or gets one.
   const upload = { bucket: bucket.alias, key, owner }
-  const isOfBox = isNewObjectKey(key) || (await provesUpload(settings, upload, head?.mark))
+  const isOfBox = isNewObjectKey(key)
+    ? head !== null && !ledger.isChanged(hold.key, head.size)
+    : await provesUpload(settings, upload, head?.mark)
   if (hold.state === 'over' && (head === null || isOfBox)) return discard()
   if (head === null || !isOfBox) return 'absent'
   const file = toRecord(bucket, key, nameInKey(key), owner, head)

@@ -81,11 +81,11 @@ describe('in an app', () => {
 })
 
 describe('a look at the bucket, of a key that the app chose', () => {
-  const begin = async () => {
+  const begin = async (changes: object = {}) => {
     const mounted = app({
       beforeUpload: (_file, { prefix }) => ({ key: `${prefix}from-app.txt`, overwrite: true }),
     })
-    const box = await createBox({}, mounted, AS_ANN, '/media')
+    const box = await createBox(changes, mounted, AS_ANN, '/media')
     return {
       box,
       sender: await visit(box, {}, mounted, '/media'),
@@ -130,6 +130,20 @@ describe('a look at the bucket, of a key that the app chose', () => {
     await passes(0, box)
     expect(await sizeOf(key)).toBe('2000')
     expect(await holdsOf(box)).toEqual([])
+  })
+
+  it('deletes what replaced a counted file, if it is over the limit', async () => {
+    const { box, sender, key } = await begin({ maxTotalBytes: 100 })
+    expect((await sender.send()).status).toBe(201)
+    expect(await outcome(await sender.begin(101))).toBe('409 drop_box_full')
+    expect(await outcome(await sender.begin(100))).toBe('200')
+    await objectOf(box).settle(
+      { ...{ key, etag: '"a"', size: 101, name: 'a', mimetype: 'text/plain' }, at: Date.now() },
+      Date.now(),
+    )
+    expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
+    await passes(0, box)
+    expect((await bucketFetch(key, { method: 'HEAD' })).status).toBe(404)
   })
 
   it('counts what a sender uploaded but did not record', async () => {
