@@ -135,8 +135,8 @@ export interface BearerKind {
    * to the app's `authenticate`, which switches all other credentials off.
    */
   readonly isOwn?: true
-  /** Whether the host that serves only links accepts them: pages on it have them. */
-  readonly onLinkHost?: true
+  /** Tells whether the host that serves only links answers a request, since its pages need that. */
+  readonly onLinkHost?: (c: AppContext, settings: Settings) => boolean
   readonly verify: (credential: string, call: Call) => Verdict | Promise<Verdict>
 }
 

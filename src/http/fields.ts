@@ -35,6 +35,15 @@ export const digits = z.pipe(
   z.transform(Number),
 )
 export const fileName = z.string().check(z.minLength(1), z.maxLength(MAX_FILE_NAME_LENGTH))
+/** Returns the schema of a new password. A line break, such as at the end of a file, can't be typed. */
+export const newPassword = () =>
+  z.optional(
+    z.string().check(
+      z.minLength(1),
+      z.maxLength(128),
+      z.refine((text) => !/\p{Cc}/u.test(text), 'must have no line break or control character'),
+    ),
+  )
 export const sha256 = z.optional(z.string().check(z.regex(...SHA256)))
 /** Stands for the value of a name that metadata can't have. */
 const MISNAMED = Symbol('misnamed')

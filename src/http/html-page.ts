@@ -18,6 +18,8 @@ export interface Page {
   readonly script?: string | undefined
   /** Origins that the script may send requests to, next to its own. */
   readonly connect?: readonly string[]
+  /** Origin that the form may redirect to, next to its own: browsers check this after they have sent it. */
+  readonly formTarget?: string | undefined
 }
 
 /**
@@ -26,7 +28,7 @@ export interface Page {
  */
 export function htmlPage(
   c: AppContext,
-  { title, body, script, connect = [] }: Page,
+  { title, body, script, connect = [], formTarget }: Page,
   status = 200,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
@@ -37,7 +39,7 @@ export function htmlPage(
     ...(script === undefined
       ? []
       : [`script-src 'nonce-${nonce}'`, `connect-src ${["'self'", ...connect].join(' ')}`]),
-    "form-action 'self'",
+    `form-action 'self'${formTarget === undefined ? '' : ` ${formTarget}`}`,
     "base-uri 'none'",
     "frame-ancestors 'none'",
   ]

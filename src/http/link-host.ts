@@ -1,13 +1,12 @@
 import type { MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
-import { asksLinkHost, type Settings, takesOrigin } from '../settings/settings.ts'
+import { asksLinkHost, type Settings } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
-import { bearerIn } from './identify.ts'
 import { ON_WORKERS } from './runtime.ts'
 
 /**
  * Throws `not_found` except below the presigner's own path. A host that serves only links has only
- * these, the pages of grants and drop boxes, `/healthz`, and the API for credentials that belong there:
+ * these, the pages of grants and drop boxes, `/healthz`, and what a plugin's credentials need there:
  * an uploaded document must not share its origin with the rest of the API or the page.
  */
 export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
@@ -17,33 +16,10 @@ export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
     (loaded.ok &&
       asksLinkHost(loaded.settings, askedUrl(c)) &&
       !/^\/(?:[dfgi]\/|healthz$)/.test(c.req.path) &&
-      !isForLinkHost(c) &&
-      !isPreflight(c, loaded.settings))
+      !c.env.instance.own.some((kind) => kind.onLinkHost?.(c, loaded.settings)))
   )
     throw new ApiError('not_found', 'There is no such route.')
   return next()
-}
-
-/** Tells whether a page of `corsOrigins` asks whether it may send a request with such a credential. */
-const isPreflight = (c: AppContext, settings: Settings): boolean =>
-  c.req.method === 'OPTIONS' &&
-  c.req.header('Access-Control-Request-Method') !== undefined &&
-  /\bauthorization\b/i.test(c.req.header('Access-Control-Request-Headers') ?? '') &&
-  takesOrigin(settings, c.req.header('Origin') ?? '') &&
-  c.env.instance.own.some(({ onLinkHost }) => onLinkHost)
-
-/**
- * Tells whether the request has a credential that belongs to the host of links. A token in the path would
- * take precedence over it.
- */
-function isForLinkHost(c: AppContext): boolean {
-  const bearer = bearerIn(c)
-  const { own } = c.env.instance
-  return (
-    bearer !== undefined &&
-    !c.req.path.startsWith('/u/') &&
-    own.some((kind) => kind.onLinkHost && bearer.startsWith(kind.prefix))
-  )
 }
 
 /** Returns the URL with the client's host: a server like Next.js puts its own in `request.url`. */

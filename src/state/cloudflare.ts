@@ -7,11 +7,14 @@ import type { Listed, ListPage } from './list.ts'
  * is left of it.
  */
 export abstract class StateObject<Env = unknown> extends DurableObject<Env> {
-  /** Adds an item that ends `ends`, in milliseconds since 1970, or moves its end. */
+  /**
+   * Adds an item that ends `ends`, in milliseconds since 1970, or moves its end to a later time. An
+   * earlier one may be of an older change: a row without its item is harmless, but not the reverse.
+   */
   async list(item: Listed, ends: number): Promise<void> {
     this.#createList()
     this.ctx.storage.sql.exec(
-      'INSERT INTO listed (id, at, ends) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET ends = excluded.ends',
+      'INSERT INTO listed (id, at, ends) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET ends = MAX(ends, excluded.ends)',
       ...[item.id, item.at, ends],
     )
     await this.#setListAlarm()
@@ -29,8 +32,8 @@ export abstract class StateObject<Env = unknown> extends DurableObject<Env> {
     const { id, at } = start ?? { id: '', at: Number.MAX_SAFE_INTEGER }
     const rows = this.ctx.storage.sql
       .exec<{ id: string; at: number }>(
-        'SELECT id, at FROM listed WHERE (at, id) <= (?, ?) OR ? ORDER BY at DESC, id DESC LIMIT ?',
-        ...[at, id, start === null ? 1 : 0, limit + 1],
+        'SELECT id, at FROM listed WHERE (at, id) <= (?, ?) ORDER BY at DESC, id DESC LIMIT ?',
+        ...[at, id, limit + 1],
       )
       .toArray()
     return { items: rows.slice(0, limit), next: rows[limit] ?? null }

@@ -14,7 +14,8 @@ const CALL_MILLISECONDS = 5000
 
 /**
  * Returns the object called `name` of the class that the Worker exports as `className`. It is not
- * called yet. Throws `not_supported` outside of Workers, and `misconfigured` without that class.
+ * called yet. Instances with different names share the class, and no object. Throws `not_supported`
+ * outside of Workers, and `misconfigured` without that class.
  */
 export function stateObject<T extends object>(
   c: AppContext,
@@ -23,7 +24,9 @@ export function stateObject<T extends object>(
   locationHint?: string,
 ): T {
   const found = exported(c.executionCtx, className)
-  if (isNamespace(found)) return found.getByName(name, { locationHint }) as T
+  const instance = c.get('settings').signingSecrets[0].name
+  if (isNamespace(found))
+    return found.getByName(instance === '' ? name : `${instance}/${name}`, { locationHint }) as T
   if (!ON_WORKERS)
     throw new ApiError('not_supported', 'This needs Durable Objects, which only Workers have.')
   throw new ApiError(

@@ -12,7 +12,9 @@ export const newSecretId = (): string => base64url(crypto.getRandomValues(new Ui
 
 /** Returns the public id, which is also the name of the Durable Object, or null for no secret id. */
 export const publicIdOf = async (secretId: string): Promise<string | null> =>
-  SECRET_ID.test(secretId) ? (await sha256(secretId)).slice(0, 32) : null
+  isSecretId(secretId) ? (await sha256(secretId)).slice(0, 32) : null
+
+export const isSecretId = (text: string): boolean => SECRET_ID.test(text)
 
 export const isPublicId = (text: string): boolean => PUBLIC_ID.test(text)
 

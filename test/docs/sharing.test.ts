@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
+import { COMMANDS } from '../../cli/keys.ts'
+import { BOX_SCOPES } from '../../src/plugins/drop-boxes/box.ts'
+import { GRANT_SCOPES } from '../../src/plugins/grants/grant.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
@@ -27,6 +30,14 @@ import { files } from 'edge-presigner/files'
 import { grants } from 'edge-presigner/grants'
 import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
+`
+
+const PRESIGNERS = `
+import { createPresigner, defineSettings } from 'edge-presigner'
+import { dropBoxesObject } from 'edge-presigner/cloudflare'
+const named = (name: string) =>
+  createPresigner(defineSettings(() => ({ name, buckets: {}, signingSecrets: '' })))
+const [media, avatars] = [named('media'), named('avatars')]
 `
 
 /** Sends the mail, presses the button twice, and allows another download. */
@@ -93,6 +104,7 @@ beforeAll(async () => {
       'received-webhook.ts': markedBlock(BOX, 'webhook'),
       'grants.ts': `${PLUGINS}${markedBlock(GRANTS, 'plugin')}export { plugins }\n`,
       'drop-boxes.ts': `${PLUGINS}interface Env { readonly FILES: KVNamespace }\n${markedBlock(BOXES, 'plugin').replace('(env)', '(env: Env)')}export { plugins }\n`,
+      'several.ts': `${PRESIGNERS}${markedBlock(GRANTS, 'several')}`,
       'mail.ts': MAIL,
       'tenant.ts': TENANT,
     },
@@ -113,9 +125,9 @@ describe('the pages for grants and drop boxes', async () => {
     expect(marks(BOX)).toEqual(['box', 'webhook', 'received'])
     // Those of TOML, and the exports: test/e2e/grants-migrations.slow.test.ts, create.test.ts.
     expect(marks(GRANTS)).toEqual([
-      ...['create', 'plugin', 'export', 'exports', 'migrations', 'change'],
+      ...['create', 'plugin', 'export', 'exports', 'key', 'migrations', 'several', 'change'],
     ])
-    expect(marks(BOXES)).toEqual(['create', 'plugin', 'export', 'exports', '', 'files'])
+    expect(marks(BOXES)).toEqual(['create', 'plugin', 'export', 'exports', 'key', '', 'files'])
   })
 
   it('compile', async () => expect(await snippets.typeErrors()).toBe(''))
@@ -126,6 +138,21 @@ describe('the pages for grants and drop boxes', async () => {
       expect(readPage('template/wrangler.toml')).toContain(markedBlock(page, 'exports'))
     }
   })
+
+  it.each([
+    [GRANTS, GRANT_SCOPES],
+    [BOXES, BOX_SCOPES],
+  ] as const)(
+    '%s: creates a key with the scopes that its routes need, and the prefix of its example',
+    (page, scopes) => {
+      const command = markedBlock(page, 'key')
+      const [, given = '', prefix = ''] = /--scopes (\S+) --prefix (\S+)/.exec(command) ?? []
+      expect(given.split(',')).toEqual(scopes)
+      expect(markedBlock(page, 'create')).toContain(`"${prefix}`)
+      for (const [, name = ''] of command.matchAll(/edge-presigner keys (\w+)/g))
+        expect(Object.keys(COMMANDS)).toContain(name)
+    },
+  )
 
   it('one-download.md: a mail allows one download, and another one later', async () => {
     const { isPage, results } = JSON.parse(await snippets.run('mail.ts', {}))

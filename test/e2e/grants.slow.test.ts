@@ -53,10 +53,10 @@ async function writeWorker(): Promise<void> {
     join(directory, 'main.js'),
     `import worker, { DropBoxes, Grants as Real, Objects } from ${bundle}
 export class Grants extends Real {
-  async take(now) {
-    const taken = await super.take(now)
+  async take(...given) {
+    const taken = await super.take(...given)
     // Leaves the object only after what it has written is stored.
-    if (taken?.used === 1) await fetch('http://127.0.0.1:${port}')
+    if (taken?.grant.used === 1) await fetch('http://127.0.0.1:${port}')
     return taken
   }
 }

@@ -200,6 +200,29 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
       expect(tab.failures).toEqual([])
     })
 
+    it('takes one use for a double click, whose first response gets lost', async () => {
+      const { id, url } = await api.grant(key, { uses: 1 })
+      await using tab = await open(url)
+      const { page } = tab
+      const { x, y } = (await button(page).boundingBox()) ?? { x: 0, y: 0 }
+      const sent: string[] = []
+      await page.route(url, async (route) => {
+        const request = route.request()
+        const body = request.postData() ?? ''
+        sent.push(body)
+        if (sent.length > 1) return route.continue()
+        // The Worker receives it, and the second click ends it in the browser.
+        const headers = await request.allHeaders()
+        await fetch(url, { method: 'POST', headers, body, redirect: 'manual' })
+        await page.mouse.click(x + 5, y + 5)
+      })
+      const downloading = page.waitForEvent('download')
+      await page.mouse.click(x + 5, y + 5)
+      expect((await downloading).suggestedFilename()).toBe(report.name)
+      expect(sent).toHaveLength(2)
+      expect(await api.usesLeft(id)).toBe(0)
+    })
+
     it('asks again after a wrong password', async () => {
       const { id, url } = await api.grant(key, { uses: 1, password: 'right' })
       await using tab = await open(url)

@@ -1,7 +1,11 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Listed, listName } from '../../src/state/list.ts'
 import { stateStub } from '../support/state-stub.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 const DAY = 86_400_000
 let count = 0
@@ -47,6 +51,38 @@ describe('the list of a minter', () => {
     expect(tables).toEqual([])
   })
 
+  it('keeps an item to its latest end, in whatever order changes arrive', async () => {
+    const list = newList()
+    const now = Date.now()
+    await list.list({ id: 'a', at: now }, now + 2 * DAY)
+    await list.list({ id: 'a', at: now }, now + DAY)
+    expect(await runInDurableObject(list, (_, { storage }) => storage.getAlarm())).toBe(
+      now + 2 * DAY,
+    )
+  })
+
+  it('reads only the rows of a page', async () => {
+    const list = newList()
+    const now = Date.now()
+    await list.list({ id: 'a', at: now }, now + DAY)
+    const plans = await runInDurableObject(list, async (grants, { storage }) => {
+      const queries: [string, unknown[]][] = []
+      const real = storage.sql.exec.bind(storage.sql)
+      const exec = vi.spyOn(storage.sql, 'exec').mockImplementation((query, ...given) => {
+        queries.push([query, given])
+        return real(query, ...given)
+      })
+      await grants.listed(10, { id: 'a', at: now })
+      exec.mockRestore()
+      return queries
+        .filter(([query]) => query.includes('ORDER BY'))
+        .map(([query, given]) => real(`EXPLAIN QUERY PLAN ${query}`, ...given).toArray())
+    })
+    expect(plans).toEqual([
+      [expect.objectContaining({ detail: expect.stringMatching(/^SEARCH .* listed_at/) })],
+    ])
+  })
+
   it('forgets what has ended, and in the end itself', async () => {
     const list = newList()
     const now = Date.now()
@@ -54,7 +90,7 @@ describe('the list of a minter', () => {
     await list.list({ id: 'new', at: 2 }, now + DAY)
     expect(await runDurableObjectAlarm(list)).toBe(true)
     expect((await list.listed(10, null)).items.map(({ id }) => id)).toEqual(['new'])
-    await list.list({ id: 'new', at: 2 }, now - 1)
+    vi.useFakeTimers({ toFake: ['Date'], now: now + DAY })
     expect(await runDurableObjectAlarm(list)).toBe(true)
     expect(await list.listed(10, null)).toEqual({ items: [], next: null })
     expect(await runInDurableObject(list, (_, { storage }) => storage.getAlarm())).toBeNull()

@@ -1,7 +1,7 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { expect, it } from 'vitest'
 import { createPresigner, defineSettings, type LogLine } from '../../src/index.ts'
-import { newApp, type Plugin } from '../../src/plugin-api.ts'
+import { configure, newApp, type Plugin } from '../../src/plugin-api.ts'
 import { callObject, stateObject, warnWithout } from '../../src/state/object.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 
@@ -10,9 +10,10 @@ async function answersWith(className: string) {
   const lines: LogLine[] = []
   const probe: Plugin = {
     name: 'probe',
-    open: newApp().get('/probe', async (c) =>
-      c.text(await callObject(c, async () => typeof stateObject(c, className, 'a'))),
-    ),
+    open: newApp().get('/probe', async (c) => {
+      await configure(c)
+      return c.text(await callObject(c, async () => typeof stateObject(c, className, 'a')))
+    }),
     setup: () => ({ warnings: warnWithout(className, 'grants need Durable Objects') }),
   }
   const presigner = createPresigner(

@@ -9,8 +9,12 @@ export interface Started {
 }
 
 /** Starts an upload in parts, and sends its only part. */
-export async function startInParts(sender: Sender, content: string): Promise<Started> {
-  const start = { fileName: 'a.txt', mimetype: 'text/plain', size: content.length }
+export async function startInParts(
+  sender: Sender,
+  content: string,
+  more: object = {},
+): Promise<Started> {
+  const start = { fileName: 'a.txt', mimetype: 'text/plain', size: content.length, ...more }
   const response = await sender.post('/multipart', start)
   const text = await response.text()
   expect(response.status, text).toBe(200)

@@ -244,7 +244,10 @@ export const holdsOf = (box: Pick<DropBox, 'id'>): Promise<{ key: string; state:
   )
 
 /** Lets the object of a box do what is due after `milliseconds`. */
-export async function passes(milliseconds: number, ...boxes: readonly DropBox[]): Promise<void> {
+export async function passes(
+  milliseconds: number,
+  ...boxes: readonly Pick<DropBox, 'id'>[]
+): Promise<void> {
   if (milliseconds > 0) {
     vi.useFakeTimers({ toFake: ['Date'] })
     vi.setSystemTime(Date.now() + milliseconds)

@@ -57,6 +57,8 @@ export const putReport = (): Promise<string> =>
 /** How a visitor sends a form, and from where. */
 export interface Visit {
   readonly password?: string
+  /** Which page it is. */
+  readonly page?: string
   readonly ip?: string
   readonly country?: string
   readonly headers?: Readonly<Record<string, string>>
@@ -65,7 +67,7 @@ export interface Visit {
 /** Sends the form of a grant's page. */
 export function submit(
   url: string,
-  { password, ip, country, headers }: Visit = {},
+  { password, page, ip, country, headers }: Visit = {},
   to: Pick<Creator, 'fetch'> = worker,
 ): Promise<Response> {
   const cf = country === undefined ? {} : { cf: { country } as CfProperties }
@@ -77,7 +79,10 @@ export function submit(
       ...(ip !== undefined && { 'CF-Connecting-IP': ip }),
       ...headers,
     },
-    body: new URLSearchParams(password === undefined ? {} : { password }).toString(),
+    body: new URLSearchParams({
+      ...(password !== undefined && { password }),
+      ...(page !== undefined && { page }),
+    }).toString(),
     ...cf,
   })
 }

@@ -155,7 +155,7 @@ export const grantOperations: Operations = {
     tag: 'grants',
     summary: 'Use a grant',
     description:
-      'The form of the page: `application/x-www-form-urlencoded` with `password` if the grant has one. Takes one use. Refuses pages of other origins.',
+      'The form of the page: `application/x-www-form-urlencoded` with `password` if the grant has one, and with `page`. Takes one use. While its link is valid, the same `page` gets it again without another one. Refuses pages of other origins.',
     headers: { Accept: 'With `text/html`, errors are pages.' },
     answers: {
       303: {

@@ -40,6 +40,8 @@ export interface StoredBox extends BoxTerms {
   readonly schema: typeof SCHEMA
   /** The public id. */
   readonly id: string
+  /** The `name` of the settings with which it was created. */
+  readonly instance: string
   /** The secret id, which is in the URL of the page. */
   readonly secret: string
   readonly password: PasswordHash | null

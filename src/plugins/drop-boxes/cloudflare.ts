@@ -25,9 +25,13 @@ interface Owner<E> {
 /** The class that a Worker exports as `DropBoxes`. */
 export interface DropBoxesObject<E> extends StateObject<E>, BoxObject {}
 
-/** Returns the class that remembers drop boxes. Export a class that extends it from your Worker. */
+/**
+ * Returns the class that remembers drop boxes. Export a class that extends it from your Worker. It needs
+ * every presigner with drop boxes, each with a `name` of its own in its settings.
+ */
 export const dropBoxesObject = <E extends object>(
   presigner: Owner<E>,
+  ...others: readonly Owner<E>[]
 ): (new (
   ...given: ConstructorParameters<typeof StateObject<E>>
 ) => DropBoxesObject<E>) =>
@@ -84,7 +88,14 @@ export const dropBoxesObject = <E extends object>(
       const box = ledger.box()
       if (box === null) return
       try {
-        await look(ledger, box, presigner.instance(this.env), contextOf(this.ctx), now)
+        const instances = [presigner, ...others].map(({ instance }) => instance(this.env))
+        const own = instances.find(
+          ({ settings }) =>
+            settings.ok && settings.settings.signingSecrets[0].name === box.instance,
+        )
+        // `look` refuses another one, and tries again later.
+        const instance = own ?? presigner.instance(this.env)
+        await look(ledger, box, instance, contextOf(this.ctx), now)
       } catch (error) {
         logWarning('files not recorded', { reason: describe(error) })
       }

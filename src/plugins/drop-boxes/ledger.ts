@@ -230,7 +230,7 @@ export class Ledger {
           told = 0, lost = 0`,
         ...[key, etag, size, name, mimetype, at, session, country],
       )
-      if (session !== '') sql.exec('UPDATE senders SET used = 1 WHERE session = ?', session)
+      sql.exec('UPDATE senders SET used = 1 WHERE session = ?', session)
       // Its URL may still work, and its record may fail: a last look.
       if (hold !== undefined)
         sql.exec(

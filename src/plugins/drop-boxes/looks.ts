@@ -59,6 +59,8 @@ async function lookAt(
   now: Date,
 ): Promise<'absent' | 'deleted' | 'counted'> {
   const settings = requireSettings(await instance.ready(instance.settings))
+  if (settings.signingSecrets[0].name !== box.instance)
+    throw new Error(`No presigner of dropBoxesObject() has the name "${box.instance}".`)
   const { maxBytes, allowedTypes } = box
   const limits = { maxBytes, allowedTypes, maxExpiresIn: null }
   const configured = narrowBucket(findBucket(settings, box.bucket), limits)

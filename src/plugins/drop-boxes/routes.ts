@@ -12,7 +12,7 @@ import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
-import { bucket, digits, usually } from '../../http/fields.ts'
+import { bucket, digits, newPassword, usually } from '../../http/fields.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
@@ -92,7 +92,7 @@ const createSchema = z.strictObject({
   maxBytes: z.int().check(z.minimum(1), z.maximum(MAX_OBJECT_BYTES)),
   maxTotalBytes: z.int().check(z.minimum(1)),
   allowedTypes: askedLimits.allowedTypes,
-  password: z.optional(z.string().check(z.minLength(1), z.maxLength(128))),
+  password: newPassword(),
   from: filledLine(100),
   title: filledLine(200),
   message: z.optional(text().check(z.maxLength(2000))),
@@ -148,6 +148,7 @@ export const dropBoxRoutes = newApp()
     const { password, message = null, bucket: _, ...terms } = request
     const box: StoredBox = {
       ...{ schema: SCHEMA, id, secret, ...terms, message, bucket: alias },
+      instance: c.get('settings').signingSecrets[0].name,
       allowedTypes: limits.allowedTypes,
       password: password === undefined ? null : await hashPassword(c.get('settings'), password),
       createdAt: now.getTime(),

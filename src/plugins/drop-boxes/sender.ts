@@ -9,7 +9,9 @@ import { within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import type { AppContext, BearerKind, Call, UploadSeams } from '../../http/app-env.ts'
 import type { Change } from '../../http/host.ts'
+import { bearerIn } from '../../http/identify.ts'
 import { addWarning } from '../../http/request-log.ts'
+import { type Settings, takesOrigin } from '../../settings/settings.ts'
 import { callObject, countryOf, stateObject } from '../../state/object.ts'
 import {
   type Ask,
@@ -78,11 +80,22 @@ const ALLOWED: readonly RegExp[] = [
   /^(?:GET|HEAD) \/limits$/,
 ]
 
+/** Tells whether a page of `corsOrigins` asks whether it may send a request with a token. */
+const isPreflight = (c: AppContext, settings: Settings): boolean =>
+  c.req.method === 'OPTIONS' &&
+  c.req.header('Access-Control-Request-Method') !== undefined &&
+  /\bauthorization\b/i.test(c.req.header('Access-Control-Request-Headers') ?? '') &&
+  takesOrigin(settings, c.req.header('Origin') ?? '')
+
+/** Tells whether a request has a token, which one in the path would take precedence over. */
+const isForLinkHost = (c: AppContext): boolean =>
+  bearerIn(c)?.startsWith(BOX_TOKEN_PREFIX) === true && !c.req.path.startsWith('/u/')
+
 /** The tokens of pages. Each request asks the object of its box. */
 export const boxTokens: BearerKind = {
   prefix: BOX_TOKEN_PREFIX,
   isOwn: true,
-  onLinkHost: true,
+  onLinkHost: (c, settings) => isForLinkHost(c) || isPreflight(c, settings),
   async verify(token: string, { c, settings, now, beforeFetch }: Call): Promise<Verdict> {
     const called = `${c.req.method} ${c.req.path}`
     // Otherwise, the parts would stay in the bucket. The upload id identifies its owner, bucket and key.

@@ -1,14 +1,23 @@
 import { utf8 } from '../../keys/encodings.ts'
 import { StateObject } from '../../state/cloudflare.ts'
 import { Guesses } from '../../state/guesses.ts'
-import { forgottenAt, type Grant, type GrantChanges, hasEnded } from './grant.ts'
+import { forgottenAt, type Grant, type GrantChanges, hasEnded, recentPages } from './grant.ts'
 
 const KEY = 'grant'
+/** Pages that are remembered. */
+const MAX_PAGES = 20
 
 /** What the object says about a guess of its password. It doesn't check one that has to wait. */
 export interface GuessVerdict {
   readonly isRight: boolean
   readonly waitSeconds: number
+}
+
+/** A use, and when it was taken. It is a repeat for a page that has taken it before. */
+export interface Use {
+  readonly grant: Grant
+  readonly at: number
+  readonly isRepeat: boolean
 }
 
 /**
@@ -30,13 +39,21 @@ export class Grants extends StateObject {
     throw new Error(`This Worker can't read grants of version ${grant.version}.`)
   }
 
-  /** Takes one use. Returns the grant after it, or null without one. */
-  async take(now: number): Promise<Grant | null> {
+  /**
+   * Takes one use, or returns the one of `page` while its link, which is valid for `linkSeconds`, has
+   * not expired. Returns null without a use.
+   */
+  async take(now: number, page: string | null, linkSeconds: number): Promise<Use | null> {
     const grant = this.ctx.storage.kv.get<Grant>(KEY)
-    if (grant === undefined || hasEnded(grant, now)) return null
-    const taken: Grant = { ...grant, used: grant.used + 1, lastUsedAt: now }
+    if (grant === undefined) return null
+    const recent = recentPages(grant, linkSeconds, now)
+    const repeated = recent.find(({ id }) => id === page)
+    if (repeated && now < grant.deadline) return { grant, at: repeated.at, isRepeat: true }
+    if (hasEnded(grant, now)) return null
+    const pages = page === null ? recent : [...recent, { id: page, at: now }].slice(-MAX_PAGES)
+    const taken: Grant = { ...grant, used: grant.used + 1, lastUsedAt: now, pages }
     this.ctx.storage.kv.put(KEY, taken)
-    return taken
+    return { grant: taken, at: now, isRepeat: false }
   }
 
   /** Checks the hash of a guess, and counts it for its network. */

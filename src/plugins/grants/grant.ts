@@ -36,6 +36,15 @@ export interface Grant {
   readonly restrictions: Restricted | null
   readonly createdAt: number
   readonly lastUsedAt: number | null
+  /** Pages whose forms have taken a use lately. */
+  readonly pages?: readonly UsedPage[] | undefined
+}
+
+/** A page that somebody has opened, and when its form took a use. */
+interface UsedPage {
+  /** Random. */
+  readonly id: string
+  readonly at: number
 }
 
 export type GrantChanges = Partial<Pick<Grant, 'uses' | 'label' | 'deadline'>>
@@ -57,6 +66,13 @@ export const usesLeft = ({ uses, used }: Pick<Grant, 'uses' | 'used'>): number |
 /** Tells whether nobody can use a grant at `now`, in milliseconds since 1970. */
 export const hasEnded = (grant: Pick<Grant, 'deadline' | 'uses' | 'used'>, now: number): boolean =>
   now >= grant.deadline || usesLeft(grant) === 0
+
+/** Returns the pages whose links, which are valid for `linkSeconds`, have not expired. */
+export const recentPages = (
+  { pages = [] }: Pick<Grant, 'pages'>,
+  linkSeconds: number,
+  now: number,
+): readonly UsedPage[] => pages.filter(({ at }) => now < at + linkSeconds * 1000)
 
 /**
  * Tells whether `principal` may see and change a grant: it has created it, and may still use its

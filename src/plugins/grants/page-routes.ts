@@ -23,27 +23,39 @@ import { parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
 import { deepFreeze } from '../../settings/rules.ts'
 import { callObject, countryOf, stateObject } from '../../state/object.ts'
-import { networkName, publicIdOf } from '../../state/secret-id.ts'
+import { isSecretId, networkName, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
 import type { Grants } from './cloudflare.ts'
-import { GRANT_SCOPES, type Grant, hasEnded, usesLeft } from './grant.ts'
+import { GRANT_SCOPES, type Grant, hasEnded, recentPages, usesLeft } from './grant.ts'
 import { grantPage } from './page.ts'
 
-/** Lifetime of a link that a grant dispenses. */
+/** Lifetime of a link that a grant dispenses. Meanwhile, the same page gets the same link. */
 const LINK_SECONDS = 600
 const MAX_FORM_BYTES = 4096
 
-/** A grant that its visitor may use, if the password is right. */
-interface OpenGrant {
+interface FoundGrant {
   readonly id: string
   readonly grant: Grant
   readonly object: Grants
+}
+
+/** A grant that its visitor may use, if the password is right. */
+interface OpenGrant extends FoundGrant {
   /** Its creator, with the rights that are left. */
   readonly principal: Principal
   readonly bucket: ConfiguredBucket
+  /** Lifetime of its links. */
+  readonly linkSeconds: number
   /** As a link says them. */
   readonly restrictions: string | undefined
+}
+
+/** What a page sends. */
+interface Form {
+  readonly password: string | null
+  /** Which page it is, or null for another client. */
+  readonly page: string | null
 }
 
 /** The pages of grants. The secret id in the path is the credential. */
@@ -53,21 +65,23 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       await configure(c)
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
-      const open = await openGrant(c, steps)
+      const open = openGrant(c, steps, await findGrant(c), null)
       if (!open.grant.direct) return grantPage(c, open.grant)
       // A success would be kept and shown when somebody really opens it.
       if (/^prefetch/i.test(c.req.header('Sec-Purpose') ?? c.req.header('Purpose') ?? ''))
         return c.body(null, 503)
-      return c.req.method === 'HEAD' ? c.body(null, 200) : dispense(c, open, 302)
+      return c.req.method === 'HEAD' ? c.body(null, 200) : dispense(c, open, null, 302)
     })
     .post('/g/:secret', pageErrors, async (c) => {
       await configure(c)
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
       requireOwnPage(c)
-      const open = await openGrant(c, steps)
-      await requirePassword(c, open)
-      return dispense(c, open, 303)
+      const found = await findGrant(c)
+      const form = await readForm(c)
+      const open = openGrant(c, steps, found, form)
+      await requirePassword(c, open, form)
+      return dispense(c, open, form, 303)
     })
     .all('/g/*', pageErrors, async (c) => {
       await configure(c)
@@ -88,41 +102,65 @@ async function refuseUnknown(c: AppContext): Promise<never> {
   throw ended('grant unknown')
 }
 
-/**
- * Returns the grant of the path. Throws `grant_ended`, and what a link with its restrictions throws
- * for this visitor.
- */
-async function openGrant(c: AppContext, steps: LinkSteps): Promise<OpenGrant> {
+/** Returns the grant of the path. Throws `grant_ended` for an unknown one. */
+async function findGrant(c: AppContext): Promise<FoundGrant> {
   // Unlike the parameter, the path is not decoded: only one spelling is valid.
   const id = await publicIdOf(c.req.path.slice('/g/'.length))
   if (id === null) return refuseUnknown(c)
   const object = stateObject<Grants>(c, 'Grants', id)
   const grant = await callObject(c, () => object.read())
-  if (grant === null) return refuseUnknown(c)
+  return grant === null ? refuseUnknown(c) : { id, grant, object }
+}
+
+/**
+ * Returns what the visitor may use of a grant, who has sent `form`. Throws `grant_ended`, and what a
+ * link with its restrictions throws for this visitor.
+ */
+function openGrant(
+  c: AppContext,
+  steps: LinkSteps,
+  found: FoundGrant,
+  form: Form | null,
+): OpenGrant {
+  const { grant } = found
   const settings = c.get('settings')
   const bucket = settings.buckets.find(({ alias }) => alias === grant.bucket)
   if (bucket === undefined) throw ended('grant bucket not configured')
   c.set('bucket', bucket.alias)
-  const now = timeOf(c)
-  if (hasEnded(grant, now.getTime())) throw ended('grant used up or expired')
   const { minters } = c.env.instance
   const { openOnLocalhost } = settings
   const principal = presentRights(grant.minter, { minters, openOnLocalhost }, GRANT_SCOPES)
   if (principal === null || !mayUse(principal.limits, bucket.alias))
     throw ended('grant minter has lost its rights')
+  const { maxExpiresIn } = narrowBucket(bucket, principal.limits)
+  const linkSeconds = Math.min(LINK_SECONDS, maxExpiresIn.link)
+  const now = timeOf(c)
+  const time = now.getTime()
+  const isRepeat = recentPages(grant, linkSeconds, time).some(({ id }) => id === form?.page)
+  if (hasEnded(isRepeat ? { ...grant, uses: null } : grant, time))
+    throw ended('grant used up or expired')
   const { password } = grant
   if (password !== null && settings.signingSecrets.every(({ kid }) => kid !== password.kid))
     throw ended('grant password of a removed secret')
   const restrictions = steps.restrictionsOf(principal, 'stream', grant.restrictions ?? {})
   steps.requireVisitor(c, restrictions, now)
-  return { id, grant, object, principal, bucket, restrictions }
+  return { ...found, principal, bucket, linkSeconds, restrictions }
 }
 
 /** Throws `password_wrong` or `rate_limited`, whose page has the form again. */
-async function requirePassword(c: AppContext, { id, grant, object }: OpenGrant): Promise<void> {
+async function requirePassword(
+  c: AppContext,
+  { id, grant, object }: OpenGrant,
+  form: Form | null,
+): Promise<void> {
   if (grant.password === null) return
+  if (form === null)
+    throw new ApiError(
+      'unsupported_media_type',
+      'Send a form with Content-Type: application/x-www-form-urlencoded.',
+    )
   const settings = c.get('settings')
-  const guess = new URLSearchParams(await readForm(c)).get('password')
+  const guess = form.password
   const page = c.get('errorResponse')
   if (page !== undefined)
     c.set('errorResponse', (error, status, headers) =>
@@ -146,29 +184,33 @@ async function requirePassword(c: AppContext, { id, grant, object }: OpenGrant):
 }
 
 /**
- * Returns the body of a form. Throws `unsupported_media_type`, `body_too_large`, and `invalid_request`
- * for one that is not UTF-8.
+ * Returns the form, or null for another type of body. Throws `body_too_large`, and `invalid_request`
+ * for a form that is not UTF-8.
  */
-async function readForm(c: AppContext): Promise<string> {
+async function readForm(c: AppContext): Promise<Form | null> {
   const type = c.req.header('Content-Type') ?? ''
-  if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type))
-    throw new ApiError(
-      'unsupported_media_type',
-      'Send a form with Content-Type: application/x-www-form-urlencoded.',
-    )
-  return readText(c.req.raw, MAX_FORM_BYTES).catch((error: unknown) => {
+  if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type)) return null
+  const text = await readText(c.req.raw, MAX_FORM_BYTES).catch((error: unknown) => {
     if (!(error instanceof TypeError)) throw error
     throw new ApiError('invalid_request', 'The form is not UTF-8.')
   })
+  const fields = new URLSearchParams(text)
+  const page = fields.get('page')
+  return {
+    password: fields.get('password'),
+    page: page !== null && isSecretId(page) ? page : null,
+  }
 }
 
 /**
  * Takes a use, and redirects to a link. Looks at everything before: a use that was taken is never given
- * back, also if this Worker ends before its response.
+ * back, also if this Worker ends before its response. A page that sends its form again, such as for a
+ * double click, gets the same link.
  */
 async function dispense(
   c: AppContext,
-  { id, grant, object, principal, bucket, restrictions }: OpenGrant,
+  { id, grant, object, principal, bucket, linkSeconds, restrictions }: OpenGrant,
+  form: Form | null,
   status: 302 | 303,
 ): Promise<Response> {
   const { alias } = bucket
@@ -178,11 +220,10 @@ async function dispense(
   const opened = await withCredentials(c, bucket)
   const head = await headObject(opened, storedKey(bucket, key), timeOf(c))
   if (head === null) throw objectNotFound()
-  const taken = await callObject(c, () => object.take(Date.now()))
+  const taken = await callObject(c, () => object.take(Date.now(), form?.page ?? null, linkSeconds))
   if (taken === null) throw ended('grant used up, expired or withdrawn meanwhile')
-  announce(c, principal, { id, grant: taken })
-  const { maxExpiresIn } = narrowBucket(bucket, principal.limits)
-  const expires = Math.ceil(Date.now() / 1000) + Math.min(LINK_SECONDS, maxExpiresIn.link)
+  if (!taken.isRepeat) announce(c, principal, { id, grant: taken.grant })
+  const expires = Math.ceil(taken.at / 1000) + linkSeconds
   const download = grant.download ?? (grant.direct ? null : grant.name)
   const policy = {
     bucket: alias,

@@ -1,7 +1,9 @@
 import { html } from 'hono/html'
 import type { AppContext } from '../../http/app-env.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
+import { askedUrl, linkBase } from '../../http/link-host.ts'
 import { sizeInWords } from '../../http/words.ts'
+import { newSecretId } from '../../state/secret-id.ts'
 import type { Grant } from './grant.ts'
 
 /** Returns the page of a grant. `error` says why the last attempt failed. */
@@ -34,7 +36,11 @@ ${note}
 <form method="post">
 ${error === null ? '' : html`<p id="error" role="alert">${readable(error)}</p>`}
 ${field}
+<input type="hidden" name="page" value="${newSecretId()}">
 <p><button>Download</button></p>
 </form>`
-  return htmlPage(c, { title: name, body }, status, headers)
+  // The page of a grant may be open at another host than that of its links.
+  const { origin } = new URL(linkBase(c))
+  const formTarget = origin === new URL(askedUrl(c)).origin ? undefined : origin
+  return htmlPage(c, { title: name, body, formTarget }, status, headers)
 }

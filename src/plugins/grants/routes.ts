@@ -11,7 +11,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
-import { bucket, digits, usually } from '../../http/fields.ts'
+import { bucket, digits, newPassword, usually } from '../../http/fields.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
@@ -36,7 +36,6 @@ import {
 const MAX_USES = 1_000_000
 const MAX_DEADLINE_SECONDS = 366 * 86_400
 const MAX_LABEL_LENGTH = 200
-const MAX_PASSWORD_LENGTH = 128
 const MAX_PAGE = 100
 
 const uses = z.int().check(z.minimum(1), z.maximum(MAX_USES))
@@ -63,7 +62,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
     bucket,
     deadline,
     uses: z.optional(uses),
-    password: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_PASSWORD_LENGTH))),
+    password: newPassword(),
     label: z.optional(label),
     direct: z.optional(z.boolean()),
     download: z.optional(
@@ -163,9 +162,11 @@ export function grantRoutes({ restricted }: LinkSteps) {
       }
       const base = linkBase(c)
       const { id, grant } = await ownGrant(c)
+      // First the list, so that a failure leaves no grant that it forgets too early.
+      if (grant && changes.deadline !== undefined)
+        await listGrant(c, id, { ...grant, deadline: changes.deadline })
       const changed = grant && (await callObject(c, () => grantObject(c, id).change(changes)))
       if (changed === null) throw notFound()
-      if (deadline !== undefined) await listGrant(c, id, changed)
       return json(c, grantBody(id, base, changed))
     })
     .delete('/grants/:id', async (c) => {

@@ -39,6 +39,7 @@ describe.each([
     expect(allowed(signed)).toBe(APP)
   })
 
+  // @threat box-csrf
   it('is refused at any other origin, which can not read the answer either', async () => {
     const box = await createBox({}, by)
     for (const origin of [EVIL, 'null', `${APP}.evil.example`]) {
@@ -49,6 +50,7 @@ describe.each([
   })
 })
 
+// @threat box-link-host
 it('the host of LINK_ORIGIN answers only preflights for a credential that belongs there', async () => {
   const ask = async (origin: string, headers: string) => {
     const { status } = await linkHost.fetch('https://links.example/files', {

@@ -82,10 +82,12 @@ describe('a hostile key', () => {
     await fc.assert(
       fc.asyncProperty(maybeKey, fc.boolean(), async (key, inside) => {
         const response = await sender.record(inside ? box.prefix + key : key)
-        expect([400, 403, 404]).toContain(response.status)
+        // s3rver fails on some keys.
+        expect([400, 403, 404, 502]).toContain(response.status)
       }),
       { numRuns: 60 },
     )
+    expect(await receivedIn(box)).toEqual([])
   })
 
   it('does not make a file leave the prefix by its name or folder', async () => {

@@ -1,6 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
-import { startInParts } from '../../support/drop-box-parts.ts'
+import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
   askToken,
   createBox,
@@ -165,6 +165,20 @@ describe('one sender', () => {
     expect(await outcome(await ann.post('/multipart', file))).toBe('429 rate_limited')
   })
 
+  it('repeats the start of a file that has arrived without another reservation', async () => {
+    const box = await createBox({ maxFiles: 1 })
+    const ann = await visit(box)
+    const startId = `${Date.now()}-${'b'.repeat(22)}`
+    const started = await startInParts(ann, 'hello', { startId })
+    expect((await completeParts(ann, started)).status).toBe(201)
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    expect(await (await ann.post('/multipart', file)).json()).toMatchObject({ key: started.key })
+    expect(await objectOf(box).state()).toMatchObject({
+      received: { files: 1, bytes: 5 },
+      left: { files: 0, bytes: 9995 },
+    })
+  })
+
   it('leaves no reservation for an upload that was not signed', async () => {
     const box = await createBox()
     const ann = await visit(box)
@@ -186,6 +200,34 @@ describe('one sender', () => {
     for (let i = 0; i < 60; i++) await enter(i, 'one')
     await enter(0, 'two')
     expect(await sendersIn(box)).toBe(21)
+    // A start that fails leaves nothing.
+    for (let i = 0; i < 30; i++) {
+      const session = { network: 'three', session: `three ${i}` }
+      await objectOf(box).enter(
+        { ...session, guess: null, sender: { name: `${i}`, note: '' } },
+        Date.now() + i,
+      )
+      const ask = {
+        ...session,
+        key: `${i}`,
+        size: 1,
+        inParts: false,
+        isStart: false,
+        country: null,
+      }
+      const reserved = await objectOf(box).reserve(ask, Date.now())
+      if (reserved.ok && reserved.undo !== null) await objectOf(box).undo(`${i}`, reserved.undo)
+    }
+    expect(await sendersIn(box)).toBe(41)
+  })
+
+  it('is not forgotten while it sends, however many others come', async () => {
+    const box = await createBox()
+    const ann = await visit(box, { sender: { name: 'Ann' } })
+    const key = await ann.put()
+    for (let i = 0; i < 25; i++) await visit(box, { sender: { name: `${i}` } })
+    await ann.record(key)
+    expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann', note: '' } }])
   })
 
   it('cannot fill it with senders who share one reservation, or who get none', async () => {

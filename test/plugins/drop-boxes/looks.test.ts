@@ -87,6 +87,24 @@ describe('a look at the bucket', () => {
     expect(await holdsOf(box)).toEqual([])
   })
 
+  it('sends only the event again that failed', async () => {
+    captureLog()
+    const box = await createBox()
+    await (await visit(box)).put()
+    const fileIndex = memoryFileIndex()
+    const types: string[] = []
+    let isDown = true
+    const after = async (...[{ type }]: Parameters<NonNullable<Instance['after']>>) => {
+      if (isDown && type === 'recorded') throw new Error('Queue is full.')
+      types.push(type)
+      return undefined
+    }
+    await lookWith(box, 7 * MINUTE, { fileIndex, after })
+    isDown = false
+    await lookWith(box, HOUR, { fileIndex, after })
+    expect(types).toEqual(['received', 'recorded'])
+  })
+
   // @threat box-late-upload
   it('deletes what is over the limit with its provisional record and its copies', async () => {
     const box = await createBox({ maxFiles: 1 })

@@ -1,3 +1,4 @@
+import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import type { FileEvent } from '../../../src/index.ts'
@@ -54,7 +55,7 @@ describe('in an app', () => {
     const seen: unknown[] = []
     const mounted = app({
       beforeUpload: (file, principal) => {
-        seen.push([principal.id, file.size])
+        seen.push([principal.id, principal.prefix, file.size])
         return file.fileName === 'no.txt' ? { refuse: 'Not this one.' } : undefined
       },
     })
@@ -63,8 +64,8 @@ describe('in an app', () => {
     expect(await outcome(await sender.begin(5, { fileName: 'no.txt' }))).toBe('403 forbidden')
     expect((await sender.send()).status).toBe(201)
     expect(seen).toEqual([
-      [`drop-box:${box.id}`, 5],
-      [`drop-box:${box.id}`, 5],
+      [`drop-box:${box.id}`, box.prefix, 5],
+      [`drop-box:${box.id}`, box.prefix, 5],
     ])
   })
 
@@ -198,9 +199,22 @@ describe('drop-box.received', () => {
     expect(mounted.lines.at(-1)?.warning).toMatch(/event not sent/)
     const file = await mounted.fetch(`/media/files/${encodeURIComponent(key)}`, AS_ANN)
     expect(await file.json()).toMatchObject({ owner: `drop-box:${box.id}` })
-    // Both are sent again, at least by the next record.
     const types = mounted.events.map(({ type }) => type)
     expect(types).toEqual(['received', 'recorded'])
+    // The next look sends both again.
+    const rows = await runInDurableObject(objectOf(box), (_, { storage }) =>
+      storage.sql.exec('SELECT told, lost FROM received').toArray(),
+    )
+    expect(rows).toEqual([{ told: 0, lost: 1 }])
+  })
+
+  it('is sent once for a file that is recorded again', async () => {
+    const mounted = app()
+    const box = await createBox({}, mounted, AS_ANN, '/media')
+    const sender = await visit(box, {}, mounted, '/media')
+    const key = await sender.put()
+    for (let i = 0; i < 3; i++) await sender.record(key)
+    expect(mounted.events.filter(({ type }) => type === 'received')).toHaveLength(1)
   })
 
   it('that fails still stops the record of everybody else', async () => {

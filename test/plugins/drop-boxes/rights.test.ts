@@ -1,6 +1,10 @@
+import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { NO_LIMITS } from '../../../src/access/limits.ts'
+import { stillGranted } from '../../../src/access/minter.ts'
 import { SCOPES, type Scope } from '../../../src/access/scopes.ts'
 import { seal } from '../../../src/access/seal.ts'
+import { presigner } from '../../../src/worker/presigner.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
@@ -21,6 +25,7 @@ import {
   ROUTES,
   requestTo,
 } from '../../support/protected-routes.ts'
+import { signingSettings } from '../../support/signing-settings.ts'
 import { s3rverBucket, testWorker } from '../../support/worker.ts'
 
 const worker = testWorker()
@@ -141,11 +146,31 @@ describe('the token of a page', () => {
     expect(await outcome(response)).toBe('401 unauthenticated')
   })
 
+  it('works as the Worker seals it', async () => {
+    const token = asBoxToken(await seal(SECRETS, 'drop-box', await claims()))
+    expect((await worker.fetch('/limits', bearer(token))).status).toBe(200)
+  })
+
   it('is refused with changed claims', async () => {
     const [head = '', , signature = ''] = sender.token.split('.')
     const forged = btoa(JSON.stringify(await claims())).replace(/=+$/, '')
     const response = await worker.fetch('/limits', bearer(`${head}.${forged}.${signature}`))
     expect(await outcome(response)).toBe('401 unauthenticated')
+  })
+
+  it('can only abort an upload in parts after it has expired', async () => {
+    const { key, uploadId } = await startInParts(sender, 'hello')
+    const exp = Math.floor(Date.now() / 1000) - 60
+    const expired = bearer(
+      asBoxToken(await seal(SECRETS, 'drop-box', { ...(await claims()), exp })),
+    )
+    const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
+    expect(await outcome(await worker.fetch(path, expired))).toBe('401 unauthenticated')
+    expect((await worker.fetch(path, { ...expired, method: 'DELETE' })).status).toBe(204)
+    const older = { ...(await claims()), exp: exp - 604_800 }
+    const old = bearer(asBoxToken(await seal(SECRETS, 'drop-box', older)))
+    const again = await worker.fetch(path, { ...old, method: 'DELETE' })
+    expect(await outcome(again)).toBe('401 unauthenticated')
   })
 
   it('does not serve as a token of another kind', async () => {
@@ -154,9 +179,7 @@ describe('the token of a page', () => {
   })
 })
 
-const SECRETS = [
-  { kid: 'k1', secret: new TextEncoder().encode('0123456789abcdef0123456789abcdef') },
-] as unknown as Parameters<typeof seal>[0]
+const SECRETS = signingSettings().signingSecrets
 const asBoxToken = (token: string): string => `epd_${token.replace(/^ept_/, '')}`
 const claims = async () => ({
   ...{ id: box.id, network: 'n', session: '', exp: Math.floor(Date.now() / 1000) + 600 },
@@ -228,6 +251,7 @@ describe('the creator', () => {
     ['a deadline that is over', { deadline: '2020-01-01T00:00:00Z' }, '400 invalid_expiry'],
     ['a deadline too far ahead', { deadline: '2099-01-01T00:00:00Z' }, '400 invalid_expiry'],
     ['a deadline that is no date', { deadline: 'tomorrow' }, '400 invalid_request'],
+    ['a password with a line break', { password: 'open\n' }, '400 invalid_request'],
     ['no files', { maxFiles: 0 }, '400 invalid_request'],
     ['an empty title', { title: '  ' }, '400 invalid_request'],
     ['a title of two lines', { title: 'a\nb' }, '400 invalid_request'],
@@ -300,4 +324,54 @@ it('lets a sender who has another credential use the token', async () => {
   const token = await tokenFor(box)
   const response = await worker.fetch('/limits', bearer(token))
   expect(await response.json()).toMatchObject({ scopes: ['files:upload'] })
+})
+
+// @threat box-token-rights
+it('leaves nothing that outlives a request and names a sender', () => {
+  const { minters } = presigner.instance(env as unknown as Env)
+  const rights = { scopes: ['files:upload'], prefix: 'a/', limits: NO_LIMITS } as const
+  const kept = { ...rights, kind: 'token', expiresAt: Infinity, context: null } as const
+  const verdict = (id: string) => stillGranted({ ...kept, id }, { minters, openOnLocalhost: true })
+  expect(verdict('localhost')).toMatchObject({ ok: true })
+  expect(verdict(`drop-box:${box.id}`)).toMatchObject({ ok: false })
+})
+
+describe('the rate limit', () => {
+  const limited = (refuses: (key: string) => boolean) => {
+    const keys: string[] = []
+    const limit = async ({ key }: { key: string }) => {
+      keys.push(key)
+      return { success: !refuses(key) }
+    }
+    return { keys, by: testWorker({ RATE_LIMITER: { limit } }) }
+  }
+  const at = (ip: string) => ({ headers: { 'CF-Connecting-IP': ip } })
+
+  // @threat box-blocked
+  it('counts each network of a box for itself', async () => {
+    const own = await createBox()
+    const [ann, bob] = [
+      await visit(own, { ip: '203.0.113.1' }),
+      await visit(own, { ip: '203.0.113.2' }),
+    ]
+    const { keys, by } = limited(() => false)
+    for (const { token } of [ann, bob, ann]) await by.fetch('/limits', bearer(token))
+    const principals = keys.filter((key) => key.startsWith('principal '))
+    expect(principals[0]).toMatch(new RegExp(`^principal drop-box:${own.id} [\\w-]{16}$`))
+    expect(new Set(principals).size).toBe(2)
+    expect(principals[0]).toBe(principals[2])
+  })
+
+  // @threat box-guessing
+  it('of a network comes before any object is asked', async () => {
+    const own = await createBox()
+    const { by } = limited((key) => key === 'network 203.0.113.9')
+    for (const path of [own.url, '/d/AAAAAAAAAAAAAAAAAAAAAA'])
+      expect(await outcome(await by.fetch(path, at('203.0.113.9')))).toBe('429 rate_limited')
+    const asked = await by.post(`${own.url}/token`, {}, at('203.0.113.9'))
+    expect(await outcome(asked)).toBe('429 rate_limited')
+    const { token } = await visit(own)
+    const headers = { Authorization: `Bearer ${token}`, 'CF-Connecting-IP': '203.0.113.9' }
+    expect(await outcome(await by.fetch('/limits', { headers }))).toBe('429 rate_limited')
+  })
 })

@@ -87,6 +87,7 @@ describe('a new grant', () => {
     [{ uses: null }, '400 invalid_request', 'uses'],
     [{ password: '' }, '400 invalid_request', 'password'],
     [{ password: 'a'.repeat(129) }, '400 invalid_request', 'password'],
+    [{ password: 'open\n' }, '400 invalid_request', 'password'],
     [{ password: 'a', direct: true }, '400 invalid_request', 'password'],
     [{ label: '' }, '400 invalid_request', 'label'],
     [{ label: 'a'.repeat(201) }, '400 invalid_request', 'label'],
@@ -280,6 +281,36 @@ describe('a change', () => {
     for (const one of [object, list]) expect(await runDurableObjectAlarm(one)).toBe(true)
     vi.useRealTimers()
     expect((await listWith(own, bearer(token))).grants.map(({ id }) => id)).toEqual([grant.id])
+  })
+
+  it('never leaves a grant that the list forgets first', async () => {
+    const grant = await grantFor()
+    const change = (deadline: string, by: Pick<TestWorker, 'fetch'> = worker) =>
+      by.fetch(`/grants/${grant.id}`, {
+        method: 'PATCH',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ deadline }),
+      })
+    const daysInList = () =>
+      runInDurableObject(stateStub('Grants', 'list localhost'), (_, { storage }) => {
+        const [row] = storage.sql
+          .exec<{ ends: number }>('SELECT ends FROM listed WHERE id = ?', grant.id)
+          .toArray()
+        return Math.round(((row?.ends ?? 0) - Date.now()) / DAY) - 7
+      })
+    const overtaken = workerWith(async ({ method, call }) => {
+      if (method === 'list') await change(inFuture(30 * DAY))
+      return call()
+    })
+    await change(inFuture(2 * DAY), overtaken)
+    expect(await daysInList()).toBe(30)
+    captureLog()
+    const failing = workerWith(({ method, call }) =>
+      method === 'list' ? Promise.reject(new Error('gone')) : call(),
+    )
+    const before = await currently(grant)
+    expect(await outcome(change(inFuture(90 * DAY), failing))).toBe('503 state_unavailable')
+    expect(await currently(grant)).toEqual(before)
   })
 })
 

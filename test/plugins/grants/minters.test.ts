@@ -150,6 +150,20 @@ describe('a grant of an app', () => {
     expect(response.headers.get('Location')).toMatch(/^https:\/\/links\.example\/media\/i\/files\//)
   })
 
+  it('has a form that may lead to its link, also at another host of the app', async () => {
+    const app = mount({ settings: { linkBase: 'https://www.example/media' } })
+    const { url } = await grantIn(app)
+    const formAction = async (at: string) => {
+      const { headers } = await visit(at, {}, app)
+      return /form-action [^;]+/.exec(headers.get('Content-Security-Policy') ?? '')?.[0]
+    }
+    expect(await formAction(url)).toBe("form-action 'self'")
+    const here = url.replace('https://www.example', ORIGIN)
+    expect(await formAction(here)).toBe("form-action 'self' https://www.example")
+    const link = (await submit(here, {}, app)).headers.get('Location')
+    expect(link).toMatch(/^https:\/\/www\.example\/media\/i\//)
+  })
+
   it('belongs to one user', async () => {
     const as = (id: string) => mount({ authenticate: () => ({ ...ANN, id }) })
     const grant = await grantIn(as('ann'))

@@ -104,7 +104,7 @@ describe('the page of a grant', () => {
   // @threat grant-text-hostile
   it('has the same elements with every label', async () => {
     const tags = (text: string) =>
-      text.match(/<[!/a-z][^>]*>/gi)?.filter((tag) => !/nonce/.test(tag))
+      text.match(/<[!/a-z][^>]*>/gi)?.filter((tag) => !/nonce|name="page"/.test(tag))
     const key = await putReport()
     const usual = tags(await pageOf(await grantFor({ key, label: 'For you' })))
     const labels = hostileText.filter(
@@ -210,6 +210,70 @@ describe('the form of a grant', () => {
     expect([part.status, await textOf(part)]).toEqual([206, 're'])
     vi.useFakeTimers({ toFake: ['Date'], now: expires * 1000 })
     expect(await outcome(worker.fetch(link))).toBe('410 link_expired')
+  })
+
+  /** Returns what the form of a grant's page says about the page. */
+  const pageIn = async (grant: Grant): Promise<string> =>
+    /<input type="hidden" name="page" value="([\w-]{22})">/.exec(await pageOf(grant))?.[1] ?? ''
+
+  // @threat grant-used-twice
+  it('takes one use for each page, however often it is sent, and always has the same link', async () => {
+    const grant = await grantFor({ uses: 2, password: 'open' })
+    const [page, other] = [await pageIn(grant), await pageIn(grant)]
+    expect(page).not.toBe(other)
+    const send = (of: string, password = 'open') => submit(grant.url, { password, page: of })
+    const links = new Set<string | null>()
+    // A double click, whose requests overtake each other, and then another one.
+    for (const answer of await Promise.all([send(page), send(page), send(page)]))
+      links.add(answer.headers.get('Location'))
+    links.add((await send(page)).headers.get('Location'))
+    expect([...links]).toEqual([expect.stringContaining('/i/files/')])
+    expect((await currently(grant)).usesLeft).toBe(1)
+    expect(await outcome(send(other))).toBe('303')
+    const used = await currently(grant)
+    expect(used.usesLeft).toBe(0)
+    expect((await send(page)).headers.get('Location')).toBe([...links][0])
+    expect(await outcome(send(page, 'shut'))).toBe('403 password_wrong')
+    expect(await outcome(send(await pageIn(await grantFor())))).toBe('410 grant_ended')
+    expect(await currently(grant)).toEqual(used)
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 })
+    expect(await outcome(send(page))).toBe('410 grant_ended')
+  })
+
+  // @threat grant-withdrawn
+  it('is not repeated after the grant has ended', async () => {
+    const withdrawn = await grantFor({ uses: 1 })
+    const expired = await grantFor({ uses: 1, deadline: inFuture(60_000) })
+    const pages = [await pageIn(withdrawn), await pageIn(expired)]
+    const send = ({ url }: Grant, page = '') => outcome(submit(url, { page }))
+    expect(await send(withdrawn, pages[0])).toBe('303')
+    expect(await send(expired, pages[1])).toBe('303')
+    await worker.fetch(`/grants/${withdrawn.id}`, { method: 'DELETE' })
+    expect(await send(withdrawn, pages[0])).toBe('410 grant_ended')
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.parse(expired.deadline) })
+    expect(await send(expired, pages[1])).toBe('410 grant_ended')
+  })
+
+  it('is another use when its link has expired, also for a bucket with shorter links', async () => {
+    const { files } = baseVariables().BUCKETS
+    const short = testWorker({ BUCKETS: { files: { ...files, maxExpiresIn: { link: 60 } } } })
+    const grant = await grantFor({ uses: 2 }, short)
+    const page = await pageIn(grant)
+    const send = async () =>
+      (await submit(grant.url, { page }, short)).headers.get('Location') ?? ''
+    const link = await send()
+    const expires = Number(new URL(link).searchParams.get('exp')) * 1000
+    vi.useFakeTimers({ toFake: ['Date'], now: expires - 2000 })
+    expect(await send()).toBe(link)
+    vi.setSystemTime(expires)
+    expect(await outcome(short.fetch(await send()))).toBe('200')
+    expect((await currently(grant)).usesLeft).toBe(0)
+  })
+
+  it('counts each use of a client that makes up a page', async () => {
+    const grant = await grantFor({ uses: 2 })
+    for (const page of ['1', '']) expect(await outcome(submit(grant.url, { page }))).toBe('303')
+    expect(await outcome(submit(grant.url, { page: '1' }))).toBe('410 grant_ended')
   })
 
   it('saves under the name that the creator chose', async () => {

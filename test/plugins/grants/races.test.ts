@@ -134,7 +134,7 @@ describe('between the look and the use', () => {
     const tables = await runInDurableObject(object, async (grants, { storage }) => {
       await grants.read()
       await grants.guess('network', 'hash', Date.now())
-      await grants.take(Date.now())
+      await grants.take(Date.now(), null, 600)
       await grants.change({ label: 'x' })
       return storage.sql.exec('SELECT name FROM sqlite_master').toArray()
     })

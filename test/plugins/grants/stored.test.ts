@@ -72,7 +72,12 @@ describe('a stored grant', () => {
     const visit = { password: 'open', ip: '192.0.2.7' }
     expect(await outcome(submit(URL, { ...visit, password: 'shut' }))).toBe('403 password_wrong')
     expect(await outcome(submit(URL, visit))).toBe('303')
-    expect(await storedIn(ID)).toEqual({ ...V1, used: 2, lastUsedAt: expect.any(Number) })
+    expect(await storedIn(ID)).toEqual({
+      ...V1,
+      used: 2,
+      lastUsedAt: expect.any(Number),
+      pages: [],
+    })
   })
 
   it('has this form', async () => {
