@@ -86,6 +86,8 @@ export interface Ask extends Session {
   /** Bytes. */
   readonly size: number
   readonly inParts: boolean
+  /** Starts an upload in parts. A later step of it is false. */
+  readonly isStart: boolean
   readonly country: string | null
 }
 

@@ -1,4 +1,5 @@
 import { areEqual } from '../../keys/encodings.ts'
+import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { Sender } from '../../records/file-event.ts'
 import { Guesses, type Kv } from '../../state/guesses.ts'
 import {
@@ -46,6 +47,8 @@ const MAX_TRIES = 720
 
 /** Open reservations of one sender. */
 const MAX_OPEN = 4
+/** Uploads in parts of one key, which a repeated `startId` starts. The bucket keeps the parts of all. */
+const MAX_STARTS = 10
 /** Reservations that have ended and are looked at once more, of one sender and of a box. */
 const MAX_LATE = 100
 const MAX_ALL_LATE = 5000
@@ -70,6 +73,8 @@ export type Hold = {
   readonly at: number
   /** Looks that failed. */
   readonly tries: number
+  /** Uploads in parts that have started. */
+  readonly starts: number
 }
 
 /**
@@ -88,11 +93,11 @@ export class Ledger {
     const { kv, sql } = this.#storage
     sql.exec(
       `CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
-        ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, undo TEXT,
+        ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, starts INTEGER NOT NULL, undo TEXT,
         network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT`,
     )
     sql.exec('CREATE INDEX holds_ends ON holds (ends)')
-    sql.exec('CREATE INDEX holds_state ON holds (state, network)')
+    sql.exec('CREATE INDEX holds_state ON holds (state, network, session)')
     sql.exec(
       `CREATE TABLE received (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
         etag TEXT NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL, mimetype TEXT NOT NULL,
@@ -145,8 +150,12 @@ export class Ledger {
     if (box === null || !isOpen(box, now)) return { ok: false, why: 'closed' }
     const hold = this.hold(ask.key)
     if (hold?.state === 'over') return { ok: false, why: 'full' }
+    if (ask.isStart && hold !== undefined && hold.starts >= MAX_STARTS) return busy(MAX_WAIT)
     const ends = now + (ask.inParts ? PARTS_MILLISECONDS : PUT_MILLISECONDS)
-    if (this.#receivedFile(ask.key) !== undefined) {
+    const known = this.#receivedFile(ask.key)
+    if (known !== undefined) {
+      const bytes = this.#received().bytes - known.size + this.#open(ask.key).bytes + ask.size
+      if (bytes > box.maxTotalBytes) return { ok: false, why: 'full' }
       // It is counted. Whatever replaces it is, too.
       this.#put(ask, 'kept', ends, now, null)
       return { ok: true, undo: null }
@@ -187,13 +196,15 @@ export class Ledger {
     if (box === null) return { ok: false, why: 'closed' }
     const hold = this.hold(key)
     const known = this.#receivedFile(key)
-    if (hold === undefined && known === undefined) return { ok: false, why: 'unknown' }
+    if ((hold === undefined && known === undefined) || this.isChanged(key, size))
+      return { ok: false, why: 'unknown' }
     if (hold?.state === 'over') return { ok: false, why: 'full' }
-    if (box.closedAt !== null && at > box.closedAt) {
-      this.#condemn(key, size, now)
-      return { ok: false, why: 'closed' }
-    }
     if (known?.etag !== etag) {
+      // Never what is counted already: the bucket's clock may be ahead.
+      if (box.closedAt !== null && at > box.closedAt) {
+        this.#condemn(key, size, now)
+        return { ok: false, why: 'closed' }
+      }
       const received = this.#received()
       const open = this.#open(key)
       const files = received.files + (known === undefined ? 1 : 0)
@@ -235,6 +246,15 @@ export class Ledger {
       sender: row === undefined ? null : this.#sender(row.session),
       country: row?.country ?? null,
     }
+  }
+
+  /**
+   * Tells whether an object of `size` bytes can't be of a sender: what replaces a counted file under a
+   * generated key has its size, which is signed. The app has changed the file in place.
+   */
+  isChanged(key: string, size: number): boolean {
+    const known = this.#receivedFile(key)
+    return known !== undefined && known.size !== size && isNewObjectKey(key)
   }
 
   told(key: string, etag: string): void {
@@ -331,8 +351,8 @@ export class Ledger {
   /** The object under `key` must be deleted. */
   #condemn(key: string, size: number, now: number): void {
     this.#storage.sql.exec(
-      `INSERT INTO holds (key, size, state, ends, at, tries, undo, network, session, country)
-        VALUES (?, ?, 'over', ?, ?, 0, NULL, '', '', NULL) ON CONFLICT (key) DO UPDATE SET
+      `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
+        VALUES (?, ?, 'over', ?, ?, 0, 0, NULL, '', '', NULL) ON CONFLICT (key) DO UPDATE SET
         state = 'over', ends = excluded.ends, tries = 0, undo = NULL`,
       ...[key, size, now, now],
     )
@@ -384,17 +404,18 @@ export class Ledger {
   }
 
   #put(
-    { key, size, network, session, country }: Ask,
+    { key, size, isStart, network, session, country }: Ask,
     state: HoldState,
     ends: number,
     now: number,
     undo: string | null,
   ): void {
     this.#storage.sql.exec(
-      `INSERT INTO holds (key, size, state, ends, at, tries, undo, network, session, country)
-        VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
-        state = excluded.state, ends = excluded.ends, tries = 0, undo = NULL`,
-      ...[key, size, state, ends, now, undo, network, session, country],
+      `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
+        VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
+        state = excluded.state, ends = excluded.ends, tries = 0, starts = starts + excluded.starts,
+        undo = NULL`,
+      ...[key, size, state, ends, now, Number(isStart), undo, network, session, country],
     )
   }
 
@@ -429,7 +450,9 @@ export class Ledger {
     const forget = (condition: string, max: number, ...values: Value[]) =>
       sql.exec(
         `DELETE FROM senders WHERE session IN (SELECT session FROM senders WHERE used = 0 ${condition}
-          AND session NOT IN (SELECT session FROM holds) ORDER BY at DESC LIMIT -1 OFFSET ?)`,
+          AND NOT EXISTS (SELECT 1 FROM holds WHERE state IN ('open', 'kept', 'late', 'over')
+            AND holds.network = senders.network AND holds.session = senders.session)
+          ORDER BY at DESC LIMIT -1 OFFSET ?)`,
         ...[...values, max],
       )
     forget('AND network = ?', MAX_SENDERS_OF_NETWORK, network)

@@ -1,4 +1,5 @@
 import { narrowBucket } from '../../access/limits.ts'
+import { provesUpload } from '../../access/upload-proof.ts'
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
@@ -10,7 +11,7 @@ import { asApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import type { Instance } from '../../http/app-env.ts'
-import { nameInKey } from '../../keys/new-key.ts'
+import { isNewObjectKey, nameInKey } from '../../keys/new-key.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
 import { timedIndex } from '../../records/file-index.ts'
@@ -28,7 +29,8 @@ const LOOKS_AT_ONCE = 5
 
 /**
  * Asks the bucket about the keys that are due: what arrived is counted and recorded, what is over the
- * limit is deleted with its record and copies, and what is absent is freed. A failure only postpones.
+ * limit is deleted with its record and copies, and what is absent is freed. An object that no sender
+ * of this box uploaded counts as absent. A failure only postpones.
  */
 export async function look(
   ledger: Ledger,
@@ -89,9 +91,14 @@ async function lookAt(
     if (failures.has(key)) throw failures.get(key)
     return 'deleted'
   }
-  if (hold.state === 'over') return discard()
   const head = await headObject(bucket, key, now)
-  if (head === null) return 'absent'
+  // The app may choose a key that has somebody else's object, or gets one.
+  const upload = { bucket: bucket.alias, key, owner }
+  const isOfBox = isNewObjectKey(key)
+    ? head !== null && !ledger.isChanged(hold.key, head.size)
+    : await provesUpload(settings, upload, head?.mark)
+  if (hold.state === 'over' && (head === null || isOfBox)) return discard()
+  if (head === null || !isOfBox) return 'absent'
   const file = toRecord(bucket, key, nameInKey(key), owner, head)
   const settled = isAllowed(head, bucket)
     ? ledger.settle({ ...file, at: head.lastModified.getTime() }, now.getTime())

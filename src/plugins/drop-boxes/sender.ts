@@ -141,12 +141,12 @@ function requireReserved(reserved: Reserved): Reserved & { readonly ok: true } {
 const reserveIn = async (
   { c, claims, object }: Visit,
   { key, size }: Pick<Change & { type: 'upload' }, 'key' | 'size'>,
-  inParts: boolean,
+  parts: Pick<Ask, 'inParts' | 'isStart'>,
 ) => {
   if (size === undefined)
     throw new ApiError('size_required', 'Send the size of the file, in bytes.')
   const { network, session } = claims
-  const ask: Ask = { key, size, inParts, network, session, country: countryOf(c.req.raw) }
+  const ask: Ask = { key, size, ...parts, network, session, country: countryOf(c.req.raw) }
   return requireReserved(await callObject(c, () => object.reserve(ask, Date.now())))
 }
 
@@ -159,12 +159,13 @@ function seamsOf(visit: Visit): UploadSeams {
   return {
     async reserve(change) {
       if (change.type !== 'upload') throw notAnUpload()
-      const { undo } = await reserveIn(visit, change, c.req.path.startsWith('/multipart'))
+      const inParts = c.req.path.startsWith('/multipart')
+      const { undo } = await reserveIn(visit, change, { inParts, isStart: inParts })
       return undo === null ? undefined : () => callObject(c, () => object.undo(change.key, undo))
     },
     async step(step) {
       if (step.type === 'abort') await callObject(c, () => object.abort(step.key, Date.now()))
-      else await reserveIn(visit, step, true)
+      else await reserveIn(visit, step, { inParts: true, isStart: false })
     },
     async settle(change) {
       if (change.type === 'deleted') return undefined

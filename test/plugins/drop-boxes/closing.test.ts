@@ -85,6 +85,16 @@ describe('DELETE', () => {
   })
 
   // @threat box-closed
+  it('keeps what was counted before, also if the clock of the bucket is ahead', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const key = await sender.put()
+    expect((await sender.record(key)).status).toBe(201)
+    await objectOf(box).close(Date.now() - 10_000)
+    await passes(7 * MINUTE, box)
+    expect(await inBucket(key)).toBe(true)
+  })
+
   it('deletes what lands after it', async () => {
     const box = await createBox()
     const signed = await (await visit(box)).begin()

@@ -6,12 +6,19 @@ import {
   createBox,
   currently,
   type DropBox,
+  MINUTE,
   objectOf,
   outcome,
+  passes,
   receivedIn,
   type Sender,
   visit,
 } from '../../support/drop-boxes.ts'
+
+interface Upload {
+  readonly key: string
+  readonly uploadId: string
+}
 
 /** Returns senders of different networks. */
 const crowd = (box: DropBox, size: number): Promise<Sender[]> =>
@@ -142,6 +149,22 @@ describe('one sender', () => {
     expect((await objectOf(box).state())?.left).toEqual({ files: 1, bytes: 40 })
   })
 
+  it('starts at most ten uploads in parts with one reservation', async () => {
+    const box = await createBox()
+    const ann = await visit(box)
+    const startId = `${Date.now()}-${'a'.repeat(22)}`
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    for (let i = 0; i < 10; i++) {
+      const { key, uploadId } = await (await ann.post('/multipart', file)).json<Upload>()
+      const path = `/multipart/${encodeURIComponent(uploadId)}`
+      expect((await ann.post(`${path}/urls`, { key, partNumbers: [1] })).status).toBe(200)
+      // Also after it was aborted.
+      if (i > 0) continue
+      await ann.fetch(`${path}?key=${encodeURIComponent(key)}`, { method: 'DELETE' })
+    }
+    expect(await outcome(await ann.post('/multipart', file))).toBe('429 rate_limited')
+  })
+
   it('repeats the start of a file that has arrived without another reservation', async () => {
     const box = await createBox({ maxFiles: 1 })
     const ann = await visit(box)
@@ -184,7 +207,14 @@ describe('one sender', () => {
         { ...session, guess: null, sender: { name: `${i}`, note: '' } },
         Date.now() + i,
       )
-      const ask = { ...session, key: `${i}`, size: 1, inParts: false, country: null }
+      const ask = {
+        ...session,
+        key: `${i}`,
+        size: 1,
+        inParts: false,
+        isStart: false,
+        country: null,
+      }
       const reserved = await objectOf(box).reserve(ask, Date.now())
       if (reserved.ok && reserved.undo !== null) await objectOf(box).undo(`${i}`, reserved.undo)
     }
@@ -200,11 +230,42 @@ describe('one sender', () => {
     expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann', note: '' } }])
   })
 
+  it('cannot fill it with senders who share one reservation, or who get none', async () => {
+    const box = await createBox()
+    const { key, uploadId } = await startInParts(await visit(box), 'hello')
+    const path = `/multipart/${encodeURIComponent(uploadId)}/urls`
+    for (let i = 0; i < 30; i++) {
+      const sender = await visit(box, { sender: { name: `${i}` } })
+      expect((await sender.post(path, { key, partNumbers: [1] })).status).toBe(200)
+      expect(await outcome(await sender.begin(5, { expiresIn: 999_999 }))).toBe(
+        '400 invalid_expiry',
+      )
+    }
+    expect(await sendersIn(box)).toBeLessThanOrEqual(22)
+  })
+
+  it('keeps who has reserved, also if many others come', async () => {
+    const box = await createBox()
+    await (await visit(box, { sender: { name: 'Ann' } })).put()
+    for (let i = 0; i < 30; i++) await visit(box, { sender: { name: `${i}` } })
+    await passes(7 * MINUTE, box)
+    for (let i = 30; i < 60; i++) await visit(box, { sender: { name: `${i}` } })
+    expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann', note: '' } }])
+  })
+
   it('cannot fill the object with reservations that it never uses', async () => {
     const box = await createBox({ maxFiles: 1000, maxTotalBytes: 1_000_000 })
     const ask = (i: number, network: string) =>
       objectOf(box).reserve(
-        { key: `${network}/${i}`, size: 1, inParts: true, network, session: '', country: null },
+        {
+          key: `${network}/${i}`,
+          size: 1,
+          inParts: true,
+          isStart: false,
+          network,
+          session: '',
+          country: null,
+        },
         Date.now(),
       )
     const answers = []

@@ -18,6 +18,7 @@ import {
   holdsOf,
   MINUTE,
   objectOf,
+  putTo,
   visit,
 } from '../../support/drop-boxes.ts'
 
@@ -35,6 +36,11 @@ const lookWith = (box: DropBox, milliseconds: number, changes: Partial<Instance>
     if (stored === null) throw new Error('There is no box.')
     await look(ledger, stored, instance, context, new Date(Date.now() + milliseconds))
   })
+
+const receivedEtag = (box: DropBox): Promise<unknown> =>
+  objectOf(box)
+    .files(1, null)
+    .then(({ files }) => files[0]?.etag)
 
 describe('a look at the bucket', () => {
   it('sends the events that the Worker could not', async () => {
@@ -144,6 +150,30 @@ describe('a look at the bucket', () => {
     expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
   })
 
+  // @threat box-foreign-record
+  it('leaves a file alone that the app has changed in place', async () => {
+    const box = await createBox({ allowedTypes: ['text/plain'] })
+    const sender = await visit(box)
+    const { key } = await (await sender.send()).json<{ key: string }>()
+    const headers = { 'Content-Type': 'image/png' }
+    await bucketFetch(encodeURI(key), { method: 'PUT', body: 'x'.repeat(2000), headers })
+    await lookWith(box, 7 * MINUTE, {})
+    expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(200)
+    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+    expect(await holdsOf(box)).toEqual([])
+  })
+
+  it('records what a sender has sent again under the same key', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const signed = await (await sender.begin()).json<Parameters<typeof putTo>[0]>()
+    await sender.record(await putTo(signed, 'hello'))
+    const etag = (await putTo(signed, 'world')) && (await receivedEtag(box))
+    await lookWith(box, 7 * MINUTE, {})
+    expect(await receivedEtag(box)).not.toBe(etag)
+    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+  })
+
   it('leaves a reservation alone that a sender has extended meanwhile', async () => {
     const box = await createBox()
     const { key } = await (await (await visit(box)).begin()).json<{ key: string }>()
@@ -151,7 +181,15 @@ describe('a look at the bucket', () => {
       const ledger = new Ledger(storage)
       const [hold] = ledger.due(1, Date.now() + HOUR)
       if (hold === undefined) throw new Error('Nothing is due.')
-      const ask = { key, size: 5, inParts: true, network: 'n', session: '', country: null }
+      const ask = {
+        key,
+        size: 5,
+        inParts: true,
+        isStart: false,
+        network: 'n',
+        session: '',
+        country: null,
+      }
       ledger.reserve(ask, Date.now() + MINUTE)
       ledger.looked(hold, 'absent', Date.now())
     })

@@ -3,13 +3,18 @@ import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import type { FileEvent } from '../../../src/index.ts'
 import { ANN } from '../../support/ann.ts'
+import { bucketFetch } from '../../support/bucket.ts'
 import { bearer } from '../../support/credentials.ts'
 import {
   boxRequest,
   createBox,
+  DAY,
   type DropBox,
+  holdsOf,
+  MINUTE,
   objectOf,
   outcome,
+  passes,
   visit,
 } from '../../support/drop-boxes.ts'
 import { type MountOptions, mount } from '../../support/mount.ts'
@@ -73,6 +78,81 @@ describe('in an app', () => {
     expect(await (await sender.send()).json()).toMatchObject({ key: `${box.prefix}from-app.txt` })
     const own = await mounted.fetch(`/media/drop-boxes/${box.id}`, AS_ANN)
     expect(await own.json()).toMatchObject({ received: { files: 1, bytes: 5 } })
+  })
+})
+
+describe('a look at the bucket, of a key that the app chose', () => {
+  const begin = async (changes: object = {}) => {
+    const mounted = app({
+      beforeUpload: (_file, { prefix }) => ({ key: `${prefix}from-app.txt`, overwrite: true }),
+    })
+    const box = await createBox(changes, mounted, AS_ANN, '/media')
+    return {
+      box,
+      sender: await visit(box, {}, mounted, '/media'),
+      key: `${box.prefix}from-app.txt`,
+    }
+  }
+  const putOwn = (key: string, body: string) => bucketFetch(key, { method: 'PUT', body })
+  const sizeOf = async (key: string) =>
+    (await bucketFetch(key, { method: 'HEAD' })).headers.get('Content-Length')
+
+  // @threat box-foreign-record
+  it.each([4, 2000])('leaves an object of %i bytes alone that no sender uploaded', async (size) => {
+    const { box, sender, key } = await begin()
+    await putOwn(key, 'x'.repeat(size))
+    expect((await sender.begin()).status).toBe(200)
+    await passes(7 * MINUTE, box)
+    expect(await sizeOf(key)).toBe(`${size}`)
+    expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
+    await passes(2 * DAY, box)
+    expect(await sizeOf(key)).toBe(`${size}`)
+    expect(await holdsOf(box)).toEqual([])
+  })
+
+  it('leaves what replaced the upload of a sender alone', async () => {
+    const { box, sender, key } = await begin()
+    expect((await sender.send()).status).toBe(201)
+    await putOwn(key, 'x'.repeat(2000))
+    await passes(7 * MINUTE, box)
+    expect(await sizeOf(key)).toBe('2000')
+    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+  })
+
+  it('leaves what replaced an upload over the limit alone', async () => {
+    const { box, sender, key } = await begin()
+    await sender.put()
+    await putOwn(key, 'x'.repeat(2000))
+    await objectOf(box).settle(
+      { ...{ key, etag: '"a"', size: 2000, name: 'a', mimetype: 'text/plain' }, at: Date.now() },
+      Date.now(),
+    )
+    await passes(0, box)
+    // The object's own alarm may be at it.
+    await expect.poll(() => holdsOf(box)).toEqual([])
+    expect(await sizeOf(key)).toBe('2000')
+  })
+
+  it('deletes what replaced a counted file, if it is over the limit', async () => {
+    const { box, sender, key } = await begin({ maxTotalBytes: 100 })
+    expect((await sender.send()).status).toBe(201)
+    expect(await outcome(await sender.begin(101))).toBe('409 drop_box_full')
+    expect(await outcome(await sender.begin(100))).toBe('200')
+    await objectOf(box).settle(
+      { ...{ key, etag: '"a"', size: 101, name: 'a', mimetype: 'text/plain' }, at: Date.now() },
+      Date.now(),
+    )
+    expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
+    await passes(0, box)
+    // The object's own alarm may be at it.
+    await expect.poll(async () => (await bucketFetch(key, { method: 'HEAD' })).status).toBe(404)
+  })
+
+  it('counts what a sender uploaded but did not record', async () => {
+    const { box, sender } = await begin()
+    await sender.put()
+    await passes(7 * MINUTE, box)
+    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
   })
 })
 

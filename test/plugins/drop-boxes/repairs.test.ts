@@ -145,12 +145,18 @@ it('counts a file with its real size', async () => {
   await bucketFetch(ofKey(key), { method: 'PUT', body: '1234567' })
   expect((await sender.record(key)).status).toBe(201)
   expect((await currently(box)).received).toEqual({ files: 1, bytes: 7 })
-  // A longer one replaces it.
+})
+
+// @threat box-foreign-record
+it('leaves what the app has made of a file, also if its sender records it again', async () => {
+  const box = await createBox({ maxTotalBytes: 10 })
+  const sender = await visit(box)
+  const { key } = await (await sender.send()).json<{ key: string }>()
   await bucketFetch(ofKey(key), { method: 'PUT', body: '12345678901' })
-  expect(await outcome(await sender.record(key))).toBe('409 drop_box_full')
-  expect((await currently(box)).received).toEqual({ files: 0, bytes: 0 })
-  await passes(0, box)
-  expect(await isInBucket(ofKey(key))).toBe(false)
+  expect(await outcome(await sender.record(key))).toBe('403 forbidden')
+  await passes(7 * MINUTE, box)
+  expect(await isInBucket(ofKey(key))).toBe(true)
+  expect((await currently(box)).received).toEqual({ files: 1, bytes: 5 })
 })
 
 it('is removed some time after its deadline, with its last look', async () => {
@@ -174,7 +180,15 @@ it('writes nothing when somebody asks for a box that does not exist', async () =
   expect(await object.state()).toBeNull()
   const entry = { network: 'n', session: 's', guess: null, sender: { name: 'a', note: 'b' } }
   expect(await object.enter(entry, Date.now())).toEqual({ ok: false, why: 'closed' })
-  const ask = { key: 'a', size: 1, inParts: false, network: 'n', session: '', country: null }
+  const ask = {
+    key: 'a',
+    size: 1,
+    inParts: false,
+    isStart: false,
+    network: 'n',
+    session: '',
+    country: null,
+  }
   expect(await object.reserve(ask, Date.now())).toEqual({ ok: false, why: 'closed' })
   await object.abort('a', Date.now())
   await object.undo('a', 'b')

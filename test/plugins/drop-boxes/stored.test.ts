@@ -27,7 +27,7 @@ async function storedBox(changes: object = {}) {
     kv.put('box', box)
     kv.put('received', { files: 1, bytes: 5 })
     sql.exec(
-      'CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL, ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, undo TEXT, network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT',
+      'CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL, ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, starts INTEGER NOT NULL, undo TEXT, network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT',
     )
     sql.exec(
       'CREATE TABLE received (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, etag TEXT NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL, mimetype TEXT NOT NULL, at INTEGER NOT NULL, session TEXT NOT NULL, country TEXT, told INTEGER NOT NULL, lost INTEGER NOT NULL) STRICT',
@@ -40,7 +40,7 @@ async function storedBox(changes: object = {}) {
       "INSERT INTO received VALUES (1, 'stored/a', '\"a\"', 5, 'a', 'text/plain', 1764000000000, 's', 'DE', 1, 0)",
     )
     sql.exec(
-      "INSERT INTO holds VALUES ('stored/b', 5, 'open', 4102444800000, 1, 0, NULL, 'n', 's', 'DE')",
+      "INSERT INTO holds VALUES ('stored/b', 5, 'open', 4102444800000, 1, 0, 0, NULL, 'n', 's', 'DE')",
     )
   })
   return { id, url: `http://localhost:8787/d/${secret}` }
