@@ -7,7 +7,7 @@ export type Tag =
   | 'files'
   | 'links'
   | 'grants'
-  | 'drop boxes'
+  | 'drop-boxes'
   | 'multipart'
   | 'tokens'
   | 'notifications'

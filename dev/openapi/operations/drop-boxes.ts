@@ -6,7 +6,7 @@ const OF_OBJECT = ['state_unavailable', 'not_supported'] as const
 export const dropBoxOperations: Operations = {
   'POST /drop-boxes': {
     id: 'createDropBox',
-    tag: 'drop boxes',
+    tag: 'drop-boxes',
     summary: 'Create a drop box',
     description:
       "A page on which anybody with its URL can drop files, below a prefix. Also needs `files:upload`. Its limits can't be wider than the caller's.",
@@ -45,7 +45,7 @@ export const dropBoxOperations: Operations = {
   },
   'GET /drop-boxes': {
     id: 'listDropBoxes',
-    tag: 'drop boxes',
+    tag: 'drop-boxes',
     summary: "List the caller's drop boxes",
     description:
       'The newest first, also those that have closed within the last 30 days. Skips those outside of what the caller may use now, so a page can have fewer than `limit`. Also needs `files:upload`, since each drop box has its URL.',
@@ -59,7 +59,7 @@ export const dropBoxOperations: Operations = {
   },
   'GET /drop-boxes/:id': {
     id: 'getDropBox',
-    tag: 'drop boxes',
+    tag: 'drop-boxes',
     summary: 'Get a drop box',
     description: 'Only for its creator. Also needs `files:upload`.',
     scopes: ['drop-boxes:create'],
@@ -68,7 +68,7 @@ export const dropBoxOperations: Operations = {
   },
   'GET /drop-boxes/:id/files': {
     id: 'listReceivedFiles',
-    tag: 'drop boxes',
+    tag: 'drop-boxes',
     summary: 'List what a drop box has received',
     description: 'The newest first. Only for its creator. Also needs `files:upload`.',
     scopes: ['drop-boxes:create'],
@@ -81,7 +81,7 @@ export const dropBoxOperations: Operations = {
   },
   'DELETE /drop-boxes/:id': {
     id: 'closeDropBox',
-    tag: 'drop boxes',
+    tag: 'drop-boxes',
     summary: 'Close a drop box',
     description:
       'Only for its creator. At once and everywhere, it accepts nothing more. URLs that it has signed stay valid for up to 5 minutes, and what arrives through them is deleted. What has arrived before stays; only the list of it ends. Safe to repeat. Also needs `files:upload`.',
@@ -91,7 +91,7 @@ export const dropBoxOperations: Operations = {
   },
   'GET /d/:secret': {
     id: 'openDropBox',
-    tag: 'drop boxes',
+    tag: 'drop-boxes',
     summary: 'Open the page of a drop box',
     description: 'The secret in the path is the credential. `/d/` also has the script of the page.',
     headers: { Accept: 'With `text/html`, errors are pages.' },
@@ -106,7 +106,7 @@ export const dropBoxOperations: Operations = {
   },
   'POST /d/:secret/token': {
     id: 'createDropBoxToken',
-    tag: 'drop boxes',
+    tag: 'drop-boxes',
     summary: 'Get a token for a drop box',
     description:
       'For the page. The token is valid for 10 minutes, and only uploads: `POST /files/upload-url`, `POST /multipart` and its steps, `POST /files` and `GET /limits`. Each upload must state its size. Refuses pages of other origins.',

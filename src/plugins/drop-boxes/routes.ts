@@ -12,7 +12,7 @@ import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
-import { bucket, digits, newPassword, usually } from '../../http/fields.ts'
+import { bucket, digits, instant, newPassword, usually } from '../../http/fields.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
@@ -70,24 +70,13 @@ const isText = (text: string): boolean => text.isWellFormed() && !/[^\P{Cc}\n\r\
 const text = () => z.string().check(z.refine(isText, { error: 'must be plain text' }))
 
 /** Milliseconds since 1970, of a date in ISO 8601 and UTC. */
-const instant = z.pipe(
-  z
-    .string()
-    .check(
-      z.refine(
-        (date) =>
-          /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z$/.test(date) &&
-          !Number.isNaN(Date.parse(date)),
-        { error: 'must be a date such as 2027-01-31T12:00:00Z' },
-      ),
-    ),
-  z.transform((date) => Date.parse(date)),
-)
-
 const createSchema = z.strictObject({
   prefix: z.string(),
   bucket,
-  deadline: instant,
+  deadline: z.pipe(
+    instant(),
+    z.transform((date) => Date.parse(date)),
+  ),
   maxFiles: z.int().check(z.minimum(1), z.maximum(MAX_BOX_FILES)),
   maxBytes: z.int().check(z.minimum(1), z.maximum(MAX_OBJECT_BYTES)),
   maxTotalBytes: z.int().check(z.minimum(1)),

@@ -11,7 +11,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
-import { bucket, digits, newPassword, usually } from '../../http/fields.ts'
+import { bucket, digits, instant, newPassword, usually } from '../../http/fields.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
@@ -56,7 +56,7 @@ const listQuery = z.strictObject({
 
 /** Creates, lists, changes and withdraws grants. */
 export function grantRoutes({ restricted }: LinkSteps) {
-  const deadline = z.nonoptional(restricted.notBefore)
+  const deadline = instant()
   const grantSchema = z.strictObject({
     key: z.string(),
     bucket,

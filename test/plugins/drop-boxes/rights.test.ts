@@ -251,6 +251,7 @@ describe('the creator', () => {
     ['a deadline that is over', { deadline: '2020-01-01T00:00:00Z' }, '400 invalid_expiry'],
     ['a deadline too far ahead', { deadline: '2099-01-01T00:00:00Z' }, '400 invalid_expiry'],
     ['a deadline that is no date', { deadline: 'tomorrow' }, '400 invalid_request'],
+    ['a day that its month lacks', { deadline: '2027-02-31T00:00:00Z' }, '400 invalid_request'],
     ['a password with a line break', { password: 'open\n' }, '400 invalid_request'],
     ['no files', { maxFiles: 0 }, '400 invalid_request'],
     ['an empty title', { title: '  ' }, '400 invalid_request'],
