@@ -14,6 +14,7 @@ import type { Section, Tools } from './lib/section.ts'
 import { sectionTable, targetTable } from './lib/table.ts'
 import { measureDelivery } from './sections/delivery.ts'
 import { measureFootprint } from './sections/footprint.ts'
+import { measureGrants } from './sections/grants.ts'
 import { measureIndexPages } from './sections/index-pages.ts'
 import { measureLists } from './sections/lists.ts'
 import { measureRequests } from './sections/requests.ts'
@@ -30,6 +31,7 @@ const SECTIONS: Readonly<Record<string, (tools: Tools) => Promise<Section>>> = {
   startup: measureStartup,
   footprint: measureFootprint,
   delivery: measureDelivery,
+  grants: measureGrants,
 }
 
 const { values } = parseArgs({

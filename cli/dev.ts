@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as z from 'zod/mini'
 import type { Issue } from '../src/errors/api-error.ts'
+import { FIXES } from './doctor/worker.ts'
 import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
 import { startFront } from './front.ts'
 import type { Callers } from './loopback.ts'
@@ -117,9 +118,13 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
 
   const ended = Promise.race([stopped, worker.exited])
   const toText = (issue: Issue) => issueInFiles(issue, file ?? runFile, given)
+  let warnings: readonly string[] = []
+  const warn = (given: readonly string[]) => {
+    warnings = given
+  }
   const healthy = waitUntil(
     'The Worker is healthy',
-    () => isHealthy(workerPort, toText),
+    () => isHealthy(workerPort, toText, warn),
     START_SECONDS,
   )
   try {
@@ -131,6 +136,7 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
     throw error
   }
   worker.output.started()
+  for (const text of warnings) console.warn(`Warning: ${text}. ${FIXES[text] ?? ''}`.trim())
   console.log(welcome(options, s3, await hasPage(workerPort)))
   return await ended
 }
@@ -199,20 +205,31 @@ function stateFolder({ ceph, envFile }: DevOptions): string {
 }
 
 const healthSchema = z.object({
-  issues: z.array(z.object({ path: z.string(), message: z.string() })),
+  issues: z._default(z.array(z.object({ path: z.string(), message: z.string() })), []),
+  warnings: z._default(z.array(z.string()), []),
 })
 
 /** The Worker runs, and reports its settings. Nothing in the output of wrangler explains more. */
 class InvalidSettings extends Error {}
 
-/** Tells whether the Worker on `port` responds. Throws InvalidSettings if it reports issues. */
-async function isHealthy(port: number, toText: (issue: Issue) => string): Promise<boolean> {
+/**
+ * Tells whether the Worker on `port` responds, and passes on its warnings. Throws InvalidSettings if it
+ * reports issues.
+ */
+async function isHealthy(
+  port: number,
+  toText: (issue: Issue) => string,
+  warn: (warnings: readonly string[]) => void,
+): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${port}/healthz`, {
     signal: AbortSignal.timeout(5000),
   }).catch(() => undefined)
-  if (response?.status === 200) return true
-  if (response?.status !== 503) return false
+  if (response?.status !== 200 && response?.status !== 503) return false
   const { data } = healthSchema.safeParse(await response.json().catch(() => undefined))
+  if (response.status === 200) {
+    warn(data?.warnings ?? [])
+    return true
+  }
   if (data === undefined) return false
   const issues = data.issues.map((issue) => `  ${toText(issue)}`)
   throw new InvalidSettings(['The settings are not valid.', ...issues].join('\n'))

@@ -9,6 +9,7 @@ import type { Consent } from './doctor/cors.ts'
 import {
   checkable,
   checkSettings,
+  dropBoxOrigins,
   namedCredentials,
   readEnvironment,
   type Variables,
@@ -109,6 +110,7 @@ async function checkAll(
         names,
         admin,
         origins: [...new Set([...valid.corsOrigins, ...pages])],
+        dropBoxOrigins: dropBoxOrigins(worker, url),
         requests,
         cleaningRequests,
         consent: options.fixCors ? consentBy(options.yes, isQuiet, stop) : undefined,

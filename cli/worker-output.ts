@@ -10,6 +10,11 @@ const NOISE = [
   /^Using (?:secrets|vars) defined in /,
 ]
 
+/** What workerd prints without a class that wrangler.toml declares. It doesn't name the class. */
+const MISSING_CLASS = /\[ERROR\].*Class extends value undefined/
+const EXPORT_CLASS =
+  'A Durable Object class in wrangler.toml, [exports] or [[migrations]], is not exported by the Worker. Export it, or delete its block: docs/grants.md#set-it-up.'
+
 const ERROR = /\[ERROR\]|^\[wrangler:error\]/
 
 /**
@@ -50,6 +55,7 @@ export class WorkerOutput {
       this.#kept.push(line)
       if (ERROR.test(line)) this.failed()
     } else for (const shown of shownLines(line)) this.#print(shown)
+    if (MISSING_CLASS.test(stripVTControlCharacters(line))) this.#print(EXPORT_CLASS)
   }
 
   /** Discards the output from the start of the Worker. */

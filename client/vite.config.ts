@@ -11,7 +11,12 @@ export default defineConfig(({ mode }) => ({
       entry:
         mode === 'server'
           ? { server: 'src/server.ts' }
-          : { index: 'src/index.ts', uppy: 'src/uppy.ts', react: 'src/react.ts' },
+          : {
+              index: 'src/index.ts',
+              uppy: 'src/uppy.ts',
+              react: 'src/react.ts',
+              sharing: 'src/sharing.ts',
+            },
       formats: ['es'],
     },
     rolldownOptions: {
@@ -20,7 +25,7 @@ export default defineConfig(({ mode }) => ({
       onLog: (level, log, handle) => {
         if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handle(level, log)
       },
-      // `uppy.js` imports shared code from `index.js`, so that there is no third file.
+      // The others import shared code from `index.js`, so that there are no more files.
       preserveEntrySignatures: 'allow-extension',
       output: { entryFileNames: '[name].js', chunkFileNames: '[name].js', minify: true },
     },

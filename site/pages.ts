@@ -20,6 +20,8 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/server.md',
       'docs/library.md',
       'docs/uppy.md',
+      'docs/grants.md',
+      'docs/drop-boxes.md',
       'docs/events.md',
       'docs/notifications.md',
     ],

@@ -1,3 +1,5 @@
 // biome-ignore lint/performance/noBarrelFile: an entry of the package
+export { type DropBoxesObject, dropBoxesObject } from './plugins/drop-boxes/cloudflare.ts'
 export { kvFileIndex } from './plugins/files/kv-file-index.ts'
+export { Grants } from './plugins/grants/cloudflare.ts'
 export { type ObjectsEntrypoint, objectsEntrypoint } from './plugins/links/cloudflare.ts'

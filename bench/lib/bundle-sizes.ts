@@ -24,6 +24,8 @@ export const PLUGINS = [
   'jwt({ accept })',
   'events({ onEvent, webhooks, queue })',
   'notifications({ files: files() })',
+  'grants({ links: links() })',
+  'dropBoxes({ files: files(), multipart: multipart() })',
 ].map((call) => `\`${call}\``)
 
 /** A minified bundle, as an app's bundler makes it. */

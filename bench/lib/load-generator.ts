@@ -28,7 +28,7 @@ async function run(order: LoadOrder): Promise<LoadReport> {
     limit: order.count ?? Number.POSITIVE_INFINITY,
   }
   await Promise.all(
-    Array.from({ length: order.connections }, () => keepAsking(order.port, requests, progress)),
+    Array.from({ length: order.connections }, () => keepAsking(order, requests, progress)),
   )
   const seconds = (performance.now() - begin) / 1000
   const sorted = progress.milliseconds.sort((a, b) => a - b)
@@ -50,7 +50,11 @@ interface Progress {
  * Sends the requests over one connection, each after the previous response, until it reaches the
  * time or the number.
  */
-function keepAsking(port: number, requests: readonly Buffer[], progress: Progress): Promise<void> {
+function keepAsking(
+  { port, status = 200 }: LoadOrder,
+  requests: readonly Buffer[],
+  progress: Progress,
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   let head: Buffer | null = null
@@ -89,7 +93,7 @@ function keepAsking(port: number, requests: readonly Buffer[], progress: Progres
       }
       head = null
       const text = bytes.toString('latin1', 0, end + 2)
-      if (!text.startsWith('HTTP/1.1 200 ')) {
+      if (!text.startsWith(`HTTP/1.1 ${status} `)) {
         reject(new Error(`Unexpected response:\n${bytes.toString().slice(0, 500)}`))
         socket.destroy()
         return

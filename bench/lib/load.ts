@@ -13,6 +13,8 @@ export interface LoadOrder {
   readonly seconds: number
   /** … or after this many requests. */
   readonly count?: number
+  /** The only status that is no error. Default: 200. */
+  readonly status?: number
 }
 
 export interface LoadReport {
@@ -39,7 +41,7 @@ export interface LoadGenerator {
   close(): void
 }
 
-/** Starts the load generator in its own process. Any response except 200 is an error. */
+/** Starts the load generator in its own process. A response with another status is an error. */
 export function startLoadGenerator(): LoadGenerator {
   const child = fork(new URL('load-generator.ts', import.meta.url))
   return {

@@ -11,6 +11,8 @@ export interface MiniflareWorker {
   readonly kvNamespaces?: Readonly<Record<string, string>>
   /** Name of the binding of Cloudflare Images, in its local version. */
   readonly images?: string
+  /** Classes of Durable Objects that it exports. */
+  readonly classes?: readonly string[]
 }
 
 export interface RunningMiniflare {
@@ -49,7 +51,7 @@ export async function startMiniflare(
 }
 
 const options = (
-  { name, script, bindings, kvNamespaces, images }: MiniflareWorker,
+  { name, script, bindings, kvNamespaces, images, classes = [] }: MiniflareWorker,
   date: string,
 ): V4WorkerOptions =>
   ({
@@ -60,6 +62,10 @@ const options = (
     bindings: { ...bindings },
     kvNamespaces: { ...kvNamespaces },
     ...(images && { images: { binding: images } }),
+    // Miniflare has no form without a binding. The Worker finds them in `ctx.exports`.
+    durableObjects: Object.fromEntries(
+      classes.map((className) => [className, { className, useSQLite: true }]),
+    ),
     ratelimits: { RATE_LIMITER: { namespace_id: '8787', simple: { limit: 1e9, period: 60 } } },
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
   }) as V4WorkerOptions

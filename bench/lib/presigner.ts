@@ -37,7 +37,7 @@ export const variables = (
     {
       id: 'bench',
       sha256: API_KEY_SHA256,
-      scopes: ['files:upload', 'files:read', 'files:list', 'links:create'],
+      scopes: ['files:upload', 'files:read', 'files:list', 'links:create', 'grants:create'],
       prefix: '',
     },
   ],

@@ -17,6 +17,8 @@ export interface BucketOptions {
   readonly admin: Credentials | undefined
   /** Origins of pages that use the bucket. */
   readonly origins: readonly string[]
+  /** Origins of the pages of drop boxes. If one can't use the bucket, that is only a warning. */
+  readonly dropBoxOrigins: readonly string[]
   readonly requests: Requests
   /** Requests that continue after the others are stopped. */
   readonly cleaningRequests: Requests
@@ -152,7 +154,9 @@ async function tried(
 
 /** Checks the CORS rules for each origin, and writes them first if the user wants that. */
 async function cors(context: BucketContext): Promise<void> {
-  const { origins, probe, admin, bucket, consent } = context
+  const { probe, admin, bucket, consent } = context
+  const onlyDropBoxes = context.dropBoxOrigins.filter((origin) => !context.origins.includes(origin))
+  const origins = [...context.origins, ...onlyDropBoxes]
   if (origins.length === 0)
     return tell(context, 'cors', skip('CORS_ORIGINS is empty, so no page uses this bucket.'))
   const check = () =>
@@ -164,7 +168,11 @@ async function cors(context: BucketContext): Promise<void> {
     tell(context, 'fix-cors', fixed)
     if (fixed.status === 'pass') results = await untilRulesHold(check)
   }
-  for (const result of results) tell(context, 'cors', result)
+  for (const [i, result] of results.entries()) {
+    const isSoft = result.status === 'fail' && i >= context.origins.length
+    const message = `${result.message} Pages of drop boxes need this.`
+    tell(context, 'cors', isSoft ? { ...result, status: 'warn', message } : result)
+  }
 }
 
 const RULE_TRIES = 10

@@ -43,7 +43,12 @@ export interface WorkerEnvironment {
   readonly config: string
   /** Such as `1200 requests in 60 seconds`; null if the file doesn't set it. */
   readonly rateLimit: string | null
+  /** Whether the file declares the Durable Object class of drop boxes. */
+  readonly dropBoxes: boolean
 }
+
+/** The class in `[exports.DropBoxes]`, or in `[[migrations]]`. */
+const DROP_BOXES = 'DropBoxes'
 
 /** The file with the secrets. */
 export const DEFAULT_ENV_FILE = '.dev.vars'
@@ -56,6 +61,11 @@ const wranglerConfig = z.object({
   ratelimits: z.array(
     z.object({ name: z.string(), simple: z.object({ limit: z.number(), period: z.number() }) }),
   ),
+  exports: z._default(z.record(z.string(), z.unknown()), {}),
+  migrations: z._default(
+    z.array(z.object({ new_sqlite_classes: z._default(z.array(z.string()), []) })),
+    [],
+  ),
 })
 
 /**
@@ -64,7 +74,7 @@ const wranglerConfig = z.object({
  */
 export async function readEnvironment(sources: Sources): Promise<WorkerEnvironment> {
   const { config } = sources
-  const { vars, kv_namespaces, queues, ratelimits } = await readConfig(sources)
+  const { vars, kv_namespaces, queues, ratelimits, exports, migrations } = await readConfig(sources)
   const envFile = sources.envFile ?? (existsSync(DEFAULT_ENV_FILE) ? DEFAULT_ENV_FILE : null)
   const secrets = sources.secrets ?? (envFile === null ? {} : await readVariables(envFile))
   const bound = [
@@ -86,6 +96,9 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
     envFile,
     config,
     rateLimit: limit === undefined ? null : `${limit.limit} requests in ${limit.period} seconds`,
+    dropBoxes:
+      DROP_BOXES in exports ||
+      migrations.some((step) => step.new_sqlite_classes.includes(DROP_BOXES)),
   }
 }
 
@@ -195,6 +208,18 @@ export function checkable({ env, loaded }: Pick<WorkerEnvironment, 'env' | 'load
     if (withOrigins.ok) corsOrigins = withOrigins.settings.corsOrigins
   }
   return { buckets, corsOrigins }
+}
+
+/**
+ * Returns the origin of the pages of drop boxes, if the Worker has drop boxes: LINK_ORIGIN, or the
+ * Worker's own.
+ */
+export function dropBoxOrigins(
+  { loaded, dropBoxes }: Pick<WorkerEnvironment, 'loaded' | 'dropBoxes'>,
+  url: string | undefined,
+): readonly string[] {
+  const own = (loaded.ok ? loaded.settings.linkBase : null) ?? url
+  return dropBoxes && own !== undefined ? [own] : []
 }
 
 /** Returns the access keys of `name`. Throws UsageError if one is missing. */

@@ -108,14 +108,19 @@ function parsed<T>(schema: z.core.$ZodType<T>, { text }: Answer): T | null {
   }
 }
 
+const STATE =
+  'Export the class, and declare it in wrangler.toml: docs/grants.md#set-it-up. Or delete the plugin.'
+
 /** What to do about a warning of /healthz. */
-const FIXES: Readonly<Record<string, string>> = {
+export const FIXES: Readonly<Record<string, string>> = {
   ['webhooks are not queued' satisfies Warning]:
     'Add the queue of docs/events.md, or remove WEBHOOKS.',
   ['fetch is not strictly public' satisfies Warning]:
     'Add "global_fetch_strictly_public" to compatibility_flags in wrangler.toml.',
   ['images are not resized' satisfies Warning]:
     'Add the [images] block of docs/operations.md#resized-images, or remove IMAGE_WIDTHS.',
+  ['grants need Durable Objects' satisfies Warning]: STATE,
+  ['drop boxes need Durable Objects' satisfies Warning]: STATE,
 }
 
 /** Judges the response of /healthz. */

@@ -57,16 +57,18 @@ export type Api = <T>(
   request?: ApiRequest & { readonly stall?: Stall | undefined },
 ) => Promise<T>
 
-/** Returns a function that calls the API at `baseUrl`. */
-export function createApi({
-  baseUrl,
-  token,
-  credentials = 'same-origin',
-  headers: more,
-}: ApiOptions): Api {
+/**
+ * Returns a function that calls the API at `baseUrl`, without a fragment. Errors call it `shownUrl`.
+ */
+export function createApi(
+  { baseUrl, token, credentials = 'same-origin', headers: more }: ApiOptions,
+  shownUrl?: string,
+): Api {
+  const base = baseUrl.replace(/\/*(#.*)?$/, '')
   const tokenOf = typeof token === 'function' ? token : () => token
   return async function api(check, method, path, { query = {}, body, signal, stall } = {}) {
-    const url = baseUrl.replace(/\/+$/, '') + path
+    const url = base + path
+    const what = `${method} ${(shownUrl ?? base) + path}`
     const milliseconds = /\/(?:complete|copy|move)$/.test(path)
       ? COMPLETE_TIMEOUT_MILLISECONDS
       : TIMEOUT_MILLISECONDS
@@ -83,7 +85,7 @@ export function createApi({
           code === 'unreachable'
             ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
             : ''
-        return new PresignerError(code, `No response to ${method} ${url}${hint}`, { cause })
+        return new PresignerError(code, `No response to ${what}${hint}`, { cause })
       }
       const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
       try {
@@ -121,7 +123,7 @@ export function createApi({
         retryAfter: Number(headers.get('Retry-After')) || 0,
       })
     const requestId = headers.get('X-Request-Id') ?? undefined
-    const message = `Unexpected response to ${method} ${url}: ${status}. Check baseUrl.`
+    const message = `Unexpected response to ${what}: ${status}. Check baseUrl.`
     throw new PresignerError('bad_answer', message, { status, requestId })
   }
 }

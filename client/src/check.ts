@@ -5,6 +5,9 @@ export const isString: Check<string> = (value) => typeof value === 'string'
 
 export const isNumber: Check<number> = (value) => typeof value === 'number'
 
+/** Accepts a response without a body. */
+export const isNothing: Check<undefined> = (value) => value === undefined
+
 /** Accepts an object whose members are strings. */
 export const isStringMap: Check<Record<string, string>> = (
   value,

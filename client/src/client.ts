@@ -1,4 +1,5 @@
 import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
+import { type Check, isNothing } from './check.ts'
 import { copyFile } from './copy-file.ts'
 import type {
   CopyOptions,
@@ -24,7 +25,6 @@ import {
   isLimits,
   isLink,
   isLinks,
-  isNothing,
   type Limits,
   type Link,
   type Links,
@@ -36,6 +36,8 @@ export interface ClientOptions extends ApiOptions {
   /** Alias of a bucket in the Worker's configuration. Default: the first one. */
   readonly bucket?: string | undefined
 }
+
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
 /**
  * A Worker's API, for one of its buckets. Its methods throw PresignerError. `upload` also throws
@@ -73,17 +75,32 @@ export interface Client {
   /** Returns what the caller may do, for example to check a file before its upload. */
   limits(): Promise<Limits>
   /** Sends any other request to the API, with the token. `path` starts with a slash. */
-  request(
-    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+  request(method: Method, path: string, request?: ApiRequest): Promise<unknown>
+  /** With a `check`, which the response must pass. Otherwise, the code is `bad_answer`. */
+  request<T>(
+    method: Method,
     path: string,
-    request?: ApiRequest,
-  ): Promise<unknown>
+    request: ApiRequest & { readonly check: Check<T> },
+  ): Promise<T>
 }
 
 /** Returns a client of the Worker at `baseUrl`. */
 export function createClient({ bucket, ...options }: ClientOptions): Client {
   const api = createApi(options)
   const pathOf = (key: string) => `/files/${encodeURIComponent(key)}`
+  function request<T>(
+    method: Method,
+    path: string,
+    request: ApiRequest & { readonly check: Check<T> },
+  ): Promise<T>
+  function request(method: Method, path: string, request?: ApiRequest): Promise<unknown>
+  function request(
+    method: Method,
+    path: string,
+    request?: ApiRequest & { readonly check?: Check<unknown> },
+  ): Promise<unknown> {
+    return api(request?.check ?? isAnything, method, path, request)
+  }
   return {
     bucket,
     upload: (file, uploadOptions = {}) => upload(api, options.baseUrl, bucket, file, uploadOptions),
@@ -105,6 +122,6 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
     removeMany: (keys) => api(isDeleted, 'POST', '/files/delete', { body: { keys, bucket } }),
     remove: (key) => api(isNothing, 'DELETE', pathOf(key), { query: { bucket } }),
     limits: () => api(isLimits, 'GET', '/limits'),
-    request: (method, path, request) => api(isAnything, method, path, request),
+    request,
   }
 }

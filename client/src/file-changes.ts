@@ -1,5 +1,5 @@
-import type { Client } from './client.ts'
 import type { FileRecord } from './responses.ts'
+import type { Uploader } from './upload-queue.ts'
 
 /** How long the index may show an old state in other locations: docs/kv-schema.md. */
 const INDEX_DELAY_MILLISECONDS = 60_000
@@ -18,9 +18,9 @@ interface Changes {
   readonly recent: Map<string, FileChange & { readonly at: number }>
 }
 
-const ofClients = new WeakMap<Client, Changes>()
+const ofClients = new WeakMap<Uploader, Changes>()
 
-function changesOf(client: Client): Changes {
+function changesOf(client: Uploader): Changes {
   const known = ofClients.get(client)
   if (known) return known
   const changes: Changes = { listeners: new Set(), recent: new Map() }
@@ -29,7 +29,7 @@ function changesOf(client: Client): Changes {
 }
 
 /** Returns what the page changed so recently that a list from the index may not show it. */
-export function recentChanges(client: Client): FileChange[] {
+export function recentChanges(client: Uploader): FileChange[] {
   const { recent } = changesOf(client)
   for (const [key, { at }] of recent)
     if (at < Date.now() - INDEX_DELAY_MILLISECONDS) recent.delete(key)
@@ -37,7 +37,7 @@ export function recentChanges(client: Client): FileChange[] {
 }
 
 /** Tells all lists of `client` on this page about a change. */
-export function announce(client: Client, key: string, record: FileRecord | null): void {
+export function announce(client: Uploader, key: string, record: FileRecord | null): void {
   const { listeners, recent } = changesOf(client)
   recentChanges(client) // drops old ones
   recent.delete(key)
@@ -46,7 +46,7 @@ export function announce(client: Client, key: string, record: FileRecord | null)
 }
 
 /** Calls `listener` for each change. Returns a function that ends this. */
-export function onChange(client: Client, listener: Listener): () => void {
+export function onChange(client: Uploader, listener: Listener): () => void {
   const { listeners } = changesOf(client)
   listeners.add(listener)
   return () => listeners.delete(listener)

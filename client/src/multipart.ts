@@ -1,4 +1,5 @@
 import type { Api } from './api.ts'
+import { isNothing } from './check.ts'
 import type { ErrorCode } from './error-code.ts'
 import { isGenerated } from './generated-key.ts'
 import { call, type Job } from './job.ts'
@@ -8,7 +9,6 @@ import type { CompleteRequest, RecordRequest, StartRequest, UploadQuery } from '
 import {
   type FileRecord,
   isFileRecord,
-  isNothing,
   isPartList,
   isStartedUpload,
   type StartedUpload,

@@ -3,6 +3,12 @@
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react'
 import type { Client } from './client.ts'
 import {
+  createDropBoxUploads,
+  type DropBoxActions,
+  type DropBoxState,
+  type DropBoxUploadsOptions,
+} from './drop-box-uploads.ts'
+import {
   createFilePages,
   type FileActions,
   type FilePagesOptions,
@@ -15,7 +21,9 @@ import {
   type UploadsState,
 } from './upload-queue.ts'
 
+export type { DropBoxActions, DropBoxState } from './drop-box-uploads.ts'
 export type { FileActions, FilesState, ShownFile } from './file-pages.ts'
+export type { DropBoxSender, DropBoxTerms, DropBoxVisitor } from './sharing-responses.ts'
 export type {
   FileOptions,
   Upload,
@@ -28,6 +36,8 @@ export type UseUploadOptions = UploadQueueOptions
 export type UseUploadResult = UploadsState & UploadActions
 export type UseFilesOptions = FilePagesOptions
 export type UseFilesResult = FilesState & FileActions
+export type UseDropBoxOptions = DropBoxUploadsOptions
+export type UseDropBoxResult = DropBoxState & DropBoxActions
 
 /**
  * Uploads files with `client`, several at a time. Returns the list of uploads, their progress, and
@@ -57,6 +67,24 @@ export function useFiles(client: Client, options: UseFilesOptions = {}): UseFile
   const state = useSyncExternalStore(pages.subscribe, pages.getSnapshot, pages.getServerSnapshot)
   const { loadMore, refresh, add, remove } = pages
   return { ...state, loadMore, refresh, add, remove }
+}
+
+/**
+ * Opens the drop box at the secret `url`, and uploads files to it, several at a time. `password` and
+ * `sender` are for the first try; later, call `open`. Another URL starts another list. Uploads
+ * continue after the component unmounts.
+ */
+export function useDropBox(url: string, options: UseDropBoxOptions = {}): UseDropBoxResult {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: an effect sets later options
+  const uploads = useMemo(() => createDropBoxUploads(url, options), [url])
+  useEffect(() => uploads.configure(options))
+  const state = useSyncExternalStore(
+    uploads.subscribe,
+    uploads.getSnapshot,
+    uploads.getServerSnapshot,
+  )
+  const { open, add, pause, resume, cancel, retry, remove } = uploads
+  return { ...state, open, add, pause, resume, cancel, retry, remove }
 }
 
 /** How many renders in a row may each have another client. */

@@ -9,6 +9,8 @@ export type Scope =
   | 'links:create'
   | 'tokens:create'
   | 'keys:choose'
+  | 'grants:create'
+  | 'drop-boxes:create'
 
 /** What a GET URL is for. Sets its lifetime, unless you give `expiresIn`. */
 export type UrlUse = 'view' | 'stream' | 'email'

@@ -171,8 +171,6 @@ const record = {
   createdAt: isString,
 }
 
-export const isNothing: Check<undefined> = (value) => value === undefined
-
 export const isAnything: Check<unknown> = (_): _ is unknown => true
 
 export const isFileRecord = isObject<FileRecord>(record)

@@ -99,6 +99,20 @@ export async function withResumeSlot<T>(
   }
 }
 
+/** Returns the names of files whose uploads to the API at `baseUrl` can be resumed. */
+export function keptNames(baseUrl: string): readonly string[] {
+  try {
+    return Object.keys(localStorage).flatMap((name) => {
+      const identity = name.startsWith(PREFIX) && parse(name.slice(PREFIX.length))
+      if (!isIdentity(identity) || identity[0] !== baseUrl) return []
+      const { fileName } = identity[2]
+      return fileName && read(localStorage, name)?.sample ? [fileName] : []
+    })
+  } catch {
+    return []
+  }
+}
+
 /** Returns the upload that is saved under `name`. Only the API knows whether it has expired. */
 function read(storage: Storage, name: string): KeptUpload | undefined {
   const upload = parse(storage.getItem(name) ?? '')

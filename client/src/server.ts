@@ -30,7 +30,7 @@ export type {
   RefusedKey,
 } from './responses.ts'
 export type { CallOptions } from './server/api.ts'
-export type { ServerClient, ServerClientOptions } from './server/client.ts'
+export type { ServerClient, ServerClientOptions, SharingListOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
 export type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
 export type {
@@ -44,3 +44,5 @@ export type { Chunk, UploadSource } from './server/source.ts'
 export type { ServerUploadOptions } from './server/upload.ts'
 export type { WebhookEvent, WebhookOptions, WebhookRequest } from './server/webhook.ts'
 export { verifyWebhook } from './server/webhook.ts'
+export type { DropBoxOptions, GrantChanges, GrantOptions } from './sharing-calls.ts'
+export type { DropBox, Grant, ReceivedFile } from './sharing-responses.ts'

@@ -9,6 +9,9 @@ import type { UploadOptions } from './upload.ts'
 /** How many files of a queue are uploaded at the same time, unless `concurrency` is set. */
 const CONCURRENCY = 3
 
+/** The part of a client that a queue needs. */
+export type Uploader = Pick<Client, 'upload'>
+
 /** Options of `client.upload()` that can be set for each file. */
 export type FileOptions = Omit<UploadOptions, 'signal' | 'onProgress'>
 
@@ -88,7 +91,7 @@ export interface UploadActions {
 
 export interface UploadQueue extends Store<UploadsState>, UploadActions {
   /** Sets the client and the options of all uploads that start from now on. */
-  configure(client: Client, options: UploadQueueOptions): void
+  configure(client: Uploader, options: UploadQueueOptions): void
 }
 
 /** Starts the upload of one file, with the client and the options from when it was added. */
@@ -96,7 +99,7 @@ type Send = (more: Pick<UploadOptions, 'signal' | 'onProgress'>) => Promise<File
 
 interface Item {
   upload: Upload
-  readonly client: Client
+  readonly client: Uploader
   readonly send: Send
   /** Of the latest try. */
   controller: AbortController | undefined
@@ -105,7 +108,7 @@ interface Item {
 let lastId = 0
 
 /** Returns an empty list of uploads. */
-export function createUploadQueue(client: Client, options: UploadQueueOptions): UploadQueue {
+export function createUploadQueue(client: Uploader, options: UploadQueueOptions): UploadQueue {
   const items = new Map<number, Item>()
   let active = 0
   const store = createStore(() => stateOf(Array.from(items.values(), ({ upload }) => upload)))

@@ -1,9 +1,12 @@
 import type { Client } from '../src/index.ts'
 import {
+  type UseDropBoxOptions,
+  type UseDropBoxResult,
   type UseFilesOptions,
   type UseFilesResult,
   type UseUploadOptions,
   type UseUploadResult,
+  useDropBox,
   useFiles,
   useUpload,
 } from '../src/react.ts'
@@ -34,5 +37,22 @@ export function App({ client: given, uploadOptions, filesOptions, onRender }: Ap
         ))}
       </ul>
     </>
+  )
+}
+
+export interface BoxProps {
+  readonly url: string
+  readonly options?: UseDropBoxOptions
+  readonly onRender?: (box: UseDropBoxResult) => void
+}
+
+/** Shows a drop box. */
+export function Box({ url, options, onRender }: BoxProps) {
+  const box = useDropBox(url, options)
+  onRender?.(box)
+  return (
+    <p>
+      {box.access} {box.box?.title}
+    </p>
   )
 }

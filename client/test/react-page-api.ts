@@ -32,6 +32,16 @@ export interface PageState {
   readonly failed: readonly string[]
 }
 
+/** What `useDropBox` returned last, as JSON. */
+export interface BoxState {
+  readonly access: string
+  readonly accessError: string
+  readonly box?: { readonly title: string; readonly left: { readonly files: number } }
+  readonly status: string
+  readonly loaded: number
+  readonly total: number
+}
+
 export interface PageMount extends PageClient {
   /** Creates a client in each render, as an app should not. */
   readonly clientInRender?: boolean
@@ -64,6 +74,14 @@ export interface ReactPage {
   uploads(action: 'pause' | 'resume' | 'cancel' | 'retry' | 'remove', id?: number): void
   /** Calls a function of `useFiles`, and waits for it. */
   files(action: 'loadMore' | 'refresh' | 'remove', key?: string): Promise<unknown>
+  /** Renders a drop box in StrictMode, in place of the other hooks. */
+  mountBox(url: string): void
+  box(): BoxState
+  openBox(visitor: {
+    readonly password?: string
+    readonly sender?: { readonly name: string; readonly note?: string }
+  }): Promise<boolean>
+  addToBox(files: readonly PageFile[]): void
   /** Errors that React recovered from, such as HTML that differs from a server's. */
   recovered(): readonly string[]
 }

@@ -2,13 +2,15 @@ import { StrictMode, useEffect } from 'react'
 import { createRoot, hydrateRoot, type Root } from 'react-dom/client'
 import { patternBytes } from '../../test/e2e/pattern-bytes.ts'
 import { type Client, createClient } from '../src/index.ts'
-import type { UseFilesResult, UseUploadResult } from '../src/react.ts'
-import { App } from './react-app.tsx'
+import type { UseDropBoxResult, UseFilesResult, UseUploadResult } from '../src/react.ts'
+import type { PageFile } from './page-api.ts'
+import { App, Box } from './react-app.tsx'
 import type { PageMount, ReactPage } from './react-page-api.ts'
 
 let root: Root | undefined
 let client: Client = createClient({ baseUrl: '' })
 let shown: readonly [UseUploadResult, UseFilesResult] | undefined
+let shownBox: UseDropBoxResult | undefined
 let firstActions: readonly unknown[] = []
 let renders = 0
 let uploaded: string[] = []
@@ -19,6 +21,15 @@ const current = (): readonly [UseUploadResult, UseFilesResult] => {
   if (shown === undefined) throw new Error('Nothing is mounted.')
   return shown
 }
+const currentBox = (): UseDropBoxResult => {
+  if (shownBox === undefined) throw new Error('No drop box is mounted.')
+  return shownBox
+}
+const filesOf = (files: readonly PageFile[]): File[] =>
+  files.map(
+    ({ name, type, size, lastModified }) =>
+      new File([patternBytes(size)], name, { type, lastModified }),
+  )
 const actions = (): readonly unknown[] =>
   current().flatMap((result) => Object.values(result).filter((each) => typeof each === 'function'))
 
@@ -94,16 +105,34 @@ const page: ReactPage = {
   },
   hasSameActions: () => actions().every((action, index) => action === firstActions[index]),
   add(files) {
-    const made = files.map(
-      ({ name, type, size, lastModified }) =>
-        new File([patternBytes(size)], name, { type, lastModified }),
-    )
     return current()[0]
-      .add(made)
+      .add(filesOf(files))
       .map(({ id }) => id)
   },
   uploads: (action, id) => current()[0][action](id),
   files: (action, key = '') => current()[1][action](key),
+  mountBox(url) {
+    page.unmount()
+    const element = document.getElementById('root')
+    if (element === null) throw new Error('There is no #root.')
+    root = createRoot(element)
+    root.render(
+      <StrictMode>
+        <Box
+          url={url}
+          onRender={(box) => {
+            shownBox = box
+          }}
+        />
+      </StrictMode>,
+    )
+  },
+  box() {
+    const { uploads: _, accessError, ...state } = currentBox()
+    return JSON.parse(JSON.stringify({ ...state, accessError: accessError?.message ?? '' }))
+  },
+  openBox: (visitor) => currentBox().open(visitor),
+  addToBox: (files) => void currentBox().add(filesOf(files)),
   recovered: () => recovered,
 }
 

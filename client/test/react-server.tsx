@@ -1,7 +1,7 @@
 import { StrictMode } from 'react'
 import { renderToString } from 'react-dom/server.browser'
 import { createClient } from '../src/index.ts'
-import { App } from './react-app.tsx'
+import { App, Box } from './react-app.tsx'
 
 /** Renders the app as a server does, without a DOM. */
 export const html = (): string =>
@@ -10,3 +10,5 @@ export const html = (): string =>
       <App client={createClient({ baseUrl: 'http://localhost:9' })} />
     </StrictMode>,
   )
+
+export const boxHtml = (): string => renderToString(<Box url="http://localhost:9/d/a" />)

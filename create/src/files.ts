@@ -51,13 +51,15 @@ const manifest = ({ name }: Answers) => ({
   allowScripts: { esbuild: true, workerd: true },
 })
 
-const WORKER = `import { objectsEntrypoint } from 'edge-presigner/cloudflare'
+const WORKER = `import { dropBoxesObject, objectsEntrypoint } from 'edge-presigner/cloudflare'
 import {
   apiKeys,
   copies,
   createWorker,
+  dropBoxes,
   events,
   files,
+  grants,
   images,
   jwt,
   links,
@@ -67,23 +69,36 @@ import {
   uppy,
 } from 'edge-presigner/worker'
 
+// Plugins that other plugins use.
+const records = files()
+const parts = multipart()
+const delivery = links({ images: images() }) // without resized images: links()
+
 // Each plugin reads its variables and bindings (${DOCS}/configuration.md).
-// Delete what you don't need: it is then not in your bundle.
+// Delete the lines that you don't need: those plugins are then not in your bundle.
 const { presigner, handler } = createWorker({
   plugins: [
-    events(),
-    notifications({ files: files() }), // without notifications: files()
-    jwt(),
-    links({ images: images() }), // without resized images: links()
+    records,
+    parts,
+    delivery,
+    grants({ links: delivery }),
+    dropBoxes({ files: records, multipart: parts }),
+    notifications({ files: records }),
+    uppy({ multipart: parts }),
     copies(),
-    uppy({ multipart: multipart() }), // without Uppy: multipart()
+    events(),
     tokens(),
+    jwt(),
     apiKeys(),
   ],
 })
 
 // Reads objects for links, behind Workers Caching. Delete it together with links().
 export class Objects extends objectsEntrypoint(presigner) {}
+
+// Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
+export { Grants } from 'edge-presigner/cloudflare'
+export class DropBoxes extends dropBoxesObject(presigner) {}
 
 export default handler
 `
@@ -163,6 +178,15 @@ cache = { enabled = false }
 [exports.Objects]
 type = "worker"
 cache = { enabled = true }
+
+# Durable Objects that remember grants and drop boxes. Delete a block together with its export in src/worker.ts.
+[exports.Grants]
+type = "durable-object"
+storage = "sqlite"
+
+[exports.DropBoxes]
+type = "durable-object"
+storage = "sqlite"
 `
 }
 

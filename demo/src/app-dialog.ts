@@ -1,4 +1,5 @@
 import { INSTALL, linesFor } from './app-lines.ts'
+import { copyField } from './copy-text.ts'
 import { find } from './find.ts'
 
 /** The dialog with the lines for an app that uses this Worker. */
@@ -33,14 +34,7 @@ export function createAppDialog(): AppDialog {
   }
   for (const box of [install, code])
     find(box, 'button', HTMLButtonElement).addEventListener('click', async () => {
-      const field = find(box, 'textarea', HTMLTextAreaElement)
-      try {
-        await navigator.clipboard.writeText(field.value)
-        status.textContent = 'Copied.'
-      } catch {
-        field.select()
-        status.textContent = 'Your browser did not let this page copy the text. It is selected.'
-      }
+      status.textContent = await copyField(find(box, 'textarea', HTMLTextAreaElement))
     })
   kinds.addEventListener('change', show)
   find(document, '#app-button', HTMLButtonElement).addEventListener('click', () => {

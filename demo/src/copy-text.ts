@@ -16,6 +16,17 @@ export async function copyText(text: Promise<string>): Promise<boolean> {
   }
 }
 
+/** Copies the text of a field, or selects it if the browser refuses. Resolves with what to say. */
+export async function copyField(field: HTMLInputElement | HTMLTextAreaElement): Promise<string> {
+  try {
+    await navigator.clipboard.writeText(field.value)
+    return 'Copied.'
+  } catch {
+    field.select()
+    return 'Your browser did not let this page copy the text. It is selected.'
+  }
+}
+
 function showText(text: string): void {
   const dialog = find(document, '#link-dialog', HTMLDialogElement)
   const field = find(dialog, 'input', HTMLInputElement)

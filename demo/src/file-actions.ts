@@ -1,4 +1,4 @@
-import type { Client, FileRecord, LinkOptions } from '../../client/src/index.ts'
+import type { Client, FileRecord, Link, LinkOptions } from '../../client/src/index.ts'
 import { copyText } from './copy-text.ts'
 import { confirmDelete } from './delete-dialog.ts'
 import { windowFor } from './link-lifetime.ts'
@@ -19,6 +19,8 @@ export interface ActionContext {
   readonly rename: (record: FileRecord) => void
   /** Removes deleted files from the page. */
   readonly drop: (records: readonly FileRecord[]) => void
+  /** Asks for a link that counts its uses. */
+  readonly countUses: (record: FileRecord) => Promise<void>
   readonly report: (error: unknown) => void
 }
 
@@ -56,11 +58,12 @@ export function createFileActions(context: ActionContext): FileActions {
     }),
     share: reporting(async (record) => {
       const create = (options: LinkOptions) => client.link(record.key, options)
-      await askForLink(record, create, async (made) => {
+      const copy = async (made: Promise<Link>) => {
         if (!(await copyText(made.then(({ link }) => link)))) return
         const until = momentInWords(new Date((await made).expiresAt))
         notice.say(`Link to ${nameInText(record.name)} copied. It works until ${until}.`)
-      })
+      }
+      await askForLink(record, create, copy, () => context.countUses(record).catch(report))
     }),
     download: reporting(async ({ key, name }) => {
       const { url } = await client.url(key, { download: name })

@@ -18,6 +18,7 @@ import { DAY_SECONDS } from './link-lifetime.ts'
 import { createNotice } from './notice.ts'
 import { acceptDrops } from './page-drop.ts'
 import { createPermissionStates, loadPermissions } from './permissions.ts'
+import { createSharing } from './sharing.ts'
 import { keptText } from './storage.ts'
 import { createTheme } from './theme.ts'
 import { createUploader } from './uploader.ts'
@@ -48,6 +49,7 @@ const report = (error: unknown, about?: string) => {
   else notice.fail(error, about)
 }
 
+const sharing = createSharing(client, report)
 const gallery = createGallery({
   client,
   onOpen: (record) => viewer.open(record),
@@ -65,6 +67,7 @@ const actions = createFileActions({
   notice,
   rename: gallery.rename,
   drop: gallery.drop,
+  countUses: sharing.countUses,
   report,
 })
 const menu = createFileMenu(actions)
@@ -109,6 +112,7 @@ async function start(): Promise<void> {
     isStarted = true
     states.allow(permissions, used === '')
     appDialog.setOpen(used === '')
+    void sharing.offer(permissions)
     access.settle()
     uploader.limit(permissions)
     uploader.retry()
@@ -117,6 +121,7 @@ async function start(): Promise<void> {
     if (used !== token.get()) return
     may = []
     states.refuse(error)
+    void sharing.offer()
     appDialog.setOpen(false)
     if (wantsCredentials(error)) access.ask(error)
     else if (isWithoutAnswer(error)) connection.lose(error)
@@ -145,6 +150,7 @@ function createFileViewer(): Viewer {
       notice: viewerNotice,
       rename,
       drop,
+      countUses: sharing.countUses,
       report: reportThere,
     }),
     report: reportThere,

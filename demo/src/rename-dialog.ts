@@ -1,7 +1,8 @@
 import type { FileRecord } from '../../client/src/index.ts'
-import { errorText, type Reasons, wantsCredentials } from './error-text.ts'
+import type { Reasons } from './error-text.ts'
 import { splitName } from './file-name.ts'
 import { find } from './find.ts'
+import { askByForm } from './form-dialog.ts'
 
 const REASONS: Reasons = {
   forbidden: 'This file has another owner. To rename it, your token needs files:delete.',
@@ -10,9 +11,8 @@ const REASONS: Reasons = {
 }
 
 /**
- * Asks for a new name, and saves it. An error stays in the dialog, so that the user can try again.
- * Resolves with the new record, or with undefined if the user cancels. Rejects with errors that the
- * dialog can't show: the Worker wants other credentials, or the user has closed the dialog.
+ * Asks for a new name, and saves it. Resolves with the new record, or with undefined if the user
+ * cancels or keeps the name. Rejects with errors that the dialog can't show.
  */
 export function askForName(
   record: FileRecord,
@@ -21,62 +21,20 @@ export function askForName(
   const dialog = find(document, '#rename-dialog', HTMLDialogElement)
   const form = find(dialog, 'form', HTMLFormElement)
   const field = find(form, 'input', HTMLInputElement)
-  const errorBox = find(form, '[role=alert]', HTMLDivElement)
-  const closed = new AbortController()
-  const { signal } = closed
-  const { promise, resolve, reject } = Promise.withResolvers<FileRecord | undefined>()
-  let isSaving = false
 
-  async function submit(): Promise<void> {
+  async function submit(): Promise<FileRecord> {
     const name = field.value.trim()
-    if (isSaving) return
-    if (name === record.name) return close()
-    isSaving = true
-    errorBox.replaceChildren()
-    form.setAttribute('aria-busy', 'true')
+    if (name === record.name) return record
     try {
-      resolve(await save(name))
-      close()
+      return await save(name)
     } catch (error) {
-      if (signal.aborted) return reject(error)
-      if (wantsCredentials(error)) {
-        close()
-        return reject(error)
-      }
-      errorBox.replaceChildren(...errorText(error, '', REASONS))
       field.focus()
-    } finally {
-      isSaving = false
-      if (!signal.aborted) form.removeAttribute('aria-busy')
+      throw error
     }
   }
 
-  function close(): void {
-    if (!signal.aborted) dialog.close() // it may already ask about another file
-  }
-
-  form.addEventListener(
-    'submit',
-    (event) => {
-      event.preventDefault()
-      void submit()
-    },
-    { signal },
-  )
-  find(form, 'button[type=button]', HTMLButtonElement).addEventListener('click', close, { signal })
-  dialog.addEventListener(
-    'close',
-    () => {
-      closed.abort()
-      if (!isSaving) resolve(undefined)
-    },
-    { signal },
-  )
-  errorBox.replaceChildren()
-  form.removeAttribute('aria-busy')
   field.value = record.name
-  dialog.showModal()
-  field.focus()
+  const answer = askByForm({ dialog, save: submit, first: field, reasons: REASONS })
   field.setSelectionRange(0, splitName(record.name)[0].length)
-  return promise
+  return answer.then((renamed) => (renamed === record ? undefined : renamed))
 }

@@ -56,8 +56,32 @@ export function ageInWords(then: Date, now: Date): string {
 /** Returns a time such as `Nov 25, 2026, 2:30 PM`, in the browser's time zone. */
 export const momentInWords = (then: Date): string => dateAndTime.format(then)
 
+/** Returns how long something works, such as `until Nov 25, 2026, 2:30 PM`, or when it has ended. */
+export const untilInWords = (deadline: Date, now: Date): string =>
+  `${deadline > now ? 'until' : 'ended'} ${momentInWords(deadline)}`
+
 /** Returns `3 files` for 3. */
 export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)
+
+/** Returns how often a link still works, such as `2 of 5 uses left`. Null is any number. */
+export function usesInWords(left: number | null, uses: number | null): string {
+  if (left === null || uses === null) return 'any number of uses'
+  if (left === 0) return 'used up'
+  return left === uses ? usesText(uses) : `${left.toLocaleString('en')} of ${usesText(uses)} left`
+}
+
+const usesText = (uses: number): string =>
+  uses === 1 ? '1 use' : `${uses.toLocaleString('en')} uses`
+
+/** Returns what a drop box has, such as `2 of 20 files`, `1.2 MB of 1 GB`. */
+export const receivedInWords = (box: {
+  readonly received: { readonly files: number; readonly bytes: number }
+  readonly maxFiles: number
+  readonly maxTotalBytes: number
+}): string =>
+  box.received.files === 0
+    ? `nothing received, room for ${filesInWords(box.maxFiles)}`
+    : `${box.received.files} of ${filesInWords(box.maxFiles)}, ${sizeInWords(box.received.bytes)} of ${sizeInWords(box.maxTotalBytes)}`
 
 /** Letters that are written from right to left. */
 const RIGHT_TO_LEFT =

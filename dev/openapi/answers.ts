@@ -174,6 +174,112 @@ export const links = z.object({
   expiresAt: end(),
 })
 
+export const grant = z.object({
+  id: text('For requests of its creator, and in events. It opens nothing.'),
+  url: url('For the recipient. Who has it can use the grant.'),
+  bucket: alias(),
+  key: objectKey(),
+  name: text('Name of the file.'),
+  size: bytes('Bytes of the file when the grant was created.'),
+  label: z.nullable(z.string()).check(z.describe('What the recipient reads on the page.')),
+  uses: z
+    .nullable(z.int().check(z.minimum(1)))
+    .check(z.describe('How many links it dispenses in all; null for any number.')),
+  usesLeft: z
+    .nullable(z.int().check(z.minimum(0)))
+    .check(z.describe('How many are left; null for any number.')),
+  deadline: instant('When it ends, ISO 8601 in UTC.'),
+  hasPassword: z.boolean().check(z.describe('Whether the recipient must enter a password.')),
+  direct: z.boolean().check(z.describe('Whether a GET takes a use.')),
+  download: z
+    .nullable(z.string())
+    .check(z.describe('Name to save the object under, if its creator chose one.')),
+  restrictions: z
+    .nullable(
+      z.object({
+        notBefore: z.optional(z.iso.datetime()),
+        ips: z.optional(z.array(z.string())),
+        countries: z.optional(z.array(z.string())),
+        notCountries: z.optional(z.array(z.string())),
+      }),
+    )
+    .check(z.describe('Who may open it, and from when on; null for everyone.')),
+  createdAt: instant('When it was created, ISO 8601 in UTC.'),
+  lastUsedAt: z
+    .nullable(z.iso.datetime())
+    .check(z.describe('When it last dispensed a link, ISO 8601 in UTC; null for never.')),
+})
+
+export const grants = z.object({
+  grants: z.array(grant).check(z.describe('The newest first.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+const room = (description: string) =>
+  z
+    .object({ files: z.int().check(z.minimum(0)), bytes: z.int().check(z.minimum(0)) })
+    .check(z.describe(description))
+
+const boxTerms = {
+  from: text('Who asks for files, as the page shows it.'),
+  title: text('Title of the page.'),
+  message: z.nullable(z.string()).check(z.describe('Text of the page, or null.')),
+  deadline: instant('When it closes, ISO 8601 in UTC.'),
+  maxFiles: count('How many files it accepts.'),
+  maxBytes: count('Maximum size of a file in bytes.'),
+  maxTotalBytes: count('Maximum size of all files in bytes.'),
+  allowedTypes: z
+    .nullable(z.array(z.string()))
+    .check(z.describe('Types that it accepts; null for all that the bucket accepts.')),
+}
+
+export const dropBox = z.object({
+  id: text('For requests of its creator, and in events. It opens nothing.'),
+  url: url('For senders. Who has it can send files.'),
+  bucket: alias(),
+  prefix: text('Where the files go.'),
+  ...boxTerms,
+  hasPassword: z.boolean().check(z.describe('Whether senders must enter a password.')),
+  createdAt: instant('When it was created, ISO 8601 in UTC.'),
+  received: room('What has arrived.'),
+})
+
+export const dropBoxes = z.object({
+  dropBoxes: z.array(dropBox).check(z.describe('The newest first.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const receivedFiles = z.object({
+  files: z
+    .array(
+      z.object({
+        key: objectKey(),
+        bucket: alias(),
+        name: text("The sender's name of the file."),
+        size: bytes('Bytes.'),
+        mimetype: text('As the bucket reports it.'),
+        receivedAt: instant('When it arrived, ISO 8601 in UTC.'),
+        sender: z
+          .nullable(z.object({ name: z.string(), note: z.string() }))
+          .check(z.describe('What the sender wrote: plain text that nobody has checked.')),
+        country: z
+          .nullable(z.string())
+          .check(z.describe("The sender's country, as Cloudflare says it; null if unknown.")),
+      }),
+    )
+    .check(z.describe('The newest first.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const dropBoxToken = z.object({
+  token: z.string().check(z.startsWith('epd_'), z.describe('Send it as a Bearer token.')),
+  expiresAt: end(),
+  endpoint: url('URL of the API, for this token.'),
+  bucket: alias(),
+  ...boxTerms,
+  left: room('What nobody has sent or reserved.'),
+})
+
 export const token = z.object({
   token: z.string().check(z.startsWith('ept_'), z.describe('Send it as a Bearer token.')),
   expiresAt: end(),
@@ -340,6 +446,12 @@ const named = {
   FileRecord: fileRecord,
   FileUrl: fileUrl,
   FileUrls: fileUrls,
+  Grant: grant,
+  Grants: grants,
+  DropBox: dropBox,
+  DropBoxes: dropBoxes,
+  DropBoxToken: dropBoxToken,
+  ReceivedFiles: receivedFiles,
   Health: health,
   Link: link,
   Links: links,

@@ -3,7 +3,9 @@ import { errorCodes, errorResponses, headerFields } from './error-responses.ts'
 import { documentFrame, HERE, securitySchemes } from './frame.ts'
 import { answerSchemas, schemaRef } from './json-schema.ts'
 import type { Answer, Operation, Operations } from './operation.ts'
+import { dropBoxOperations } from './operations/drop-boxes.ts'
 import { fileOperations } from './operations/files.ts'
+import { grantOperations } from './operations/grants.ts'
 import { healthOperations } from './operations/health.ts'
 import { linkOperations } from './operations/links.ts'
 import { multipartOperations } from './operations/multipart.ts'
@@ -16,6 +18,8 @@ import type { RegisteredRoute, Sources } from './sources.ts'
 const OPERATIONS: Operations = {
   ...fileOperations,
   ...linkOperations,
+  ...grantOperations,
+  ...dropBoxOperations,
   ...multipartOperations,
   ...tokenOperations,
   ...notificationOperations,

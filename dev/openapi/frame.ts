@@ -14,6 +14,8 @@ const TAGS: Readonly<Record<Tag, string>> = {
   files: 'Upload and download URLs, and the index of uploaded files.',
   multipart: 'Uploads in parts.',
   links: 'Links for `<img>`, email and similar uses.',
+  grants: 'Links that count and can be withdrawn.',
+  'drop-boxes': 'Pages on which anybody can drop files.',
   tokens: "Short-lived tokens with some or all of the caller's rights.",
   notifications: 'What buckets report about their objects.',
   uppy: 'Routes for Uppy: the S3 part of Companion, and `signRequest` of `@uppy/aws-s3` 6. Errors are `UppyError`. The bucket is the first one, except for `POST /s3/sign`.',

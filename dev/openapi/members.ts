@@ -3,8 +3,16 @@ import {
   MAX_SIGNATURE_SECONDS,
   MAX_UPLOAD_SECONDS,
 } from '../../src/bucket/limits.ts'
+import type { ErrorCode } from '../../src/errors/api-error.ts'
 import { MAX_OBJECT_KEY_BYTES } from '../../src/keys/object-key.ts'
 import type { Member, Members } from './operation.ts'
+
+/** With the token of a drop box's page. */
+export const IN_DROP_BOX: readonly ErrorCode[] = [
+  'drop_box_closed',
+  'drop_box_full',
+  'state_unavailable',
+]
 
 /** Members of bodies and queries with the same meaning everywhere. */
 export const COMMON_MEMBERS: Members = {
@@ -110,6 +118,8 @@ export const PATH_PARAMETERS: Members = {
     maxLength: MAX_OBJECT_KEY_BYTES,
   },
   token: { description: 'From the `base` of the folder link.', type: 'string' },
+  id: { description: 'The `id` in the response that created it.', type: 'string' },
+  secret: { description: 'From the `url` in the response that created it.', type: 'string' },
   partNumber: { description: 'Number of the part.', type: 'integer', minimum: 1, maximum: 10_000 },
   uploadId: { description: 'From the response to the start of the upload.', type: 'string' },
 }

@@ -3,7 +3,16 @@ import type { Scope } from '../../src/access/scopes.ts'
 import type { ErrorCode } from '../../src/errors/api-error.ts'
 import type { JsonSchema } from './json-schema.ts'
 
-export type Tag = 'files' | 'links' | 'multipart' | 'tokens' | 'notifications' | 'uppy' | 'health'
+export type Tag =
+  | 'files'
+  | 'links'
+  | 'grants'
+  | 'drop-boxes'
+  | 'multipart'
+  | 'tokens'
+  | 'notifications'
+  | 'uppy'
+  | 'health'
 
 /** What the schema of a member lacks: its description, and bounds that are checked later. */
 export interface Member extends JsonSchema {

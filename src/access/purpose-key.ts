@@ -13,6 +13,9 @@ export type Purpose =
   | 'key'
   | 'copy'
   | 'proof'
+  | 'password'
+  | 'network'
+  | 'drop-box'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 

@@ -9,6 +9,8 @@ export const SCOPES = [
   'links:create',
   'tokens:create',
   'keys:choose',
+  'grants:create',
+  'drop-boxes:create',
 ] as const
 
 export type Scope = (typeof SCOPES)[number]

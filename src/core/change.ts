@@ -1,7 +1,7 @@
 import { within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { askInTime } from '../http/deadline.ts'
+import { askInTime, uploadSeams } from '../http/deadline.ts'
 import type { Change, Reserve } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -18,7 +18,7 @@ export async function runChecks(c: AppContext, change: Change): Promise<void> {
 /** Lets the plugins reserve a change, in order, and adds to `reserved`, also what is late. */
 export async function reserve(c: AppContext, change: Change, reserved: Reserved): Promise<void> {
   const by = { principal: c.get('principal') }
-  for (const one of c.env.instance.reserves)
+  for (const one of uploadSeams(c).reserves)
     await askInTime(c, 'reserve', () => {
       const made = one(change, by)
       reserved.unshift({ key: change.key, made })

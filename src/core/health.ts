@@ -12,8 +12,9 @@ export const healthRoutes = newApp().get('/healthz', async (c) => {
       issues: loaded.issues,
       cause: whyInvalid(loaded),
     })
-  const { objects, warnings } = c.env.instance
-  const { keepsCopies, resizesImages } = objects(c.executionCtx)
+  const { instance } = c.env
+  const { keepsCopies, resizesImages } = instance.objects(c.executionCtx)
+  const warnings = instance.warnings(c.executionCtx)
   return json(c, {
     status: 'ok' as const,
     edgeCache: keepsCopies,

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { requireKey, requirePrefix, requireScope, subjectOf } from '../access/principal.ts'
+import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
 import { uploadProof } from '../access/upload-proof.ts'
 import type { Bucket, ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
@@ -9,13 +9,14 @@ import { ApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { afterOf, askInTime, timeOf } from '../http/deadline.ts'
+import { afterOf, askInTime, timeOf, uploadSeams } from '../http/deadline.ts'
 import { metadataRecord, objectHeaders } from '../http/fields.ts'
-import type { Change, Deletion, Host, SharedFile } from '../http/host.ts'
+import type { Change, Deletion, Host, Settle, SharedFile } from '../http/host.ts'
+import { addWarning } from '../http/request-log.ts'
 import { checkApp } from '../http/validate.ts'
 import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
-import { NOBODY } from '../records/file-event.ts'
+import { actorOf, NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
 import { uploadHeaderError } from '../settings/upload-headers-rule.ts'
 import { reserve, runChecks, undoing } from './change.ts'
@@ -76,7 +77,7 @@ export async function startUpload<File extends Nameable, T>(
 ): Promise<T> {
   const { instance, host } = c.env
   const { prefix } = c.get('principal')
-  const hasSeams = instance.checks.length + instance.reserves.length > 0
+  const hasSeams = instance.checks.length + uploadSeams(c).reserves.length > 0
   const named = nameFile(c, bucket, request)
   if (host.beforeUpload !== null || hasSeams) refuseForeignPage(c, c.get('settings'))
   // Before the app, so that it is not blamed for the client's values.
@@ -282,19 +283,33 @@ const changesSchema = z
     z.refine(({ key, directory }) => !(key && directory), "directory can't be combined with key"),
   )
 
-/** Returns how this request announces changes to files, or null if nobody listens. */
+/**
+ * Returns how this request announces changes to files, or null if nobody listens. Asks the plugins'
+ * `settle` first.
+ */
 export function announcerOf(c: AppContext): Announce | null {
   const after = afterOf(c)
-  if (after === null) return null
+  const { settles } = uploadSeams(c)
+  if (after === null && settles.length === 0) return null
   const principal = c.get('principal')
-  const { id, context } = principal
-  const actor = { principal: id, subject: subjectOf(principal), context }
-  return (change, about, at = new Date(), isRepeat) => {
+  return async (change, about, at = new Date(), isRepeat) => {
+    const lost: (Awaited<ReturnType<Settle>> & object)[] = []
+    for (const settle of settles) {
+      const onLost = await askInTime(c, 'settle', () => settle(change, { principal }))
+      if (onLost) lost.push(onLost)
+    }
     // The presigner itself makes a provisional record.
     const { type } = change
     const isProvisional = (type === 'recorded' || type === 'replaced') && change.file.owner === null
-    const event = { ...change, ...(isProvisional ? NOBODY : actor) }
-    return after(event, about, at, c.executionCtx, isRepeat)
+    const event = { ...change, ...(isProvisional ? NOBODY : actorOf(principal)) }
+    try {
+      return await after?.(event, about, at, c.executionCtx, isRepeat)
+    } catch (error) {
+      if (lost.length === 0) throw error
+      for (const remember of lost) await askInTime(c, 'settle', () => remember(error))
+      addWarning(c, `event not sent: ${describe(error)}`)
+      return undefined
+    }
   }
 }
 

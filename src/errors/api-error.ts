@@ -24,6 +24,7 @@ export const STATUS_BY_CODE = {
   link_not_yet_valid: 403,
   link_address_not_allowed: 403,
   link_country_not_allowed: 403,
+  password_wrong: 403,
   not_found: 404,
   object_not_found: 404,
   upload_not_found: 404,
@@ -31,7 +32,10 @@ export const STATUS_BY_CODE = {
   encoding_not_acceptable: 406,
   object_exists: 409,
   file_replaced: 409,
+  drop_box_full: 409,
   link_expired: 410,
+  grant_ended: 410,
+  drop_box_closed: 410,
   precondition_failed: 412,
   body_too_large: 413,
   file_too_large: 413,
@@ -53,6 +57,7 @@ export const STATUS_BY_CODE = {
   purge_failed: 503,
   auth_unavailable: 503,
   storage_busy: 503,
+  state_unavailable: 503,
   notification_early: 503,
 } as const
 

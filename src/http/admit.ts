@@ -89,8 +89,10 @@ function judge(
   const { identify, own } = c.env.instance
   const bearer = bearerIn(c)
   const token = tokenIn(c, bearer)
-  if (token !== undefined)
-    return own?.verify(token, call) ?? refuse('bearer credential of unknown kind')
+  if (token !== undefined) {
+    const kind = own.find(({ prefix }) => token.startsWith(prefix)) ?? own[0]
+    return kind?.verify(token, call) ?? refuse('bearer credential of unknown kind')
+  }
   const { authenticate } = c.env.host
   if (authenticate !== null) return judgeByApp(c, settings, authenticate, call.now)
 
@@ -127,7 +129,7 @@ function tokenIn(c: AppContext, bearer: string | undefined): string | undefined 
   // A percent-encoded spelling is no token, so that a filter can compare the path as text.
   if (inPath !== undefined) return `${c.req.path}/`.startsWith(`/u/${inPath}/`) ? inPath : ''
   const { own } = c.env.instance
-  return own !== undefined && bearer?.startsWith(own.prefix) ? bearer : undefined
+  return own.some(({ prefix }) => bearer?.startsWith(prefix)) ? bearer : undefined
 }
 
 /** Returns the verdict of the app, unless a foreign page sent the request. */

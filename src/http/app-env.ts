@@ -10,7 +10,7 @@ import type { Enqueue, QueueBatch } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { ObjectSource } from '../storage/object-source.ts'
-import type { Check, Host, LogLine, RateLimiter, Reserve } from './host.ts'
+import type { Check, Host, LogLine, RateLimiter, Reserve, Settle, Step } from './host.ts'
 
 /** What a plugin adds to a presigner in one environment. All members are optional. */
 export interface Seams {
@@ -27,12 +27,21 @@ export interface Seams {
   readonly fileIndex: FileIndex
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
+  /** Returns warnings for `/healthz` that depend on the execution context of a request. */
+  readonly warnings: (context: ExecutionContext) => readonly Warning[]
   /** Queues work that failed, to repeat it. */
   readonly enqueue: Enqueue
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
   readonly check: Check
   /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
   readonly reserve: Reserve
+  /** Asked before parts of an upload are signed, listed or completed, and before it is aborted. */
+  readonly step: Step
+  /**
+   * Called with what the bucket has done, before `after`. May refuse to record it, like a check. For a
+   * repeat, it is called again.
+   */
+  readonly settle: Settle
   /**
    * Called after each change to a file except a rename, before the index changes. If it throws, the
    * index stays as it is, and a repeat of the request calls it again: at least once. Has the same time
@@ -56,6 +65,9 @@ export interface Seams {
   ) => Promise<void>
 }
 
+/** The seams that may also belong to one credential, so that nobody else pays for them. */
+export type UploadSeams = Pick<Seams, 'reserve' | 'step' | 'settle'>
+
 /** A run of a Cron Trigger. */
 export interface ScheduledEvent {
   /** Milliseconds since 1970. */
@@ -64,16 +76,18 @@ export interface ScheduledEvent {
 }
 
 /** One presigner in one environment. */
-export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'> {
+export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' | 'warnings'> {
   /** Identifies the instance, for `Kept`. */
   readonly setup: object
   readonly settings: LoadedSettings
   readonly identify: readonly Identify[]
-  /** The one of `identify` whose credentials the presigner itself makes. */
-  readonly own: BearerKind | undefined
+  /** Those of `identify` whose credentials the presigner itself makes. */
+  readonly own: readonly BearerKind[]
   readonly minters: readonly Minter[]
   readonly checks: readonly Check[]
   readonly reserves: readonly Reserve[]
+  readonly steps: readonly Step[]
+  readonly settles: readonly Settle[]
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   /** Null if nobody listens. */
@@ -85,8 +99,6 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'>
   readonly log: (line: LogLine) => void
   /** Milliseconds that each function of the app, and each operation of the index, may take. */
   readonly appMilliseconds: number
-  /** What is wrong with the instance although it works, for `/healthz`. */
-  readonly warnings: readonly Warning[]
 }
 
 /** What a plugin has read of its options, for each environment. */
@@ -123,6 +135,8 @@ export interface BearerKind {
    * to the app's `authenticate`, which switches all other credentials off.
    */
   readonly isOwn?: true
+  /** Tells whether the host that serves only links answers a request, since its pages need that. */
+  readonly onLinkHost?: (c: AppContext, settings: Settings) => boolean
   readonly verify: (credential: string, call: Call) => Verdict | Promise<Verdict>
 }
 
@@ -154,11 +168,15 @@ export interface AppEnv {
     /** Whether a browser may have added the credential by itself. */
     isAmbient: boolean | undefined
     bucket: string
+    /** What a credential adds to the uploads of its principal, after the plugins. */
+    uploadSeams: UploadSeams | undefined
+    /** Who counts for the rate limit in place of the principal, if several people are one. */
+    countAs: string | undefined
     cacheStatus: string
     /** Adds members to an error body that the clients of a protocol expect. */
     errorMembers: ((message: string) => object) | undefined
-    /** Returns the body of an error as XML, for the clients of a protocol without JSON. */
-    errorBody: ((error: ErrorBody) => string) | undefined
+    /** Returns the response for an error, for clients that don't read JSON. It has all its headers. */
+    errorResponse: ErrorResponse | undefined
     corsHeaders: Readonly<Record<string, string>> | undefined
     /** The response that already has all its headers. */
     complete: Response | undefined
@@ -168,6 +186,13 @@ export interface AppEnv {
     warning: string | undefined
   }
 }
+
+/** Returns the response for an error. */
+export type ErrorResponse = (
+  error: ErrorBody,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+) => Response
 
 /** The members of every error. */
 export interface ErrorBody {

@@ -1,7 +1,7 @@
 import { inTime, outOfTime, RequestTime } from '../errors/deadline.ts'
 import type { After } from '../records/file-event.ts'
 import { type FileIndex, timedIndex } from '../records/file-index.ts'
-import type { AppContext } from './app-env.ts'
+import type { AppContext, UploadSeams } from './app-env.ts'
 
 /** Returns the time with the request's deadline. Call it after the body was read. */
 export const timeOf = (c: AppContext): RequestTime => new RequestTime(c.get('deadline'))
@@ -16,7 +16,15 @@ export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promis
 /** Resolves with the result of a function of the app or a plugin, or throws `storage_busy`. */
 export const askInTime = <T>(
   c: AppContext,
-  name: 'authenticate' | 'beforeUpload' | 'beforeDelete' | 'beforeDownload' | 'check' | 'reserve',
+  name:
+    | 'authenticate'
+    | 'beforeUpload'
+    | 'beforeDelete'
+    | 'beforeDownload'
+    | 'check'
+    | 'reserve'
+    | 'step'
+    | 'settle',
   ask: () => T | Promise<T>,
 ): Promise<T> =>
   inTime(c.env.instance.appMilliseconds, timeOf(c), ask, () =>
@@ -33,4 +41,19 @@ export const fileIndexOf = (c: AppContext): FileIndex => {
 export function afterOf(c: AppContext): After | null {
   const { after } = c.env.instance
   return after && ((...change) => byDeadline(c, () => after(...change)))
+}
+
+/** Returns the seams for uploads of this request's principal: those of the plugins and of its credential. */
+export function uploadSeams(c: AppContext): {
+  readonly [Name in keyof UploadSeams as `${Name}s`]: readonly UploadSeams[Name][]
+} {
+  const { instance } = c.env
+  const own = c.get('uploadSeams')
+  if (own === undefined) return instance
+  const { reserves, steps, settles } = instance
+  return {
+    reserves: [...reserves, own.reserve],
+    steps: [...steps, own.step],
+    settles: [...settles, own.settle],
+  }
 }

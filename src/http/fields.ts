@@ -34,7 +34,25 @@ export const digits = z.pipe(
   z.string().check(z.regex(/^\d{1,9}$/, 'must be a whole number')),
   z.transform(Number),
 )
+/** Requires a date that `Date` writes in the same way, so that the month has this day. */
+const isDate = (text: string): boolean =>
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(text) &&
+  new Date(text).toJSON()?.startsWith(text.slice(0, 19)) === true
+
+/** Returns the schema of a date in UTC. */
+export const instant = () =>
+  z.string().check(z.refine(isDate, 'must be a date such as 2026-12-24T18:00:00Z'))
+
 export const fileName = z.string().check(z.minLength(1), z.maxLength(MAX_FILE_NAME_LENGTH))
+/** Returns the schema of a new password. A line break, such as at the end of a file, can't be typed. */
+export const newPassword = () =>
+  z.optional(
+    z.string().check(
+      z.minLength(1),
+      z.maxLength(128),
+      z.refine((text) => !/\p{Cc}/u.test(text), 'must have no line break or control character'),
+    ),
+  )
 export const sha256 = z.optional(z.string().check(z.regex(...SHA256)))
 /** Stands for the value of a name that metadata can't have. */
 const MISNAMED = Symbol('misnamed')

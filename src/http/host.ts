@@ -2,6 +2,7 @@ import type { Principal } from '../access/principal.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
+import type { FileChange } from '../records/file-event.ts'
 
 /** What the app around a mounted presigner adds to a request. */
 export interface Host {
@@ -100,9 +101,10 @@ export interface DeleteAnswer {
 export interface SharedFile extends StoredFile {
   /**
    * `url` is a signed URL of the bucket. `link` is one of the presigner. A `folder` link is for every
-   * file whose key starts with `key`, which ends with `/`. A `copy` or a move reads its source.
+   * file whose key starts with `key`, which ends with `/`. A `copy` or a move reads its source. A `grant`
+   * is asked about when it is created, and at each use.
    */
-  readonly kind: 'url' | 'link' | 'folder' | 'copy'
+  readonly kind: 'url' | 'link' | 'folder' | 'copy' | 'grant'
 }
 
 /** What the app says about that. */
@@ -126,6 +128,13 @@ export interface Deletion {
   readonly type: 'delete'
   readonly bucket: string
   readonly key: ObjectKey
+}
+
+/** A later step of an upload in parts. `bucket` is an alias. */
+export interface UploadStep extends Omit<Deletion, 'type'> {
+  readonly type: 'parts' | 'abort'
+  /** In bytes. Undefined if the client doesn't state it. */
+  readonly size: number | undefined
 }
 
 /** Who asks for a change. */
@@ -152,4 +161,13 @@ export type Check = (change: Change, by: Requester) => void | Promise<void>
 export type Reserve = (change: Change, by: Requester) => Undo | void | Promise<Undo | void>
 
 type Undo = () => void | Promise<void>
+
+/** Refuses a step like a check. It may remember that the upload goes on. */
+export type Step = (step: UploadStep, by: Requester) => void | Promise<void>
+
+/** Refuses a record like a check. May return what to do if its event can't be sent. */
+export type Settle = (change: FileChange, by: Requester) => Lost | void | Promise<Lost | void>
+
+/** Remembers an event that could not be sent, so that it is sent later. Then the record goes on. */
+type Lost = (error: unknown) => void | Promise<void>
 // biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer

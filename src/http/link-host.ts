@@ -6,7 +6,8 @@ import { ON_WORKERS } from './runtime.ts'
 
 /**
  * Throws `not_found` except below the presigner's own path. A host that serves only links has only
- * these and `/healthz`: an uploaded document must not share its origin with the API or the page.
+ * these, the pages of grants and drop boxes, `/healthz`, and what a plugin's credentials need there:
+ * an uploaded document must not share its origin with the rest of the API or the page.
  */
 export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
   const loaded = c.env.instance.settings
@@ -14,7 +15,8 @@ export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
     c.req.path === '' ||
     (loaded.ok &&
       asksLinkHost(loaded.settings, askedUrl(c)) &&
-      !/^\/(?:[if]\/|healthz$)/.test(c.req.path))
+      !/^\/(?:[dfgi]\/|healthz$)/.test(c.req.path) &&
+      !c.env.instance.own.some((kind) => kind.onLinkHost?.(c, loaded.settings)))
   )
     throw new ApiError('not_found', 'There is no such route.')
   return next()
@@ -40,6 +42,12 @@ export function ownBase(c: AppContext, { linkBase, linkHostOnly }: Settings): st
   const { protocol, host } = new URL(askedUrl(c))
   const scheme = ON_WORKERS || linkBase === null ? protocol : new URL(linkBase).protocol
   return `${scheme}//${host}${c.env.host.mountPath}`
+}
+
+/** Returns the URL before `/i/…` in links, and `/g/…` and `/d/…` in pages. Throws `misconfigured`. */
+export function linkBase(c: AppContext): string {
+  const settings = c.get('settings')
+  return settings.linkBase ?? requireBase(ownBase(c, settings))
 }
 
 /** Returns `base`. Throws `misconfigured` if nothing tells it. */

@@ -25,11 +25,11 @@ export function clientNetwork(address: string): string {
 export const countNetwork = (c: AppContext): Promise<void> | undefined =>
   countRequest(c, `network ${networkOf(c.req.header('CF-Connecting-IP'))}`)
 
-/** Counts the request against its principal. Throws `rate_limited`. */
+/** Counts the request against its principal, or against one of its users. Throws `rate_limited`. */
 export const countPrincipal = (
   c: AppContext,
   { id }: Pick<Principal, 'id'>,
-): Promise<void> | undefined => countRequest(c, `principal ${id}`)
+): Promise<void> | undefined => countRequest(c, `principal ${c.get('countAs') ?? id}`)
 
 /**
  * Counts the request in the rate limit, if any, which Cloudflare has per location. Throws

@@ -65,17 +65,14 @@ export function onError(thrown: unknown, c: AppContext): Response {
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
   const { code, message, issues, reason, etag } = error
   const status = statusOf(error)
-  const retryAfter = code === 'rate_limited' ? 60 : error.retryAfterSeconds
+  const retryAfter = error.retryAfterSeconds ?? (code === 'rate_limited' ? 60 : undefined)
   const headers = {
     ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),
     ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
   }
   const requestId = c.get('requestId')
-  const text = c.get('errorBody')?.({ code, message, requestId })
-  if (text !== undefined) {
-    const xml = { 'Content-Type': 'application/xml', ...headers }
-    return complete(c, new Response(text, { status, headers: xml }))
-  }
+  const own = c.get('errorResponse')?.({ code, message, requestId }, status, headers)
+  if (own !== undefined) return complete(c, own)
   return json(
     c,
     {

@@ -1,5 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
 import { utf8Length } from './encodings.ts'
+import { isShown, SHOWN_CHARACTERS, UNSAFE } from './shown-name.ts'
 
 /** The last segment of a path. `extension` is in lower case, with its dot, or empty. */
 export interface FileName {
@@ -18,15 +19,6 @@ export function splitFileName(path: string): FileName {
   return { stem: base.slice(0, dot), extension: base.slice(dot).toLowerCase() }
 }
 
-/** Control and half characters, line breaks, and what changes the direction of text (UAX #9). */
-const UNSAFE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
-/** A character that people see. Some letters and symbols are blank, such as U+3164 and U+2800. */
-const VISIBLE = /(?![\p{DI}\u2800\ufffc\u{13441}\u{13442}\u{1d159}])[\p{L}\p{N}\p{P}\p{S}]/u
-/** A list shows, and an index keeps, only the start of a name. */
-const SHOWN_CHARACTERS = 100
-
-const isShown = (name: string): boolean => VISIBLE.test(name.slice(0, SHOWN_CHARACTERS))
-
 /** Throws `invalid_name` for a file name that people can't see, or that changes the text around it. */
 export function requireFileName(name: string): void {
   if (isShown(name) && name.search(UNSAFE) === -1) return
@@ -35,10 +27,6 @@ export function requireFileName(name: string): void {
     `A file name must have a visible character among its first ${SHOWN_CHARACTERS}, and no control character, half of a surrogate pair, line break or mark that overrides the direction of text.`,
   )
 }
-
-/** Returns the first text that is a file name, with `_` for forbidden characters, or a default. */
-export const toFileName = (...texts: readonly string[]): string =>
-  texts.map((text) => text.replace(UNSAFE, '_')).find(isShown) ?? 'file'
 
 /** Returns the start of `text` that fits in `maxBytes` of UTF-8. Cuts between characters. */
 export function cutToBytes(text: string, maxBytes: number): string {

@@ -1,6 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
-import { cutToBytes, lastSegment, splitFileName, toFileName } from './file-name.ts'
+import { cutToBytes, lastSegment, splitFileName } from './file-name.ts'
 import { type ObjectKey, parseObjectKey } from './object-key.ts'
+import { toFileName } from './shown-name.ts'
 
 const MAX_SLUG_BYTES = 80
 const MAX_EXTENSION_BYTES = 16

@@ -1,3 +1,4 @@
+import { type Principal, subjectOf } from '../access/principal.ts'
 import type { Background } from '../bucket/bucket.ts'
 import { type Json, sha256 } from '../keys/encodings.ts'
 import type { FileRecord } from './file-record.ts'
@@ -14,6 +15,36 @@ export type FileChange =
     }
   | { readonly type: 'deleted'; readonly file: { readonly bucket: string; readonly key: string } }
 
+/** What a grant or a drop box did. */
+export type ShareChange =
+  | {
+      readonly type: 'used'
+      readonly file: { readonly bucket: string; readonly key: string }
+      /** `usesLeft` is null for any number. */
+      readonly grant: ShareName & { readonly usesLeft: number | null }
+      readonly country: string | null
+    }
+  | {
+      readonly type: 'received'
+      readonly file: FileRecord
+      readonly dropBox: ShareName
+      /** What the sender wrote, unchecked. */
+      readonly sender: Sender | null
+      readonly country: string | null
+    }
+
+/** The id of a grant or a drop box in the API, and the text that its creator gave it. */
+export interface ShareName {
+  readonly id: string
+  readonly label: string | null
+}
+
+/** Who sent a file, as they say. Plain text. */
+export interface Sender {
+  readonly name: string
+  readonly note: string
+}
+
 /** Who changed a file. Everything is null if the bucket itself reported the change. */
 export interface Actor {
   /** Id of the principal. */
@@ -27,8 +58,15 @@ export interface Actor {
 /** The actor of what the presigner or the bucket itself reports. */
 export const NOBODY: Actor = { principal: null, subject: null, context: null }
 
+/** Returns the actor for what this principal does. */
+export const actorOf = (principal: Pick<Principal, 'id' | 'context'>): Actor => ({
+  principal: principal.id,
+  subject: subjectOf(principal),
+  context: principal.context,
+})
+
 /** What happened to a file, when, and who did it. It may arrive more than once. */
-export type FileEvent = FileChange &
+export type FileEvent = (FileChange | ShareChange) &
   Actor & {
     /**
      * When it happened, ISO 8601 in UTC. For a deleted file, a moment before the bucket was asked to
@@ -45,21 +83,24 @@ export const EVENT_TYPES = [
   'file.copied',
   'file.moved',
   'file.deleted',
+  'grant.used',
+  'drop-box.received',
 ] as const
 
 export type EventType = (typeof EVENT_TYPES)[number]
 
-export const eventTypeOf = ({ type }: FileChange): EventType => `file.${type}`
+export const eventTypeOf = ({ type }: FileChange | ShareChange): EventType =>
+  type === 'used' ? 'grant.used' : type === 'received' ? 'drop-box.received' : `file.${type}`
 
 /**
  * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and
  * of the owner of a file that is stored. A repeat has the same id, also if it reports a replaced file
  * as recorded. A record with another owner, or the first one, has another id, and so has a copy of
- * another source. `about` is the record of the file. Without one, as for a deleted file that was never
+ * another source and a file that a drop box received. `about` is the record of the file. Without one, as for a deleted file that was never
  * recorded, each event has its own id, and so has each new name.
  */
 export async function eventId(
-  change: FileChange,
+  change: FileChange | ShareChange,
   about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner'> | null,
 ): Promise<string> {
   const { type, file } = change
@@ -68,9 +109,11 @@ export async function eventId(
   const what =
     change.type === 'copied' || change.type === 'moved'
       ? [type, owner, change.from.bucket, change.from.key]
-      : type === 'deleted'
-        ? type
-        : owner
+      : type === 'received'
+        ? [type, change.dropBox.id]
+        : type === 'deleted'
+          ? type
+          : owner
   const upload =
     about === null || type === 'renamed' ? [crypto.randomUUID()] : [about.etag, about.createdAt]
   const digest = await sha256(JSON.stringify([what, bucket, key, ...upload]))
@@ -78,18 +121,10 @@ export async function eventId(
 }
 
 /** Returns the body of a webhook. */
-export const eventBody = (event: FileEvent): string =>
-  JSON.stringify({
-    type: eventTypeOf(event),
-    timestamp: event.timestamp,
-    data: {
-      file: event.file,
-      ...((event.type === 'copied' || event.type === 'moved') && { from: event.from }),
-      principal: event.principal,
-      subject: event.subject,
-      context: event.context,
-    },
-  })
+export function eventBody(event: FileEvent): string {
+  const { type: _, timestamp, file, ...data } = event
+  return JSON.stringify({ type: eventTypeOf(event), timestamp, data: { file, ...data } })
+}
 
 /**
  * Tells the app and its webhooks about a change that happened `at`, before the index changes.
@@ -98,7 +133,7 @@ export const eventBody = (event: FileEvent): string =>
  * `events_unavailable`. Then the index may not change, so that a repeat announces the change again.
  */
 export type After = (
-  change: FileChange & Actor,
+  change: (FileChange | ShareChange) & Actor,
   about: FileRecord | null,
   at: Date,
   background: Background,

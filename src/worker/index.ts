@@ -9,8 +9,10 @@ export {
 export {
   apiKeys,
   copies,
+  dropBoxes,
   events,
   files,
+  grants,
   images,
   jwt,
   links,

@@ -16,6 +16,8 @@ export { tokens } from '../plugins/tokens/index.ts'
 export { uppy } from '../plugins/uppy/index.ts'
 export { multipart } from '../plugins/multipart/index.ts'
 export { copies } from '../plugins/copies/index.ts'
+export { dropBoxes } from '../plugins/drop-boxes/index.ts'
+export { grants } from '../plugins/grants/index.ts'
 import type { RateLimiter } from '../http/host.ts'
 import type { Plugin } from '../plugin.ts'
 import type { ImageResizer } from '../plugins/links/images/variant.ts'
@@ -103,7 +105,7 @@ export const images = (): Images<WorkerEnv> =>
 /** Links for an `<img>` or an email, on an origin where only this Worker is. */
 export const links = <B extends WorkerEnv = WorkerEnv>(
   options: Omit<LinksOptions<B>, 'ownsOrigin'> = {},
-): Plugin<B> => linksPlugin.links<B>({ ownsOrigin: true, ...options })
+): linksPlugin.Links<B> => linksPlugin.links<B>({ ownsOrigin: true, ...options })
 
 /** The keys with the digests in API_KEYS. */
 export const apiKeys = (): Plugin<WorkerEnv> =>

@@ -3,8 +3,10 @@ import {
   apiKeys,
   copies,
   createWorker,
+  dropBoxes,
   events,
   files,
+  grants,
   images,
   jwt,
   links,
@@ -15,13 +17,17 @@ import {
   type WorkerEnv,
 } from './index.ts'
 
+const records = files()
+const parts = multipart()
+
 /** The plugins of the Worker: all of them. */
 export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   events(),
-  notifications({ files: files() }),
+  notifications({ files: records }),
   jwt(),
-  links({ images: images() }),
-  uppy({ multipart: multipart() }),
+  grants({ links: links({ images: images() }) }),
+  dropBoxes({ files: records, multipart: parts }),
+  uppy({ multipart: parts }),
   tokens(),
   copies(),
   apiKeys(),

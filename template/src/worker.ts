@@ -1,10 +1,12 @@
-import { objectsEntrypoint } from 'edge-presigner/cloudflare'
+import { dropBoxesObject, objectsEntrypoint } from 'edge-presigner/cloudflare'
 import {
   apiKeys,
   copies,
   createWorker,
+  dropBoxes,
   events,
   files,
+  grants,
   images,
   jwt,
   links,
@@ -14,22 +16,35 @@ import {
   uppy,
 } from 'edge-presigner/worker'
 
+// Plugins that other plugins use.
+const records = files()
+const parts = multipart()
+const delivery = links({ images: images() }) // without resized images: links()
+
 // Each plugin reads its variables and bindings (https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md).
-// Delete what you don't need: it is then not in your bundle.
+// Delete the lines that you don't need: those plugins are then not in your bundle.
 const { presigner, handler } = createWorker({
   plugins: [
-    events(),
-    notifications({ files: files() }), // without notifications: files()
-    jwt(),
-    links({ images: images() }), // without resized images: links()
+    records,
+    parts,
+    delivery,
+    grants({ links: delivery }),
+    dropBoxes({ files: records, multipart: parts }),
+    notifications({ files: records }),
+    uppy({ multipart: parts }),
     copies(),
-    uppy({ multipart: multipart() }), // without Uppy: multipart()
+    events(),
     tokens(),
+    jwt(),
     apiKeys(),
   ],
 })
 
 // Reads objects for links, behind Workers Caching. Delete it together with links().
 export class Objects extends objectsEntrypoint(presigner) {}
+
+// Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
+export { Grants } from 'edge-presigner/cloudflare'
+export class DropBoxes extends dropBoxesObject(presigner) {}
 
 export default handler

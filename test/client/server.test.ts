@@ -1,6 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createServerClient, type PresignerError } from '../../client/src/server.ts'
+import {
+  createServerClient,
+  type DropBoxOptions,
+  type PresignerError,
+  type ReceivedFile,
+} from '../../client/src/server.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { boxRequest, inFuture, outcome, visit } from '../support/drop-boxes.ts'
 import { testWorker } from '../support/worker.ts'
 
 const MIB = 1024 ** 2
@@ -153,6 +159,54 @@ describe('the methods of the server client', () => {
     await client.remove(key)
     await client.remove(key)
     await expect(client.rename(key, 'E.txt')).rejects.toMatchObject({ code: 'object_not_found' })
+  })
+
+  it('create, list, change and withdraw grants', async () => {
+    const { key } = await hello('a.txt')
+    const deadline = inFuture()
+    const one = await client.createGrant(key, { deadline, uses: 1, label: 'for Ada' })
+    expect(one).toMatchObject({ key, name: 'a.txt', uses: 1, usesLeft: 1, label: 'for Ada' })
+    const restrictions = { notBefore: deadline, countries: ['DE'] }
+    const other = await client.createGrant(key, { deadline, restrictions, password: 'x' })
+    expect(other).toMatchObject({ uses: null, hasPassword: true, restrictions })
+    const listed: string[] = []
+    for await (const { id } of client.listGrants({ pageSize: 1 })) {
+      listed.push(id)
+      if (listed.length === 2) break
+    }
+    expect(new Set(listed)).toEqual(new Set([one.id, other.id]))
+    expect((await worker.fetch(one.url, { method: 'POST', redirect: 'manual' })).status).toBe(303)
+    expect(await client.getGrant(one.id)).toMatchObject({ usesLeft: 0 })
+    expect(await client.updateGrant(one.id, { uses: 3, label: null })).toMatchObject({
+      ...{ uses: 3, usesLeft: 2, label: null, deadline },
+    })
+    await client.withdrawGrant(one.id)
+    await client.withdrawGrant(one.id)
+    await expect(client.getGrant(one.id)).rejects.toMatchObject({ code: 'not_found', status: 404 })
+  })
+
+  it('create drop boxes, list what they received, and close them', async () => {
+    const { prefix, ...terms } = boxRequest({ message: 'Please.', allowedTypes: ['text/*'] })
+    const options = terms as unknown as DropBoxOptions
+    const box = await client.createDropBox(String(prefix), options)
+    expect(box).toMatchObject({ prefix, ...terms, hasPassword: false })
+    const sender = await visit(box, { sender: { name: 'Ada' } })
+    for (const fileName of ['a.txt', 'b.txt'])
+      expect((await sender.send('hello', { fileName })).status).toBe(201)
+    const received: ReceivedFile[] = []
+    for await (const file of client.listReceived(box.id, { pageSize: 1 })) received.push(file)
+    expect(received).toMatchObject([
+      { size: 5, mimetype: 'text/plain', sender: { name: 'Ada', note: '' } },
+      { size: 5, mimetype: 'text/plain', sender: { name: 'Ada', note: '' } },
+    ])
+    const counted = { received: { files: 2, bytes: 10 } }
+    expect(await client.getDropBox(box.id)).toMatchObject(counted)
+    const { value } = await client.listDropBoxes().next()
+    expect(value).toMatchObject({ id: box.id, ...counted })
+    await client.closeDropBox(box.id)
+    await client.closeDropBox(box.id)
+    await expect(client.getDropBox(box.id)).rejects.toMatchObject({ code: 'not_found' })
+    expect(await outcome(await sender.begin())).toBe('410 drop_box_closed')
   })
 
   it('report the error of one file among many', async () => {

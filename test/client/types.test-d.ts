@@ -35,13 +35,30 @@ import type {
 import type { FileToRecord, FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
 import type { FileUrls, Purged, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
+import type {
+  DropBoxOptions,
+  GrantChanges,
+  GrantOptions,
+  PageOptions,
+} from '../../client/src/sharing-calls.ts'
+import type {
+  DropBox,
+  DropBoxPage,
+  DropBoxToken,
+  DropBoxVisitor,
+  Grant,
+  GrantPage,
+  ReceivedPage,
+} from '../../client/src/sharing-responses.ts'
 import type { downloadUrlRoutes } from '../../src/core/download-urls.ts'
 import type { limitRoutes } from '../../src/core/limits.ts'
 import type { uploadUrlRoutes } from '../../src/core/upload-urls.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 import type { copyRoutes } from '../../src/plugins/copies/routes.ts'
+import type { dropBoxPageRoutes, dropBoxRoutes } from '../../src/plugins/drop-boxes/routes.ts'
 import type { fileRoutes } from '../../src/plugins/files/routes.ts'
+import type { grantRoutes } from '../../src/plugins/grants/routes.ts'
 import type { folderRoutes } from '../../src/plugins/links/folder-routes.ts'
 import type { linkRoutes } from '../../src/plugins/links/routes.ts'
 import type { multipartRoutes } from '../../src/plugins/multipart/routes.ts'
@@ -60,6 +77,9 @@ type Api = ReturnType<typeof hc<typeof uploadUrlRoutes>> &
   ReturnType<typeof hc<typeof multipartRoutes>> &
   ReturnType<typeof hc<typeof tokenRoutes>>
 type Folders = ReturnType<typeof hc<typeof folderRoutes>>
+type Grants = ReturnType<typeof hc<ReturnType<typeof grantRoutes>>>['grants']
+type DropBoxes = ReturnType<typeof hc<typeof dropBoxRoutes>>['drop-boxes']
+type BoxPage = ReturnType<typeof hc<typeof dropBoxPageRoutes>>['d'][':secret']
 type Files = Api['files']
 type File = Files[':key']
 type Upload = Api['multipart'][':uploadId']
@@ -187,4 +207,27 @@ export const server: [
 ] = [
   ...([true, true, true, true, true, true, true, true] as const),
   ...([true, true, true, true, true, true, true, true, true] as const),
+]
+
+/** Grants and drop boxes, in both clients. */
+export const sharing: [
+  Same<Answer<Grants['$post'], 201>, Grant>,
+  Same<Answer<Grants['$get'], 200>, GrantPage>,
+  Same<Answer<Grants[':id']['$get'], 200>, Grant>,
+  Same<Answer<Grants[':id']['$patch'], 200>, Grant>,
+  Same<Body<Grants['$post']>, GrantOptions & InBucket & { key: string }>,
+  Same<Body<Grants[':id']['$patch']>, GrantChanges>,
+  Same<Query<Grants['$get']>, Written<PageOptions>>,
+  Same<Answer<DropBoxes['$post'], 201>, DropBox>,
+  Same<Answer<DropBoxes['$get'], 200>, DropBoxPage>,
+  Same<Answer<DropBoxes[':id']['$get'], 200>, DropBox>,
+  Same<Answer<DropBoxes[':id']['files']['$get'], 200>, ReceivedPage>,
+  Same<Body<DropBoxes['$post']>, DropBoxOptions & InBucket & { prefix: string }>,
+  Same<Query<DropBoxes['$get']>, Written<PageOptions>>,
+  Same<Query<DropBoxes[':id']['files']['$get']>, Written<PageOptions>>,
+  Covers<Answer<BoxPage['token']['$post'], 200>, DropBoxToken>,
+  Same<Body<BoxPage['token']['$post']>, DropBoxVisitor>,
+] = [
+  ...([true, true, true, true, true, true, true, true] as const),
+  ...([true, true, true, true, true, true, true, true] as const),
 ]

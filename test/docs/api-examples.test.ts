@@ -40,6 +40,8 @@ const SHOWN_ETAG = '9dd4e461268c8034f5c8564e155c67a6'
 const ETAG = createHash('md5').update(CONTENT).digest('hex')
 
 const linkSchema = z.object({ link: z.string() })
+const tokenSchema = z.object({ token: z.string() })
+const grantSchema = z.object({ id: z.string(), url: z.string() })
 const folderSchema = z.object({ base: z.string() })
 
 let presigner: Presigner
@@ -62,8 +64,8 @@ beforeEach(async () => {
   await fetch(upload.uploadUrl, { method: 'PUT', headers: upload.headers, body: CONTENT })
 })
 
-async function post(path: string, body: object): Promise<unknown> {
-  const headers = { 'Content-Type': 'application/json' }
+async function post(path: string, body: object, more: object = {}): Promise<unknown> {
+  const headers = { 'Content-Type': 'application/json', ...more }
   const init = { method: 'POST', headers, body: JSON.stringify(body) }
   return (await fetch(presigner.origin + path, init)).json()
 }
@@ -80,15 +82,46 @@ async function startMultipart(): Promise<z.infer<typeof startedSchema>> {
 
 /** The values of the example's variables. */
 async function variables(title: string): Promise<Record<string, string>> {
-  if (title.startsWith('PATCH ')) await post('/files', { key: upload.key, name: 'a' })
+  if (title.startsWith('PATCH /files/')) await post('/files', { key: upload.key, name: 'a' })
   if (title.includes('/notifications')) {
     await presigner.age()
     const KEY = encodeURIComponent(upload.key)
     return { KEY, BUCKET: presigner.bucket, NOTIFICATION_SECRET }
   }
+  if (/ \/(?:grants|g\/)/.test(title)) return grantVariables()
+  if (/ \/(?:drop-boxes|d\/)/.test(title)) return boxVariables()
   if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link, BASE: base }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }
+}
+
+async function grantVariables(): Promise<Record<string, string>> {
+  const DEADLINE = new Date(Date.now() + 86_400_000).toISOString()
+  const body = { key: upload.key, deadline: DEADLINE }
+  // A list of one of them has a cursor.
+  await post('/grants', body)
+  const { id, url } = grantSchema.parse(await post('/grants', body))
+  return { KEY: upload.key, DEADLINE, ID: id, GRANT: url }
+}
+
+async function boxVariables(): Promise<Record<string, string>> {
+  const DEADLINE = new Date(Date.now() + 86_400_000).toISOString()
+  const limits = { maxFiles: 10, maxBytes: 1000, maxTotalBytes: 10_000, allowedTypes: ['image/*'] }
+  const texts = { from: 'Example GmbH', title: 'Your documents' }
+  const body = { prefix: 'inbox/', deadline: DEADLINE, ...limits, ...texts }
+  // A list of one of them has a cursor.
+  await post('/drop-boxes', body)
+  const { id, url } = grantSchema.parse(await post('/drop-boxes', body))
+  const sender = { name: 'Ann', note: 'Both pages' }
+  const { token } = tokenSchema.parse(await post(`${new URL(url).pathname}/token`, { sender }))
+  const Authorization = `Bearer ${token}`
+  for (let i = 0; i < 2; i++) {
+    const file = { fileName: 'Passport.jpg', mimetype: 'image/jpeg', size: CONTENT.length }
+    const one = uploadSchema.parse(await post('/files/upload-url', file, { Authorization }))
+    await fetch(one.uploadUrl, { method: 'PUT', headers: one.headers, body: CONTENT })
+    await post('/files', { key: one.key, name: file.fileName }, { Authorization })
+  }
+  return { DEADLINE, ID: id, BOX: url }
 }
 
 /** Returns the structure of `value`, without its leaf values. */
@@ -131,7 +164,8 @@ describe('the example in docs/api.md for', async () => {
       const shown: unknown = JSON.parse(answer)
       expect(shape(got)).toEqual(shape(shown))
       expect(urlsIn(got)).toHaveLength(urlsIn(shown).length)
-      if (title.startsWith('POST /multipart/')) return
+      // A part has nothing yet, and grants and drop boxes have pages.
+      if (/^POST \/multipart\/|\/grants|\/drop-boxes/.test(title)) return
       for (const url of urlsIn(got)) expect(await (await fetch(url)).text()).toBe(CONTENT)
     },
   )

@@ -107,6 +107,46 @@ describe.each(columns.map((column, i) => ({ ...column, i })))(
   },
 )
 
+describe('the uses of grants', () => {
+  const uses = table('100,000 uses')
+  const prices = table('Price of an object')
+  const columns = [
+    { way: 'one grant for each', grants: 100_000 },
+    { way: 'one grant for all', grants: 0 },
+  ]
+
+  it.each(columns.map((column, i) => ({ ...column, i })))(
+    'follow from what a grant and a use need: $way',
+    ({ grants, i }) => {
+      const requests = 100_000 * 3 + grants * 4
+      const quantities = {
+        'Worker requests': 100_000 * 4 + grants,
+        'Object requests': requests,
+        'Rows written': 100_000 + grants * 15,
+        'Rows read': 100_000 * 3 + grants * 5,
+        'Object duration, GB-s': requests * 0.01 * 0.125,
+        'Object storage, GB': (grants * 12_500) / 1e9,
+      }
+      for (const [name, expected] of Object.entries(quantities))
+        expect(numberIn(uses.get(name)?.[i]), name).toBeCloseTo(expected, 2)
+      for (const [name, [, included, each]] of prices) {
+        const beyond = Math.max(0, numberIn(uses.get(name)?.[i]) - numberIn(included))
+        expect(beyond * numberIn(each), name).toBe(0)
+      }
+      expect(uses.get('Cost of uses')?.[i]).toBe('$0.00')
+    },
+  )
+
+  it('fit into the days of the free plan as often as the page says', () => {
+    const [perDay] = prices.get('Rows written') ?? []
+    const rows = numberIn(uses.get('Rows written')?.[0]) / 100_000
+    const page = readPage('docs/cost.md')
+    expect(page).toContain(`${(numberIn(perDay) / rows).toLocaleString('en')} such uses a day`)
+    const requests = numberIn(uses.get('Worker requests')?.[1]) / 100_000
+    expect(page).toContain(`${(100_000 / requests).toLocaleString('en')} uses`)
+  })
+})
+
 describe('the resized images', () => {
   const calls = table('100,000 photos')
   const [example, ...others] = [...calls.entries()]

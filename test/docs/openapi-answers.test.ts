@@ -45,6 +45,7 @@ const readUrl = read(z.object({ url: z.string() }))
 const readPartUrls = read(z.object({ urls: z.array(z.object({ url: z.string() })) }))
 const readLink = read(z.object({ link: z.string() }))
 const readBase = read(z.object({ base: z.string() }))
+const readGrant = read(z.object({ id: z.string(), url: z.string() }))
 const readToken = read(z.object({ token: z.string() }))
 const readForm = read(z.object({ fields: z.record(z.string(), z.string()) }))
 const readSigned = read(
@@ -199,6 +200,77 @@ describe('a client that reads only docs/openapi.json', () => {
     await get(file, 304, { 'If-None-Match': etag })
     await get(`${base}none`, 404)
     await get(base, 403)
+  })
+
+  it('creates, lists, changes, uses and withdraws a grant', async () => {
+    const key = await uploadedFile()
+    const deadline = new Date(Date.now() + 3_600_000).toISOString()
+    const restrictions = { notBefore: '2026-11-24T18:00:00Z', ips: ['127.0.0.0/8', '::1'] }
+    const body = { key, bucket: 'files', deadline, uses: 3, password: 'open', label: 'For you' }
+    const grant = await readGrant(
+      client.call('createGrant', 201, { body: { ...body, download: 'a.png', restrictions } }),
+    )
+    const direct = { key, deadline, direct: true }
+    const { url } = await readGrant(client.call('createGrant', 201, { body: direct }))
+    const page = await client.call('listGrants', 200, { parameters: { limit: 1 } })
+    const { cursor } = z.object({ cursor: z.string() }).parse(page)
+    await client.call('listGrants', 200, { parameters: { cursor } })
+    const { id } = grant
+    await client.call('getGrant', 200, { parameters: { id } })
+    const changes = { uses: null, label: null, deadline }
+    await client.call('changeGrant', 200, { parameters: { id }, body: changes })
+    const get = (of: string, status: number) =>
+      client.text('openGrant', status, { parameters: { secret: of.slice(-22) } })
+    await get(grant.url, 200)
+    await get(url, 302)
+    const use = (form: string, status: number) =>
+      client.text('useGrant', status, {
+        parameters: { secret: grant.url.slice(-22) },
+        body: form,
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+      })
+    await use('password=wrong', 403)
+    await use('password=open', 303)
+    await client.call('withdrawGrant', 204, { parameters: { id } })
+    await get(grant.url, 410)
+    await client.call('getGrant', 404, { parameters: { id } })
+  })
+
+  it('creates, lists, fills and closes a drop box', async () => {
+    const limits = { maxFiles: 3, maxBytes: 1000, maxTotalBytes: 3000, allowedTypes: ['image/*'] }
+    const texts = { from: 'Example GmbH', title: 'Your documents', message: 'Both pages' }
+    const deadline = new Date(Date.now() + 3_600_000).toISOString()
+    const terms = { prefix: 'inbox/', bucket: 'files', deadline, ...limits, ...texts }
+    const create = { body: { ...terms, password: 'open' } }
+    await client.call('createDropBox', 201, create)
+    const { id, url } = await readGrant(client.call('createDropBox', 201, create))
+    const secret = url.slice(-22)
+    await client.text('openDropBox', 200, { parameters: { secret } })
+    const sender = { name: 'Ann', note: 'Both pages' }
+    const enter = (password: string, status: number) =>
+      client.call('createDropBoxToken', status, {
+        parameters: { secret },
+        body: { password, sender },
+      })
+    await enter('wrong', 403)
+    const { token } = await readToken(enter('open', 200))
+    const headers = { Authorization: `Bearer ${token}` }
+    const file = { fileName: 'a.png', mimetype: 'image/png', size: CONTENT.length }
+    for (let i = 0; i < 2; i++) {
+      const upload = await readUpload(client.call('createUploadUrl', 200, { body: file, headers }))
+      await put(upload.uploadUrl, upload.headers)
+      await client.call('recordFile', 201, { body: { key: upload.key, name: 'a' }, headers })
+    }
+    const readPage = read(z.object({ cursor: z.string() }))
+    const boxes = await readPage(client.call('listDropBoxes', 200, { parameters: { limit: 1 } }))
+    await client.call('listDropBoxes', 200, { parameters: { cursor: boxes.cursor } })
+    const files = { id, limit: 1 }
+    const { cursor } = await readPage(client.call('listReceivedFiles', 200, { parameters: files }))
+    await client.call('listReceivedFiles', 200, { parameters: { id, cursor } })
+    await client.call('getDropBox', 200, { parameters: { id } })
+    await client.call('closeDropBox', 204, { parameters: { id } })
+    await client.call('getDropBox', 404, { parameters: { id } })
+    await client.text('openDropBox', 410, { parameters: { secret } })
   })
 
   it('mints a token, and sends it in the path', async () => {

@@ -111,7 +111,7 @@ describe('docs/openapi.json', () => {
 describe('what docs/openapi.json and the pages both list', () => {
   it('has the same scopes', () => {
     const rows = PAGES.flatMap((page) => [
-      ...page.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| (?:`([\w:]+)`|(none|any))/gm),
+      ...page.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| (?:`([\w:-]+)`|(none|any))/gm),
     ])
     const documented = rows.map(([, route, scope, word]) => [
       route,

@@ -28,7 +28,7 @@ const PATTERN = new RegExp(
 
 /** Returns the sources with messages, comments and descriptions. */
 const sources = (): readonly string[] =>
-  ['src', 'cli', 'client/src', 'demo', 'dev/openapi'].flatMap((folder) =>
+  ['src', 'cli', 'client/src', 'demo', 'drop-box', 'dev/openapi'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.(?:ts|tsx|html)$/.test(entry.name))
       .map((entry) => urlPath(ROOT, join(entry.parentPath, entry.name))),

@@ -2,17 +2,25 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { install, projectBin, ROOT } from './package/packed.ts'
 import { shared } from './shared.ts'
 
-const MAX_BYTES = { 'index.js': 7232, 'uppy.js': 2048, 'react.js': 2656, 'server.js': 8032 }
+const MAX_BYTES = {
+  'index.js': 7264,
+  'uppy.js': 2048,
+  'react.js': 3216,
+  'sharing.js': 1808,
+  'server.js': 8672,
+}
 
 /** Compiles only if the types exist, and are not `any`. */
 const MISUSE = `
 import { createClient } from 'edge-presigner-client'
-import { useFiles, useUpload } from 'edge-presigner-client/react'
+import { useDropBox, useFiles, useUpload } from 'edge-presigner-client/react'
 import { createServerClient, verifyWebhook } from 'edge-presigner-client/server'
+import { openDropBox, withSharing } from 'edge-presigner-client/sharing'
 import { uppyOptions } from 'edge-presigner-client/uppy'
 // @ts-expect-error
 createClient({ baseUrl: 1 })
@@ -23,6 +31,12 @@ useUpload('https://files.example.com')
 // @ts-expect-error
 useFiles(createClient({ baseUrl: '' }), { prefix: 1 })
 // @ts-expect-error
+useDropBox('https://files.example.com/d/…', { sender: 'Ada' })
+// @ts-expect-error
+openDropBox()
+// @ts-expect-error
+withSharing(createClient({ baseUrl: '' })).createGrant('a', {})
+// @ts-expect-error
 createServerClient({ apiKey: '' })
 // @ts-expect-error
 createServerClient({ baseUrl: '', apiKey: '' }).upload(1)
@@ -30,7 +44,7 @@ export const name = async (request: Request): Promise<string> => {
   const event = await verifyWebhook(request, ['whsec_'])
   // @ts-expect-error
   event.data.file.name
-  return event.type === 'file.deleted' ? event.data.file.key : event.data.file.name
+  return event.type === 'file.recorded' ? event.data.file.name : event.data.file.key
 }
 `
 
@@ -61,22 +75,50 @@ describe('the client package', () => {
       'edge-presigner-client',
     ])
     const files = await readdir(join(installed, 'dist'))
-    const scripts = ['index.js', 'react.js', 'server.js', 'uppy.js']
+    const scripts = ['index.js', 'react.js', 'server.js', 'sharing.js', 'uppy.js']
     expect(files.filter((file) => file.endsWith('.js')).toSorted()).toEqual(scripts)
     const maps = scripts.map((script) => `${script}.map`)
     expect(files.filter((file) => file.endsWith('.map')).toSorted()).toEqual(maps)
     const imports = (code: string) => code.match(/\bimport\(|\bimport\b[^"]*"[^"]*"/g) ?? []
     expect(imports(await readFile(join(installed, 'dist/index.js'), 'utf8'))).toEqual([])
-    expect(imports(await readFile(join(installed, 'dist/uppy.js'), 'utf8'))).toEqual([
-      expect.stringMatching(/from"\.\/index\.js"$/),
-    ])
+    for (const name of ['uppy.js', 'sharing.js'])
+      expect(imports(await readFile(join(installed, 'dist', name), 'utf8'))).toEqual([
+        expect.stringMatching(/from"\.\/index\.js"$/),
+      ])
     const hooks = await readFile(join(installed, 'dist/react.js'), 'utf8')
-    expect(imports(hooks)).toEqual([expect.stringMatching(/from"react"$/)])
+    expect(imports(hooks)).toEqual([
+      expect.stringMatching(/from"\.\/sharing\.js"$/),
+      expect.stringMatching(/from"react"$/),
+    ])
     expect(hooks).toMatch(/^"use client";/)
     // Only for a path.
     const server = await readFile(join(installed, 'dist/server.js'), 'utf8')
     expect(imports(server)).toEqual(['import('])
     expect(server).toMatch(/import\([^)]*`node:fs\/promises`\)/)
+  })
+
+  it('costs a page that only uploads nothing for grants and drop boxes', async () => {
+    const entry = join(directory, 'uploads.js')
+    await writeFile(
+      entry,
+      `import { createClient } from 'edge-presigner-client'
+import { useUpload } from 'edge-presigner-client/react'
+globalThis.uses = [createClient, useUpload]`,
+    )
+    const outDir = join(directory, 'bundle')
+    await build({
+      root: directory,
+      configFile: false,
+      logLevel: 'silent',
+      build: {
+        outDir,
+        lib: { entry, formats: ['es'], fileName: () => 'page.js' },
+        rolldownOptions: { external: ['react'] },
+      },
+    })
+    const code = await readFile(join(outDir, 'page.js'), 'utf8')
+    expect(code).toContain('/files/upload-url')
+    expect(code).not.toMatch(/drop.?box|\/grants/i)
   })
 
   it.each(['bundler', 'nodenext'])(

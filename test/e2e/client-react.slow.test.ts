@@ -86,6 +86,19 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
         })
     }
 
+    const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString()
+    async function apiCall(path: string, body: object) {
+      const response = await fetch(context.worker + path, {
+        method: 'POST',
+        headers: {
+          Authorization: `Bearer ${context.apiKey}`,
+          'Content-Type': 'application/json',
+        },
+        body: JSON.stringify(body),
+      })
+      expect(response.status).toBe(201)
+      return (await response.json()) as { id: string; url: string }
+    }
     const puts = () => context.proxy.requests.filter(({ method }) => method === 'PUT')
     /** Holds the PUTs of the page at the bucket, until the returned function is called. */
     function holdPuts(isHeld = (_: { partNumber: number; key: string }) => true): () => void {
@@ -179,10 +192,12 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
           fetched.push(url)
           throw new TypeError('no network')
         }
-        const { html } = await import(pathToFileURL(file).href)
+        const { html, boxHtml } = await import(pathToFileURL(file).href)
         const rendered: string = html()
+        const renderedBox: string = boxHtml()
         globalThis.fetch = real
         expect(rendered.replaceAll('<!-- -->', '')).toBe('<p>idle, loading</p><ul></ul>')
+        expect(renderedBox).toContain('opening')
         expect(fetched).toEqual([])
         await using page = await open({ html: rendered })
         await page.isReady()
@@ -194,6 +209,37 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
 
     // Both versions run the same code between a mount and an unmount.
     if (version === 18) return
+
+    it('uploads to a drop box of another origin, with a password and a sender', async () => {
+      const headers = { Authorization: `Bearer ${context.apiKey}` }
+      const terms = {
+        from: 'Example GmbH',
+        title: 'Papers',
+        password: 'open',
+        deadline: inAnHour(),
+      }
+      const limits = { maxFiles: 3, maxBytes: PART_BYTES * 2, maxTotalBytes: PART_BYTES * 5 }
+      const { id, url } = await apiCall('/drop-boxes', { prefix: 'team/in/', ...terms, ...limits })
+      await using page = await open()
+      await page.tab.evaluate((box) => reactPage.mountBox(box), url)
+      const box = () => page.tab.evaluate(() => reactPage.box())
+      await expect.poll(async () => (await box()).access).toBe('password')
+      expect(await box()).toMatchObject({ accessError: '', status: 'idle' })
+      const openAs = (visitor: object) =>
+        page.tab.evaluate((given) => reactPage.openBox(given), visitor)
+      expect(await openAs({ password: 'shut' })).toBe(false)
+      expect((await box()).accessError).toBe('This is not the password of this drop box.')
+      expect(await openAs({ password: 'open', sender: { name: 'Ada', note: 'two' } })).toBe(true)
+      expect((await box()).box).toMatchObject({ title: 'Papers', left: { files: 3 } })
+      const files = [SMALL, { ...SMALL, name: 'b.txt' }]
+      await page.tab.evaluate((given) => reactPage.addToBox(given), files)
+      await expect.poll(async () => (await box()).status).toBe('done')
+      expect(await box()).toMatchObject({ loaded: 10, total: 10, box: { left: { files: 1 } } })
+      const received = await fetch(`${context.worker}/drop-boxes/${id}/files`, { headers })
+      expect(await received.json()).toMatchObject({
+        files: [{ sender: { name: 'Ada', note: 'two' } }, { sender: { name: 'Ada', note: 'two' } }],
+      })
+    })
 
     it('lists files with the links of an srcset', async () => {
       await emptyIndex()

@@ -127,4 +127,18 @@ describe('in the output of wrangler', () => {
     output.add('  src/worker.ts:1:1')
     expect(printed).toEqual(['before', '✘ [ERROR] No such module', '  src/worker.ts:1:1'])
   })
+
+  it('explains a class that is declared and not exported, which workerd does not name', () => {
+    const printed: string[] = []
+    const output = new WorkerOutput((line) => printed.push(line))
+    const error =
+      '✘ [ERROR] service core:user:p: Uncaught TypeError: Class extends value undefined is not a constructor or null'
+    output.add(error)
+    output.add('  {"level":"error","message":"Class extends value undefined"}')
+    expect(printed).toEqual([
+      error,
+      expect.stringContaining('docs/grants.md#set-it-up'),
+      '  {"level":"error","message":"Class extends value undefined"}',
+    ])
+  })
 })

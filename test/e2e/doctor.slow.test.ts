@@ -446,6 +446,26 @@ describe('doctor, for a bucket,', () => {
     expect(statuses(await findingsOf(settings)).cors).toBe('fail')
   })
 
+  it('warns if only drop boxes need an origin that the bucket refuses, and writes a rule for it', async () => {
+    await using server = await startWrongServer()
+    const cors = async (run: BucketRun) =>
+      (await findingsOf(variables(server.endpoint), run))
+        .filter(({ check }) => check === 'bucket.cors')
+        .map(({ status, message }) => [status, message])
+    const dropBoxOrigins = ['https://links.example.com', ORIGIN]
+    const refused = [
+      'warn',
+      expect.stringMatching(
+        /^https:\/\/links\.example\.com: PUT: .* Pages of drop boxes need this\.$/,
+      ),
+    ]
+    const passed = ['pass', expect.any(String)]
+    expect(await cors({ dropBoxOrigins })).toEqual([passed, refused])
+    expect(await cors({ dropBoxOrigins, consent: async () => true })).toEqual([passed, passed])
+    server.rules = []
+    expect(await cors({ dropBoxOrigins })).toEqual([['fail', expect.any(String)], refused])
+  })
+
   it('reports each check in each run, however early one fails', async () => {
     const { findings } = await checked({ html: true })
     const { 'clean-up': _, ...found } = statuses(findings)

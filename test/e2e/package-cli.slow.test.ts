@@ -27,7 +27,9 @@ binding = "FILE_INDEX"
 name = "RATE_LIMITER"
 namespace_id = "8787"
 simple = { limit = 1200, period = 60 }
-`
+
+${markedBlock('docs/grants.md', 'exports')}
+${markedBlock('docs/drop-boxes.md', 'exports')}`
 const PAGE = `
 [assets]
 directory = "node_modules/edge-presigner/dist/page"
@@ -118,7 +120,7 @@ async function stop(dev: NpmProcess): Promise<void> {
 describe('npx edge-presigner dev, in a project', () => {
   it('uploads, lists, shows the page, builds the Worker again, and leaves nothing running', async () => {
     await using dev = await startDev()
-    expect(dev.output()).not.toContain('has no page')
+    expect(dev.output()).not.toMatch(/has no page|Durable Objects/)
     const key = await upload('Hello from a project')
     const list = (await (await request('/files')).json()) as { readonly files: readonly object[] }
     expect(list.files).toEqual([expect.objectContaining({ key, name: 'hello.txt', size: 20 })])
@@ -160,6 +162,7 @@ describe('npx edge-presigner dev, in a project', () => {
     await writeFile(at('events.env'), `WEBHOOKS='${JSON.stringify([endpoint])}'\n`)
     await using dev = await startDev('--vars', 'events.env')
     expect(dev.output()).toContain('This project has no page')
+    expect(dev.output()).toContain('Warning: grants need Durable Objects. Export the class')
     await upload('Hello')
     await dev.printed(/^webhook file\.recorded localhost:9 no response$/m)
     await stop(dev)

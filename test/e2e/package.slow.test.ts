@@ -17,8 +17,10 @@ import { CHROMIUM, describeWith } from './system-package.ts'
 const USE = `
 import { createPresigner, defineSettings, isPresignerError } from 'edge-presigner'
 import { apiKeys } from 'edge-presigner/api-keys'
+import { dropBoxes } from 'edge-presigner/drop-boxes'
 import { events } from 'edge-presigner/events'
 import { files } from 'edge-presigner/files'
+import { grants } from 'edge-presigner/grants'
 import { images } from 'edge-presigner/images'
 import { jwt } from 'edge-presigner/jwt'
 import { links } from 'edge-presigner/links'
@@ -45,12 +47,15 @@ const settings = defineSettings((env: Env) => ({
   signingSecrets: env.SECRETS,
 }))
 const index = memoryFileIndex()
+const records = files<Env>({ index: () => index })
+const parts = multipart()
 const own: Plugin = { name: 'own', api: newApp().get('/me', (c) => json(c, c.get('principal').id)) }
 const media = createPresigner<Env, { user: string | null }>(settings, {
   plugins: [
-    notifications({ files: files({ index: () => index }), secrets: (env) => env.SECRETS }),
-    links({ images: images({ binding: null, sizes: [320] }) }),
-    uppy({ multipart: multipart() }),
+    notifications({ files: records, secrets: (env) => env.SECRETS }),
+    grants({ links: links({ images: images({ binding: null, sizes: [320] }) }) }),
+    uppy({ multipart: parts }),
+    dropBoxes({ files: records, multipart: parts }),
     events({ onEvent: ({ file }, { env }) => ({ data: env.SECRETS + file.key }) }),
     tokens(),
     own,

@@ -26,7 +26,7 @@ beforeAll(() => {
   }
   without('plugins.ts', ["export { uppy } from '../plugins/uppy/index.ts'\n", ''])
   without('index.ts', ['  uppy,\n', ''])
-  without('presigner.ts', ['  uppy,\n', ''], ['uppy({ multipart: multipart() })', 'multipart()'])
+  without('presigner.ts', ['  uppy,\n', ''], ['  uppy({ multipart: parts }),\n', ''])
 })
 
 afterAll(() => rmSync(directory, { recursive: true }))

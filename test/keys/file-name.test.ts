@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { utf8Length } from '../../src/keys/encodings.ts'
-import { cutToBytes, requireFileName, splitFileName, toFileName } from '../../src/keys/file-name.ts'
+import { cutToBytes, requireFileName, splitFileName } from '../../src/keys/file-name.ts'
+import { toFileName } from '../../src/keys/shown-name.ts'
 import { hostileText } from '../support/hostile.ts'
 
 describe('splitFileName', () => {

@@ -707,7 +707,10 @@ describe('a request', () => {
     const app = mount({ host })
     const ask = (path: string, init?: RequestInit) => host.request(path, init)
     expect((await ask('/media/healthz')).status).toBe(200)
-    expect(await jsonOf(await ask('/media/healthz'))).toEqual({ status: 'ok', edgeCache: false })
+    expect(await jsonOf(await ask('/media/healthz'))).toEqual({
+      ...{ status: 'ok', edgeCache: false },
+      warnings: ['drop boxes need Durable Objects', 'grants need Durable Objects'],
+    })
     const key = await upload(app, '/media')
     const { link } = await jsonOf<{ link: string }>(
       await ask(`/media/files/${key}/link`, {

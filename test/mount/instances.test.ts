@@ -1,13 +1,25 @@
+import { runInDurableObject } from 'cloudflare:test'
 import { Hono } from 'hono'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createPresigner, defineSettings, type FileIndex } from '../../src/index.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { dropBoxesObject } from '../../src/plugins/drop-boxes/cloudflare.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { captureLog } from '../support/capture-log.ts'
 import { bearer } from '../support/credentials.ts'
+import { createBox, MINUTE, visit } from '../support/drop-boxes.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
+import { grantFor } from '../support/grants.ts'
 import { textOf } from '../support/links.ts'
 import { clientOf, type Mounted } from '../support/mount.ts'
+import { stateStub } from '../support/state-stub.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
 
 const presigner = (name: string, index: FileIndex, entrypoint = 'Objects') =>
   createPresigner(
@@ -82,6 +94,28 @@ describe.each([
       200, 400,
     ])
   })
+
+  // @threat instance-confused
+  it("refuse each other's grants, and don't list them", async () => {
+    const { id, url } = await grantFor({ key: keys[0] }, app, {}, '/one')
+    expect(await both((base) => app.fetch(`${base}/grants/${id}`))).toEqual([200, 404])
+    expect(await both((base) => app.fetch(url.replace('/one/', `${base}/`)))).toEqual([200, 410])
+    const listed = async (base: string) => await (await app.fetch(`${base}/grants`)).text()
+    expect(await listed('/one')).toContain(id)
+    expect(await listed('/other')).not.toContain(id)
+    expect((await app.fetch(`/other/grants/${id}`, { method: 'DELETE' })).status).toBe(204)
+    expect((await app.fetch(url)).status).toBe(200)
+  })
+
+  // @threat instance-confused
+  it("refuse each other's drop boxes, and don't list them", async () => {
+    const { id, url } = await createBox({}, app, {}, '/one')
+    expect(await both((base) => app.fetch(`${base}/drop-boxes/${id}`))).toEqual([200, 404])
+    expect(await both((base) => app.fetch(url.replace('/one/', `${base}/`)))).toEqual([200, 410])
+    const listed = async (base: string) => await (await app.fetch(`${base}/drop-boxes`)).text()
+    expect(await listed('/one')).toContain(id)
+    expect(await listed('/other')).not.toContain(id)
+  })
 })
 
 it("instances with the same name accept each other's links", async () => {
@@ -134,6 +168,39 @@ describe('two instances', () => {
     await app.post('/one/files', { key, name: 'a.png' })
     expect(await jsonOf(await app.fetch('/one/files'))).toMatchObject({ files: [{ key }] })
     expect(await jsonOf(await app.fetch('/other/files'))).toEqual({ files: [] })
+  })
+})
+
+describe('the class of drop boxes', () => {
+  /** Lets a box of "two" look at its bucket, seven minutes after an upload that nobody recorded. */
+  async function lookOf(...presigners: readonly [Owner, ...Owner[]]) {
+    const index = memoryFileIndex()
+    const two = presigner('two', index)
+    const app = clientOf(new Hono().route('/two', two.app))
+    const box = await createBox({}, app, {}, '/two')
+    const key = await (await visit(box, {}, app, '/two')).put()
+    const lines = captureLog()
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 7 * MINUTE })
+    await runInDurableObject(stateStub('DropBoxes', `two/${box.id}`), (_, state) => {
+      const [first, ...others] = presigners.map((one) =>
+        one === 'two' ? two : presigner(one, index),
+      )
+      if (first === undefined) throw new Error('There is no presigner.')
+      return new (dropBoxesObject<object>(first, ...others))(state, {}).alarm()
+    })
+    vi.useRealTimers()
+    return { record: await index.get('files', parseObjectKey(key)), log: JSON.stringify(lines) }
+  }
+  type Owner = 'one' | 'two'
+
+  it('looks with the presigner whose box it is', async () => {
+    expect((await lookOf('one', 'two')).record).toMatchObject({ size: 5 })
+  })
+
+  it('touches nothing for a presigner that it does not have, and says so', async () => {
+    const { record, log } = await lookOf('one')
+    expect(record).toBeNull()
+    expect(log).toContain('No presigner of dropBoxesObject() has the name')
   })
 })
 

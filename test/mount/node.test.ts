@@ -25,6 +25,9 @@ const faulty = () => ({
   endpoint: `http://127.0.0.1:${inject('testPorts').faulty}`,
 })
 
+/** What /healthz says of plugins that need Durable Objects. */
+const NO_OBJECTS = ['drop boxes need Durable Objects', 'grants need Durable Objects']
+
 /** A presigner in an app on a Node server, where each request has its own environment. */
 function nodeApp(host = new Hono(), changes: Partial<SettingsInput> = {}) {
   const events: FileEvent[] = []
@@ -83,6 +86,7 @@ describe('a presigner in an app on Node', () => {
     expect(await jsonOf(await app.ask('/media/healthz'))).toEqual({
       status: 'ok',
       edgeCache: false,
+      warnings: NO_OBJECTS,
     })
     const key = await upload(app, '/media', '0123456789')
     const recorded = await app.post('/media/files', { key, name: 'Cat.png' })
@@ -198,6 +202,31 @@ describe('a presigner in an app on Node', () => {
       (files as { key: string }[]).map((f) => f.key),
     )
     expect(keys.toSorted()).toEqual([key, other].toSorted())
+  })
+
+  it('has no grants and drop boxes, which need Durable Objects, and says so', async () => {
+    const app = nodeApp()
+    const key = await upload(app, '/media', 'pixels')
+    const deadline = new Date(Date.now() + 3_600_000).toISOString()
+    const limits = { maxFiles: 1, maxBytes: 1, maxTotalBytes: 1 }
+    const box = { prefix: `${ANN.prefix}inbox/`, deadline, from: 'Ann', title: 'Files', ...limits }
+    const secret = 'A'.repeat(22)
+    const answers = await Promise.all([
+      app.post('/media/grants', { key, deadline }),
+      app.ask('/media/grants'),
+      app.ask(`/media/grants/${'0'.repeat(32)}`),
+      app.ask(`/media/g/${secret}`),
+      app.post('/media/drop-boxes', box),
+      app.ask('/media/drop-boxes'),
+      app.ask(`/media/d/${secret}`),
+      app.post(`/media/d/${secret}/token`, {}),
+    ])
+    for (const answer of answers)
+      expect(await jsonOf(answer)).toMatchObject({
+        code: 'not_supported',
+        message: expect.stringContaining('Durable Objects'),
+      })
+    expect(answers.map(({ status }) => status)).toEqual(Array(answers.length).fill(501))
   })
 
   it('warns once that webhooks are not queued, not with each request', async () => {
@@ -431,7 +460,7 @@ describe('behind a server that puts its own host into request.url', () => {
     )
     expect(links[0]?.link).toBe(link)
     expect((await jsonOf(await viaNext(app, params))).url).toBe(`${ORIGIN}/media/s3/form`)
-    expect(await jsonOf(await app.ask('/media/healthz'))).not.toHaveProperty('warnings')
+    expect(await jsonOf(await app.ask('/media/healthz'))).toHaveProperty('warnings', NO_OBJECTS)
   })
 
   // @threat link-elsewhere
@@ -457,7 +486,7 @@ describe('behind a server that puts its own host into request.url', () => {
     })
     expect(await jsonOf(await app.ask('/media/healthz'))).toMatchObject({
       status: 'ok',
-      warnings: ['links need linkBase'],
+      warnings: ['links need linkBase', ...NO_OBJECTS],
     })
     expect((await viaNext(app, '/media/files/a.png/url')).status).toBe(200)
   })

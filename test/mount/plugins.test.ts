@@ -4,8 +4,10 @@ import { describe, expect, it, vi } from 'vitest'
 import type { Granted } from '../../src/access/minter.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
-import type { Identify } from '../../src/http/app-env.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import type { Identify, Seams } from '../../src/http/app-env.ts'
 import { principalOfApp } from '../../src/http/app-principal.ts'
+import type { Settle, Step } from '../../src/http/host.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
 import {
@@ -730,6 +732,73 @@ describe('after', () => {
       expect(await jsonOf(recorded)).toMatchObject({ data })
     }
     expect([onEvent, after].map(({ mock }) => mock.calls.length)).toEqual([2, 2])
+  })
+})
+
+describe('step and settle', () => {
+  const FILE = { fileName: 'a.bin', mimetype: 'application/octet-stream', size: 3 }
+  const refused = () => new ApiError('forbidden', 'Not now.')
+  const asking = (seams: Partial<Seams>) => {
+    const index = memoryFileIndex()
+    const plugins = [
+      { name: 'asking', setup: () => seams },
+      files({ index: () => index }),
+      multipart(),
+    ]
+    return { index, app: mount({ plugins }) }
+  }
+
+  // @threat change-unchecked
+  it('are asked about each later step of an upload in parts, and may refuse it', async () => {
+    const step = vi.fn<Step>()
+    const { app } = asking({ step })
+    const started = await app.post('/media/multipart', FILE)
+    const { key, uploadId } = await jsonOf<{ key: string; uploadId: string }>(started)
+    expect(step).not.toHaveBeenCalled()
+    const path = `/media/multipart/${uploadId}`
+    const query = `?key=${encodeURIComponent(key)}`
+    const calls = [
+      () => app.post(`${path}/urls`, { key, partNumbers: [1] }),
+      () => app.fetch(path + query),
+      () => app.post(`${path}/complete`, { key, parts: [{ partNumber: 1, etag: 'a' }] }),
+      () => app.fetch(path + query, { method: 'DELETE' }),
+    ]
+    step.mockImplementation(() => {
+      throw refused()
+    })
+    for (const call of calls) {
+      const response = await call()
+      expect(response.status).toBe(403)
+      expect(await jsonOf(response)).toMatchObject({ code: 'forbidden', message: 'Not now.' })
+    }
+    const upload = { bucket: 'files', key, size: 3 }
+    expect(step.mock.calls.map(([told]) => told)).toEqual([
+      ...Array(3).fill({ type: 'parts', ...upload }),
+      { type: 'abort', ...upload },
+    ])
+    expect(step.mock.calls[0]?.[1].principal).toMatchObject({ id: 'app:ann' })
+    step.mockImplementation(() => undefined)
+    expect((await calls[3]?.())?.status).toBe(204)
+  })
+
+  // @threat change-unchecked
+  it('are asked about a record before the index and every listener, also for a repeat', async () => {
+    const settle = vi.fn<Settle>(() => {
+      throw refused()
+    })
+    const after = vi.fn()
+    const { app, index } = asking({ settle, after })
+    const key = await upload(app, '/media')
+    const record = () => app.post('/media/files', { key, name: 'a.png' })
+    expect((await record()).status).toBe(403)
+    expect(after).not.toHaveBeenCalled()
+    expect(await index.get('files', parseObjectKey(key))).toBeNull()
+    settle.mockImplementation(() => undefined)
+    for (let i = 0; i < 2; i++) expect((await record()).status).toBe(201)
+    expect(settle.mock.calls.map(([{ type, file }]) => [type, file.key])).toEqual(
+      Array(3).fill(['recorded', key]),
+    )
+    expect(after).toHaveBeenCalledTimes(2)
   })
 })
 

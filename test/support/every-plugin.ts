@@ -1,8 +1,10 @@
 import { createApp, listPlugins } from '../../src/app.ts'
 import { type ApiKeysOptions, apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { type CopiesOptions, copies } from '../../src/plugins/copies/index.ts'
+import { dropBoxes } from '../../src/plugins/drop-boxes/index.ts'
 import { type EventsOptions, events } from '../../src/plugins/events/index.ts'
 import { type FilesOptions, files } from '../../src/plugins/files/index.ts'
+import { grants } from '../../src/plugins/grants/index.ts'
 import { type JwtOptions, jwt } from '../../src/plugins/jwt/index.ts'
 import { type ImagesOptions, images } from '../../src/plugins/links/images/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
@@ -32,14 +34,24 @@ export const credentials = <B = unknown>({ apiKeys: keys, jwt: accept }: PluginO
 ]
 
 /** Every other plugin, in another order than in the Worker, since the order must not matter. */
-export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => [
-  notifications<B>({ files: files<B>(options.files), ...options.notifications }),
-  uppy({ multipart: multipart() }),
-  tokens(),
-  copies<B>(options.copies),
-  links<B>({ ...options.links, images: images<B>({ binding: undefined, ...options.images }) }),
-  events<B>(options.events ?? {}),
-]
+export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
+  const records = files<B>(options.files)
+  const parts = multipart()
+  return [
+    notifications<B>({ files: records, ...options.notifications }),
+    uppy({ multipart: parts }),
+    dropBoxes<B>({ files: records, multipart: parts }),
+    tokens(),
+    copies<B>(options.copies),
+    grants<B>({
+      links: links<B>({
+        ...options.links,
+        images: images<B>({ binding: undefined, ...options.images }),
+      }),
+    }),
+    events<B>(options.events ?? {}),
+  ]
+}
 
 /** The Worker's routes. */
 export const app = createApp(listPlugins(PLUGINS))

@@ -27,6 +27,9 @@ const encoded = encodeURIComponent
 const ID = 'eyJhbGciOiJIUzI1NiJ9.e30.AAAA'
 /** What every upload in parts here consists of, and its ETag. */
 export const PART = { content: 'hello', etag: '"5d41402abc4b2a76b9719d911017c592"' } as const
+/** The public id of nothing: also those of grants that have ended can be withdrawn. */
+const UNKNOWN_ID = '0123456789abcdef'.repeat(2)
+const TOMORROW = new Date(Date.now() + 86_400_000).toISOString()
 const BY_UPLOAD_ID = {
   scope: 'files:upload',
   takesKey: true,
@@ -35,12 +38,17 @@ const BY_UPLOAD_ID = {
 
 /**
  * Routes that need no principal. The link itself is a credential, tested in
- * test/plugins/links/{links,folder-links}.test.ts. Notifications have a secret of their own, tested in
+ * test/plugins/links/{links,folder-links}.test.ts. So is the secret id of a grant, tested in
+ * test/plugins/grants/, and that of a drop box, in test/plugins/drop-boxes/. Notifications have a secret of their own, tested in
  * test/plugins/notifications/notifications.test.ts. Forms and steps are signed, tested in test/plugins/uppy/.
  */
 export const OPEN_ROUTES: readonly string[] = [
   'GET /healthz',
+  'GET /d/:secret',
+  'POST /d/:secret/token',
   'GET /f/:token/:key',
+  'GET /g/:secret',
+  'POST /g/:secret',
   'GET /i/:bucket/:key',
   'POST /notifications',
   'POST /s3/form',
@@ -193,6 +201,97 @@ export const ROUTES: readonly ProtectedRoute[] = [
     takesKey: true,
     bucketIn: 'body',
     allowed: '200',
+  },
+  {
+    route: 'POST /grants',
+    scope: 'grants:create',
+    request: (key) => ['/grants', { key, deadline: TOMORROW }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '404 object_not_found',
+  },
+  {
+    route: 'GET /grants',
+    scope: 'grants:create',
+    request: () => ['/grants'],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '200',
+    reads: true,
+  },
+  {
+    route: 'GET /grants/:id',
+    scope: 'grants:create',
+    request: () => [`/grants/${UNKNOWN_ID}`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '404 not_found',
+    reads: true,
+  },
+  {
+    route: 'PATCH /grants/:id',
+    scope: 'grants:create',
+    request: () => [`/grants/${UNKNOWN_ID}`, { uses: 1 }],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '404 not_found',
+  },
+  {
+    route: 'DELETE /grants/:id',
+    scope: 'grants:create',
+    request: () => [`/grants/${UNKNOWN_ID}`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '204',
+  },
+  {
+    route: 'POST /drop-boxes',
+    scope: 'drop-boxes:create',
+    request: (key) => [
+      '/drop-boxes',
+      {
+        ...{ prefix: `${key}/`, deadline: TOMORROW, from: 'Example', title: 'Files' },
+        ...{ maxFiles: 1, maxBytes: 1, maxTotalBytes: 1 },
+      },
+    ],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '201',
+  },
+  {
+    route: 'GET /drop-boxes',
+    scope: 'drop-boxes:create',
+    request: () => ['/drop-boxes'],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '200',
+    reads: true,
+  },
+  {
+    route: 'GET /drop-boxes/:id',
+    scope: 'drop-boxes:create',
+    request: () => [`/drop-boxes/${UNKNOWN_ID}`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '404 not_found',
+    reads: true,
+  },
+  {
+    route: 'GET /drop-boxes/:id/files',
+    scope: 'drop-boxes:create',
+    request: () => [`/drop-boxes/${UNKNOWN_ID}/files`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '404 not_found',
+    reads: true,
+  },
+  {
+    route: 'DELETE /drop-boxes/:id',
+    scope: 'drop-boxes:create',
+    request: () => [`/drop-boxes/${UNKNOWN_ID}`],
+    takesKey: false,
+    bucketIn: null,
+    allowed: '204',
   },
   {
     route: 'POST /tokens',

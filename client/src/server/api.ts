@@ -7,6 +7,14 @@ const TIMEOUT_MILLISECONDS = 60_000
 /** The Worker waits two minutes while the bucket assembles parts. */
 const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
 
+/** Paths whose 404 says that this grant or drop box doesn't exist. */
+const ITEM = /^\/(?:grants|drop-boxes)\/./
+/**
+ * Paths of requests that make one more with each repeat: a link or a page that nobody withdraws, or
+ * parts of an upload that nobody knows.
+ */
+const CREATES = /^\/(?:multipart|grants|drop-boxes)$/
+
 /** Options of every method. */
 export interface CallOptions {
   /** Cancels the call, its retries included. For a deadline: `AbortSignal.timeout(10_000)`. */
@@ -81,7 +89,8 @@ export function createServerApi({
     const retryAfter = retryAfterOf(response)
     if (!ok && isErrorBody(answer)) {
       // A path too much is often read as a key.
-      const isLost = answer.code === 'not_found' || (status === 404 && path === '/files' && !body)
+      const isUnknown = answer.code === 'not_found' && !ITEM.test(path)
+      const isLost = isUnknown || (status === 404 && path === '/files' && !body)
       const hint = isLost && pathname !== '/' ? ` Is the API mounted at ${pathname}?` : ''
       const next = isLost ? ` Check baseUrl: ${base}.${hint}` : ''
       const message = messageOf(answer) + next
@@ -95,8 +104,7 @@ export function createServerApi({
   }
 
   return (check, method, path, request = {}) => {
-    // A repeated start would leave parts of an upload that nobody knows.
-    const mayRepeat = method === 'POST' && path === '/multipart' ? wasRefused : undefined
+    const mayRepeat = method === 'POST' && CREATES.test(path) ? wasRefused : undefined
     return withRetries(request.signal, () => ask(check, method, path, request), mayRepeat)
   }
 }

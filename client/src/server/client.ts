@@ -1,3 +1,4 @@
+import { isNothing } from '../check.ts'
 import { copyFile } from '../copy-file.ts'
 import type {
   CopyOptions,
@@ -19,7 +20,6 @@ import {
   isLimits,
   isLink,
   isLinks,
-  isNothing,
   isRecordedFiles,
   type Limits,
   type Link,
@@ -28,6 +28,8 @@ import {
   type RecordedFile,
   type RecordedFiles,
 } from '../responses.ts'
+import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
+import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
 import type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './requests.ts'
 import {
@@ -55,11 +57,18 @@ export interface ServerClientOptions extends ServerOptions {
   readonly bucket?: string | undefined
 }
 
+/** How the lists of grants and drop boxes are fetched. */
+export interface SharingListOptions extends CallOptions {
+  /** Items in one request: 1 to 100. Default: 50. */
+  readonly pageSize?: number | undefined
+}
+
 /**
  * A Worker's API for server code, for one of its buckets. Its methods throw PresignerError, and the
  * reason of `signal`. They retry after temporary errors.
  */
-export interface ServerClient {
+export interface ServerClient
+  extends Omit<SharingCalls, 'listGrants' | 'listDropBoxes' | 'listReceived'> {
   readonly bucket: string | undefined
   readonly tokens: {
     /** Creates a token for a page or an app, with some of the rights of the API key. */
@@ -111,6 +120,15 @@ export interface ServerClient {
    * request for each 100.
    */
   purge(keys: readonly string[], options?: CallOptions): Promise<Purged>
+  /** Lists the caller's grants, the newest first. Fetches a page when the loop needs it. */
+  listGrants(options?: SharingListOptions): AsyncGenerator<Grant, void, undefined>
+  /** Lists the caller's drop boxes, the newest first. Fetches a page when the loop needs it. */
+  listDropBoxes(options?: SharingListOptions): AsyncGenerator<DropBox, void, undefined>
+  /** Lists what a drop box received. Fetches a page when the loop needs it. */
+  listReceived(
+    id: string,
+    options?: SharingListOptions,
+  ): AsyncGenerator<ReceivedFile, void, undefined>
   /** Returns what the API key may do. */
   limits(options?: CallOptions): Promise<Limits>
   readonly verifyWebhook: typeof verifyWebhook
@@ -123,6 +141,7 @@ export interface ServerClient {
 export function createServerClient({ bucket, ...options }: ServerClientOptions): ServerClient {
   const api = createServerApi(options)
   const pathOf = (key: string) => `/files/${encodeURIComponent(key)}`
+  const sharing = sharingCalls(api, bucket)
   return {
     bucket,
     tokens: {
@@ -163,13 +182,25 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
     folderLink: (prefix, { signal, ...body } = {}) =>
       api(isFolderLink, 'POST', '/links/folder', { body: { ...body, prefix, bucket }, signal }),
     async *list({ signal, pageSize: limit, ...asked } = {}) {
-      let cursor: string | undefined
-      do {
+      const load = (cursor: string | undefined) => {
         const query = { ...asked, limit, cursor, bucket }
-        const page = await api(isFilePage, 'GET', '/files', { query, signal })
-        yield* page.files
-        cursor = page.cursor
-      } while (cursor !== undefined)
+        return api(isFilePage, 'GET', '/files', { query, signal })
+      }
+      for await (const { files } of pages(load)) yield* files
+    },
+    ...sharing,
+    async *listGrants({ signal, pageSize: limit } = {}) {
+      const load = (cursor: string | undefined) => sharing.listGrants({ limit, cursor, signal })
+      for await (const { grants } of pages(load)) yield* grants
+    },
+    async *listDropBoxes({ signal, pageSize: limit } = {}) {
+      const load = (cursor: string | undefined) => sharing.listDropBoxes({ limit, cursor, signal })
+      for await (const { dropBoxes } of pages(load)) yield* dropBoxes
+    },
+    async *listReceived(id, { signal, pageSize: limit } = {}) {
+      const load = (cursor: string | undefined) =>
+        sharing.listReceived(id, { limit, cursor, signal })
+      for await (const { files } of pages(load)) yield* files
     },
     record: (key, name, { signal } = {}) =>
       api(isFileRecord, 'POST', '/files', { body: { key, name, bucket }, signal }),
@@ -202,6 +233,18 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
     limits: ({ signal } = {}) => api(isLimits, 'GET', '/limits', { signal }),
     verifyWebhook,
   }
+}
+
+/** Loads one page after the other, when the loop needs it. */
+async function* pages<Page extends { readonly cursor?: string | undefined }>(
+  load: (cursor: string | undefined) => Promise<Page>,
+): AsyncGenerator<Page, void, undefined> {
+  let cursor: string | undefined
+  do {
+    const page = await load(cursor)
+    yield page
+    cursor = page.cursor
+  } while (cursor !== undefined)
 }
 
 /** Sends one request after the other, each with at most `size` items. */

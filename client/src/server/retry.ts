@@ -37,7 +37,10 @@ export async function withRetries<T>(
  * even a request that isn't idempotent can be sent again.
  */
 export const wasRefused = (error: PresignerError): boolean =>
-  error.retryable && ([429, 503].includes(error.status) || UNSENT.includes(reasonOf(error.cause)))
+  error.retryable &&
+  // A part of the Worker didn't answer in time, and may have done what it was asked.
+  error.code !== 'state_unavailable' &&
+  ([429, 503].includes(error.status) || UNSENT.includes(reasonOf(error.cause)))
 
 /** The codes of Node, Bun and Deno for a connection that was never made. */
 const UNSENT: readonly unknown[] = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ConnectionRefused']

@@ -1,13 +1,8 @@
+import { isNothing } from '../check.ts'
 import { isGenerated } from '../generated-key.ts'
 import { PresignerError } from '../presigner-error.ts'
 import type { CompleteRequest, FileConditions } from '../requests.ts'
-import {
-  type FileRecord,
-  isFileRecord,
-  isNothing,
-  isStartedUpload,
-  isUploadUrl,
-} from '../responses.ts'
+import { type FileRecord, isFileRecord, isStartedUpload, isUploadUrl } from '../responses.ts'
 import type { SignedPut } from '../signed-put.ts'
 import type { CallOptions, ServerApi } from './api.ts'
 import { sendParts, untilAborted } from './parts.ts'

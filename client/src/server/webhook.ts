@@ -34,6 +34,25 @@ export type WebhookEvent = {
   | { type: 'file.recorded' | 'file.replaced' | 'file.renamed'; data: Asked & { file: FileRecord } }
   | { type: 'file.copied' | 'file.moved'; data: Asked & { file: FileRecord; from: FileKey } }
   | { type: 'file.deleted'; data: Asked & { file: FileKey } }
+  | {
+      type: 'grant.used'
+      data: Asked & {
+        file: FileKey
+        /** `usesLeft` is null for any number. */
+        grant: { id: string; label: string | null; usesLeft: number | null }
+        country: string | null
+      }
+    }
+  | {
+      type: 'drop-box.received'
+      data: Asked & {
+        file: FileRecord
+        dropBox: { id: string; label: string | null }
+        /** What the sender wrote. Plain text of somebody unknown. */
+        sender: { name: string; note: string } | null
+        country: string | null
+      }
+    }
 )
 
 /** The request of a webhook: its headers, as of Node or the web, and its body as it was sent. */
@@ -66,6 +85,12 @@ const DATA: Readonly<Record<string, Check<object>>> = {
   'file.copied': isObject({ ...asked, file: isFileRecord, from: isKey }),
   'file.moved': isObject({ ...asked, file: isFileRecord, from: isKey }),
   'file.deleted': isObject({ ...asked, file: isKey }),
+  'grant.used': isObject({ ...asked, file: isKey, grant: isObject({ id: isString }) }),
+  'drop-box.received': isObject({
+    ...asked,
+    file: isFileRecord,
+    dropBox: isObject({ id: isString }),
+  }),
 } satisfies Record<WebhookEvent['type'], unknown>
 
 /** Accepts an event, also one of a type that only a newer Worker sends. */

@@ -13,7 +13,7 @@ import {
   uploadUrl,
   uploadUrls,
 } from '../answers.ts'
-import { CHOSEN_KEY, DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
+import { CHOSEN_KEY, DOWNLOAD_SECONDS, IN_DROP_BOX, UPLOAD_SECONDS } from '../members.ts'
 import type { Members, Operation, Operations } from '../operation.ts'
 
 /** For operations that read or change the object in the bucket. */
@@ -114,6 +114,7 @@ export const fileOperations: Operations = {
       'storage_busy',
       'credentials_expired',
       'unknown_bucket',
+      ...IN_DROP_BOX,
     ],
   },
   'POST /files/upload-urls': {
@@ -130,7 +131,7 @@ export const fileOperations: Operations = {
       expiresIn: UPLOAD_SECONDS,
     },
     answers: { 200: { description: 'A URL or an error for each file.', body: uploadUrls } },
-    errors: ['invalid_expiry', 'credentials_expired', 'unknown_bucket'],
+    errors: [...IN_DROP_BOX, 'invalid_expiry', 'credentials_expired', 'unknown_bucket'],
   },
   'POST /files/copy': {
     id: 'copyFiles',
@@ -239,6 +240,7 @@ export const fileOperations: Operations = {
       },
     },
     errors: [
+      ...IN_DROP_BOX,
       'object_not_found',
       'file_replaced',
       'file_too_large',
@@ -262,7 +264,7 @@ export const fileOperations: Operations = {
       files: { description: 'What `POST /files` takes, without `bucket`.' },
     },
     answers: { 200: { description: 'A record or an error for each file.', body: recordedFiles } },
-    errors: ['unknown_bucket'],
+    errors: [...IN_DROP_BOX, 'unknown_bucket'],
   },
   'GET /files': {
     id: 'listFiles',

@@ -1,7 +1,7 @@
 import { MAX_OBJECT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import { partList, partUrls, recordedFile, startedUpload } from '../answers.ts'
-import { CHOSEN_KEY, UPLOAD_SECONDS } from '../members.ts'
+import { CHOSEN_KEY, IN_DROP_BOX, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
 /** For every step of a started upload. */
@@ -10,6 +10,7 @@ const STEP: readonly ErrorCode[] = [
   'invalid_upload_id',
   'credentials_expired',
   'unknown_bucket',
+  ...IN_DROP_BOX,
 ]
 
 /** For every step that sends a request to the bucket. */
@@ -62,6 +63,8 @@ export const multipartOperations: Operations = {
       'storage_busy',
       'credentials_expired',
       'unknown_bucket',
+      'size_required',
+      ...IN_DROP_BOX,
     ],
   },
   'POST /multipart/:uploadId/urls': {

@@ -4,13 +4,14 @@ import { askToDownload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseBucket } from '../../http/choose-bucket.ts'
 import { bucket, expiresIn } from '../../http/fields.ts'
+import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson } from '../../http/validate.ts'
 import { keyPrefixError, parseObjectKey } from '../../keys/object-key.ts'
 import { signFolder, verifyInFolder } from './folder.ts'
 import { restricted } from './restrictions.ts'
-import { deliver, expiryOf, linkBase, refuseLink, restrictionsOf } from './routes.ts'
+import { deliver, expiryOf, refuseLink, restrictionsOf } from './routes.ts'
 
 const folderSchema = z.strictObject({
   ...restricted,

@@ -5,13 +5,24 @@ import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
 import { folderDeliveryRoutes, folderRoutes } from './folder-routes.ts'
 import { LINKS, type LinksOptions } from './options.ts'
-import { deliveryRoutes, linkRoutes } from './routes.ts'
+import { restricted } from './restrictions.ts'
+import { deliveryRoutes, linkRoutes, requireVisitor, restrictionsOf } from './routes.ts'
 
 const FOLDERS: Plugin = { name: 'folderLinks', open: folderDeliveryRoutes, api: folderRoutes }
 
+/** What plugins that hand out links need of them. */
+const STEPS = { restricted, restrictionsOf, requireVisitor }
+
+export type LinkSteps = typeof STEPS
+
+export interface Links<in B = unknown> extends Plugin<B> {
+  readonly steps: LinkSteps
+}
+
 /** Links for an `<img>` or an email, and to folders, and their delivery below `/i` and `/f`. */
-export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => ({
+export const links = <B = unknown>(options: LinksOptions<B> = {}): Links<B> => ({
   name: 'links',
+  steps: STEPS,
   // With everything in it: `images()` of a Worker brings a rule.
   plugins: [FOLDERS, ...(options.images ? [{ ...options.images, name: 'images' }] : [])],
   open: deliveryRoutes,

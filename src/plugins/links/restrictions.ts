@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { LINK_REFUSALS, type LinkRefusal } from '../../access/verdict.ts'
 import { ApiError, type ErrorCode } from '../../errors/api-error.ts'
+import { instant } from '../../http/fields.ts'
 import { isInRanges, parseIpRange } from './ip-range.ts'
 import type { KeptLinks } from './options.ts'
 
@@ -8,11 +9,6 @@ import type { KeptLinks } from './options.ts'
 export const MAX_IPS = 16
 /** Maximum number of countries in a link. */
 export const MAX_COUNTRIES = 64
-
-/** Requires a date that `Date` writes in the same way, so that the month has this day. */
-const isDate = (text: string): boolean =>
-  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(text) &&
-  new Date(text).toJSON()?.startsWith(text.slice(0, 19)) === true
 
 const isIpRange = (text: string): boolean => parseIpRange(text) !== null
 
@@ -44,7 +40,7 @@ const countries = listOf(
 
 /** Members of a request for links that only some may open. */
 export const restricted = {
-  notBefore: z.optional(textThat(isDate, 'must be a date such as 2026-12-24T18:00:00Z')),
+  notBefore: z.optional(instant()),
   ips: listOf(
     textThat(
       isIpRange,

@@ -32,7 +32,7 @@ import {
   MAX_KEYS_BODY_BYTES,
   usually,
 } from '../../http/fields.ts'
-import { askedUrl, ownBase, requireBase } from '../../http/link-host.ts'
+import { askedUrl, linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { json } from '../../http/responses.ts'
@@ -262,12 +262,6 @@ export function expiryOf(
   throw new ApiError('invalid_expiry', `The link must end within ${max} seconds from now.`)
 }
 
-/** Returns the URL before `/i/…` or `/f/…` in the links of this request. */
-export function linkBase(c: AppContext): string {
-  const settings = c.get('settings')
-  return settings.linkBase ?? requireBase(ownBase(c, settings))
-}
-
 /** Serves links. The link itself is the credential. */
 export const deliveryRoutes = newApp()
   .get('/i/:bucket/:key', (c) =>
@@ -284,6 +278,12 @@ export async function refuseLink(c: AppContext): Promise<never> {
   throw new ApiError('link_invalid', 'This link is not valid.')
 }
 
+/** Throws the error of a link whose `restrictions`, if any, don't allow this request. */
+export function requireVisitor(c: AppContext, restrictions: string | undefined, now: Date): void {
+  if (restrictions === undefined) return
+  requireAllowed(restrictions, c.req.raw, LINKS.of(c.env.instance)?.addressOf, now)
+}
+
 /** Delivers the object of the link that `verify` accepts. */
 export async function deliver(
   c: AppContext,
@@ -295,9 +295,7 @@ export async function deliver(
   const path = pathname.slice(c.env.host.mountPath.length)
   const verdict = await verify({ path, search, searchParams }, settings, now)
   if (!verdict.ok) throw refusedLink(verdict.refusal)
-  const options = LINKS.of(c.env.instance)
-  const { restrictions } = verdict.policy
-  if (restrictions !== undefined) requireAllowed(restrictions, c.req.raw, options?.addressOf, now)
+  requireVisitor(c, verdict.policy.restrictions, now)
   const bucket = signedBucket(c, verdict.policy.bucket)
   const { linkBase, linkHostOnly } = settings
   if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
@@ -314,7 +312,7 @@ export async function deliver(
     c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
     return c.redirect(url, 302)
   }
-  const { images = null, ownsOrigin } = options ?? {}
+  const { images = null, ownsOrigin } = LINKS.of(c.env.instance) ?? {}
   const place = {
     bucket,
     objects: c.env.instance.objects(c.executionCtx),

@@ -17,7 +17,7 @@ import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { fileIndexOf, removeDeadline, timeOf } from '../../http/deadline.ts'
+import { askInTime, fileIndexOf, removeDeadline, timeOf, uploadSeams } from '../../http/deadline.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
@@ -244,8 +244,8 @@ export async function finishUpload(
 
 /**
  * Returns the upload with the id in the path, or `uploadId`, of this caller, key and bucket. The
- * caller must still be allowed to write `key`, with the scopes for a chosen one. Throws
- * `invalid_key`, `forbidden`, `unknown_bucket` and `invalid_upload_id`.
+ * caller must still be allowed to write `key`, with the scopes for a chosen one. Asks the plugins'
+ * `step`. Throws `invalid_key`, `forbidden`, `unknown_bucket`, `invalid_upload_id`, and what a step throws.
  */
 export async function openUpload(
   c: AppContext,
@@ -261,5 +261,13 @@ export async function openUpload(
   const settings = c.get('settings')
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
   requireUpload(principal, scope.key, upload)
+  const type = c.req.method === 'DELETE' ? 'abort' : 'parts'
+  const step = {
+    type,
+    bucket: bucket.alias,
+    key: scope.key,
+    size: upload.size ?? undefined,
+  } as const
+  for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, { principal }))
   return { bucket, upload, now }
 }

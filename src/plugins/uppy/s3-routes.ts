@@ -227,8 +227,8 @@ const objectHeaders = (fields: Fields): Fields =>
 
 /** Sends errors in S3's format, since an S3 client shows their message. */
 function s3Errors(c: AppContext, next: Next): Promise<void> {
-  c.set('errorBody', ({ code, message, requestId }) =>
-    document('Error', { Code: code, Message: message, RequestId: requestId }),
+  c.set('errorResponse', ({ code, message, requestId }, status, headers) =>
+    xml('Error', { Code: code, Message: message, RequestId: requestId }, status, headers),
   )
   return next()
 }

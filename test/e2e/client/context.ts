@@ -157,6 +157,7 @@ const apiKeyEntry = (apiKey: string) => ({
     'files:list',
     'files:delete',
     'links:create',
+    'drop-boxes:create',
   ],
   prefix: 'team/',
 })

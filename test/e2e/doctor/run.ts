@@ -71,11 +71,12 @@ export interface BucketRun {
   readonly hangs?: Hangs
   readonly consent?: Consent
   readonly onFinding?: (finding: Finding) => void
+  readonly dropBoxOrigins?: readonly string[]
 }
 
 /** Runs doctor for the bucket of `settings`, in this process. */
 export async function findingsOf(settings: Variables, run: BucketRun = {}): Promise<Finding[]> {
-  const { hangs, consent, onFinding } = run
+  const { hangs, consent, onFinding, dropBoxOrigins = [] } = run
   const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
   const { buckets, corsOrigins } = loaded.settings
@@ -85,6 +86,7 @@ export async function findingsOf(settings: Variables, run: BucketRun = {}): Prom
     names: { reads: 'S3', uploads: 'S3_WRITE' },
     admin: undefined,
     origins: corsOrigins,
+    dropBoxOrigins,
     requests: patientRequests(hangs),
     cleaningRequests: patientRequests(hangs),
     consent,

@@ -9,6 +9,7 @@ import { CHANGED_SETTINGS } from '../../../cli/doctor/changed-settings.ts'
 import {
   checkable,
   checkSettings,
+  dropBoxOrigins,
   namedCredentials,
   readEnvironment,
   writtenFor,
@@ -237,6 +238,23 @@ describe('doctor, for settings,', () => {
     warnings.mockRestore()
     expect(env).toMatchObject({ LINK_ORIGIN: 'https://img.example.com', FILE_INDEX: {} })
     expect(env).not.toHaveProperty('RATE_LIMITER')
+  })
+
+  it('knows the origin of the pages of drop boxes, if wrangler.toml declares their class', async () => {
+    const url = 'https://files.example.workers.dev'
+    const link = { ...good, LINK_ORIGIN: 'https://links.example.com' }
+    const origins = async (settings: Variables, declared: string, at?: string) =>
+      dropBoxOrigins(await environment(settings, `${BINDINGS}\n${declared}`), at)
+    const block = '[exports.DropBoxes]\ntype = "durable-object"\nstorage = "sqlite"\n'
+    const migration = '[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ["Chat", "DropBoxes"]\n'
+    for (const declared of [block, migration]) {
+      expect(await origins(link, declared, url)).toEqual([link.LINK_ORIGIN])
+      expect(await origins(good, declared, url)).toEqual([url])
+      expect(await origins(good, declared)).toEqual([])
+      expect(await origins({ ...link, API_KEYS: '{' }, declared)).toEqual([])
+    }
+    for (const declared of ['', block.replace('DropBoxes', 'Grants')])
+      expect(await origins(link, declared, url)).toEqual([])
   })
 
   it('warns about a secret with repetitions', async () => {

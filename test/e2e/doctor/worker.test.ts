@@ -131,6 +131,19 @@ describe('doctor --url', () => {
           : undefined,
     ],
     [
+      'a class of Durable Objects that is missing',
+      'health',
+      'warn',
+      /grants need Durable Objects/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              body: { status: 'ok', edgeCache: true, warnings: ['grants need Durable Objects'] },
+              headers: WORKER_HEADERS,
+            }
+          : undefined,
+    ],
+    [
       'no Images binding',
       'images',
       'skip',

@@ -283,7 +283,10 @@ describe('without a queue', () => {
 
 describe('the compatibility flag global_fetch_strictly_public', () => {
   const withoutFlag = () =>
-    vi.stubGlobal('Cloudflare', { compatibilityFlags: { global_fetch_strictly_public: false } })
+    vi.stubGlobal('Cloudflare', {
+      // The contexts of tests read other flags.
+      compatibilityFlags: { ...Cloudflare.compatibilityFlags, global_fetch_strictly_public: false },
+    })
 
   it('is on in the deployable Worker', () => {
     expect(Cloudflare.compatibilityFlags.global_fetch_strictly_public).toBe(true)

@@ -1,0 +1,127 @@
+import { type Check, isNothing } from './check.ts'
+import type { LinkRestrictions } from './requests.ts'
+import {
+  type DropBox,
+  type DropBoxPage,
+  type Grant,
+  type GrantPage,
+  isDropBox,
+  isDropBoxPage,
+  isGrant,
+  isGrantPage,
+  isReceivedPage,
+  type ReceivedPage,
+} from './sharing-responses.ts'
+
+/** Body of `POST /grants`, without its key. */
+export interface GrantOptions {
+  /** When it ends: ISO 8601 in UTC, up to 366 days ahead. */
+  readonly deadline: string
+  /** How often it can be used: 1 to 1,000,000. Default: any number. */
+  readonly uses?: number | undefined
+  /** 1 to 128 characters. Not with `direct`. */
+  readonly password?: string | undefined
+  /** One line for people, which the page shows. */
+  readonly label?: string | undefined
+  /** Redirects to the file at once, for `<img>` and `curl`, in place of a page with a button. */
+  readonly direct?: boolean | undefined
+  /** Name to save under. Default: the file's. With `direct`, the default is to show the file. */
+  readonly download?: string | undefined
+  readonly restrictions?: LinkRestrictions | undefined
+}
+
+/** Body of `PATCH /grants/:id`. Members that are missing stay as they are. */
+export interface GrantChanges {
+  /** How often it can be used in total, with the past uses. Null for any number. */
+  readonly uses?: number | null | undefined
+  readonly label?: string | null | undefined
+  readonly deadline?: string | undefined
+}
+
+/** Body of `POST /drop-boxes`, without its prefix. */
+export interface DropBoxOptions {
+  /** Who asks for files: one line, up to 100 characters. */
+  readonly from: string
+  /** One line of plain text, up to 200 characters. */
+  readonly title: string
+  /** Plain text, up to 2000 characters. */
+  readonly message?: string | undefined
+  /** When it closes: ISO 8601 in UTC, up to 366 days ahead. */
+  readonly deadline: string
+  readonly maxFiles: number
+  /** Largest file, in bytes. */
+  readonly maxBytes: number
+  /** Bytes of all files together. */
+  readonly maxTotalBytes: number
+  /** Types such as `image/png` or `image/*`. Default: those of the caller. */
+  readonly allowedTypes?: string[] | undefined
+  /** 1 to 128 characters. */
+  readonly password?: string | undefined
+}
+
+/** Query of the lists. */
+export interface PageOptions {
+  /** 1 to 100. Default: 50. */
+  readonly limit?: number | undefined
+  /** `cursor` of the previous page. */
+  readonly cursor?: string | undefined
+}
+
+interface Cancelable {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Grants and drop boxes of the caller, a page of each list at a time. */
+export interface SharingCalls {
+  /** Creates a link to a file that counts its uses and can be withdrawn. A repeat makes another. */
+  createGrant(key: string, grant: GrantOptions & Cancelable): Promise<Grant>
+  /** Lists one page of the caller's grants. */
+  listGrants(options?: PageOptions & Cancelable): Promise<GrantPage>
+  getGrant(id: string, options?: Cancelable): Promise<Grant>
+  updateGrant(id: string, changes: GrantChanges & Cancelable): Promise<Grant>
+  /** Ends a grant at once, everywhere. A link that it dispensed before is valid for ten minutes. */
+  withdrawGrant(id: string, options?: Cancelable): Promise<void>
+  /** Creates a page on which others drop files below `prefix`, which ends with `/`. A repeat makes another. */
+  createDropBox(prefix: string, box: DropBoxOptions & Cancelable): Promise<DropBox>
+  /** Lists one page of the caller's drop boxes. */
+  listDropBoxes(options?: PageOptions & Cancelable): Promise<DropBoxPage>
+  getDropBox(id: string, options?: Cancelable): Promise<DropBox>
+  /** Lists one page of the files that a drop box received. */
+  listReceived(id: string, options?: PageOptions & Cancelable): Promise<ReceivedPage>
+  /** Closes a drop box at once. The bucket and the index keep what it received. */
+  closeDropBox(id: string, options?: Cancelable): Promise<void>
+}
+
+/** Sends one request, in the way of the client. */
+type Call = <T>(
+  check: Check<T>,
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+  path: string,
+  request: Cancelable & {
+    readonly query?: object | undefined
+    readonly body?: object | undefined
+  },
+) => Promise<T>
+
+/** Returns the calls for files in one bucket. */
+export function sharingCalls(call: Call, bucket: string | undefined): SharingCalls {
+  const grant = (id: string) => `/grants/${encodeURIComponent(id)}`
+  const dropBox = (id: string) => `/drop-boxes/${encodeURIComponent(id)}`
+  return {
+    createGrant: (key, { signal, ...body }) =>
+      call(isGrant, 'POST', '/grants', { body: { ...body, key, bucket }, signal }),
+    listGrants: ({ signal, ...query } = {}) =>
+      call(isGrantPage, 'GET', '/grants', { query, signal }),
+    getGrant: (id, { signal } = {}) => call(isGrant, 'GET', grant(id), { signal }),
+    updateGrant: (id, { signal, ...body }) => call(isGrant, 'PATCH', grant(id), { body, signal }),
+    withdrawGrant: (id, { signal } = {}) => call(isNothing, 'DELETE', grant(id), { signal }),
+    createDropBox: (prefix, { signal, ...body }) =>
+      call(isDropBox, 'POST', '/drop-boxes', { body: { ...body, prefix, bucket }, signal }),
+    listDropBoxes: ({ signal, ...query } = {}) =>
+      call(isDropBoxPage, 'GET', '/drop-boxes', { query, signal }),
+    getDropBox: (id, { signal } = {}) => call(isDropBox, 'GET', dropBox(id), { signal }),
+    listReceived: (id, { signal, ...query } = {}) =>
+      call(isReceivedPage, 'GET', `${dropBox(id)}/files`, { query, signal }),
+    closeDropBox: (id, { signal } = {}) => call(isNothing, 'DELETE', dropBox(id), { signal }),
+  }
+}

@@ -1,0 +1,36 @@
+// biome-ignore-all lint/performance/noBarrelFile: the entry for pages that share, or upload to a drop box
+import type { Client } from './client.ts'
+import { type SharingCalls, sharingCalls } from './sharing-calls.ts'
+
+export type { OpenDropBox } from './drop-box.ts'
+export { openDropBox } from './drop-box.ts'
+export type {
+  DropBoxOptions,
+  GrantChanges,
+  GrantOptions,
+  PageOptions,
+  SharingCalls,
+} from './sharing-calls.ts'
+export type {
+  DropBox,
+  DropBoxPage,
+  DropBoxSender,
+  DropBoxTerms,
+  DropBoxVisitor,
+  Grant,
+  GrantPage,
+  ReceivedFile,
+  ReceivedPage,
+} from './sharing-responses.ts'
+
+/** A client with methods for grants and drop boxes. */
+export type SharingClient = Client & SharingCalls
+
+/** Returns `client` with methods for grants and drop boxes. Call it once for each client. */
+export const withSharing = (client: Client): SharingClient => ({
+  ...client,
+  ...sharingCalls(
+    (check, method, path, request) => client.request(method, path, { ...request, check }),
+    client.bucket,
+  ),
+})

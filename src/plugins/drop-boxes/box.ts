@@ -1,0 +1,166 @@
+import type { PasswordHash } from '../../access/password.ts'
+import type { Scope } from '../../access/scopes.ts'
+import type { StoredPrincipal } from '../../access/stored-principal.ts'
+import type { Sender } from '../../records/file-event.ts'
+
+/** Version of what a Durable Object stores about a drop box. */
+export const SCHEMA = 1
+
+/** Scopes of who creates a drop box, also later, when somebody uses it. */
+export const BOX_SCOPES: readonly Scope[] = ['drop-boxes:create', 'files:upload']
+
+/** Lifetime of the token of a page, in seconds. */
+export const TOKEN_SECONDS = 600
+
+/** Longest lifetime of what a sender gets signed, so that nothing outlives a closed box by more. */
+export const MAX_URL_SECONDS = 300
+
+/** How long a box is kept after its deadline, so that its creator can see what arrived. */
+export const KEPT_SECONDS = 30 * 86_400
+
+/** What a request says about a drop box. Times are milliseconds since 1970. */
+export interface BoxTerms {
+  readonly bucket: string
+  /** Ends with `/`. */
+  readonly prefix: string
+  /** Who asks for files: plain text. */
+  readonly from: string
+  readonly title: string
+  readonly message: string | null
+  readonly deadline: number
+  readonly maxFiles: number
+  /** Of one file. */
+  readonly maxBytes: number
+  readonly maxTotalBytes: number
+  readonly allowedTypes: readonly string[] | null
+}
+
+/** A drop box as its object keeps it. */
+export interface StoredBox extends BoxTerms {
+  readonly schema: typeof SCHEMA
+  /** The public id. */
+  readonly id: string
+  /** The `name` of the settings with which it was created. */
+  readonly instance: string
+  /** The secret id, which is in the URL of the page. */
+  readonly secret: string
+  readonly password: PasswordHash | null
+  readonly createdAt: number
+  /** Its creator, with the prefix of the box. */
+  readonly owner: StoredPrincipal
+  /** When its creator closed it, or null. */
+  readonly closedAt: number | null
+}
+
+export interface Amount {
+  readonly files: number
+  readonly bytes: number
+}
+
+/** A drop box and what is in it. */
+export interface BoxState {
+  readonly box: StoredBox
+  readonly received: Amount
+  /** What nobody has sent or reserved. */
+  readonly left: Amount
+}
+
+/** Tells whether senders may begin uploads. */
+export const isOpen = ({ closedAt, deadline }: StoredBox, now: number): boolean =>
+  closedAt === null && now < deadline
+
+/** The id of the principal of a box's senders. */
+export const principalOf = (id: string): string => `drop-box:${id}`
+
+/** Who sends. Nobody learns an address from it. */
+export interface Session {
+  /** A name for the network, which only this box uses. */
+  readonly network: string
+  /** Names what the sender wrote, or is empty. */
+  readonly session: string
+}
+
+/** An upload that a sender is about to begin, or a later step of it. */
+export interface Ask extends Session {
+  readonly key: string
+  /** Bytes. */
+  readonly size: number
+  readonly inParts: boolean
+  /** Starts an upload in parts. A later step of it is false. */
+  readonly isStart: boolean
+  readonly country: string | null
+}
+
+/** The answer to that. `undo` names the reservation, unless the key had one already. */
+export type Reserved =
+  | { readonly ok: true; readonly undo: string | null }
+  | { readonly ok: false; readonly why: 'closed' | 'full' }
+  | { readonly ok: false; readonly why: 'busy'; readonly seconds: number }
+
+/** An object that the bucket has. */
+export interface Arrived {
+  readonly key: string
+  readonly etag: string
+  readonly size: number
+  readonly name: string
+  readonly mimetype: string
+  /** When it arrived, as the bucket says, in milliseconds since 1970. */
+  readonly at: number
+}
+
+/**
+ * The answer to that. `isNew` until the event of the box is accepted, and `isLost` while that of the record
+ * was not.
+ */
+export type Settled =
+  | {
+      readonly ok: true
+      readonly isNew: boolean
+      readonly isLost: boolean
+      readonly sender: Sender | null
+      readonly country: string | null
+    }
+  | { readonly ok: false; readonly why: 'closed' | 'full' | 'unknown' }
+
+/** A file that a box has received. */
+export interface Received extends Arrived {
+  readonly sender: Sender | null
+  readonly country: string | null
+}
+
+export interface ReceivedPage {
+  readonly files: readonly Received[]
+  /** Where the next page starts, or null after the last one. */
+  readonly next: number | null
+}
+
+/** A sender who asks for a token. `guess` is the hash of a password. */
+export interface Entry extends Session {
+  readonly guess: string | null
+  readonly sender: Sender | null
+}
+
+export type Entered =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly why: 'closed' | 'wrong' }
+  | { readonly ok: false; readonly why: 'busy'; readonly seconds: number }
+
+/** The object of a drop box, as the Worker calls it. */
+export interface BoxObject {
+  create(box: StoredBox): Promise<void>
+  state(): Promise<BoxState | null>
+  enter(entry: Entry, now: number): Promise<Entered>
+  /** Reserves a key, for longer if it is already reserved, and again if its reservation has ended. */
+  reserve(ask: Ask, now: number): Promise<Reserved>
+  /** Frees the reservation that `undo` names. */
+  undo(key: string, undo: string): Promise<void>
+  /** Frees the reservation of an upload in parts. */
+  abort(key: string, now: number): Promise<void>
+  settle(file: Arrived, now: number): Promise<Settled>
+  /** The event of the box about this file was accepted. */
+  told(key: string, etag: string): Promise<void>
+  /** The event of the record of this file was not accepted. */
+  lost(key: string, etag: string): Promise<void>
+  files(limit: number, start: number | null): Promise<ReceivedPage>
+  close(now: number): Promise<void>
+}

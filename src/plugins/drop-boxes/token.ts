@@ -1,0 +1,42 @@
+import * as z from 'zod/mini'
+import { seal, unseal } from '../../access/seal.ts'
+import type { SigningSettings } from '../../access/settings.ts'
+import type { Refusal } from '../../access/verdict.ts'
+import type { Session } from './box.ts'
+
+export const BOX_TOKEN_PREFIX = 'epd_'
+
+/** Strict, so that this version refuses a token with a member that a later one adds. */
+const claimsSchema = z.strictObject({
+  id: z.string(),
+  network: z.string(),
+  session: z.string(),
+  exp: z.int(),
+})
+
+/** What the token of a page says: the public id of its box, and who sends. */
+export interface BoxClaims extends Session {
+  readonly id: string
+}
+
+/** Returns the token of a page. It expires at `exp`, in seconds since 1970. */
+export const sealBoxToken = async (
+  { signingSecrets }: SigningSettings,
+  { id, network, session }: BoxClaims,
+  exp: number,
+): Promise<string> =>
+  BOX_TOKEN_PREFIX + (await seal(signingSecrets, 'drop-box', { id, network, session, exp }))
+
+/** Returns what a token says and its expiry in seconds, or why it is refused. */
+export async function openBoxToken(
+  { signingSecrets }: SigningSettings,
+  token: string,
+  now: Date,
+  graceSeconds: number,
+): Promise<(BoxClaims & { readonly exp: number }) | Refusal> {
+  const text = token.slice(BOX_TOKEN_PREFIX.length)
+  const sealed = await unseal(signingSecrets, 'drop-box', text, now, graceSeconds)
+  if (!sealed.ok) return `token ${sealed.failure}`
+  const claims = claimsSchema.safeParse(sealed.claims)
+  return claims.success ? claims.data : 'token claims unusable'
+}

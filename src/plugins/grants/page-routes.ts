@@ -1,0 +1,268 @@
+import { mayUse, narrowBucket } from '../../access/limits.ts'
+import { signLink } from '../../access/link-signature.ts'
+import { hashGuess } from '../../access/password.ts'
+import type { Principal } from '../../access/principal.ts'
+import { presentRights } from '../../access/stored-principal.ts'
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { storedKey } from '../../bucket/key-spelling.ts'
+import { objectNotFound } from '../../core/record.ts'
+import { askToDownload } from '../../core/uploads.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { describe } from '../../errors/describe.ts'
+import { logWarning } from '../../errors/warnings.ts'
+import { configure } from '../../http/admit.ts'
+import type { AppContext } from '../../http/app-env.ts'
+import { withCredentials } from '../../http/choose-bucket.ts'
+import { afterOf, timeOf } from '../../http/deadline.ts'
+import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
+import { linkBase } from '../../http/link-host.ts'
+import { newApp } from '../../http/new-app.ts'
+import { countNetwork, networkOf } from '../../http/rate-limit.ts'
+import { readText } from '../../http/validate.ts'
+import { parseObjectKey } from '../../keys/object-key.ts'
+import { actorOf } from '../../records/file-event.ts'
+import { deepFreeze } from '../../settings/rules.ts'
+import { callObject, countryOf, stateObject } from '../../state/object.ts'
+import { isSecretId, networkName, publicIdOf } from '../../state/secret-id.ts'
+import { headObject } from '../../storage/object.ts'
+import type { LinkSteps } from '../links/index.ts'
+import type { Grants } from './cloudflare.ts'
+import { GRANT_SCOPES, type Grant, hasEnded, recentPages, usesLeft } from './grant.ts'
+import { grantPage } from './page.ts'
+
+/** Lifetime of a link that a grant dispenses. Meanwhile, the same page gets the same link. */
+const LINK_SECONDS = 600
+const MAX_FORM_BYTES = 4096
+
+interface FoundGrant {
+  readonly id: string
+  readonly grant: Grant
+  readonly object: Grants
+}
+
+/** A grant that its visitor may use, if the password is right. */
+interface OpenGrant extends FoundGrant {
+  /** Its creator, with the rights that are left. */
+  readonly principal: Principal
+  readonly bucket: ConfiguredBucket
+  /** Lifetime of its links. */
+  readonly linkSeconds: number
+  /** As a link says them. */
+  readonly restrictions: string | undefined
+}
+
+/** What a page sends. */
+interface Form {
+  readonly password: string | null
+  /** Which page it is, or null for another client. */
+  readonly page: string | null
+}
+
+/** The pages of grants. The secret id in the path is the credential. */
+export const grantPageRoutes = (steps: LinkSteps) =>
+  newApp()
+    .get('/g/:secret', pageErrors, async (c) => {
+      await configure(c)
+      const elsewhere = toLinkHost(c)
+      if (elsewhere !== null) return elsewhere
+      const open = openGrant(c, steps, await findGrant(c), null)
+      if (!open.grant.direct) return grantPage(c, open.grant)
+      // A success would be kept and shown when somebody really opens it.
+      if (/^prefetch/i.test(c.req.header('Sec-Purpose') ?? c.req.header('Purpose') ?? ''))
+        return c.body(null, 503)
+      return c.req.method === 'HEAD' ? c.body(null, 200) : dispense(c, open, null, 302)
+    })
+    .post('/g/:secret', pageErrors, async (c) => {
+      await configure(c)
+      const elsewhere = toLinkHost(c)
+      if (elsewhere !== null) return elsewhere
+      requireOwnPage(c)
+      const found = await findGrant(c)
+      const form = await readForm(c)
+      const open = openGrant(c, steps, found, form)
+      await requirePassword(c, open, form)
+      return dispense(c, open, form, 303)
+    })
+    .all('/g/*', pageErrors, async (c) => {
+      await configure(c)
+      return refuseUnknown(c)
+    })
+
+/** Returns the error of a grant that nobody can use. Only its cause, for the log, says why. */
+const ended = (cause: string): ApiError =>
+  new ApiError(
+    'grant_ended',
+    'It was used up, has expired or was withdrawn. Ask the sender for another one.',
+    { cause },
+  )
+
+/** Throws `grant_ended`, or `rate_limited` for a network that tries too many. */
+async function refuseUnknown(c: AppContext): Promise<never> {
+  await countNetwork(c)
+  throw ended('grant unknown')
+}
+
+/** Returns the grant of the path. Throws `grant_ended` for an unknown one. */
+async function findGrant(c: AppContext): Promise<FoundGrant> {
+  // Unlike the parameter, the path is not decoded: only one spelling is valid.
+  const id = await publicIdOf(c.req.path.slice('/g/'.length))
+  if (id === null) return refuseUnknown(c)
+  const object = stateObject<Grants>(c, 'Grants', id)
+  const grant = await callObject(c, () => object.read())
+  return grant === null ? refuseUnknown(c) : { id, grant, object }
+}
+
+/**
+ * Returns what the visitor may use of a grant, who has sent `form`. Throws `grant_ended`, and what a
+ * link with its restrictions throws for this visitor.
+ */
+function openGrant(
+  c: AppContext,
+  steps: LinkSteps,
+  found: FoundGrant,
+  form: Form | null,
+): OpenGrant {
+  const { grant } = found
+  const settings = c.get('settings')
+  const bucket = settings.buckets.find(({ alias }) => alias === grant.bucket)
+  if (bucket === undefined) throw ended('grant bucket not configured')
+  c.set('bucket', bucket.alias)
+  const { minters } = c.env.instance
+  const { openOnLocalhost } = settings
+  const principal = presentRights(grant.minter, { minters, openOnLocalhost }, GRANT_SCOPES)
+  if (principal === null || !mayUse(principal.limits, bucket.alias))
+    throw ended('grant minter has lost its rights')
+  const { maxExpiresIn } = narrowBucket(bucket, principal.limits)
+  const linkSeconds = Math.min(LINK_SECONDS, maxExpiresIn.link)
+  const now = timeOf(c)
+  const time = now.getTime()
+  const isRepeat = recentPages(grant, linkSeconds, time).some(({ id }) => id === form?.page)
+  if (hasEnded(isRepeat ? { ...grant, uses: null } : grant, time))
+    throw ended('grant used up or expired')
+  const { password } = grant
+  if (password !== null && settings.signingSecrets.every(({ kid }) => kid !== password.kid))
+    throw ended('grant password of a removed secret')
+  const restrictions = steps.restrictionsOf(principal, 'stream', grant.restrictions ?? {})
+  steps.requireVisitor(c, restrictions, now)
+  return { ...found, principal, bucket, linkSeconds, restrictions }
+}
+
+/** Throws `password_wrong` or `rate_limited`, whose page has the form again. */
+async function requirePassword(
+  c: AppContext,
+  { id, grant, object }: OpenGrant,
+  form: Form | null,
+): Promise<void> {
+  if (grant.password === null) return
+  if (form === null)
+    throw new ApiError(
+      'unsupported_media_type',
+      'Send a form with Content-Type: application/x-www-form-urlencoded.',
+    )
+  const settings = c.get('settings')
+  const guess = form.password
+  const page = c.get('errorResponse')
+  if (page !== undefined)
+    c.set('errorResponse', (error, status, headers) =>
+      error.code === 'password_wrong' || error.code === 'rate_limited'
+        ? grantPage(c, grant, error.message, status, headers)
+        : page(error, status, headers),
+    )
+  if (!guess) throw new ApiError('password_wrong', 'Enter the password.')
+  const hash = await hashGuess(settings, grant.password, guess)
+  if (hash === null) throw ended('grant password of a removed secret')
+  const network = await networkName(settings, id, networkOf(c.req.header('CF-Connecting-IP')))
+  const verdict = await callObject(c, () => object.guess(network, hash, Date.now()))
+  const { isRight, waitSeconds } = verdict
+  if (waitSeconds > 0)
+    throw new ApiError(
+      'rate_limited',
+      `Too many wrong passwords. Try again in ${waitSeconds} ${waitSeconds === 1 ? 'second' : 'seconds'}.`,
+      { retryAfterSeconds: waitSeconds },
+    )
+  if (!isRight) throw new ApiError('password_wrong', 'The password is wrong.')
+}
+
+/**
+ * Returns the form, or null for another type of body. Throws `body_too_large`, and `invalid_request`
+ * for a form that is not UTF-8.
+ */
+async function readForm(c: AppContext): Promise<Form | null> {
+  const type = c.req.header('Content-Type') ?? ''
+  if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type)) return null
+  const text = await readText(c.req.raw, MAX_FORM_BYTES).catch((error: unknown) => {
+    if (!(error instanceof TypeError)) throw error
+    throw new ApiError('invalid_request', 'The form is not UTF-8.')
+  })
+  const fields = new URLSearchParams(text)
+  const page = fields.get('page')
+  return {
+    password: fields.get('password'),
+    page: page !== null && isSecretId(page) ? page : null,
+  }
+}
+
+/**
+ * Takes a use, and redirects to a link. Looks at everything before: a use that was taken is never given
+ * back, also if this Worker ends before its response. A page that sends its form again, such as for a
+ * double click, gets the same link.
+ */
+async function dispense(
+  c: AppContext,
+  { id, grant, object, principal, bucket, linkSeconds, restrictions }: OpenGrant,
+  form: Form | null,
+  status: 302 | 303,
+): Promise<Response> {
+  const { alias } = bucket
+  const key = parseObjectKey(grant.key)
+  c.set('principal', deepFreeze(principal))
+  await askToDownload(c, bucket, key, 'grant')
+  const opened = await withCredentials(c, bucket)
+  const head = await headObject(opened, storedKey(bucket, key), timeOf(c))
+  if (head === null) throw objectNotFound()
+  const taken = await callObject(c, () => object.take(Date.now(), form?.page ?? null, linkSeconds))
+  if (taken === null) throw ended('grant used up, expired or withdrawn meanwhile')
+  if (!taken.isRepeat) announce(c, principal, { id, grant: taken.grant })
+  const expires = Math.ceil(taken.at / 1000) + linkSeconds
+  const download = grant.download ?? (grant.direct ? null : grant.name)
+  const policy = {
+    bucket: alias,
+    key,
+    expires,
+    delivery: 'stream',
+    download,
+    restrictions,
+  } as const
+  const path = await signLink(policy, c.get('settings'))
+  c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
+  return c.redirect(linkBase(c) + path, status)
+}
+
+/** Sends the event `grant.used`. The visitor doesn't wait for it, and gets the file in any case. */
+function announce(
+  c: AppContext,
+  principal: Principal,
+  { id, grant }: Pick<OpenGrant, 'id' | 'grant'>,
+): void {
+  const after = afterOf(c)
+  if (after === null) return
+  const { bucket, key, label } = grant
+  const told = after(
+    {
+      type: 'used',
+      file: { bucket, key },
+      grant: { id, label, usesLeft: usesLeft(grant) },
+      country: countryOf(c.req.raw),
+      ...actorOf(principal),
+    },
+    null,
+    new Date(),
+    c.executionCtx,
+  )
+  const requestId = c.get('requestId')
+  c.executionCtx.waitUntil(
+    told.catch((error: unknown) =>
+      logWarning('event not sent', { requestId, reason: describe(error) }),
+    ),
+  )
+}

@@ -1,0 +1,81 @@
+import { ApiError, asApiError } from '../errors/api-error.ts'
+import { inTime } from '../errors/deadline.ts'
+import type { Warning } from '../errors/warnings.ts'
+import type { AppContext } from '../http/app-env.ts'
+import { timeOf } from '../http/deadline.ts'
+import { ON_WORKERS } from '../http/runtime.ts'
+
+/** A class of Durable Objects, as `ctx.exports` has those of the Worker itself. */
+interface Namespace {
+  getByName(name: string, options?: { readonly locationHint?: string | undefined }): object
+}
+
+const CALL_MILLISECONDS = 5000
+
+/**
+ * Returns the object called `name` of the class that the Worker exports as `className`. It is not
+ * called yet. Instances with different names share the class, and no object. Throws `not_supported`
+ * outside of Workers, and `misconfigured` without that class.
+ */
+export function stateObject<T extends object>(
+  c: AppContext,
+  className: string,
+  name: string,
+  locationHint?: string,
+): T {
+  const found = exported(c.executionCtx, className)
+  const instance = c.get('settings').signingSecrets[0].name
+  if (isNamespace(found))
+    return found.getByName(instance === '' ? name : `${instance}/${name}`, { locationHint }) as T
+  if (!ON_WORKERS)
+    throw new ApiError('not_supported', 'This needs Durable Objects, which only Workers have.')
+  throw new ApiError(
+    'misconfigured',
+    `${className} is not a Durable Object class of this Worker. Export it, and declare it in wrangler.toml: docs/grants.md#set-it-up.`,
+    { cause: className },
+  )
+}
+
+/** Returns the seam that warns unless the Worker exports `className` as a class of Durable Objects. */
+export const warnWithout =
+  (className: string, warning: Warning) =>
+  (context: object): readonly Warning[] =>
+    isNamespace(exported(context, className)) ? [] : [warning]
+
+const exported = (context: object, className: string): unknown =>
+  Reflect.get(Object(Reflect.get(context, 'exports') ?? undefined), className)
+
+/** A class that is exported, but not declared in wrangler.toml, has no `getByName`. */
+const isNamespace = (value: unknown): value is Namespace =>
+  (typeof value === 'object' || typeof value === 'function') &&
+  value !== null &&
+  typeof Reflect.get(value, 'getByName') === 'function'
+
+/**
+ * Resolves with the result of a call to an object. Throws `state_unavailable` if it fails or takes too
+ * long: then nothing is served. Without its class, throws as `stateObject`.
+ */
+export async function callObject<T>(c: AppContext, call: () => Promise<T>): Promise<T> {
+  try {
+    return await inTime(CALL_MILLISECONDS, timeOf(c), call)
+  } catch (cause) {
+    if (/^(?:storage_busy|misconfigured|not_supported)$/.test(asApiError(cause)?.code ?? ''))
+      throw cause
+    throw new ApiError('state_unavailable', 'This could not be looked up. Try again.', {
+      cause,
+      retryAfterSeconds: 5,
+    })
+  }
+}
+
+/** Places for objects (Cloudflare's location hints), by the continent of a request. */
+const HINTS: Readonly<Record<string, string>> = {
+  ...{ AF: 'afr', AS: 'apac', EU: 'weur', NA: 'enam', OC: 'oc', SA: 'sam' },
+}
+
+/** Returns where to create an object near the client, or undefined if that is unknown. */
+export const hintFor = ({ cf }: Request): string | undefined => HINTS[String(cf?.continent)]
+
+/** Returns the client's country (ISO 3166), as Cloudflare says it, or null. */
+export const countryOf = ({ cf }: Request): string | null =>
+  typeof cf?.country === 'string' ? cf.country : null

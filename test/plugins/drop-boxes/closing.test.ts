@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest'
+import { bucketFetch } from '../../support/bucket.ts'
+import { bearer } from '../../support/credentials.ts'
+import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import {
+  createBox,
+  DAY,
+  type DropBox,
+  HOUR,
+  inFuture,
+  MINUTE,
+  objectOf,
+  outcome,
+  passes,
+  putTo,
+  visit,
+  workerWith,
+} from '../../support/drop-boxes.ts'
+import { testWorker } from '../../support/worker.ts'
+
+const worker = testWorker()
+
+const close = ({ id }: DropBox): Promise<Response> =>
+  worker.fetch(`/drop-boxes/${id}`, { method: 'DELETE' })
+
+const inBucket = async (key: string): Promise<boolean> =>
+  (await bucketFetch(encodeURI(key), { method: 'HEAD' })).ok
+
+describe('DELETE', () => {
+  // @threat box-closed
+  it('ends everything at once, and can be repeated', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const key = await sender.put()
+    const started = await startInParts(sender, 'hello')
+    expect((await close(box)).status).toBe(204)
+    expect((await close(box)).status).toBe(204)
+    for (const response of [
+      await worker.fetch(box.url),
+      await worker.post(`${box.url}/token`, {}),
+      await sender.begin(),
+      await sender.post('/multipart', { fileName: 'a', mimetype: 'text/plain', size: 1 }),
+      await sender.record(key),
+      await completeParts(sender, started),
+      await sender.fetch('/limits'),
+    ])
+      expect(await outcome(response)).toBe('410 drop_box_closed')
+    for (const path of ['', '/files'])
+      expect(await outcome(await worker.fetch(`/drop-boxes/${box.id}${path}`))).toBe(
+        '404 not_found',
+      )
+    const list = await (await worker.fetch('/drop-boxes?limit=100')).text()
+    expect(list).not.toContain(box.id)
+  })
+
+  it('still lets a sender abort an upload in parts', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const { key, uploadId } = await startInParts(sender, 'hello')
+    await close(box)
+    const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
+    expect((await sender.fetch(path, { method: 'DELETE' })).status).toBe(204)
+    // But nothing of somebody else.
+    const other = await startInParts(await visit(await createBox()), 'hello')
+    const foreign = `/multipart/${encodeURIComponent(other.uploadId)}?key=${encodeURIComponent(other.key)}`
+    expect(await outcome(await sender.fetch(foreign, { method: 'DELETE' }))).toBe(
+      '400 invalid_upload_id',
+    )
+  })
+
+  it('keeps what has arrived, and records it if nobody has', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const recorded = await sender.put()
+    await sender.record(recorded)
+    const forgotten = await sender.put()
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    await close(box)
+    await passes(7 * MINUTE, box)
+    for (const key of [recorded, forgotten]) {
+      expect(await inBucket(key)).toBe(true)
+      const file = await worker.fetch(`/files/${encodeURIComponent(key)}`)
+      expect(await file.json()).toMatchObject({ owner: `drop-box:${box.id}` })
+    }
+  })
+
+  // @threat box-closed
+  it('keeps what was counted before, also if the clock of the bucket is ahead', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const key = await sender.put()
+    expect((await sender.record(key)).status).toBe(201)
+    await objectOf(box).close(Date.now() - 10_000)
+    await passes(7 * MINUTE, box)
+    expect(await inBucket(key)).toBe(true)
+  })
+
+  it('deletes what lands after it', async () => {
+    const box = await createBox()
+    const signed = await (await visit(box)).begin()
+    await close(box)
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    const key = await putTo(await signed.json<Parameters<typeof putTo>[0]>(), 'hello')
+    await passes(7 * MINUTE, box)
+    expect(await inBucket(key)).toBe(false)
+    await passes(2 * DAY, box)
+    expect(await objectOf(box).state()).toBeNull()
+  })
+
+  it('counts during a request: between the check of a token and the reservation', async () => {
+    const box = await createBox()
+    const { token } = await visit(box)
+    const closing = workerWith({
+      getByName: () =>
+        new Proxy(objectOf(box), {
+          get: (target, name) =>
+            name === 'state'
+              ? async () => {
+                  const state = await target.state()
+                  await close(box)
+                  return state
+                }
+              : Reflect.get(target, name),
+        }),
+    })
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+    expect(await outcome(await closing.post('/files/upload-url', file, bearer(token)))).toBe(
+      '410 drop_box_closed',
+    )
+  })
+
+  it('counts during a request: between the check of a token and the record', async () => {
+    const box = await createBox()
+    const key = await (await visit(box)).put()
+    await close(box)
+    const file = { key, etag: '"a"', size: 5, name: 'a', mimetype: 'text/plain' }
+    const later = { ...file, at: Date.now() + 1000 }
+    expect(await objectOf(box).settle(later, Date.now())).toEqual({ ok: false, why: 'closed' })
+    await passes(0, box)
+    expect(await inBucket(key)).toBe(false)
+  })
+})
+
+it('closes at its deadline, but records what was reserved before', async () => {
+  const box = await createBox({ deadline: inFuture(1500) })
+  const sender = await visit(box)
+  const key = await sender.put()
+  await new Promise((resolve) => setTimeout(resolve, 1600))
+  expect(await outcome(await sender.begin())).toMatch(
+    /^4(?:01 unauthenticated|10 drop_box_closed)$/,
+  )
+  expect(await outcome(await worker.fetch(box.url))).toBe('410 drop_box_closed')
+  await passes(HOUR, box)
+  expect(await (await worker.fetch(`/drop-boxes/${box.id}/files`)).json()).toMatchObject({
+    files: [{ key }],
+  })
+})

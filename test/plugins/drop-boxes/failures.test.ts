@@ -1,0 +1,127 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { bucketFetch } from '../../support/bucket.ts'
+import { captureLog } from '../../support/capture-log.ts'
+import { bearer } from '../../support/credentials.ts'
+import {
+  askToken,
+  boxRequest,
+  createBox,
+  currently,
+  MINUTE,
+  objectOf,
+  outcome,
+  passes,
+  visit,
+  workerWith,
+} from '../../support/drop-boxes.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../../support/fake-seconds.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const FILE = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+
+/** A Worker whose objects fail as `how` says, from the method `name` on. */
+const failing = (how: () => Promise<never>, name?: string) =>
+  workerWith({
+    getByName: (id: string) => {
+      const real = objectOf({ id })
+      return new Proxy(real, {
+        get: (target, method) =>
+          name === undefined || method === name ? how : Reflect.get(target, method),
+      })
+    },
+  })
+
+describe('an object that fails', () => {
+  const broken = failing(async () => {
+    throw new Error('Durable Object is overloaded.')
+  })
+
+  // @threat box-state-unavailable
+  it('is 503 everywhere, and nothing is signed', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const key = await sender.put()
+    const lines = captureLog()
+    for (const response of [
+      await broken.fetch(box.url),
+      await askToken(box, {}, broken),
+      await broken.post('/files/upload-url', FILE, bearer(sender.token)),
+      await broken.post('/multipart', FILE, bearer(sender.token)),
+      await broken.post('/files', { key }, bearer(sender.token)),
+      await broken.fetch('/limits', bearer(sender.token)),
+      await broken.post('/drop-boxes', boxRequest()),
+      await broken.fetch('/drop-boxes'),
+      await broken.fetch(`/drop-boxes/${box.id}`),
+      await broken.fetch(`/drop-boxes/${box.id}/files`),
+      await broken.fetch(`/drop-boxes/${box.id}`, { method: 'DELETE' }),
+    ]) {
+      expect(response.headers.get('Retry-After')).toBe('5')
+      const text = await response.text()
+      expect(`${response.status} ${text}`).toMatch(/^503 .*"state_unavailable"/)
+      expect(text).not.toMatch(/X-Amz|overloaded/)
+    }
+    expect(lines.join('\n')).toContain('overloaded')
+  })
+
+  it.each(['reserve', 'settle'])('is 503 if only %s fails', async (name) => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const key = await sender.put()
+    const by = failing(async () => {
+      throw new Error('Gone.')
+    }, name)
+    const response =
+      name === 'reserve'
+        ? await by.post('/files/upload-url', FILE, bearer(sender.token))
+        : await by.post('/files', { key }, bearer(sender.token))
+    expect(await outcome(response)).toBe('503 state_unavailable')
+    const record = await bucketFetch(`index-${key}`, { method: 'HEAD' })
+    expect(record.ok).toBe(false)
+    // The alarm repairs it.
+    await passes(7 * MINUTE, box)
+    expect((await currently(box)).received.files).toBe(1)
+  })
+
+  it('is 503 if it hangs', async () => {
+    const box = await createBox()
+    const { token } = await visit(box)
+    const hanging = failing(() => new Promise<never>(() => {}), 'reserve')
+    vi.useFakeTimers(FAKE_CLOCK)
+    const asked = hanging.post('/files/upload-url', FILE, bearer(token))
+    const [response, seconds] = await fakeSeconds(asked)
+    vi.useRealTimers()
+    expect(await outcome(response)).toBe('503 state_unavailable')
+    expect(seconds).toBe(5)
+  })
+
+  it('leaves no listed box that does not exist', async () => {
+    const by = failing(async () => {
+      throw new Error('Gone.')
+    }, 'create')
+    const request = boxRequest()
+    expect(await outcome(await by.post('/drop-boxes', request))).toBe('503 state_unavailable')
+    const list = await by.fetch('/drop-boxes?limit=100')
+    expect(await list.text()).not.toContain(String(request.prefix))
+  })
+})
+
+describe('the bucket', () => {
+  it('that fails only postpones a look', async () => {
+    const box = await createBox()
+    const key = await (await visit(box)).put()
+    const lines = captureLog()
+    const real = globalThis.fetch
+    vi.stubGlobal('fetch', async () => new Response(null, { status: 500 }))
+    await passes(7 * MINUTE, box)
+    vi.stubGlobal('fetch', real)
+    expect((await currently(box)).received.files).toBe(0)
+    expect(lines.join('\n')).toContain('files not recorded')
+    expect(lines.join('\n')).not.toContain(key)
+    await passes(10 * MINUTE, box)
+    expect((await currently(box)).received.files).toBe(1)
+  })
+})

@@ -1,0 +1,294 @@
+import { runInDurableObject } from 'cloudflare:test'
+import { describe, expect, it } from 'vitest'
+import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import {
+  askToken,
+  createBox,
+  currently,
+  type DropBox,
+  MINUTE,
+  objectOf,
+  outcome,
+  passes,
+  receivedIn,
+  type Sender,
+  visit,
+} from '../../support/drop-boxes.ts'
+
+interface Upload {
+  readonly key: string
+  readonly uploadId: string
+}
+
+/** Returns senders of different networks. */
+const crowd = (box: DropBox, size: number): Promise<Sender[]> =>
+  Promise.all(
+    Array.from({ length: size }, (_, i) => visit(box, { ip: `10.0.${i >> 8}.${i & 255}` })),
+  )
+
+const tally = (outcomes: readonly string[]): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(Object.groupBy(outcomes, (one) => one)).map(([name, all = []]) => [
+      name,
+      all.length,
+    ]),
+  )
+
+describe('200 senders at once', () => {
+  // @threat box-over-limit
+  it('get the last files exactly as often as they fit', async () => {
+    const box = await createBox({ maxFiles: 50, maxTotalBytes: 1_000_000 })
+    const senders = await crowd(box, 200)
+    const answers = await Promise.all(senders.map(async (one) => outcome(await one.begin())))
+    expect(tally(answers)).toEqual({ '200': 50, '409 drop_box_full': 150 })
+  })
+
+  it('get the last bytes exactly as often as they fit', async () => {
+    const box = await createBox({ maxFiles: 1000, maxTotalBytes: 77 })
+    const senders = await crowd(box, 200)
+    const answers = await Promise.all(senders.map(async (one) => outcome(await one.begin(7))))
+    expect(tally(answers)).toEqual({ '200': 11, '409 drop_box_full': 189 })
+  })
+
+  it('get the last file once, all the way to the record', async () => {
+    const box = await createBox({ maxFiles: 3 })
+    const senders = await crowd(box, 200)
+    await Promise.all(
+      senders.map(async (one) => {
+        const begun = await one.begin()
+        if (begun.status !== 200) return
+        const { key, uploadUrl, headers } = await begun.json<{
+          key: string
+          uploadUrl: string
+          headers: Record<string, string>
+        }>()
+        await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
+        expect((await one.record(key)).status).toBe(201)
+      }),
+    )
+    expect((await currently(box)).received).toEqual({ files: 3, bytes: 15 })
+  })
+})
+
+describe('one sender', () => {
+  // @threat box-blocked
+  it('holds at most four open reservations, and others can still send', async () => {
+    const box = await createBox({ maxFiles: 100 })
+    const ann = await visit(box, { ip: '203.0.113.1' })
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async () => outcome(await ann.begin())),
+    )
+    expect(tally(answers)).toEqual({ '200': 4, '429 rate_limited': 16 })
+    const refused = await ann.begin()
+    expect(Number(refused.headers.get('Retry-After'))).toBeGreaterThan(0)
+    // Neither another page nor another name changes that.
+    const again = await visit(box, { ip: '203.0.113.1', sender: { name: 'Eve' } })
+    expect(await outcome(await again.begin())).toBe('429 rate_limited')
+    const bob = await visit(box, { ip: '203.0.113.2' })
+    expect((await bob.send()).status).toBe(201)
+  })
+
+  it('holds at most half of the files', async () => {
+    const box = await createBox({ maxFiles: 3 })
+    const ann = await visit(box, { ip: '203.0.113.1' })
+    const answers = []
+    for (let i = 0; i < 3; i++) answers.push(await outcome(await ann.begin()))
+    expect(answers).toEqual(['200', '200', '429 rate_limited'])
+  })
+
+  it('holds at most half of the bytes, unless it is one file', async () => {
+    const box = await createBox({ maxTotalBytes: 100, maxBytes: 100 })
+    const ann = await visit(box, { ip: '203.0.113.1' })
+    expect(await outcome(await ann.begin(30))).toBe('200')
+    expect(await outcome(await ann.begin(30))).toBe('429 rate_limited')
+    expect(await outcome(await ann.begin(20))).toBe('200')
+    const bob = await visit(box, { ip: '203.0.113.2' })
+    expect(await outcome(await bob.begin(50))).toBe('200')
+    expect(await outcome(await bob.begin(1))).toBe('409 drop_box_full')
+  })
+
+  it('may send one file after the other, as many as fit', async () => {
+    const box = await createBox({ maxFiles: 6, maxTotalBytes: 30 })
+    const ann = await visit(box)
+    for (let i = 0; i < 6; i++) expect((await ann.send()).status).toBe(201)
+    expect(await outcome(await ann.begin())).toBe('409 drop_box_full')
+  })
+
+  it('counts an IPv6 network as one', async () => {
+    const box = await createBox({ maxFiles: 2 })
+    const ann = await visit(box, { ip: '2001:db8:1:2::1' })
+    expect(await outcome(await ann.begin())).toBe('200')
+    const same = await visit(box, { ip: '2001:db8:1:2:ffff::9' })
+    expect(await outcome(await same.begin())).toBe('429 rate_limited')
+  })
+
+  it('frees an upload in parts by aborting it', async () => {
+    const box = await createBox({ maxFiles: 1 })
+    const ann = await visit(box)
+    const { key, uploadId } = await startInParts(ann, 'hello')
+    const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
+    expect((await ann.fetch(path, { method: 'DELETE' })).status).toBe(204)
+    expect((await ann.begin()).status).toBe(200)
+  })
+
+  it('repeats the start of an upload without a second reservation, also with another size', async () => {
+    const box = await createBox({ maxFiles: 2, maxTotalBytes: 100 })
+    const ann = await visit(box)
+    const startId = `${Date.now()}-${'a'.repeat(22)}`
+    const start = (size: number) =>
+      ann.post('/multipart', { fileName: 'a.txt', mimetype: 'text/plain', size, startId })
+    const keys = new Set()
+    for (const response of await Promise.all([start(5), start(5), start(5)]))
+      keys.add((await response.json<{ key: string }>()).key)
+    expect(keys.size).toBe(1)
+    expect((await objectOf(box).state())?.left).toEqual({ files: 1, bytes: 95 })
+    expect((await start(60)).status).toBe(200)
+    expect((await objectOf(box).state())?.left).toEqual({ files: 1, bytes: 40 })
+    expect(await outcome(await start(101))).toBe('409 drop_box_full')
+    await start(5)
+    expect((await objectOf(box).state())?.left).toEqual({ files: 1, bytes: 40 })
+  })
+
+  it('starts at most ten uploads in parts with one reservation', async () => {
+    const box = await createBox()
+    const ann = await visit(box)
+    const startId = `${Date.now()}-${'a'.repeat(22)}`
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    for (let i = 0; i < 10; i++) {
+      const { key, uploadId } = await (await ann.post('/multipart', file)).json<Upload>()
+      const path = `/multipart/${encodeURIComponent(uploadId)}`
+      expect((await ann.post(`${path}/urls`, { key, partNumbers: [1] })).status).toBe(200)
+      // Also after it was aborted.
+      if (i > 0) continue
+      await ann.fetch(`${path}?key=${encodeURIComponent(key)}`, { method: 'DELETE' })
+    }
+    expect(await outcome(await ann.post('/multipart', file))).toBe('429 rate_limited')
+  })
+
+  it('repeats the start of a file that has arrived without another reservation', async () => {
+    const box = await createBox({ maxFiles: 1 })
+    const ann = await visit(box)
+    const startId = `${Date.now()}-${'b'.repeat(22)}`
+    const started = await startInParts(ann, 'hello', { startId })
+    expect((await completeParts(ann, started)).status).toBe(201)
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    expect(await (await ann.post('/multipart', file)).json()).toMatchObject({ key: started.key })
+    expect(await objectOf(box).state()).toMatchObject({
+      received: { files: 1, bytes: 5 },
+      left: { files: 0, bytes: 9995 },
+    })
+  })
+
+  it('leaves no reservation for an upload that was not signed', async () => {
+    const box = await createBox()
+    const ann = await visit(box)
+    const metadata = Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [`m${i}`, 'x'.repeat(100)]),
+    )
+    expect(await outcome(await ann.begin(5, { metadata }))).toBe('400 invalid_request')
+    expect((await objectOf(box).state())?.left.files).toBe(10)
+  })
+
+  // @threat box-filled-object
+  it('cannot fill the object with names and notes', async () => {
+    const box = await createBox()
+    const enter = (i: number, network: string) =>
+      objectOf(box).enter(
+        { network, session: `${network} ${i}`, guess: null, sender: { name: `${i}`, note: '' } },
+        Date.now() + i,
+      )
+    for (let i = 0; i < 60; i++) await enter(i, 'one')
+    await enter(0, 'two')
+    expect(await sendersIn(box)).toBe(21)
+    // A start that fails leaves nothing.
+    for (let i = 0; i < 30; i++) {
+      const session = { network: 'three', session: `three ${i}` }
+      await objectOf(box).enter(
+        { ...session, guess: null, sender: { name: `${i}`, note: '' } },
+        Date.now() + i,
+      )
+      const ask = {
+        ...session,
+        key: `${i}`,
+        size: 1,
+        inParts: false,
+        isStart: false,
+        country: null,
+      }
+      const reserved = await objectOf(box).reserve(ask, Date.now())
+      if (reserved.ok && reserved.undo !== null) await objectOf(box).undo(`${i}`, reserved.undo)
+    }
+    expect(await sendersIn(box)).toBe(41)
+  })
+
+  it('is not forgotten while it sends, however many others come', async () => {
+    const box = await createBox()
+    const ann = await visit(box, { sender: { name: 'Ann' } })
+    const key = await ann.put()
+    for (let i = 0; i < 25; i++) await visit(box, { sender: { name: `${i}` } })
+    await ann.record(key)
+    expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann', note: '' } }])
+  })
+
+  it('cannot fill it with senders who share one reservation, or who get none', async () => {
+    const box = await createBox()
+    const { key, uploadId } = await startInParts(await visit(box), 'hello')
+    const path = `/multipart/${encodeURIComponent(uploadId)}/urls`
+    for (let i = 0; i < 30; i++) {
+      const sender = await visit(box, { sender: { name: `${i}` } })
+      expect((await sender.post(path, { key, partNumbers: [1] })).status).toBe(200)
+      expect(await outcome(await sender.begin(5, { expiresIn: 999_999 }))).toBe(
+        '400 invalid_expiry',
+      )
+    }
+    expect(await sendersIn(box)).toBeLessThanOrEqual(22)
+  })
+
+  it('keeps who has reserved, also if many others come', async () => {
+    const box = await createBox()
+    await (await visit(box, { sender: { name: 'Ann' } })).put()
+    for (let i = 0; i < 30; i++) await visit(box, { sender: { name: `${i}` } })
+    await passes(7 * MINUTE, box)
+    for (let i = 30; i < 60; i++) await visit(box, { sender: { name: `${i}` } })
+    expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann', note: '' } }])
+  })
+
+  it('cannot fill the object with reservations that it never uses', async () => {
+    const box = await createBox({ maxFiles: 1000, maxTotalBytes: 1_000_000 })
+    const ask = (i: number, network: string) =>
+      objectOf(box).reserve(
+        {
+          key: `${network}/${i}`,
+          size: 1,
+          inParts: true,
+          isStart: false,
+          network,
+          session: '',
+          country: null,
+        },
+        Date.now(),
+      )
+    const answers = []
+    for (let i = 0; i < 110; i++) {
+      answers.push(await ask(i, 'one'))
+      await objectOf(box).abort(`one/${i}`, Date.now())
+    }
+    expect(answers.filter(({ ok }) => ok)).toHaveLength(100)
+    expect(await ask(0, 'two')).toMatchObject({ ok: true })
+  })
+})
+
+const sendersIn = (box: DropBox): Promise<number> =>
+  runInDurableObject(
+    objectOf(box),
+    (_, { storage }) => storage.sql.exec('SELECT session FROM senders').toArray().length,
+  )
+
+it('tells the page what is left', async () => {
+  const box = await createBox({ maxFiles: 3, maxTotalBytes: 100 })
+  const ann = await visit(box)
+  await ann.send()
+  await ann.begin(10)
+  const told = await (await askToken(box)).json<{ left: object }>()
+  expect(told.left).toEqual({ files: 1, bytes: 85 })
+})

@@ -1,0 +1,198 @@
+import { runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { Instance } from '../../../src/http/app-env.ts'
+import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { Ledger } from '../../../src/plugins/drop-boxes/ledger.ts'
+import { look } from '../../../src/plugins/drop-boxes/looks.ts'
+import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import type { FileRecord } from '../../../src/records/file-record.ts'
+import { presigner } from '../../../src/worker/presigner.ts'
+import { bucketFetch } from '../../support/bucket.ts'
+import { captureLog } from '../../support/capture-log.ts'
+import {
+  createBox,
+  DAY,
+  type DropBox,
+  HOUR,
+  holdsOf,
+  MINUTE,
+  objectOf,
+  putTo,
+  visit,
+} from '../../support/drop-boxes.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+/** Lets a box look at the bucket, as its alarm does after `milliseconds`, with another presigner. */
+const lookWith = (box: DropBox, milliseconds: number, changes: Partial<Instance>): Promise<void> =>
+  runInDurableObject(objectOf(box), async (_, { storage }) => {
+    const ledger = new Ledger(storage)
+    const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
+    const instance = { ...presigner.instance(env), ...changes }
+    const stored = ledger.box()
+    if (stored === null) throw new Error('There is no box.')
+    await look(ledger, stored, instance, context, new Date(Date.now() + milliseconds))
+  })
+
+const receivedEtag = (box: DropBox): Promise<unknown> =>
+  objectOf(box)
+    .files(1, null)
+    .then(({ files }) => files[0]?.etag)
+
+describe('a look at the bucket', () => {
+  it('sends the events that the Worker could not', async () => {
+    const box = await createBox({ title: 'Papers' })
+    const key = await (await visit(box, { sender: { name: 'Bob' } })).put()
+    const events: Parameters<NonNullable<Instance['after']>>[0][] = []
+    const changes = { fileIndex: memoryFileIndex() }
+    const after = async (...[event]: Parameters<NonNullable<Instance['after']>>) => {
+      events.push(event)
+      return undefined
+    }
+    await lookWith(box, 7 * MINUTE, { ...changes, after })
+    expect(events).toMatchObject([
+      { type: 'recorded', file: { key }, principal: `drop-box:${box.id}` },
+      {
+        ...{ type: 'received', file: { key }, principal: 'localhost' },
+        ...{ dropBox: { id: box.id, label: 'Papers' }, sender: { name: 'Bob', note: '' } },
+      },
+    ])
+    await lookWith(box, 2 * DAY, { ...changes, after })
+    expect(events).toHaveLength(2)
+    expect(await holdsOf(box)).toEqual([])
+  })
+
+  it('records although the queue fails, and sends the events later', async () => {
+    const lines = captureLog()
+    const box = await createBox()
+    const key = await (await visit(box)).put()
+    const fileIndex = memoryFileIndex()
+    const down = async () => {
+      throw new Error('Queue is full.')
+    }
+    await lookWith(box, 7 * MINUTE, { fileIndex, after: down })
+    expect(await fileIndex.get('files', parseObjectKey(key))).toMatchObject({ key })
+    expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['kept'])
+    expect(lines.join('\n')).toMatch(/files not recorded.*Queue is full/)
+    const types: string[] = []
+    const after = async (...[{ type }]: Parameters<NonNullable<Instance['after']>>) => {
+      types.push(type)
+      return undefined
+    }
+    await lookWith(box, HOUR, { fileIndex, after })
+    expect(types).toEqual(['recorded', 'received'])
+    expect(await holdsOf(box)).toEqual([])
+  })
+
+  it('sends only the event again that failed', async () => {
+    captureLog()
+    const box = await createBox()
+    await (await visit(box)).put()
+    const fileIndex = memoryFileIndex()
+    const types: string[] = []
+    let isDown = true
+    const after = async (...[{ type }]: Parameters<NonNullable<Instance['after']>>) => {
+      if (isDown && type === 'recorded') throw new Error('Queue is full.')
+      types.push(type)
+      return undefined
+    }
+    await lookWith(box, 7 * MINUTE, { fileIndex, after })
+    isDown = false
+    await lookWith(box, HOUR, { fileIndex, after })
+    expect(types).toEqual(['received', 'recorded'])
+  })
+
+  // @threat box-late-upload
+  it('deletes what is over the limit with its provisional record and its copies', async () => {
+    const box = await createBox({ maxFiles: 1 })
+    const one = await visit(box, { ip: '203.0.113.1' })
+    const begun = await (await one.begin()).json<{ key: string }>()
+    await lookWith(box, 7 * MINUTE, {})
+    await (await visit(box, { ip: '203.0.113.2' })).send()
+    const key = parseObjectKey(begun.key)
+    await bucketFetch(encodeURI(key), { method: 'PUT', body: 'hello' })
+    const fileIndex = memoryFileIndex()
+    const provisional: FileRecord = {
+      ...{ key, bucket: 'files', name: 'a', size: 5, mimetype: 'text/plain', etag: '"a"' },
+      ...{ owner: null, createdAt: new Date().toISOString() },
+    }
+    await fileIndex.put(provisional)
+    const purged: string[] = []
+    const events: string[] = []
+    const changes = {
+      fileIndex,
+      objects: (context: Parameters<Instance['objects']>[0]) => ({
+        ...presigner.instance(env).objects(context),
+        purge: async (_: unknown, keys: readonly string[]) => void purged.push(...keys),
+      }),
+      after: async (...[{ type }]: Parameters<NonNullable<Instance['after']>>) => {
+        events.push(type)
+        return undefined
+      },
+    }
+    for (let run = 0; run < 3; run++) await lookWith(box, DAY + HOUR, changes)
+    expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(404)
+    expect(await fileIndex.get('files', key)).toBeNull()
+    expect(purged).toEqual([key])
+    expect(events).toContain('deleted')
+  })
+
+  it('deletes what has another type than the box accepts', async () => {
+    const box = await createBox({ allowedTypes: ['text/plain'] })
+    const { key } = await (await (await visit(box)).begin()).json<{ key: string }>()
+    const headers = { 'Content-Type': 'image/png' }
+    await bucketFetch(encodeURI(key), { method: 'PUT', body: 'hello', headers })
+    await lookWith(box, 7 * MINUTE, {})
+    expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(404)
+    expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
+  })
+
+  // @threat box-foreign-record
+  it('leaves a file alone that the app has changed in place', async () => {
+    const box = await createBox({ allowedTypes: ['text/plain'] })
+    const sender = await visit(box)
+    const { key } = await (await sender.send()).json<{ key: string }>()
+    const headers = { 'Content-Type': 'image/png' }
+    await bucketFetch(encodeURI(key), { method: 'PUT', body: 'x'.repeat(2000), headers })
+    await lookWith(box, 7 * MINUTE, {})
+    expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(200)
+    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+    expect(await holdsOf(box)).toEqual([])
+  })
+
+  it('records what a sender has sent again under the same key', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const signed = await (await sender.begin()).json<Parameters<typeof putTo>[0]>()
+    await sender.record(await putTo(signed, 'hello'))
+    const etag = (await putTo(signed, 'world')) && (await receivedEtag(box))
+    await lookWith(box, 7 * MINUTE, {})
+    expect(await receivedEtag(box)).not.toBe(etag)
+    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+  })
+
+  it('leaves a reservation alone that a sender has extended meanwhile', async () => {
+    const box = await createBox()
+    const { key } = await (await (await visit(box)).begin()).json<{ key: string }>()
+    await runInDurableObject(objectOf(box), (_, { storage }) => {
+      const ledger = new Ledger(storage)
+      const [hold] = ledger.due(1, Date.now() + HOUR)
+      if (hold === undefined) throw new Error('Nothing is due.')
+      const ask = {
+        key,
+        size: 5,
+        inParts: true,
+        isStart: false,
+        network: 'n',
+        session: '',
+        country: null,
+      }
+      ledger.reserve(ask, Date.now() + MINUTE)
+      ledger.looked(hold, 'absent', Date.now())
+    })
+    expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['open'])
+  })
+})

@@ -1,0 +1,78 @@
+import { runInDurableObject } from 'cloudflare:test'
+import { expect, it } from 'vitest'
+import { publicIdOf } from '../../../src/state/secret-id.ts'
+import { inFuture, objectOf, outcome, passes, visit } from '../../support/drop-boxes.ts'
+import { testWorker } from '../../support/worker.ts'
+
+const worker = testWorker()
+
+/** What the first version has stored of a box that has received one file. */
+async function storedBox(changes: object = {}) {
+  const secret = `${crypto.randomUUID().replaceAll('-', '').slice(0, 21)}A`
+  const id = (await publicIdOf(secret)) ?? ''
+  const limits = { buckets: ['files'], maxBytes: 1000, allowedTypes: null, maxExpiresIn: null }
+  const box = {
+    ...{ schema: 1, id, instance: '', secret, bucket: 'files', prefix: `stored/${id}/` },
+    ...{ from: 'Example GmbH', title: 'Papers', message: null },
+    ...{ deadline: Date.parse(inFuture()), createdAt: Date.now(), closedAt: null },
+    ...{ maxFiles: 3, maxBytes: 1000, maxTotalBytes: 2000, allowedTypes: null, password: null },
+    owner: {
+      ...{ kind: 'localhost', id: 'localhost', scopes: ['drop-boxes:create', 'files:upload'] },
+      ...{ prefix: `stored/${id}/`, limits, context: null },
+    },
+    ...changes,
+  }
+  await runInDurableObject(objectOf({ id }), (_, { storage }) => {
+    const { kv, sql } = storage
+    kv.put('box', box)
+    kv.put('received', { files: 1, bytes: 5 })
+    sql.exec(
+      'CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL, ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, starts INTEGER NOT NULL, undo TEXT, network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT',
+    )
+    sql.exec(
+      'CREATE TABLE received (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, etag TEXT NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL, mimetype TEXT NOT NULL, at INTEGER NOT NULL, session TEXT NOT NULL, country TEXT, told INTEGER NOT NULL, lost INTEGER NOT NULL) STRICT',
+    )
+    sql.exec(
+      'CREATE TABLE senders (session TEXT PRIMARY KEY, network TEXT NOT NULL, name TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, used INTEGER NOT NULL) STRICT',
+    )
+    sql.exec("INSERT INTO senders VALUES ('s', 'n', 'Ann', 'Hi', 1, 1)")
+    sql.exec(
+      "INSERT INTO received VALUES (1, 'stored/a', '\"a\"', 5, 'a', 'text/plain', 1764000000000, 's', 'DE', 1, 0)",
+    )
+    sql.exec(
+      "INSERT INTO holds VALUES ('stored/b', 5, 'open', 4102444800000, 1, 0, 0, NULL, 'n', 's', 'DE')",
+    )
+  })
+  return { id, url: `http://localhost:8787/d/${secret}` }
+}
+
+it('reads what the first version has stored', async () => {
+  const box = await storedBox()
+  const own = await worker.fetch(`/drop-boxes/${box.id}`)
+  expect(await own.json()).toMatchObject({ title: 'Papers', received: { files: 1, bytes: 5 } })
+  const files = await worker.fetch(`/drop-boxes/${box.id}/files`)
+  expect(await files.json()).toEqual({
+    files: [
+      {
+        ...{ key: 'stored/a', bucket: 'files', name: 'a', size: 5, mimetype: 'text/plain' },
+        ...{ receivedAt: '2025-11-24T16:00:00.000Z', country: 'DE' },
+        sender: { name: 'Ann', note: 'Hi' },
+      },
+    ],
+  })
+  expect((await (await visit(box)).send()).status).toBe(201)
+  expect((await objectOf(box).state())?.left).toEqual({ files: 0, bytes: 1985 })
+})
+
+it('is closed if a later version has stored it', async () => {
+  const box = await storedBox({ schema: 2 })
+  expect(await outcome(await worker.fetch(box.url))).toBe('410 drop_box_closed')
+  expect(await outcome(await worker.fetch(`/drop-boxes/${box.id}`))).toBe('404 not_found')
+  // Its alarm leaves everything as it is.
+  await runInDurableObject(objectOf(box), (_, { storage }) => storage.setAlarm(Date.now() + 1e6))
+  await passes(0, box)
+  const rows = await runInDurableObject(objectOf(box), (_, { storage }) =>
+    storage.sql.exec('SELECT key FROM holds').toArray(),
+  )
+  expect(rows).toEqual([{ key: 'stored/b' }])
+})

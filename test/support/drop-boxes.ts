@@ -1,0 +1,265 @@
+import {
+  createExecutionContext,
+  runDurableObjectAlarm,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from 'cloudflare:test'
+import { env, exports } from 'cloudflare:workers'
+import { expect, vi } from 'vitest'
+import type { BoxObject } from '../../src/plugins/drop-boxes/box.ts'
+import { presigner } from '../../src/worker/presigner.ts'
+import { bearer } from './credentials.ts'
+import { type TestWorker, testWorker } from './worker.ts'
+
+/** A drop box as its creator sees it. */
+export interface DropBox {
+  readonly id: string
+  readonly url: string
+  readonly bucket: string
+  readonly prefix: string
+  readonly from: string
+  readonly title: string
+  readonly message: string | null
+  readonly deadline: string
+  readonly maxFiles: number
+  readonly maxBytes: number
+  readonly maxTotalBytes: number
+  readonly allowedTypes: readonly string[] | null
+  readonly hasPassword: boolean
+  readonly createdAt: string
+  readonly received: { readonly files: number; readonly bytes: number }
+}
+
+type Caller = Pick<TestWorker, 'fetch' | 'post'>
+
+const worker: TestWorker = testWorker()
+
+export const HOUR = 3_600_000
+
+export const inFuture = (milliseconds = HOUR): string =>
+  new Date(Date.now() + milliseconds).toISOString()
+
+let made = 0
+
+/** A valid request for a box below a prefix of its own. */
+export const boxRequest = (changes: object = {}): Record<string, unknown> => ({
+  prefix: `boxes/${Date.now()}-${made++}/`,
+  deadline: inFuture(),
+  maxFiles: 10,
+  maxBytes: 1000,
+  maxTotalBytes: 10_000,
+  from: 'Example GmbH',
+  title: 'Your documents',
+  ...changes,
+})
+
+/** Creates a drop box. */
+export async function createBox(
+  changes: object = {},
+  by: Caller = worker,
+  init: RequestInit = {},
+  base = '',
+): Promise<DropBox> {
+  const response = await by.post(`${base}/drop-boxes`, boxRequest(changes), init)
+  const text = await response.text()
+  expect(response.status, text).toBe(201)
+  return JSON.parse(text)
+}
+
+/** How somebody comes to the page of a box. */
+export interface Visitor {
+  readonly ip?: string
+  readonly country?: string
+  readonly password?: string
+  readonly sender?: { readonly name?: string; readonly note?: string }
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Asks for a token like the page. */
+export const askToken = (
+  { url }: Pick<DropBox, 'url'>,
+  { ip, country, password, sender, headers }: Visitor = {},
+  by: Caller = worker,
+): Promise<Response> =>
+  by.post(
+    `${url}/token`,
+    { ...(password !== undefined && { password }), ...(sender && { sender }) },
+    {
+      headers: { ...(ip !== undefined && { 'CF-Connecting-IP': ip }), ...headers },
+      ...(country === undefined ? {} : { cf: { country } as CfProperties }),
+    },
+  )
+
+export async function tokenFor(
+  box: Pick<DropBox, 'url'>,
+  visitor: Visitor = {},
+  by: Caller = worker,
+): Promise<string> {
+  const response = await askToken(box, visitor, by)
+  const text = await response.text()
+  expect(response.status, text).toBe(200)
+  return JSON.parse(text).token
+}
+
+/** Requests with the token of one page. */
+export interface Sender {
+  readonly token: string
+  post(path: string, body: object, country?: string): Promise<Response>
+  fetch(path: string, init?: RequestInit): Promise<Response>
+  /** Asks for a URL for `size` bytes. */
+  begin(size?: number, file?: object): Promise<Response>
+  /** Begins and PUTs a file. Returns its key. */
+  put(content?: string, file?: object): Promise<string>
+  record(key: string, more?: object): Promise<Response>
+  /** Sends a whole file. */
+  send(content?: string, file?: object): Promise<Response>
+}
+
+export const senderWith = (token: string, by: Caller = worker, base = ''): Sender => ({
+  token,
+  post: (path, body, country) =>
+    by.post(base + path, body, {
+      ...bearer(token),
+      ...(country === undefined ? {} : { cf: { country } as CfProperties }),
+    }),
+  fetch: (path, init = {}) => by.fetch(base + path, { ...init, ...bearer(token) }),
+  begin(size = 5, file = {}) {
+    const asked = { fileName: 'a.txt', mimetype: 'text/plain', size, ...file }
+    return this.post('/files/upload-url', asked)
+  },
+  async put(content = 'hello', file = {}) {
+    const response = await this.begin(content.length, file)
+    const text = await response.text()
+    expect(response.status, text).toBe(200)
+    return putTo(JSON.parse(text), content)
+  },
+  record(key, more = {}) {
+    return this.post('/files', { key, name: 'a.txt', ...more })
+  },
+  async send(content, file) {
+    return this.record(await this.put(content, file))
+  },
+})
+
+/** PUTs a file to a signed URL. Returns its key. */
+export async function putTo(
+  signed: {
+    readonly key: string
+    readonly uploadUrl: string
+    readonly headers: Record<string, string>
+  },
+  content: string,
+): Promise<string> {
+  const { uploadUrl, headers, key } = signed
+  const put = await fetch(uploadUrl, { method: 'PUT', headers, body: content })
+  expect(put.status, await put.text()).toBe(200)
+  return key
+}
+
+/** Opens the page of a box and returns its sender. */
+export const visit = async (
+  box: Pick<DropBox, 'url'>,
+  visitor: Visitor = {},
+  by: Caller = worker,
+  base = '',
+): Promise<Sender> => senderWith(await tokenFor(box, visitor, by), by, base)
+
+/** Returns the status, with the code of an error. */
+export async function outcome(response: Response): Promise<string> {
+  const text = await response.text()
+  if (!/json/.test(response.headers.get('Content-Type') ?? '')) return `${response.status}`
+  const { code } = JSON.parse(text)
+  return code === undefined ? `${response.status}` : `${response.status} ${code}`
+}
+
+/** Returns a box as its creator sees it now. */
+export const currently = async (
+  { id }: Pick<DropBox, 'id'>,
+  by: Caller = worker,
+  init: RequestInit = {},
+): Promise<DropBox> => (await by.fetch(`/drop-boxes/${id}`, init)).json<DropBox>()
+
+export interface ReceivedFile {
+  readonly key: string
+  readonly bucket: string
+  readonly name: string
+  readonly size: number
+  readonly mimetype: string
+  readonly receivedAt: string
+  readonly sender: { readonly name: string; readonly note: string } | null
+  readonly country: string | null
+}
+
+/** Returns what a box has received. */
+export const receivedIn = async ({ id }: Pick<DropBox, 'id'>): Promise<readonly ReceivedFile[]> =>
+  (await (await worker.fetch(`/drop-boxes/${id}/files`)).json<{ files: ReceivedFile[] }>()).files
+
+/** Returns the object of a box. */
+export function objectOf({ id }: Pick<DropBox, 'id'>): DurableObjectStub & BoxObject {
+  const boxes = exports.DropBoxes as unknown as {
+    getByName(name: string): DurableObjectStub & BoxObject
+  }
+  return boxes.getByName(id)
+}
+
+/** Returns a Worker whose class of drop boxes is `DropBoxes`: an object with `getByName`. */
+export const workerWith = (
+  DropBoxes: { getByName(name: string, options?: object): object },
+  variables: object = {},
+): Caller => ({
+  async fetch(path, init) {
+    const context = createExecutionContext()
+    const given = Reflect.get(context, 'exports') as object
+    // The Worker's other exports stay.
+    const all = new Proxy(given, {
+      get: (target, name) => (name === 'DropBoxes' ? DropBoxes : Reflect.get(target, name)),
+    })
+    const own = new Proxy(context, {
+      get: (target, name) => {
+        if (name === 'exports') return all
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const request = new Request(new URL(path, 'http://localhost:8787'), init)
+    const unlimited = { RATE_LIMITER: { limit: async () => ({ success: true }) } }
+    const bindings = { ...env, ...unlimited, ...variables } as unknown as Env
+    const response = await presigner.fetch(request, bindings, own)
+    await waitOnExecutionContext(context)
+    return response
+  },
+  post(path, body, init = {}) {
+    const headers = new Headers(init.headers)
+    headers.set('Content-Type', 'application/json')
+    return this.fetch(path, { method: 'POST', ...init, headers, body: JSON.stringify(body) })
+  },
+})
+
+/** What a Durable Object of a box knows of each key. */
+export const holdsOf = (box: Pick<DropBox, 'id'>): Promise<{ key: string; state: string }[]> =>
+  runInDurableObject(objectOf(box), (_, { storage }) =>
+    storage.sql
+      .exec<{ key: string; state: string }>('SELECT key, state FROM holds ORDER BY at, key')
+      .toArray(),
+  )
+
+/** Lets the object of a box do what is due after `milliseconds`. */
+export async function passes(
+  milliseconds: number,
+  ...boxes: readonly Pick<DropBox, 'id'>[]
+): Promise<void> {
+  if (milliseconds > 0) {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    vi.setSystemTime(Date.now() + milliseconds)
+  }
+  try {
+    // What one run finds, the next one deletes.
+    for (const box of boxes)
+      for (let run = 0; run < 3; run++) await runDurableObjectAlarm(objectOf(box))
+  } finally {
+    vi.useRealTimers()
+  }
+}
+
+export const MINUTE = 60_000
+export const DAY = 24 * HOUR
