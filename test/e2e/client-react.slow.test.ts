@@ -278,10 +278,11 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       const files = ['1.bin', '2.bin', '3.bin'].map((name) => ({ ...LARGE, name }))
       const [first, second] = await page.add(...files)
       await expect.poll(() => puts().filter(({ status }) => status === 200)).toHaveLength(2)
-      await page.uploads('pause', first)
-      await page.uploads('pause', second)
       const started = new Map(puts().map(({ key, s3UploadId }) => [key, s3UploadId]))
       expect(started.size).toBe(2)
+      // The third one begins then.
+      await page.uploads('pause', first)
+      await page.uploads('pause', second)
       await page.uploads('cancel')
       expect(await page.statuses()).toEqual(['canceled', 'canceled', 'canceled'])
       expect((await page.state()).uploads.status).toBe('idle')
