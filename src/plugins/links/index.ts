@@ -10,8 +10,6 @@ import { deliveryRoutes, linkRoutes, requireVisitor, restrictionsOf } from './ro
 
 const FOLDERS: Plugin = { name: 'folderLinks', open: folderDeliveryRoutes, api: folderRoutes }
 
-export type { Restricted } from './restrictions.ts'
-
 /** What plugins that hand out links need of them. */
 const STEPS = { restricted, restrictionsOf, requireVisitor }
 
