@@ -1,6 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 import { APP_MILLISECONDS, inTime } from '../errors/deadline.ts'
 import { type ObjectKey, objectKeyError } from '../keys/object-key.ts'
+import type { FileAnswers } from './file-query.ts'
 import type { FileRecord } from './file-record.ts'
 
 export interface ListInput {
@@ -26,9 +27,21 @@ export interface ListedPage {
 export interface FileIndex {
   /** Returns one record or null, up to 60 seconds older than a change in another location. */
   get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
-  /** Returns what it stored. Throws `key_not_indexable` and `index_unavailable`. */
-  put(record: FileRecord): Promise<FileRecord>
-  remove(bucket: string, key: ObjectKey): Promise<void>
+  /**
+   * Returns what is stored now. Throws `key_not_indexable` and `index_unavailable`.
+   *
+   * A conditional index keeps its record, and returns that one, if it is of a later object, of another
+   * object of the same date, or of the same object with an owner while `record` has none. But it
+   * replaces `replaces`, if it still has exactly that record: its writer has seen that the bucket has
+   * the object of `record`.
+   */
+  put(record: FileRecord, replaces?: FileRecord): Promise<FileRecord>
+  /** A conditional index removes only the record of the object of `of`, or of an earlier one. */
+  remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
+  /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
+  readonly isConditional?: boolean
+  /** What it answers beyond lists by prefix. Workers KV answers nothing. */
+  readonly answers?: FileAnswers
   /** Throws `key_not_indexable` for a key that `put` would refuse. Optional. */
   requireIndexable?(bucket: string, key: ObjectKey): void
   /** Returns one page in the order of the keys: newest first for those of this Worker. */
