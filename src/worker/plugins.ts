@@ -11,6 +11,7 @@ import * as jwtPlugin from '../plugins/jwt/index.ts'
 import * as imagesPlugin from '../plugins/links/images/index.ts'
 import * as linksPlugin from '../plugins/links/index.ts'
 import * as filesPlugin from '../plugins/files/index.ts'
+import * as fileAdminPlugin from '../plugins/files/admin/index.ts'
 import { kvFileIndex } from '../plugins/files/kv-file-index.ts'
 export { tokens } from '../plugins/tokens/index.ts'
 export { uppy } from '../plugins/uppy/index.ts'
@@ -87,6 +88,19 @@ export const files = (): filesPlugin.Files<WorkerEnv> =>
     filesPlugin.files<WorkerEnv>({ index: (env) => kvFileIndex(env.FILE_INDEX as KVNamespace) }),
     rules.files,
   )
+
+/**
+ * The records of the index, for API keys with `index:write`, and, once API_KEYS or JWT lists the scope
+ * `objects:list`, what is in the bucket.
+ */
+export const fileAdmin = (): Plugin<WorkerEnv> =>
+  fileAdminPlugin.fileAdmin<WorkerEnv>({
+    drivers: { kv: (env) => env.FILE_INDEX && kvFileIndex(env.FILE_INDEX) },
+    objects: (env) =>
+      [setting('jwt')(env), ...(setting('apiKeys')(env) ?? [])].some((granted) =>
+        granted?.scopes?.includes('objects:list'),
+      ),
+  })
 
 /** JWTs of the issuer in JWT. */
 export const jwt = (): Plugin<WorkerEnv> =>

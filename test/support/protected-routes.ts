@@ -29,6 +29,11 @@ const ID = 'eyJhbGciOiJIUzI1NiJ9.e30.AAAA'
 export const PART = { content: 'hello', etag: '"5d41402abc4b2a76b9719d911017c592"' } as const
 /** The public id of nothing: also those of grants that have ended can be withdrawn. */
 const UNKNOWN_ID = '0123456789abcdef'.repeat(2)
+/** A record of a file that is not there. */
+const RECORD = {
+  ...{ key: 'nobody/recorded.txt', bucket: 'files', name: 'a.txt', size: 1 },
+  ...{ mimetype: 'text/plain', etag: '"e"', owner: null, createdAt: '2026-11-24T12:00:00.000Z' },
+}
 const TOMORROW = new Date(Date.now() + 86_400_000).toISOString()
 const BY_UPLOAD_ID = {
   scope: 'files:upload',
@@ -292,6 +297,32 @@ export const ROUTES: readonly ProtectedRoute[] = [
     takesKey: false,
     bucketIn: null,
     allowed: '204',
+  },
+  {
+    route: 'GET /objects',
+    scope: 'objects:list',
+    request: (key) => [`/objects?prefix=${encoded(key)}`],
+    takesKey: true,
+    bucketIn: 'query',
+    allowed: '200',
+    reads: true,
+  },
+  {
+    route: 'GET /index',
+    scope: 'index:write',
+    request: () => ['/index?from=kv'],
+    takesKey: false,
+    bucketIn: 'query',
+    allowed: '200',
+    reads: true,
+  },
+  {
+    route: 'PUT /index',
+    scope: 'index:write',
+    request: () => ['/index', { to: 'kv', records: [RECORD] }],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
   },
   {
     route: 'POST /tokens',
