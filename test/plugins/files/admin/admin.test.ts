@@ -96,6 +96,17 @@ describe('GET /objects', () => {
       expect.soft((await get(other)).body.code, other).toBe('invalid_cursor')
   })
 
+  it('lists keys with every kind of character', async () => {
+    const keys = ['odd/a b+c%2B.txt', 'odd/&<é>.txt']
+    for (const key of keys)
+      await bucketFetch(encodeURI(key).replaceAll('+', '%2B').replaceAll('&', '%26'), {
+        method: 'PUT',
+        body: 'x',
+      })
+    const { body } = await get('/objects?prefix=odd/')
+    expect(body).toMatchObject({ objects: keys.toSorted().map((key) => ({ key })) })
+  })
+
   // @threat objects-outside
   it("stays inside the caller's prefix", async () => {
     const { body } = await get('/objects', tenant)
