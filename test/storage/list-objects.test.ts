@@ -7,7 +7,12 @@ const NOW = new Date('2026-11-28T12:00:00Z')
 const list = (query: Partial<ObjectsQuery> = {}) =>
   listObjects(testBucket(), { prefix: '', limit: 3, ...query }, NOW)
 
-const entry = (key: string, size = '5', etag = '&quot;e&quot;', date = '2026-11-28T11:00:00.000Z') =>
+const entry = (
+  key: string,
+  size = '5',
+  etag = '&quot;e&quot;',
+  date = '2026-11-28T11:00:00.000Z',
+) =>
   `<Contents><Key>${key}</Key><LastModified>${date}</LastModified><ETag>${etag}</ETag><Size>${size}</Size></Contents>`
 const folder = (prefix: string) => `<CommonPrefixes><Prefix>${prefix}</Prefix></CommonPrefixes>`
 const page = (...parts: readonly string[]): Answer =>

@@ -45,7 +45,7 @@ export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
     dropBoxes<B>({ files: records, multipart: parts }),
     tokens(),
     copies<B>(options.copies),
-    fileAdmin<B>(options.fileAdmin),
+    fileAdmin<B>(options.fileAdmin ?? { objects: true }),
     grants<B>({
       links: links<B>({
         ...options.links,

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { Scope } from '../../src/access/scopes.ts'
+import { SCOPES, type Scope } from '../../src/access/scopes.ts'
 import { bearer } from './credentials.ts'
 
 /** A route that needs credentials, and how to call it. */
@@ -526,6 +526,10 @@ export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
     ...CHOSEN,
   },
 ]
+
+/** The outcome for an allowed caller without an API key: no other credential has a scope of `KEY_SCOPES` alone. */
+export const allowedWithoutKey = ({ scope, allowed }: ProtectedRoute): string =>
+  scope === null || SCOPES.some((possible) => possible === scope) ? allowed : '403 forbidden'
 
 /** Returns the path and the init of a request to a route for `key`. */
 export function requestTo(

@@ -50,7 +50,8 @@ export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer
     const request = new Request(input, init)
     const url = input instanceof Request ? input.url : input
     const { searchParams } = new URL(url)
-    const kind = ['uploads', 'uploadId', 'delete', 'list-type'].find((name) => searchParams.has(name)) ?? ''
+    const kind =
+      ['uploads', 'uploadId', 'delete', 'list-type'].find((name) => searchParams.has(name)) ?? ''
     const operation = OPERATIONS[`${request.method} ${kind}`]
     if (operation === undefined) throw new Error(`${request.method} ${kind} is not scripted.`)
     const earlier = sent.filter((other) => other.operation === operation).length

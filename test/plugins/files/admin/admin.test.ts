@@ -2,8 +2,8 @@ import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { KEY_SCOPES, SCOPES, type Scope } from '../../../../src/access/scopes.ts'
-import { parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { createPresigner, defineSettings } from '../../../../src/index.ts'
+import { parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { fileAdmin } from '../../../../src/plugins/files/admin/index.ts'
 import { kvFileIndex } from '../../../../src/plugins/files/kv-file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
@@ -189,7 +189,9 @@ describe('PUT /index', () => {
       await index().remove('files', known.key)
       await index().put(known)
       const { body } = await put({ records: [given], overwrite })
-      expect.soft(outcomes(body), String(overwrite)).toEqual([{ key: given.key, outcome: expected }])
+      expect
+        .soft(outcomes(body), String(overwrite))
+        .toEqual([{ key: given.key, outcome: expected }])
       expect.soft(await get1(), String(overwrite)).toEqual(expected === 'kept' ? known : given)
     }
   })
