@@ -199,6 +199,18 @@ describe('the bindings', () => {
     for (const value of [undefined, null, '', 'canary'])
       expect(paths(withVariables({ [name]: value }))).toEqual([name])
   })
+
+  it('need no FILE_INDEX with FILES_DB, and refuse text for either', () => {
+    const both = (FILES_DB: unknown, FILE_INDEX: unknown) =>
+      paths(withVariables({ FILES_DB, FILE_INDEX }))
+    for (const absent of [undefined, null, '']) {
+      expect(both({}, absent)).toEqual([])
+      expect(both(absent, {})).toEqual([])
+      expect(both(absent, absent)).toEqual(['FILE_INDEX'])
+    }
+    expect(both('canary', {})).toEqual(['FILES_DB'])
+    expect(both({}, 'canary')).toEqual(['FILE_INDEX'])
+  })
 })
 
 describe('the credentials of a bucket', () => {
