@@ -12,6 +12,7 @@ import * as imagesPlugin from '../plugins/links/images/index.ts'
 import * as linksPlugin from '../plugins/links/index.ts'
 import * as filesPlugin from '../plugins/files/index.ts'
 import * as fileAdminPlugin from '../plugins/files/admin/index.ts'
+import { d1FileIndex } from '../plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../plugins/files/kv-file-index.ts'
 export { tokens } from '../plugins/tokens/index.ts'
 export { uppy } from '../plugins/uppy/index.ts'
@@ -35,8 +36,9 @@ import {
 
 /** What the Worker's code reads of its environment. `wrangler types` writes a type with more. */
 export interface WorkerEnv {
-  /** Needed by `files()`. */
+  /** Needed by `files()`, unless there is FILES_DB. */
   readonly FILE_INDEX?: KVNamespace
+  readonly FILES_DB?: D1Database
   readonly RATE_LIMITER: RateLimiter
   readonly IMAGES?: ImageResizer
   /** The page's files. */
@@ -81,11 +83,14 @@ export const notifications = <B extends WorkerEnv = WorkerEnv>(
     rules.notifications,
   )
 
-/** Records of files, in the KV namespace FILE_INDEX. */
+/** Records of files, in the D1 database FILES_DB or else in the KV namespace FILE_INDEX. */
 export const files = (): filesPlugin.Files<WorkerEnv> =>
   reading(
-    // The rule of FILE_INDEX has checked it.
-    filesPlugin.files<WorkerEnv>({ index: (env) => kvFileIndex(env.FILE_INDEX as KVNamespace) }),
+    filesPlugin.files<WorkerEnv>({
+      // The rules of both have checked them.
+      index: ({ FILES_DB, FILE_INDEX }) =>
+        FILES_DB ? d1FileIndex(FILES_DB) : kvFileIndex(FILE_INDEX as KVNamespace),
+    }),
     rules.files,
   )
 
@@ -95,7 +100,10 @@ export const files = (): filesPlugin.Files<WorkerEnv> =>
  */
 export const fileAdmin = (): Plugin<WorkerEnv> =>
   fileAdminPlugin.fileAdmin<WorkerEnv>({
-    drivers: { kv: (env) => env.FILE_INDEX && kvFileIndex(env.FILE_INDEX) },
+    drivers: {
+      kv: ({ FILE_INDEX }) => FILE_INDEX && kvFileIndex(FILE_INDEX),
+      d1: ({ FILES_DB }) => FILES_DB && d1FileIndex(FILES_DB),
+    },
     objects: (env) =>
       [setting('jwt')(env), ...(setting('apiKeys')(env) ?? [])].some((granted) =>
         granted?.scopes?.includes('objects:list'),

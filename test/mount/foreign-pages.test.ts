@@ -6,7 +6,13 @@ import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN } from '../support/app.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
 import { type Mounted, mount } from '../support/mount.ts'
-import { outcomeOf, type ProtectedRoute, ROUTES, requestTo } from '../support/protected-routes.ts'
+import {
+  allowedWithoutKey,
+  outcomeOf,
+  type ProtectedRoute,
+  ROUTES,
+  requestTo,
+} from '../support/protected-routes.ts'
 
 const FOREIGN = 'https://evil.example'
 const FRIEND = 'https://friend.example'
@@ -148,7 +154,9 @@ describe.each(['authenticate', 'a plugin'])(
           {},
         ]) {
           const outcome = await outcomeOf(route, await send(app, route, from))
-          expect.soft(outcome, `${route.route} from ${JSON.stringify(from)}`).toBe(allowedWithoutKey(route))
+          expect
+            .soft(outcome, `${route.route} from ${JSON.stringify(from)}`)
+            .toBe(allowedWithoutKey(route))
         }
     })
 

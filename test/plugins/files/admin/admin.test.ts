@@ -5,11 +5,13 @@ import { KEY_SCOPES, SCOPES, type Scope } from '../../../../src/access/scopes.ts
 import { createPresigner, defineSettings } from '../../../../src/index.ts'
 import { parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { fileAdmin } from '../../../../src/plugins/files/admin/index.ts'
+import { d1FileIndex } from '../../../../src/plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../../../../src/plugins/files/kv-file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
 import { settingsInput } from '../../../support/app.ts'
 import { bucketFetch } from '../../../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../../../support/credentials.ts'
+import { testDatabase } from '../../../support/d1.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../../../support/worker.ts'
 
 const ORIGIN = 'https://presigner.example'
@@ -237,6 +239,33 @@ describe('PUT /index', () => {
     ['an endless name', { records: [record('a', { name: 'x'.repeat(5000) })] }],
   ])('refuses %s', async (_, body) => {
     expect((await put(body)).body.code).toBe('invalid_request')
+  })
+})
+
+describe('PUT /index to D1', () => {
+  it('stores records there, and keeps the newer ones', async () => {
+    const { entry, token } = admin
+    const both = testWorker({ API_KEYS: [entry], FILES_DB: testDatabase })
+    const d1 = d1FileIndex(testDatabase)
+    const newer = record('admin-a/b/2.txt', { createdAt: '2026-11-25T12:00:00.000Z' })
+    const renamed = record('admin-a/b/3.txt', { name: 'renamed.txt' })
+    await d1.put(newer)
+    await d1.put(renamed)
+    const keys = ['admin-a/1.txt', newer.key, renamed.key, 'admin-a/gone.txt']
+    const headers = { ...bearer(token).headers, ...JSON_TYPE }
+    const send = async (overwrite: boolean) => {
+      const body = JSON.stringify({ to: 'd1', overwrite, records: keys.map((key) => record(key)) })
+      const response = await both.fetch('/index', { method: 'PUT', headers, body })
+      const { records } = await response.json<{ records: { outcome: string }[] }>()
+      return records.map(({ outcome }) => outcome)
+    }
+    expect(await send(false)).toEqual(['stored', 'kept', 'kept', 'gone'])
+    const { body } = await get('/index?from=d1', admin, both)
+    expect(body.records).toEqual([record('admin-a/1.txt'), newer, renamed])
+    expect(await send(true)).toEqual(['kept', 'kept', 'stored', 'gone'])
+    expect(await d1.get('files', renamed.key)).toEqual(record(renamed.key))
+    const objects = await get('/objects?prefix=admin-a/b/', admin, both)
+    expect(objects.body.objects).toMatchObject([{ isRecorded: true }, { isRecorded: true }])
   })
 })
 
