@@ -45,6 +45,12 @@ const lost = (): Error => new TypeError('fetch failed')
 const refusedConnection = (): Error =>
   new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })
 
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
 /** Runs all timers until `promise` settles. Resolves with its error. */
 async function errorOf(promise: Promise<unknown>): Promise<unknown> {
   const settled = promise.then(
@@ -175,7 +181,7 @@ describe('an index that answers', () => {
       { files: [RECORD], folders: [folder('b/')], cursor: 'c2' },
     ]
     const client = clientOf(() => Response.json(pages[calls.length - 1] ?? {}))
-    const found = await Array.fromAsync(client.listFolders({ prefix: 'x/', pageSize: 2 }))
+    const found = await collect(client.listFolders({ prefix: 'x/', pageSize: 2 }))
     expect(found).toEqual([folder('a/'), folder('b/')])
     expect(calls.map(({ path }) => path)).toEqual([
       '/files?prefix=x%2F&delimiter=%2F&limit=2',
@@ -183,7 +189,7 @@ describe('an index that answers', () => {
     ])
     calls = []
     const listing = clientOf(() => Response.json({ files: [RECORD] }))
-    await Array.fromAsync(listing.list({ q: 'a b', sort: '-size', type: 'image/*', minSize: 0 }))
+    await collect(listing.list({ q: 'a b', sort: '-size', type: 'image/*', minSize: 0 }))
     expect(calls[0]?.path).toBe('/files?q=a+b&sort=-size&type=image%2F*&minSize=0')
   })
 
@@ -212,7 +218,7 @@ it('objects returns the pages of the bucket', async () => {
     { objects: [{ ...object, isRecorded: true }] },
   ]
   const client = clientOf(() => Response.json(pages[calls.length - 1] ?? {}))
-  expect(await Array.fromAsync(client.objects({ delimiter: '/' }))).toEqual(pages)
+  expect(await collect(client.objects({ delimiter: '/' }))).toEqual(pages)
   expect(calls.map(({ path }) => path)).toEqual([
     '/objects?delimiter=%2F',
     '/objects?delimiter=%2F&cursor=c',
