@@ -2,7 +2,8 @@ import type { FileQuestion, RecordRequest, Scope, UploadUrlRequest, UrlUse } fro
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {
-  readonly scopes: Scope[]
+  /** Only API keys can have `index:write`. */
+  readonly scopes: Exclude<Scope, 'index:write'>[]
   /** Empty, or ends with `/`. */
   readonly prefix?: string | undefined
   /** Seconds. */
