@@ -51,6 +51,12 @@ export function indexIn(db: D1Database, { run }: Database): FileIndex {
 
     get: async (bucket, key) => readOne((await run([select(bucket, key)]))[0]),
 
+    async getMany(bucket, keys) {
+      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))`
+      const [result] = await run([db.prepare(sql).bind(bucket, JSON.stringify(keys))])
+      return (result?.results ?? []).flatMap((row) => fromRow(row) ?? [])
+    },
+
     async put(record, replaces) {
       const values = rowValues(record)
       const put =
