@@ -40,11 +40,9 @@ export async function openCursor(
       if (claims.bucket === bucket && claims.prefix === prefix && typeof kvCursor === 'string')
         return kvCursor
     } else if (typeof claims.secret === 'string') {
-      const opened = await decrypt(
-        secret,
-        boundTo(bucket, prefix, question),
-        claims.secret,
-      ).catch(() => null)
+      const opened = await decrypt(secret, boundTo(bucket, prefix, question), claims.secret).catch(
+        () => null,
+      )
       if (opened !== null) return opened
     }
   }

@@ -1,4 +1,3 @@
-import { objectKeyError } from '../../keys/object-key.ts'
 import type { AnsweredPage, FileQuery, Folder } from '../../records/file-query.ts'
 import {
   type Database,
@@ -9,10 +8,11 @@ import {
 } from './d1-schema.ts'
 import { wordsOf } from './words.ts'
 
-/** A set of rows up to this size is read whole and sorted. A larger one is walked in its order. */
-const FEW_ROWS = 10_000
-/** Rows that one page reads of an index before it ends, even if it has found nothing. */
-const MAX_WALKED = 10_000
+/**
+ * A set of rows up to this size is read whole and sorted. A larger one is walked in its order: a page
+ * ends after this many rows, even if it has found nothing.
+ */
+export const MAX_ROWS = 10_000
 
 const COLUMNS = 'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at'
 
@@ -22,7 +22,7 @@ const SORTED = { createdAt: 'created_at', name: 'folded', size: 'size' } as cons
 type Value = string | number
 
 /** The last one of a page: the value that it is sorted by, and its key; or only a folder. */
-type Position = readonly [folder: string] | readonly [value: Value, key: string]
+type Position = readonly [folder: string, key?: undefined] | readonly [value: Value, key: string]
 
 /** The values of a statement, each with the number under which the statement names it. */
 export class Parameters {
@@ -70,22 +70,22 @@ export async function find(
   database: Database,
   db: D1Database,
   query: FileQuery,
+  maxRows = MAX_ROWS,
 ): Promise<AnsweredPage> {
   const { q, delimiter, cursor, limit } = query
   const words = q === undefined ? [] : wordsOf(q)
   if (q !== undefined && words.length === 0)
     return { records: [], cursor: undefined, unreadable: 0 }
-  // A sealed cursor, so it is one of this function.
+  // Clients have it sealed, so it is one of this function.
   const position: Position | undefined = cursor === undefined ? undefined : JSON.parse(cursor)
-  const after = position?.length === 2 ? position : undefined
+  const after = position?.[1] === undefined ? undefined : position
+  const lastFolder = position?.[1] === undefined ? position?.[0] : undefined
   const folderStatement =
-    delimiter === undefined || after !== undefined
-      ? undefined
-      : foldersStatement(query, position?.[0])
+    delimiter === undefined || after !== undefined ? undefined : foldersStatement(query, lastFolder)
   const filesStatement =
     delimiter !== undefined && query.sort === undefined
-      ? directStatement(query, after?.[1])
-      : filesOf(query, words, after)
+      ? directStatement(query, after?.[1], maxRows)
+      : filesOf(query, words, after, maxRows)
   const results = await database.run(
     [...(folderStatement ? [folderStatement] : []), filesStatement].map((one) => prepare(db, one)),
     true,
@@ -93,30 +93,40 @@ export async function find(
   const found = folderStatement === undefined ? [] : (results[0]?.results as unknown as Folder[])
   const folders = found.slice(0, limit)
   const rows = results.at(-1)?.results as unknown as FoundRow[]
-  const page = pageOf(rows, words, limit - folders.length)
+  const page = pageOf(rows, words, limit - folders.length, maxRows)
   if (delimiter === undefined) return page
   if (folders.length < limit) return { ...page, folders }
   const hasMore = found.length > limit || rows.length > 0
-  return { ...page, folders, cursor: hasMore ? JSON.stringify([folders.at(-1)?.prefix]) : undefined }
+  return {
+    ...page,
+    folders,
+    cursor: hasMore ? JSON.stringify([folders.at(-1)?.prefix]) : undefined,
+  }
 }
 
 interface FoundRow extends FileRow {
-  /** Number of the row in its walk. `MAX_WALKED` is the last one, also if it isn't a hit. */
+  /** Number of the row in its walk. `maxRows` is the last one, also if it isn't a hit. */
   readonly n: number
   readonly hit: 0 | 1
+  readonly key: string
   /** What the list is sorted by. */
   readonly sorted: Value
 }
 
 /** Returns the first `limit` of `rows`, and where the next page starts. */
-function pageOf(rows: readonly FoundRow[], words: readonly string[], limit: number): AnsweredPage {
+function pageOf(
+  rows: readonly FoundRow[],
+  words: readonly string[],
+  limit: number,
+  maxRows: number,
+): AnsweredPage {
   const shown = rows.slice(0, limit)
-  const files = shown.filter(({ hit, name }) => hit === 1 && hasWords(name, words))
-  const valid = files.filter(({ key }) => objectKeyError(key) === null)
+  const files = shown.filter(({ hit }) => hit === 1)
+  const valid = files.flatMap((row) => fromRow(row) ?? [])
   const last = shown.at(-1)
-  const hasMore = rows.length > limit || last?.n === MAX_WALKED
+  const hasMore = rows.length > limit || last?.n === maxRows
   return {
-    records: valid.map(fromRow),
+    records: valid.filter(({ name }) => hasWords(name, words)),
     unreadable: files.length - valid.length,
     cursor: last && hasMore ? JSON.stringify([last.sorted, last.key]) : undefined,
   }
@@ -131,13 +141,14 @@ function hasWords(name: string, words: readonly string[]): boolean {
 
 /**
  * Returns the statement for files. It counts each set of rows that a condition leaves, at most to
- * `FEW_ROWS`, and reads and sorts the first set that is small. If none is, it walks the index of the
- * order, for at most `MAX_WALKED` rows. So no page reads the whole table.
+ * `maxRows`, and reads and sorts the first set that is small. If none is, it walks the index of the
+ * order, for at most `maxRows` rows. So no page reads the whole table.
  */
 export function filesOf(
   query: FileQuery,
   words: readonly string[],
   after: readonly [Value, string] | undefined,
+  maxRows = MAX_ROWS,
 ): Statement {
   const { bucket, prefix, sort, owner, type, createdAfter, createdBefore, minSize, maxSize } = query
   const parameters = new Parameters()
@@ -163,6 +174,7 @@ export function filesOf(
       ? []
       : [`instr(substr(f.key, ${add([...prefix].length + 1)}), '/') = 0`]
 
+  /** What the list is sorted by, apart from the key. */
   const column = sort && SORTED[sort.replace('-', '') as keyof typeof SORTED]
   const columns = `${COLUMNS}, f.${column ?? 'key'} AS sorted`
   const direction = sort?.startsWith('-') ? 'DESC' : 'ASC'
@@ -204,7 +216,7 @@ export function filesOf(
   const choices = sets.map(({ from, where }, i) => {
     // Words are counted in the index alone.
     const counted = from.startsWith('presigner_words') ? 'presigner_words AS w' : from
-    return `WHEN (SELECT count(*) FROM (SELECT 1 FROM ${counted} WHERE ${where.join(' AND ')} LIMIT ${FEW_ROWS + 1})) <= ${FEW_ROWS} THEN ${i}`
+    return `WHEN (SELECT count(*) FROM (SELECT 1 FROM ${counted} WHERE ${where.join(' AND ')} LIMIT ${maxRows + 1})) <= ${maxRows} THEN ${i}`
   })
   const chosen = `WITH choice AS MATERIALIZED (SELECT CASE ${choices.join(' ')} ELSE -1 END AS number)`
   const limit = (i: number) =>
@@ -231,14 +243,15 @@ export function filesOf(
   // `(a, b) > (x, y)` alone would be a second bound on `a`, and SQLite may take the wrong one.
   const start = next.length === 0 ? walked : startsAfter(walked, next, column, operator)
   const inWalk = [inPrefix, ...created, ...sizes, ...owners, ...types, ...direct]
-  const holds = [
-    ...inWalk,
-    ...words.map((word) => `instr(f.folded, ${add(word)}) > 0`),
-  ].join(' AND ')
-  const walk = `SELECT * FROM (SELECT row_number() OVER () AS n, * FROM (SELECT ${holds} AS hit, ${columns} FROM ${table(index)} WHERE ${start.join(' AND ')} ORDER BY ${order} LIMIT ${sets.length === 0 ? MAX_WALKED : `CASE WHEN (SELECT number FROM choice) = -1 THEN ${MAX_WALKED} ELSE 0 END`})) WHERE hit OR n = ${MAX_WALKED} LIMIT ${query.limit + 1}`
+  const holds = [...inWalk, ...words.map((word) => `instr(f.folded, ${add(word)}) > 0`)].join(
+    ' AND ',
+  )
+  const walk = `SELECT * FROM (SELECT row_number() OVER () AS n, * FROM (SELECT ${holds} AS hit, ${columns} FROM ${table(index)} WHERE ${start.join(' AND ')} ORDER BY ${order} LIMIT ${sets.length === 0 ? maxRows : `CASE WHEN (SELECT number FROM choice) = -1 THEN ${maxRows} ELSE 0 END`})) WHERE hit OR n = ${maxRows} LIMIT ${query.limit + 1}`
   return {
     sql:
-      sets.length === 0 ? walk : `${chosen} ${[...read, `SELECT * FROM (${walk})`].join(' UNION ALL ')}`,
+      sets.length === 0
+        ? walk
+        : `${chosen} ${[...read, `SELECT * FROM (${walk})`].join(' UNION ALL ')}`,
     values: parameters.values,
   }
 }
@@ -270,11 +283,11 @@ export function foldersStatement(
     }
   }
   // Nobody has counted these. So this looks for each one's first key, and counts its rows.
-  const { step, start, below } = skipScan(parameters, { bucket, prefix }, after && after + GREATEST)
+  const { steps, folder } = skipScan(parameters, { bucket, prefix }, after && after + GREATEST)
   const total = (what: string) =>
     `(SELECT ${what} FROM presigner_files AS f WHERE f.bucket = ${add(bucket)} AND f.key >= s.folder AND f.key < s.folder || ${add(GREATEST)})`
   return {
-    sql: `WITH RECURSIVE ${start} SELECT s.folder AS prefix, ${total('count(*)')} AS count, ${total('sum(size)')} AS bytes FROM ${step} AS s WHERE ${below} LIMIT ${limit + 1}`,
+    sql: `${steps} SELECT s.folder AS prefix, ${total('count(*)')} AS count, ${total('sum(f.size)')} AS bytes FROM (SELECT ${folder} AS folder FROM step) AS s WHERE s.folder IS NOT NULL LIMIT ${limit + 1}`,
     values: parameters.values,
   }
 }
@@ -283,33 +296,37 @@ export function foldersStatement(
 export function directStatement(
   { bucket, prefix, limit }: FileQuery,
   after: string | undefined,
+  maxRows = MAX_ROWS,
 ): Statement {
   const parameters = new Parameters()
-  const { step, start } = skipScan(parameters, { bucket, prefix }, after)
+  const { steps, folder } = skipScan(parameters, { bucket, prefix }, after, maxRows)
+  const columns = `${folder} IS NULL AS hit, ${COLUMNS}, f.key AS sorted`
   return {
-    sql: `WITH RECURSIVE ${start} SELECT s.n, s.folder IS NULL AS hit, ${COLUMNS}, f.key AS sorted FROM ${step} AS s CROSS JOIN presigner_files AS f ON f.bucket = ${parameters.add(bucket)} AND f.key = s.key WHERE s.folder IS NULL OR s.n = ${MAX_WALKED} LIMIT ${limit + 1}`,
+    sql: `${steps} SELECT step.n, ${columns} FROM step CROSS JOIN presigner_files AS f ON f.bucket = ${parameters.add(bucket)} AND f.key = step.key WHERE ${folder} IS NULL OR step.n = ${maxRows} LIMIT ${limit + 1}`,
     values: parameters.values,
   }
 }
 
 /**
- * Returns a table with one row for each file directly below `prefix`, and one for the first key of
- * each folder there: each row looks for the next key behind itself, or behind its folder.
+ * Returns a table `step` with one row for each file directly below `prefix`, and one for the first key
+ * of each folder there: each row looks for the next key behind its own, or behind its folder.
  */
 function skipScan(
   parameters: Parameters,
   { bucket, prefix }: { readonly bucket: string; readonly prefix: string },
   after: string | undefined,
+  maxRows = Infinity,
 ) {
   const add = (value: Value): string => parameters.add(value)
-  const rest = `substr(key, ${add([...prefix].length + 1)})`
-  const found = (from: string) =>
-    `(SELECT f.key FROM presigner_files AS f WHERE f.bucket = ${add(bucket)} AND f.key ${from} AND f.key < ${add(prefix + GREATEST)} ORDER BY f.key LIMIT 1) AS key`
-  const row = (n: string, from: string, source = '') =>
-    `SELECT ${n}, key, CASE WHEN instr(${rest}, '/') > 0 THEN ${add(prefix)} || substr(${rest}, 1, instr(${rest}, '/')) END FROM (SELECT ${n === '1' ? '1' : 'n'} AS n, ${found(from)} ${source}) WHERE key IS NOT NULL`
+  const rest = `substr(step.key, ${add([...prefix].length + 1)})`
+  const folder = `CASE WHEN instr(${rest}, '/') > 0 THEN ${add(prefix)} || substr(${rest}, 1, instr(${rest}, '/')) END`
+  const find = (from: string) =>
+    `(SELECT f.key FROM presigner_files AS f WHERE f.bucket = ${add(bucket)} AND f.key ${from} AND f.key < ${add(prefix + GREATEST)} ORDER BY f.key LIMIT 1)`
+  const first = find(after === undefined ? `>= ${add(prefix)}` : `> ${add(after)}`)
+  const next = find(`> coalesce(${folder} || ${add(GREATEST)}, step.key)`)
+  const bound = maxRows === Infinity ? '' : ` AND n < ${maxRows}`
   return {
-    step: 'step',
-    start: `step(n, key, folder) AS (${row('1', after === undefined ? `>= ${add(prefix)}` : `> ${add(after)}`)} UNION ALL ${row('n + 1', `> coalesce(step.folder || ${add(GREATEST)}, step.key)`, `FROM step WHERE n < ${MAX_WALKED}`)})`,
-    below: 's.folder IS NOT NULL',
+    steps: `WITH RECURSIVE step(n, key) AS (SELECT 1, ${first} UNION ALL SELECT n + 1, ${next} FROM step WHERE key IS NOT NULL${bound})`,
+    folder,
   }
 }

@@ -1,7 +1,7 @@
 import { ApiError, isPresignerError } from '../../errors/api-error.ts'
-import { parseObjectKey } from '../../keys/object-key.ts'
+import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import { type FileRecord, fromMetadata } from '../../records/file-record.ts'
 import { foldName } from './words.ts'
 
 /** Folders above a key that are words of its row, the bucket included. */
@@ -127,7 +127,10 @@ export interface Database {
    * earlier write. A statement that `isAnswer` needs all tables of this version, and all rows in them.
    * Throws `index_unavailable`, and `misconfigured` if the tables are somebody else's.
    */
-  run(statements: readonly D1PreparedStatement[], isAnswer?: boolean): Promise<readonly D1Result[]>
+  run(
+    statements: readonly D1PreparedStatement[],
+    isAnswer?: boolean,
+  ): Promise<readonly D1Result<FileRow>[]>
 }
 
 /** Returns a database that creates and migrates its tables. `steps` is for tests. */
@@ -176,10 +179,12 @@ export function openDatabase(db: D1Database, steps = STEPS): Database {
   const attempt = async (
     statements: readonly D1PreparedStatement[],
     isAnswer: boolean,
-  ): Promise<readonly D1Result[] | null> => {
-    if (isComplete) return db.batch([...statements])
-    const [version, ...results] = await db.batch([db.prepare(VERSION), ...statements])
-    const found = (version?.results ?? []) as Version[]
+  ): Promise<readonly D1Result<FileRow>[] | null> => {
+    if (isComplete) return db.batch<FileRow>([...statements])
+    const [version, ...results] = await db.batch<FileRow>([db.prepare(VERSION), ...statements])
+    const found = (version?.results ?? []).map(
+      (row): Version => ({ step: Number(row.step), todo: Number(row.todo) }),
+    )
     if (found.length < steps.length) await migrate(found.length)
     const left = found.filter(({ step, todo }) => todo > 0 && step <= steps.length)
     isComplete = left.length === 0 && found.length >= steps.length
@@ -242,28 +247,31 @@ export const rowValues = (record: FileRecord): readonly (string | number | null)
   JSON.stringify(folderEnds(record.key)),
 ]
 
-/** Returns the record of a row. */
-export const fromRow = (row: FileRow): FileRecord => ({
-  key: parseObjectKey(row.key),
-  bucket: row.bucket,
-  name: row.name,
-  size: row.size,
-  mimetype: row.mimetype,
-  etag: row.etag,
-  owner: row.owner,
-  createdAt: row.created_at,
-})
+/** Returns the record of a row, or null if it is malformed. */
+export function fromRow({
+  bucket,
+  key,
+  created_at: createdAt,
+  ...row
+}: FileRow): FileRecord | null {
+  if (typeof bucket !== 'string' || typeof key !== 'string' || objectKeyError(key) !== null)
+    return null
+  return fromMetadata(bucket, parseObjectKey(key), { ...row, createdAt })
+}
 
 /** A row of `presigner_files`, as D1 returns it. */
-export interface FileRow {
-  readonly bucket: string
-  readonly key: string
-  readonly name: string
-  readonly size: number
-  readonly mimetype: string
-  readonly etag: string
-  readonly owner: string | null
-  readonly created_at: string
+export type FileRow = Readonly<Record<string, unknown>>
+
+/** Returns the first text after all that start with `prefix`, or null if there is none. Compare with `coalesce(?, X'')`. */
+export function endOfPrefix(prefix: string): string | null {
+  const characters = [...prefix]
+  for (let last = characters.pop(); last !== undefined; last = characters.pop()) {
+    const next = (last.codePointAt(0) ?? 0) + 1
+    // Surrogates are no characters.
+    if (next <= 0x10ffff)
+      return characters.join('') + String.fromCodePoint(next === 0xd800 ? 0xe000 : next)
+  }
+  return null
 }
 
 /**

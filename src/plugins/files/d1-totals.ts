@@ -12,9 +12,9 @@ import { type Database, MAX_COUNTED_FOLDERS } from './d1-schema.ts'
 
 const MAX_GROUPS = 1000
 
-/** Returns what the D1 index answers beyond lists by prefix. */
-export const d1Answers = (database: Database, db: D1Database): FileAnswers => ({
-  find: (query) => find(database, db, query),
+/** Returns what the D1 index answers beyond lists by prefix. `maxRows` is for tests. */
+export const d1Answers = (database: Database, db: D1Database, maxRows?: number): FileAnswers => ({
+  find: (query) => find(database, db, query, maxRows),
 
   async stats(query) {
     const statements = [totalStatement(query), ...groupStatements(query)]

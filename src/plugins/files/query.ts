@@ -15,29 +15,26 @@ const date = z.optional(
   ),
 )
 const size = z.optional(
-  z.pipe(
-    z.string().check(z.regex(/^\d{1,15}$/, 'must be a whole number')),
-    z.transform(Number),
-  ),
+  z.pipe(z.string().check(z.regex(/^\d{1,15}$/, 'must be a whole number')), z.transform(Number)),
 )
 
 /** The members of a question, in a query. */
 export const question = {
   q: z.optional(
-    z
-      .string()
-      .check(
-        z.minLength(1),
-        z.maxLength(1000),
-        z.refine((text) => wordsOf(text).length <= MAX_WORDS, `must have at most ${MAX_WORDS} words`),
-      ),
+    z.string().check(
+      z.minLength(1),
+      z.maxLength(1000),
+      z.refine((text) => wordsOf(text).length <= MAX_WORDS, `must have at most ${MAX_WORDS} words`),
+    ),
   ),
   sort: z.optional(z.enum(SORTS)),
   type: z.optional(
-    z.string().check(
-      z.maxLength(255),
-      z.regex(/^[^\s/*]+\/(?:[^\s/*]+|\*)$/, 'must be a type such as image/png or image/*'),
-    ),
+    z
+      .string()
+      .check(
+        z.maxLength(255),
+        z.regex(/^[^\s/*]+\/(?:[^\s/*]+|\*)$/, 'must be a type such as image/png or image/*'),
+      ),
   ),
   owner: z.optional(z.string().check(z.minLength(1), z.maxLength(1000))),
   createdAfter: date,
