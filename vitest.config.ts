@@ -57,6 +57,7 @@ export default defineConfig({
             wrangler: { configPath: './wrangler.toml' },
             miniflare: {
               bindings: testBindings(ports),
+              d1Databases: ['TEST_DB'],
               ratelimits: {
                 TIGHT_RATE_LIMITER: { namespace_id: 'tight', simple: { limit: 3, period: 60 } },
               },

@@ -43,7 +43,10 @@ function differences(
   committed: ReadonlyMap<string, string>,
   current: ReadonlyMap<string, string>,
 ): readonly string[] {
-  const rules: Readonly<Record<string, Rule<unknown>>> = environmentRules({})
+  // FILES_DB takes the place of FILE_INDEX.
+  const rules: Readonly<Record<string, Rule<unknown>>> = environmentRules(
+    Object.fromEntries(current),
+  )
   const isOptional = (name: string) => {
     const rule = rules[name]
     return name === 'ASSETS' || (rule !== undefined && check(rule, undefined).ok)

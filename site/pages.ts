@@ -42,7 +42,12 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
     ],
   ],
 ]
-const AFTER_REFERENCE = ['docs/kv-schema.md', 'docs/architecture.md', 'docs/versioning.md']
+const AFTER_REFERENCE = [
+  'docs/kv-schema.md',
+  'docs/d1-schema.md',
+  'docs/architecture.md',
+  'docs/versioning.md',
+]
 
 export interface SidebarItem {
   readonly text: string

@@ -57,6 +57,7 @@ const wranglerConfig = z.object({
   definedEnvironments: z._default(z.array(z.string()), []),
   vars: z.record(z.string(), z.unknown()),
   kv_namespaces: z.array(z.object({ binding: z.string() })),
+  d1_databases: z._default(z.array(z.object({ binding: z.string() })), []),
   queues: z.object({ producers: z._default(z.array(z.object({ binding: z.string() })), []) }),
   ratelimits: z.array(
     z.object({ name: z.string(), simple: z.object({ limit: z.number(), period: z.number() }) }),
@@ -74,11 +75,12 @@ const wranglerConfig = z.object({
  */
 export async function readEnvironment(sources: Sources): Promise<WorkerEnvironment> {
   const { config } = sources
-  const { vars, kv_namespaces, queues, ratelimits, exports, migrations } = await readConfig(sources)
+  const { vars, kv_namespaces, d1_databases, queues, ratelimits, exports, migrations } =
+    await readConfig(sources)
   const envFile = sources.envFile ?? (existsSync(DEFAULT_ENV_FILE) ? DEFAULT_ENV_FILE : null)
   const secrets = sources.secrets ?? (envFile === null ? {} : await readVariables(envFile))
   const bound = [
-    ...kv_namespaces.map(({ binding }) => binding),
+    ...[...kv_namespaces, ...d1_databases].map(({ binding }) => binding),
     ...ratelimits.map(({ name }) => name),
     ...queues.producers.map(({ binding }) => binding),
   ]

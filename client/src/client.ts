@@ -8,6 +8,7 @@ import type {
   LinksOptions,
   ListOptions,
   RecordRequest,
+  StatsOptions,
   UrlOptions,
 } from './requests.ts'
 import {
@@ -25,10 +26,12 @@ import {
   isLimits,
   isLink,
   isLinks,
+  isStats,
   type Limits,
   type Link,
   type Links,
   type RecordedFile,
+  type Stats,
 } from './responses.ts'
 import { type UploadOptions, upload } from './upload.ts'
 
@@ -50,8 +53,10 @@ export interface Client {
    * the page closes, the upload resumes when you upload the same File again within a week.
    */
   upload(file: File | Blob, options?: UploadOptions): Promise<RecordedFile>
-  /** Lists one page of the index. */
+  /** Lists one page of the index, or the answer of an index that answers. */
   list(options?: ListOptions): Promise<FilePage>
+  /** Counts files and their bytes. Needs an index that answers. */
+  stats(options?: StatsOptions): Promise<Stats>
   /** Returns a signed GET URL. */
   url(key: string, options?: UrlOptions): Promise<FileUrl>
   /** Returns a link that stays the same for a while, for `<img>` and email. */
@@ -105,6 +110,7 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
     bucket,
     upload: (file, uploadOptions = {}) => upload(api, options.baseUrl, bucket, file, uploadOptions),
     list: (query) => api(isFilePage, 'GET', '/files', { query: { ...query, bucket } }),
+    stats: (query) => api(isStats, 'GET', '/stats', { query: { ...query, bucket } }),
     url: (key, query) =>
       api(isFileUrl, 'GET', `${pathOf(key)}/url`, { query: { ...query, bucket } }),
     link: (key, body = {}) =>

@@ -9,12 +9,16 @@ export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type {
   CopyOptions,
+  FileQuestion,
   FolderLinkOptions,
+  GroupBy,
   LinkOptions,
   LinkRestrictions,
   LinksOptions,
   ListOptions,
   Scope,
+  Sort,
+  StatsOptions,
   UrlOptions,
   UrlUse,
 } from './requests.ts'
@@ -24,12 +28,15 @@ export type {
   FilePage,
   FileRecord,
   FileUrl,
+  Folder,
   FolderLink,
+  Group,
   Limits,
   Link,
   Links,
   ListedFile,
   RecordedFile,
   RefusedKey,
+  Stats,
 } from './responses.ts'
 export type { UploadOptions } from './upload.ts'

@@ -113,16 +113,54 @@ export interface UploadQuery {
   readonly bucket?: string | undefined
 }
 
-/** Query of `GET /files`. */
-export interface ListOptions {
+/** The orders of a list. `-` is descending. */
+export type Sort = 'createdAt' | '-createdAt' | 'name' | '-name' | 'size' | '-size'
+
+/** What `stats` groups by. */
+export type GroupBy = 'type' | 'owner' | 'day' | 'folder'
+
+/**
+ * Which files a list has, and in which order. Every condition must hold. All but `prefix` need an
+ * index that answers. Otherwise, the code is `not_supported`.
+ */
+export interface FileQuestion {
   /** Only keys that start with this. */
   readonly prefix?: string | undefined
+  /** Words of the name, or their beginnings. Case and accents don't matter. */
+  readonly q?: string | undefined
+  /** Default: the order of the keys, newest first for generated ones. */
+  readonly sort?: Sort | undefined
+  /** A media type such as `image/png`, or `image/*`. */
+  readonly type?: string | undefined
+  /** Id of who recorded the file. */
+  readonly owner?: string | undefined
+  /** Files of this time or later, ISO 8601. */
+  readonly createdAfter?: string | undefined
+  /** Files before this time, ISO 8601. */
+  readonly createdBefore?: string | undefined
+  /** Bytes. */
+  readonly minSize?: number | undefined
+  /** Bytes. */
+  readonly maxSize?: number | undefined
+}
+
+/** Query of `GET /files`. */
+export interface ListOptions extends FileQuestion {
+  /** Only files directly below `prefix`, and the folders there. Not with `q` or a filter. */
+  readonly delimiter?: '/' | undefined
   /** 1 to 1000. Default: 100. */
   readonly limit?: number | undefined
   /** `cursor` of the previous page. */
   readonly cursor?: string | undefined
   /** Adds a `url` for this use to each file. */
   readonly urls?: UrlUse | undefined
+}
+
+/** Query of `GET /stats`. */
+export interface StatsOptions {
+  /** Only keys that start with this. */
+  readonly prefix?: string | undefined
+  readonly groupBy?: GroupBy | undefined
 }
 
 /** Query of `GET /files/:key/url`. */

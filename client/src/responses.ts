@@ -37,10 +37,34 @@ export interface ListedFile extends FileRecord {
   error?: { code: string; message: string } | undefined
 }
 
+export interface Totals {
+  count: number
+  bytes: number
+}
+
+/** A folder in the index, with the totals of everything below it. */
+export interface Folder extends Totals {
+  /** The start of its files' keys, up to and with `/`. */
+  prefix: string
+}
+
 export interface FilePage {
   files: ListedFile[]
+  /** Only with `delimiter`. Folders come before the files. */
+  folders?: Folder[] | undefined
   /** Present while more pages may follow. */
   cursor?: string | undefined
+}
+
+export interface Group extends Totals {
+  /** A media type, the owner's id or null, a day such as `2026-11-28`, or the prefix of a folder. */
+  value: string | null
+}
+
+/** Response of `GET /stats`. */
+export interface Stats extends Totals {
+  /** Only with `groupBy`: at most 1000, days from the newest, others from the most bytes. */
+  groups?: Group[] | undefined
 }
 
 export interface FileUrl {
@@ -126,6 +150,8 @@ export interface Limits {
   prefix: string
   /** When the token expires; null for an API key. */
   expiresAt: string | null
+  /** Whether the index searches, sorts, filters, and has folders and totals. */
+  answers: boolean
   /** The first one is the default. */
   buckets: BucketLimits[]
 }
@@ -185,6 +211,8 @@ export const isUnfinishedCopy = isObject<UnfinishedCopy>({
   size: isNumber,
 })
 
+const totals = { count: isNumber, bytes: isNumber }
+
 export const isFilePage = isObject<FilePage>({
   files: isListOf(
     isObject<ListedFile>({
@@ -193,7 +221,13 @@ export const isFilePage = isObject<FilePage>({
       error: isOptional(isItemError),
     }),
   ),
+  folders: isOptional(isListOf(isObject<Folder>({ ...totals, prefix: isString }))),
   cursor: isOptional(isString),
+})
+
+export const isStats = isObject<Stats>({
+  ...totals,
+  groups: isOptional(isListOf(isObject<Group>({ ...totals, value: isNullOr(isString) }))),
 })
 
 export const isFileUrl = isObject<FileUrl>({
@@ -246,6 +280,7 @@ export const isLimits = isObject<Limits>({
   scopes: isListOf((value): value is Scope => isString(value)),
   prefix: isString,
   expiresAt: isNullOr(isString),
+  answers: (value): value is boolean => typeof value === 'boolean',
   buckets: isListOf(
     isObject<BucketLimits>({
       bucket: isString,

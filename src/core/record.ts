@@ -107,16 +107,38 @@ export async function recordUpload(
     data = await announce({ type, file }, file, undefined, isKnown)
   }
   // The record of a recent object may be an old one that was deleted with the previous upload.
-  if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
-    return { record: known, replaces, data }
-  const stored = await index.put(file)
+  const isOld = now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000
+  if (isKnown && (isOld || index.isConditional)) return { record: known, replaces, data }
+  const stored = await putRecord(bucket, index, file, now)
   asked = new Date()
   const after = await headObject(bucket, key, now)
   if (after === null) return gone(stored)
-  if (!isExpected(after)) return yieldTo(bucket, index, key, after)
-  if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
+  if (!isExpected(after)) return yieldTo(bucket, index, key, after, now)
+  const isOurs = isSameRecord(stored, file)
+  if (isOurs && (isRepeat || isSameUpload(stored, after))) return { record: stored, replaces, data }
+  if (isRepeat) throw fileReplaced()
   const again = await recordUpload(bucket, index, request, now, announce, true)
   return { ...again, replaces: true }
+}
+
+/**
+ * Puts the record of an object that the bucket had, and returns what the index has then. A conditional
+ * index may keep another one: of an object that seems newer, or of the same second. So this looks at the
+ * bucket again, and replaces that one if the bucket still has the object of `file`.
+ */
+export async function putRecord(
+  bucket: Bucket,
+  index: FileIndex,
+  file: FileRecord,
+  now: Date,
+): Promise<FileRecord> {
+  let stored = await index.put(file)
+  for (let tries = 0; tries < 3 && index.isConditional && !isSameRecord(stored, file); tries++) {
+    const head = await headObject(bucket, file.key, now)
+    if (head === null || !isSameUpload(file, head)) break
+    stored = await index.put(file, stored)
+  }
+  return stored
 }
 
 /** Waits: Workers KV refuses two writes to a key within a second. A client may record meanwhile. */
@@ -141,6 +163,17 @@ export async function forget(
 ): Promise<void> {
   const { alias } = bucket
   if (known !== null) await announce?.({ type: 'deleted', file: { bucket: alias, key } }, known, at)
+  if (index.isConditional) {
+    if (known === null) return
+    await index.remove(alias, key, known)
+    const head = isNewObjectKey(key) ? null : await headObject(bucket, key, now, true)
+    if (head === null) return
+    // The removed record may be of this object, if somebody has uploaded the same bytes again within a second.
+    const file = isSameUpload(known, head) ? known : provisional(bucket, key, head)
+    const stored = await putRecord(bucket, index, file, now)
+    if (stored.owner === null) await announce?.({ type: 'recorded', file }, file)
+    return
+  }
   if (isNewObjectKey(key)) return index.remove(alias, key)
   // By now, it may be the record of a newer upload.
   const removed = known && (await index.get(alias, key))
@@ -159,12 +192,12 @@ export async function forget(
   // Workers KV may still show the removed record.
   if (since !== null && !(removed !== null && isSameRecord(since, removed))) return
   if (removed !== null && isSameUpload(removed, head)) return void (await index.put(removed))
-  const file = toRecord(bucket, key, nameInKey(key), null, head)
+  const file = provisional(bucket, key, head)
   await index.put(file)
   await announce?.({ type: 'recorded', file }, file)
 }
 
-const isSameRecord = (one: FileRecord, other: FileRecord): boolean =>
+export const isSameRecord = (one: FileRecord, other: FileRecord): boolean =>
   one.etag === other.etag && one.createdAt === other.createdAt
 
 /** Throws unless the object is within the limits of a caller who may not have uploaded it. */
@@ -180,11 +213,15 @@ export async function yieldTo(
   index: FileIndex,
   key: ObjectKey,
   head: ObjectHead,
+  now: Date,
 ): Promise<never> {
-  await untilWritable()
-  const known = await index.get(bucket.alias, key)
-  if (known === null || !isSameUpload(known, head))
-    await index.put(toRecord(bucket, key, nameInKey(key), null, head))
+  const file = provisional(bucket, key, head)
+  if (index.isConditional) await putRecord(bucket, index, file, now)
+  else {
+    await untilWritable()
+    const known = await index.get(bucket.alias, key)
+    if (known === null || !isSameUpload(known, head)) await index.put(file)
+  }
   throw fileReplaced()
 }
 
@@ -208,7 +245,7 @@ export async function findFile(
   if (known !== null) return known
   const head = await headObject(bucket, key, now)
   if (head === null) throw objectNotFound()
-  return toRecord(bucket, key, nameInKey(key), null, head)
+  return provisional(bucket, key, head)
 }
 
 export const objectNotFound = (): ApiError =>
@@ -219,6 +256,10 @@ export const isSameUpload = (
   { etag, createdAt }: FileRecord,
   { etag: current, lastModified }: ObjectHead,
 ): boolean => etag === current && createdAt === lastModified.toISOString()
+
+/** Returns the record of an object that nobody has recorded. */
+export const provisional = (bucket: Bucket, key: ObjectKey, head: ObjectHead): FileRecord =>
+  toRecord(bucket, key, nameInKey(key), null, head)
 
 /** Returns a record. `createdAt` is the object's own date, so that a repeat has the same result. */
 export const toRecord = (

@@ -11,7 +11,7 @@ export interface ListInput {
   readonly prefix: string
   /** 1 to 1000. */
   readonly limit: number
-  /** Workers KV's own cursor. */
+  /** The index's own cursor. */
   readonly cursor?: string
 }
 
@@ -65,29 +65,42 @@ export function timedIndex(
     inTime(milliseconds, now, operate, () =>
       indexUnavailable(new Error(`It did not respond within ${milliseconds / 1000} seconds.`)),
     )
+  const page = <P extends ListedPage>(found: P, input: ListInput): P => {
+    const records = found.records.filter(
+      (record) =>
+        record?.bucket === input.bucket &&
+        typeof record.key === 'string' &&
+        record.key.startsWith(input.prefix) &&
+        objectKeyError(record.key) === null,
+    )
+    return {
+      ...found,
+      records,
+      cursor: found.cursor ?? undefined,
+      unreadable: found.unreadable + found.records.length - records.length,
+    }
+  }
+  const { isConditional = false, answers } = index
   return {
+    isConditional,
+    ...(answers && {
+      answers: {
+        async find(query) {
+          const found = page(await timed(() => answers.find(query)), query)
+          const folders = found.folders?.filter(({ prefix }) => prefix.startsWith(query.prefix))
+          return folders ? { ...found, folders } : found
+        },
+        stats: (query) => timed(() => answers.stats(query)),
+      },
+    }),
     async get(bucket, key) {
       const record = await timed(() => index.get(bucket, key))
       return record ? requireRecord(record, bucket, key) : null
     },
-    put: async (record) =>
-      requireRecord(await timed(() => index.put(record)), record.bucket, record.key),
+    put: async (record, replaces) =>
+      requireRecord(await timed(() => index.put(record, replaces)), record.bucket, record.key),
     remove: (...key) => timed(() => index.remove(...key)),
-    async list(input) {
-      const page = await timed(() => index.list(input))
-      const records = page.records.filter(
-        (record) =>
-          record?.bucket === input.bucket &&
-          typeof record.key === 'string' &&
-          record.key.startsWith(input.prefix) &&
-          objectKeyError(record.key) === null,
-      )
-      return {
-        records,
-        cursor: page.cursor ?? undefined,
-        unreadable: page.unreadable + page.records.length - records.length,
-      }
-    },
+    list: async (input) => page(await timed(() => index.list(input)), input),
     requireIndexable: (...key) => index.requireIndexable?.(...key),
   }
 }

@@ -11,6 +11,7 @@ import * as jwtPlugin from '../plugins/jwt/index.ts'
 import * as imagesPlugin from '../plugins/links/images/index.ts'
 import * as linksPlugin from '../plugins/links/index.ts'
 import * as filesPlugin from '../plugins/files/index.ts'
+import { d1FileIndex } from '../plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../plugins/files/kv-file-index.ts'
 export { tokens } from '../plugins/tokens/index.ts'
 export { uppy } from '../plugins/uppy/index.ts'
@@ -34,8 +35,9 @@ import {
 
 /** What the Worker's code reads of its environment. `wrangler types` writes a type with more. */
 export interface WorkerEnv {
-  /** Needed by `files()`. */
+  /** Needed by `files()`, unless there is FILES_DB. */
   readonly FILE_INDEX?: KVNamespace
+  readonly FILES_DB?: D1Database
   readonly RATE_LIMITER: RateLimiter
   readonly IMAGES?: ImageResizer
   /** The page's files. */
@@ -80,11 +82,14 @@ export const notifications = <B extends WorkerEnv = WorkerEnv>(
     rules.notifications,
   )
 
-/** Records of files, in the KV namespace FILE_INDEX. */
+/** Records of files, in the D1 database FILES_DB or else in the KV namespace FILE_INDEX. */
 export const files = (): filesPlugin.Files<WorkerEnv> =>
   reading(
-    // The rule of FILE_INDEX has checked it.
-    filesPlugin.files<WorkerEnv>({ index: (env) => kvFileIndex(env.FILE_INDEX as KVNamespace) }),
+    filesPlugin.files<WorkerEnv>({
+      // The rules of both have checked them.
+      index: ({ FILES_DB, FILE_INDEX }) =>
+        FILES_DB ? d1FileIndex(FILES_DB) : kvFileIndex(FILE_INDEX as KVNamespace),
+    }),
     rules.files,
   )
 

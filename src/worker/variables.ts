@@ -55,7 +55,8 @@ export const TOML: Words = {
 
 /** Returns the rules of every variable, secret and binding, except the buckets' access keys. */
 export const variableRules = (variables: Readonly<Record<string, unknown>>, own: PluginRules) => ({
-  FILE_INDEX: own.files?.(null) ?? anything,
+  FILE_INDEX: indexRule(variables, own),
+  FILES_DB: r.optional(binding('a D1 database', '[[d1_databases]]')),
   RATE_LIMITER: binding('a rate limit', '[[ratelimits]]'),
   BUCKETS: r.needed(
     tableOrJson(bucketsRule(credentialsNamed(variables))),
@@ -108,6 +109,12 @@ const environmentRule = (
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )
+
+/** The namespace of the index, unless that is in D1. */
+function indexRule({ FILES_DB }: Readonly<Record<string, unknown>>, own: PluginRules) {
+  const rule = own.files?.(null) ?? anything
+  return FILES_DB ? r.optional(rule) : rule
+}
 
 const anything: Rule<unknown> = (value) => value
 

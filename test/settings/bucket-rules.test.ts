@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { loadEnvironment } from '../../src/worker/environment.ts'
-import { fullVariables, issuesIn, leastVariables } from './variables.ts'
+import { fullVariables, issuesIn, leastVariables, loads } from './variables.ts'
 
 const paths = (variables: object): string[] => issuesIn(variables).map(({ path }) => path)
 
@@ -198,6 +198,18 @@ describe('the bindings', () => {
   it.each(['FILE_INDEX', 'RATE_LIMITER'])('need %s, and refuse text for it', (name) => {
     for (const value of [undefined, null, '', 'canary'])
       expect(paths(withVariables({ [name]: value }))).toEqual([name])
+  })
+
+  it('need no FILE_INDEX with FILES_DB, and refuse text for either', () => {
+    const both = (FILES_DB: unknown, FILE_INDEX: unknown) =>
+      loads({ FILES_DB, FILE_INDEX }) ? [] : paths(withVariables({ FILES_DB, FILE_INDEX }))
+    for (const absent of [undefined, null, '']) {
+      expect(both({}, absent)).toEqual([])
+      expect(both(absent, {})).toEqual([])
+      expect(both(absent, absent)).toEqual(['FILE_INDEX'])
+    }
+    expect(both('canary', {})).toEqual(['FILES_DB'])
+    expect(both({}, 'canary')).toEqual(['FILE_INDEX'])
   })
 })
 

@@ -4,6 +4,7 @@ import {
   fileReplaced,
   forget,
   hasOtherOwner,
+  isSameRecord,
   isSameUpload,
   objectNotFound,
   yieldTo,
@@ -48,10 +49,12 @@ export async function renameFile(
   const file = { ...latest, name }
   if (name !== latest.name) await announce?.({ type: 'renamed', file }, file)
   const stored = await index.put(file)
+  // Somebody has recorded another upload, or this one, meanwhile. A conditional index keeps that.
+  if (!isSameRecord(stored, file) || stored.owner !== file.owner) throw fileReplaced()
   const after = await headObject(bucket, key, now)
   if (after === null) {
     await forget(bucket, index, key, stored, announce, now)
     throw objectNotFound()
   }
-  return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after)
+  return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after, now)
 }

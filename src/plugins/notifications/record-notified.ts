@@ -1,10 +1,9 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Background, Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
-import { type Announce, forget, isSameUpload, toRecord } from '../../core/record.ts'
+import { type Announce, forget, isSameUpload, provisional, putRecord } from '../../core/record.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import type { WarningText } from '../../errors/warnings.ts'
-import { nameInKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { type After, NOBODY } from '../../records/file-event.ts'
 import type { FileIndex } from '../../records/file-index.ts'
@@ -165,12 +164,12 @@ async function settle(
   const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
   const records = buckets.map((bucket) => ({
     bucket,
-    file: toRecord(bucket, key, nameInKey(key), null, head),
+    file: provisional(bucket, key, head),
   }))
-  for (const { file } of records) {
+  for (const { bucket, file } of records) {
     index.requireIndexable?.(file.bucket, key)
     if (announce !== null) await announce({ type, file }, file)
-    await index.put(file)
+    await putRecord(bucket, index, file, now)
   }
   // The notification of a delete may have been here before the record.
   asked = new Date()

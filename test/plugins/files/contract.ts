@@ -85,8 +85,12 @@ export function declareFileIndexContract(open: () => FileIndex): void {
 
   it('replaces a record', async () => {
     await index.put(testRecord('a'))
-    const record = testRecord('a', { size: 2, owner: null })
-    await index.put(record)
+    const record = testRecord('a', {
+      size: 2,
+      owner: null,
+      createdAt: '2026-11-24T12:00:01.000Z',
+    })
+    expect(await index.put(record)).toEqual(record)
     expect(await index.get('files', record.key)).toEqual(record)
     expect((await index.list(all)).records).toEqual([record])
   })

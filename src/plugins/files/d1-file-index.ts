@@ -1,0 +1,85 @@
+import { ApiError } from '../../errors/api-error.ts'
+import type { FileIndex } from '../../records/file-index.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import {
+  COLUMNS,
+  endOfPrefix,
+  type FileRow,
+  fromRow,
+  openDatabase,
+  rowValues,
+} from './d1-schema.ts'
+
+/** What a record consists of, apart from its key. */
+const OWN = ['name', 'size', 'mimetype', 'etag', 'owner', 'created_at'] as const
+
+const SELECT = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key = ?`
+
+const NAMES = COLUMNS.split(', ')
+
+/** Keeps the record of a later object, of another one of the same date, and an owner. */
+const PUT = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
+ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
+  .map((name) => `${name} = excluded.${name}`)
+  .join()}
+WHERE old.created_at < excluded.created_at
+OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND (old.owner IS NULL OR excluded.owner IS NOT NULL))`
+
+/** Replaces exactly this record. */
+const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')})`
+
+/** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
+export function d1FileIndex(db: D1Database): FileIndex {
+  if (typeof db?.batch !== 'function')
+    throw new ApiError(
+      'misconfigured',
+      'needs a D1 database. Add a [[d1_databases]] block to wrangler.toml, and pass its binding.',
+    )
+  const { run } = openDatabase(db)
+  const select = (bucket: string, key: string) => db.prepare(SELECT).bind(bucket, key)
+  const readOne = (result: D1Result<FileRow> | undefined): FileRecord | null => {
+    const row = result?.results[0]
+    return row === undefined ? null : fromRow(row)
+  }
+  return {
+    isConditional: true,
+
+    get: async (bucket, key) => readOne((await run([select(bucket, key)]))[0]),
+
+    async put(record, replaces) {
+      const values = rowValues(record)
+      const put =
+        replaces === undefined
+          ? db.prepare(PUT).bind(...values)
+          : db.prepare(PUT + OR_EXACTLY).bind(...values, ...rowValues(replaces).slice(2, 8))
+      const results = await run([put, select(record.bucket, record.key)])
+      return readOne(results[1]) ?? record
+    },
+
+    async remove(bucket, key, of) {
+      const sql = 'DELETE FROM presigner_files WHERE bucket = ? AND key = ?'
+      await run([
+        of === undefined
+          ? db.prepare(sql).bind(bucket, key)
+          : db
+              .prepare(`${sql} AND (created_at < ? OR (created_at = ? AND etag = ?))`)
+              .bind(bucket, key, of.createdAt, of.createdAt, of.etag),
+      ])
+    },
+
+    async list({ bucket, prefix, limit, cursor = '' }) {
+      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key >= ? AND key < coalesce(?, X'') AND key > ? ORDER BY key LIMIT ?`
+      const [result] = await run([
+        db.prepare(sql).bind(bucket, prefix, endOfPrefix(prefix), cursor, limit + 1),
+      ])
+      const rows = result?.results ?? []
+      const page = rows.slice(0, limit)
+      const records = page.flatMap((row) => fromRow(row) ?? [])
+      return {
+        records,
+        cursor: rows.length > limit ? String(page.at(-1)?.key) : undefined,
+        unreadable: page.length - records.length,
+      }
+    },
+  }
+}

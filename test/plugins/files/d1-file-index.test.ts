@@ -1,0 +1,127 @@
+import { reset } from 'cloudflare:test'
+import { afterEach, describe, expect, it } from 'vitest'
+import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
+import { testDatabase } from '../../support/d1.ts'
+import { declareFileIndexContract } from './contract.ts'
+import { testRecord } from './records.ts'
+
+const index = d1FileIndex(testDatabase)
+
+afterEach(reset)
+
+describe('the file index in D1', () => declareFileIndexContract(() => index))
+
+describe('a write', () => {
+  const first = testRecord('a', { createdAt: '2026-11-24T12:00:05.000Z' })
+  const { key } = first
+  const earlier = { ...first, etag: '"e-0"', createdAt: '2026-11-24T12:00:04.000Z' }
+  const sameSecond = { ...first, etag: '"e-1"' }
+  const later = { ...first, etag: '"e-2"', createdAt: '2026-11-24T12:00:06.000Z', owner: null }
+  const nobodys = { ...first, name: 'a', owner: null }
+
+  it.each([
+    ['keeps the record of a later object', earlier, first],
+    ['keeps the record of another object of the same date', sameSecond, first],
+    ['keeps the owner of the same object', nobodys, first],
+    ['replaces the record of an earlier object', later, later],
+    ['renames the same object', { ...first, name: 'new' }, { ...first, name: 'new' }],
+  ])('%s', async (_, written, kept) => {
+    await index.put(first)
+    expect(await index.put(written)).toEqual(kept)
+    expect(await index.get('files', key)).toEqual(kept)
+  })
+
+  it('gives a provisional record its owner', async () => {
+    await index.put(nobodys)
+    expect(await index.put(first)).toEqual(first)
+  })
+
+  it('replaces any record that it names, if nothing has changed it', async () => {
+    await index.put(first)
+    for (const change of [{ name: 'b' }, { size: 1 }, { owner: null }, { mimetype: 'text/plain' }])
+      expect(await index.put(earlier, { ...first, ...change })).toEqual(first)
+    expect(await index.put(earlier, first)).toEqual(earlier)
+    const provisional = await index.put({ ...earlier, ...nobodys })
+    expect(await index.put(sameSecond, provisional)).toEqual(sameSecond)
+  })
+
+  it('removes the record of an object or of an earlier one only', async () => {
+    await index.put(first)
+    for (const of of [earlier, sameSecond]) await index.remove('files', key, of)
+    expect(await index.get('files', key)).toEqual(first)
+    for (const of of [{ ...first, name: 'old', owner: null }, later]) {
+      await index.put(first)
+      await index.remove('files', key, of)
+      expect(await index.get('files', key)).toBeNull()
+    }
+  })
+
+  it('stores a name of any length whole', async () => {
+    const long = { ...first, name: `${'é'.repeat(5000)}\u0000.txt` }
+    expect(await index.put(long)).toEqual(long)
+    expect(await index.get('files', key)).toEqual(long)
+  })
+})
+
+it('lists keys at the end of the characters', async () => {
+  const keys = ['a\u{d7ff}b', 'a\u{10ffff}', 'a\u{10ffff}b', '\u{10ffff}', '\u{10ffff}a']
+  for (const key of keys) await index.put(testRecord(key))
+  const list = async (prefix: string) =>
+    (await index.list({ bucket: 'files', prefix, limit: 9 })).records.map(({ key }) => key)
+  expect(await list('')).toEqual(keys)
+  expect(await list('a')).toEqual(keys.slice(0, 3))
+  expect(await list('a\u{d7ff}')).toEqual(keys.slice(0, 1))
+  expect(await list('a\u{10ffff}')).toEqual(keys.slice(1, 3))
+  expect(await list('\u{10ffff}')).toEqual(keys.slice(3))
+})
+
+it('counts a row that is no record as unreadable', async () => {
+  const record = testRecord('a')
+  await index.put(record)
+  await index.put(testRecord('b'))
+  await testDatabase.prepare(`UPDATE presigner_files SET created_at = 'now' WHERE key = 'b'`).run()
+  expect(await index.list({ bucket: 'files', prefix: '', limit: 9 })).toEqual({
+    records: [record],
+    cursor: undefined,
+    unreadable: 1,
+  })
+  expect(await index.get('files', testRecord('b').key)).toBeNull()
+})
+
+it('takes one round trip for an operation', async () => {
+  let trips = 0
+  const counted = d1FileIndex({
+    prepare: (sql: string) => testDatabase.prepare(sql),
+    batch: (statements: D1PreparedStatement[]) => {
+      trips++
+      return testDatabase.batch(statements)
+    },
+  } as unknown as D1Database)
+  const record = testRecord('a')
+  // The first operation of the first isolate creates the tables.
+  await index.put(record)
+  const operations = [
+    () => counted.get('files', record.key),
+    () => counted.put(record),
+    () => counted.put(record, record),
+    () => counted.list({ bucket: 'files', prefix: '', limit: 1 }),
+    () => counted.remove('files', record.key, record),
+  ]
+  for (const operate of operations) await operate()
+  expect(trips).toBe(operations.length)
+})
+
+it('fails as index_unavailable with the reason for the log', async () => {
+  const broken = d1FileIndex({
+    prepare: (sql: string) => testDatabase.prepare(sql),
+    batch: () => Promise.reject(new Error('D1_ERROR: Network connection lost.')),
+  } as unknown as D1Database)
+  await expect(broken.get('files', testRecord('a').key)).rejects.toMatchObject({
+    code: 'index_unavailable',
+    cause: expect.objectContaining({ message: expect.stringContaining('connection lost') }),
+  })
+})
+
+it.each([undefined, null, {}, 'db'])('refuses %s as a database', (value) => {
+  expect(() => d1FileIndex(value as never)).toThrow(/needs a D1 database/)
+})
