@@ -7,13 +7,12 @@ import { createFileStates } from './file-states.ts'
 import { fileTile, type Tile } from './file-tile.ts'
 import { find } from './find.ts'
 import { createGalleryTools } from './gallery-tools.ts'
+import { createLongList } from './long-list.ts'
 import type { Permissions } from './permissions.ts'
 import { createSelection } from './selection.ts'
 import { bytesOf } from './words.ts'
 
 const SKELETONS = 8
-/** From this many tiles on, the browser lays out only those near the screen. */
-const LONG_LIST = 500
 /** The width of the newest file, which takes two columns if it is a picture. */
 const LARGE_SIZES =
   '(max-width: 40rem) and (min-resolution: 2.5x) 60vw, (max-width: 40rem) 92vw, 25rem'
@@ -109,10 +108,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     },
     { rootMargin: '0px 0px 800px' },
   )
-  new ResizeObserver(() => {
-    const [column = ''] = getComputedStyle(list).gridTemplateColumns.split(' ')
-    list.style.setProperty('--column', column)
-  }).observe(list)
+  const longList = createLongList(list)
   let links = createFileLinks(client)
   let pages = createFilePages(client, links, question.options)
   /** Whether the list still shows what it showed before the question of `pages`. */
@@ -149,7 +145,7 @@ export function createGallery(options: GalleryOptions): Gallery {
   function update(): void {
     const { isFiltering } = question
     list.classList.toggle('is-filtered', !question.isPlain)
-    list.classList.toggle('is-long', tiles.size > LONG_LIST)
+    longList.update()
     const large = list.firstElementChild?.querySelector<HTMLImageElement>('img[srcset]')
     if (large && large.sizes !== LARGE_SIZES) large.sizes = LARGE_SIZES
     const { isAtEnd } = pages
@@ -232,6 +228,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     const after = shown()
     const next = before.slice(focused).find((tile) => after.includes(tile)) ?? after.at(-1)
     if (focused === -1 || next === before[focused]) return
+    if (next !== undefined) longList.reveal(next.element)
     const target = next?.anchor ?? heading
     target.focus()
   }
@@ -311,6 +308,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     screenLink: (record) => links.forScreen(record),
     focus({ key }) {
       const tile = tiles.get(key)
+      if (tile !== undefined) longList.reveal(tile.element)
       const target = tile === undefined || tile.element.hidden ? heading : tile.anchor
       target.focus()
     },
