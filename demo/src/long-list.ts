@@ -16,14 +16,15 @@ export interface LongList {
 /** Shows the items of a grid whose rows are all equally high. Far ones have the class `is-far`. */
 export function createLongList(list: HTMLElement): LongList {
   let items: readonly HTMLElement[] = []
+  let near: ReadonlySet<HTMLElement> = new Set()
   let isLong = false
   let isPlanned = false
 
   /** Measures the grid. Only near items have a height. */
   function measure() {
     const { gridTemplateColumns, rowGap } = getComputedStyle(list)
-    const near = items.find((item) => !item.classList.contains('is-far'))
-    const height = near?.getBoundingClientRect().height ?? 0
+    const first = items.find((item) => !item.classList.contains('is-far'))
+    const height = first?.getBoundingClientRect().height ?? 0
     const columns = gridTemplateColumns.split(' ').length
     return { columns, rowHeight: height + (Number.parseFloat(rowGap) || 0) }
   }
@@ -38,16 +39,19 @@ export function createLongList(list: HTMLElement): LongList {
     const steps = (pixels: number) => Math.max(0, Math.min(rows, pixels / rowHeight)) / STEP
     const lastStart = Math.floor(Math.max(0, rows - 1) / STEP) * STEP
     const first = Math.min(lastStart, Math.floor(steps(-top - MARGIN)) * STEP)
-    const last = Math.min(rows, Math.max(1, Math.ceil(steps(innerHeight - top + MARGIN))) * STEP)
-    for (const [index, item] of items.entries()) {
-      const isNear = index >= first * columns && index < Math.max(last, first + 1) * columns
-      if (item.classList.contains('is-far') === isNear) item.classList.toggle('is-far', !isNear)
-      if (!isNear) continue
-      item.ariaPosInSet = `${index + 1}`
+    const end = Math.ceil(steps(innerHeight - top + MARGIN)) * STEP
+    const last = Math.min(rows, Math.max(first + STEP, end))
+    const start = first * columns
+    const shown = new Set(items.slice(start, last * columns))
+    for (const item of near) if (!shown.has(item)) item.classList.add('is-far')
+    near = shown
+    for (const [index, item] of [...near].entries()) {
+      item.classList.remove('is-far')
+      item.ariaPosInSet = `${start + index + 1}`
       item.ariaSetSize = `${items.length}`
     }
     list.style.paddingTop = `${first * rowHeight}px`
-    list.style.paddingBottom = `${(rows - Math.max(last, first + 1)) * rowHeight}px`
+    list.style.paddingBottom = `${(rows - last) * rowHeight}px`
   }
   const plan = () => {
     if (isLong && !isPlanned) requestAnimationFrame(show)
@@ -65,8 +69,13 @@ export function createLongList(list: HTMLElement): LongList {
       const wasLong = isLong
       isLong = items.length > MANY
       list.classList.toggle('is-long', isLong)
-      if (isLong) return show()
+      if (isLong) {
+        show()
+        for (const item of items) if (!near.has(item)) item.classList.add('is-far')
+        return
+      }
       if (!wasLong) return
+      near = new Set()
       list.style.padding = ''
       for (const item of all) {
         item.classList.remove('is-far')
