@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { SCOPES } from '../src/access/scopes.ts'
+import { KEY_SCOPES } from '../src/access/scopes.ts'
 import { type ApiKey, apiKeysRule } from '../src/plugins/api-keys/options.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
 import { UsageError } from './doctor/options.ts'
@@ -41,7 +41,7 @@ export const COMMANDS = {
 } as const
 
 const NOTES = {
-  scope: `SCOPE is one of ${SCOPES.join(', ')}.`,
+  scope: `SCOPE is one of ${KEY_SCOPES.join(', ')}.`,
   alias: `ALIAS is a bucket of the configuration. The first one is the default of the key. Without --buckets, a
 key can use all of them.`,
   file: '--file FILE names the list of keys (default: api-keys.json). It contains digests, not keys.',

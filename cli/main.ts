@@ -24,6 +24,13 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
     ['creates, rotates, revokes and sends API keys', async () => (await import('./keys.ts')).keys],
   ],
   [
+    'index',
+    [
+      'copies, saves and restores the records of files',
+      async () => (await import('./index-command.ts')).index,
+    ],
+  ],
+  [
     'deploy',
     [
       'checks, sends the secrets, and deploys the Worker',

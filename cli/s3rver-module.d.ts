@@ -48,6 +48,13 @@ declare module '@20minutes/s3rver/lib/controllers/object.js' {
   export default controller
 }
 
+declare module '@20minutes/s3rver/lib/controllers/bucket.js' {
+  import type { Context } from '@20minutes/s3rver'
+
+  const controller: { getBucket(ctx: Context): Promise<void> }
+  export default controller
+}
+
 declare module '@20minutes/s3rver/lib/routes.js' {
   import type { Middleware } from '@20minutes/s3rver'
 
@@ -73,6 +80,22 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
     /** Rejects if the object is missing. */
     getMetadata(bucket: string, key: string): Promise<Readonly<Record<string, string>>>
     putObject(object: S3Object): Promise<{ readonly md5: string }>
+    listObjects(
+      bucket: string,
+      options: {
+        readonly prefix: string
+        readonly delimiter: string
+        readonly startAfter: string
+        readonly maxKeys: number
+      },
+    ): Promise<{
+      readonly objects: readonly (S3Object & {
+        readonly size: number
+        readonly lastModifiedDate: Date
+      })[]
+      readonly commonPrefixes: readonly string[]
+      readonly isTruncated: boolean
+    }>
     existsObject(bucket: string, key: string): Promise<boolean>
     deleteObject(bucket: string, key: string): Promise<void>
     getObject(bucket: string, key: string, options: object): Promise<unknown>

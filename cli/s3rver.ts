@@ -8,6 +8,7 @@ import { correctCopies } from './s3rver-copy.ts'
 import { deleteMultipleObjects } from './s3rver-delete.ts'
 import { checkedPostObject } from './s3rver-form.ts'
 import { s3rverGuard } from './s3rver-guard.ts'
+import { listInPages } from './s3rver-list.ts'
 import { completeMultipartUploads } from './s3rver-multipart.ts'
 import { confineStore } from './s3rver-paths.ts'
 
@@ -27,6 +28,7 @@ v4.getStringToSign = (request, signature) => {
 confineStore()
 completeMultipartUploads()
 correctCopies()
+listInPages()
 objectController.postObject = checkedPostObject
 objectController.deleteMultipleObjects = deleteMultipleObjects
 

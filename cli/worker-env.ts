@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { parseEnv } from 'node:util'
-import { SCOPES } from '../src/access/scopes.ts'
+import { KEY_SCOPES } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/plugins/api-keys/options.ts'
 import type { S3Server } from './s3-server.ts'
 
@@ -103,7 +103,7 @@ const bucketVariables = (s3: S3Server): Readonly<Record<string, string>> => ({
 const localKey = (apiKey: string): ApiKey => ({
   id: 'localhost',
   sha256: createHash('sha256').update(apiKey).digest('hex'),
-  scopes: [...SCOPES],
+  scopes: [...KEY_SCOPES],
   prefix: '',
 })
 

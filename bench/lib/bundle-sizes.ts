@@ -15,6 +15,7 @@ export const SIGNER_WITH_SETTINGS = '`createSigner` and `defineSettings`'
 export const PLUGINS = [
   'files()',
   'copies()',
+  'fileAdmin()',
   'links()',
   'links({ images: images({ binding }) })',
   'multipart()',

@@ -5,6 +5,8 @@ export const isString: Check<string> = (value) => typeof value === 'string'
 
 export const isNumber: Check<number> = (value) => typeof value === 'number'
 
+export const isBoolean: Check<boolean> = (value) => typeof value === 'boolean'
+
 /** Accepts a response without a body. */
 export const isNothing: Check<undefined> = (value) => value === undefined
 

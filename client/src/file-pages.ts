@@ -1,13 +1,13 @@
 import type { Client } from './client.ts'
 import { announce, type FileChange, onChange, recentChanges } from './file-changes.ts'
 import type { LinksOptions, ListOptions } from './requests.ts'
-import type { FileRecord } from './responses.ts'
+import type { FileRecord, Folder } from './responses.ts'
 import { asError, createStore, type Store } from './store.ts'
 
 /** How many links one request may ask for. */
 const MAX_LINKS = 1000
 
-export interface FilePagesOptions extends Pick<ListOptions, 'prefix' | 'limit'> {
+export interface FilePagesOptions extends Omit<ListOptions, 'cursor' | 'urls'> {
   /** Adds a `link` to each file, for `<img>`. Needs the scope `links:create`, and `files:read` for originals. */
   readonly links?: boolean | LinksOptions | undefined
 }
@@ -20,8 +20,13 @@ export interface ShownFile extends FileRecord {
 }
 
 export interface FilesState {
-  /** The loaded pages. Newly uploaded files come first. */
+  /**
+   * The loaded pages. Newly uploaded files come first. With a question (anything but `prefix` and
+   * `limit`), an upload or a rename loads the first page again.
+   */
   readonly files: readonly ShownFile[]
+  /** Only with `delimiter`: the folders of the loaded pages. */
+  readonly folders: readonly Folder[]
   /** `loading` until the first page is loaded, or `failed` if it can't be loaded. */
   readonly status: 'loading' | 'ready' | 'failed'
   /** Whether a page is being loaded: the first, the next, or the first again. */
@@ -51,21 +56,28 @@ export interface FilePages extends Store<FilesState>, FileActions {}
 
 /** Returns a list that loads its first page when somebody subscribes. */
 export function createFilePages(client: Client, options: FilePagesOptions): FilePages {
-  const { prefix, limit, links } = options
+  const { links, ...query } = options
+  const { prefix, limit: _, ...question } = query
+  /** Whether only the index knows which files the list has, and in which order. */
+  const isQuestion = Object.values(question).some((value) => value !== undefined)
   /** The files whose link is requested. */
   const asked = new WeakSet<ShownFile>()
   const removals = new Map<string, Promise<boolean>>()
   let files: readonly ShownFile[] = []
+  let folders: readonly Folder[] = []
   let status: FilesState['status'] = 'loading'
   let cursor: string | undefined
   let error: Error | undefined
   /** The latest request for a page. The responses to earlier ones are ignored. */
   let fetching: Promise<void> | undefined
+  /** Whether a file has changed since the request began that may change the answer to the question. */
+  let isOutdated = false
   let subscribers = 0
   let stopListening = () => {}
 
   const store = createStore(() => ({
     files: files.filter(({ key }) => !removals.has(key)),
+    folders,
     status,
     isFetching: fetching !== undefined || status === 'loading',
     hasMore: cursor !== undefined,
@@ -75,27 +87,28 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
   /** Requests the page at `from`, and calls `show` with its files, if it is still wanted. */
   function fetchPage(
     from: string | undefined,
-    show: (page: readonly ShownFile[]) => void,
+    show: (page: readonly ShownFile[], folders: readonly Folder[]) => void,
   ): Promise<void> {
     const load = async () => {
-      let page = await client.list({ prefix, limit, cursor: from })
+      let page = await client.list({ ...query, cursor: from })
       // A page may be empty although more follow.
-      while (page.files.length === 0 && page.cursor !== undefined)
-        page = await client.list({ prefix, limit, cursor: page.cursor })
-      return { next: page.cursor, page: await withLinks(page.files) }
+      while (!page.files.length && !page.folders?.length && page.cursor !== undefined)
+        page = await client.list({ ...query, cursor: page.cursor })
+      return { ...page, files: await withLinks(page.files) }
     }
     const done = (act: () => void) => {
       if (fetching !== promise) return
       fetching = undefined
       act()
       store.changed()
+      if (isOutdated) void refresh()
     }
     const promise: Promise<void> = load().then(
-      ({ next, page }) =>
+      (page) =>
         done(() => {
-          cursor = next
+          cursor = page.cursor
           status = 'ready'
-          show(page)
+          show(page.files, page.folders ?? [])
           void linkNewFiles()
         }),
       (thrown) =>
@@ -112,7 +125,9 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
   }
 
   function refresh(): Promise<void> {
-    return fetchPage(undefined, (page) => {
+    isOutdated = false
+    return fetchPage(undefined, (page, pageFolders) => {
+      folders = pageFolders
       files = recentChanges(client).reduce(changed, page)
     })
   }
@@ -122,7 +137,7 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     const others = shown.filter((file) => file.key !== key)
     if (record === null) return others
     if (others.length < shown.length) return shown.map((file) => (file.key === key ? record : file))
-    return key.startsWith(prefix ?? '') ? [record, ...shown] : shown
+    return !isQuestion && key.startsWith(prefix ?? '') ? [record, ...shown] : shown
   }
 
   /** Adds the links of files that the page has just uploaded. */
@@ -177,6 +192,10 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
           files = changed(files, change)
           store.changed()
           void linkNewFiles()
+          if (!isQuestion || change.record === null) return
+          // One request at a time, also while many files are uploaded.
+          if (fetching) isOutdated = true
+          else void refresh()
         })
         // Not again when React mounts a component twice, as in StrictMode.
         if (!fetching) void refresh()
@@ -190,7 +209,8 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     async loadMore() {
       if (fetching) return fetching
       if (cursor === undefined) return
-      await fetchPage(cursor, (page) => {
+      await fetchPage(cursor, (page, pageFolders) => {
+        folders = [...folders, ...pageFolders]
         const shown = new Set(files.map(({ key }) => key))
         const ofPage = ({ key }: { readonly key: string }) => page.some((file) => file.key === key)
         const current = recentChanges(client).filter(ofPage).reduce(changed, page)

@@ -58,12 +58,8 @@ export function useUpload(client: Client, options: UseUploadOptions = {}): UseUp
  */
 export function useFiles(client: Client, options: UseFilesOptions = {}): UseFilesResult {
   client = useSettled(client)
-  const { prefix, limit, links } = options
-  const linksJson = JSON.stringify(links)
-  const pages = useMemo(
-    () => createFilePages(client, { prefix, limit, links: linksJson && JSON.parse(linksJson) }),
-    [client, prefix, limit, linksJson],
-  )
+  const json = JSON.stringify(options)
+  const pages = useMemo(() => createFilePages(client, JSON.parse(json)), [client, json])
   const state = useSyncExternalStore(pages.subscribe, pages.getSnapshot, pages.getServerSnapshot)
   const { loadMore, refresh, add, remove } = pages
   return { ...state, loadMore, refresh, add, remove }

@@ -11,6 +11,8 @@ export type Scope =
   | 'keys:choose'
   | 'grants:create'
   | 'drop-boxes:create'
+  | 'objects:list'
+  | 'index:write'
 
 /** What a GET URL is for. Sets its lifetime, unless you give `expiresIn`. */
 export type UrlUse = 'view' | 'stream' | 'email'

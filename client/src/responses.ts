@@ -1,5 +1,6 @@
 import {
   type Check,
+  isBoolean,
   isEither,
   isListOf,
   isNullOr,
@@ -280,7 +281,7 @@ export const isLimits = isObject<Limits>({
   scopes: isListOf((value): value is Scope => isString(value)),
   prefix: isString,
   expiresAt: isNullOr(isString),
-  answers: (value): value is boolean => typeof value === 'boolean',
+  answers: isBoolean,
   buckets: isListOf(
     isObject<BucketLimits>({
       bucket: isString,

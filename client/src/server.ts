@@ -6,11 +6,15 @@ export { PresignerError } from './presigner-error.ts'
 export type {
   CopyOptions,
   FileConditions,
+  FileQuestion,
   FolderLinkOptions,
+  GroupBy,
   LinkOptions,
   LinkRestrictions,
   LinksOptions,
   Scope,
+  Sort,
+  StatsOptions,
   UrlOptions,
   UrlUse,
 } from './requests.ts'
@@ -19,7 +23,9 @@ export type {
   Deleted,
   FileRecord,
   FileUrl,
+  Folder,
   FolderLink,
+  Group,
   Limits,
   Link,
   Links,
@@ -28,15 +34,25 @@ export type {
   RecordedFiles,
   RefusedFile,
   RefusedKey,
+  Stats,
 } from './responses.ts'
 export type { CallOptions } from './server/api.ts'
 export type { ServerClient, ServerClientOptions, SharingListOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
-export type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
+export type {
+  FileToRecord,
+  FileToUpload,
+  FolderOptions,
+  ListAllOptions,
+  ObjectsOptions,
+  TokenRequest,
+} from './server/requests.ts'
 export type {
   FileUrls,
+  ObjectPage,
   Purged,
   SignedUpload,
+  StoredObject,
   Token,
   UploadUrls,
 } from './server/responses.ts'

@@ -46,6 +46,7 @@ export interface PageMount extends PageClient {
   /** Creates a client in each render, as an app should not. */
   readonly clientInRender?: boolean
   readonly prefix?: string
+  readonly q?: string
   readonly limit?: number
   readonly links?: boolean | { readonly widths: number[] }
   readonly concurrency?: number

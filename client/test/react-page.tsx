@@ -34,7 +34,7 @@ const actions = (): readonly unknown[] =>
   current().flatMap((result) => Object.values(result).filter((each) => typeof each === 'function'))
 
 function Page(props: PageMount) {
-  const { prefix, limit, links, concurrency, multipart, cancels, throws } = props
+  const { prefix, q, limit, links, concurrency, multipart, cancels, throws } = props
   useEffect(() => (cancels ? () => current()[0].cancel() : undefined), [cancels])
   return (
     <App
@@ -48,7 +48,7 @@ function Page(props: PageMount) {
         },
         onError: ({ message }) => failed.push(message),
       }}
-      filesOptions={{ prefix, limit, links }}
+      filesOptions={{ prefix, q, limit, links }}
       onRender={(...results) => {
         shown = results
         renders++

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { SCOPES } from '../../src/access/scopes.ts'
+import { KEY_SCOPES } from '../../src/access/scopes.ts'
 import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 
 /** The Worker's responses, under their names in docs/openapi.json. */
@@ -133,6 +133,57 @@ export const purgedCopies = z.object({
   purged: z
     .array(z.object({ key: z.string(), error: z.optional(itemError) }))
     .check(z.describe('One for each key, in the order of the request.')),
+})
+
+export const objectPage = z.object({
+  objects: z.array(
+    z.object({
+      key: objectKey(),
+      size: bytes('Bytes.'),
+      etag: etag(),
+      lastModified: instant('ISO 8601 in UTC.'),
+      isRecorded: z.boolean().check(z.describe('Whether the index has a record of this key.')),
+    }),
+  ),
+  folders: z
+    .optional(z.array(z.object({ prefix: text('Up to and with the `/`.') })))
+    .check(z.describe('With `delimiter`: what the keys below start with.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const indexPage = z.object({
+  buckets: z
+    .array(z.string())
+    .check(z.describe('Aliases of the buckets that the caller may use. The first is the default.')),
+  records: z.array(z.object(record)),
+  unreadable: bytes('Number of entries on this page that are not records.'),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const putRecords = z.object({
+  records: z
+    .array(
+      z.union([
+        z.object({
+          key: objectKey(),
+          outcome: z
+            .enum(['stored', 'kept', 'gone'])
+            .check(
+              z.describe(
+                '`kept`: the index keeps its own record. `gone`: the bucket has no such object, and the index no record of it.',
+              ),
+            ),
+        }),
+        z.object({
+          key: z.string(),
+          error: z.object({
+            code: z.enum(['invalid_key', 'invalid_request', 'forbidden', 'key_not_indexable']),
+            message: z.string(),
+          }),
+        }),
+      ]),
+    )
+    .check(z.describe('Those that were refused come last.')),
 })
 
 export const fileUrl = z.object({
@@ -286,7 +337,7 @@ export const token = z.object({
 })
 
 export const limits = z.object({
-  scopes: z.array(z.enum(SCOPES)),
+  scopes: z.array(z.enum(KEY_SCOPES)),
   prefix: text('Empty, or ends with `/` and has no empty segment.'),
   expiresAt: z
     .nullable(z.iso.datetime())
@@ -443,6 +494,9 @@ const named = {
   Error: error,
   ItemError: itemError,
   FilePage: filePage,
+  ObjectPage: objectPage,
+  IndexPage: indexPage,
+  PutRecords: putRecords,
   FileRecord: fileRecord,
   FileUrl: fileUrl,
   FileUrls: fileUrls,

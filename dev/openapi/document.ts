@@ -3,6 +3,7 @@ import { errorCodes, errorResponses, headerFields } from './error-responses.ts'
 import { documentFrame, HERE, securitySchemes } from './frame.ts'
 import { answerSchemas, schemaRef } from './json-schema.ts'
 import type { Answer, Operation, Operations } from './operation.ts'
+import { adminOperations } from './operations/admin.ts'
 import { dropBoxOperations } from './operations/drop-boxes.ts'
 import { fileOperations } from './operations/files.ts'
 import { grantOperations } from './operations/grants.ts'
@@ -22,6 +23,7 @@ const OPERATIONS: Operations = {
   ...dropBoxOperations,
   ...multipartOperations,
   ...tokenOperations,
+  ...adminOperations,
   ...notificationOperations,
   ...uppyOperations,
   ...healthOperations,

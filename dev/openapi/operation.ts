@@ -10,6 +10,7 @@ export type Tag =
   | 'drop-boxes'
   | 'multipart'
   | 'tokens'
+  | 'admin'
   | 'notifications'
   | 'uppy'
   | 'health'

@@ -1,4 +1,4 @@
-/** The permissions that a principal can have. */
+/** The permissions that every kind of credential can have. */
 export const SCOPES = [
   'files:upload',
   'files:read',
@@ -11,6 +11,10 @@ export const SCOPES = [
   'keys:choose',
   'grants:create',
   'drop-boxes:create',
+  'objects:list',
 ] as const
 
-export type Scope = (typeof SCOPES)[number]
+/** The permissions of an API key. Tokens, JWTs and an app's login never have the last one. */
+export const KEY_SCOPES = [...SCOPES, 'index:write'] as const
+
+export type Scope = (typeof KEY_SCOPES)[number]

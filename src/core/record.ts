@@ -107,8 +107,8 @@ export async function recordUpload(
     data = await announce({ type, file }, file, undefined, isKnown)
   }
   // The record of a recent object may be an old one that was deleted with the previous upload.
-  const isOld = now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000
-  if (isKnown && (isOld || index.isConditional)) return { record: known, replaces, data }
+  if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
+    return { record: known, replaces, data }
   const stored = await putRecord(bucket, index, file, now)
   asked = new Date()
   const after = await headObject(bucket, key, now)

@@ -2,6 +2,7 @@
 export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
+  'objects left out',
   'image not resized',
   'delivery cut',
   'edge copy not purged',

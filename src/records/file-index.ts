@@ -1,3 +1,4 @@
+import { sixAtOnce } from '../bucket/at-once.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { APP_MILLISECONDS, inTime } from '../errors/deadline.ts'
 import { type ObjectKey, objectKeyError } from '../keys/object-key.ts'
@@ -44,6 +45,11 @@ export interface FileIndex {
   readonly answers?: FileAnswers
   /** Throws `key_not_indexable` for a key that `put` would refuse. Optional. */
   requireIndexable?(bucket: string, key: ObjectKey): void
+  /**
+   * Returns the records of up to 1000 distinct keys, without those that have none, in any order.
+   * Optional: `getMany` asks for one after the other otherwise.
+   */
+  getMany?(bucket: string, keys: readonly ObjectKey[]): Promise<FileRecord[]>
   /** Returns one page in the order of the keys: newest first for those of this Worker. */
   list(input: ListInput): Promise<ListedPage>
 }
@@ -100,9 +106,25 @@ export function timedIndex(
     put: async (record, replaces) =>
       requireRecord(await timed(() => index.put(record, replaces)), record.bucket, record.key),
     remove: (...key) => timed(() => index.remove(...key)),
+    async getMany(bucket, keys) {
+      const records = await timed(() => getMany(index, bucket, keys))
+      return records.filter((record) => record?.bucket === bucket && keys.includes(record.key))
+    },
     list: async (input) => page(await timed(() => index.list(input)), input),
     requireIndexable: (...key) => index.requireIndexable?.(...key),
   }
+}
+
+/** Returns the records of distinct keys that have one, in any order. */
+export async function getMany(
+  index: FileIndex,
+  bucket: string,
+  keys: readonly ObjectKey[],
+): Promise<FileRecord[]> {
+  if (keys.length === 0) return []
+  if (index.getMany !== undefined) return index.getMany(bucket, keys)
+  const found = await sixAtOnce(keys, (key) => index.get(bucket, key))
+  return found.filter((record) => record !== null)
 }
 
 /** Returns `record`. Throws `index_unavailable` unless it is of this file. */

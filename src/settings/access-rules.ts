@@ -1,9 +1,12 @@
-import { SCOPES, type Scope } from '../access/scopes.ts'
+import { KEY_SCOPES, SCOPES, type Scope } from '../access/scopes.ts'
 import { also, list, notEmpty, oneOf, optional, type Rule } from './rules.ts'
 import type { Settings } from './settings.ts'
 
-/** Accepts what a credential may do. */
+/** Accepts what a credential other than an API key may do. */
 export const scopesRule: Rule<Scope[]> = list(oneOf(...SCOPES), 1)
+
+/** Accepts what an API key may do. */
+export const keyScopesRule: Rule<Scope[]> = list(oneOf(...KEY_SCOPES), 1)
 
 /** Accepts aliases of the buckets in `settings`, or any if these are invalid. */
 export const aliasesRule = (

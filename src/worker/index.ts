@@ -11,6 +11,7 @@ export {
   copies,
   dropBoxes,
   events,
+  fileAdmin,
   files,
   grants,
   images,

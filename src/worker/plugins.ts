@@ -11,6 +11,7 @@ import * as jwtPlugin from '../plugins/jwt/index.ts'
 import * as imagesPlugin from '../plugins/links/images/index.ts'
 import * as linksPlugin from '../plugins/links/index.ts'
 import * as filesPlugin from '../plugins/files/index.ts'
+import * as fileAdminPlugin from '../plugins/files/admin/index.ts'
 import { d1FileIndex } from '../plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../plugins/files/kv-file-index.ts'
 export { tokens } from '../plugins/tokens/index.ts'
@@ -92,6 +93,22 @@ export const files = (): filesPlugin.Files<WorkerEnv> =>
     }),
     rules.files,
   )
+
+/**
+ * The records of the index, for API keys with `index:write`, and, once API_KEYS or JWT lists the scope
+ * `objects:list`, what is in the bucket.
+ */
+export const fileAdmin = (): Plugin<WorkerEnv> =>
+  fileAdminPlugin.fileAdmin<WorkerEnv>({
+    drivers: {
+      kv: ({ FILE_INDEX }) => FILE_INDEX && kvFileIndex(FILE_INDEX),
+      d1: ({ FILES_DB }) => FILES_DB && d1FileIndex(FILES_DB),
+    },
+    objects: (env) =>
+      [setting('jwt')(env), ...(setting('apiKeys')(env) ?? [])].some((granted) =>
+        granted?.scopes?.includes('objects:list'),
+      ),
+  })
 
 /** JWTs of the issuer in JWT. */
 export const jwt = (): Plugin<WorkerEnv> =>

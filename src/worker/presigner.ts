@@ -5,6 +5,7 @@ import {
   createWorker,
   dropBoxes,
   events,
+  fileAdmin,
   files,
   grants,
   images,
@@ -30,6 +31,7 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   uppy({ multipart: parts }),
   tokens(),
   copies(),
+  fileAdmin(),
   apiKeys(),
 ]
 

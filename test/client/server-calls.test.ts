@@ -45,6 +45,12 @@ const lost = (): Error => new TypeError('fetch failed')
 const refusedConnection = (): Error =>
   new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })
 
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
 /** Runs all timers until `promise` settles. Resolves with its error. */
 async function errorOf(promise: Promise<unknown>): Promise<unknown> {
   const settled = promise.then(
@@ -73,6 +79,9 @@ describe('a call that fails for a moment', () => {
     ['links', (client) => client.links([KEY])],
     ['folderLink', (client) => client.folderLink('uploads/')],
     ['list', (client) => client.list().next()],
+    ['listFolders', (client) => client.listFolders().next()],
+    ['stats', (client) => client.stats()],
+    ['objects', (client) => client.objects().next()],
     ['record', (client) => client.record(KEY, 'a.png')],
     ['rename', (client) => client.rename(KEY, 'a.png')],
     ['remove', (client) => client.remove(KEY)],
@@ -162,6 +171,58 @@ describe('a call that fails for a moment', () => {
     await vi.advanceTimersByTimeAsync(LONG)
     expect(calls).toHaveLength(before)
   })
+})
+
+describe('an index that answers', () => {
+  it('is asked with every member, and for folders only until the first file', async () => {
+    const folder = (prefix: string) => ({ prefix, count: 2, bytes: 10 })
+    const pages = [
+      { files: [], folders: [folder('a/')], cursor: 'c1' },
+      { files: [RECORD], folders: [folder('b/')], cursor: 'c2' },
+    ]
+    const client = clientOf(() => Response.json(pages[calls.length - 1] ?? {}))
+    const found = await collect(client.listFolders({ prefix: 'x/', pageSize: 2 }))
+    expect(found).toEqual([folder('a/'), folder('b/')])
+    expect(calls.map(({ path }) => path)).toEqual([
+      '/files?prefix=x%2F&delimiter=%2F&limit=2',
+      '/files?prefix=x%2F&delimiter=%2F&limit=2&cursor=c1',
+    ])
+    calls = []
+    const listing = clientOf(() => Response.json({ files: [RECORD] }))
+    await collect(listing.list({ q: 'a b', sort: '-size', type: 'image/*', minSize: 0 }))
+    expect(calls[0]?.path).toBe('/files?q=a+b&sort=-size&type=image%2F*&minSize=0')
+  })
+
+  it('has totals, whose shape is checked', async () => {
+    const stats = { count: 2, bytes: 10, groups: [{ value: null, count: 2, bytes: 10 }] }
+    const client = clientOf(() => Response.json(stats))
+    expect(await client.stats({ prefix: 'x/', groupBy: 'owner' })).toEqual(stats)
+    expect(calls[0]?.path).toBe('/stats?prefix=x%2F&groupBy=owner')
+    for (const wrong of [{ count: 2 }, { ...stats, groups: [{ count: 2, bytes: 1 }] }])
+      expect(await errorOf(clientOf(() => Response.json(wrong)).stats())).toMatchObject({
+        code: 'bad_answer',
+      })
+  })
+
+  it('is not asked again if there is none', async () => {
+    const error = await errorOf(clientOf(() => refusal(501, 'not_supported')).stats())
+    expect(error).toMatchObject({ code: 'not_supported', retryable: false })
+    expect(calls).toHaveLength(1)
+  })
+})
+
+it('objects returns the pages of the bucket', async () => {
+  const object = { key: 'a', size: 1, etag: '"e"', lastModified: '2026-11-25T12:00:00.000Z' }
+  const pages = [
+    { objects: [{ ...object, isRecorded: false }], folders: [{ prefix: 'b/' }], cursor: 'c' },
+    { objects: [{ ...object, isRecorded: true }] },
+  ]
+  const client = clientOf(() => Response.json(pages[calls.length - 1] ?? {}))
+  expect(await collect(client.objects({ delimiter: '/' }))).toEqual(pages)
+  expect(calls.map(({ path }) => path)).toEqual([
+    '/objects?delimiter=%2F',
+    '/objects?delimiter=%2F&cursor=c',
+  ])
 })
 
 it('an upload ends with the reason of its signal, even if its stream never confirms that it is canceled', async () => {

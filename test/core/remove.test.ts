@@ -6,6 +6,7 @@ import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import type { FileIndex } from '../../src/records/file-index.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
+import { conditionalMemoryIndex } from '../support/conditional-index.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 const KEY = parseObjectKey('avatars/42.png')
@@ -112,9 +113,8 @@ const recordByBob = (index: FileIndex) =>
   recordUpload(bucketOf('bob'), index, { key: KEY, name: '42.png', owner: 'key:bob' }, NOW, null)
 
 /** Ann deletes an object while Bob replaces it and records that. */
-async function race(turns: Turns, isRecorded: boolean) {
+async function race(turns: Turns, index: FileIndex, isRecorded: boolean) {
   const bucket = oneObject((client) => turns.take(client))
-  const index = memoryFileIndex()
   if (isRecorded) await index.put(record(FIRST, 'key:ann'))
   const announce: Announce = async ({ type }) => {
     if (type === 'deleted') await turns.take('ann')
@@ -126,9 +126,9 @@ async function race(turns: Turns, isRecorded: boolean) {
       if (client === 'ann') await turns.take(client)
       return index.get(...given)
     },
-    put: async (file) => {
+    put: async (...given) => {
       await turns.take(client)
-      return index.put(file)
+      return index.put(...given)
     },
     remove: async (...given) => {
       await turns.take(client)
@@ -151,6 +151,7 @@ async function race(turns: Turns, isRecorded: boolean) {
       )
     },
   )
+  if (index.isConditional) expect(bucket.hasWaited).toBe(false)
   return { object: bucket.object, answered, failures, kept: await index.get('files', KEY) }
 }
 
@@ -159,13 +160,13 @@ async function race(turns: Turns, isRecorded: boolean) {
  * gets to `moment`.
  */
 async function overtaken(
+  index: FileIndex,
   moment: string,
   seen: Partial<FileIndex> = {},
   purge = () => Promise.resolve(),
   goesDown = false,
 ) {
   const bucket = oneObject()
-  const index = memoryFileIndex()
   await index.put(record(FIRST, 'key:ann'))
   const events: unknown[] = []
   let hasRemoved = false
@@ -186,9 +187,10 @@ async function overtaken(
         await at('remove, unrecorded')
       },
       // Workers KV refuses a second write to a key within a second.
-      put: async (file: FileRecord) => {
-        if (hasRemoved && !bucket.hasWaited) throw new Error('KV PUT failed: 429')
-        return index.put(file)
+      put: async (...given: Parameters<FileIndex['put']>) => {
+        if (hasRemoved && bucket.hasWaited === (index.isConditional ?? false))
+          throw new Error('KV PUT failed: 429')
+        return index.put(...given)
       },
       ...seen,
     },
@@ -216,94 +218,105 @@ afterEach(() => {
 })
 
 describe.each([
-  ['with a record', true],
-  ['without a record', false],
-])(
-  'a delete of a chosen key %s, while somebody uploads to it and records that,',
-  (_, isRecorded) => {
-    // @threat record-lost
-    it('leaves a record exactly if there is an object, in every order of their steps', async () => {
-      const count = await everyOrder(async (turns, order) => {
-        const { object, answered, failures, kept } = await race(turns, isRecorded)
-        vi.restoreAllMocks()
-        expect(failures, order).toEqual([])
-        expect(kept?.etag, order).toBe(object?.etag)
-        if (kept !== null) expect(answered, order).toBe(201)
-        if (kept !== null) expect(['key:bob', null], order).toContain(kept.owner)
+  ['with waits, as in KV:', memoryFileIndex],
+  ['with conditions, as in D1:', conditionalMemoryIndex],
+])('%s', (_, open) => {
+  describe.each([
+    ['with a record', true],
+    ['without a record', false],
+  ])(
+    'a delete of a chosen key %s, while somebody uploads to it and records that,',
+    (_, isRecorded) => {
+      // @threat record-lost
+      it('leaves a record exactly if there is an object, in every order of their steps', async () => {
+        const count = await everyOrder(async (turns, order) => {
+          const { object, answered, failures, kept } = await race(turns, open(), isRecorded)
+          vi.restoreAllMocks()
+          expect(failures, order).toEqual([])
+          expect(kept?.etag, order).toBe(object?.etag)
+          if (kept !== null) expect(answered, order).toBe(201)
+          if (kept !== null) expect(['key:bob', null], order).toContain(kept.owner)
+        })
+        expect(count).toBeGreaterThan(open().isConditional ? 50 : 500)
       })
-      expect(count).toBeGreaterThan(500)
+    },
+  )
+
+  describe('a delete of a chosen key', () => {
+    const DELETED = ['deleted', null, NOW.toISOString()]
+    const PROVISIONAL = ['recorded', SECOND.etag, undefined]
+    const OF_BOB = [SECOND.etag, 'key:bob']
+
+    it('removes its record, and the event has the time of the delete', async () => {
+      expect(await overtaken(open(), 'never')).toEqual({
+        events: [DELETED],
+        failures: [],
+        kept: null,
+      })
     })
-  },
-)
 
-describe('a delete of a chosen key', () => {
-  const DELETED = ['deleted', null, NOW.toISOString()]
-  const PROVISIONAL = ['recorded', SECOND.etag, undefined]
-  const OF_BOB = [SECOND.etag, 'key:bob']
-
-  it('removes its record, and the event has the time of the delete', async () => {
-    expect(await overtaken('never')).toEqual({ events: [DELETED], failures: [], kept: null })
-  })
-
-  it('tells the app and keeps the record if the purge fails', async () => {
-    const error = new ApiError('purge_failed', 'down')
-    const purge = () => Promise.reject(error)
-    expect(await overtaken('never', {}, purge)).toEqual({
-      events: [DELETED],
-      failures: [[KEY, error]],
-      kept: [FIRST.etag, 'key:ann'],
+    it('tells the app and keeps the record if the purge fails', async () => {
+      const error = new ApiError('purge_failed', 'down')
+      const purge = () => Promise.reject(error)
+      expect(await overtaken(open(), 'never', {}, purge)).toEqual({
+        events: [DELETED],
+        failures: [[KEY, error]],
+        kept: [FIRST.etag, 'key:ann'],
+      })
     })
-  })
 
-  it('reports a failed purge also without a record, but not if there is an object again', async () => {
-    const removal = { index: memoryFileIndex(), announce: null }
-    const failed = () => Promise.reject(new ApiError('purge_failed', 'down'))
-    const bucket = oneObject()
-    const remove = async (purge: () => Promise<void>) =>
-      (await removeFiles(bucketOf('ann'), [KEY], { ...removal, purge }, NOW)).size
-    expect(await remove(failed)).toBe(1)
-    expect(await remove(() => failed().finally(() => (bucket.object = SECOND)))).toBe(0)
-  })
-
-  it('asks the bucket three times', async () => {
-    const { requests } = oneObject()
-    const removal = { index: memoryFileIndex(), purge: async () => {}, announce: null }
-    await removeFiles(bucketOf('ann'), [KEY], removal, NOW)
-    expect(requests).toEqual(['DELETE', 'HEAD', 'HEAD'])
-  })
-
-  // @threat record-lost
-  it.each([
-    ['before the event: nothing is announced', 'purge', []],
-    ['during the event', 'announce', [DELETED]],
-    ['after the record was removed', 'remove', [DELETED]],
-  ])('keeps the record of an upload that comes %s', async (_, moment, events) => {
-    expect(await overtaken(moment)).toEqual({ events, failures: [], kept: OF_BOB })
-  })
-
-  // @threat record-lost
-  it('keeps the record of a newer upload if the bucket can no longer be asked', async () => {
-    const { failures, kept } = await overtaken('announce', {}, undefined, true)
-    expect(failures).toMatchObject([[KEY, { code: 'storage_busy' }]])
-    expect(kept).toEqual(OF_BOB)
-  })
-
-  // @threat record-lost
-  it.each([
-    ['is recorded just before the record is removed', 'before remove'],
-    ['nobody records', 'remove, unrecorded'],
-  ])('leaves a provisional record of an upload that %s', async (_, moment) => {
-    expect(await overtaken(moment)).toEqual({
-      events: [DELETED, PROVISIONAL],
-      failures: [],
-      kept: [SECOND.etag, null],
+    it('reports a failed purge also without a record, but not if there is an object again', async () => {
+      const removal = { index: open(), announce: null }
+      const failed = () => Promise.reject(new ApiError('purge_failed', 'down'))
+      const bucket = oneObject()
+      const remove = async (purge: () => Promise<void>) =>
+        (await removeFiles(bucketOf('ann'), [KEY], { ...removal, purge }, NOW)).size
+      expect(await remove(failed)).toBe(1)
+      expect(await remove(() => failed().finally(() => (bucket.object = SECOND)))).toBe(0)
     })
-  })
 
-  // @threat record-lost
-  it('leaves a record if the index still shows the removed one', async () => {
-    const stale = { get: async () => record(FIRST, 'key:ann') }
-    const { kept } = await overtaken('remove, unrecorded', stale)
-    expect(kept).toEqual([SECOND.etag, null])
+    it('asks the bucket again, and with KV once more', async () => {
+      const { requests } = oneObject()
+      const removal = { index: open(), purge: async () => {}, announce: null }
+      await removeFiles(bucketOf('ann'), [KEY], removal, NOW)
+      expect(requests).toEqual(['DELETE', 'HEAD', ...(open().isConditional ? [] : ['HEAD'])])
+    })
+
+    // @threat record-lost
+    it.each([
+      ['before the event: nothing is announced', 'purge', []],
+      ['during the event', 'announce', [DELETED]],
+      ['after the record was removed', 'remove', [DELETED]],
+    ])('keeps the record of an upload that comes %s', async (_, moment, events) => {
+      expect(await overtaken(open(), moment)).toEqual({ events, failures: [], kept: OF_BOB })
+    })
+
+    // @threat record-lost
+    it('keeps the record of a newer upload if the bucket can no longer be asked', async () => {
+      const { failures, kept } = await overtaken(open(), 'announce', {}, undefined, true)
+      expect(failures).toMatchObject([[KEY, { code: 'storage_busy' }]])
+      expect(kept).toEqual(OF_BOB)
+    })
+
+    // @threat record-lost
+    it.each([
+      ['is recorded just before the record is removed', 'before remove'],
+      ['nobody records', 'remove, unrecorded'],
+    ])('leaves a record of an upload that %s', async (_, moment) => {
+      // A conditional index doesn't remove the newer record.
+      const isKept = open().isConditional && moment === 'before remove'
+      expect(await overtaken(open(), moment)).toEqual({
+        events: isKept ? [DELETED] : [DELETED, PROVISIONAL],
+        failures: [],
+        kept: isKept ? OF_BOB : [SECOND.etag, null],
+      })
+    })
+
+    // @threat record-lost
+    it('leaves a record if the index still shows the removed one', async () => {
+      const stale = { get: async () => record(FIRST, 'key:ann') }
+      const { kept } = await overtaken(open(), 'remove, unrecorded', stale)
+      expect(kept).toEqual([SECOND.etag, null])
+    })
   })
 })

@@ -2,7 +2,12 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { codeBlocks, readPage } from './support/markdown.ts'
-import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
+import {
+  ADMIN_KEY,
+  NOTIFICATION_SECRET,
+  type Presigner,
+  startPresigner,
+} from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 
 const CONTENT = 'not really a picture'
@@ -90,9 +95,23 @@ async function variables(title: string): Promise<Record<string, string>> {
   }
   if (/ \/(?:grants|g\/)/.test(title)) return grantVariables()
   if (/ \/(?:drop-boxes|d\/)/.test(title)) return boxVariables()
+  if (title.endsWith(' /index')) return indexVariables()
   if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link, BASE: base }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }
+}
+
+async function indexVariables(): Promise<Record<string, string>> {
+  const asked = { fileName: 'b.txt', mimetype: 'text/plain' }
+  let KEY = ''
+  // A page of one of them has a cursor.
+  for (let i = 0; i < 2; i++) {
+    const { key, uploadUrl, headers } = uploadSchema.parse(await post('/files/upload-url', asked))
+    await fetch(uploadUrl, { method: 'PUT', headers, body: CONTENT })
+    await post('/files', { key })
+    KEY = key
+  }
+  return { KEY, ADMIN_KEY }
 }
 
 async function grantVariables(): Promise<Record<string, string>> {

@@ -10,20 +10,13 @@ import { createTestHarness, type TestHarness } from 'wrangler'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
 import { recipeFile } from './support/recipe.ts'
-import { BROWSER, ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
+import { ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
 
 const CLIENT = 'edge-presigner-client/server'
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const OLD_SECRET = `whsec_${Buffer.alloc(32, 8).toString('base64')}`
 const API_KEY = `ep_app_${'0123456789abcdef'.repeat(3).slice(5)}`
 
-/** The login, which the page leaves to its readers. */
-const SESSION = `
-export const currentUser = async ({ headers }: Request): Promise<{ id: string } | null> => {
-  const id = headers.get('X-User')
-  return id === null ? null : { id }
-}
-`
 const SETTINGS = `
 import { defineSettings } from 'edge-presigner'
 export const settings = defineSettings(() => ({ buckets: {}, signingSecrets: '' }))
@@ -35,20 +28,12 @@ interface Row {
   readonly owner: string | null
   readonly size: number
 }
-interface Found {
-  readonly files: readonly Row[]
-  readonly cursor?: string
-}
 
-interface FileEvents {
-  renameFile(db: D1Database, file: { bucket: string; key: string; name: string }): Promise<void>
-}
 interface Fill {
   fill(db: D1Database, baseUrl: string, apiKey: string): Promise<number>
 }
 
 let app: Snippets
-let page: Snippets
 let harness: TestHarness
 let origin: string
 let db: D1Database
@@ -60,17 +45,11 @@ beforeAll(async () => {
 "${CLIENT}" = ${JSON.stringify(ENTRIES[CLIENT])}
 `,
     'src/file-events.ts': recipeFile('d1-index', 'src/file-events.ts'),
-    'src/search.ts': recipeFile('d1-index', 'src/search.ts'),
     'src/index.ts': recipeFile('d1-index', 'src/index.ts'),
-    'src/session.ts': SESSION,
     'src/media.ts': recipeFile('d1-index', 'src/media.ts'),
     'src/settings.ts': SETTINGS,
     'src/fill.ts': recipeFile('d1-index', 'src/fill.ts'),
   })
-  page = writeSnippets(
-    { 'search-files.ts': recipeFile('d1-index', 'search-files.ts') },
-    { compilerOptions: BROWSER },
-  )
   // The page's own Worker, not this project's.
   harness = createTestHarness({
     root: app.directory,
@@ -86,7 +65,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await harness?.close()
   app?.remove()
-  page?.remove()
 })
 beforeEach(() => db.prepare('DELETE FROM files').run())
 
@@ -94,8 +72,14 @@ const minute = (count: number): string => new Date(Date.UTC(2026, 0, 1, 0, count
 const key = (name: string): string => `users/ada/uploads/${name}`
 
 /** Sends a webhook as the presigner does: `at` is in minutes. */
-function send(type: string, file: object, at: number, secret = SECRET): Promise<Response> {
-  const data = { file, principal: 'app/ada', subject: 'ada', context: null }
+function send(
+  type: string,
+  file: object,
+  at: number,
+  secret = SECRET,
+  more: object = {},
+): Promise<Response> {
+  const data = { ...more, file, principal: 'app/ada', subject: 'ada', context: null }
   const body = JSON.stringify({ type: `file.${type}`, timestamp: minute(at), data })
   const now = new Date()
   const headers = {
@@ -112,21 +96,17 @@ const record = (name: string, more: object = {}): object => ({
 })
 const deleted = (name: string): object => ({ bucket: 'files', key: key(name) })
 
-const ask = (path: string, user = 'ada'): Promise<Response> =>
-  fetch(origin + path, { headers: { 'X-User': user } })
-
-async function found(query: Readonly<Record<string, string>> = {}): Promise<Found> {
-  const response = await ask(`/search?${new URLSearchParams(query)}`)
-  expect(response.status).toBe(200)
-  return (await response.json()) as Found
+async function rows(): Promise<Row[]> {
+  const { results } = await db
+    .prepare('SELECT * FROM files WHERE is_deleted = 0 ORDER BY key')
+    .all<Row>()
+  return results
 }
-const names = async (query?: Readonly<Record<string, string>>): Promise<string[]> =>
-  (await found(query)).files.map(({ name }) => name)
+const names = async (): Promise<string[]> => (await rows()).map(({ name }) => name)
 
 describe('the recipe for an index in D1', () => {
   it('compiles', async () => {
     expect(await app.typeErrors()).toBe('')
-    expect(await page.typeErrors()).toBe('')
   })
 
   it('records, replaces and deletes, also when an event arrives twice', async () => {
@@ -141,30 +121,30 @@ describe('the recipe for an index in D1', () => {
       ['deleted', deleted('never-recorded.txt'), 5],
     ] as const)
       expect((await send(type, file, at)).status).toBe(204)
-    expect((await found()).files).toMatchObject([{ key: key('a.txt'), size: 2, owner: 'app:ada' }])
+    expect(await rows()).toMatchObject([{ key: key('a.txt'), size: 2, owner: 'app:ada' }])
   })
 
   it('ignores an event that is older than what it knows', async () => {
     await send('replaced', record('a.txt', { size: 2, etag: '"f"' }), 2)
     await send('recorded', record('a.txt'), 1)
     await send('deleted', deleted('a.txt'), 0)
-    expect((await found()).files).toMatchObject([{ size: 2 }])
+    expect(await rows()).toMatchObject([{ size: 2 }])
     await send('deleted', deleted('b.txt'), 4)
     await send('recorded', record('b.txt'), 3)
     expect(await names()).toEqual(['a.txt'])
     await send('recorded', record('b.txt'), 5)
-    expect(await names({ order: 'name' })).toEqual(['a.txt', 'b.txt'])
+    expect(await names()).toEqual(['a.txt', 'b.txt'])
   })
 
   it('keeps the owner and the name when a bucket notification of the same upload comes later', async () => {
     const notified = { owner: null, name: 'from-key.txt' }
     await send('recorded', record('a.txt', notified), 1)
-    expect((await found()).files).toMatchObject([notified])
+    expect(await rows()).toMatchObject([notified])
     await send('recorded', record('a.txt'), 2)
     await send('recorded', record('a.txt', notified), 3)
-    expect((await found()).files).toMatchObject([{ owner: 'app:ada', name: 'a.txt' }])
+    expect(await rows()).toMatchObject([{ owner: 'app:ada', name: 'a.txt' }])
     await send('replaced', record('a.txt', { ...notified, etag: '"f"' }), 4)
-    expect((await found()).files).toMatchObject([notified])
+    expect(await rows()).toMatchObject([notified])
   })
 
   it('refuses webhooks that are forged or malformed, and accepts the old secret', async () => {
@@ -175,76 +155,23 @@ describe('the recipe for an index in D1', () => {
     expect(unsigned.status).toBe(400)
     expect(await names()).toEqual([])
     expect((await send('recorded', record('a.txt'), 1, OLD_SECRET)).status).toBe(204)
-    expect((await send('renamed', record('b.txt'), 2)).status).toBe(204) // of a newer Worker
+    // Of a grant, and of a newer Worker.
+    expect((await send('tagged', record('b.txt'), 2)).status).toBe(204)
     expect(await names()).toEqual(['a.txt'])
+    expect((await fetch(origin)).status).toBe(404)
   })
 
-  it('searches and sorts page by page, also while files are deleted', async () => {
-    const sizes = Array.from({ length: 120 }, (_, index) => (index * 37) % 40)
-    await Promise.all(
-      sizes.map((size, index) =>
-        send('recorded', record(`File ${index}.txt`, { size, createdAt: minute(index) }), index),
-      ),
-    )
-    await send('recorded', record('GRÜSSE_100%.txt', { size: 1000 }), 1)
-    for (const [order, compare] of [
-      ['newest', (a: Row, b: Row) => Number(b.name.slice(5, -4)) - Number(a.name.slice(5, -4))],
-      ['largest', (a: Row, b: Row) => b.size - a.size],
-    ] as const) {
-      const seen: Row[] = []
-      let cursor: string | undefined
-      do {
-        const page: Found = await found({ q: 'FILE', order, ...(cursor && { cursor }) })
-        seen.push(...page.files)
-        cursor = page.cursor
-      } while (cursor)
-      expect(seen).toHaveLength(120)
-      expect(new Set(seen.map((file) => file.key)).size).toBe(120)
-      expect(seen).toEqual(seen.toSorted(compare))
-    }
-    const first = await found({ order: 'largest' })
-    expect(first.files[0]?.name).toBe('GRÜSSE_100%.txt')
-    await send('deleted', deleted(first.files.at(-1)?.name ?? ''), 1000)
-    const second = await found({ order: 'largest', cursor: first.cursor ?? '' })
-    expect(second.files).toHaveLength(50)
-    expect(
-      second.files.filter((file) => first.files.some((other) => other.key === file.key)),
-    ).toEqual([])
-    for (const q of ['grüsse', '0%', 'e_1']) expect(await names({ q })).toEqual(['GRÜSSE_100%.txt'])
-    expect(await names({ q: '\\' })).toEqual([])
-    expect(await names({ q: "' OR 1=1 --" })).toEqual([])
-  })
-
-  it('lists folders, and only what the user may see', async () => {
-    const at = (path: string) => record(path, { key: path, name: path.split('/').at(-1) })
-    for (const path of [
-      ...['users/ada/a.txt', 'users/ada/2025/b.txt', 'users/ada/2026/c.txt'],
-      ...['users/ada/2026/d/e.txt', 'users/ada2/x.txt', 'users/bob/y/z.txt'],
-    ])
-      await send('recorded', at(path), 1)
-    const folders = async (query = '', user = 'ada') =>
-      (await (await ask(`/folders?${query}`, user)).json()) as { folders: string[] }
-    expect(await folders()).toEqual({ folders: ['2025/', '2026/'] })
-    expect(await folders('prefix=2026/')).toEqual({ folders: ['d/'] })
-    expect((await ask('/folders?prefix=2026')).status).toBe(400)
-    expect(await folders('prefix=../bob/')).toEqual({ folders: [] })
-    expect(await folders('', 'bob')).toEqual({ folders: ['y/'] })
-    expect(await names({ order: 'name' })).toEqual(['a.txt', 'b.txt', 'c.txt', 'e.txt'])
-    expect(await names({ prefix: '2026/' })).toHaveLength(2)
-    expect((await fetch(`${origin}/search`)).status).toBe(401)
-    for (const query of ['order=owner', 'cursor=[]', 'cursor={', 'cursor=[null,"a"]'])
-      expect((await ask(`/search?${query}`)).status, query).toBe(400)
-  })
-
-  it('renames a file that is not deleted, and keeps the name when its event is repeated', async () => {
-    await send('recorded', record('a.txt'), 1)
-    await send('deleted', deleted('b.txt'), 1)
-    const { renameFile } = await bundled<FileEvents>('file-events')
-    for (const old of ['a.txt', 'b.txt'])
-      await renameFile(db, { bucket: 'files', key: key(old), name: 'GRÜN.txt' })
-    await send('recorded', record('a.txt'), 1)
-    expect(await names({ q: 'grün' })).toEqual(['GRÜN.txt'])
-    expect(await names({ q: 'a.txt' })).toEqual([])
+  it('renames also a file without an owner, and follows copies and moves', async () => {
+    const notified = { owner: null }
+    await send('recorded', record('a.txt', notified), 1)
+    await send('renamed', record('a.txt', { ...notified, name: 'b.txt' }), 2)
+    await send('recorded', record('a.txt', notified), 3)
+    expect(await names()).toEqual(['b.txt'])
+    const from = deleted('a.txt')
+    await send('copied', record('c.txt'), 4, SECRET, { from })
+    await send('moved', record('d.txt'), 5, SECRET, { from })
+    await send('deleted', from, 6)
+    expect(await names()).toEqual(['c.txt', 'd.txt'])
   })
 
   it('forgets deleted files after 30 days', async () => {
@@ -303,12 +230,12 @@ describe('with the built presigner', () => {
     const headers = { 'Content-Type': 'text/plain' }
     await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
     expect((await call('POST', '/files', { key, name: 'Report.txt' })).status).toBe(201)
-    await expect.poll(() => found({ q: 'report' })).toMatchObject({ files: [{ key, size: 5 }] })
+    await expect.poll(rows).toMatchObject([{ key, size: 5 }])
 
     await db.prepare('DELETE FROM files').run()
     const { fill } = await bundled<Fill>('fill')
     expect(await fill(db, presigner.origin, API_KEY)).toBe(1)
-    expect(await names({ q: 'report' })).toEqual(['Report.txt'])
+    expect(await names()).toEqual(['Report.txt'])
 
     expect((await call('DELETE', `/files/${encodeURIComponent(key)}`)).status).toBe(204)
     await expect.poll(() => names()).toEqual([])

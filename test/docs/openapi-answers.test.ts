@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { checkAnswer, createDocumentClient, type DocumentClient } from './support/openapi-client.ts'
 import { type Located, operationsOf, readDocument } from './support/openapi-document.ts'
-import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
+import {
+  ADMIN_KEY,
+  NOTIFICATION_SECRET,
+  type Presigner,
+  startPresigner,
+} from './support/presigner.ts'
 
 const DOCUMENT = readDocument()
 const OPERATIONS = operationsOf(DOCUMENT)
@@ -330,6 +335,26 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('listParts', 400, { parameters: { uploadId, key: 'uploads/another' } })
     await client.call('completeMultipart', 201, { parameters, body })
     await client.call('abortMultipart', 204, { parameters: { uploadId, key } })
+  })
+
+  it('lists the bucket, and reads and writes the records of an index', async () => {
+    const asked = { fileName: 'a.txt', mimetype: 'text/plain' }
+    const { key, uploadUrl, headers } = await readUpload(
+      client.call('createUploadUrl', 200, { body: asked }),
+    )
+    await put(uploadUrl, headers)
+    await client.call('recordFile', 201, { body: { key } })
+    await client.call('listObjects', 200, { parameters: { prefix: 'uploads/', limit: 1 } })
+    await client.call('listObjects', 200, { parameters: { prefix: 'uploads/', delimiter: '/' } })
+    const admin = { Authorization: `Bearer ${ADMIN_KEY}` }
+    const read = { parameters: { from: 'kv', limit: 1 }, headers: admin }
+    const page = z
+      .object({ records: z.array(z.record(z.string(), z.unknown())) })
+      .parse(await client.call('readIndex', 200, read))
+    const other = { ...page.records[0], key: '../b' }
+    const body = { to: 'kv', records: [...page.records, other] }
+    await client.call('writeIndex', 200, { body, headers: admin })
+    await client.call('writeIndex', 501, { body: { ...body, to: 'd1' }, headers: admin })
   })
 
   it('calls the routes for Uppy in Companion mode', async () => {

@@ -233,9 +233,15 @@ describe('a reader who follows', () => {
     const headers = { 'Content-Type': 'text/plain' }
     await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
     await post('/files', { key, name: 'Boat.txt' }, `Bearer ${token}`)
-    const search = `http://localhost:${reader.port('8788')}/search?q=boat`
-    const found = async () => answer.parse(await (await fetch(search)).json()).files
-    await expect.poll(found).toMatchObject([{ key, name: 'Boat.txt', size: 5 }])
+    const query = '"SELECT key, name, size FROM files" --json'
+    const commands = `cd ../files-index
+npx wrangler d1 execute files-index --local --command ${query} | grep '"key": "${key}"'`
+    const isFound = () =>
+      reader.run(commands).then(
+        () => true,
+        () => false,
+      )
+    await expect.poll(isFound, { timeout: 60_000 }).toBe(true)
   })
 
   it('express.md, with the signer', async () => {

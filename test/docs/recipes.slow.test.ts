@@ -104,6 +104,7 @@ beforeAll(async () => {
           'files.tsx',
         ].map((name) => [`app/files/${name}`, reactFile(name)]),
       ),
+      'app/files/search.tsx': recipeFile('react', 'src/search.tsx'),
       'call-route.ts': CALL_ROUTE,
       'call-mint.ts': CALL_MINT,
       // Node's types conflict with those of browsers in the client's sources.

@@ -37,6 +37,7 @@ export interface ApiClient {
   url(key: string, query?: Query): Promise<z.infer<typeof answers.fileUrl>>
   record(key: string, query?: Query): Promise<FileRecord>
   list(query?: Query): Promise<readonly FileRecord[]>
+  objects(query: Query): Promise<z.infer<typeof answers.objectPage>>
   remove(key: string, query?: Query): Promise<void>
   /** Returns only the link from the response of `POST /files/:key/link`. */
   link(key: string, request?: Readonly<Record<string, unknown>>, query?: Query): Promise<string>
@@ -90,6 +91,8 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
       answers.fileRecord.parse(await json(send('GET', filePath(key) + search(query)), 200)),
     list: async (query) =>
       answers.filePage.parse(await json(send('GET', `/files${search(query)}`), 200)).files,
+    objects: async (query) =>
+      answers.objectPage.parse(await json(send('GET', `/objects${search(query)}`), 200)),
     link: async (key, request = {}, query) => {
       const path = `${filePath(key)}/link${search(query)}`
       return answers.link.parse(await json(send('POST', path, request), 200)).link

@@ -397,6 +397,31 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       expect((await page.state()).files.isFetching).toBe(false)
     })
 
+    it('asks again when the question changes, and never shows the answer to an earlier one', async () => {
+      await using page = await open()
+      await page.isReady()
+      const held = new Map<string, Route>()
+      await page.tab.route(/\/files\?/, (route) => {
+        held.set(new URL(route.request().url()).searchParams.get('q') ?? '', route)
+      })
+      await page.mount({ again: true, q: 'early' })
+      await expect.poll(() => held.has('early')).toBe(true)
+      await page.mount({ again: true, q: 'late' })
+      await expect.poll(() => held.has('late')).toBe(true)
+      expect(await page.names()).toEqual([])
+      const answer = (name: string) =>
+        held.get(name)?.fulfill({
+          headers: { 'Access-Control-Allow-Origin': '*', 'Content-Type': 'application/json' },
+          body: JSON.stringify({ files: [recordOf(`${name}.txt`)] }),
+        })
+      await answer('late')
+      await page.isReady()
+      const early = page.tab.waitForEvent('requestfinished')
+      await answer('early')
+      await early
+      expect(await page.names()).toEqual(['late.txt'])
+    })
+
     it('goes on to the next page if one is empty', async () => {
       await emptyIndex()
       await using page = await open()

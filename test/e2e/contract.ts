@@ -9,6 +9,7 @@ import { formRules } from './contract/forms.ts'
 import { keyRules } from './contract/keys.ts'
 import { linkRules } from './contract/links.ts'
 import { multipartRules } from './contract/multipart.ts'
+import { objectRules } from './contract/objects.ts'
 import { partRules } from './contract/parts.ts'
 import { tamperingRules } from './contract/tampering.ts'
 import { uploadRules } from './contract/uploads.ts'
@@ -35,6 +36,7 @@ export function declareContract(
   describe('multipart uploads', () => multipartRules(context, capabilities))
   describe('parts of an upload, at the server itself', () => partRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
+  describe('the list of objects', () => objectRules(context, capabilities))
   describe('a chosen key', () => chosenKeyRules(context, capabilities))
   describe('copies and moves', () => copyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))

@@ -3,6 +3,7 @@ import { type ApiKeysOptions, apiKeys } from '../../src/plugins/api-keys/index.t
 import { type CopiesOptions, copies } from '../../src/plugins/copies/index.ts'
 import { dropBoxes } from '../../src/plugins/drop-boxes/index.ts'
 import { type EventsOptions, events } from '../../src/plugins/events/index.ts'
+import { type FileAdminOptions, fileAdmin } from '../../src/plugins/files/admin/index.ts'
 import { type FilesOptions, files } from '../../src/plugins/files/index.ts'
 import { grants } from '../../src/plugins/grants/index.ts'
 import { type JwtOptions, jwt } from '../../src/plugins/jwt/index.ts'
@@ -22,6 +23,7 @@ export interface PluginOptions<B = unknown> {
   readonly files?: FilesOptions<B>
   readonly events?: EventsOptions<B>
   readonly copies?: CopiesOptions<B>
+  readonly fileAdmin?: FileAdminOptions<B>
   readonly links?: Omit<LinksOptions<B>, 'images'>
   readonly images?: Partial<ImagesOptions<B>>
   readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
@@ -43,6 +45,7 @@ export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
     dropBoxes<B>({ files: records, multipart: parts }),
     tokens(),
     copies<B>(options.copies),
+    fileAdmin<B>(options.fileAdmin ?? { objects: true }),
     grants<B>({
       links: links<B>({
         ...options.links,

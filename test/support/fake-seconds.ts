@@ -36,16 +36,18 @@ export function oneWriteASecond(index: FileIndex): FileIndex {
   const later = setTimeout
   vi.spyOn(globalThis, 'setTimeout').mockImplementation(((act: () => void, wait: number) => {
     if (wait !== 1100) return later(act, wait)
+    if (index.isConditional) throw new Error('Nobody has to wait for this index.')
     hasWritten = false
     return later(act, 0)
   }) as typeof setTimeout)
   return {
     ...index,
-    async put(file) {
+    async put(file, replaces) {
       // The index repeats the write of a record with an owner.
-      if (hasWritten && file.owner === null) throw new Error('KV PUT failed: 429 Too Many Requests')
+      if (hasWritten && file.owner === null && !index.isConditional)
+        throw new Error('KV PUT failed: 429 Too Many Requests')
       hasWritten = true
-      return index.put(file)
+      return index.put(file, replaces)
     },
   }
 }

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { Scope } from '../../src/access/scopes.ts'
+import { SCOPES, type Scope } from '../../src/access/scopes.ts'
 import { bearer } from './credentials.ts'
 
 /** A route that needs credentials, and how to call it. */
@@ -29,6 +29,11 @@ const ID = 'eyJhbGciOiJIUzI1NiJ9.e30.AAAA'
 export const PART = { content: 'hello', etag: '"5d41402abc4b2a76b9719d911017c592"' } as const
 /** The public id of nothing: also those of grants that have ended can be withdrawn. */
 const UNKNOWN_ID = '0123456789abcdef'.repeat(2)
+/** A record of a file that is not there. */
+const RECORD = {
+  ...{ key: 'nobody/recorded.txt', bucket: 'files', name: 'a.txt', size: 1 },
+  ...{ mimetype: 'text/plain', etag: '"e"', owner: null, createdAt: '2026-11-24T12:00:00.000Z' },
+}
 const TOMORROW = new Date(Date.now() + 86_400_000).toISOString()
 const BY_UPLOAD_ID = {
   scope: 'files:upload',
@@ -294,6 +299,32 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: '204',
   },
   {
+    route: 'GET /objects',
+    scope: 'objects:list',
+    request: (key) => [`/objects?prefix=${encoded(key)}`],
+    takesKey: true,
+    bucketIn: 'query',
+    allowed: '200',
+    reads: true,
+  },
+  {
+    route: 'GET /index',
+    scope: 'index:write',
+    request: () => ['/index?from=kv'],
+    takesKey: false,
+    bucketIn: 'query',
+    allowed: '200',
+    reads: true,
+  },
+  {
+    route: 'PUT /index',
+    scope: 'index:write',
+    request: () => ['/index', { to: 'kv', records: [RECORD] }],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
     route: 'POST /tokens',
     scope: 'tokens:create',
     request: (key) => ['/tokens', { scopes: ['tokens:create'], prefix: `${key}/` }],
@@ -495,6 +526,10 @@ export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
     ...CHOSEN,
   },
 ]
+
+/** The outcome for an allowed caller without an API key: no other credential has a scope of `KEY_SCOPES` alone. */
+export const allowedWithoutKey = ({ scope, allowed }: ProtectedRoute): string =>
+  scope === null || SCOPES.some((possible) => possible === scope) ? allowed : '403 forbidden'
 
 /** Returns the path and the init of a request to a route for `key`. */
 export function requestTo(

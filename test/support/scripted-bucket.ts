@@ -5,6 +5,7 @@ export type Operation =
   | 'CreateMultipartUpload'
   | 'ListMultipartUploads'
   | 'ListParts'
+  | 'ListObjectsV2'
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
   | 'HeadObject'
@@ -31,6 +32,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST uploadId': 'CompleteMultipartUpload',
   'DELETE uploadId': 'AbortMultipartUpload',
   'HEAD ': 'HeadObject',
+  'GET list-type': 'ListObjectsV2',
   'GET ': 'GetObject',
   'PUT ': 'PutObject',
   'DELETE ': 'DeleteObject',
@@ -48,7 +50,8 @@ export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer
     const request = new Request(input, init)
     const url = input instanceof Request ? input.url : input
     const { searchParams } = new URL(url)
-    const kind = ['uploads', 'uploadId', 'delete'].find((name) => searchParams.has(name)) ?? ''
+    const kind =
+      ['uploads', 'uploadId', 'delete', 'list-type'].find((name) => searchParams.has(name)) ?? ''
     const operation = OPERATIONS[`${request.method} ${kind}`]
     if (operation === undefined) throw new Error(`${request.method} ${kind} is not scripted.`)
     const earlier = sent.filter((other) => other.operation === operation).length

@@ -5,12 +5,14 @@ import type {
   FolderLinkOptions,
   LinkOptions,
   LinksOptions,
+  StatsOptions,
   UrlOptions,
 } from '../requests.ts'
 import {
   type Deleted,
   type FileRecord,
   type FileUrl,
+  type Folder,
   type FolderLink,
   isDeleted,
   isFilePage,
@@ -21,23 +23,34 @@ import {
   isLink,
   isLinks,
   isRecordedFiles,
+  isStats,
   type Limits,
   type Link,
   type Links,
   type ListedFile,
   type RecordedFile,
   type RecordedFiles,
+  type Stats,
 } from '../responses.ts'
 import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
 import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
-import type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './requests.ts'
+import type {
+  FileToRecord,
+  FileToUpload,
+  FolderOptions,
+  ListAllOptions,
+  ObjectsOptions,
+  TokenRequest,
+} from './requests.ts'
 import {
   type FileUrls,
   isFileUrls,
+  isObjectPage,
   isPurged,
   isToken,
   isUploadUrls,
+  type ObjectPage,
   type Purged,
   type Token,
   type UploadUrls,
@@ -99,6 +112,15 @@ export interface ServerClient
   folderLink(prefix: string, options?: FolderLinkOptions & CallOptions): Promise<FolderLink>
   /** Lists all files of the index. Fetches a page when the loop needs it. */
   list(options?: ListAllOptions & CallOptions): AsyncGenerator<ListedFile, void, undefined>
+  /** Lists the folders directly below a prefix. Needs an index that answers. */
+  listFolders(options?: FolderOptions & CallOptions): AsyncGenerator<Folder, void, undefined>
+  /** Counts files and their bytes. Needs an index that answers. */
+  stats(options?: StatsOptions & CallOptions): Promise<Stats>
+  /**
+   * Lists what is in the bucket, recorded or not, page by page. Fetches a page when the loop needs
+   * it. The API key needs the scope `objects:list`.
+   */
+  objects(options?: ObjectsOptions & CallOptions): AsyncGenerator<ObjectPage, void, undefined>
   /** Records an object that was uploaded by other means, under a display name. */
   record(key: string, name: string, options?: CallOptions): Promise<FileRecord>
   /**
@@ -187,6 +209,25 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
         return api(isFilePage, 'GET', '/files', { query, signal })
       }
       for await (const { files } of pages(load)) yield* files
+    },
+    async *listFolders({ signal, pageSize: limit, prefix } = {}) {
+      const load = (cursor: string | undefined) => {
+        const query = { prefix, delimiter: '/', limit, cursor, bucket }
+        return api(isFilePage, 'GET', '/files', { query, signal })
+      }
+      for await (const { folders = [], files } of pages(load)) {
+        yield* folders
+        if (files.length > 0) return // Folders come before files.
+      }
+    },
+    stats: ({ signal, ...query } = {}) =>
+      api(isStats, 'GET', '/stats', { query: { ...query, bucket }, signal }),
+    async *objects({ signal, pageSize: limit, ...asked } = {}) {
+      const load = (cursor: string | undefined) => {
+        const query = { ...asked, limit, cursor, bucket }
+        return api(isObjectPage, 'GET', '/objects', { query, signal })
+      }
+      yield* pages(load)
     },
     ...sharing,
     async *listGrants({ signal, pageSize: limit } = {}) {

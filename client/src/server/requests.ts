@@ -1,8 +1,9 @@
-import type { RecordRequest, Scope, UploadUrlRequest, UrlUse } from '../requests.ts'
+import type { FileQuestion, RecordRequest, Scope, UploadUrlRequest, UrlUse } from '../requests.ts'
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {
-  readonly scopes: Scope[]
+  /** Only API keys can have `index:write`. */
+  readonly scopes: Exclude<Scope, 'index:write'>[]
   /** Empty, or ends with `/`. */
   readonly prefix?: string | undefined
   /** Seconds. */
@@ -28,11 +29,27 @@ export type FileToUpload = Omit<UploadUrlRequest, 'expiresIn' | 'bucket'>
 export type FileToRecord = Omit<RecordRequest, 'bucket'>
 
 /** Which files `list` returns. */
-export interface ListAllOptions {
-  /** Only keys that start with this. */
-  readonly prefix?: string | undefined
+export interface ListAllOptions extends FileQuestion {
   /** Files in one request: 1 to 1000. Default: 100. */
   readonly pageSize?: number | undefined
   /** Adds a `url` for this use to each file. */
   readonly urls?: UrlUse | undefined
+}
+
+/** Which folders `listFolders` returns. */
+export interface FolderOptions {
+  /** Empty, or ends with `/`. */
+  readonly prefix?: string | undefined
+  /** Folders in one request: 1 to 1000. Default: 100. */
+  readonly pageSize?: number | undefined
+}
+
+/** Which objects `objects` returns. */
+export interface ObjectsOptions {
+  /** Only keys that start with this. */
+  readonly prefix?: string | undefined
+  /** Only objects directly below `prefix`, and the folders there. */
+  readonly delimiter?: '/' | undefined
+  /** Objects and folders in one request: 1 to 1000. */
+  readonly pageSize?: number | undefined
 }

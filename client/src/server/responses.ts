@@ -1,4 +1,13 @@
-import { isEither, isListOf, isNumber, isObject, isString, isStringMap } from '../check.ts'
+import {
+  isBoolean,
+  isEither,
+  isListOf,
+  isNumber,
+  isObject,
+  isOptional,
+  isString,
+  isStringMap,
+} from '../check.ts'
 import { isRefusedFile, isRefusedKey, type RefusedFile, type RefusedKey } from '../responses.ts'
 
 export interface Token {
@@ -35,6 +44,40 @@ export interface Purged {
   /** In the order of the request. */
   purged: ({ key: string } | RefusedKey)[]
 }
+
+/** An object of the bucket. */
+export interface StoredObject {
+  key: string
+  size: number
+  /** In its quotes. */
+  etag: string
+  /** ISO 8601 in UTC. */
+  lastModified: string
+  /** Whether the index has a record under its key. */
+  isRecorded: boolean
+}
+
+/** Response of `GET /objects`. */
+export interface ObjectPage {
+  objects: StoredObject[]
+  /** Only with `delimiter`. */
+  folders?: { prefix: string }[] | undefined
+  cursor?: string | undefined
+}
+
+export const isObjectPage = isObject<ObjectPage>({
+  objects: isListOf(
+    isObject<StoredObject>({
+      key: isString,
+      size: isNumber,
+      etag: isString,
+      lastModified: isString,
+      isRecorded: isBoolean,
+    }),
+  ),
+  folders: isOptional(isListOf(isObject<{ prefix: string }>({ prefix: isString }))),
+  cursor: isOptional(isString),
+})
 
 export const isToken = isObject<Token>({ token: isString, expiresAt: isString })
 

@@ -1,6 +1,6 @@
 import type { Scope } from '../../access/scopes.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
-import { aliasesRule, scopesRule } from '../../settings/access-rules.ts'
+import { aliasesRule, keyScopesRule } from '../../settings/access-rules.ts'
 import { also, list, matching, type Rule, table, text } from '../../settings/rules.ts'
 import type { Settings } from '../../settings/settings.ts'
 
@@ -36,7 +36,7 @@ export const apiKeysRule = (settings: Pick<Settings, 'buckets'> | null): Rule<Ap
       table({
         id: matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-", such as "ci"'),
         sha256: (value, place) => (Array.isArray(value) ? digests : digest)(value, place),
-        scopes: scopesRule,
+        scopes: keyScopesRule,
         prefix: text(keyPrefixError),
         buckets: aliasesRule(settings),
       }),

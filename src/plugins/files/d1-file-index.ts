@@ -3,6 +3,7 @@ import type { FileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import {
   COLUMNS,
+  type Database,
   endOfPrefix,
   type FileRow,
   fromRow,
@@ -35,7 +36,11 @@ export function d1FileIndex(db: D1Database): FileIndex {
       'misconfigured',
       'needs a D1 database. Add a [[d1_databases]] block to wrangler.toml, and pass its binding.',
     )
-  const { run } = openDatabase(db)
+  return indexIn(db, openDatabase(db))
+}
+
+/** Returns the index in the tables of a database. */
+export function indexIn(db: D1Database, { run }: Database): FileIndex {
   const select = (bucket: string, key: string) => db.prepare(SELECT).bind(bucket, key)
   const readOne = (result: D1Result<FileRow> | undefined): FileRecord | null => {
     const row = result?.results[0]
@@ -45,6 +50,12 @@ export function d1FileIndex(db: D1Database): FileIndex {
     isConditional: true,
 
     get: async (bucket, key) => readOne((await run([select(bucket, key)]))[0]),
+
+    async getMany(bucket, keys) {
+      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))`
+      const [result] = await run([db.prepare(sql).bind(bucket, JSON.stringify(keys))])
+      return (result?.results ?? []).flatMap((row) => fromRow(row) ?? [])
+    },
 
     async put(record, replaces) {
       const values = rowValues(record)

@@ -1,3 +1,4 @@
+import { sixAtOnce } from '../../bucket/at-once.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { utf8Length } from '../../keys/encodings.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
@@ -6,6 +7,8 @@ import { fromMetadata, toMetadata } from '../../records/file-record.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
+/** Workers KV's limit for the keys of one read. */
+const MAX_BULK_KEYS = 100
 /** Seconds until Workers KV accepts another write of the same key. */
 const WRITE_SECONDS = 1
 
@@ -31,6 +34,22 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
       const { metadata } = await attempt(() => kv.getWithMetadata(name))
       return fromMetadata(bucket, key, metadata)
+    },
+
+    async getMany(bucket, keys) {
+      const names = new Map(keys.map((key) => [kvKey(bucket, key), key]))
+      const known = [...names.keys()].filter((name) => utf8Length(name) <= MAX_KV_KEY_BYTES)
+      const pages = Array.from({ length: Math.ceil(known.length / MAX_BULK_KEYS) }, (_, i) =>
+        known.slice(i * MAX_BULK_KEYS, (i + 1) * MAX_BULK_KEYS),
+      )
+      const found = await sixAtOnce(pages, (page) => attempt(() => kv.getWithMetadata(page)))
+      return found.flatMap((entries) =>
+        Array.from(entries).flatMap(([name, entry]) => {
+          const key = names.get(name)
+          const record = key === undefined ? null : fromMetadata(bucket, key, entry?.metadata)
+          return record === null ? [] : [record]
+        }),
+      )
     },
 
     async put(record) {

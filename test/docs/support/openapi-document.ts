@@ -94,7 +94,10 @@ const operationObject = z.strictObject({
   ),
 })
 
-const pathItemObject = z.partialRecord(z.enum(['get', 'post', 'delete', 'patch']), operationObject)
+const pathItemObject = z.partialRecord(
+  z.enum(['get', 'post', 'delete', 'patch', 'put']),
+  operationObject,
+)
 
 const documentObject = z.strictObject({
   openapi: z.literal('3.1.0'),

@@ -1,11 +1,16 @@
+import { createHash } from 'node:crypto'
 import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startS3rver } from '../../../cli/s3rver.ts'
+import { KEY_SCOPES } from '../../../src/access/scopes.ts'
 import { startBuiltWorker } from '../../e2e/built-worker.ts'
 
 /** The secret that servers send with notifications. */
 export const NOTIFICATION_SECRET = '0123456789abcdef'.repeat(4)
+
+/** An API key with every scope. Without it, `OPEN_ACCESS` applies. */
+export const ADMIN_KEY = `ep_admin_${'A'.repeat(43)}`
 
 const DOCUMENTED_ORIGIN = 'http://localhost:8787'
 
@@ -35,7 +40,18 @@ export async function startPresigner(): Promise<Presigner> {
     // Forms go through the Worker, as on R2, so that it answers every documented request.
     buckets: { files: { ...files, postUploads: false } },
     accessKeys: { S3: s3 },
-    variables: { OPEN_ACCESS: 'localhost', NOTIFICATION_SECRETS: NOTIFICATION_SECRET },
+    variables: {
+      OPEN_ACCESS: 'localhost',
+      NOTIFICATION_SECRETS: NOTIFICATION_SECRET,
+      API_KEYS: JSON.stringify([
+        {
+          id: 'admin',
+          sha256: createHash('sha256').update(ADMIN_KEY).digest('hex'),
+          scopes: KEY_SCOPES,
+          prefix: '',
+        },
+      ]),
+    },
   })
   stack.defer(close)
   const all = stack.move()

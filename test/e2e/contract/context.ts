@@ -199,6 +199,7 @@ export const apiKeyEntry = (apiKey: string) => ({
     'files:delete',
     'links:create',
     'keys:choose',
+    'objects:list',
   ],
   prefix: '',
 })

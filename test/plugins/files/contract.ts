@@ -2,7 +2,7 @@ import { beforeEach, expect, it } from 'vitest'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import type { FileIndex, ListInput } from '../../../src/records/file-index.ts'
+import { type FileIndex, getMany, type ListInput } from '../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { testRecord } from './records.ts'
 
@@ -36,6 +36,18 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     if (input.cursor !== undefined) expect(cursor).not.toBe(input.cursor)
     return cursor === undefined ? records : [...records, ...(await rest({ ...input, cursor }))]
   }
+
+  it('returns the records of many keys, without those that have none', async () => {
+    const keys = Array.from({ length: 250 }, (_, i) => parseObjectKey(`many/${i} "'é.txt`))
+    const records = keys.slice(0, 3).map((key) => testRecord(key))
+    await putAll(records)
+    await index.put(testRecord(keys[5] ?? '', { bucket: 'other' }))
+    const long = parseObjectKey('x'.repeat(1024))
+    const found = await getMany(index, 'files', [...keys, long])
+    const byKey = (one: FileRecord, two: FileRecord) => (one.key < two.key ? -1 : 1)
+    expect(found.toSorted(byKey)).toEqual(records.toSorted(byKey))
+    expect(await getMany(index, 'files', [])).toEqual([])
+  })
 
   it('returns the record that was put', async () => {
     const records = [

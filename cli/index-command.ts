@@ -1,0 +1,461 @@
+/**
+ * `npx edge-presigner index` copies the records of files between the indexes of a Worker, and saves and
+ * restores them, through `GET /index` and `PUT /index`.
+ */
+import { type FileHandle, open, rm } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import * as z from 'zod/mini'
+import { UsageError, workerUrl } from './doctor/options.ts'
+import { isLoopbackHost } from './loopback.ts'
+
+const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
+npx edge-presigner index backup FILE --from NAME
+npx edge-presigner index restore FILE --to NAME [--overwrite]
+
+NAME is an index of the Worker: kv or d1.
+--url URL         the Worker
+--key-from NAME   the variable with an API key that has the scope index:write
+                  (EDGE_PRESIGNER_KEY)
+--bucket ALIAS    only the records of this bucket (those of all)
+--overwrite       replaces also records of the same object, such as with another name
+copy and restore can be interrupted and repeated: they send what is missing. A record
+of a file that is no longer in the bucket is left out.`
+
+const PAGE = 1000
+/** What one PUT accepts, and how many are sent at once. */
+const RECORDS = 20
+const AT_ONCE = 4
+/** After so many passes, something else keeps changing the records. */
+const MAX_PASSES = 5
+const TIMEOUT_MILLISECONDS = 60_000
+const MAX_TRIES = 8
+const MAX_WAIT_SECONDS = 60
+
+const recordSchema = z.strictObject({
+  key: z.string(),
+  bucket: z.string(),
+  name: z.string(),
+  size: z.number(),
+  mimetype: z.string(),
+  etag: z.string(),
+  owner: z.nullable(z.string()),
+  createdAt: z.string(),
+})
+
+type Record = z.infer<typeof recordSchema>
+
+const pageSchema = z.object({
+  buckets: z.array(z.string()),
+  records: z.array(recordSchema),
+  unreadable: z.number(),
+  cursor: z.optional(z.string()),
+})
+
+const putSchema = z.object({
+  records: z.array(
+    z.union([
+      z.object({ key: z.string(), outcome: z.enum(['stored', 'kept', 'gone']) }),
+      z.object({ key: z.string(), error: z.object({ code: z.string(), message: z.string() }) }),
+    ]),
+  ),
+})
+
+const errorSchema = z.object({ code: z.string(), message: z.string() })
+
+/** The first and the last line of a backup. Without the last one, it is incomplete. */
+const FIRST_LINE = JSON.stringify({ format: 'edge-presigner index', version: 1 })
+const lastLineSchema = z.strictObject({ records: z.number() })
+
+/** What has happened to the records of a pass. */
+interface Counts {
+  read: number
+  stored: number
+  kept: number
+  gone: number
+  refused: number
+}
+
+/** Runs `npx edge-presigner index` with these arguments. Resolves with the exit code. */
+export async function index(args: readonly string[]): Promise<number> {
+  try {
+    const { values, positionals } = readArguments(args)
+    const [command, file, ...rest] = positionals
+    if (values.help) {
+      console.log(USAGE)
+      return 0
+    }
+    const { from, to } = values
+    const takesFile = command === 'backup' || command === 'restore'
+    const extra = takesFile ? rest[0] : file
+    if (extra !== undefined) throw new UsageError(`Unexpected argument "${extra}".\n\n${USAGE}`)
+    if (command === undefined) throw new UsageError(USAGE)
+    if (!takesFile && command !== 'copy')
+      throw new UsageError(`Unknown command "${command}".\n\n${USAGE}`)
+    const needed = (value: string | undefined, name: string): string => {
+      if (value !== undefined) return value
+      throw new UsageError(`${command} needs ${name}.\n\n${USAGE}`)
+    }
+    const worker = workerOf(values.url, values['key-from'])
+    const name = takesFile ? needed(file, 'a file') : ''
+    const pass = { worker, bucket: values.bucket, overwrite: values.overwrite }
+    if (command === 'backup') return await backup(pass, needed(from, '--from'), name)
+    if (command === 'restore') return await restore(pass, needed(to, '--to'), name)
+    return await copy(pass, needed(from, '--from'), needed(to, '--to'))
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(error.message)
+    return 1
+  }
+}
+
+function readArguments(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', default: false },
+        from: { type: 'string' },
+        to: { type: 'string' },
+        url: { type: 'string' },
+        'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
+        bucket: { type: 'string' },
+        overwrite: { type: 'boolean', default: false },
+      },
+    })
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+  }
+}
+
+interface Pass {
+  readonly worker: Worker
+  /** Undefined for all buckets. */
+  readonly bucket: string | undefined
+  readonly overwrite: boolean
+}
+
+/** Sends a request with the API key. Throws UsageError for a refusal, and if there is no answer. */
+type Worker = <T>(
+  schema: z.ZodMiniType<T>,
+  method: 'GET' | 'PUT',
+  query: Readonly<{ [name: string]: string | undefined }>,
+  body?: object,
+) => Promise<T>
+
+/** Returns the Worker at `given`. The key goes only to HTTPS, or to this machine, and to no redirect. */
+function workerOf(given: string | undefined, keyName: string): Worker {
+  if (given === undefined) throw new UsageError(`--url is missing.\n\n${USAGE}`)
+  const url = new URL(workerUrl(given))
+  if (url.protocol !== 'https:' && !isLoopbackHost(url.host))
+    throw new UsageError('--url must start with https://, so that nobody can read the API key.')
+  const key = process.env[keyName]
+  if (!key) throw new UsageError(`Set the variable ${keyName} to an API key with index:write.`)
+  return async (schema, method, query, body) => {
+    const at = new URL('/index', url)
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) at.searchParams.set(name, value)
+    const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+    for (let tries = 1; ; tries += 1) {
+      const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS)
+      const init = { method, headers, redirect: 'manual', signal, ...sent } as const
+      const answer = await fetch(at, init).then(
+        async (response) => ({ response, text: await response.text() }),
+        (error: unknown) => error,
+      )
+      const failure = failureOf(answer)
+      if (typeof failure === 'object') return schemaResult(schema, failure.text)
+      if (!isPassing(answer) || tries === MAX_TRIES) throw new UsageError(failure)
+      await delay(1000 * waitSeconds(answer, tries))
+    }
+  }
+}
+
+interface Answer {
+  readonly response: Response
+  readonly text: string
+}
+
+const isAnswer = (answer: unknown): answer is Answer =>
+  typeof answer === 'object' && answer !== null && 'response' in answer
+
+/** Returns the answer if it is a success, and otherwise what is wrong. */
+function failureOf(answer: unknown): string | Answer {
+  if (!isAnswer(answer)) return 'The Worker did not respond.'
+  const { response, text } = answer
+  if (response.ok) return answer
+  const error = errorSchema.safeParse(jsonOf(text))
+  const what = error.success ? `${error.data.code}. ${error.data.message}` : 'no error of its own'
+  return `The Worker answered ${response.status}: ${what}`
+}
+
+/** Tells whether a repeat may succeed. */
+const isPassing = (answer: unknown): boolean =>
+  !isAnswer(answer) || [429, 502, 503, 504].includes(answer.response.status)
+
+const waitSeconds = (answer: unknown, tries: number): number => {
+  const asked = isAnswer(answer) ? Number(answer.response.headers.get('Retry-After')) : 0
+  return Math.min(asked > 0 ? asked : 2 ** (tries - 1), MAX_WAIT_SECONDS)
+}
+
+function schemaResult<T>(schema: z.ZodMiniType<T>, text: string): T {
+  const read = schema.safeParse(jsonOf(text))
+  if (read.success) return read.data
+  throw new UsageError('This answer is not of a Worker of this version. Check --url.')
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Returns the buckets to work on. */
+async function bucketsOf({ worker, bucket }: Pass, from: string): Promise<readonly string[]> {
+  if (bucket !== undefined) return [bucket]
+  return (await worker(pageSchema, 'GET', { from, limit: '1' })).buckets
+}
+
+/** Yields all records of an index in the byte order of their keys, which every index lists in. */
+async function* recordsOf(
+  { worker }: Pass,
+  from: string,
+  bucket: string,
+): AsyncGenerator<Record, void> {
+  let cursor: string | undefined
+  do {
+    const query = { from, bucket, limit: String(PAGE), cursor }
+    const page = await worker(pageSchema, 'GET', query)
+    if (page.unreadable > 0) console.error(`${page.unreadable} entries of ${from} are no records.`)
+    yield* page.records
+    cursor = page.cursor
+  } while (cursor !== undefined)
+}
+
+/**
+ * Yields the records that one index has and the other lacks, or has in another form. What only the
+ * target has comes too: the Worker then looks for its object.
+ */
+async function* differences(
+  pass: Pass,
+  from: string,
+  to: string,
+  bucket: string,
+  onRead: () => void,
+): AsyncGenerator<Record, void> {
+  const there = recordsOf(pass, to, bucket)
+  let other = await there.next()
+  for await (const record of recordsOf(pass, from, bucket)) {
+    onRead()
+    while (!other.done && byteOrder(other.value.key, record.key) < 0) {
+      yield other.value
+      other = await there.next()
+    }
+    const same = !other.done && other.value.key === record.key ? other.value : undefined
+    if (same === undefined || textOf(same) !== textOf(record)) yield record
+    if (same !== undefined) other = await there.next()
+  }
+  while (!other.done) {
+    yield other.value
+    other = await there.next()
+  }
+}
+
+const byteOrder = (one: string, two: string): number =>
+  Buffer.compare(Buffer.from(one), Buffer.from(two))
+
+const textOf = (record: Record): string => JSON.stringify(Object.entries(record).toSorted())
+
+/** Sends `records` in pages, some at once, and counts what happened to them. */
+async function send(
+  { worker, overwrite }: Pass,
+  to: string,
+  records: AsyncIterable<Record>,
+  counts: Counts,
+  onSent: () => void,
+): Promise<void> {
+  const open = new Set<Promise<void>>()
+  let page: Record[] = []
+  const flush = async (atMost: number): Promise<void> => {
+    const bucket = page[0]?.bucket
+    if (bucket !== undefined) {
+      const put = worker(putSchema, 'PUT', {}, { to, bucket, overwrite, records: page })
+      const counted: Promise<void> = put.then((answer) => {
+        for (const one of answer.records) {
+          counts['error' in one ? 'refused' : one.outcome] += 1
+          if ('error' in one) console.error(`${JSON.stringify(one.key)}: ${one.error.message}`)
+        }
+        open.delete(counted)
+        onSent()
+      })
+      open.add(counted)
+      page = []
+    }
+    while (open.size > atMost) await Promise.race(open)
+  }
+  try {
+    for await (const record of records) {
+      if (page.length === RECORDS || (page[0] && page[0].bucket !== record.bucket))
+        await flush(AT_ONCE - 1)
+      page.push(record)
+    }
+    await flush(0)
+  } catch (error) {
+    await Promise.allSettled(open)
+    throw error
+  }
+}
+
+const emptyCounts = (): Counts => ({ read: 0, stored: 0, kept: 0, gone: 0, refused: 0 })
+
+/**
+ * Copies until a pass changes nothing: the second one finds what has changed during the first one, and
+ * shows that every record has arrived.
+ */
+async function copy(pass: Pass, from: string, to: string): Promise<number> {
+  if (from === to) throw new UsageError('--from and --to must be different indexes.')
+  const buckets = await bucketsOf(pass, from)
+  let total: number | undefined
+  for (let round = 1; round <= MAX_PASSES; round += 1) {
+    const counts = emptyCounts()
+    const show = progress(`Pass ${round}`, counts, total)
+    for (const bucket of buckets) {
+      const onRead = () => {
+        counts.read += 1
+        if (counts.read % PAGE === 0) show(false)
+      }
+      await send(pass, to, differences(pass, from, to, bucket, onRead), counts, () => show(false))
+    }
+    show(true)
+    total = counts.read
+    if (counts.stored > 0 || (round === 1 && counts.gone > 0)) continue
+    console.log(`${to} has every record of ${from}${exceptions(counts)}.`)
+    return counts.refused === 0 ? 0 : 1
+  }
+  console.error('Records keep changing, or show up late. Run this again in a minute.')
+  return 1
+}
+
+/** Says which records of the source the target lacks, or has in another form. */
+function exceptions({ kept, gone, refused }: Counts): string {
+  const parts = [
+    kept > 0 ? `keeps ${kept} of its own` : [],
+    gone > 0 ? `without ${gone} whose file is gone` : [],
+    refused > 0 ? `without ${refused} that it refused` : [],
+  ].flat()
+  return parts.map((part) => `, ${part}`).join('')
+}
+
+/** Returns a function that shows the counts: as a bar on a terminal, otherwise a line now and then. */
+function progress(what: string, counts: Counts, total: number | undefined) {
+  const isTerminal = process.stdout.isTTY === true
+  let last = 0
+  return (isEnd: boolean): void => {
+    const { read, stored, kept, gone, refused } = counts
+    const numbers = `${read} read, ${stored} stored, ${kept} kept, ${gone} gone, ${refused} refused`
+    if (isTerminal)
+      process.stdout.write(`\r\u001b[2K${what}: ${bar(read, total)}${numbers}${isEnd ? '\n' : ''}`)
+    else if (isEnd || read >= last + 10 * PAGE) console.log(`${what}: ${numbers}`)
+    last = isEnd || read >= last + 10 * PAGE ? read : last
+  }
+}
+
+const BAR = 20
+
+function bar(done: number, total: number | undefined): string {
+  if (!total) return ''
+  const full = Math.min(BAR, Math.floor((BAR * done) / total))
+  return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}] `
+}
+
+/** Writes all records to a new file that only its owner can read. */
+async function backup(pass: Pass, from: string, file: string): Promise<number> {
+  const buckets = await bucketsOf(pass, from)
+  const handle = await openFile(file, 'wx')
+  const counts = emptyCounts()
+  const show = progress('Backup', counts, undefined)
+  try {
+    let lines = [FIRST_LINE]
+    const write = async (): Promise<void> => {
+      await handle.appendFile(`${lines.join('\n')}\n`)
+      lines = []
+      show(false)
+    }
+    for (const bucket of buckets)
+      for await (const record of recordsOf(pass, from, bucket)) {
+        counts.read += 1
+        lines.push(JSON.stringify(record))
+        if (lines.length >= PAGE) await write()
+      }
+    lines.push(JSON.stringify({ records: counts.read }))
+    await write()
+    await handle.sync()
+  } catch (error) {
+    await rm(file)
+    throw error
+  } finally {
+    await handle.close()
+  }
+  console.log(`\n${file} has ${counts.read} records of ${from}.`)
+  return 0
+}
+
+/** Sends the records in a file, after checking that it is complete. */
+async function restore(pass: Pass, to: string, file: string): Promise<number> {
+  let total = 0
+  for await (const _ of linesOf(file)) total += 1
+  const counts = emptyCounts()
+  const show = progress('Restore', counts, total)
+  const wanted = async function* (): AsyncGenerator<Record, void> {
+    for await (const record of linesOf(file)) {
+      counts.read += 1
+      if (pass.bucket === undefined || record.bucket === pass.bucket) yield record
+    }
+  }
+  await send(pass, to, wanted(), counts, () => show(false))
+  show(true)
+  console.log(`${to} has every record of ${file}${exceptions(counts)}.`)
+  return counts.refused === 0 ? 0 : 1
+}
+
+/** Yields the records in a backup. Throws UsageError for anything else, or if the end is missing. */
+async function* linesOf(file: string): AsyncGenerator<Record, void> {
+  const handle = await openFile(file, 'r')
+  let number = 0
+  let end: number | undefined
+  try {
+    for await (const line of handle.readLines()) {
+      number += 1
+      const value = number === 1 ? line : jsonOf(line)
+      if (number === 1 ? line !== FIRST_LINE : end !== undefined) break
+      if (number === 1) continue
+      const last = lastLineSchema.safeParse(value)
+      if (last.success) end = last.data.records
+      else {
+        const record = recordSchema.safeParse(value)
+        if (!record.success) throw new UsageError(`${file}: line ${number} is not a record.`)
+        yield record.data
+      }
+    }
+  } finally {
+    await handle.close()
+  }
+  if (end === undefined || end !== number - 2)
+    throw new UsageError(`${file} is not a backup of an index, or not a complete one.`)
+}
+
+async function openFile(file: string, flags: 'wx' | 'r'): Promise<FileHandle> {
+  try {
+    return await open(file, flags, 0o600)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : ''
+    if (code === 'EEXIST') throw new UsageError(`${file} exists already.`)
+    throw new UsageError(`${file} can't be opened: ${code}.`)
+  }
+}
+
+if (import.meta.main) process.exitCode = await index(process.argv.slice(2))

@@ -1,0 +1,138 @@
+import type { XmlElement } from '@rgrove/parse-xml'
+import * as z from 'zod/mini'
+import type { Bucket } from '../bucket/bucket.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
+import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedResponse, unquoted, withDeadline } from './s3.ts'
+import { StorageFailure } from './storage-failure.ts'
+import { childrenOf, readXml, textOf } from './xml.ts'
+
+/** An object in a bucket's list: `size` in bytes, `etag` in its quotes, an ISO 8601 date. */
+export interface ListedObject {
+  readonly key: ObjectKey
+  readonly size: number
+  readonly etag: string
+  readonly lastModified: string
+}
+
+export interface ObjectPage {
+  readonly objects: readonly ListedObject[]
+  /** With a delimiter: what the keys below start with, up to and with it. */
+  readonly folders: readonly string[]
+  /** S3's own token for the next page, or undefined after the last one. */
+  readonly next: string | undefined
+  /** Number of entries whose keys no URL can name, or that were not asked for. */
+  readonly unreadable: number
+}
+
+export interface ObjectsQuery {
+  readonly prefix: string
+  readonly delimiter?: '/' | undefined
+  /** 1 to 1000. */
+  readonly limit: number
+  readonly token?: string | undefined
+}
+
+/** Longest token of a server that fits into a cursor in a URL. */
+const MAX_TOKEN_LENGTH = 4096
+
+const objectSchema = z.object({
+  size: z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number)),
+  etag: z.string().check(z.minLength(1), z.maxLength(255)),
+  lastModified: z.pipe(
+    z.string().check(
+      z.maxLength(40),
+      z.refine((text) => !Number.isNaN(Date.parse(text))),
+    ),
+    z.transform((text) => new Date(text).toISOString()),
+  ),
+})
+
+/**
+ * Calls S3 ListObjectsV2 for one page, with the access key for reads. Leaves out keys that are no
+ * `ObjectKey`, or outside `prefix`. Throws `not_supported` if the access key may not list, and
+ * `storage_error` and `storage_busy`.
+ */
+export async function listObjects(
+  bucket: Bucket,
+  { prefix, delimiter, limit, token }: ObjectsQuery,
+  now: Date,
+): Promise<ObjectPage> {
+  const query = {
+    ...{ 'list-type': '2', 'encoding-type': 'url', 'max-keys': String(limit), prefix },
+    ...(delimiter !== undefined && { delimiter }),
+    ...(token !== undefined && { 'continuation-token': token }),
+  }
+  const request = { bucket, key: null, method: 'GET', operation: 'ListObjectsV2', query } as const
+  const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
+  const root = readXml(answer.text)
+  if (answer.status !== 200 || root?.name !== 'ListBucketResult') {
+    const s3Code = s3CodeIn(answer.text)
+    if (s3Code !== 'AccessDenied') throw unexpectedResponse('ListObjectsV2', answer, s3Code)
+    const cause = new StorageFailure('ListObjectsV2', answer.status, s3Code)
+    const message = "The bucket's access key does not allow ListObjectsV2. It needs s3:ListBucket."
+    throw new ApiError('not_supported', message, { cause })
+  }
+  const decode = decoderOf(root)
+  const contents = childrenOf(root, 'Contents')
+  const prefixes = childrenOf(root, 'CommonPrefixes')
+  // The server of `npx edge-presigner dev` doesn't count folders.
+  if (contents.length > limit) throw unreadable('with more than was asked for')
+  const objects = contents.flatMap((entry): ListedObject[] => {
+    const key = decode(entry, 'Key')
+    return isBelow(key, prefix) ? [{ key: parseObjectKey(key), ...readEntry(entry) }] : []
+  })
+  const folders = prefixes.flatMap((entry) => {
+    const folder = decode(entry, 'Prefix')
+    return isBelow(folder, prefix) && delimiter !== undefined && folder.endsWith(delimiter)
+      ? [folder]
+      : []
+  })
+  const left = contents.length + prefixes.length - objects.length - folders.length
+  return { objects, folders, next: nextOf(root, token), unreadable: left }
+}
+
+const isBelow = (key: string | null, prefix: string): key is string =>
+  key?.startsWith(prefix) === true && objectKeyError(key) === null
+
+/** Returns the token for the next page. One that leads to the same page again would never end. */
+function nextOf(root: XmlElement, token: string | undefined): string | undefined {
+  if (textOf(root, 'IsTruncated') !== 'true') return undefined
+  const next = textOf(root, 'NextContinuationToken') ?? ''
+  if (next === '' || next === token || next.length > MAX_TOKEN_LENGTH)
+    throw unreadable('with pages that never end')
+  return next
+}
+
+/**
+ * Returns a reader of keys, which the server encodes if it says so: XML can't carry all of them. A
+ * space is `+` on AWS, and `%20` elsewhere. Null for what can't be decoded.
+ */
+function decoderOf(root: XmlElement): (entry: XmlElement, name: string) => string | null {
+  const isEncoded = textOf(root, 'EncodingType') === 'url'
+  return (entry, name) => {
+    const text = textOf(entry, name)
+    if (text === null || !isEncoded) return text
+    try {
+      return decodeURIComponent(text.replaceAll('+', ' '))
+    } catch {
+      return null
+    }
+  }
+}
+
+function readEntry(entry: XmlElement): Omit<ListedObject, 'key'> {
+  const read = objectSchema.safeParse({
+    size: textOf(entry, 'Size'),
+    etag: textOf(entry, 'ETag'),
+    lastModified: textOf(entry, 'LastModified'),
+  })
+  if (!read.success) throw unreadable('with a malformed object', read.error)
+  return { ...read.data, etag: `"${unquoted(read.data.etag)}"` }
+}
+
+/** Returns the error for a response with status 200 and unexpected content. */
+const unreadable = (how: string, cause?: unknown): ApiError =>
+  new ApiError('storage_error', `The bucket answered ListObjectsV2 ${how}.`, {
+    cause: new StorageFailure('ListObjectsV2', 200, null, cause),
+  })

@@ -1,0 +1,110 @@
+import { expect, it, vi } from 'vitest'
+import { type Client, createClient } from '../../client/src/client.ts'
+import { announce } from '../../client/src/file-changes.ts'
+import { createFilePages, type FilePagesOptions } from '../../client/src/file-pages.ts'
+import type { ListOptions } from '../../client/src/requests.ts'
+import type { FilePage, ListedFile } from '../../client/src/responses.ts'
+
+const fileOf = (key: string, name = key): ListedFile => ({
+  ...{ key, bucket: 'files', name, size: 1, mimetype: 'text/plain', etag: '"e"', owner: null },
+  createdAt: '2026-11-28T12:00:00.000Z',
+})
+
+interface Asked extends PromiseWithResolvers<FilePage> {
+  readonly query: ListOptions | undefined
+}
+
+/** Returns a list that somebody watches, and the requests for its pages, which a test answers. */
+function watch(options: FilePagesOptions) {
+  const asked: Asked[] = []
+  const client: Client = {
+    ...createClient({ baseUrl: 'https://files.example.com' }),
+    list(query) {
+      const one = { query, ...Promise.withResolvers<FilePage>() }
+      asked.push(one)
+      return one.promise
+    },
+    remove: async () => {},
+  }
+  const pages = createFilePages(client, options)
+  const stop = pages.subscribe(() => {})
+  const answer = async (page: FilePage): Promise<void> => {
+    asked.at(-1)?.resolve(page)
+    await vi.waitFor(() => expect(pages.getSnapshot().isFetching).toBe(false))
+  }
+  const keys = () => pages.getSnapshot().files.map(({ key }) => key)
+  const change = (key: string, name?: string) => announce(client, key, fileOf(key, name))
+  return { pages, asked, answer, keys, change, stop }
+}
+
+it('a list without a question shows an upload first, and loads nothing', async () => {
+  const { asked, answer, keys, change } = watch({ prefix: 'a/', limit: 2, q: undefined })
+  await answer({ files: [fileOf('a/1')] })
+  change('a/2')
+  expect(keys()).toEqual(['a/2', 'a/1'])
+  expect(asked.map(({ query }) => query)).toEqual([{ prefix: 'a/', limit: 2 }])
+})
+
+it.each<FilePagesOptions>([
+  { q: 'report' },
+  { sort: '-createdAt' },
+  { type: 'image/*' },
+  { minSize: 0 },
+  { delimiter: '/' },
+])('a list with %o is loaded again after an upload or a rename', async (question) => {
+  const { asked, answer, keys, change } = watch(question)
+  expect(asked[0]?.query).toMatchObject(question)
+  await answer({ files: [fileOf('a')] })
+  change('b')
+  expect(keys()).toEqual(['a'])
+  expect(asked).toHaveLength(2)
+  await answer({ files: [fileOf('c'), fileOf('a')] })
+  expect(keys()).toEqual(['c', 'a'])
+  change('a', 'other')
+  expect(asked).toHaveLength(3)
+})
+
+it('a list with a question sends one request at a time, and one more after the last change', async () => {
+  const { pages, asked, keys, change } = watch({ q: 'a' })
+  for (const key of ['a1', 'a2', 'a3']) change(key)
+  expect(asked).toHaveLength(1)
+  asked[0]?.resolve({ files: [] })
+  await vi.waitFor(() => expect(asked).toHaveLength(2))
+  asked[1]?.resolve({ files: [fileOf('a3')] })
+  await vi.waitFor(() => expect(pages.getSnapshot().isFetching).toBe(false))
+  expect(keys()).toEqual(['a3'])
+  expect(asked).toHaveLength(2)
+})
+
+it('a list with a question keeps its pages when a file is deleted', async () => {
+  const { pages, asked, answer, keys } = watch({ q: 'a' })
+  await answer({ files: [fileOf('a1'), fileOf('a2')], cursor: 'c' })
+  expect(await pages.remove('a1')).toBe(true)
+  expect(keys()).toEqual(['a2'])
+  expect(asked).toHaveLength(1)
+})
+
+it('has the folders of all pages, also of a page without files', async () => {
+  const { pages, asked, answer, keys } = watch({ delimiter: '/' })
+  const folder = (prefix: string) => ({ prefix, count: 1, bytes: 1 })
+  await answer({ files: [], folders: [folder('a/')], cursor: 'c' })
+  expect(asked).toHaveLength(1)
+  expect(pages.getSnapshot()).toMatchObject({ folders: [folder('a/')], hasMore: true })
+  const more = pages.loadMore()
+  expect(asked[1]?.query).toEqual({ delimiter: '/', cursor: 'c' })
+  await answer({ files: [fileOf('1')], folders: [folder('b/')] })
+  await more
+  expect(pages.getSnapshot().folders).toEqual([folder('a/'), folder('b/')])
+  expect(keys()).toEqual(['1'])
+  void pages.refresh()
+  await answer({ files: [] })
+  expect(pages.getSnapshot().folders).toEqual([])
+})
+
+it('a list that nobody watches is not loaded again', async () => {
+  const { asked, answer, change, stop } = watch({ q: 'a' })
+  await answer({ files: [] })
+  stop()
+  change('a1')
+  expect(asked).toHaveLength(1)
+})

@@ -1,0 +1,117 @@
+import { reset } from 'cloudflare:test'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { putRecord, recordUpload } from '../../src/core/record.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { d1FileIndex } from '../../src/plugins/files/d1-file-index.ts'
+import { renameFile } from '../../src/plugins/files/rename.ts'
+import type { FileIndex } from '../../src/records/file-index.ts'
+import { testDatabase } from '../support/d1.ts'
+import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+const KEY = parseObjectKey('avatars/42.txt')
+const NOON = Date.UTC(2026, 10, 24, 12)
+const NOW = new Date(NOON + 60_000)
+const index = d1FileIndex(testDatabase)
+const bucket = testBucket()
+
+/** The HeadObject response for an object that was uploaded `second` seconds after noon. */
+const object = (etag: string, second = 0) =>
+  answer(200, null, {
+    ...{ 'Content-Length': '5', 'Content-Type': 'text/plain', ETag: `"${etag}"` },
+    'Last-Modified': new Date(NOON + second * 1000).toUTCString(),
+  })
+const record = async (name: string, through: FileIndex = index) =>
+  (await recordUpload(bucket, through, { key: KEY, name, owner: `key:${name}` }, NOW, null)).record
+const stored = () => index.get('files', KEY)
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await reset()
+})
+
+describe('in D1, the record', () => {
+  // @threat record-wrong
+  it.each([
+    ['the later one of two objects of one second', 0],
+    ['a backdated object, such as an older version that the bucket shows again', -3600],
+  ])('is that of %s', async (_, second) => {
+    scriptedBucket({ HeadObject: object('one') })
+    await record('ann')
+    const sent = scriptedBucket({ HeadObject: object('two', second) })
+    const second2 = await record('bob')
+    expect(second2).toMatchObject({ etag: '"two"', owner: 'key:bob' })
+    expect(await stored()).toEqual(second2)
+    // For the object, about the conflict, and after the write.
+    expect(operations(sent)).toEqual(['HeadObject', 'HeadObject', 'HeadObject'])
+  })
+
+  // @threat record-wrong
+  it('stays that of the later object when a slow writer of the same second comes last', async () => {
+    let head = object('one')
+    scriptedBucket({ HeadObject: (sent) => head(sent) })
+    const slow: FileIndex = {
+      ...index,
+      put: async (...given) => {
+        if (given[0].etag === '"one"') {
+          head = object('two')
+          await record('bob')
+        }
+        return index.put(...given)
+      },
+    }
+    const request = { key: KEY, name: 'ann', owner: 'key:ann' }
+    const isExpected = ({ etag }: { etag: string }) => etag === '"one"'
+    const late = recordUpload(bucket, slow, { ...request, isExpected }, NOW, null)
+    await expect(late).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(await stored()).toMatchObject({ etag: '"two"', owner: 'key:bob' })
+  })
+
+  // @threat record-wrong
+  it('is looked for three times at most while others write', async () => {
+    scriptedBucket({ HeadObject: object('mine') })
+    const mine = await record('ann')
+    const other = (etag: string) => ({ ...mine, etag })
+    let puts = 0
+    const busy: FileIndex = { ...index, put: async () => other(`"${puts++}"`) }
+    expect(await putRecord(bucket, busy, mine, NOW)).toEqual(other('"3"'))
+    // Nobody returns a record of another upload as the caller's.
+    scriptedBucket({ HeadObject: object('new', 1) })
+    await expect(record('ann', busy)).rejects.toMatchObject({ code: 'file_replaced' })
+  })
+
+  // @threat rename-race
+  it('of another upload is not the result of a rename', async () => {
+    scriptedBucket({ HeadObject: object('one') })
+    await record('ann')
+    const overtaken: FileIndex = {
+      ...index,
+      put: async (...given) => {
+        scriptedBucket({ HeadObject: object('two', 1) })
+        await record('bob')
+        return index.put(...given)
+      },
+    }
+    const renamed = renameFile(bucket, overtaken, KEY, 'new', 'key:ann', NOW, null)
+    await expect(renamed).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(await stored()).toMatchObject({ name: 'bob', owner: 'key:bob' })
+  })
+
+  // @threat file-misattributed
+  it("that gets an owner while nobody's file is renamed keeps its name and owner", async () => {
+    scriptedBucket({ HeadObject: object('one') })
+    const first = await record('ann')
+    const nobodys = await index.put({ ...first, owner: null }, first)
+    const overtaken: FileIndex = {
+      ...index,
+      put: async (...given) => {
+        await index.put(first)
+        return index.put(...given)
+      },
+    }
+    const renamed = renameFile(bucket, overtaken, KEY, 'new', null, NOW, null)
+    expect(nobodys.owner).toBeNull()
+    await expect(renamed).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(await stored()).toEqual(first)
+  })
+})

@@ -1,0 +1,55 @@
+import { beforeEach, expect, it } from 'vitest'
+import type { FileIndex } from '../../../src/records/file-index.ts'
+import { testRecord } from './records.ts'
+
+/** Declares the rules of a conditional `FileIndex`. `open` returns an empty index. */
+export function declareConditions(open: () => FileIndex): void {
+  let index: FileIndex
+  beforeEach(() => {
+    index = open()
+  })
+
+  const first = testRecord('a', { createdAt: '2026-11-24T12:00:05.000Z' })
+  const { key } = first
+  const earlier = { ...first, etag: '"e-0"', createdAt: '2026-11-24T12:00:04.000Z' }
+  const sameSecond = { ...first, etag: '"e-1"' }
+  const later = { ...first, etag: '"e-2"', createdAt: '2026-11-24T12:00:06.000Z', owner: null }
+  const nobodys = { ...first, name: 'a', owner: null }
+
+  it.each([
+    ['keeps the record of a later object', earlier, first],
+    ['keeps the record of another object of the same date', sameSecond, first],
+    ['keeps the owner of the same object', nobodys, first],
+    ['replaces the record of an earlier object', later, later],
+    ['renames the same object', { ...first, name: 'new' }, { ...first, name: 'new' }],
+  ])('%s', async (_, written, kept) => {
+    await index.put(first)
+    expect(await index.put(written)).toEqual(kept)
+    expect(await index.get('files', key)).toEqual(kept)
+  })
+
+  it('gives a provisional record its owner', async () => {
+    await index.put(nobodys)
+    expect(await index.put(first)).toEqual(first)
+  })
+
+  it('replaces any record that it names, if nothing has changed it', async () => {
+    await index.put(first)
+    for (const change of [{ name: 'b' }, { size: 1 }, { owner: null }, { mimetype: 'text/plain' }])
+      expect(await index.put(earlier, { ...first, ...change })).toEqual(first)
+    expect(await index.put(earlier, first)).toEqual(earlier)
+    const provisional = await index.put({ ...earlier, ...nobodys })
+    expect(await index.put(sameSecond, provisional)).toEqual(sameSecond)
+  })
+
+  it('removes the record of an object or of an earlier one only', async () => {
+    await index.put(first)
+    for (const of of [earlier, sameSecond]) await index.remove('files', key, of)
+    expect(await index.get('files', key)).toEqual(first)
+    for (const of of [{ ...first, name: 'old', owner: null }, later]) {
+      await index.put(first)
+      await index.remove('files', key, of)
+      expect(await index.get('files', key)).toBeNull()
+    }
+  })
+}
