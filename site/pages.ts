@@ -37,6 +37,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/staging.md',
       'docs/alerts.md',
       'docs/troubleshooting.md',
+      'docs/d1.md',
       'docs/cost.md',
       'docs/scale.md',
       'docs/performance.md',

@@ -47,6 +47,11 @@ export const recordedFile = z.object({
     .check(z.describe("The `data` that the app's `onEvent` returned, in an app that has one.")),
 })
 
+const totals = {
+  count: z.int().check(z.minimum(0), z.describe('Number of files.')),
+  bytes: bytes('Bytes of these files.'),
+}
+
 export const filePage = z.object({
   files: z.array(
     z.object({
@@ -57,7 +62,37 @@ export const filePage = z.object({
         .check(z.describe('Why there is no `url`: the app refused it.')),
     }),
   ),
+  folders: z
+    .optional(
+      z.array(
+        z.object({
+          prefix: text("The start of its files' keys, up to and with `/`."),
+          ...totals,
+        }),
+      ),
+    )
+    .check(z.describe('With `delimiter`: what is directly below the prefix, before its files.')),
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const stats = z.object({
+  ...totals,
+  groups: z
+    .optional(
+      z
+        .array(
+          z.object({
+            value: z
+              .nullable(z.string())
+              .check(
+                z.describe('A media type, an owner or null, a day, or the prefix of a folder.'),
+              ),
+            ...totals,
+          }),
+        )
+        .check(z.maxLength(1000)),
+    )
+    .check(z.describe('With `groupBy`: the last days, or those with the most bytes.')),
 })
 
 export const uploadUrl = z.object({
@@ -364,6 +399,7 @@ export const limits = z.object({
       }),
     )
     .check(z.describe('Those that the caller may use. The first one is the default.')),
+  answers: z.boolean().check(z.describe('Whether the index searches, sorts and counts.')),
 })
 
 export const startedUpload = z.object({
@@ -519,6 +555,7 @@ const named = {
   SettledNotifications: settledNotifications,
   SignedRequest: signedRequest,
   StartedUpload: startedUpload,
+  Stats: stats,
   Token: token,
   UploadUrl: uploadUrl,
   UploadUrls: uploadUrls,

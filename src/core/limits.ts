@@ -16,5 +16,6 @@ export const limitRoutes = newApp().get('/limits', validateQuery(z.strictObject(
     }),
   )
   const end = Number.isFinite(expiresAt) ? new Date(expiresAt).toISOString() : null
-  return json(c, { scopes, prefix, expiresAt: end, buckets })
+  const answers = c.env.instance.fileIndex.answers !== undefined
+  return json(c, { scopes, prefix, expiresAt: end, buckets, answers })
 })

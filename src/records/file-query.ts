@@ -13,22 +13,22 @@ export type GroupBy = (typeof GROUPS)[number]
 /** A question for an index that answers. Every condition must hold. */
 export interface FileQuery extends ListInput {
   /** Words of the name, or their beginnings, in any order. Case and accents don't matter. */
-  readonly q?: string
-  readonly sort?: Sort
+  readonly q?: string | undefined
+  readonly sort?: Sort | undefined
   /** A media type such as `image/png`, or `image/*`. */
-  readonly type?: string
+  readonly type?: string | undefined
   /** Id of the principal who recorded the file. */
-  readonly owner?: string
+  readonly owner?: string | undefined
   /** Files of this time or later, ISO 8601 in UTC. */
-  readonly createdAfter?: string
+  readonly createdAfter?: string | undefined
   /** Files before this time, ISO 8601 in UTC. */
-  readonly createdBefore?: string
+  readonly createdBefore?: string | undefined
   /** Bytes. */
-  readonly minSize?: number
+  readonly minSize?: number | undefined
   /** Bytes. */
-  readonly maxSize?: number
+  readonly maxSize?: number | undefined
   /** Only files directly below `prefix`, and the folders there. Not with a filter or `q`. */
-  readonly delimiter?: '/'
+  readonly delimiter?: '/' | undefined
 }
 
 export interface Totals {
@@ -50,7 +50,7 @@ export interface StatsQuery {
   /** Alias of the bucket. */
   readonly bucket: string
   readonly prefix: string
-  readonly groupBy?: GroupBy
+  readonly groupBy?: GroupBy | undefined
 }
 
 export interface Group extends Totals {

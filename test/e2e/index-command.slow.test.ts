@@ -255,6 +255,23 @@ describe('npx edge-presigner index', () => {
     expect(errors).toContain(message)
   })
 
+  // @threat index-key-sent
+  it('follows no redirect', async () => {
+    const asked: string[] = []
+    const server = createServer(({ url = '' }, response) => {
+      asked.push(url)
+      response.writeHead(302, { Location: '/elsewhere' }).end()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const args = ['copy', '--from', 'kv', '--to', 'd1']
+    const { code, errors } = await run(args, `http://127.0.0.1:${port}`)
+    expect(code).toBe(1)
+    expect(errors).toContain('The Worker answered 302')
+    expect(asked).toEqual(['/index?from=kv&limit=1'])
+    server.close()
+  })
+
   it('says what the Worker refuses, and never shows the key', async () => {
     const { code, errors } = await run(['copy', '--from', 'redis', '--to', 'd1'])
     expect(code).toBe(1)

@@ -159,6 +159,15 @@ export const ROUTES: readonly ProtectedRoute[] = [
     reads: true,
   },
   {
+    route: 'GET /stats',
+    scope: 'files:list',
+    request: (key) => [`/stats?prefix=${encoded(key)}`],
+    takesKey: true,
+    bucketIn: 'query',
+    allowed: '501 not_supported',
+    reads: true,
+  },
+  {
     route: 'GET /files/:key',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}`],

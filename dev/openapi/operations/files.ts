@@ -9,6 +9,7 @@ import {
   fileUrls,
   recordedFile,
   recordedFiles,
+  stats,
   unfinishedCopy,
   uploadUrl,
   uploadUrls,
@@ -271,7 +272,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'List records',
     description:
-      'Lists records, not the bucket, in the byte order of the keys: newest first within one directory and one prefix, for keys that this Worker made. A page with a `cursor` may be short or empty.',
+      'Lists records, not the bucket, in the byte order of the keys: newest first within one directory and one prefix, for keys that this Worker made. A page with a `cursor` may be short or empty. Search, order, filters and folders need an index in D1; without one, they are `not_supported`.',
     scopes: ['files:list'],
     members: {
       prefix: {
@@ -279,7 +280,25 @@ export const fileOperations: Operations = {
           "Start of the keys. Must start with the caller's prefix, which is the default.",
       },
       limit: { description: 'Records on a page.' },
-      cursor: { description: '`cursor` of the previous page, with the same bucket and prefix.' },
+      cursor: {
+        description: '`cursor` of the previous page, with the same bucket, prefix and question.',
+      },
+      q: {
+        description:
+          'Words of the name or their beginnings, in any order, at most 10. Case and accents are ignored.',
+        examples: ['invoice march'],
+      },
+      sort: { description: 'The order. `-` is descending. The default is that of the keys.' },
+      type: { description: 'A media type, or `image/*`.', examples: ['image/*'] },
+      owner: { description: 'Id of the principal who recorded the file.' },
+      createdAfter: { description: 'Files of this time or later, ISO 8601 in UTC.' },
+      createdBefore: { description: 'Files before this time, ISO 8601 in UTC.' },
+      minSize: { description: 'Bytes.' },
+      maxSize: { description: 'Bytes.' },
+      delimiter: {
+        description:
+          'Only files directly below the prefix, and the folders there. Not with `q` or a filter.',
+      },
       urls: {
         description: 'Adds a `url` for this use to each record. Also needs the scope `files:read`.',
       },
@@ -293,6 +312,22 @@ export const fileOperations: Operations = {
       'unknown_bucket',
       'credentials_expired',
     ],
+  },
+  'GET /stats': {
+    id: 'getStats',
+    tag: 'files',
+    summary: 'Count files and bytes',
+    description: 'Counts what the index has below a prefix. Needs an index in D1.',
+    scopes: ['files:list'],
+    members: {
+      prefix: {
+        description:
+          "Start of the keys. Must start with the caller's prefix, which is the default.",
+      },
+      groupBy: { description: 'Adds totals for each of these, at most 1000.' },
+    },
+    answers: { 200: { description: 'The totals.', body: stats } },
+    errors: ['invalid_key', 'index_unavailable', 'not_supported', 'unknown_bucket'],
   },
   'GET /files/:key': {
     id: 'getFile',

@@ -10,6 +10,7 @@ import {
   openDatabase,
   rowValues,
 } from './d1-schema.ts'
+import { d1Answers } from './d1-totals.ts'
 
 /** What a record consists of, apart from its key. */
 const OWN = ['name', 'size', 'mimetype', 'etag', 'owner', 'created_at'] as const
@@ -40,7 +41,8 @@ export function d1FileIndex(db: D1Database): FileIndex {
 }
 
 /** Returns the index in the tables of a database. */
-export function indexIn(db: D1Database, { run }: Database): FileIndex {
+export function indexIn(db: D1Database, database: Database): FileIndex {
+  const { run } = database
   const select = (bucket: string, key: string) => db.prepare(SELECT).bind(bucket, key)
   const readOne = (result: D1Result<FileRow> | undefined): FileRecord | null => {
     const row = result?.results[0]
@@ -48,6 +50,7 @@ export function indexIn(db: D1Database, { run }: Database): FileIndex {
   }
   return {
     isConditional: true,
+    answers: d1Answers(database, db),
 
     get: async (bucket, key) => readOne((await run([select(bucket, key)]))[0]),
 

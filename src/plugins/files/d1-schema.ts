@@ -2,13 +2,12 @@ import { ApiError, isPresignerError } from '../../errors/api-error.ts'
 import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
 import { type FileRecord, fromMetadata } from '../../records/file-record.ts'
+import { foldName } from './words.ts'
 
 /** Folders above a key that are words of its row, the bucket included. */
 const MAX_TOKENS = 33
 /** Folders above a key that have totals, the bucket included. */
 export const MAX_COUNTED_FOLDERS = 8
-/** UTF-16 units of a name that can be searched and sorted by. */
-const MAX_FOLDED = 1024
 /** Rows that one batch fills in. A query of D1 may take 30 seconds. */
 const CHUNK_ROWS = 500
 /** Chunks for which a question waits. */
@@ -274,10 +273,6 @@ export function endOfPrefix(prefix: string): string | null {
   }
   return null
 }
-
-/** Returns a name or a word without case and accents, to search and to sort by. */
-export const foldName = (name: string): string =>
-  name.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().slice(0, MAX_FOLDED)
 
 /**
  * Returns a word for the bucket and one for each folder above a key, or above a prefix: the last one

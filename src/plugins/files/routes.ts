@@ -39,10 +39,12 @@ import {
 import { requireFileName } from '../../keys/file-name.ts'
 import { isNewObjectKey, nameInKey } from '../../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
+import type { AnsweredPage } from '../../records/file-query.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
 import { openCursor, sealCursor } from './cursor.ts'
+import { groupBy, question, questionText, requireAnswers } from './query.ts'
 import { renameFile } from './rename.ts'
 
 const deleteSchema = z.strictObject({
@@ -71,7 +73,10 @@ const listSchema = z.strictObject({
   cursor: z.optional(z.string()),
   urls: z.optional(downloadUse),
   bucket,
+  ...question,
 })
+
+const statsSchema = z.strictObject({ prefix: z.optional(z.string()), groupBy, bucket })
 
 const bucketSchema = z.strictObject({ bucket })
 
@@ -116,29 +121,44 @@ export const fileRoutes = newApp()
     return json(c, { files: recorded })
   })
   .get('/files', validateQuery(listSchema), async (c) => {
-    const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')
+    const { bucket: alias, limit, cursor, urls, prefix: asked, ...rest } = c.req.valid('query')
     const principal = c.get('principal')
     const settings = c.get('settings')
-    const prefix = parseKeyStart(request.prefix ?? principal.prefix)
-    requireScope(principal, 'files:list')
-    requirePrefix(principal, prefix)
+    const prefix = listedPrefix(c, asked)
     if (urls !== undefined) requireScope(principal, 'files:read')
     const bucket = chooseBucket(c, alias, prefix)
-    const list = { bucket: bucket.alias, prefix }
-    const page = await fileIndexOf(c).list({
-      ...list,
+    const text = questionText(rest)
+    const index = fileIndexOf(c)
+    const answers = text === undefined ? undefined : requireAnswers(index)
+    const list = {
+      bucket: bucket.alias,
+      prefix,
+      ...(text === undefined ? {} : { question: text }),
+    }
+    const input = {
+      bucket: bucket.alias,
+      prefix,
       limit,
       ...(cursor === undefined ? {} : { cursor: await openCursor(settings, list, cursor) }),
-    })
+    }
+    const page: AnsweredPage = await (answers?.find({ ...input, ...rest }) ?? index.list(input))
     if (page.unreadable > 0) addWarning(c, `index entries unreadable: ${page.unreadable}`)
     const signer =
       urls && downloadSigner(await withCredentials(c, bucket), { use: urls }, new Date())
     return json(c, {
       files: signer ? await withUrls(c, bucket, page.records, signer) : page.records,
+      ...(page.folders === undefined ? {} : { folders: page.folders }),
       ...(page.cursor === undefined
         ? {}
         : { cursor: await sealCursor(settings, list, page.cursor) }),
     })
+  })
+  .get('/stats', validateQuery(statsSchema), async (c) => {
+    const { bucket: alias, prefix: asked, groupBy } = c.req.valid('query')
+    const prefix = listedPrefix(c, asked)
+    const bucket = chooseBucket(c, alias, prefix).alias
+    const answers = requireAnswers(fileIndexOf(c))
+    return json(c, await answers.stats({ bucket, prefix, groupBy }))
   })
   .get('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
@@ -184,6 +204,15 @@ export const fileRoutes = newApp()
     if (failures.has(key)) throw failures.get(key)
     return c.body(null, 204)
   })
+
+/** Returns the prefix of a list. Throws `invalid_key`, and `forbidden` outside the caller's prefix. */
+function listedPrefix(c: AppContext, asked: string | undefined): string {
+  const principal = c.get('principal')
+  const prefix = parseKeyStart(asked ?? principal.prefix)
+  requireScope(principal, 'files:list')
+  requirePrefix(principal, prefix)
+  return prefix
+}
 
 /** Returns the records with their URLs. One that the app refuses has an `error` instead. */
 const withUrls = (

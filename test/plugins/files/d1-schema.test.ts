@@ -3,10 +3,10 @@ import { afterEach, describe, expect, it } from 'vitest'
 import {
   COLUMNS,
   folderTokens,
-  foldName,
   openDatabase,
   rowValues,
 } from '../../../src/plugins/files/d1-schema.ts'
+import { foldName } from '../../../src/plugins/files/words.ts'
 import { testDatabase as db } from '../../support/d1.ts'
 import { testRecord } from './records.ts'
 

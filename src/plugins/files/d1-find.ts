@@ -1,0 +1,332 @@
+import type { AnsweredPage, FileQuery, Folder } from '../../records/file-query.ts'
+import {
+  type Database,
+  type FileRow,
+  folderTokens,
+  fromRow,
+  MAX_COUNTED_FOLDERS,
+} from './d1-schema.ts'
+import { wordsOf } from './words.ts'
+
+/**
+ * A set of rows up to this size is read whole and sorted. A larger one is walked in its order: a page
+ * ends after this many rows, even if it has found nothing.
+ */
+export const MAX_ROWS = 10_000
+
+const COLUMNS = 'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at'
+
+/** The column of each order. Each has an index that goes on with the key. */
+const SORTED = { createdAt: 'created_at', name: 'folded', size: 'size' } as const
+
+type Value = string | number
+
+/** The last one of a page: the value that it is sorted by, and its key; or only a folder. */
+type Position = readonly [folder: string, key?: undefined] | readonly [value: Value, key: string]
+
+/** The values of a statement, each with the number under which the statement names it. */
+export class Parameters {
+  readonly values: Value[] = []
+
+  /** Returns the name of `value`. D1 allows 100 in one statement. */
+  add(value: Value): string {
+    const known = this.values.indexOf(value)
+    return `?${known === -1 ? this.values.push(value) : known + 1}`
+  }
+}
+
+/** A statement and what it binds. */
+export interface Statement {
+  readonly sql: string
+  readonly values: readonly Value[]
+}
+
+export const prepare = (db: D1Database, { sql, values }: Statement): D1PreparedStatement =>
+  db.prepare(sql).bind(...values)
+
+/**
+ * What follows on `prefix` in the byte order of UTF-8 is less than this. No character is greater, and
+ * a key has at most 1024 bytes, which are 256 of these.
+ */
+const GREATEST = '\u{10ffff}'.repeat(257)
+
+/** Returns the condition for all keys that start with `prefix`. */
+export const keysBelow = (
+  parameters: Parameters,
+  { bucket, prefix }: { readonly bucket: string; readonly prefix: string },
+  key = 'key',
+): string =>
+  `bucket = ${parameters.add(bucket)} AND ${key} >= ${parameters.add(prefix)} AND ${key} < ${parameters.add(prefix + GREATEST)}`
+
+/** Returns the start of `prefix` up to the last slash. */
+export const folderOf = (prefix: string): string => prefix.slice(0, prefix.lastIndexOf('/') + 1)
+
+/** Tells whether the totals have the folders directly below `folder`. */
+export const hasCountedFolders = (folder: string): boolean =>
+  folder.split('/').length < MAX_COUNTED_FOLDERS
+
+/** Returns one page. */
+export async function find(
+  database: Database,
+  db: D1Database,
+  query: FileQuery,
+  maxRows = MAX_ROWS,
+): Promise<AnsweredPage> {
+  const { q, delimiter, cursor, limit } = query
+  const words = q === undefined ? [] : wordsOf(q)
+  if (q !== undefined && words.length === 0)
+    return { records: [], cursor: undefined, unreadable: 0 }
+  // Clients have it sealed, so it is one of this function.
+  const position: Position | undefined = cursor === undefined ? undefined : JSON.parse(cursor)
+  const after = position?.[1] === undefined ? undefined : position
+  const lastFolder = position?.[1] === undefined ? position?.[0] : undefined
+  const folderStatement =
+    delimiter === undefined || after !== undefined ? undefined : foldersStatement(query, lastFolder)
+  const filesStatement =
+    delimiter !== undefined && query.sort === undefined
+      ? directStatement(query, after?.[1], maxRows)
+      : filesOf(query, words, after, maxRows)
+  const results = await database.run(
+    [...(folderStatement ? [folderStatement] : []), filesStatement].map((one) => prepare(db, one)),
+    true,
+  )
+  const found = folderStatement === undefined ? [] : (results[0]?.results as unknown as Folder[])
+  const folders = found.slice(0, limit)
+  const rows = results.at(-1)?.results as unknown as FoundRow[]
+  const page = pageOf(rows, words, limit - folders.length, maxRows)
+  if (delimiter === undefined) return page
+  if (folders.length < limit) return { ...page, folders }
+  const hasMore = found.length > limit || rows.length > 0
+  return {
+    ...page,
+    folders,
+    cursor: hasMore ? JSON.stringify([folders.at(-1)?.prefix]) : undefined,
+  }
+}
+
+interface FoundRow extends FileRow {
+  /** Number of the row in its walk. `maxRows` is the last one, also if it isn't a hit. */
+  readonly n: number
+  readonly hit: 0 | 1
+  readonly key: string
+  /** What the list is sorted by. */
+  readonly sorted: Value
+}
+
+/** Returns the first `limit` of `rows`, and where the next page starts. */
+function pageOf(
+  rows: readonly FoundRow[],
+  words: readonly string[],
+  limit: number,
+  maxRows: number,
+): AnsweredPage {
+  const shown = rows.slice(0, limit)
+  const files = shown.filter(({ hit }) => hit === 1)
+  const valid = files.flatMap((row) => fromRow(row) ?? [])
+  const last = shown.at(-1)
+  const hasMore = rows.length > limit || last?.n === maxRows
+  return {
+    records: valid.filter(({ name }) => hasWords(name, words)),
+    unreadable: files.length - valid.length,
+    cursor: last && hasMore ? JSON.stringify([last.sorted, last.key]) : undefined,
+  }
+}
+
+/** Tells whether each of `words` is the beginning of a word of `name`. The index only knows more. */
+function hasWords(name: string, words: readonly string[]): boolean {
+  if (words.length === 0) return true
+  const own = wordsOf(name)
+  return words.every((word) => own.some((one) => one.startsWith(word)))
+}
+
+/**
+ * Returns the statement for files. It counts each set of rows that a condition leaves, at most to
+ * `maxRows`, and reads and sorts the first set that is small. If none is, it walks the index of the
+ * order, for at most `maxRows` rows. So no page reads the whole table.
+ */
+export function filesOf(
+  query: FileQuery,
+  words: readonly string[],
+  after: readonly [Value, string] | undefined,
+  maxRows = MAX_ROWS,
+): Statement {
+  const { bucket, prefix, sort, owner, type, createdAfter, createdBefore, minSize, maxSize } = query
+  const parameters = new Parameters()
+  const add = (value: Value): string => parameters.add(value)
+  const inBucket = `f.bucket = ${add(bucket)}`
+  const inPrefix = `f.key >= ${add(prefix)} AND f.key < ${add(prefix + GREATEST)}`
+  const compare = (column: string, operator: string, value: Value | undefined): string[] =>
+    value === undefined ? [] : [`f.${column} ${operator} ${add(value)}`]
+  const created = [
+    ...compare('created_at', '>=', createdAfter),
+    ...compare('created_at', '<', createdBefore),
+  ]
+  const sizes = [...compare('size', '>=', minSize), ...compare('size', '<=', maxSize)]
+  const owners = compare('owner', '=', owner)
+  const types = type?.endsWith('/*')
+    ? [
+        ...compare('mimetype', '>=', type.slice(0, -1)),
+        ...compare('mimetype', '<', `${type.slice(0, -2)}0`), // 0 follows on the slash
+      ]
+    : compare('mimetype', '=', type)
+  const direct =
+    query.delimiter === undefined
+      ? []
+      : [`instr(substr(f.key, ${add([...prefix].length + 1)}), '/') = 0`]
+
+  /** What the list is sorted by, apart from the key. */
+  const column = sort && SORTED[sort.replace('-', '') as keyof typeof SORTED]
+  const columns = `${COLUMNS}, f.${column ?? 'key'} AS sorted`
+  const direction = sort?.startsWith('-') ? 'DESC' : 'ASC'
+  const order = `${column ? `f.${column} ${direction}, ` : ''}f.key ${direction}`
+  const operator = direction === 'DESC' ? '<' : '>'
+  const next = after
+    ? [
+        column
+          ? `(f.${column}, f.key) ${operator} (${add(after[0])}, ${add(after[1])})`
+          : `f.key > ${add(after[1])}`,
+      ]
+    : []
+  const all = [inBucket, inPrefix, ...created, ...sizes, ...owners, ...types, ...direct, ...next]
+  const table = (index: string) => `presigner_files AS f INDEXED BY ${index}`
+  const byKey = 'sqlite_autoindex_presigner_files_1'
+
+  /** Sets of rows, the likely smallest ones first: where they are, and which conditions find them. */
+  const sets: { readonly from: string; readonly where: readonly string[] }[] = []
+  if (words.length > 0) {
+    const match = [
+      `tokens : "${folderTokens(bucket, prefix).at(-1)}"`,
+      ...words.map((word) => `folded : "${word}"*`),
+    ].join(' AND ')
+    sets.push({
+      from: 'presigner_words AS w CROSS JOIN presigner_files AS f ON f.id = w.rowid',
+      where: [`w.presigner_words MATCH ${add(match)}`],
+    })
+  }
+  const isSorted = sort !== undefined
+  if (isSorted || words.length > 0)
+    if (owner !== undefined)
+      sets.push({ from: table('presigner_files_owner'), where: [inBucket, ...owners, inPrefix] })
+    else if (prefix !== '') sets.push({ from: table(byKey), where: [inBucket, inPrefix] })
+  if (created.length > 0 && column !== 'created_at')
+    sets.push({ from: table('presigner_files_created_at'), where: [inBucket, ...created] })
+  if (sizes.length > 0 && column !== 'size')
+    sets.push({ from: table('presigner_files_size'), where: [inBucket, ...sizes] })
+
+  const choices = sets.map(({ from, where }, i) => {
+    // Words are counted in the index alone.
+    const counted = from.startsWith('presigner_words') ? 'presigner_words AS w' : from
+    return `WHEN (SELECT count(*) FROM (SELECT 1 FROM ${counted} WHERE ${where.join(' AND ')} LIMIT ${maxRows + 1})) <= ${maxRows} THEN ${i}`
+  })
+  const chosen = `WITH choice AS MATERIALIZED (SELECT CASE ${choices.join(' ')} ELSE -1 END AS number)`
+  const limit = (i: number) =>
+    `LIMIT CASE WHEN (SELECT number FROM choice) = ${i} THEN ${query.limit + 1} ELSE 0 END`
+  const read = sets.map(
+    ({ from, where }, i) =>
+      `SELECT * FROM (SELECT 0 AS n, 1 AS hit, ${columns} FROM ${from} WHERE ${[...where, ...all].join(' AND ')} ORDER BY ${order} ${limit(i)})`,
+  )
+
+  // The walk starts where the order's own conditions, and the last page, say.
+  const walked =
+    column === 'created_at'
+      ? [inBucket, ...created]
+      : column === 'size'
+        ? [inBucket, ...sizes]
+        : column === 'folded'
+          ? [inBucket]
+          : [inBucket, ...owners, inPrefix]
+  const index = column
+    ? `presigner_files_${column}`
+    : owner === undefined
+      ? byKey
+      : 'presigner_files_owner'
+  // `(a, b) > (x, y)` alone would be a second bound on `a`, and SQLite may take the wrong one.
+  const start = next.length === 0 ? walked : startsAfter(walked, next, column, operator)
+  const inWalk = [inPrefix, ...created, ...sizes, ...owners, ...types, ...direct]
+  const holds = [...inWalk, ...words.map((word) => `instr(f.folded, ${add(word)}) > 0`)].join(
+    ' AND ',
+  )
+  const walk = `SELECT * FROM (SELECT row_number() OVER () AS n, * FROM (SELECT ${holds} AS hit, ${columns} FROM ${table(index)} WHERE ${start.join(' AND ')} ORDER BY ${order} LIMIT ${sets.length === 0 ? maxRows : `CASE WHEN (SELECT number FROM choice) = -1 THEN ${maxRows} ELSE 0 END`})) WHERE hit OR n = ${maxRows} LIMIT ${query.limit + 1}`
+  return {
+    sql:
+      sets.length === 0
+        ? walk
+        : `${chosen} ${[...read, `SELECT * FROM (${walk})`].join(' UNION ALL ')}`,
+    values: parameters.values,
+  }
+}
+
+/** Returns the conditions without the bound that `next` replaces. */
+const startsAfter = (
+  walked: readonly string[],
+  next: readonly string[],
+  column: string | undefined,
+  operator: string,
+): string[] => [
+  ...walked.filter((one) => column === undefined || !one.startsWith(`f.${column} ${operator}`)),
+  ...next,
+]
+
+/** Returns the statement for folders directly below the prefix. */
+export function foldersStatement(
+  { bucket, prefix, limit }: FileQuery,
+  after: string | undefined,
+): Statement {
+  const parameters = new Parameters()
+  const add = (value: Value): string => parameters.add(value)
+  const parent = folderOf(prefix)
+  if (hasCountedFolders(parent)) {
+    const from = after === undefined ? `folder >= ${add(prefix)}` : `folder > ${add(after)}`
+    return {
+      sql: `SELECT folder AS prefix, count, bytes FROM presigner_folders WHERE bucket = ${add(bucket)} AND parent = ${add(parent)} AND ${from} AND folder < ${add(prefix + GREATEST)} ORDER BY folder LIMIT ${limit + 1}`,
+      values: parameters.values,
+    }
+  }
+  // Nobody has counted these. So this looks for each one's first key, and counts its rows.
+  const { steps, folder } = skipScan(parameters, { bucket, prefix }, after && after + GREATEST)
+  const total = (what: string) =>
+    `(SELECT ${what} FROM presigner_files AS f WHERE f.bucket = ${add(bucket)} AND f.key >= s.folder AND f.key < s.folder || ${add(GREATEST)})`
+  return {
+    sql: `${steps} SELECT s.folder AS prefix, ${total('count(*)')} AS count, ${total('sum(f.size)')} AS bytes FROM (SELECT ${folder} AS folder FROM step) AS s WHERE s.folder IS NOT NULL LIMIT ${limit + 1}`,
+    values: parameters.values,
+  }
+}
+
+/** Returns the statement for files directly below the prefix, in the order of the keys. */
+export function directStatement(
+  { bucket, prefix, limit }: FileQuery,
+  after: string | undefined,
+  maxRows = MAX_ROWS,
+): Statement {
+  const parameters = new Parameters()
+  const { steps, folder } = skipScan(parameters, { bucket, prefix }, after, maxRows)
+  const columns = `${folder} IS NULL AS hit, ${COLUMNS}, f.key AS sorted`
+  return {
+    sql: `${steps} SELECT step.n, ${columns} FROM step CROSS JOIN presigner_files AS f ON f.bucket = ${parameters.add(bucket)} AND f.key = step.key WHERE ${folder} IS NULL OR step.n = ${maxRows} LIMIT ${limit + 1}`,
+    values: parameters.values,
+  }
+}
+
+/**
+ * Returns a table `step` with one row for each file directly below `prefix`, and one for the first key
+ * of each folder there: each row looks for the next key behind its own, or behind its folder.
+ */
+function skipScan(
+  parameters: Parameters,
+  { bucket, prefix }: { readonly bucket: string; readonly prefix: string },
+  after: string | undefined,
+  maxRows = Infinity,
+) {
+  const add = (value: Value): string => parameters.add(value)
+  const rest = `substr(step.key, ${add([...prefix].length + 1)})`
+  const folder = `CASE WHEN instr(${rest}, '/') > 0 THEN ${add(prefix)} || substr(${rest}, 1, instr(${rest}, '/')) END`
+  const find = (from: string) =>
+    `(SELECT f.key FROM presigner_files AS f WHERE f.bucket = ${add(bucket)} AND f.key ${from} AND f.key < ${add(prefix + GREATEST)} ORDER BY f.key LIMIT 1)`
+  const first = find(after === undefined ? `>= ${add(prefix)}` : `> ${add(after)}`)
+  const next = find(`> coalesce(${folder} || ${add(GREATEST)}, step.key)`)
+  const bound = maxRows === Infinity ? '' : ` AND n < ${maxRows}`
+  return {
+    steps: `WITH RECURSIVE step(n, key) AS (SELECT 1, ${first} UNION ALL SELECT n + 1, ${next} FROM step WHERE key IS NOT NULL${bound})`,
+    folder,
+  }
+}
