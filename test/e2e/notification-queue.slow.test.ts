@@ -7,8 +7,8 @@ import * as z from 'zod/mini'
 import type { S3Server } from '../../cli/s3-server.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { configWith } from './worker-config.ts'
 import { shared } from './shared.ts'
+import { configWith } from './worker-config.ts'
 
 /* The built Worker with the real queue of workerd, as the block in wrangler.toml describes it. */
 
