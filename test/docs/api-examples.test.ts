@@ -54,7 +54,7 @@ let upload: z.infer<typeof uploadSchema>
 let link: string
 let base: string
 beforeAll(async () => {
-  presigner = await startPresigner()
+  presigner = await startPresigner({ withD1: true })
   upload = uploadSchema.parse(
     await post('/files/upload-url', { fileName: 'My Photo.JPG', mimetype: 'image/jpeg' }),
   )
