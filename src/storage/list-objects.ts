@@ -76,7 +76,7 @@ export async function listObjects(
   const decode = decoderOf(root)
   const contents = childrenOf(root, 'Contents')
   const prefixes = childrenOf(root, 'CommonPrefixes')
-  // The server of `npx edge-presigner dev` doesn't count folders.
+  // Not every server counts folders.
   if (contents.length > limit) throw unreadable('with more than was asked for')
   const objects = contents.flatMap((entry): ListedObject[] => {
     const key = decode(entry, 'Key')

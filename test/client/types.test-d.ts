@@ -11,6 +11,7 @@ import type {
   PartUrlsRequest,
   RecordRequest,
   StartRequest,
+  StatsOptions,
   UploadQuery,
   UploadUrlRequest,
   UrlOptions,
@@ -30,10 +31,22 @@ import type {
   RecordedFile,
   RecordedFiles,
   StartedUpload,
+  Stats,
   UploadUrl,
 } from '../../client/src/responses.ts'
-import type { FileToRecord, FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
-import type { FileUrls, Purged, Token, UploadUrls } from '../../client/src/server/responses.ts'
+import type {
+  FileToRecord,
+  FileToUpload,
+  ObjectsOptions,
+  TokenRequest,
+} from '../../client/src/server/requests.ts'
+import type {
+  FileUrls,
+  ObjectPage,
+  Purged,
+  Token,
+  UploadUrls,
+} from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type {
   DropBoxOptions,
@@ -57,6 +70,7 @@ import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 import type { copyRoutes } from '../../src/plugins/copies/routes.ts'
 import type { dropBoxPageRoutes, dropBoxRoutes } from '../../src/plugins/drop-boxes/routes.ts'
+import type { adminRoutes } from '../../src/plugins/files/admin/routes.ts'
 import type { fileRoutes } from '../../src/plugins/files/routes.ts'
 import type { grantRoutes } from '../../src/plugins/grants/routes.ts'
 import type { folderRoutes } from '../../src/plugins/links/folder-routes.ts'
@@ -76,6 +90,7 @@ type Api = ReturnType<typeof hc<typeof uploadUrlRoutes>> &
   ReturnType<typeof hc<typeof linkRoutes>> &
   ReturnType<typeof hc<typeof multipartRoutes>> &
   ReturnType<typeof hc<typeof tokenRoutes>>
+type Objects = ReturnType<typeof hc<typeof adminRoutes>>['objects']
 type Folders = ReturnType<typeof hc<typeof folderRoutes>>
 type Grants = ReturnType<typeof hc<ReturnType<typeof grantRoutes>>>['grants']
 type DropBoxes = ReturnType<typeof hc<typeof dropBoxRoutes>>['drop-boxes']
@@ -136,7 +151,9 @@ export const answers: [
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
   Same<Answer<Upload['$get'], 200>, PartList>,
   Same<Answer<Api['limits']['$get'], 200>, Limits>,
+  Same<Answer<Api['stats']['$get'], 200>, Stats>,
 ] = [
+  true,
   true,
   true,
   true,
@@ -172,12 +189,13 @@ export const bodies: [
 
 export const queries: [
   Same<Query<Files['$get']>, Written<ListOptions & InBucket>>,
+  Same<Query<Api['stats']['$get']>, StatsOptions & InBucket>,
   Same<Query<File['url']['$get']>, Written<UrlOptions & InBucket>>,
   Same<Query<File['link']['$post']>, InBucket>,
   Same<Query<File['$delete']>, InBucket>,
   Same<Query<Upload['$get']>, UploadQuery>,
   Same<Query<Upload['$delete']>, UploadQuery>,
-] = [true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true]
 
 type Sent<Type extends EventType> = Extract<WebhookEvent, { type: Type }>['data']
 type Told<Type extends FileEvent['type']> = Omit<Extract<FileEvent, { type: Type }>, 'type'>
@@ -204,7 +222,14 @@ export const server: [
   Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
   Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,
   Same<Sent<'file.deleted'>['file'], Told<'deleted'>['file']>,
+  Same<keyof Answer<Objects['$get'], 200>, keyof ObjectPage>,
+  Same<Answer<Objects['$get'], 200>['objects'][number], ObjectPage['objects'][number]>,
+  Same<
+    keyof Query<Objects['$get']>,
+    Exclude<keyof ObjectsOptions, 'pageSize'> | 'limit' | 'cursor' | 'bucket'
+  >,
 ] = [
+  ...([true, true, true] as const),
   ...([true, true, true, true, true, true, true, true] as const),
   ...([true, true, true, true, true, true, true, true, true] as const),
 ]

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RequestTime } from '../../src/errors/deadline.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { type FileIndex, timedIndex } from '../../src/records/file-index.ts'
@@ -59,4 +59,55 @@ it('ends every operation at the deadline of the request, and starts none after i
 it('leaves no timer behind', async () => {
   for (const operate of operations(timedIndex(memoryFileIndex(), new Date()))) await operate()
   expect(vi.getTimerCount()).toBe(0)
+})
+
+describe('an index that answers', () => {
+  const query = { bucket: 'files', prefix: 'a/', limit: 9 }
+  const answering = (answers: FileIndex['answers']) =>
+    timedIndex(
+      { ...memoryFileIndex(), isConditional: true, ...(answers && { answers }) },
+      new Date(),
+    )
+
+  it('still compares, and gets what a writer has seen', async () => {
+    const index = { ...hanging, put: vi.fn(async () => record), remove: vi.fn(async () => {}) }
+    const timed = timedIndex({ ...index, isConditional: true }, new Date())
+    expect([timed.isConditional, timed.answers]).toEqual([true, undefined])
+    await timed.put(record, record)
+    await timed.remove('files', record.key, record)
+    expect(index.put).toHaveBeenCalledExactlyOnceWith(record, record)
+    expect(index.remove).toHaveBeenCalledExactlyOnceWith('files', record.key, record)
+  })
+
+  // @threat index-other-file
+  it('leaves out files and folders that were not asked for', async () => {
+    const mine = testRecord('a/b')
+    const folder = (prefix: string) => ({ prefix, count: 1, bytes: 1 })
+    const { answers } = answering({
+      find: async () => ({
+        records: [mine, record, testRecord('a/c', { bucket: 'other' })],
+        folders: [folder('a/b/'), folder('b/')],
+        cursor: 'c',
+        unreadable: 1,
+      }),
+      stats: async () => ({ count: 1, bytes: 2 }),
+    })
+    expect(await answers?.find(query)).toEqual({
+      records: [mine],
+      folders: [folder('a/b/')],
+      cursor: 'c',
+      unreadable: 3,
+    })
+    expect(await answers?.stats(query)).toEqual({ count: 1, bytes: 2 })
+  })
+
+  // @threat index-hangs
+  it('ends every question that hangs', async () => {
+    const { answers } = answering({ find: hang, stats: hang })
+    for (const ask of [() => answers?.find(query), () => answers?.stats(query)]) {
+      const refused = expect(ask()).rejects.toMatchObject({ code: 'index_unavailable' })
+      await vi.advanceTimersByTimeAsync(10_000)
+      await refused
+    }
+  })
 })

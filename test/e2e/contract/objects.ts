@@ -1,4 +1,4 @@
-import { DeleteObjectsCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { expect, it } from 'vitest'
 import type { Capabilities, Context } from './context.ts'
 import { KEYS } from './keys.ts'
@@ -37,7 +37,6 @@ export function objectRules(context: () => Context, { normalizesKeys }: Capabili
       below(true),
     )
 
-    const Objects = keys.map((Key) => ({ Key }))
-    await s3.send(new DeleteObjectsCommand({ Bucket: server.bucket, Delete: { Objects } }))
+    await api.removeMany(keys)
   })
 }

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { captureLog } from '../../support/capture-log.ts'
+import { testDatabase } from '../../support/d1.ts'
 import { putObject } from '../../support/links.ts'
 import { baseVariables, testWorker } from '../../support/worker.ts'
 
@@ -58,4 +59,29 @@ it.each([
   const response = await workerOn(changes as Partial<KVNamespace>).fetch(path, { method })
   expect(response.status).toBe(503)
   expect(await response.json()).toMatchObject({ code: 'index_unavailable' })
+})
+
+it('says that a hanging D1 has recorded nothing, and records when it is repeated', async () => {
+  const key = await putObject('a.txt', 'hello', 'text/plain')
+  let hangs = true
+  const FILES_DB = {
+    prepare: (sql: string) => testDatabase.prepare(sql),
+    batch: (statements: D1PreparedStatement[]) => (hangs ? hang() : testDatabase.batch(statements)),
+  }
+  const worker = testWorker({ ...baseVariables(), FILE_INDEX: undefined, FILES_DB })
+  captureLog()
+  for (const [path, method] of [
+    ['/files', 'GET'],
+    ['/files/a.txt', 'GET'],
+    ['/files', 'POST'],
+  ] as const) {
+    const body = method === 'POST' ? { key, name: 'a.txt' } : undefined
+    const response = await (body ? worker.post(path, body) : worker.fetch(path))
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({ code: 'index_unavailable' })
+  }
+  hangs = false
+  expect((await worker.post('/files', { key, name: 'a.txt' })).status).toBe(201)
+  const listed = (await (await worker.fetch('/files')).json()) as { files: unknown[] }
+  expect(listed.files).toMatchObject([{ key }])
 })
