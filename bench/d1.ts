@@ -37,8 +37,10 @@ async function ask<T>(body: object): Promise<T> {
 
 const start = performance.now()
 const seconds = () => `${Math.round((performance.now() - start) / 1000)} s`
-for (let from = 0; from < rows; from += ROWS_AT_ONCE)
+for (let from = 0; from < rows; from += ROWS_AT_ONCE) {
   await ask({ fill: [from, Math.min(rows, from + ROWS_AT_ONCE)] })
+  if (from % 100_000 === 0) console.log(`${from} rows, ${seconds()}`)
+}
 console.log(`${rows} rows after ${seconds()}`)
 await ask({ count: true })
 console.log(`indexed and counted after ${seconds()}`)
