@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import type { ListInput } from '../src/records/file-index.ts'
 import type { FileQuery, StatsQuery } from '../src/records/file-query.ts'
 import { bundle, compatibilityDate } from './lib/build.ts'
 import { markdownTable } from './lib/table.ts'
@@ -48,11 +49,16 @@ console.log(`indexed and counted after ${seconds()}`)
 const find = (query: Partial<FileQuery>) => ({
   find: { bucket: 'files', prefix: '', limit: 100, ...query },
 })
+const list = (input: Partial<ListInput>) => ({
+  list: { bucket: 'files', prefix: '', limit: 100, ...input },
+})
 const stats = (query: Partial<StatsQuery>) => ({ stats: { bucket: 'files', prefix: '', ...query } })
 const tenant = 'tenant-7/'
 let next = rows
 
 const CASES: Readonly<Record<string, () => object>> = {
+  'list, in the order of the keys': () => list({}),
+  'list, a tenant of ten': () => list({ prefix: 'small/' }),
   'newest first, whole bucket': () => find({ sort: '-createdAt' }),
   'largest first, a tenant of ten': () => find({ sort: '-size', prefix: 'small/' }),
   'largest first, one of a hundred tenants': () => find({ sort: '-size', prefix: tenant }),

@@ -1,6 +1,7 @@
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { d1FileIndex } from '../../src/plugins/files/d1-file-index.ts'
 import { COLUMNS, rowValues, STEPS } from '../../src/plugins/files/d1-schema.ts'
+import type { ListInput } from '../../src/records/file-index.ts'
 import type { FileQuery, StatsQuery } from '../../src/records/file-query.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 
@@ -12,6 +13,7 @@ interface Env {
 export type Ask =
   | { readonly fill: readonly [from: number, to: number] }
   | { readonly count: true }
+  | { readonly list: ListInput }
   | { readonly find: FileQuery }
   | { readonly stats: StatsQuery }
   | { readonly put: number }
@@ -44,6 +46,7 @@ export default {
   async fetch(request, { DB }) {
     const ask = await request.json<Ask>()
     const index = d1FileIndex(DB)
+    if ('list' in ask) return Response.json(await index.list(ask.list))
     if ('find' in ask) return Response.json(await index.answers?.find(ask.find))
     if ('stats' in ask) return Response.json(await index.answers?.stats(ask.stats))
     if ('put' in ask) return Response.json(await index.put(record(ask.put)))
