@@ -7,6 +7,9 @@ import { zipOf } from './zip.ts'
 /** Without a file to write to, the browser keeps the whole ZIP in memory. */
 const MAX_MEMORY_BYTES = 1e9
 
+/** Whether a ZIP is being saved. */
+let isBusy = false
+
 /** What a browser's file picker returns (File System Access). */
 interface Target {
   createWritable(): Promise<WritableStream<Uint8Array<ArrayBuffer>>>
@@ -21,6 +24,14 @@ export async function saveZip(
   client: Client,
   records: readonly FileRecord[],
 ): Promise<string | undefined> {
+  if (isBusy) return undefined // a double click
+  isBusy = true
+  return save(client, records).finally(() => {
+    isBusy = false
+  })
+}
+
+async function save(client: Client, records: readonly FileRecord[]): Promise<string | undefined> {
   const allBytes = bytesOf(records)
   const suggestedName = `files-${new Date().toISOString().slice(0, 10)}.zip`
   const target = await chooseTarget(suggestedName)
