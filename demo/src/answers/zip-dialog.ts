@@ -57,6 +57,7 @@ async function save(client: Client, records: readonly FileRecord[]): Promise<str
   text.textContent = `Downloading ${filesInWords(records.length)}, ${sizeInWords(allBytes)}…`
   dialog.showModal()
 
+  let failure: Error | undefined
   const zip = zipOf({
     client,
     records,
@@ -70,6 +71,9 @@ async function save(client: Client, records: readonly FileRecord[]): Promise<str
       list.hidden = false
       list.append(element('li', {}, element('bdi', {}, name), `: ${reason}`))
     },
+    onFailure(error) {
+      failure = error
+    },
   })
   try {
     if (target !== undefined) await zip.pipeTo(await target.createWritable(), { signal })
@@ -78,7 +82,7 @@ async function save(client: Client, records: readonly FileRecord[]): Promise<str
     await target?.remove?.().catch(() => {}) // the browser has made an empty file
     if (signal.aborted) return undefined
     dialog.close()
-    throw error
+    throw failure ?? error
   }
   if (signal.aborted) return undefined
   const missing = list.childElementCount

@@ -26,6 +26,8 @@ export interface ZipOptions {
   readonly onProgress: (name: string, files: number, bytes: number) => void
   /** Called for a file that the ZIP lacks. */
   readonly onMissing: (name: string, reason: string) => void
+  /** Called with why there is no ZIP, which a browser doesn't tell those who read its stream as a Blob. */
+  readonly onFailure: (error: Error) => void
 }
 
 /**
@@ -39,6 +41,11 @@ export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffe
   const urls = new Map<string, string | Error>()
   let expiresAt = 0
   let received = 0
+
+  function fail(error: Error): never {
+    options.onFailure(error)
+    throw error
+  }
 
   async function sign(some: readonly FileRecord[]): Promise<void> {
     const keys = some.map(({ key }) => key)
@@ -81,7 +88,7 @@ export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffe
       }
     } catch (cause) {
       if (signal.aborted) throw signal.reason
-      throw new Error(`“${name}” ended early, so there is no ZIP. Try again.`, { cause })
+      fail(new Error(`“${name}” ended early, so there is no ZIP. Try again.`, { cause }))
     }
   }
 
@@ -95,7 +102,7 @@ export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffe
         response = await open(index, record)
       } catch (error) {
         if (signal.aborted) throw signal.reason
-        if (error instanceof PresignerError && !error.retryable) throw error
+        if (error instanceof PresignerError && !error.retryable) fail(error)
         const reason = error instanceof Error ? error.message : String(error)
         missing.push(`${name}: ${reason}`)
         options.onMissing(name, reason)
