@@ -76,6 +76,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/demo-build.test.ts',
       'test/e2e/first-hour.slow.test.ts',
       'test/e2e/grants.slow.test.ts',
+      'test/e2e/index-command.slow.test.ts',
       'test/e2e/keys.slow.test.ts',
       'test/e2e/new-user.slow.test.ts',
       'test/e2e/package-cli.slow.test.ts',
