@@ -7,7 +7,12 @@ import { keptText } from './storage.ts'
 export interface GalleryTools {
   /** Tells whether a search or a kind hides some files. */
   readonly isFiltering: boolean
+  /** What the user searches, and the chosen kind or ''. */
+  readonly text: string
+  readonly kind: string
   matches(record: FileRecord): boolean
+  /** Empties both fields. */
+  clear(): void
 }
 
 /** Connects the fields to the page. Calls `onChange` after the filter has changed. */
@@ -19,7 +24,8 @@ export function createGalleryTools(onChange: () => void): GalleryTools {
   const symbol = find(button, 'use', SVGUseElement)
   const list = find(document, '#files', HTMLUListElement)
   const view = keptText(() => localStorage, 'view')
-  const text = () => folded(search.value.trim())
+  const typed = () => search.value.trim()
+  const text = () => folded(typed())
   const showView = () => {
     const isList = view.get() === 'list'
     list.classList.toggle('is-list', isList)
@@ -48,12 +54,25 @@ export function createGalleryTools(onChange: () => void): GalleryTools {
   showClear() // a browser may fill in the text of an earlier visit
   return {
     get isFiltering() {
-      return text() !== '' || kind.value !== ''
+      return typed() !== '' || kind.value !== ''
+    },
+    get text() {
+      return typed()
+    },
+    get kind() {
+      return kind.value
     },
     matches: ({ name, mimetype }) =>
       folded(name).includes(text()) && (kind.value === '' || kindOf(mimetype) === kind.value),
+    clear() {
+      search.value = ''
+      kind.value = ''
+      showClear()
+      onChange()
+    },
   }
 }
 
 /** Returns `text` for comparisons that ignore case and accents. */
-const folded = (text: string): string => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
+export const folded = (text: string): string =>
+  text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()

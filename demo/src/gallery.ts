@@ -1,4 +1,5 @@
 import type { Client, FileRecord } from '../../client/src/index.ts'
+import { createQuestion } from './answers/question.ts'
 import type { FileActions } from './file-actions.ts'
 import { createFileLinks, type GalleryFile } from './file-links.ts'
 import { createFilePages, type FilePages } from './file-pages.ts'
@@ -6,6 +7,8 @@ import { createFileStates } from './file-states.ts'
 import { fileTile, type Tile } from './file-tile.ts'
 import { find } from './find.ts'
 import { createGalleryTools } from './gallery-tools.ts'
+import { createLongList } from './long-list.ts'
+import type { Permissions } from './permissions.ts'
 import { createSelection } from './selection.ts'
 import { bytesOf } from './words.ts'
 
@@ -25,6 +28,7 @@ export interface GalleryOptions {
   /** What to do with the selected files. */
   readonly onCopy: (records: readonly FileRecord[]) => void
   readonly onDelete: FileActions['remove']
+  readonly onZip: (records: readonly FileRecord[]) => void
 }
 
 /** A file on its way. */
@@ -34,10 +38,12 @@ export interface Upload {
   readonly isVisual: boolean
 }
 
-/** The files of the index, newest first. Loads more when the user scrolls near the end. */
+/** The files of the index, newest first unless the user wants another order. Loads more when the user scrolls near the end. */
 export interface Gallery {
   /** Shows the index from its start. */
-  reload(): void
+  reload(permissions: Permissions): void
+  /** What the keys of all files start with that the list may show. */
+  readonly prefix: string
   /** Reserves the first places for these uploads, so that nothing moves when one is complete. */
   reserve(uploads: readonly Upload[]): void
   /** Gives up the place of an upload that failed or was canceled. */
@@ -74,10 +80,12 @@ export function createGallery(options: GalleryOptions): Gallery {
   const places = new Map<string, HTMLElement>()
   const states = createFileStates(load)
   const tools = createGalleryTools(() => {
+    if (question.change()) return
     for (const tile of tiles.values()) filter(tile)
     selection.prune()
     update()
   })
+  const question = createQuestion({ client, tools, onAsk: ask })
   /** The tiles in their order on the page, without those that the filter hides. */
   const shown = (): readonly Tile[] => {
     const tileOf = new Map([...tiles.values()].map((tile) => [tile.element as Element, tile]))
@@ -90,6 +98,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     shown,
     onCopy: options.onCopy,
     onDelete: options.onDelete,
+    onZip: options.onZip,
   })
   // An observer reports only changes, and the end may still be near after a page. So each page
   // observes it again.
@@ -99,14 +108,17 @@ export function createGallery(options: GalleryOptions): Gallery {
     },
     { rootMargin: '0px 0px 800px' },
   )
+  const longList = createLongList(list)
   let links = createFileLinks(client)
-  let pages = createFilePages(client, links)
+  let pages = createFilePages(client, links, question.options)
+  /** Whether the list still shows what it showed before the question of `pages`. */
+  let isStale = false
   let loading: { readonly pages: FilePages; readonly done: Promise<void> } | undefined
 
   const isNews = ({ key }: FileRecord): boolean => !tiles.has(key) && !deletedKeys.has(key)
 
   function filter({ element, file }: Tile): void {
-    element.hidden = !tools.matches(file.record)
+    element.hidden = !question.matches(file.record)
   }
 
   function tileOf(file: GalleryFile): HTMLElement {
@@ -131,8 +143,9 @@ export function createGallery(options: GalleryOptions): Gallery {
 
   /** Shows how many files there are, and observes the end if more are wanted. */
   function update(): void {
-    const { isFiltering } = tools
-    list.classList.toggle('is-filtered', isFiltering)
+    const { isFiltering } = question
+    list.classList.toggle('is-filtered', !question.isPlain)
+    longList.update()
     const large = list.firstElementChild?.querySelector<HTMLImageElement>('img[srcset]')
     if (large && large.sizes !== LARGE_SIZES) large.sizes = LARGE_SIZES
     const { isAtEnd } = pages
@@ -143,6 +156,10 @@ export function createGallery(options: GalleryOptions): Gallery {
       bytes: bytesOf(visible.map(({ file }) => file.record)),
       isAtEnd,
       isExpecting: places.size > 0,
+      isAnswered: question.isAnswered,
+      isCounted: question.isAnswered && !question.isSearching,
+      hasFolders: question.hasFolders,
+      none: question.none,
     })
     nearEnd.unobserve(states.end)
     // A search that finds little must not load the whole index.
@@ -154,26 +171,48 @@ export function createGallery(options: GalleryOptions): Gallery {
     if (pages.isAtEnd) return
     const done = loadPage(pages)
     loading = { pages, done }
-    update()
+    if (!isStale) update()
     return done
   }
 
+  /** Asks the question of now. The list stays as it is until the answer. */
+  function ask(): void {
+    pages = createFilePages(client, links, question.options)
+    isStale = true
+    nearEnd.unobserve(states.end)
+    load()
+  }
+
+  /** Removes everything but the places of uploads. */
+  function clear(): void {
+    isStale = false
+    question.clearFolders()
+    tiles.clear()
+    addedKeys.clear()
+    const reserved = new Set<Element>(places.values())
+    list.replaceChildren(...[...list.children].filter((element) => reserved.has(element)))
+    selection.prune()
+  }
+
   async function loadPage(from: FilePages): Promise<void> {
-    const skeletons = Array.from({ length: SKELETONS }, skeleton)
+    const skeletons = Array.from({ length: isStale ? 0 : SKELETONS }, skeleton)
     list.append(...skeletons)
     list.setAttribute('aria-busy', 'true')
     let error: unknown
-    const files = await from.next().catch((reason: unknown) => {
+    const page = await from.next().catch((reason: unknown) => {
       error = reason
     })
-    if (from !== pages) return // the user has reloaded
+    if (from !== pages) return // the user has reloaded, or asks something else
     loading = undefined
     for (const item of skeletons) item.remove()
-    if (files === undefined) {
+    if (isStale) clear()
+    if (page === undefined) {
       states.showError(error)
     } else {
-      list.append(...files.filter(({ record }) => isNews(record)).map(tileOf))
+      question.showFolders(page.folders)
+      list.append(...page.files.filter(({ record }) => isNews(record)).map(tileOf))
       update()
+      question.found(tiles.size, pages.isAtEnd)
     }
     list.setAttribute('aria-busy', 'false')
     onPage(error)
@@ -189,6 +228,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     const after = shown()
     const next = before.slice(focused).find((tile) => after.includes(tile)) ?? after.at(-1)
     if (focused === -1 || next === before[focused]) return
+    if (next !== undefined) longList.reveal(next.element)
     const target = next?.anchor ?? heading
     target.focus()
   }
@@ -199,15 +239,15 @@ export function createGallery(options: GalleryOptions): Gallery {
   }
 
   return {
-    reload() {
+    reload(permissions) {
+      question.offer(permissions)
       links = createFileLinks(client)
-      pages = createFilePages(client, links)
-      tiles.clear()
-      addedKeys.clear()
-      const reserved = new Set<Element>(places.values())
-      list.replaceChildren(...[...list.children].filter((element) => reserved.has(element)))
-      selection.prune()
+      pages = createFilePages(client, links, question.options)
+      clear()
       load()
+    },
+    get prefix() {
+      return question.prefix
     },
     reserve(uploads) {
       const reserved = uploads
@@ -226,7 +266,8 @@ export function createGallery(options: GalleryOptions): Gallery {
     async add(record, id) {
       try {
         const [file] = await links.forTiles([record])
-        if (file === undefined || !isNews(record)) return
+        question.count()
+        if (file === undefined || !isNews(record) || !question.includes(record)) return
         const tile = tileOf(file)
         const place = places.get(id)
         if (place?.isConnected) place.replaceWith(tile)
@@ -254,6 +295,7 @@ export function createGallery(options: GalleryOptions): Gallery {
           tiles.delete(key)
         }
       })
+      question.count()
     },
     neighbour(record, by) {
       const all = shown()
@@ -266,6 +308,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     screenLink: (record) => links.forScreen(record),
     focus({ key }) {
       const tile = tiles.get(key)
+      if (tile !== undefined) longList.reveal(tile.element)
       const target = tile === undefined || tile.element.hidden ? heading : tile.anchor
       target.focus()
     },

@@ -17,6 +17,7 @@ import { isVisual } from './kind.ts'
 import { DAY_SECONDS } from './link-lifetime.ts'
 import { createNotice } from './notice.ts'
 import { acceptDrops } from './page-drop.ts'
+import { pagePart } from './page-part.ts'
 import { createPermissionStates, loadPermissions } from './permissions.ts'
 import { createSharing } from './sharing.ts'
 import { keptText } from './storage.ts'
@@ -50,6 +51,17 @@ const report = (error: unknown, about?: string) => {
 }
 
 const sharing = createSharing(client, report)
+const answerDialogs = pagePart(async () => {
+  const { createAnswerDialogs } = await import('./answers/dialogs.ts')
+  return createAnswerDialogs(client, report)
+})
+find(document, '#usage-button', HTMLButtonElement).addEventListener('click', async () => {
+  try {
+    ;(await answerDialogs()).showUsage(gallery.prefix)
+  } catch (error) {
+    report(error)
+  }
+})
 const gallery = createGallery({
   client,
   onOpen: (record) => viewer.open(record),
@@ -61,6 +73,14 @@ const gallery = createGallery({
   },
   onCopy: (records) => actions.copyLinks(records, DAY_SECONDS),
   onDelete: (records) => actions.remove(records),
+  async onZip(records) {
+    try {
+      const said = await (await answerDialogs()).saveZip(records)
+      if (said !== undefined) notice.say(said)
+    } catch (error) {
+      report(error)
+    }
+  },
 })
 const actions = createFileActions({
   client,
@@ -116,7 +136,7 @@ async function start(): Promise<void> {
     access.settle()
     uploader.limit(permissions)
     uploader.retry()
-    if (may.includes('files:list')) gallery.reload()
+    if (may.includes('files:list')) gallery.reload(permissions)
   } catch (error) {
     if (used !== token.get()) return
     may = []

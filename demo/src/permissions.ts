@@ -5,6 +5,8 @@ import { find } from './find.ts'
 /** What the page's token allows. */
 export interface Permissions {
   readonly scopes: readonly string[]
+  /** Whether the index answers: search, order, folders and totals. */
+  readonly answers: boolean
   /** What the keys of its files start with. */
   readonly prefix: string
   /** The largest file, or null. */
@@ -13,7 +15,13 @@ export interface Permissions {
   readonly allowedTypes: readonly string[] | null
 }
 
-const NOTHING: Permissions = { scopes: [], prefix: '', maxBytes: null, allowedTypes: null }
+const NOTHING: Permissions = {
+  scopes: [],
+  answers: false,
+  prefix: '',
+  maxBytes: null,
+  allowedTypes: null,
+}
 
 /** The part of the page that explains why it shows no files or takes none. */
 export interface PermissionStates {
@@ -70,10 +78,11 @@ const titleOf = (error: unknown): string =>
 /** Asks the Worker what the token allows in the default bucket. */
 export async function loadPermissions(client: Client): Promise<Permissions> {
   const answer: unknown = await client.request('GET', '/limits')
-  const { scopes, prefix, buckets } = members(answer)
+  const { scopes, answers, prefix, buckets } = members(answer)
   const { maxBytes, allowedTypes } = members(Array.isArray(buckets) ? buckets[0] : undefined)
   return {
     scopes: textsIn(scopes) ?? [],
+    answers: answers === true,
     prefix: typeof prefix === 'string' ? prefix : '',
     maxBytes: typeof maxBytes === 'number' ? maxBytes : null,
     allowedTypes: textsIn(allowedTypes),

@@ -8,6 +8,7 @@ export interface SelectionOptions {
   readonly shown: () => readonly Tile[]
   readonly onCopy: (records: readonly FileRecord[]) => void
   readonly onDelete: (records: readonly FileRecord[]) => void
+  readonly onZip: (records: readonly FileRecord[]) => void
 }
 
 /** The files that the user has selected, and the bar with what to do with them. */
@@ -20,7 +21,7 @@ export interface Selection {
   clear(): void
 }
 
-export function createSelection({ shown, onCopy, onDelete }: SelectionOptions): Selection {
+export function createSelection({ shown, onCopy, onDelete, onZip }: SelectionOptions): Selection {
   const gallery = find(document, '.gallery', HTMLElement)
   const list = find(document, '#files', HTMLUListElement)
   const tools = find(document, '#tools', HTMLElement)
@@ -78,6 +79,7 @@ export function createSelection({ shown, onCopy, onDelete }: SelectionOptions): 
   button('#selection-all').addEventListener('click', selectAll)
   button('#selection-copy').addEventListener('click', () => onCopy(records()))
   button('#selection-delete').addEventListener('click', () => onDelete(records()))
+  button('#selection-zip').addEventListener('click', () => onZip(records()))
   button('#selection-clear').addEventListener('click', clear)
   gallery.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && selected.size > 0 && !event.defaultPrevented) clear()

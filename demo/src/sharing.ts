@@ -1,5 +1,6 @@
 import { type Client, type FileRecord, PresignerError } from '../../client/src/index.ts'
 import { find } from './find.ts'
+import { pagePart } from './page-part.ts'
 import type { Permissions } from './permissions.ts'
 import type { Shares } from './shares/shares.ts'
 
@@ -26,18 +27,10 @@ const ABSENT: readonly string[] = ['not_found', 'not_supported', 'misconfigured'
 export function createSharing(client: Client, report: (error: unknown) => void): Sharing {
   let current: Permissions | undefined
   let served: readonly string[] = []
-  let loading: Promise<Shares> | undefined
-
-  function shares(): Promise<Shares> {
-    loading ??= import('./shares/shares.ts')
-      .then(({ createShares }) => createShares(client, report))
-      .catch((cause: unknown) => {
-        loading = undefined
-        // Offline, or a new version was deployed.
-        throw new Error('A part of this page could not be loaded. Reload the page.', { cause })
-      })
-    return loading
-  }
+  const shares = pagePart(async () => {
+    const { createShares } = await import('./shares/shares.ts')
+    return createShares(client, report)
+  })
   const show = (names: readonly string[]) => {
     served = names
     document.documentElement.dataset.shares = names.join(' ')

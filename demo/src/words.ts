@@ -61,7 +61,8 @@ export const untilInWords = (deadline: Date, now: Date): string =>
   `${deadline > now ? 'until' : 'ended'} ${momentInWords(deadline)}`
 
 /** Returns `3 files` for 3. */
-export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)
+export const filesInWords = (count: number): string =>
+  count === 1 ? '1 file' : `${count.toLocaleString('en')} files`
 
 /** Returns how often a link still works, such as `2 of 5 uses left`. Null is any number. */
 export function usesInWords(left: number | null, uses: number | null): string {

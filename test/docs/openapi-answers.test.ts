@@ -21,7 +21,7 @@ const BY_ITS_URL = ['openFolderLink']
 let presigner: Presigner
 let client: DocumentClient
 beforeAll(async () => {
-  presigner = await startPresigner()
+  presigner = await startPresigner({ withD1: true })
   client = createDocumentClient(DOCUMENT, presigner.origin)
 })
 afterAll(() => presigner.close())
@@ -108,6 +108,15 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('getFile', 200, { parameters: { key, bucket: 'files' } })
     await client.call('listFiles', 200, { parameters: { prefix: 'uploads/', limit: 1000 } })
     await client.call('listFiles', 200, { parameters: { urls: 'stream' } })
+    const asked = { q: 'photo', sort: '-size', type: 'image/*', minSize: 1, maxSize: 1000 }
+    const dates = { createdAfter: '2026-01-01T00:00:00Z', createdBefore: '2100-01-01T00:00:00Z' }
+    const found = await client.call('listFiles', 200, { parameters: { ...asked, ...dates } })
+    expect(found).toMatchObject({ files: [{ key }] })
+    await client.call('listFiles', 200, { parameters: { delimiter: '/', prefix: 'uploads/' } })
+    await client.call('listFiles', 400, { parameters: { delimiter: '/', q: 'photo' } })
+    await client.call('getStats', 200, { parameters: { prefix: 'uploads/' } })
+    for (const groupBy of ['type', 'owner', 'day', 'folder'])
+      await client.call('getStats', 200, { parameters: { groupBy } })
     const shown = { use: 'email', expiresIn: 60, download: 'a.jpg', inline: true, stable: true }
     const { url } = await readUrl(
       client.call('getFileUrl', 200, { parameters: { key, ...shown, bucket: 'files' } }),
@@ -347,14 +356,14 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('listObjects', 200, { parameters: { prefix: 'uploads/', limit: 1 } })
     await client.call('listObjects', 200, { parameters: { prefix: 'uploads/', delimiter: '/' } })
     const admin = { Authorization: `Bearer ${ADMIN_KEY}` }
-    const read = { parameters: { from: 'kv', limit: 1 }, headers: admin }
+    const read = { parameters: { from: 'd1', limit: 1 }, headers: admin }
     const page = z
       .object({ records: z.array(z.record(z.string(), z.unknown())) })
       .parse(await client.call('readIndex', 200, read))
     const other = { ...page.records[0], key: '../b' }
     const body = { to: 'kv', records: [...page.records, other] }
     await client.call('writeIndex', 200, { body, headers: admin })
-    await client.call('writeIndex', 501, { body: { ...body, to: 'd1' }, headers: admin })
+    await client.call('writeIndex', 200, { body: { ...body, to: 'd1' }, headers: admin })
   })
 
   it('calls the routes for Uppy in Companion mode', async () => {

@@ -1,4 +1,5 @@
-import { join } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { createTestHarness } from 'wrangler'
 import type { AccessKey } from '../../cli/s3-server.ts'
 import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
@@ -71,6 +72,23 @@ export const UNREACHABLE: Pick<BuiltWorkerOptions, 'buckets' | 'accessKeys'> = {
     },
   },
   accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
+}
+
+/** Writes the configuration of the bundle, with the block for D1, to `folder`, and returns its path. */
+export async function configWithD1(folder: string): Promise<string> {
+  const bundle = await shared('worker')
+  const plain = await readFile(bundle, 'utf8')
+  const commented = /^# \[\[d1_databases\]\][\s\S]*?(?=\n\n)/m
+  if (!commented.test(plain)) throw new Error('wrangler.toml has no commented block for D1.')
+  const path = join(folder, 'wrangler.toml')
+  const main = JSON.stringify(join(dirname(bundle), 'worker.js'))
+  await writeFile(
+    path,
+    plain
+      .replace(commented, (block) => block.replace(/^# ?/gm, ''))
+      .replace('main = "worker.js"', `main = ${main}`),
+  )
+  return path
 }
 
 /** Starts the Worker, built as a deployment does, with an empty index. */

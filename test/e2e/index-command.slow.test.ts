@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../cli/ports.ts'
@@ -13,8 +13,7 @@ import { startS3rver } from '../../cli/s3rver.ts'
 import { KEY_SCOPES } from '../../src/access/scopes.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 import { testApiKey } from '../support/credentials.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { shared } from './shared.ts'
+import { type BuiltWorker, configWithD1, startBuiltWorker } from './built-worker.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../cli/index-command.ts')
 const FILES = 130
@@ -67,21 +66,6 @@ async function run(args: readonly string[], url?: string) {
   return { code, output, errors }
 }
 
-/** Copies the configuration of the bundle, with the block for D1, and returns its path. */
-async function configWithD1(bundle: string): Promise<string> {
-  const plain = await readFile(bundle, 'utf8')
-  const commented = /^# \[\[d1_databases\]\][\s\S]*?(?=\n\n)/gm
-  expect(plain).toMatch(commented)
-  const main = JSON.stringify(join(dirname(bundle), 'worker.js'))
-  await writeFile(
-    at('wrangler.toml'),
-    plain
-      .replace(commented, (block) => block.replace(/^# ?/gm, ''))
-      .replace('main = "worker.js"', `main = ${main}`),
-  )
-  return at('wrangler.toml')
-}
-
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   s3 = await startS3rver({
@@ -91,7 +75,7 @@ beforeAll(async () => {
   key = token
   const { endpoint, region, bucket } = s3
   worker = await startBuiltWorker({
-    configPath: await configWithD1(await shared('worker')),
+    configPath: await configWithD1(directory),
     buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
     accessKeys: { S3: s3 },
     variables: { API_KEYS: JSON.stringify([entry]) },

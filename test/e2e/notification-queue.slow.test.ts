@@ -7,8 +7,8 @@ import * as z from 'zod/mini'
 import type { S3Server } from '../../cli/s3-server.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { configWithQueues } from './queue-config.ts'
 import { shared } from './shared.ts'
+import { configWith } from './worker-config.ts'
 
 /* The built Worker with the real queue of workerd, as the block in wrangler.toml describes it. */
 
@@ -43,7 +43,7 @@ afterAll(async () => {
 
 /** Adds what R2 is in production: a producer. */
 async function configWithProducer(): Promise<string> {
-  const path = await configWithQueues(directory, await shared('worker'))
+  const path = await configWith('queues', directory, await shared('worker'))
   const text = await readFile(path, 'utf8')
   const quick = text.replace('max_batch_timeout = 5', 'max_batch_timeout = 1')
   expect(quick).not.toBe(text)

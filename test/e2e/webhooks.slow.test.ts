@@ -10,8 +10,8 @@ import type { S3Server } from '../../cli/s3-server.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { verifyWebhook } from '../../client/src/server.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { configWithQueues } from './queue-config.ts'
 import { shared } from './shared.ts'
+import { configWith } from './worker-config.ts'
 
 /*
  * The built Worker with the real queue of workerd, as wrangler.toml describes it, and endpoints that
@@ -137,7 +137,7 @@ beforeAll(async () => {
   s3 = await startS3rver({ port, directory: join(directory, 's3'), corsOrigins: [ORIGIN] })
   await Promise.all(all.map((endpoint) => endpoint.start()))
   worker = await startBuiltWorker({
-    configPath: await configWithQueues(directory, await shared('worker')),
+    configPath: await configWith('queues', directory, await shared('worker')),
     buckets: {
       files: {
         endpoint: `http://127.0.0.1:${port}`,

@@ -1,10 +1,10 @@
 import type { SharingClient } from '../../../client/src/sharing.ts'
+import { element } from '../element.ts'
 import type { Reasons } from '../error-text.ts'
 import { find } from '../find.ts'
 import { askByForm } from '../form-dialog.ts'
 import type { Permissions } from '../permissions.ts'
 import { momentInWords } from '../words.ts'
-import { element } from './element.ts'
 import { daysAfter, momentIn, setMoment } from './moment-field.ts'
 import { showUrl } from './url-dialog.ts'
 

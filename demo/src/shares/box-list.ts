@@ -1,7 +1,7 @@
 import type { DropBox, ReceivedFile } from '../../../client/src/sharing.ts'
 import { confirm } from '../delete-dialog.ts'
+import { buttonFor, element } from '../element.ts'
 import { ageInWords, receivedInWords, sizeInWords, untilInWords } from '../words.ts'
-import { buttonFor, element } from './element.ts'
 import type { LiveDialog } from './live-dialog.ts'
 import { createPagedList, type PagedList } from './paged-list.ts'
 

@@ -1,5 +1,5 @@
+import { element } from '../element.ts'
 import { errorText, wantsCredentials } from '../error-text.ts'
-import { element } from './element.ts'
 
 /** A page of a list of the API. */
 interface ListPage<T> {

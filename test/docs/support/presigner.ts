@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startS3rver } from '../../../cli/s3rver.ts'
 import { KEY_SCOPES } from '../../../src/access/scopes.ts'
-import { startBuiltWorker } from '../../e2e/built-worker.ts'
+import { configWithD1, startBuiltWorker } from '../../e2e/built-worker.ts'
 
 /** The secret that servers send with notifications. */
 export const NOTIFICATION_SECRET = '0123456789abcdef'.repeat(4)
@@ -27,16 +27,19 @@ export interface Presigner {
   close(): Promise<void>
 }
 
-/** Starts s3rver and the built Worker, with OPEN_ACCESS for localhost. */
-export async function startPresigner(): Promise<Presigner> {
+/** Starts s3rver and the built Worker, with OPEN_ACCESS for localhost, and an index in D1 if asked. */
+export async function startPresigner({ withD1 = false } = {}): Promise<Presigner> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   stack.defer(() => rm(directory, { recursive: true }))
   const s3 = await startS3rver({ port: 0, directory, corsOrigins: [DOCUMENTED_ORIGIN] })
   stack.defer(() => s3.close())
   const { endpoint, region, bucket } = s3
+  const config = withD1 && (await mkdtemp(join(tmpdir(), 'edge-presigner-')))
+  if (config) stack.defer(() => rm(config, { recursive: true }))
   const files = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } as const
   const { origin, close } = await startBuiltWorker({
+    ...(config && { configPath: await configWithD1(config) }),
     // Forms go through the Worker, as on R2, so that it answers every documented request.
     buckets: { files: { ...files, postUploads: false } },
     accessKeys: { S3: s3 },

@@ -7,7 +7,7 @@ import { freePort } from '../../../cli/ports.ts'
 import { startS3rver } from '../../../cli/s3rver.ts'
 import { startBuiltWorker } from '../built-worker.ts'
 import { sdkClient } from '../contract/context.ts'
-import { configWithQueues } from '../queue-config.ts'
+import { configWith } from '../worker-config.ts'
 import { emptyLedger, type Ledger, runClient } from './client.ts'
 import { type BucketFailures, failingBucket, Receiver, randomFrom } from './faults.ts'
 
@@ -77,7 +77,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     return { id, token, entry: { id, sha256, scopes: SCOPES, prefix: '' } }
   })
   const worker = await startBuiltWorker({
-    configPath: await configWithQueues(directory, options.bundle),
+    configPath: await configWith('queues', directory, options.bundle),
     buckets: {
       files: {
         endpoint: s3.endpoint,

@@ -1,0 +1,25 @@
+import './dialogs.css'
+import type { Client, FileRecord } from '../../../client/src/index.ts'
+import markup from './dialogs.html?raw'
+import { showUsage } from './usage.ts'
+import { saveZip } from './zip-dialog.ts'
+
+/** What loads when the user first needs it. */
+export interface AnswerDialogs {
+  /** Shows how many bytes there are below `prefix`, and of whom, what and when. */
+  showUsage(prefix: string): void
+  /** Saves these files in one ZIP. Resolves with what to say about it, or with undefined. */
+  saveZip(records: readonly FileRecord[]): Promise<string | undefined>
+}
+
+/** Adds the dialogs to the page. Call it once. */
+export function createAnswerDialogs(
+  client: Client,
+  report: (error: unknown) => void,
+): AnswerDialogs {
+  document.body.insertAdjacentHTML('beforeend', markup) // it is the page's own, with no text of others
+  return {
+    showUsage: (prefix) => showUsage(client, prefix, report),
+    saveZip: (records) => saveZip(client, records),
+  }
+}
