@@ -29,6 +29,14 @@ describe('the file index in Workers KV', () => {
   })
 })
 
+it.each([
+  ['nothing', undefined],
+  ['a D1 database', env.FILES_DB],
+  ['an object', {}],
+])('refuses %s as a namespace', (_, value) => {
+  expect(() => kvFileIndex(value as never)).toThrow(/needs a KV namespace/)
+})
+
 describe('a key at the limit of KV', () => {
   const room = 512 - 'file:files:'.length
   const longest = 'a'.repeat(room)
