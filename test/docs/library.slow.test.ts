@@ -24,6 +24,8 @@ export interface Env {
   S3_WRITE_SECRET_ACCESS_KEY: string
   SIGNING_SECRETS: string
   FILES: KVNamespace
+  DB: D1Database
+  INDEX_KEYS: string
   IMAGES: ImagesBinding
   RATE_LIMITER: RateLimit
 }
