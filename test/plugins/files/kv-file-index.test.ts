@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { utf8Length } from '../../../src/keys/encodings.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
+import { testDatabase } from '../../support/d1.ts'
 import { declareFileIndexContract } from './contract.ts'
 import { testRecord } from './records.ts'
 
@@ -31,7 +32,7 @@ describe('the file index in Workers KV', () => {
 
 it.each([
   ['nothing', undefined],
-  ['a D1 database', env.FILES_DB],
+  ['a D1 database', testDatabase],
   ['an object', {}],
 ])('refuses %s as a namespace', (_, value) => {
   expect(() => kvFileIndex(value as never)).toThrow(/needs a KV namespace/)
