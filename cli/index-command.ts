@@ -6,7 +6,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { UsageError, workerUrl } from './doctor/options.ts'
+import { presignerUrl, UsageError } from './doctor/options.ts'
 import { isLoopbackHost } from './loopback.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
@@ -14,9 +14,9 @@ npx edge-presigner index backup FILE --from NAME
 npx edge-presigner index restore FILE --to NAME [--overwrite]
 
 NAME is an index of the Worker: kv or d1.
---url URL         the Worker
+--url URL         the Worker, or the presigner in your app: https://example.com/media
 --key-from NAME   the variable with an API key that has the scope index:write
-                  (EDGE_PRESIGNER_KEY)
+                  (EDGE_PRESIGNER_KEY). A Worker on this machine may need none
 --bucket ALIAS    only the records of this bucket (those of all)
 --overwrite       replaces also records of the same object, such as with another name
 copy and restore can be interrupted and repeated: they send what is missing. A record
@@ -136,7 +136,7 @@ interface Pass {
   readonly overwrite: boolean
 }
 
-/** Sends a request with the API key. Throws UsageError for a refusal, and if there is no answer. */
+/** Sends a request, with the API key if there is one. Throws UsageError for a refusal, and if there is no answer. */
 type Worker = <T>(
   schema: z.ZodMiniType<T>,
   method: 'GET' | 'PUT',
@@ -147,16 +147,22 @@ type Worker = <T>(
 /** Returns the Worker at `given`. The key goes only to HTTPS, or to this machine, and to no redirect. */
 function workerOf(given: string | undefined, keyName: string): Worker {
   if (given === undefined) throw new UsageError(`--url is missing.\n\n${USAGE}`)
-  const url = new URL(workerUrl(given))
-  if (url.protocol !== 'https:' && !isLoopbackHost(url.host))
+  const url = presignerUrl(given)
+  const isLocal = isLoopbackHost(url.host)
+  if (url.protocol !== 'https:' && !isLocal)
     throw new UsageError('--url must start with https://, so that nobody can read the API key.')
   const key = process.env[keyName]
-  if (!key) throw new UsageError(`Set the variable ${keyName} to an API key with index:write.`)
+  // `edge-presigner dev` accepts requests of this machine without a key.
+  if (!key && !isLocal)
+    throw new UsageError(`Set the variable ${keyName} to an API key with index:write.`)
   return async (schema, method, query, body) => {
-    const at = new URL('/index', url)
+    const at = new URL(`${url.pathname.replace(/\/+$/, '')}/index`, url.origin)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) at.searchParams.set(name, value)
-    const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }
+    const headers = {
+      'Content-Type': 'application/json',
+      ...(key ? { Authorization: `Bearer ${key}` } : {}),
+    }
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
     for (let tries = 1; ; tries += 1) {
       const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS)

@@ -228,7 +228,7 @@ describe('npx edge-presigner index', () => {
   it.each<readonly [string, readonly string[], string]>([
     ['an HTTP URL', ['copy', '--url', 'http://files.example'], 'must start with https://'],
     ['no URL', ['copy', '--from', 'kv', '--to', 'd1'], '--url is missing'],
-    ['a path', ['copy', '--url', 'https://files.example/media'], 'without a path'],
+    ['a query', ['copy', '--url', 'https://files.example/?a=1'], 'no query'],
     ['no variable', ['copy', '--url', 'https://a.example', '--key-from', 'NO'], 'variable NO'],
   ])('refuses %s', async (_, args, message) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
@@ -253,6 +253,20 @@ describe('npx edge-presigner index', () => {
     expect(code).toBe(1)
     expect(errors).toContain('The Worker answered 302')
     expect(asked).toEqual(['/index?from=kv&limit=1'])
+    server.close()
+  })
+
+  it('needs no key for this machine, and keeps the path of an app', async () => {
+    const asked: unknown[] = []
+    const server = createServer(({ url, headers }, response) => {
+      asked.push([url, headers.authorization])
+      response.writeHead(404).end()
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const url = `http://127.0.0.1:${port}/media/`
+    await run(['copy', '--from', 'kv', '--to', 'd1', '--key-from', 'NO'], url)
+    expect(asked).toEqual([['/media/index?from=kv&limit=1', undefined]])
     server.close()
   })
 
