@@ -81,7 +81,7 @@ async function all(answers: typeof whole, query: FileQuery) {
   }
 }
 
-const NAMES = ['Invoice März.pdf', 'invoice 2.PDF', 'Ёлка.png', 'report', 'an invoice-report']
+const NAMES = ['Invoice März.pdf', 'invoice 2.PDF', 'Ёлка.png', 'report main', 'an invoice-report']
 const PREFIXES = ['', 'a/', 'a/b', 'a/b/', 'tenant/', '😀/', 'a/\u{10ffff}']
 
 const RECORDS = Array.from({ length: 60 }, (_, i) => {
@@ -99,6 +99,7 @@ const FILTERS: Partial<FileQuery>[] = [
   { sort: 'size' },
   { q: 'INVOICE' },
   { q: 'inv rep' },
+  { q: 'in' },
   { q: 'марц' },
   { q: 'marz inv' },
   { owner: 'key:ann' },
