@@ -4,9 +4,9 @@ import type { FileRecord } from '../../records/file-record.ts'
 import {
   COLUMNS,
   type Database,
-  endOfPrefix,
   type FileRow,
   fromRow,
+  GREATEST,
   openDatabase,
   rowValues,
 } from './d1-schema.ts'
@@ -88,9 +88,9 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     },
 
     async list({ bucket, prefix, limit, cursor = '' }) {
-      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key >= ? AND key < coalesce(?, X'') AND key > ? ORDER BY key LIMIT ?`
+      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?`
       const [result] = await run([
-        db.prepare(sql).bind(bucket, prefix, endOfPrefix(prefix), cursor, limit + 1),
+        db.prepare(sql).bind(bucket, prefix, prefix + GREATEST, cursor, limit + 1),
       ])
       const rows = result?.results ?? []
       const page = rows.slice(0, limit)

@@ -4,6 +4,7 @@ import {
   type FileRow,
   folderTokens,
   fromRow,
+  GREATEST,
   MAX_COUNTED_FOLDERS,
 } from './d1-schema.ts'
 import { wordsOf } from './words.ts'
@@ -43,12 +44,6 @@ export interface Statement {
 
 export const prepare = (db: D1Database, { sql, values }: Statement): D1PreparedStatement =>
   db.prepare(sql).bind(...values)
-
-/**
- * What follows on `prefix` in the byte order of UTF-8 is less than this. No character is greater, and
- * a key has at most 1024 bytes, which are 256 of these.
- */
-const GREATEST = '\u{10ffff}'.repeat(257)
 
 /** Returns the condition for all keys that start with `prefix`. */
 export const keysBelow = (
