@@ -19,13 +19,19 @@ const SELECT = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE
 
 const NAMES = COLUMNS.split(', ')
 
-/** Keeps the record of a later object, of another one of the same date, and of the same one with an owner. */
-const PUT = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
+/** Keeps the record of a later object, and of another one of the same date. */
+const PUT_FIRST = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
 ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
   .map((name) => `${name} = excluded.${name}`)
   .join()}
 WHERE old.created_at < excluded.created_at
-OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND old.owner IS NULL)`
+OR (old.created_at = excluded.created_at AND old.etag = excluded.etag`
+
+/** Keeps also the record of the same object with an owner. */
+const PUT = `${PUT_FIRST} AND old.owner IS NULL)`
+
+/** Keeps also the record of the same object, but not one without an owner. */
+const COPY = `${PUT_FIRST} AND old.owner IS NULL AND excluded.owner IS NOT NULL)`
 
 /** Replaces exactly this row. */
 const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')})`
@@ -68,10 +74,10 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
 
     async put(record, replaces) {
       const values = rowValues(record)
-      const putOver = async (own?: readonly unknown[]): Promise<FileRow | undefined> => {
+      const putOver = async (own?: readonly unknown[] | null): Promise<FileRow | undefined> => {
         const put =
-          own === undefined
-            ? db.prepare(PUT).bind(...values)
+          own == null
+            ? db.prepare(own === null ? COPY : PUT).bind(...values)
             : db.prepare(PUT + OR_EXACTLY).bind(...values, ...own)
         const results = await run([put, select(record.bucket, record.key)])
         return results[1]?.results[0]
