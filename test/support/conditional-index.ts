@@ -39,7 +39,7 @@ export function conditionalMemoryIndex(): FileIndex {
   const keeps = (old: FileRecord, file: FileRecord) =>
     old.createdAt !== file.createdAt
       ? old.createdAt > file.createdAt
-      : old.etag !== file.etag || (old.owner !== null && file.owner === null)
+      : old.etag !== file.etag || old.owner !== null
   return {
     ...index,
     isConditional: true,
@@ -55,7 +55,9 @@ export function conditionalMemoryIndex(): FileIndex {
         !old ||
         !of ||
         old.createdAt < of.createdAt ||
-        (old.createdAt === of.createdAt && old.etag === of.etag)
+        (old.createdAt === of.createdAt &&
+          old.etag === of.etag &&
+          (old.owner === null || of.owner === null || old.owner === of.owner))
       if (isOlder) await index.remove(bucket, key)
     },
   }

@@ -1,5 +1,5 @@
 import { ApiError } from '../../errors/api-error.ts'
-import type { FileIndex } from '../../records/file-index.ts'
+import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import {
   COLUMNS,
@@ -27,13 +27,13 @@ ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
 WHERE old.created_at < excluded.created_at
 OR (old.created_at = excluded.created_at AND old.etag = excluded.etag`
 
-/** Keeps also an owner. */
-const PUT = `${PUT_FIRST} AND (old.owner IS NULL OR excluded.owner IS NOT NULL))`
+/** Keeps also the record of the same object with an owner. */
+const PUT = `${PUT_FIRST} AND old.owner IS NULL)`
 
 /** Keeps also the record of the same object, but not one without an owner. */
 const COPY = `${PUT_FIRST} AND old.owner IS NULL AND excluded.owner IS NOT NULL)`
 
-/** Replaces exactly this record. */
+/** Replaces exactly this row. */
 const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')})`
 
 /** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
@@ -44,6 +44,12 @@ export function d1FileIndex(db: D1Database): FileIndex {
       'needs a D1 database. Add a [[d1_databases]] block to wrangler.toml, and pass its binding.',
     )
   return indexIn(db, openDatabase(db))
+}
+
+function unreadable(): never {
+  throw indexUnavailable(
+    new Error('The row of this file is malformed, and something writes it again.'),
+  )
 }
 
 /** Returns the index in the tables of a database. */
@@ -68,12 +74,20 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
 
     async put(record, replaces) {
       const values = rowValues(record)
-      const put =
-        replaces == null
-          ? db.prepare(replaces === null ? COPY : PUT).bind(...values)
-          : db.prepare(PUT + OR_EXACTLY).bind(...values, ...rowValues(replaces).slice(2, 8))
-      const results = await run([put, select(record.bucket, record.key)])
-      return readOne(results[1]) ?? record
+      const putOver = async (own?: readonly unknown[] | null): Promise<FileRow | undefined> => {
+        const put =
+          own == null
+            ? db.prepare(own === null ? COPY : PUT).bind(...values)
+            : db.prepare(PUT + OR_EXACTLY).bind(...values, ...own)
+        const results = await run([put, select(record.bucket, record.key)])
+        return results[1]?.results[0]
+      }
+      const row = (await putOver(replaces && rowValues(replaces).slice(2, 8))) ?? {}
+      const stored = fromRow(row)
+      if (stored !== null) return stored
+      // A malformed row counts as missing, but has the place of this one.
+      const mended = await putOver(OWN.map((name) => row[name]))
+      return fromRow(mended ?? {}) ?? unreadable()
     },
 
     async remove(bucket, key, of) {
@@ -82,8 +96,10 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
         of === undefined
           ? db.prepare(sql).bind(bucket, key)
           : db
-              .prepare(`${sql} AND (created_at < ? OR (created_at = ? AND etag = ?))`)
-              .bind(bucket, key, of.createdAt, of.createdAt, of.etag),
+              .prepare(
+                `${sql} AND (created_at < ? OR (created_at = ? AND etag = ? AND coalesce(owner = ?, true)))`,
+              )
+              .bind(bucket, key, of.createdAt, of.createdAt, of.etag, of.owner),
       ])
     },
 
