@@ -4,9 +4,9 @@ import type { FileRecord } from '../../records/file-record.ts'
 import {
   COLUMNS,
   type Database,
-  endOfPrefix,
   type FileRow,
   fromRow,
+  GREATEST,
   openDatabase,
   rowValues,
 } from './d1-schema.ts'
@@ -84,9 +84,9 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     async list({ bucket, prefix, limit, cursor }) {
       // One lower bound: of two, SQLite takes the first, and reads all earlier pages again.
       const from = cursor === undefined ? 'key >= ?' : 'key > ?'
-      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND ${from} AND key < coalesce(?, X'') ORDER BY key LIMIT ?`
+      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND ${from} AND key < ? ORDER BY key LIMIT ?`
       const [result] = await run([
-        db.prepare(sql).bind(bucket, cursor ?? prefix, endOfPrefix(prefix), limit + 1),
+        db.prepare(sql).bind(bucket, cursor ?? prefix, prefix + GREATEST, limit + 1),
       ])
       const rows = result?.results ?? []
       const page = rows.slice(0, limit)

@@ -4,6 +4,7 @@ import {
   type FileRow,
   folderTokens,
   fromRow,
+  GREATEST,
   MAX_COUNTED_FOLDERS,
 } from './d1-schema.ts'
 import { wordsOf } from './words.ts'
@@ -46,12 +47,6 @@ export interface Statement {
 
 export const prepare = (db: D1Database, { sql, values }: Statement): D1PreparedStatement =>
   db.prepare(sql).bind(...values)
-
-/**
- * What follows on `prefix` in the byte order of UTF-8 is less than this. No character is greater, and
- * a key has at most 1024 bytes, which are 256 of these.
- */
-const GREATEST = '\u{10ffff}'.repeat(257)
 
 /** Returns the condition for all keys that start with `prefix`. */
 export const keysBelow = (
@@ -214,8 +209,7 @@ export function filesOf(
       where: [`w.presigner_words MATCH ${add(match)}`],
     })
   }
-  const scan =
-    query.delimiter && skipScan(parameters, { bucket, prefix }, undefined, maxRows + 1)
+  const scan = query.delimiter && skipScan(parameters, { bucket, prefix }, undefined, maxRows + 1)
   if (scan)
     sets.push({
       from: `step CROSS JOIN presigner_files AS f ON ${inBucket} AND f.key = step.key`,
@@ -285,10 +279,7 @@ const startsAfter = (
   next: readonly string[],
   column: string,
   operator: string,
-): string[] => [
-  ...walked.filter((one) => !one.startsWith(`f.${column} ${operator}`)),
-  ...next,
-]
+): string[] => [...walked.filter((one) => !one.startsWith(`f.${column} ${operator}`)), ...next]
 
 /** Returns the statement for folders directly below the prefix. */
 export function foldersStatement(

@@ -262,17 +262,11 @@ export function fromRow({
 /** A row of `presigner_files`, as D1 returns it. */
 export type FileRow = Readonly<Record<string, unknown>>
 
-/** Returns the first text after all that start with `prefix`, or null if there is none. Compare with `coalesce(?, X'')`. */
-export function endOfPrefix(prefix: string): string | null {
-  const characters = [...prefix]
-  for (let last = characters.pop(); last !== undefined; last = characters.pop()) {
-    const next = (last.codePointAt(0) ?? 0) + 1
-    // Surrogates are no characters.
-    if (next <= 0x10ffff)
-      return characters.join('') + String.fromCodePoint(next === 0xd800 ? 0xe000 : next)
-  }
-  return null
-}
+/**
+ * What follows on a prefix in the byte order of UTF-8 is less than this. No character is greater, and a
+ * key has at most 1024 bytes, which are 256 of these.
+ */
+export const GREATEST = '\u{10ffff}'.repeat(257)
 
 /**
  * Returns a word for the bucket and one for each folder above a key, or above a prefix: the last one
