@@ -225,6 +225,8 @@ export function filesOf(
   if (sizes.length > 0 && column !== 'size')
     sets.push({ from: table('presigner_files_size'), where: [inBucket, ...sizes] })
 
+  sets.splice(4) // D1 allows five SELECTs in a UNION, and the walk is one.
+
   const choices = sets.map(
     ({ from, counted = from, where, most = maxRows }, i) =>
       `WHEN (SELECT count(*) FROM (SELECT 1 FROM ${counted} WHERE ${where.join(' AND ')} LIMIT ${most + 1})) <= ${most} THEN ${i}`,
