@@ -34,9 +34,10 @@ export interface FileIndex {
    * A conditional index keeps its record, and returns that one, if it is of a later object, of another
    * object of the same date, or of the same object with an owner while `record` has none. But it
    * replaces `replaces`, if it still has exactly that record: its writer has seen that the bucket has
-   * the object of `record`.
+   * the object of `record`. With null, for a copy, it also keeps its record of the same object, unless
+   * only `record` has an owner.
    */
-  put(record: FileRecord, replaces?: FileRecord): Promise<FileRecord>
+  put(record: FileRecord, replaces?: FileRecord | null): Promise<FileRecord>
   /** A conditional index removes only the record of the object of `of`, or of an earlier one. */
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */

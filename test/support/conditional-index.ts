@@ -46,7 +46,8 @@ export function conditionalMemoryIndex(): FileIndex {
     async put(file, replaces) {
       const old = await index.get(file.bucket, file.key)
       const isNamed = old && replaces && fieldsOf(old) === fieldsOf(replaces)
-      return old && !isNamed && keeps(old, file) ? old : index.put(file)
+      const isCopy = replaces === null && old?.owner !== null && old?.createdAt === file.createdAt
+      return old && !isNamed && (keeps(old, file) || isCopy) ? old : index.put(file)
     },
     async remove(bucket, key, of) {
       const old = await index.get(bucket, key)

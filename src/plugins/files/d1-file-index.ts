@@ -19,13 +19,19 @@ const SELECT = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE
 
 const NAMES = COLUMNS.split(', ')
 
-/** Keeps the record of a later object, of another one of the same date, and an owner. */
-const PUT = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
+/** Keeps the record of a later object, and of another one of the same date. */
+const PUT_FIRST = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
 ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
   .map((name) => `${name} = excluded.${name}`)
   .join()}
 WHERE old.created_at < excluded.created_at
-OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND (old.owner IS NULL OR excluded.owner IS NOT NULL))`
+OR (old.created_at = excluded.created_at AND old.etag = excluded.etag`
+
+/** Keeps also an owner. */
+const PUT = `${PUT_FIRST} AND (old.owner IS NULL OR excluded.owner IS NOT NULL))`
+
+/** Keeps also the record of the same object, but not one without an owner. */
+const COPY = `${PUT_FIRST} AND old.owner IS NULL AND excluded.owner IS NOT NULL)`
 
 /** Replaces exactly this record. */
 const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')})`
@@ -63,8 +69,8 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     async put(record, replaces) {
       const values = rowValues(record)
       const put =
-        replaces === undefined
-          ? db.prepare(PUT).bind(...values)
+        replaces == null
+          ? db.prepare(replaces === null ? COPY : PUT).bind(...values)
           : db.prepare(PUT + OR_EXACTLY).bind(...values, ...rowValues(replaces).slice(2, 8))
       const results = await run([put, select(record.bucket, record.key)])
       return readOne(results[1]) ?? record
