@@ -103,10 +103,12 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
       ])
     },
 
-    async list({ bucket, prefix, limit, cursor = '' }) {
-      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?`
+    async list({ bucket, prefix, limit, cursor }) {
+      // One lower bound: of two, SQLite takes the first, and reads all earlier pages again.
+      const from = cursor === undefined ? 'key >= ?' : 'key > ?'
+      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND ${from} AND key < ? ORDER BY key LIMIT ?`
       const [result] = await run([
-        db.prepare(sql).bind(bucket, prefix, prefix + GREATEST, cursor, limit + 1),
+        db.prepare(sql).bind(bucket, cursor ?? prefix, prefix + GREATEST, limit + 1),
       ])
       const rows = result?.results ?? []
       const page = rows.slice(0, limit)

@@ -283,7 +283,8 @@ export function folderTokens(bucket: string, key: string): string[] {
     if (character !== '/' || tokens.length === MAX_TOKENS) continue
     const high = (Math.imul(one ^ (one >>> 16), 2246822507) ^ (two >>> 13)) >>> 0
     const low = (Math.imul(two ^ (two >>> 16), 3266489909) ^ (one >>> 13)) >>> 0
-    tokens.push(`f${high.toString(36)}x${low.toString(36)}`)
+    // With the depth, since a tenant may choose folders so that they have the hash of another's.
+    tokens.push(`f${high.toString(36)}x${low.toString(36)}x${tokens.length.toString(36)}`)
   }
   return tokens
 }

@@ -86,6 +86,21 @@ it('folds case, accents and widths of a name', () => {
   expect(foldName('ÉCOLE Ｆｏｏ ﬁn.PDF')).toBe('ecole foo fin.pdf')
 })
 
+it('has spaces for symbols, also for half of one at the end, where it cuts', () => {
+  expect(foldName('🤖Bericht\u2068x\u2069.pdf')).toBe(' bericht x .pdf')
+  expect(foldName(`a${'😀'.repeat(600)}`)).toBe(`a${' '.repeat(512)}`)
+  expect(foldName(`${'a'.repeat(1023)}𝟘𐐀`)).toBe(`${'a'.repeat(1023)}0`)
+  expect(foldName(`${'a'.repeat(1023)}𐐀`)).toBe(`${'a'.repeat(1023)} `)
+})
+
+it('has the depth of a folder in its word, so that a deeper one never has the same', () => {
+  expect(folderTokens('files', 'a/b/c.txt').map((token) => token.split('x').at(-1))).toEqual([
+    '0',
+    '1',
+    '2',
+  ])
+})
+
 it('has the same word for a folder above a key and above a prefix', () => {
   const tokens = folderTokens('files', 'a/b/c.txt')
   expect(tokens).toHaveLength(3)
