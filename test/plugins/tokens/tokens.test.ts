@@ -563,6 +563,7 @@ describe('GET /limits', () => {
       scopes: SCOPES,
       prefix: '',
       expiresAt: null,
+      answers: false,
       buckets: [
         { bucket: 'files', maxBytes: 1000, allowedTypes: ['image/*', 'text/plain'], maxExpiresIn },
         { bucket: 'archive', maxBytes: null, allowedTypes: null, maxExpiresIn },
@@ -593,6 +594,7 @@ describe('GET /limits', () => {
       scopes: ['files:upload'],
       prefix: 'users/alice/',
       expiresAt: '2026-11-24T12:10:00.000Z',
+      answers: false,
       buckets: [
         { bucket: 'archive', ...rest },
         { bucket: 'files', ...rest },
