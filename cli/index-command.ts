@@ -6,7 +6,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { UsageError, workerUrl } from './doctor/options.ts'
+import { presignerUrl, UsageError } from './doctor/options.ts'
 import { isLoopbackHost } from './loopback.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
@@ -14,9 +14,9 @@ npx edge-presigner index backup FILE --from NAME
 npx edge-presigner index restore FILE --to NAME [--overwrite]
 
 NAME is an index of the Worker: kv or d1.
---url URL         the Worker
+--url URL         the Worker, or the presigner in your app: https://example.com/media
 --key-from NAME   the variable with an API key that has the scope index:write
-                  (EDGE_PRESIGNER_KEY)
+                  (EDGE_PRESIGNER_KEY). A Worker on this machine may need none
 --bucket ALIAS    only the records of this bucket (those of all)
 --overwrite       replaces also records of the same object, such as with another name
 copy and restore can be interrupted and repeated: they send what is missing. A record
@@ -136,7 +136,7 @@ interface Pass {
   readonly overwrite: boolean
 }
 
-/** Sends a request with the API key. Throws UsageError for a refusal, and if there is no answer. */
+/** Sends a request, with the API key if there is one. Throws UsageError for a refusal, and if there is no answer. */
 type Worker = <T>(
   schema: z.ZodMiniType<T>,
   method: 'GET' | 'PUT',
@@ -147,16 +147,22 @@ type Worker = <T>(
 /** Returns the Worker at `given`. The key goes only to HTTPS, or to this machine, and to no redirect. */
 function workerOf(given: string | undefined, keyName: string): Worker {
   if (given === undefined) throw new UsageError(`--url is missing.\n\n${USAGE}`)
-  const url = new URL(workerUrl(given))
-  if (url.protocol !== 'https:' && !isLoopbackHost(url.host))
+  const url = presignerUrl(given)
+  const isLocal = isLoopbackHost(url.host)
+  if (url.protocol !== 'https:' && !isLocal)
     throw new UsageError('--url must start with https://, so that nobody can read the API key.')
   const key = process.env[keyName]
-  if (!key) throw new UsageError(`Set the variable ${keyName} to an API key with index:write.`)
+  // `edge-presigner dev` accepts requests of this machine without a key.
+  if (!key && !isLocal)
+    throw new UsageError(`Set the variable ${keyName} to an API key with index:write.`)
   return async (schema, method, query, body) => {
-    const at = new URL('/index', url)
+    const at = new URL(`${url.pathname.replace(/\/+$/, '')}/index`, url.origin)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) at.searchParams.set(name, value)
-    const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }
+    const headers = {
+      'Content-Type': 'application/json',
+      ...(key ? { Authorization: `Bearer ${key}` } : {}),
+    }
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
     for (let tries = 1; ; tries += 1) {
       const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS)
@@ -236,6 +242,12 @@ async function* recordsOf(
   } while (cursor !== undefined)
 }
 
+/** A record to send. `isCheck` asks only whether its object is there, and never replaces a record. */
+interface Sending {
+  readonly record: Record
+  readonly isCheck: boolean
+}
+
 /**
  * Yields the records that one index has and the other lacks, or has in another form. What only the
  * target has comes too: the Worker then looks for its object.
@@ -246,21 +258,21 @@ async function* differences(
   to: string,
   bucket: string,
   onRead: () => void,
-): AsyncGenerator<Record, void> {
+): AsyncGenerator<Sending, void> {
   const there = recordsOf(pass, to, bucket)
   let other = await there.next()
   for await (const record of recordsOf(pass, from, bucket)) {
     onRead()
     while (!other.done && byteOrder(other.value.key, record.key) < 0) {
-      yield other.value
+      yield { record: other.value, isCheck: true }
       other = await there.next()
     }
     const same = !other.done && other.value.key === record.key ? other.value : undefined
-    if (same === undefined || textOf(same) !== textOf(record)) yield record
+    if (same === undefined || textOf(same) !== textOf(record)) yield { record, isCheck: false }
     if (same !== undefined) other = await there.next()
   }
   while (!other.done) {
-    yield other.value
+    yield { record: other.value, isCheck: true }
     other = await there.next()
   }
 }
@@ -274,36 +286,47 @@ const textOf = (record: Record): string => JSON.stringify(Object.entries(record)
 async function send(
   { worker, overwrite }: Pass,
   to: string,
-  records: AsyncIterable<Record>,
+  records: AsyncIterable<Sending>,
   counts: Counts,
   onSent: () => void,
 ): Promise<void> {
   const open = new Set<Promise<void>>()
-  let page: Record[] = []
-  const flush = async (atMost: number): Promise<void> => {
-    const bucket = page[0]?.bucket
-    if (bucket !== undefined) {
-      const put = worker(putSchema, 'PUT', {}, { to, bucket, overwrite, records: page })
-      const counted: Promise<void> = put.then((answer) => {
+  const pages = new Map<string, { records: Record[]; overwrite: boolean }>()
+  let failure: { readonly error: unknown } | undefined
+  const untilOpen = async (atMost: number): Promise<void> => {
+    while (open.size > atMost) await Promise.race(open)
+    if (failure !== undefined) throw failure.error
+  }
+  const flush = async (page: { records: Record[]; overwrite: boolean }): Promise<void> => {
+    await untilOpen(AT_ONCE - 1)
+    const put = worker(putSchema, 'PUT', {}, { to, bucket: page.records[0]?.bucket, ...page })
+    const counted: Promise<void> = put
+      .then((answer) => {
         for (const one of answer.records) {
           counts['error' in one ? 'refused' : one.outcome] += 1
           if ('error' in one) console.error(`${JSON.stringify(one.key)}: ${one.error.message}`)
         }
-        open.delete(counted)
         onSent()
       })
-      open.add(counted)
-      page = []
-    }
-    while (open.size > atMost) await Promise.race(open)
+      // The next record may take a while, and nobody waits for this one until then.
+      .catch((error: unknown) => {
+        failure ??= { error }
+      })
+      .finally(() => open.delete(counted))
+    open.add(counted)
   }
   try {
-    for await (const record of records) {
-      if (page.length === RECORDS || (page[0] && page[0].bucket !== record.bucket))
-        await flush(AT_ONCE - 1)
-      page.push(record)
+    for await (const { record, isCheck } of records) {
+      const name = JSON.stringify([record.bucket, isCheck])
+      const page = pages.get(name) ?? { records: [], overwrite: overwrite && !isCheck }
+      pages.set(name, page)
+      page.records.push(record)
+      if (page.records.length < RECORDS) continue
+      pages.delete(name)
+      await flush(page)
     }
-    await flush(0)
+    for (const page of pages.values()) await flush(page)
+    await untilOpen(0)
   } catch (error) {
     await Promise.allSettled(open)
     throw error
@@ -410,10 +433,11 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
   for await (const _ of linesOf(file)) total += 1
   const counts = emptyCounts()
   const show = progress('Restore', counts, total)
-  const wanted = async function* (): AsyncGenerator<Record, void> {
+  const wanted = async function* (): AsyncGenerator<Sending, void> {
     for await (const record of linesOf(file)) {
       counts.read += 1
-      if (pass.bucket === undefined || record.bucket === pass.bucket) yield record
+      if (pass.bucket === undefined || record.bucket === pass.bucket)
+        yield { record, isCheck: false }
     }
   }
   await send(pass, to, wanted(), counts, () => show(false))
@@ -428,7 +452,7 @@ async function* linesOf(file: string): AsyncGenerator<Record, void> {
   let number = 0
   let end: number | undefined
   try {
-    for await (const line of handle.readLines()) {
+    for await (const line of linesIn(handle)) {
       number += 1
       const value = number === 1 ? line : jsonOf(line)
       if (number === 1 ? line !== FIRST_LINE : end !== undefined) break
@@ -446,6 +470,17 @@ async function* linesOf(file: string): AsyncGenerator<Record, void> {
   }
   if (end === undefined || end !== number - 2)
     throw new UsageError(`${file} is not a backup of an index, or not a complete one.`)
+}
+
+/** Yields the lines of a file. Those of Node also end at U+2028 and U+2029, which a key may have. */
+async function* linesIn(handle: FileHandle): AsyncGenerator<string, void> {
+  let rest = ''
+  for await (const text of handle.createReadStream({ encoding: 'utf8', autoClose: false })) {
+    const lines = `${rest}${text}`.split(/\r?\n/)
+    rest = lines.pop() ?? ''
+    yield* lines
+  }
+  if (rest !== '') yield rest
 }
 
 async function openFile(file: string, flags: 'wx' | 'r'): Promise<FileHandle> {

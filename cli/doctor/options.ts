@@ -109,10 +109,16 @@ function parsedArguments(args: readonly string[]) {
 
 /** Reads the URL of a Worker, without a trailing slash. Throws UsageError if it is invalid. */
 export function workerUrl(value: string): string {
+  const { origin, pathname } = presignerUrl(value)
+  if (pathname === '/') return origin
+  throw new UsageError('--url must be an origin, without a path, a query or a user name.')
+}
+
+/** Returns the URL of a presigner, which may be below a path of an app. Throws UsageError. */
+export function presignerUrl(value: string): URL {
   const url = URL.parse(value)
   if (url === null || !/^https?:$/.test(url.protocol))
     throw new UsageError('--url must be a URL, such as https://edge-presigner.example.workers.dev')
-  if (url.username !== '' || url.search !== '' || url.hash !== '' || url.pathname !== '/')
-    throw new UsageError('--url must be an origin, without a path, a query or a user name.')
-  return url.origin
+  if (url.username === '' && url.search === '' && url.hash === '') return url
+  throw new UsageError('--url must have no query and no user name.')
 }

@@ -58,6 +58,7 @@ import {
   createWorker,
   dropBoxes,
   events,
+  fileAdmin,
   files,
   grants,
   images,
@@ -86,6 +87,7 @@ const { presigner, handler } = createWorker({
     notifications({ files: records }),
     uppy({ multipart: parts }),
     copies(),
+    fileAdmin(),
     events(),
     tokens(),
     jwt(),
@@ -148,6 +150,11 @@ invocation_logs = false
 # The index of uploaded files. Without an id, the first deploy creates the namespace.
 [[kv_namespaces]]
 binding = "FILE_INDEX"
+
+# An index that answers: search, order, folders and totals (${DOCS}/d1.md). It takes the place of FILE_INDEX.
+# Without an id, \`edge-presigner dev\` and the first deploy create the database.
+# [[d1_databases]]
+# binding = "FILES_DB"
 
 # Requests per minute for one principal, or for one client network without valid credentials, in each location.
 [[ratelimits]]

@@ -54,7 +54,7 @@ export interface Gallery {
    */
   add(record: FileRecord, id: string): Promise<void>
   /** Shows the new name of a file. The index may still list the old one for a minute. */
-  rename(record: FileRecord): void
+  rename(record: FileRecord): Promise<void>
   /** Removes files for good. The index may still list them for a minute. */
   drop(records: readonly FileRecord[]): void
   /** Returns the file before (-1) or after (1) this one in what is shown and loaded. */
@@ -149,7 +149,8 @@ export function createGallery(options: GalleryOptions): Gallery {
     const large = list.firstElementChild?.querySelector<HTMLImageElement>('img[srcset]')
     if (large && large.sizes !== LARGE_SIZES) large.sizes = LARGE_SIZES
     const { isAtEnd } = pages
-    const visible = shown()
+    const isCounted = question.isAnswered && !question.isSearching
+    const visible = isCounted ? [] : shown()
     states.showCount({
       loaded: tiles.size,
       matching: isFiltering ? visible.length : undefined,
@@ -157,10 +158,11 @@ export function createGallery(options: GalleryOptions): Gallery {
       isAtEnd,
       isExpecting: places.size > 0,
       isAnswered: question.isAnswered,
-      isCounted: question.isAnswered && !question.isSearching,
+      isCounted,
       hasFolders: question.hasFolders,
       none: question.none,
     })
+    if (!isStale && loading === undefined) question.found(tiles.size, isAtEnd)
     nearEnd.unobserve(states.end)
     // A search that finds little must not load the whole index.
     if (!isAtEnd && !isFiltering && loading === undefined) nearEnd.observe(states.end)
@@ -173,6 +175,11 @@ export function createGallery(options: GalleryOptions): Gallery {
     loading = { pages, done }
     if (!isStale) update()
     return done
+  }
+
+  /** Resolves when the list shows the answer to the question of now. What changes earlier would be lost. */
+  async function answered(): Promise<void> {
+    while (isStale && loading !== undefined) await loading.done
   }
 
   /** Asks the question of now. The list stays as it is until the answer. */
@@ -212,7 +219,6 @@ export function createGallery(options: GalleryOptions): Gallery {
       question.showFolders(page.folders)
       list.append(...page.files.filter(({ record }) => isNews(record)).map(tileOf))
       update()
-      question.found(tiles.size, pages.isAtEnd)
     }
     list.setAttribute('aria-busy', 'false')
     onPage(error)
@@ -266,6 +272,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     async add(record, id) {
       try {
         const [file] = await links.forTiles([record])
+        await answered()
         question.count()
         if (file === undefined || !isNews(record) || !question.includes(record)) return
         const tile = tileOf(file)
@@ -279,7 +286,8 @@ export function createGallery(options: GalleryOptions): Gallery {
         update()
       }
     },
-    rename(record) {
+    async rename(record) {
+      await answered()
       const tile = tiles.get(record.key)
       if (tile === undefined) return
       keepFocus(() => {

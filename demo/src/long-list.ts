@@ -23,7 +23,8 @@ export function createLongList(list: HTMLElement): LongList {
   /** Measures the grid. Only near items have a height. */
   function measure() {
     const { gridTemplateColumns, rowGap } = getComputedStyle(list)
-    const first = items.find((item) => !item.classList.contains('is-far'))
+    const first =
+      [...near].find(isShown) ?? items.find((item) => !item.classList.contains('is-far'))
     const height = first?.getBoundingClientRect().height ?? 0
     const columns = gridTemplateColumns.split(' ').length
     return { columns, rowHeight: height + (Number.parseFloat(rowGap) || 0) }
@@ -70,8 +71,11 @@ export function createLongList(list: HTMLElement): LongList {
       isLong = items.length > MANY
       list.classList.toggle('is-long', isLong)
       if (isLong) {
-        show()
-        for (const item of items) if (!near.has(item)) item.classList.add('is-far')
+        // Measures at once only what has no height yet: that takes a layout of its own.
+        if ([...near].some(isShown)) plan()
+        else show()
+        for (const item of items)
+          if (!near.has(item) && !item.classList.contains('is-far')) item.classList.add('is-far')
         return
       }
       if (!wasLong) return
@@ -93,3 +97,5 @@ export function createLongList(list: HTMLElement): LongList {
     },
   }
 }
+
+const isShown = ({ isConnected, hidden }: HTMLElement): boolean => isConnected && !hidden

@@ -109,12 +109,13 @@ export async function recordUpload(
   // The record of a recent object may be an old one that was deleted with the previous upload.
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces, data }
-  const stored = await putRecord(bucket, index, file, now)
+  const stored = await putRecord(bucket, index, file, now, isSame ? known : undefined)
   asked = new Date()
   const after = await headObject(bucket, key, now)
   if (after === null) return gone(stored)
   if (!isExpected(after)) return yieldTo(bucket, index, key, after, now)
-  const isOurs = isSameRecord(stored, file)
+  // Somebody else may have recorded the same upload meanwhile. The proven owner replaces that.
+  const isOurs = isSameRecord(stored, file) && stored.owner === file.owner
   if (isOurs && (isRepeat || isSameUpload(stored, after))) return { record: stored, replaces, data }
   if (isRepeat) throw fileReplaced()
   const again = await recordUpload(bucket, index, request, now, announce, true)
@@ -124,15 +125,17 @@ export async function recordUpload(
 /**
  * Puts the record of an object that the bucket had, and returns what the index has then. A conditional
  * index may keep another one: of an object that seems newer, or of the same second. So this looks at the
- * bucket again, and replaces that one if the bucket still has the object of `file`.
+ * bucket again, and replaces that one if the bucket still has the object of `file`. `replaces` is a record
+ * of this object that another one with an owner may replace, if nothing has changed it.
  */
 export async function putRecord(
   bucket: Bucket,
   index: FileIndex,
   file: FileRecord,
   now: Date,
+  replaces?: FileRecord,
 ): Promise<FileRecord> {
-  let stored = await index.put(file)
+  let stored = await index.put(file, replaces)
   for (let tries = 0; tries < 3 && index.isConditional && !isSameRecord(stored, file); tries++) {
     const head = await headObject(bucket, file.key, now)
     if (head === null || !isSameUpload(file, head)) break

@@ -32,12 +32,15 @@ export interface FileIndex {
    * Returns what is stored now. Throws `key_not_indexable` and `index_unavailable`.
    *
    * A conditional index keeps its record, and returns that one, if it is of a later object, of another
-   * object of the same date, or of the same object with an owner while `record` has none. But it
-   * replaces `replaces`, if it still has exactly that record: its writer has seen that the bucket has
-   * the object of `record`.
+   * object of the same date, or of the same object with an owner. But it replaces `replaces`, if it
+   * still has exactly that record: its writer has seen that the bucket has the object of `record`.
+   * With null, for a copy, it also keeps its record of the same object, unless only `record` has an owner.
    */
-  put(record: FileRecord, replaces?: FileRecord): Promise<FileRecord>
-  /** A conditional index removes only the record of the object of `of`, or of an earlier one. */
+  put(record: FileRecord, replaces?: FileRecord | null): Promise<FileRecord>
+  /**
+   * A conditional index removes only the record of an earlier object than that of `of`, or of the same
+   * one unless both have an owner that differs.
+   */
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
   readonly isConditional?: boolean

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { ApiError } from '../errors/api-error.ts'
 import { utf8Length } from '../keys/encodings.ts'
 import { cutToBytes } from '../keys/file-name.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -26,7 +27,10 @@ export interface FileRecord extends Metadata {
   readonly bucket: string
 }
 
-/** Returns the metadata to store. Shortens the name until it fits into KV's limit. */
+/**
+ * Returns the metadata to store. Shortens the name until it fits into KV's limit. Throws
+ * `key_not_indexable` if it doesn't without a name.
+ */
 export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: FileRecord): Metadata {
   const metadata = { name, size, mimetype, etag, owner, createdAt }
   let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
@@ -37,7 +41,8 @@ export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: Fil
     metadata.name = cutToBytes(metadata.name, Math.max(0, utf8Length(metadata.name) - certain))
     excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
   }
-  return metadata
+  if (excess <= 0) return metadata
+  throw new ApiError('key_not_indexable', 'Its type, ETag and owner are too long for the index.')
 }
 
 /** Returns the record that `metadata` from KV describes, or null if it is malformed. */

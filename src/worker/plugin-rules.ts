@@ -11,7 +11,8 @@ import { binding } from './variables.ts'
 
 export const apiKeys = apiKeysRule
 export const events = () => webhooksRule
-export const files = () => binding('a KV namespace', '[[kv_namespaces]]')
+export const files = () =>
+  binding('a KV namespace, or FILES_DB to a D1 database', '[[kv_namespaces]]')
 export const images = () => imageSizesRule
 export const jwt = jwtRule
 export const notifications = () => notificationSecretsRule

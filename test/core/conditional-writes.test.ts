@@ -1,6 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { putRecord, recordUpload } from '../../src/core/record.ts'
+import { forget, putRecord, recordUpload } from '../../src/core/record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { d1FileIndex } from '../../src/plugins/files/d1-file-index.ts'
 import { renameFile } from '../../src/plugins/files/rename.ts'
@@ -113,5 +113,114 @@ describe('in D1, the record', () => {
     expect(nobodys.owner).toBeNull()
     await expect(renamed).rejects.toMatchObject({ code: 'file_replaced' })
     expect(await stored()).toEqual(first)
+  })
+
+  /** The index, but `meanwhile` something happens once before the next write. */
+  const overtakenBy = (meanwhile: () => Promise<unknown>): FileIndex => {
+    let isDone = false
+    const once = async () => {
+      if (isDone) return
+      isDone = true
+      await meanwhile()
+    }
+    return {
+      ...index,
+      put: async (...given) => {
+        await once()
+        return index.put(...given)
+      },
+      remove: async (...given) => {
+        await once()
+        return index.remove(...given)
+      },
+    }
+  }
+  const BOBS = { name: 'bob', owner: 'key:bob', etag: '"one"' }
+
+  // @threat file-misattributed
+  it('of the proven owner stays when who claimed the file renames it meanwhile', async () => {
+    scriptedBucket({ HeadObject: object('one') })
+    await record('ann')
+    const through = overtakenBy(() => record('bob'))
+    const renamed = renameFile(bucket, through, KEY, 'new', 'key:ann', NOW, null)
+    await expect(renamed).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(await stored()).toMatchObject(BOBS)
+  })
+
+  // @threat file-misattributed
+  it.each([true, false])(
+    'of the proven owner stays when somebody claims the file meanwhile, who may those of others: %s',
+    async (ofOthers) => {
+      scriptedBucket({ HeadObject: object('one') })
+      const limits = { maxBytes: null, allowedTypes: null }
+      const request = {
+        ...{ key: KEY, name: 'ann', owner: 'key:ann' },
+        claim: () => ({ ofOthers, limits }),
+      }
+      const through = overtakenBy(() => record('bob'))
+      const claimed = recordUpload(bucket, through, request, NOW, null)
+      if (ofOthers) expect((await claimed).record).toMatchObject(BOBS)
+      else await expect(claimed).rejects.toMatchObject({ code: 'forbidden' })
+      expect(await stored()).toMatchObject(BOBS)
+    },
+  )
+
+  // @threat file-misattributed
+  it('is that of the proven owner when somebody claims the file meanwhile, or has claimed it', async () => {
+    scriptedBucket({ HeadObject: object('one') })
+    expect(
+      await record(
+        'bob',
+        overtakenBy(() => record('ann')),
+      ),
+    ).toMatchObject(BOBS)
+    expect(await stored()).toMatchObject(BOBS)
+    const { record: anns } = await recordUpload(
+      bucket,
+      index,
+      { key: KEY, name: 'ann', owner: 'key:ann' },
+      NOW,
+      null,
+    )
+    expect(await stored()).toEqual(anns)
+  })
+
+  // @threat rename-race
+  it('keeps a new name when its owner repeats the record meanwhile', async () => {
+    scriptedBucket({ HeadObject: object('one') })
+    await record('ann')
+    const through = overtakenBy(() => renameFile(bucket, index, KEY, 'new', 'key:ann', NOW, null))
+    expect(await record('ann', through)).toMatchObject({ name: 'new' })
+    expect(await stored()).toMatchObject({ name: 'new', owner: 'key:ann' })
+  })
+
+  // @threat rename-race
+  it('has the last of two new names', async () => {
+    scriptedBucket({ HeadObject: object('one') })
+    await record('ann')
+    const rename = (name: string, through = index) =>
+      renameFile(bucket, through, KEY, name, 'key:ann', NOW, null)
+    const last = await rename(
+      'second',
+      overtakenBy(() => rename('first')),
+    )
+    expect(last).toMatchObject({ name: 'second' })
+    expect(await stored()).toEqual(last)
+  })
+
+  // @threat file-misattributed
+  it('of the same bytes, uploaded by somebody else within a second, stays theirs after a delete', async () => {
+    const there = object('one')
+    let head = there
+    scriptedBucket({ HeadObject: (sent) => head(sent), DeleteObject: answer(204) })
+    await record('ann')
+    head = answer(404)
+    const through = overtakenBy(async () => {
+      head = there
+      await record('bob')
+    })
+    const known = await stored()
+    await forget(bucket, through, KEY, known, null, NOW)
+    expect(await stored()).toMatchObject(BOBS)
   })
 })

@@ -24,6 +24,8 @@ export interface Env {
   S3_WRITE_SECRET_ACCESS_KEY: string
   SIGNING_SECRETS: string
   FILES: KVNamespace
+  DB: D1Database
+  INDEX_KEYS: string
   IMAGES: ImagesBinding
   RATE_LIMITER: RateLimit
 }
@@ -181,6 +183,7 @@ beforeAll(() => {
     'node/aws.d.ts': AWS_SDK,
     'node/instance.ts': role('instance'),
     'node/assume-role.ts': role('sts'),
+    'workers/index-admin.ts': markedBlock('docs/index-copy.md', 'index-admin'),
     'node/identity-token.ts': "export const identityToken = async () => 'jwt-of-the-server'",
     'node/role-settings.ts': role('sts-settings'),
     'node/role-main.ts': ROLE_MAIN,

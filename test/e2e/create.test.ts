@@ -177,6 +177,26 @@ describe('a project', () => {
     expect(vars).toMatchObject({ CORS_ORIGINS: ['https://app.example.com'], BUCKETS: {} })
   })
 
+  it("mounts every plugin of the repository's Worker", () => {
+    const names = (code: string) => {
+      const [, list = ''] = code.split(/^(?=import \{\n\s+apiKeys,)/m)
+      return list.split('}', 1)[0]?.match(/\b[a-z]\w*(?=,)/g)
+    }
+    const mine = names(readPage('template/src/worker.ts'))
+    expect(mine).toContain('fileAdmin')
+    expect(mine).toEqual(names(readPage('src/worker/presigner.ts')))
+    for (const name of mine ?? [])
+      expect(readPage('template/src/worker.ts')).toMatch(new RegExp(`\\b${name}\\(`))
+  })
+
+  // With a name that the account has already, wrangler connects another Worker to that database.
+  it('has the block of D1 in a comment, without a name', () => {
+    for (const path of ['template/wrangler.toml', 'wrangler.toml']) {
+      const [, block = ''] = readPage(path).split('# [[d1_databases]]\n')
+      expect(block.split('\n\n', 1)).toEqual(['# binding = "FILES_DB"'])
+    }
+  })
+
   it('installs the versions of the repository, those of its programs exactly', async () => {
     const made = JSON.parse((await filesFor('--provider', 'none')).get('package.json') ?? '')
     const { wrangler, '@20minutes/s3rver': s3rver } = manifest.devDependencies

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../cli/ports.ts'
 import type { S3Server } from '../../cli/s3-server.ts'
@@ -133,6 +134,29 @@ async function holdingProxy(held: number, onHeld: () => void): Promise<Server> {
   return server
 }
 
+const page = (records: object[]) => ({ buckets: ['files'], records, unreadable: 0 })
+
+/** Starts a server in place of the Worker. */
+async function fakeWorker(
+  onGet: (from: string, cursor: string) => Promise<object>,
+  onPut: (body: {
+    overwrite: boolean
+    records: { key: string }[]
+  }) => Promise<readonly [number, object]>,
+) {
+  const server = createServer(async (request, response) => {
+    const { searchParams } = new URL(request.url ?? '', 'http://localhost')
+    const [status, body] =
+      request.method === 'PUT'
+        ? await onPut(JSON.parse(await text(request)))
+        : [200, await onGet(searchParams.get('from') ?? '', searchParams.get('cursor') ?? '')]
+    response.writeHead(status).end(JSON.stringify(body))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { origin: `http://127.0.0.1:${port}`, close: () => server.close() }
+}
+
 describe('npx edge-presigner index', () => {
   it('copies from KV to D1, also after it was killed, and leaves out what is gone', async () => {
     const held = Promise.withResolvers<void>()
@@ -224,11 +248,69 @@ describe('npx edge-presigner index', () => {
     expect(await inKv()).toEqual(await inD1())
   })
 
+  it('restores a backup with a key that has a line separator', async () => {
+    const { key: _, bucket, ...metadata } = records[0] as FileRecord
+    for (const name of ['a\u2028b', 'c\u2029d'])
+      await kv.put(`file:${bucket}:uploads/${name}.txt`, '', { metadata })
+    expect((await run(['backup', 'lines.ndjson', '--from', 'kv'])).code).toBe(0)
+    const windows = (await readFile(at('lines.ndjson'), 'utf8')).replaceAll('\n', '\r\n')
+    await writeFile(at('windows.ndjson'), windows)
+    for (const name of ['lines.ndjson', 'windows.ndjson']) {
+      const restored = await run(['restore', name, '--to', 'd1'])
+      expect.soft(restored, name).toMatchObject({ code: 0, errors: '' })
+    }
+  })
+
+  it('sends what only the target has to be checked, and never to replace a newer name', async () => {
+    const bodies: { overwrite: boolean; records: object[] }[] = []
+    const one = { ...(records[0] as FileRecord), key: 'b' }
+    const { origin, close } = await fakeWorker(
+      async (from) =>
+        page(
+          from === 'kv'
+            ? [one]
+            : [
+                { ...one, name: 'b.txt' },
+                { ...one, key: 'c' },
+              ],
+        ),
+      async (body) => {
+        bodies.push(body)
+        return [200, { records: body.records.map(({ key }) => ({ key, outcome: 'kept' })) }]
+      },
+    )
+    await run(['copy', '--from', 'kv', '--to', 'd1', '--overwrite'], origin)
+    close()
+    const sent = bodies.map(({ overwrite, records }) => [overwrite, records])
+    expect(sent).toEqual([
+      [true, [one]],
+      [false, [{ ...one, key: 'c' }]],
+    ])
+  })
+
+  it('ends with a message if a page is refused while it reads the next one', async () => {
+    const many = Array.from({ length: 30 }, (_, i) => ({
+      ...(records[0] as FileRecord),
+      key: `a/${10 + i}`,
+    }))
+    const { origin, close } = await fakeWorker(
+      async (from, cursor) => {
+        if (from !== 'kv' || cursor) await delay(1000)
+        return from === 'kv' && !cursor ? { ...page(many), cursor: 'next' } : page([])
+      },
+      async () => [400, { code: 'invalid_request', message: 'No.' }],
+    )
+    const { code, errors } = await run(['copy', '--from', 'kv', '--to', 'd1'], origin)
+    close()
+    expect(code).toBe(1)
+    expect(errors).toBe('The Worker answered 400: invalid_request. No.\n')
+  })
+
   // @threat index-key-sent
   it.each<readonly [string, readonly string[], string]>([
     ['an HTTP URL', ['copy', '--url', 'http://files.example'], 'must start with https://'],
     ['no URL', ['copy', '--from', 'kv', '--to', 'd1'], '--url is missing'],
-    ['a path', ['copy', '--url', 'https://files.example/media'], 'without a path'],
+    ['a query', ['copy', '--url', 'https://files.example/?a=1'], 'no query'],
     ['no variable', ['copy', '--url', 'https://a.example', '--key-from', 'NO'], 'variable NO'],
   ])('refuses %s', async (_, args, message) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
@@ -253,6 +335,20 @@ describe('npx edge-presigner index', () => {
     expect(code).toBe(1)
     expect(errors).toContain('The Worker answered 302')
     expect(asked).toEqual(['/index?from=kv&limit=1'])
+    server.close()
+  })
+
+  it('needs no key for this machine, and keeps the path of an app', async () => {
+    const asked: unknown[] = []
+    const server = createServer(({ url, headers }, response) => {
+      asked.push([url, headers.authorization])
+      response.writeHead(404).end()
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const url = `http://127.0.0.1:${port}/media/`
+    await run(['copy', '--from', 'kv', '--to', 'd1', '--key-from', 'NO'], url)
+    expect(asked).toEqual([['/media/index?from=kv&limit=1', undefined]])
     server.close()
   })
 

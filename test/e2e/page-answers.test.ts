@@ -25,8 +25,21 @@ it.each([
   ['', '_'],
   ['name. ', 'name_'],
   ['a\u0000\n.txt', 'a__.txt'],
+  ['CON', '_CON'],
+  ['nul.tar.gz', '_nul.tar.gz'],
+  ['com1 .txt', '_com1 .txt'],
+  ['console.log', 'console.log'],
+  ['a\ud800', 'a_'],
 ])('keeps %j in the folder of the ZIP', (name, inside) => {
   expect(uniqueNames([name])).toEqual([inside])
+})
+
+it('cuts off names that are too long for a file system', () => {
+  const long = `${'日本'.repeat(500)}.jpeg`
+  const names = uniqueNames([long, long, `.${'x'.repeat(500)}`, `a.${'x'.repeat(500)}`])
+  expect(names.map((name) => Buffer.byteLength(name) <= 255)).toEqual([true, true, true, true])
+  expect(names[0]).toMatch(/^[日本]{78}\.jpeg$/)
+  expect(names[1]).toMatch(/^[日本]{78} \(2\)\.jpeg$/)
 })
 
 it('names ten thousand equal files in one pass', () => {

@@ -322,7 +322,7 @@ describe('the message for a common mistake', () => {
       {
         path: 'FILE_INDEX',
         message:
-          'must be bound to a KV namespace. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
+          'must be bound to a KV namespace, or FILES_DB to a D1 database. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
       },
       {
         path: 'RATE_LIMITER',

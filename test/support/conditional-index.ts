@@ -39,14 +39,15 @@ export function conditionalMemoryIndex(): FileIndex {
   const keeps = (old: FileRecord, file: FileRecord) =>
     old.createdAt !== file.createdAt
       ? old.createdAt > file.createdAt
-      : old.etag !== file.etag || (old.owner !== null && file.owner === null)
+      : old.etag !== file.etag || old.owner !== null
   return {
     ...index,
     isConditional: true,
     async put(file, replaces) {
       const old = await index.get(file.bucket, file.key)
       const isNamed = old && replaces && fieldsOf(old) === fieldsOf(replaces)
-      return old && !isNamed && keeps(old, file) ? old : index.put(file)
+      const isCopy = replaces === null && old?.owner !== null && old?.createdAt === file.createdAt
+      return old && !isNamed && (keeps(old, file) || isCopy) ? old : index.put(file)
     },
     async remove(bucket, key, of) {
       const old = await index.get(bucket, key)
@@ -54,7 +55,9 @@ export function conditionalMemoryIndex(): FileIndex {
         !old ||
         !of ||
         old.createdAt < of.createdAt ||
-        (old.createdAt === of.createdAt && old.etag === of.etag)
+        (old.createdAt === of.createdAt &&
+          old.etag === of.etag &&
+          (old.owner === null || of.owner === null || old.owner === of.owner))
       if (isOlder) await index.remove(bucket, key)
     },
   }

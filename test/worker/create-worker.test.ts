@@ -52,7 +52,7 @@ describe('a Worker with some plugins', () => {
     const missing = {
       path: 'FILE_INDEX',
       message:
-        'must be bound to a KV namespace. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
+        'must be bound to a KV namespace, or FILES_DB to a D1 database. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
     }
     expect(await issuesOf(createWorker({ plugins: [files()] }), given)).toEqual([missing])
   })

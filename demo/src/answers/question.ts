@@ -176,8 +176,9 @@ export function createQuestion({ client, tools, onAsk }: QuestionOptions): Quest
       isAnswered = permissions.answers && permissions.scopes.includes('files:list')
       line.hidden = !isAnswered
       zip.hidden = !isAnswered
+      // When the connection is back, the same folder stays open.
+      if (root !== permissions.prefix) prefix = permissions.prefix
       root = permissions.prefix
-      prefix = root
       if (!isAnswered) return
       showPath()
       void count()
@@ -216,8 +217,11 @@ export function createQuestion({ client, tools, onAsk }: QuestionOptions): Quest
       if (isAnswered) countTimer = setTimeout(count, TYPING_MILLISECONDS)
     },
     found(files, isAtEnd) {
-      if (isAnswered && tools.isFiltering)
-        totals.textContent = `${isAtEnd ? '' : 'More than '}${filesInWords(files)} found`
+      if (!isAnswered || !tools.isFiltering) return
+      // If the page itself sorts out a kind, the line below the list counts.
+      totals.textContent = isLocal()
+        ? ''
+        : `${isAtEnd ? '' : 'More than '}${filesInWords(files)} found`
     },
   }
 }

@@ -7,6 +7,9 @@ import { zipOf } from './zip.ts'
 /** Without a file to write to, the browser keeps the whole ZIP in memory. */
 const MAX_MEMORY_BYTES = 1e9
 
+/** Whether a ZIP is being saved. */
+let isBusy = false
+
 /** What a browser's file picker returns (File System Access). */
 interface Target {
   createWritable(): Promise<WritableStream<Uint8Array<ArrayBuffer>>>
@@ -21,6 +24,14 @@ export async function saveZip(
   client: Client,
   records: readonly FileRecord[],
 ): Promise<string | undefined> {
+  if (isBusy) return undefined // a double click
+  isBusy = true
+  return save(client, records).finally(() => {
+    isBusy = false
+  })
+}
+
+async function save(client: Client, records: readonly FileRecord[]): Promise<string | undefined> {
   const allBytes = bytesOf(records)
   const suggestedName = `files-${new Date().toISOString().slice(0, 10)}.zip`
   const target = await chooseTarget(suggestedName)
@@ -46,6 +57,7 @@ export async function saveZip(
   text.textContent = `Downloading ${filesInWords(records.length)}, ${sizeInWords(allBytes)}…`
   dialog.showModal()
 
+  let failure: Error | undefined
   const zip = zipOf({
     client,
     records,
@@ -59,6 +71,9 @@ export async function saveZip(
       list.hidden = false
       list.append(element('li', {}, element('bdi', {}, name), `: ${reason}`))
     },
+    onFailure(error) {
+      failure = error
+    },
   })
   try {
     if (target !== undefined) await zip.pipeTo(await target.createWritable(), { signal })
@@ -67,7 +82,7 @@ export async function saveZip(
     await target?.remove?.().catch(() => {}) // the browser has made an empty file
     if (signal.aborted) return undefined
     dialog.close()
-    throw error
+    throw failure ?? error
   }
   if (signal.aborted) return undefined
   const missing = list.childElementCount

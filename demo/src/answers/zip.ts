@@ -1,6 +1,6 @@
 import { downloadZip } from 'client-zip'
 import { isEither, isListOf, isObject, isString } from '../../../client/src/check.ts'
-import type { Client, FileRecord } from '../../../client/src/index.ts'
+import { type Client, type FileRecord, PresignerError } from '../../../client/src/index.ts'
 import { uniqueNames } from './zip-names.ts'
 
 /** How many files one request signs. */
@@ -26,11 +26,14 @@ export interface ZipOptions {
   readonly onProgress: (name: string, files: number, bytes: number) => void
   /** Called for a file that the ZIP lacks. */
   readonly onMissing: (name: string, reason: string) => void
+  /** Called with why there is no ZIP, which a browser doesn't tell those who read its stream as a Blob. */
+  readonly onFailure: (error: Error) => void
 }
 
 /**
  * Streams these files from the bucket into one ZIP. A file that the bucket refuses is left out, and a
- * text in the ZIP lists it. If a file ends early, so does the ZIP: the stream fails with its name.
+ * text in the ZIP lists it. If a file ends early, so does the ZIP: the stream fails with its name. It
+ * fails too if the API refuses to sign, which it would for every file.
  */
 export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffer>> {
   const { client, records, signal, onProgress } = options
@@ -38,6 +41,11 @@ export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffe
   const urls = new Map<string, string | Error>()
   let expiresAt = 0
   let received = 0
+
+  function fail(error: Error): never {
+    options.onFailure(error)
+    throw error
+  }
 
   async function sign(some: readonly FileRecord[]): Promise<void> {
     const keys = some.map(({ key }) => key)
@@ -48,15 +56,26 @@ export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffe
       urls.set(each.key, 'url' in each ? each.url : new Error(each.error.message))
   }
 
+  async function request(key: string): Promise<Response> {
+    const url = urls.get(key)
+    if (typeof url !== 'string') throw url ?? new Error('It has no URL.')
+    // Without the cache, which may have the response to an <img>, and that has no CORS headers.
+    return fetch(url, { signal, cache: 'no-store', referrerPolicy: 'no-referrer' })
+  }
+
   /** Asks the bucket. Throws if it has no such file. */
   async function open(index: number, record: FileRecord): Promise<Response> {
     if (!urls.has(record.key) || Date.now() > expiresAt - MARGIN_MILLISECONDS)
       await sign(records.slice(index, index + SIGNED_AT_ONCE))
-    const url = urls.get(record.key)
-    if (typeof url !== 'string') throw url ?? new Error('It has no URL.')
-    // Without the cache, which may have the response to an <img>, and that has no CORS headers.
-    const response = await fetch(url, { signal, cache: 'no-store', referrerPolicy: 'no-referrer' })
+    let response = await request(record.key)
+    if (response.status === 403) {
+      // The URL has expired, and this device's clock is late.
+      await response.body?.cancel()
+      await sign(records.slice(index, index + SIGNED_AT_ONCE))
+      response = await request(record.key)
+    }
     if (response.ok) return response
+    await response.body?.cancel()
     throw new Error(response.status === 404 ? 'It was deleted.' : `Status ${response.status}.`)
   }
 
@@ -69,7 +88,7 @@ export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffe
       }
     } catch (cause) {
       if (signal.aborted) throw signal.reason
-      throw new Error(`“${name}” ended early, so there is no ZIP. Try again.`, { cause })
+      fail(new Error(`“${name}” ended early, so there is no ZIP. Try again.`, { cause }))
     }
   }
 
@@ -83,6 +102,7 @@ export function zipOf(options: ZipOptions): ReadableStream<Uint8Array<ArrayBuffe
         response = await open(index, record)
       } catch (error) {
         if (signal.aborted) throw signal.reason
+        if (error instanceof PresignerError && !error.retryable) fail(error)
         const reason = error instanceof Error ? error.message : String(error)
         missing.push(`${name}: ${reason}`)
         options.onMissing(name, reason)

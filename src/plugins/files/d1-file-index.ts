@@ -1,5 +1,5 @@
 import { ApiError } from '../../errors/api-error.ts'
-import type { FileIndex } from '../../records/file-index.ts'
+import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import {
   COLUMNS,
@@ -19,15 +19,21 @@ const SELECT = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE
 
 const NAMES = COLUMNS.split(', ')
 
-/** Keeps the record of a later object, of another one of the same date, and an owner. */
-const PUT = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
+/** Keeps the record of a later object, and of another one of the same date. */
+const PUT_FIRST = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
 ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
   .map((name) => `${name} = excluded.${name}`)
   .join()}
 WHERE old.created_at < excluded.created_at
-OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND (old.owner IS NULL OR excluded.owner IS NOT NULL))`
+OR (old.created_at = excluded.created_at AND old.etag = excluded.etag`
 
-/** Replaces exactly this record. */
+/** Keeps also the record of the same object with an owner. */
+const PUT = `${PUT_FIRST} AND old.owner IS NULL)`
+
+/** Keeps also the record of the same object, but not one without an owner. */
+const COPY = `${PUT_FIRST} AND old.owner IS NULL AND excluded.owner IS NOT NULL)`
+
+/** Replaces exactly this row. */
 const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')})`
 
 /** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
@@ -38,6 +44,12 @@ export function d1FileIndex(db: D1Database): FileIndex {
       'needs a D1 database. Add a [[d1_databases]] block to wrangler.toml, and pass its binding.',
     )
   return indexIn(db, openDatabase(db))
+}
+
+function unreadable(): never {
+  throw indexUnavailable(
+    new Error('The row of this file is malformed, and something writes it again.'),
+  )
 }
 
 /** Returns the index in the tables of a database. */
@@ -62,12 +74,20 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
 
     async put(record, replaces) {
       const values = rowValues(record)
-      const put =
-        replaces === undefined
-          ? db.prepare(PUT).bind(...values)
-          : db.prepare(PUT + OR_EXACTLY).bind(...values, ...rowValues(replaces).slice(2, 8))
-      const results = await run([put, select(record.bucket, record.key)])
-      return readOne(results[1]) ?? record
+      const putOver = async (own?: readonly unknown[] | null): Promise<FileRow | undefined> => {
+        const put =
+          own == null
+            ? db.prepare(own === null ? COPY : PUT).bind(...values)
+            : db.prepare(PUT + OR_EXACTLY).bind(...values, ...own)
+        const results = await run([put, select(record.bucket, record.key)])
+        return results[1]?.results[0]
+      }
+      const row = (await putOver(replaces && rowValues(replaces).slice(2, 8))) ?? {}
+      const stored = fromRow(row)
+      if (stored !== null) return stored
+      // A malformed row counts as missing, but has the place of this one.
+      const mended = await putOver(OWN.map((name) => row[name]))
+      return fromRow(mended ?? {}) ?? unreadable()
     },
 
     async remove(bucket, key, of) {
@@ -76,15 +96,19 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
         of === undefined
           ? db.prepare(sql).bind(bucket, key)
           : db
-              .prepare(`${sql} AND (created_at < ? OR (created_at = ? AND etag = ?))`)
-              .bind(bucket, key, of.createdAt, of.createdAt, of.etag),
+              .prepare(
+                `${sql} AND (created_at < ? OR (created_at = ? AND etag = ? AND coalesce(owner = ?, true)))`,
+              )
+              .bind(bucket, key, of.createdAt, of.createdAt, of.etag, of.owner),
       ])
     },
 
-    async list({ bucket, prefix, limit, cursor = '' }) {
-      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?`
+    async list({ bucket, prefix, limit, cursor }) {
+      // One lower bound: of two, SQLite takes the first, and reads all earlier pages again.
+      const from = cursor === undefined ? 'key >= ?' : 'key > ?'
+      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND ${from} AND key < ? ORDER BY key LIMIT ?`
       const [result] = await run([
-        db.prepare(sql).bind(bucket, prefix, prefix + GREATEST, cursor, limit + 1),
+        db.prepare(sql).bind(bucket, cursor ?? prefix, prefix + GREATEST, limit + 1),
       ])
       const rows = result?.results ?? []
       const page = rows.slice(0, limit)

@@ -15,6 +15,9 @@ import { wordsOf } from './words.ts'
  */
 export const MAX_ROWS = 10_000
 
+/** A prefix with a twentieth of `MAX_ROWS` is read whole, even for a search. */
+const FEW = 20
+
 const COLUMNS = 'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at'
 
 /** The column of each order. Each has an index that goes on with the key. */
@@ -149,7 +152,7 @@ export function filesOf(
   const parameters = new Parameters()
   const add = (value: Value): string => parameters.add(value)
   const inBucket = `f.bucket = ${add(bucket)}`
-  const inPrefix = `f.key >= ${add(prefix)} AND f.key < ${add(prefix + GREATEST)}`
+  const inPrefix = [`f.key >= ${add(prefix)}`, `f.key < ${add(prefix + GREATEST)}`]
   const compare = (column: string, operator: string, value: Value | undefined): string[] =>
     value === undefined ? [] : [`f.${column} ${operator} ${add(value)}`]
   const created = [
@@ -158,12 +161,7 @@ export function filesOf(
   ]
   const sizes = [...compare('size', '>=', minSize), ...compare('size', '<=', maxSize)]
   const owners = compare('owner', '=', owner)
-  const types = type?.endsWith('/*')
-    ? [
-        ...compare('mimetype', '>=', type.slice(0, -1)),
-        ...compare('mimetype', '<', `${type.slice(0, -2)}0`), // 0 follows on the slash
-      ]
-    : compare('mimetype', '=', type)
+  const types = type === undefined ? [] : [typeIs(parameters, type.toLowerCase())]
   const direct =
     query.delimiter === undefined
       ? []
@@ -182,38 +180,58 @@ export function filesOf(
           : `f.key > ${add(after[1])}`,
       ]
     : []
-  const all = [inBucket, inPrefix, ...created, ...sizes, ...owners, ...types, ...direct, ...next]
+  const named = words.map((word) => `instr(f.folded, ${add(word)}) > 0`)
+  const holds = [...inPrefix, ...created, ...sizes, ...owners, ...types, ...direct, ...named]
+  const all = [inBucket, ...holds, ...next]
   const table = (index: string) => `presigner_files AS f INDEXED BY ${index}`
   const byKey = 'sqlite_autoindex_presigner_files_1'
 
   /** Sets of rows, the likely smallest ones first: where they are, and which conditions find them. */
-  const sets: { readonly from: string; readonly where: readonly string[] }[] = []
+  const sets: {
+    readonly from: string
+    readonly where: readonly string[]
+    /** Where they are counted, if that isn't `from`. */
+    readonly counted?: string
+    /** How many are few enough to read them, if that isn't `maxRows`. */
+    readonly most?: number
+  }[] = []
+  const below = { from: table(byKey), where: [inBucket, ...inPrefix] }
   if (words.length > 0) {
+    // FTS5 reads all files of everybody that have a word with this beginning, before it finds one.
+    if (prefix !== '') sets.push({ ...below, most: Math.floor(maxRows / FEW) })
     const match = [
       `tokens : "${folderTokens(bucket, prefix).at(-1)}"`,
       ...words.map((word) => `folded : "${word}"*`),
     ].join(' AND ')
     sets.push({
       from: 'presigner_words AS w CROSS JOIN presigner_files AS f ON f.id = w.rowid',
+      counted: 'presigner_words AS w',
       where: [`w.presigner_words MATCH ${add(match)}`],
     })
   }
-  const isSorted = sort !== undefined
-  if (isSorted || words.length > 0)
+  const scan = query.delimiter && skipScan(parameters, { bucket, prefix }, undefined, maxRows + 1)
+  if (scan)
+    sets.push({
+      from: `step CROSS JOIN presigner_files AS f ON ${inBucket} AND f.key = step.key`,
+      counted: 'step',
+      where: ['step.key IS NOT NULL'],
+    })
+  else if (sort !== undefined || words.length + created.length + sizes.length > 0)
     if (owner !== undefined)
-      sets.push({ from: table('presigner_files_owner'), where: [inBucket, ...owners, inPrefix] })
-    else if (prefix !== '') sets.push({ from: table(byKey), where: [inBucket, inPrefix] })
+      sets.push({ from: table('presigner_files_owner'), where: [inBucket, ...owners, ...inPrefix] })
+    else if (prefix !== '') sets.push(below)
   if (created.length > 0 && column !== 'created_at')
     sets.push({ from: table('presigner_files_created_at'), where: [inBucket, ...created] })
   if (sizes.length > 0 && column !== 'size')
     sets.push({ from: table('presigner_files_size'), where: [inBucket, ...sizes] })
 
-  const choices = sets.map(({ from, where }, i) => {
-    // Words are counted in the index alone.
-    const counted = from.startsWith('presigner_words') ? 'presigner_words AS w' : from
-    return `WHEN (SELECT count(*) FROM (SELECT 1 FROM ${counted} WHERE ${where.join(' AND ')} LIMIT ${maxRows + 1})) <= ${maxRows} THEN ${i}`
-  })
-  const chosen = `WITH choice AS MATERIALIZED (SELECT CASE ${choices.join(' ')} ELSE -1 END AS number)`
+  sets.splice(4) // D1 allows five SELECTs in a UNION, and the walk is one.
+
+  const choices = sets.map(
+    ({ from, counted = from, where, most = maxRows }, i) =>
+      `WHEN (SELECT count(*) FROM (SELECT 1 FROM ${counted} WHERE ${where.join(' AND ')} LIMIT ${most + 1})) <= ${most} THEN ${i}`,
+  )
+  const chosen = `${scan ? `${scan.steps},` : 'WITH'} choice AS MATERIALIZED (SELECT CASE ${choices.join(' ')} ELSE -1 END AS number)`
   const limit = (i: number) =>
     `LIMIT CASE WHEN (SELECT number FROM choice) = ${i} THEN ${query.limit + 1} ELSE 0 END`
   const read = sets.map(
@@ -229,19 +247,15 @@ export function filesOf(
         ? [inBucket, ...sizes]
         : column === 'folded'
           ? [inBucket]
-          : [inBucket, ...owners, inPrefix]
+          : [inBucket, ...owners, ...inPrefix]
   const index = column
     ? `presigner_files_${column}`
     : owner === undefined
       ? byKey
       : 'presigner_files_owner'
-  // `(a, b) > (x, y)` alone would be a second bound on `a`, and SQLite may take the wrong one.
-  const start = next.length === 0 ? walked : startsAfter(walked, next, column, operator)
-  const inWalk = [inPrefix, ...created, ...sizes, ...owners, ...types, ...direct]
-  const holds = [...inWalk, ...words.map((word) => `instr(f.folded, ${add(word)}) > 0`)].join(
-    ' AND ',
-  )
-  const walk = `SELECT * FROM (SELECT row_number() OVER () AS n, * FROM (SELECT ${holds} AS hit, ${columns} FROM ${table(index)} WHERE ${start.join(' AND ')} ORDER BY ${order} LIMIT ${sets.length === 0 ? maxRows : `CASE WHEN (SELECT number FROM choice) = -1 THEN ${maxRows} ELSE 0 END`})) WHERE hit OR n = ${maxRows} LIMIT ${query.limit + 1}`
+  // Of two bounds on one column, SQLite may take the wrong one.
+  const start = next.length === 0 ? walked : startsAfter(walked, next, column ?? 'key', operator)
+  const walk = `SELECT * FROM (SELECT row_number() OVER () AS n, * FROM (SELECT ${holds.join(' AND ')} AS hit, ${columns} FROM ${table(index)} WHERE ${start.join(' AND ')} ORDER BY ${order} LIMIT ${sets.length === 0 ? maxRows : `CASE WHEN (SELECT number FROM choice) = -1 THEN ${maxRows} ELSE 0 END`})) WHERE hit OR n = ${maxRows} LIMIT ${query.limit + 1}`
   return {
     sql:
       sets.length === 0
@@ -251,16 +265,23 @@ export function filesOf(
   }
 }
 
+/** Returns the condition for files of a type in lower case. Theirs may have parameters. */
+function typeIs(parameters: Parameters, type: string): string {
+  const own = 'lower(f.mimetype)'
+  const between = (from: string, to: string) =>
+    `(${own} >= ${parameters.add(from)} AND ${own} < ${parameters.add(to)})`
+  // In ASCII, 0 follows on the slash, and < on the semicolon.
+  if (type.endsWith('/*')) return between(type.slice(0, -1), `${type.slice(0, -2)}0`)
+  return `(${own} = ${parameters.add(type)} OR ${between(`${type};`, `${type}<`)})`
+}
+
 /** Returns the conditions without the bound that `next` replaces. */
 const startsAfter = (
   walked: readonly string[],
   next: readonly string[],
-  column: string | undefined,
+  column: string,
   operator: string,
-): string[] => [
-  ...walked.filter((one) => column === undefined || !one.startsWith(`f.${column} ${operator}`)),
-  ...next,
-]
+): string[] => [...walked.filter((one) => !one.startsWith(`f.${column} ${operator}`)), ...next]
 
 /** Returns the statement for folders directly below the prefix. */
 export function foldersStatement(

@@ -32,7 +32,8 @@ const removeWords = `INSERT INTO presigner_words (presigner_words, rowid, folded
 function count(row: string, sign: '' | '-', source = ''): string[] {
   const from = `FROM ${source} json_each(${row}.folders) AS f`
   const folder = `substr(${row}.key, 1, f.value)`
-  const parent = `CASE f.key WHEN 0 THEN '-' ELSE substr(${row}.key, 1, json_extract(${row}.folders, '$[' || (f.key - 1) || ']')) END`
+  // Not CASE: D1's own parser may take its END for that of the trigger (workers-sdk#4727).
+  const parent = `iif(f.key = 0, '-', substr(${row}.key, 1, json_extract(${row}.folders, '$[' || (f.key - 1) || ']')))`
   const sums = `${sign}count(*), ${sign}sum(${row}.size)`
   const add =
     'ON CONFLICT DO UPDATE SET count = count + excluded.count, bytes = bytes + excluded.bytes;'
@@ -282,7 +283,8 @@ export function folderTokens(bucket: string, key: string): string[] {
     if (character !== '/' || tokens.length === MAX_TOKENS) continue
     const high = (Math.imul(one ^ (one >>> 16), 2246822507) ^ (two >>> 13)) >>> 0
     const low = (Math.imul(two ^ (two >>> 16), 3266489909) ^ (one >>> 13)) >>> 0
-    tokens.push(`f${high.toString(36)}x${low.toString(36)}`)
+    // With the depth, since a tenant may choose folders so that they have the hash of another's.
+    tokens.push(`f${high.toString(36)}x${low.toString(36)}x${tokens.length.toString(36)}`)
   }
   return tokens
 }

@@ -14,7 +14,8 @@ const WRITE_SECONDS = 1
 
 /** Returns the index in Workers KV (docs/kv-schema.md). Throws `misconfigured`. */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
-  if (typeof kv !== 'object' || kv === null)
+  // A D1 database has no such method.
+  if (typeof kv?.put !== 'function')
     throw new ApiError(
       'misconfigured',
       'needs a KV namespace. Add a [[kv_namespaces]] block to wrangler.toml, and pass its binding.',

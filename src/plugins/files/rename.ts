@@ -48,7 +48,12 @@ export async function renameFile(
   if (!isSameUpload(latest, head) || latest.owner !== known.owner) throw fileReplaced()
   const file = { ...latest, name }
   if (name !== latest.name) await announce?.({ type: 'renamed', file }, file)
-  const stored = await index.put(file)
+  let stored = await index.put(file, latest)
+  // Somebody else has renamed it meanwhile. The last one wins.
+  const isOvertaken = () =>
+    isSameRecord(stored, file) && stored.owner === file.owner && stored.name !== name
+  for (let tries = 0; tries < 3 && index.isConditional && isOvertaken(); tries++)
+    stored = await index.put({ ...stored, name }, stored)
   // Somebody has recorded another upload, or this one, meanwhile. A conditional index keeps that.
   if (!isSameRecord(stored, file) || stored.owner !== file.owner) throw fileReplaced()
   const after = await headObject(bucket, key, now)

@@ -21,7 +21,8 @@ export function declareConditions(open: () => FileIndex): void {
     ['keeps the record of another object of the same date', sameSecond, first],
     ['keeps the owner of the same object', nobodys, first],
     ['replaces the record of an earlier object', later, later],
-    ['renames the same object', { ...first, name: 'new' }, { ...first, name: 'new' }],
+    ['keeps the name of the same object', { ...first, name: 'new' }, first],
+    ['keeps the owner of the same object from another one', { ...first, owner: 'key:bob' }, first],
   ])('%s', async (_, written, kept) => {
     await index.put(first)
     expect(await index.put(written)).toEqual(kept)
@@ -42,9 +43,19 @@ export function declareConditions(open: () => FileIndex): void {
     expect(await index.put(sameSecond, provisional)).toEqual(sameSecond)
   })
 
+  it('renames the same object, and gives it another owner, if nothing has changed it', async () => {
+    await index.put(first)
+    const renamed = { ...first, name: 'new' }
+    expect(await index.put(renamed, first)).toEqual(renamed)
+    const bobs = { ...first, owner: 'key:bob' }
+    expect(await index.put(bobs, first)).toEqual(renamed)
+    expect(await index.put(bobs, renamed)).toEqual(bobs)
+  })
+
   it('removes the record of an object or of an earlier one only', async () => {
     await index.put(first)
-    for (const of of [earlier, sameSecond]) await index.remove('files', key, of)
+    for (const of of [earlier, sameSecond, { ...first, owner: 'key:bob' }])
+      await index.remove('files', key, of)
     expect(await index.get('files', key)).toEqual(first)
     for (const of of [{ ...first, name: 'old', owner: null }, later]) {
       await index.put(first)

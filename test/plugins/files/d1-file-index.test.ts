@@ -48,6 +48,18 @@ it('counts a row that is no record as unreadable', async () => {
   expect(await index.get('files', testRecord('b').key)).toBeNull()
 })
 
+it.each([`created_at = 'now'`, 'size = 1.5', `size = 'big', name = X'00'`])(
+  'replaces a row that is no record, with %s',
+  async (malformed) => {
+    const record = testRecord('a')
+    await index.put(record)
+    await testDatabase.prepare(`UPDATE presigner_files SET ${malformed}`).run()
+    expect(await index.get('files', record.key)).toBeNull()
+    expect(await index.put(record)).toEqual(record)
+    expect(await index.get('files', record.key)).toEqual(record)
+  },
+)
+
 it('takes one round trip for an operation', async () => {
   let trips = 0
   const counted = d1FileIndex({

@@ -8,7 +8,7 @@ import {
   foldersStatement,
   type Statement,
 } from '../../../src/plugins/files/d1-find.ts'
-import { openDatabase } from '../../../src/plugins/files/d1-schema.ts'
+import { COLUMNS, openDatabase, rowValues } from '../../../src/plugins/files/d1-schema.ts'
 import { d1Answers, groupStatements, totalStatement } from '../../../src/plugins/files/d1-totals.ts'
 import { foldName, wordsOf } from '../../../src/plugins/files/words.ts'
 import { type FileQuery, GROUPS, SORTS } from '../../../src/records/file-query.ts'
@@ -20,6 +20,8 @@ const index = d1FileIndex(testDatabase)
 const whole = d1Answers(openDatabase(testDatabase), testDatabase)
 /** Takes every set of more than four rows for a large one, and ends each page after four rows. */
 const walking = d1Answers(openDatabase(testDatabase), testDatabase, 4)
+/** Takes a prefix with more than three rows for one that is searched by words. */
+const searching = d1Answers(openDatabase(testDatabase), testDatabase, 79)
 
 afterEach(reset)
 
@@ -132,6 +134,8 @@ describe('a question', () => {
           const name = JSON.stringify({ prefix, sort, ...filter })
           expect.soft((await all(whole, query)).keys, name).toEqual(keys)
           expect.soft((await all(walking, query)).keys, `${name}, walking`).toEqual(keys)
+          if (query.q !== undefined)
+            expect.soft((await all(searching, query)).keys, `${name}, searching`).toEqual(keys)
         }
   })
 
@@ -193,6 +197,138 @@ describe('totals', () => {
             ...(groupBy && { groups }),
           })
       }
+  })
+})
+
+describe('a search', () => {
+  it('finds words next to every symbol', async () => {
+    // FTS5 has the characters of 2012. It takes later symbols for letters.
+    const symbols = [...'🤖📸🏅🧾🫠₿⏺🍽', '\u2068', '\u061c', '\u{1f6dc}']
+    for (const [i, symbol] of symbols.entries())
+      await index.put(testRecord(`${10 + i}`, { name: `${symbol}report${symbol}march.pdf` }))
+    for (const q of ['report', 'mar rep', '🤖 report', 'pdf'])
+      expect
+        .soft((await all(whole, question({ q }))).keys, q)
+        .toEqual(symbols.map((_, i) => `${10 + i}`))
+  })
+
+  it('repeats no name that is cut in the middle of a character', async () => {
+    const names = ['😀', '𐐀'].flatMap((one) => [one.repeat(600), `a${one.repeat(600)}`, one])
+    for (const [i, name] of names.entries()) await index.put(testRecord(`${i}`, { name }))
+    for (const sort of ['name', '-name'] as const)
+      for (const answers of [whole, walking]) {
+        const { keys } = await all(answers, question({ sort, limit: 1 }))
+        expect.soft(keys.toSorted()).toEqual(names.map((_, i) => `${i}`))
+      }
+  })
+})
+
+describe('a type', () => {
+  it('has any case, and parameters', async () => {
+    for (const [i, mimetype] of [
+      'text/plain',
+      'Text/Plain; charset=UTF-8',
+      'text/plainer',
+      'text/plain-x',
+      'TEXT/HTML;a=b',
+      'image/png',
+      '',
+    ].entries())
+      await index.put(testRecord(`${i}`, { mimetype }))
+    const found = async (type: string) => (await all(whole, question({ type }))).keys
+    expect(await found('text/plain')).toEqual(['0', '1'])
+    expect(await found('TEXT/plain')).toEqual(['0', '1'])
+    expect(await found('Text/*')).toEqual(['0', '1', '2', '3', '4'])
+    expect(await found('text/html;a=b')).toEqual(['4'])
+    expect(await found('text/plai_')).toEqual([])
+    expect(await found('text/%')).toEqual([])
+  })
+})
+
+describe('the rows that one page reads', () => {
+  let read = 0
+  const counting: D1Database = Object.assign(Object.create(testDatabase), {
+    prepare: (sql: string) => testDatabase.prepare(sql),
+    batch: async <T>(statements: D1PreparedStatement[]) => {
+      const results = await testDatabase.batch<T>(statements)
+      for (const { meta } of results) read += meta.rows_read
+      return results
+    },
+  })
+  const counted = d1FileIndex(counting)
+  /** Returns how many rows each page has read. */
+  const pagesOf = async (list: (cursor?: string) => Promise<{ cursor: string | undefined }>) => {
+    const pages: number[] = []
+    let cursor: string | undefined
+    do {
+      read = 0
+      cursor = (await list(cursor)).cursor
+      pages.push(read)
+    } while (cursor !== undefined)
+    return pages
+  }
+
+  beforeEach(async () => {
+    await counted.list(question({}))
+    const { run } = openDatabase(testDatabase)
+    const records = Array.from({ length: 600 }, (_, i) =>
+      testRecord(`${i < 20 ? 'small/' : i < 40 ? '' : `big/${i % 30}/`}${i}`, { size: i }),
+    )
+    const values = COLUMNS.split(', ').map((_, i) => `json_extract(value, '$[${i}]')`)
+    await run([
+      testDatabase
+        .prepare(`INSERT INTO presigner_files (${COLUMNS}) SELECT ${values} FROM json_each(?)`)
+        .bind(JSON.stringify(records.map(rowValues))),
+    ])
+  })
+
+  it('are not those of the pages before it', async () => {
+    for (const prefix of ['', 'big/']) {
+      const query = question({ prefix, limit: 20 })
+      const list = (changes: Partial<FileQuery>) => (cursor?: string) =>
+        counted.answers?.find({ ...query, ...changes, ...(cursor && { cursor }) }) ??
+        Promise.reject(new Error('no answers'))
+      for (const [name, pages] of Object.entries({
+        list: await pagesOf((cursor) => counted.list({ ...query, ...(cursor && { cursor }) })),
+        type: await pagesOf(list({ type: 'image/*' })),
+        owner: await pagesOf(list({ owner: 'key:admin' })),
+      })) {
+        expect.soft(pages.length, `${name} ${prefix}`).toBeGreaterThan(20)
+        expect.soft(Math.max(...pages), `${name} ${prefix}`).toBeLessThan(100)
+      }
+    }
+  })
+
+  it('are those of the caller, whatever is asked', async () => {
+    for (const filter of FILTERS)
+      for (const sort of [undefined, ...SORTS]) {
+        const query = question({ prefix: 'small/', sort, ...filter })
+        const pages = await pagesOf(
+          async (cursor) =>
+            (await counted.answers?.find({ ...query, ...(cursor && { cursor }) })) ?? {
+              cursor: undefined,
+            },
+        )
+        expect.soft(Math.max(...pages), JSON.stringify(query)).toBeLessThan(150)
+      }
+  })
+
+  it('are not those of everybody with this word', async () => {
+    await testDatabase
+      .prepare(`INSERT INTO presigner_words (presigner_words) VALUES ('delete-all')`)
+      .run()
+    const search = (prefix: string) => whole.find(question({ prefix, q: 'photo', limit: 100 }))
+    expect((await search('')).records).toEqual([])
+    expect((await search('small/')).records).toHaveLength(20)
+  })
+
+  it('are those of the folder that is shown, in any order', async () => {
+    for (const sort of SORTS) {
+      read = 0
+      const page = await counted.answers?.find(question({ sort, limit: 100, delimiter: '/' }))
+      expect.soft(page?.records.length).toBe(20)
+      expect.soft(read, sort).toBeLessThan(200)
+    }
   })
 })
 

@@ -148,6 +148,18 @@ describe.each([1, 2])('a database of step %i', (step) => {
     await expectExact()
   })
 
+  // @threat migration-broken
+  it('counts a row once whose id was that of a row to fill in', async () => {
+    await older().put(RECORD)
+    const last = testRecord('old/last', { name: 'old' })
+    await older().put(last)
+    await openDatabase(db).run([])
+    await older().remove('files', last.key)
+    await older().put(last)
+    await openDatabase(db).run([question()], true)
+    await expectExact()
+  })
+
   it('is filled in by two isolates at once, and after an interruption', async () => {
     await older().put(RECORD)
     await insertOld(1200)
@@ -175,7 +187,8 @@ it('serves an older Worker with a newer schema', async () => {
   await older.put(RECORD)
   await newer.run([])
   for (const index of [older, d1FileIndex(db)]) {
-    expect(await index.put({ ...RECORD, name: 'b' })).toEqual({ ...RECORD, name: 'b' })
+    await index.put(RECORD)
+    expect(await index.put({ ...RECORD, name: 'b' }, RECORD)).toEqual({ ...RECORD, name: 'b' })
     expect((await index.list({ bucket: 'files', prefix: '', limit: 9 })).records).toHaveLength(1)
     await index.remove('files', RECORD.key)
   }

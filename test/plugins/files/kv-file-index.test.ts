@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { utf8Length } from '../../../src/keys/encodings.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
+import { testDatabase } from '../../support/d1.ts'
 import { declareFileIndexContract } from './contract.ts'
 import { testRecord } from './records.ts'
 
@@ -27,6 +28,14 @@ describe('the file index in Workers KV', () => {
       expect(bytes).toBeGreaterThan(1024 - 6)
     }
   })
+})
+
+it.each([
+  ['nothing', undefined],
+  ['a D1 database', testDatabase],
+  ['an object', {}],
+])('refuses %s as a namespace', (_, value) => {
+  expect(() => kvFileIndex(value as never)).toThrow(/needs a KV namespace/)
 })
 
 describe('a key at the limit of KV', () => {

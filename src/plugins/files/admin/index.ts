@@ -6,8 +6,8 @@ import { ADMIN, adminRoutes } from './routes.ts'
 export interface FileAdminOptions<B> {
   /**
    * The indexes that `GET /index` reads and `PUT /index` writes, by their names, such as
-   * `{ kv: (env) => kvFileIndex(env.FILES), d1: (env) => d1FileIndex(env.DB) }`. One without a
-   * binding, which is a falsy value, is left out.
+   * `{ kv: (env) => kvFileIndex(env.FILES), d1: (env) => d1FileIndex(env.DB) }`. A falsy
+   * value is left out, such as that of `env.DB && d1FileIndex(env.DB)` without the binding.
    */
   readonly drivers?: Readonly<Record<string, Option<Falsy<FileIndex>, B>>>
   /** Whether `GET /objects` lists what is in the bucket. Default: false. */

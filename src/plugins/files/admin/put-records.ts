@@ -1,5 +1,6 @@
 import { sixAtOnce } from '../../../bucket/at-once.ts'
 import type { Bucket } from '../../../bucket/bucket.ts'
+import { forget, isSameRecord } from '../../../core/record.ts'
 import { asApiError } from '../../../errors/api-error.ts'
 import { type RefusedKey, refusedKey } from '../../../http/fields.ts'
 import { type FileIndex, getMany } from '../../../records/file-index.ts'
@@ -17,9 +18,10 @@ export interface PutRecord {
 
 /**
  * Stores records of distinct keys that exist already. The index keeps its record of a later object, and,
- * unless `overwrites`, of the same one. Looks for each object after its record is stored: a file that is
- * deleted meanwhile has no record at the end, whoever was faster. Throws `index_unavailable`,
- * `storage_error` and `storage_busy`. The same records can be sent again.
+ * unless `overwrites`, of the same one, also if somebody records or renames the file meanwhile. Looks for
+ * each object after its record is stored: a file that is deleted meanwhile has no record at the end,
+ * whoever was faster. Throws `index_unavailable`, `storage_error` and `storage_busy`. The same records can
+ * be sent again.
  */
 export async function putRecords(
   bucket: Bucket,
@@ -32,15 +34,23 @@ export async function putRecords(
   const known = new Map(
     (await getMany(index, bucket.alias, keys)).map((record) => [record.key, record]),
   )
+  // A missing object then needs one request less. Cloudflare's free plan allows 50.
+  let bucketExists = false
   return sixAtOnce(records, async (record) => {
     const { key } = record
     try {
       const before = known.get(key)
-      const isStored = before === undefined || replaces(record, before, overwrites)
-      const stored = isStored ? await index.put(record, overwrites ? before : undefined) : before
-      if ((await headObject(bucket, key, now)) !== null)
-        return { key, outcome: isStored ? 'stored' : 'kept' }
-      await index.remove(bucket.alias, key, stored)
+      const stored =
+        before === undefined || replaces(record, before, overwrites)
+          ? await index.put(record, overwrites ? before : null)
+          : before
+      // An index may store another name: a shorter one, or that of a rename in between.
+      const isStored =
+        before === undefined ? isSameRecord(stored, record) : textOf(stored) !== textOf(before)
+      const head = await headObject(bucket, key, now, bucketExists)
+      bucketExists = true
+      if (head !== null) return { key, outcome: isStored ? 'stored' : 'kept' }
+      await forget(bucket, index, key, stored, null, now)
       return { key, outcome: 'gone' }
     } catch (error) {
       if (asApiError(error)?.code === 'key_not_indexable') return refusedKey(key, error)
@@ -57,5 +67,5 @@ function replaces(record: FileRecord, known: FileRecord, overwrites: boolean): b
   return overwrites && textOf(record) !== textOf(known)
 }
 
-const textOf = ({ name, size, mimetype, owner }: FileRecord): string =>
-  JSON.stringify([name, size, mimetype, owner])
+const textOf = ({ name, size, mimetype, owner, etag, createdAt }: FileRecord): string =>
+  JSON.stringify([name, size, mimetype, owner, etag, createdAt])

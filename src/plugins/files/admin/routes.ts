@@ -62,7 +62,7 @@ const recordSchema = z.strictObject({
     .string()
     .check(
       z.refine(
-        (text) => new Date(text).toJSON() === text,
+        (text) => /^\d{4}-/.test(text) && new Date(text).toJSON() === text,
         'must be a date such as 2026-12-24T18:00:00.000Z',
       ),
     ),

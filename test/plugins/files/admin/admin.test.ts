@@ -15,6 +15,7 @@ import { testDatabase } from '../../../support/d1.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../../../support/worker.ts'
 
 const ORIGIN = 'https://presigner.example'
+const FAR = '+010000-01-01T00:00:00.000Z'
 const JSON_TYPE = { 'Content-Type': 'application/json' }
 let admin: TestApiKey
 let tenant: TestApiKey
@@ -229,7 +230,23 @@ describe('PUT /index', () => {
     expect((await index().list({ bucket: 'files', prefix: '', limit: 9 })).records).toHaveLength(1)
   })
 
+  it('says kept for a name that the index shortens again, so that a copy ends', async () => {
+    const records = [record('admin-a/1.txt', { name: '漢'.repeat(1024) })]
+    for (const outcome of ['stored', 'kept'])
+      expect(outcomes((await put({ records, overwrite: true })).body)).toMatchObject([{ outcome }])
+  })
+
+  it('refuses only the record that does not fit into the index', async () => {
+    const [mimetype, owner, etag] = ['"'.repeat(255), '"'.repeat(200), '"'.repeat(100)]
+    const records = [record('admin-a/1.txt', { mimetype, owner, etag }), record('admin-a/b/2.txt')]
+    expect(outcomes((await put({ records })).body)).toMatchObject([
+      { key: 'admin-a/1.txt', error: { code: 'key_not_indexable' } },
+      { key: 'admin-a/b/2.txt', outcome: 'stored' },
+    ])
+  })
+
   it.each<readonly [string, object]>([
+    ['a date that sorts before others', { records: [record('a', { createdAt: FAR })] }],
     ['no records', { records: [] }],
     ['too many records', { records: Array.from({ length: 21 }, (_, i) => record(`a/${i}`)) }],
     ['an unknown member', { records: [{ ...record('a'), more: 1 }] }],

@@ -1,0 +1,86 @@
+import { reset } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { afterEach, expect, it, vi } from 'vitest'
+import { parseObjectKey } from '../../../../src/keys/object-key.ts'
+import { putRecords } from '../../../../src/plugins/files/admin/put-records.ts'
+import { d1FileIndex } from '../../../../src/plugins/files/d1-file-index.ts'
+import { kvFileIndex } from '../../../../src/plugins/files/kv-file-index.ts'
+import { type FileIndex, getMany } from '../../../../src/records/file-index.ts'
+import type { FileRecord } from '../../../../src/records/file-record.ts'
+import { testDatabase } from '../../../support/d1.ts'
+import { answer, operations, s3Error, scriptedBucket } from '../../../support/scripted-bucket.ts'
+import { testBucket } from '../../../support/test-bucket.ts'
+import { testRecord } from '../records.ts'
+
+const EARLIER = '2026-11-23T12:00:00.000Z'
+const DATE = '2026-11-24T12:00:00.000Z'
+const bucket = testBucket()
+const object = answer(200, null, {
+  'Content-Length': '5',
+  'Content-Type': 'text/plain',
+  ETag: '"e"',
+  'Last-Modified': new Date(DATE).toUTCString(),
+})
+const record = (changes: Partial<FileRecord> = {}): FileRecord =>
+  testRecord('a.txt', { etag: '"e"', createdAt: DATE, owner: 'key:ann', ...changes })
+
+const put = (index: FileIndex, records: readonly FileRecord[]) =>
+  putRecords(bucket, index, records, false, new Date())
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await reset()
+})
+
+// @threat index-put-old
+it.each<readonly [string, FileRecord | null]>([
+  ['no record', null],
+  ['one without an owner', record({ owner: null })],
+  ['one of an earlier object', record({ createdAt: EARLIER })],
+])('keeps the name of a rename after the look at the index, which had %s', async (_, before) => {
+  scriptedBucket({ HeadObject: object })
+  const d1 = d1FileIndex(testDatabase)
+  await d1.remove(bucket.alias, record().key)
+  if (before !== null) await d1.put(before)
+  const renamed = record({ name: 'renamed.txt' })
+  const slow: FileIndex = {
+    ...d1,
+    async getMany(...asked) {
+      const found = await getMany(d1, ...asked)
+      await d1.put(renamed)
+      return found
+    },
+  }
+  await put(slow, [record()])
+  expect(await d1.get(bucket.alias, renamed.key)).toEqual(renamed)
+})
+
+// @threat index-put-gone
+it('keeps the record of an upload that comes after the look at the bucket', async () => {
+  const later = record({ name: 'later.txt' })
+  const kv = kvFileIndex(env.FILE_INDEX)
+  let looks = 0
+  const missing = s3Error(404, 'NoSuchKey')
+  scriptedBucket({
+    async HeadObject(sent) {
+      looks += 1
+      if (looks > 1) return object(sent)
+      await kv.put(later)
+      return missing(sent)
+    },
+    GetObject: missing,
+  })
+  await put(kv, [record({ createdAt: EARLIER, etag: '"old"' })])
+  expect(await kv.get(bucket.alias, later.key)).toEqual(later)
+})
+
+it('sends fewer than 50 requests to the bucket if all objects are gone', async () => {
+  const missing = s3Error(404, 'NoSuchKey')
+  const sent = scriptedBucket({ HeadObject: missing, GetObject: missing })
+  const records = Array.from({ length: 20 }, (_, i) =>
+    record({ key: parseObjectKey(`a/${i}.txt`) }),
+  )
+  const outcomes = await put(d1FileIndex(testDatabase), records)
+  expect(outcomes).toEqual(records.map(({ key }) => ({ key, outcome: 'gone' })))
+  expect(operations(sent).length).toBeLessThan(50)
+})
