@@ -34,6 +34,11 @@ export function declareConditions(open: () => FileIndex): void {
     expect(await index.put(first)).toEqual(first)
   })
 
+  it('keeps a provisional record of another object of the same date', async () => {
+    await index.put(nobodys)
+    expect(await index.put(sameSecond)).toEqual(nobodys)
+  })
+
   it('replaces any record that it names, if nothing has changed it', async () => {
     await index.put(first)
     for (const change of [{ name: 'b' }, { size: 1 }, { owner: null }, { mimetype: 'text/plain' }])

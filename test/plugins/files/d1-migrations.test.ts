@@ -38,7 +38,10 @@ const intercepted = (before: (call: number) => unknown): D1Database => {
 
 /** Checks that the words and totals are those of the rows. */
 async function expectExact(): Promise<void> {
-  await db.prepare(`INSERT INTO presigner_words (presigner_words) VALUES ('integrity-check')`).run()
+  // With 1, it also compares the words with the rows.
+  await db
+    .prepare(`INSERT INTO presigner_words (presigner_words, rank) VALUES ('integrity-check', 1)`)
+    .run()
   expect(await count(`presigner_words WHERE presigner_words MATCH 'old'`)).toBe(
     await count(`presigner_files WHERE folded LIKE 'old%'`),
   )
