@@ -117,6 +117,17 @@ describe.each([1, 2])('a database of step %i', (step) => {
   const older = () => indexIn(db, openDatabase(db, STEPS.slice(0, step)))
 
   // @threat migration-broken
+  it('asks a few times at most if a version is missing, such as by hand', async () => {
+    await d1FileIndex(db).put(RECORD)
+    await db.prepare('DELETE FROM presigner_schema WHERE step = 2').run()
+    let calls = 0
+    const index = d1FileIndex(intercepted((call) => (calls = call + 1)))
+    await expect(index.answers?.stats({ bucket: 'files', prefix: '' })).rejects.toMatchObject({
+      code: 'index_unavailable',
+    })
+    expect(calls).toBeLessThan(20)
+  })
+
   it('is filled in by chunks while records are written, changed and removed', async () => {
     await older().put(RECORD)
     await insertOld(6000)
