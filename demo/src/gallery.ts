@@ -287,7 +287,8 @@ export function createGallery(options: GalleryOptions): Gallery {
       }
     },
     async rename(record) {
-      await answered()
+      // At once if it can, since the viewer shows what is next to it.
+      if (isStale) await answered()
       const tile = tiles.get(record.key)
       if (tile === undefined) return
       keepFocus(() => {

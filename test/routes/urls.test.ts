@@ -110,9 +110,12 @@ describe('GET /files with urls', () => {
     const calls: string[] = []
     const counted = new Proxy(env.FILE_INDEX, {
       get(kv, name) {
-        calls.push(String(name))
         const member: unknown = Reflect.get(kv, name)
-        return typeof member === 'function' ? member.bind(kv) : member
+        if (typeof member !== 'function') return member
+        return (...given: unknown[]) => {
+          calls.push(String(name))
+          return Reflect.apply(member, kv, given)
+        }
       },
     })
     const response = await testWorker({ FILE_INDEX: counted }).fetch('/files?urls=view&limit=1000')

@@ -14,8 +14,8 @@ const WRITE_SECONDS = 1
 
 /** Returns the index in Workers KV (docs/kv-schema.md). Throws `misconfigured`. */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
-  // A D1 database has no such method.
-  if (typeof kv?.put !== 'function')
+  // Only a D1 database prepares statements.
+  if (typeof kv !== 'object' || kv === null || 'prepare' in kv)
     throw new ApiError(
       'misconfigured',
       'needs a KV namespace. Add a [[kv_namespaces]] block to wrangler.toml, and pass its binding.',

@@ -33,7 +33,6 @@ describe('the file index in Workers KV', () => {
 it.each([
   ['nothing', undefined],
   ['a D1 database', testDatabase],
-  ['an object', {}],
 ])('refuses %s as a namespace', (_, value) => {
   expect(() => kvFileIndex(value as never)).toThrow(/needs a KV namespace/)
 })
