@@ -13,7 +13,7 @@ it('skips tests on systems other than Linux, and lists them', () => {
   expect(leftOut('linux', (line) => lines.push(line))).toEqual([])
   expect(lines).toEqual([])
   expect(leftOut('darwin', (line) => lines.push(line))).toContain('test/e2e/dev.slow.test.ts')
-  expect(leftOut('win32', (line) => lines.push(line))).toContain('test/e2e/keys.slow.test.ts')
+  expect(leftOut('win32', (line) => lines.push(line))).toContain('test/e2e/keys.full.test.ts')
   expect(lines).toContain(
     '!!!!!!!! LEFT OUT on darwin: test/e2e/dev.slow.test.ts needs the address 127.0.0.2.',
   )
