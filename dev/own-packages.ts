@@ -13,11 +13,21 @@ const lockFile = z.object({
 })
 const installedPackage = z.object({ version: z.string() })
 
+const installs = new Map<string, Promise<void>>()
+
 /**
  * Installs the packages of a folder that has its own lock file, unless they are all installed. If
- * that fails, throws an Error that names the command to run.
+ * that fails, throws an Error that names the command to run. Calls of one process wait for each other.
+ * Test files run in several processes: they call the shared `ownPackages`.
  */
-export async function installOwnPackages(folder: string): Promise<void> {
+export function installOwnPackages(folder: string): Promise<void> {
+  const before = installs.get(folder) ?? Promise.resolve()
+  const installed = before.catch(() => undefined).then(() => installMissing(folder))
+  installs.set(folder, installed)
+  return installed
+}
+
+async function installMissing(folder: string): Promise<void> {
   const { packages } = lockFile.parse(await readJson(join(folder, 'package-lock.json')))
   const isInstalled = async ([path, { version, optional }]: readonly [
     string,

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
-import { installOwnPackages } from '../../dev/own-packages.ts'
+import { shared } from '../e2e/shared.ts'
 import { markedBlock } from './support/markdown.ts'
 import { BROWSER, writeSnippets } from './support/snippets.ts'
 
@@ -19,7 +19,10 @@ import { auth0 } from './file-token'
 export const app = <Auth0Provider client={auth0}>files</Auth0Provider>
 `
 
-beforeAll(() => installOwnPackages(PACKAGES))
+let packages: string
+beforeAll(async () => {
+  packages = await shared('ownPackages', PACKAGES)
+})
 
 it.each<readonly [string, Readonly<Record<string, string>>]>([
   ['clerk', {}],
@@ -33,7 +36,7 @@ it.each<readonly [string, Readonly<Record<string, string>>]>([
       ...more,
     },
     {
-      packages: join(PACKAGES, 'node_modules'),
+      packages,
       compilerOptions: { ...BROWSER, types: ['node'], skipLibCheck: true },
     },
   )

@@ -9,10 +9,10 @@ import * as z from 'zod/mini'
 import { freePort } from '../../cli/ports.ts'
 import type { S3Server } from '../../cli/s3-server.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
-import { installOwnPackages } from '../../dev/own-packages.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
 import { connectChromium } from '../e2e/chromium.ts'
 import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
+import { shared } from '../e2e/shared.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
@@ -85,8 +85,7 @@ let directory: string
 const variables = () => ({ PRESIGNER_URL: worker.origin, PRESIGNER_KEY: API_KEY })
 
 beforeAll(async () => {
-  await installOwnPackages(PACKAGES)
-  const packages = join(PACKAGES, 'node_modules')
+  const packages = await shared('ownPackages', PACKAGES)
   next = writeSnippets(
     {
       'lib/mint-file-token.ts': recipeFile('next', 'lib/mint-file-token.ts'),

@@ -8,9 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { freePort } from '../../cli/ports.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
-import { installOwnPackages } from '../../dev/own-packages.ts'
 import { startBuiltWorker } from '../e2e/built-worker.ts'
 import { connectChromium } from '../e2e/chromium.ts'
+import { shared } from '../e2e/shared.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
@@ -66,7 +66,6 @@ createRoot(document.querySelector('#app')!).render(
 
 let snippets: Snippets
 beforeAll(async () => {
-  await installOwnPackages(PACKAGES)
   snippets = writeSnippets(
     {
       ...Object.fromEntries(Object.entries(FILES).map(([mark, path]) => [path, block(mark)])),
@@ -78,7 +77,7 @@ beforeAll(async () => {
       'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     },
     {
-      packages: join(PACKAGES, 'node_modules'),
+      packages: await shared('ownPackages', PACKAGES),
       aliases: { '@/lib/pick-link': 'lib/pick-link.ts' },
       compilerOptions: BROWSER,
     },

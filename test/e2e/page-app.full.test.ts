@@ -7,11 +7,11 @@ import { build } from 'esbuild'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { INSTALL, linesFor } from '../../demo/src/app-lines.ts'
-import { installOwnPackages } from '../../dev/own-packages.ts'
 import { fragment } from '../../site/pages.ts'
 import { headings, ROOT, readPage } from '../docs/support/markdown.ts'
 import { runShell, withoutCurl } from '../docs/support/shell.ts'
 import { type DemoPage, seriousFindings, startDemoPage, tile } from './demo-page.ts'
+import { shared } from './shared.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
@@ -222,7 +222,7 @@ const root = createRoot(document.querySelector('main'))
 flushSync(() => root.render(createElement(Files)))`,
       ],
     ] as const)('upload and show a picture with %s', async (title, kind, entry) => {
-      if (kind === 'react') await installOwnPackages(REACT)
+      if (kind === 'react') await shared('ownPackages', REACT)
       const name = `${title} ${isOpen}.png`
       const script = await bundle(entry, linesFor(kind, demo.origin, isOpen), await token())
       await uploadWith(script, name)

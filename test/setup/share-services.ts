@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import type { TestProject } from 'vitest/node'
 import type { BucketOptions, S3Server } from '../../cli/s3-server.ts'
+import { installOwnPackages } from '../../dev/own-packages.ts'
 import type { PackageName } from '../e2e/package/packed.ts'
 import type {} from '../support/provided-context.ts'
 import { CHROMIUM_OPTIONS } from './chromium-options.ts'
@@ -22,6 +23,8 @@ export interface SharedServices {
   chromium(): Promise<string>
   /** Starts Ceph RGW. Returns it with a bucket that no other file uses. */
   ceph(options: BucketOptions): Promise<Omit<S3Server, 'close'>>
+  /** Installs the packages of a folder that has its own lock file, if some are missing. Returns their folder. */
+  ownPackages(folder: string): Promise<string>
   /** Packs a package as `npm publish` does. Returns the path of the tarball. */
   tarball(name: PackageName): Promise<string>
   /** Bundles a page of client/test with the client as it is published. Returns the script. */
@@ -89,6 +92,10 @@ function createServices(directory: string, stack: AsyncDisposableStack): SharedS
       await createBuckets(own, options)
       return own
     },
+    ownPackages: onFirstName(async (folder) => {
+      await installOwnPackages(folder)
+      return join(folder, 'node_modules')
+    }),
     tarball: onFirstName(async (name) => {
       const { pack } = await import('../e2e/package/packed.ts')
       return pack(name, await folder('packed'))

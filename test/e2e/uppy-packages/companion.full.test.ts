@@ -6,9 +6,8 @@ import { startChild } from '../../../cli/child.ts'
 import { freePort } from '../../../cli/ports.ts'
 import type { S3Server } from '../../../cli/s3-server.ts'
 import { answers, waitUntil } from '../../../cli/wait-until.ts'
-import { installOwnPackages } from '../../../dev/own-packages.ts'
 import { startBuiltWorker } from '../built-worker.ts'
-import { sharedCeph } from '../shared.ts'
+import { shared, sharedCeph } from '../shared.ts'
 import { describeWith, RADOSGW } from '../system-package.ts'
 import { docTable } from './doc-table.ts'
 
@@ -209,7 +208,7 @@ describeWith([RADOSGW], 'Companion and the Worker, in front of the same bucket',
   const table = docTable('companion', ['Request', COMPANION, WORKER])
 
   beforeAll(async () => {
-    await installOwnPackages(import.meta.dirname)
+    await shared('ownPackages', import.meta.dirname)
     const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     stack.defer(() => rm(directory, { recursive: true }))
     const server = await sharedCeph({ port: 0, directory, corsOrigins: ['http://localhost:1'] })

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { build } from 'vite'
-import { installOwnPackages } from '../../../dev/own-packages.ts'
+import { shared } from '../shared.ts'
 
 export type UppyVersion = 2 | 3 | 4 | 5 | 6
 
@@ -22,7 +22,7 @@ const FOLDERS: Readonly<Record<UppyVersion, readonly [page: string, packages: st
 export async function serveUppyPage(version: UppyVersion, outDir: string): Promise<Server> {
   const [page, packages] = FOLDERS[version]
   const root = join(import.meta.dirname, '..', page)
-  if (packages !== null) await installOwnPackages(join(import.meta.dirname, '..', packages))
+  if (packages !== null) await shared('ownPackages', join(import.meta.dirname, '..', packages))
   await build({
     root,
     configFile: false,
