@@ -12,9 +12,11 @@ export const SCOPES = [
   'grants:create',
   'drop-boxes:create',
   'objects:list',
+  'files:delete-all',
+  'upkeep:read',
 ] as const
 
-/** The permissions of an API key. Tokens, JWTs and an app's login never have the last one. */
-export const KEY_SCOPES = [...SCOPES, 'index:write'] as const
+/** The permissions of an API key. Tokens, JWTs and an app's login never have the last two. */
+export const KEY_SCOPES = [...SCOPES, 'index:write', 'upkeep:run'] as const
 
 export type Scope = (typeof KEY_SCOPES)[number]

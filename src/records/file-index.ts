@@ -24,6 +24,14 @@ export interface ListedPage {
   readonly unreadable: number
 }
 
+/** Entries of the index that no request can reach. */
+export interface StrayPage {
+  /** How many entries of each alias, and how many malformed ones. */
+  readonly aliases: Readonly<Record<string, number>>
+  readonly unreadable: number
+  readonly cursor: string | undefined
+}
+
 /** The index of files. */
 export interface FileIndex {
   /** Returns one record or null, up to 60 seconds older than a change in another location. */
@@ -53,6 +61,16 @@ export interface FileIndex {
    * Optional: `getMany` asks for one after the other otherwise.
    */
   getMany?(bucket: string, keys: readonly ObjectKey[]): Promise<FileRecord[]>
+  /**
+   * Returns when this index began, or null if that is unknown. With a date, stores it if it is unknown.
+   * Optional: an upload is then never `unconfirmed`, only `found`.
+   */
+  since?(now: Date | null): Promise<Date | null>
+  /**
+   * Returns one page of entries that no request can reach: of aliases that are not `known`, and those that
+   * are malformed. Optional.
+   */
+  strayEntries?(known: readonly string[], cursor?: string): Promise<StrayPage>
   /** Returns one page in the order of the keys: newest first for those of this Worker. */
   list(input: ListInput): Promise<ListedPage>
 }

@@ -14,6 +14,11 @@ const metadataSchema = z.object({
   mimetype: z.string(),
   etag: z.string(),
   owner: z.nullable(z.string()),
+  /**
+   * How the record came to be, if nobody has confirmed the upload: soon after it, or later, such as by an
+   * import. Missing for a confirmed one.
+   */
+  status: z.optional(z.enum(['unconfirmed', 'found'])),
   // In the only spelling that the Worker writes: that of `toISOString`.
   createdAt: z.string().check(z.refine((text) => new Date(text).toJSON() === text)),
 })

@@ -1,0 +1,41 @@
+import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
+import type { Announce } from '../../core/record.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import type { FileIndex } from '../../records/file-index.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import type { Import, Mode, StepResult, WalkState } from './state.ts'
+
+/** What a walk through one bucket needs. */
+export interface Walk {
+  /** Its `credentials` and `uploadCredentials` are those of the pair that walks. */
+  readonly bucket: Bucket
+  /** Aliases that are configured. */
+  readonly aliases: readonly string[]
+  readonly index: FileIndex
+  readonly purge: (bucket: ConfiguredBucket, keys: readonly ObjectKey[]) => Promise<void>
+  /** Null if nobody listens. */
+  readonly announce: Announce | null
+  readonly mode: Mode
+  /** With mode `expire`. */
+  readonly expireSeconds: number
+  /** Whose files are recorded: a template as in `Import`, or null. */
+  readonly owner: Pick<Import, 'owner' | 'ownerAs'> | null
+  readonly import: Import | null
+  /** Objects that a page may have, and requests to the bucket that a step may make. */
+  readonly pageSize: number
+  readonly maxRequests: number
+  /**
+   * Keeps records that are about to be dropped, for 30 days. Null if nobody does: then a step returns them
+   * in `toDrop`, and the next one drops them.
+   */
+  readonly keep: ((records: readonly FileRecord[], now: Date) => Promise<void>) | null
+}
+
+/** Returns the state before the first step. */
+export declare function startWalk(walk: Walk, now: Date, last?: WalkState | null): WalkState
+
+/**
+ * Does the next step of a walk. Throws `storage_error`, `storage_busy`, `not_supported` and
+ * `index_unavailable`: then the same step can be done again.
+ */
+export declare function stepWalk(walk: Walk, state: WalkState, now: Date): Promise<StepResult>
