@@ -10,6 +10,7 @@ import {
   checkable,
   checkSettings,
   dropBoxOrigins,
+  hasUpkeep,
   namedCredentials,
   readEnvironment,
   type Variables,
@@ -108,6 +109,7 @@ async function checkAll(
       await checkBucket({
         bucket,
         names,
+        upkeep: { isOn: hasUpkeep(worker), walker: null },
         admin,
         origins: [...new Set([...valid.corsOrigins, ...pages])],
         dropBoxOrigins: dropBoxOrigins(worker, url),

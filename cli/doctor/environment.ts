@@ -224,6 +224,9 @@ export function dropBoxOrigins(
   return dropBoxes && own !== undefined ? [own] : []
 }
 
+/** Tells whether the Worker walks through its buckets. */
+export const hasUpkeep = ({ env }: Pick<WorkerEnvironment, 'env'>): boolean => Boolean(env.UPKEEP)
+
 /** Returns the access keys of `name`. Throws UsageError if one is missing. */
 export function namedCredentials({ env }: WorkerEnvironment, name: string): Credentials {
   const found = check(accessKeys(name), env)

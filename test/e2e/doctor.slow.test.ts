@@ -59,7 +59,15 @@ const CHECKS = [
   ],
   ...['acl', 'public-access-block', 'conditional-writes'],
   ...['conditional-replace', 'checksums', 'post-policies', 'parts'],
-  ...['list-parts', 'abort', 'conditional-complete', 'key-spelling', 'cors', 'clean-up'],
+  ...[
+    'list-parts',
+    'abort',
+    'conditional-complete',
+    'key-spelling',
+    'list-uploads',
+    'list-objects',
+  ],
+  ...['cors', 'clean-up'],
 ]
 
 const [RULE] = GOOD_RULES as [Rule]
@@ -91,7 +99,7 @@ function expectNoSecrets(output: string, others: readonly string[] = []): void {
 
 describe('doctor, for a bucket,', () => {
   it('passes every check when nothing is wrong, and leaves nothing behind', async () => {
-    const { findings, server } = await checked({})
+    const { findings, server } = await checked({}, { run: { upkeep: true } })
     const expected = CHECKS.map((name) => [name, name === 'copies' ? 'skip' : 'pass'])
     expect(statuses(findings)).toEqual(Object.fromEntries(expected))
     expect(findings.filter(({ fix }) => fix !== null).map(({ check }) => check)).toEqual([
@@ -390,6 +398,41 @@ describe('doctor, for a bucket,', () => {
     ],
     ['slashes folded', 'key-spelling', 'warn', /a\/\/b/, { folds: 'slashes' }],
     ['case folded', 'key-spelling', 'warn', /case/, { folds: 'case' }],
+    ...(
+      [
+        ['no ListMultipartUploads', 'refused', /501 NotImplemented/],
+        ['an empty list of uploads', 'empty', /lacks one that has just begun/],
+        ['a list of uploads that needs the whole key', 'whole keys', /lacks one/],
+        ['uploads that stay in the list', 'stale', /stays in the list/],
+        ['a list of uploads without an end', 'endless', /more than 50 pages/],
+      ] as const
+    ).map(([what, listUploads, said]): [string, string, Status, RegExp, Switches] => [
+      ...([what, 'list-uploads', 'warn', said, { listUploads }] as const),
+    ]),
+    [
+      'no permission to list uploads',
+      'list-uploads',
+      'skip',
+      /S3_WRITE/,
+      { listUploads: 'denied' },
+    ],
+    [
+      'no permission to list uploads, with UPKEEP',
+      ...(['list-uploads', 'warn', /403 AccessDenied/, { listUploads: 'denied' }] as const),
+      { run: { upkeep: true } },
+    ],
+    ['no permission to abort', 'list-uploads', 'warn', /can't abort/, { abort: 'refused' }],
+    ['no UPKEEP', 'list-objects', 'skip', /UPKEEP/, { listObjects: 'denied' }],
+    ...(
+      [
+        ['no permission to list', 'denied', /can't list the objects \(403 AccessDenied\)/],
+        ['a list without an order', 'unordered', /not in the order/],
+        ['start-after ignored', 'from the start', /start-after/],
+      ] as const
+    ).map(([what, listObjects, said]): [string, string, Status, RegExp, Switches, Setup] => [
+      ...([what, 'list-objects', 'warn', said, { listObjects }] as const),
+      { run: { upkeep: true } },
+    ]),
     ['no CORS', 'cors', 'fail', /PUT: the preflight is refused/, {}, { rules: [] }],
     ['another origin', 'cors', 'fail', /403/, {}, rules({ origins: ['https://b.example'] })],
     ['no CORS for GET', 'cors', 'fail', /GET: /, {}, rules({ methods: ['PUT'] })],

@@ -72,11 +72,13 @@ export interface BucketRun {
   readonly consent?: Consent
   readonly onFinding?: (finding: Finding) => void
   readonly dropBoxOrigins?: readonly string[]
+  /** With UPKEEP. Its walker is the writer if it is true. */
+  readonly upkeep?: boolean
 }
 
 /** Runs doctor for the bucket of `settings`, in this process. */
 export async function findingsOf(settings: Variables, run: BucketRun = {}): Promise<Finding[]> {
-  const { hangs, consent, onFinding, dropBoxOrigins = [] } = run
+  const { hangs, consent, onFinding, dropBoxOrigins = [], upkeep = false } = run
   const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
   const { buckets, corsOrigins } = loaded.settings
@@ -84,6 +86,7 @@ export async function findingsOf(settings: Variables, run: BucketRun = {}): Prom
   await checkBucket({
     bucket: buckets[0],
     names: { reads: 'S3', uploads: 'S3_WRITE' },
+    upkeep: { isOn: upkeep, walker: null },
     admin: undefined,
     origins: corsOrigins,
     dropBoxOrigins,
