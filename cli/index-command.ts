@@ -3,11 +3,10 @@
  * restores them, through `GET /index` and `PUT /index`.
  */
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { presignerUrl, UsageError } from './doctor/options.ts'
-import { isLoopbackHost } from './loopback.ts'
+import { UsageError } from './doctor/options.ts'
+import { jsonOf, type Worker, workerOf } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
 npx edge-presigner index backup FILE --from NAME
@@ -28,9 +27,6 @@ const RECORDS = 20
 const AT_ONCE = 4
 /** After so many passes, something else keeps changing the records. */
 const MAX_PASSES = 5
-const TIMEOUT_MILLISECONDS = 60_000
-const MAX_TRIES = 8
-const MAX_WAIT_SECONDS = 60
 
 const recordSchema = z.strictObject({
   key: z.string(),
@@ -60,8 +56,6 @@ const putSchema = z.object({
     ]),
   ),
 })
-
-const errorSchema = z.object({ code: z.string(), message: z.string() })
 
 /** The first and the last line of a backup. Without the last one, it is incomplete. */
 const FIRST_LINE = JSON.stringify({ format: 'edge-presigner index', version: 1 })
@@ -96,7 +90,9 @@ export async function index(args: readonly string[]): Promise<number> {
       if (value !== undefined) return value
       throw new UsageError(`${command} needs ${name}.\n\n${USAGE}`)
     }
-    const worker = workerOf(values.url, values['key-from'])
+    const worker = workerOf({
+      ...{ url: values.url, keyName: values['key-from'], scope: 'index:write', usage: USAGE },
+    })
     const name = takesFile ? needed(file, 'a file') : ''
     const pass = { worker, bucket: values.bucket, overwrite: values.overwrite }
     if (command === 'backup') return await backup(pass, needed(from, '--from'), name)
@@ -136,94 +132,10 @@ interface Pass {
   readonly overwrite: boolean
 }
 
-/** Sends a request, with the API key if there is one. Throws UsageError for a refusal, and if there is no answer. */
-type Worker = <T>(
-  schema: z.ZodMiniType<T>,
-  method: 'GET' | 'PUT',
-  query: Readonly<{ [name: string]: string | undefined }>,
-  body?: object,
-) => Promise<T>
-
-/** Returns the Worker at `given`. The key goes only to HTTPS, or to this machine, and to no redirect. */
-function workerOf(given: string | undefined, keyName: string): Worker {
-  if (given === undefined) throw new UsageError(`--url is missing.\n\n${USAGE}`)
-  const url = presignerUrl(given)
-  const isLocal = isLoopbackHost(url.host)
-  if (url.protocol !== 'https:' && !isLocal)
-    throw new UsageError('--url must start with https://, so that nobody can read the API key.')
-  const key = process.env[keyName]
-  // `edge-presigner dev` accepts requests of this machine without a key.
-  if (!key && !isLocal)
-    throw new UsageError(`Set the variable ${keyName} to an API key with index:write.`)
-  return async (schema, method, query, body) => {
-    const at = new URL(`${url.pathname.replace(/\/+$/, '')}/index`, url.origin)
-    for (const [name, value] of Object.entries(query))
-      if (value !== undefined) at.searchParams.set(name, value)
-    const headers = {
-      'Content-Type': 'application/json',
-      ...(key ? { Authorization: `Bearer ${key}` } : {}),
-    }
-    const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-    for (let tries = 1; ; tries += 1) {
-      const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS)
-      const init = { method, headers, redirect: 'manual', signal, ...sent } as const
-      const answer = await fetch(at, init).then(
-        async (response) => ({ response, text: await response.text() }),
-        (error: unknown) => error,
-      )
-      const failure = failureOf(answer)
-      if (typeof failure === 'object') return schemaResult(schema, failure.text)
-      if (!isPassing(answer) || tries === MAX_TRIES) throw new UsageError(failure)
-      await delay(1000 * waitSeconds(answer, tries))
-    }
-  }
-}
-
-interface Answer {
-  readonly response: Response
-  readonly text: string
-}
-
-const isAnswer = (answer: unknown): answer is Answer =>
-  typeof answer === 'object' && answer !== null && 'response' in answer
-
-/** Returns the answer if it is a success, and otherwise what is wrong. */
-function failureOf(answer: unknown): string | Answer {
-  if (!isAnswer(answer)) return 'The Worker did not respond.'
-  const { response, text } = answer
-  if (response.ok) return answer
-  const error = errorSchema.safeParse(jsonOf(text))
-  const what = error.success ? `${error.data.code}. ${error.data.message}` : 'no error of its own'
-  return `The Worker answered ${response.status}: ${what}`
-}
-
-/** Tells whether a repeat may succeed. */
-const isPassing = (answer: unknown): boolean =>
-  !isAnswer(answer) || [429, 502, 503, 504].includes(answer.response.status)
-
-const waitSeconds = (answer: unknown, tries: number): number => {
-  const asked = isAnswer(answer) ? Number(answer.response.headers.get('Retry-After')) : 0
-  return Math.min(asked > 0 ? asked : 2 ** (tries - 1), MAX_WAIT_SECONDS)
-}
-
-function schemaResult<T>(schema: z.ZodMiniType<T>, text: string): T {
-  const read = schema.safeParse(jsonOf(text))
-  if (read.success) return read.data
-  throw new UsageError('This answer is not of a Worker of this version. Check --url.')
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 /** Returns the buckets to work on. */
 async function bucketsOf({ worker, bucket }: Pass, from: string): Promise<readonly string[]> {
   if (bucket !== undefined) return [bucket]
-  return (await worker(pageSchema, 'GET', { from, limit: '1' })).buckets
+  return (await worker(pageSchema, 'GET', '/index', { from, limit: '1' })).buckets
 }
 
 /** Yields all records of an index in the byte order of their keys, which every index lists in. */
@@ -235,7 +147,7 @@ async function* recordsOf(
   let cursor: string | undefined
   do {
     const query = { from, bucket, limit: String(PAGE), cursor }
-    const page = await worker(pageSchema, 'GET', query)
+    const page = await worker(pageSchema, 'GET', '/index', query)
     if (page.unreadable > 0) console.error(`${page.unreadable} entries of ${from} are no records.`)
     yield* page.records
     cursor = page.cursor
@@ -299,7 +211,13 @@ async function send(
   }
   const flush = async (page: { records: Record[]; overwrite: boolean }): Promise<void> => {
     await untilOpen(AT_ONCE - 1)
-    const put = worker(putSchema, 'PUT', {}, { to, bucket: page.records[0]?.bucket, ...page })
+    const put = worker(
+      putSchema,
+      'PUT',
+      '/index',
+      {},
+      { to, bucket: page.records[0]?.bucket, ...page },
+    )
     const counted: Promise<void> = put
       .then((answer) => {
         for (const one of answer.records) {
