@@ -1,11 +1,15 @@
-import type { XmlElement } from '@rgrove/parse-xml'
-import type { Credentials } from '../../src/bucket/bucket.ts'
-import { s3CodeIn } from '../../src/storage/s3.ts'
-import { childrenOf, readXml, textOf } from '../../src/storage/xml.ts'
+import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import { listObjects } from '../../src/storage/list-objects.ts'
+import {
+  listUploadsPage,
+  type MultipartUpload,
+  type UploadsMarker,
+} from '../../src/storage/multipart.ts'
+import { StorageFailure } from '../../src/storage/storage-failure.ts'
 import type { BucketCheck, BucketContext } from './bucket.ts'
-import { codeOf, type Probe, reasonOf } from './probe.ts'
+import { codeOf, reasonOf } from './probe.ts'
 import { pass, type Result, skip, warn } from './report.ts'
-import type { Answer } from './requests.ts'
 
 /** What upkeep needs of a bucket: docs/upkeep.md. */
 export const upkeepChecks: readonly BucketCheck[] = [
@@ -33,39 +37,37 @@ const RULE =
   'Set a lifecycle rule that aborts unfinished uploads after 8 days (AbortIncompleteMultipartUpload): docs/upkeep.md#unfinished-uploads.'
 const CAN_NOT_ABORT = `Upkeep can't find or abort unfinished uploads in this bucket. ${RULE}`
 
-const isOk = ({ status }: Answer): boolean => status >= 200 && status < 300
-
 /**
  * Starts an upload in parts, and looks for it in the list of the whole bucket, as upkeep does: a server
  * may not know the operation, answer with an empty list, or know only whole keys as prefix.
  */
 async function listsUploads(context: BucketContext): Promise<Result> {
-  const { probe, upkeep } = context
+  const { bucket, probe, upkeep } = context
   const { credentials, name } = uploadWalker(context)
-  let upload: Awaited<ReturnType<Probe['startUpload']>>
+  let upload: MultipartUpload
   try {
     upload = await probe.startUpload('unfinished.txt')
   } catch (error) {
     return skip(`No upload in parts can start (${reasonOf(error)}).`)
   }
-  const found = await findUpload(probe, credentials, upload)
+  const found = await findUpload(bucket, credentials, upload)
   if (found !== 'listed') {
     if (found.code === 'AccessDenied') {
-      const message = `The access key ${name} can't list the bucket's unfinished uploads (${found.seen}).`
+      const message = `The access key ${name} can't list the bucket's unfinished uploads (${found.code}).`
       const fix = `Allow it s3:ListBucketMultipartUploads: docs/security.md#least-privilege-keys. Otherwise: ${RULE}`
       return upkeep.isOn ? warn(message, fix) : skip(message, fix)
     }
-    return warn(`Not supported: ${found.seen}.`, CAN_NOT_ABORT)
+    return warn(`Not supported: ${found.reason}.`, CAN_NOT_ABORT)
   }
   const { key, s3UploadId } = upload
   const query = { uploadId: s3UploadId }
   const aborted = await probe.presigned({ method: 'DELETE', key, credentials, query })
-  if (!isOk(aborted))
+  if (aborted.status < 200 || aborted.status > 299)
     return warn(
       `The access key ${name} lists unfinished uploads, but can't abort them (${codeOf(aborted)}).`,
       `Allow it s3:AbortMultipartUpload. Otherwise: ${RULE}`,
     )
-  const after = await findUpload(probe, credentials, upload)
+  const after = await findUpload(bucket, credentials, upload)
   if (after === 'listed')
     return warn('An aborted upload stays in the list.', `Tell the server's maintainers. ${RULE}`)
   probe.forget(upload)
@@ -76,73 +78,66 @@ async function listsUploads(context: BucketContext): Promise<Result> {
 interface NotListed {
   /** S3's error code. */
   readonly code: string | null
-  readonly seen: string
+  readonly reason: string
 }
 
 /** Looks for an upload in the pages of ListMultipartUploads, without a prefix. */
 async function findUpload(
-  probe: Probe,
+  bucket: Bucket,
   credentials: Credentials,
-  { key, s3UploadId }: { readonly key: string; readonly s3UploadId: string },
+  { s3UploadId }: MultipartUpload,
 ): Promise<'listed' | NotListed> {
-  let marker: Readonly<Record<string, string>> = {}
-  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-    const query = { uploads: '', 'encoding-type': 'url', 'max-uploads': String(PAGE), ...marker }
-    const answer = await probe.ofBucket({ credentials, query })
-    const root = readXml(answer.text)
-    if (!isOk(answer) || root?.name !== 'ListMultipartUploadsResult') {
-      const seen = `ListMultipartUploads is refused (${codeOf(answer)})`
-      return { code: s3CodeIn(answer.text), seen }
+  const walked = { ...bucket, uploadCredentials: credentials }
+  let marker: UploadsMarker | undefined
+  try {
+    for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+      const { uploads, next } = await listUploadsPage(walked, marker, new Date(), PAGE)
+      if (uploads.some((upload) => upload.s3UploadId === s3UploadId)) return 'listed'
+      if (next === undefined)
+        return { code: null, reason: 'the list of unfinished uploads lacks one that has just begun' }
+      marker = next
     }
-    const decode = decoderFor(root)
-    for (const upload of childrenOf(root, 'Upload'))
-      if (textOf(upload, 'UploadId') === s3UploadId && decode(textOf(upload, 'Key') ?? '') === key)
-        return 'listed'
-    const next = decode(textOf(root, 'NextKeyMarker') ?? '')
-    if (textOf(root, 'IsTruncated') !== 'true' || next === '')
-      return { code: null, seen: 'the list of unfinished uploads lacks one that has just begun' }
-    const id = textOf(root, 'NextUploadIdMarker') ?? ''
-    marker = { 'key-marker': next, ...(id !== '' && { 'upload-id-marker': id }) }
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error
+    const { cause } = error
+    const refusal = cause instanceof StorageFailure && cause.status !== 200 ? cause : null
+    return refusal === null
+      ? { code: null, reason: error.message.replace(/\.$/, '') }
+      : { code: refusal.s3Code, reason: `ListMultipartUploads is refused (${reasonOf(error)})` }
   }
-  return { code: null, seen: `the list of unfinished uploads has more than ${MAX_PAGES} pages` }
+  return { code: null, reason: `the list of unfinished uploads has more than ${MAX_PAGES} pages` }
 }
 
-/** With `encoding-type=url`, servers that know it encode keys. */
-const decoderFor =
-  (root: XmlElement) =>
-  (text: string): string =>
-    textOf(root, 'EncodingType') === 'url' ? decodeURIComponent(text.replaceAll('+', ' ')) : text
-
-/** ListObjectsV2 with `start-after`, page by page, as upkeep walks through the bucket. */
+/** ListObjectsV2 with `start-after`, in the order of the keys, as upkeep walks through the bucket. */
 async function listsObjects(context: BucketContext): Promise<Result> {
-  const { probe, upkeep } = context
+  const { bucket, probe, upkeep } = context
   if (!upkeep.isOn) return skip('UPKEEP is not set.')
   const { credentials, name } = objectWalker(context)
-  const fix = `Allow ${name} s3:ListBucket on the bucket: docs/security.md#least-privilege-keys.`
-  const [first, second] = [probe.key('walk/1.txt'), probe.key('walk/2.txt')]
-  for (const key of ['walk/2.txt', 'walk/1.txt']) await probe.put(key, 'doctor')
-  const list = async (startAfter: string): Promise<readonly string[] | Answer> => {
-    const query = { 'list-type': '2', 'encoding-type': 'url', prefix: probe.key('walk/') }
-    const more = startAfter === '' ? {} : { 'start-after': startAfter }
-    const answer = await probe.ofBucket({ credentials, query: { ...query, ...more } })
-    const root = readXml(answer.text)
-    if (!isOk(answer) || root?.name !== 'ListBucketResult') return answer
-    const decode = decoderFor(root)
-    return childrenOf(root, 'Contents').map((object) => decode(textOf(object, 'Key') ?? ''))
+  const names = ['walk/1.txt', 'walk/2.txt', 'walk/3.txt']
+  for (const one of names.toReversed()) await probe.put(one, 'doctor')
+  const list = async (limit: number, after?: string) => {
+    const query = { prefix: probe.key('walk'), limit, after }
+    const { objects } = await listObjects({ ...bucket, credentials }, query, new Date())
+    return objects.map(({ key }) => key).join()
   }
-  const all = await list('')
-  if ('status' in all)
-    return warn(`The access key ${name} can't list the objects (${codeOf(all)}).`, fix)
-  if (all.join() !== [first, second].join())
-    return warn(
-      'The list of objects is not that of the bucket, or not in the order of the keys.',
-      'Leave UPKEEP out with this server: it would compare the index with a wrong list.',
-    )
-  const rest = await list(first)
-  return 'status' in rest || rest.join() !== second
-    ? warn(
-        'The server does not support start-after in ListObjectsV2.',
-        'Leave UPKEEP out with this server: it could not go on where it has stopped.',
+  const keys = names.map((one) => probe.key(one))
+  try {
+    if ((await list(names.length)) !== keys.join())
+      return warn(
+        'The list of objects lacks some, or is not in the order of their keys.',
+        'Remove UPKEEP: it would compare the index with a wrong list.',
       )
-    : pass(`The access key ${name} lists the objects, in the order of their keys.`)
+  } catch (error) {
+    return warn(
+      `The access key ${name} can't list the objects (${reasonOf(error)}).`,
+      `Allow it s3:ListBucket on the bucket: docs/security.md#least-privilege-keys.`,
+    )
+  }
+  const rest = await list(1, keys[0]).catch(reasonOf)
+  return rest === keys[1]
+    ? pass(`The access key ${name} lists the objects, in the order of their keys.`)
+    : warn(
+        'The server ignores start-after when it lists objects.',
+        'Remove UPKEEP: it could not go on where it has stopped.',
+      )
 }

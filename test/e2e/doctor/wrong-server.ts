@@ -163,7 +163,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       if (!(key === '' ? switches.publicList && query.has('list-type') : open))
         throw new Refusal(403, 'AccessDenied')
     }
-    if (!url.pathname.startsWith(BUCKET)) throw new Refusal(404, 'NoSuchBucket')
+    if (!`${url.pathname}/`.startsWith(BUCKET)) throw new Refusal(404, 'NoSuchBucket')
     if (switches.isBusy?.(method, key, query)) throw new Refusal(429, 'TooManyRequests')
     if (key === '') return ofBucket(method, query, who, body, headers)
     return ofObject(method, key, query, who, body, headers)
@@ -224,7 +224,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       200,
       id === undefined
         ? `<${result}><IsTruncated>false</IsTruncated></${result}>`
-        : `<${result}><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>${key}</NextKeyMarker><NextUploadIdMarker>${id}</NextUploadIdMarker><Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload></${result}>`,
+        : `<${result}><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>${key}</NextKeyMarker><NextUploadIdMarker>${id}</NextUploadIdMarker><Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>2026-11-28T12:00:00.000Z</Initiated></Upload></${result}>`,
     )
   }
 
@@ -235,7 +235,11 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     )
     const listed = (switches.listObjects === 'unordered' ? keys : keys.toSorted())
       .filter((key) => key > from)
-      .map((key) => `<Contents><Key>${key}</Key></Contents>`)
+      .slice(0, Number(query.get('max-keys')))
+      .map(
+        (key) =>
+          `<Contents><Key>${key}</Key><Size>6</Size><ETag>"e"</ETag><LastModified>2026-11-28T12:00:00.000Z</LastModified></Contents>`,
+      )
     return reply(200, `<ListBucketResult>${listed.join('')}</ListBucketResult>`)
   }
 
