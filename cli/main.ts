@@ -38,6 +38,13 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
     ],
   ],
   [
+    'dead-letters',
+    [
+      'shows and replays what the queues gave up',
+      async () => (await import('./dead-letters-command.ts')).deadLetters,
+    ],
+  ],
+  [
     'deploy',
     [
       'checks, sends the secrets, and deploys the Worker',
