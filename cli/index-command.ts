@@ -41,6 +41,7 @@ const recordSchema = z.strictObject({
   etag: z.string(),
   owner: z.nullable(z.string()),
   createdAt: z.string(),
+  status: z.optional(z.enum(['unconfirmed', 'found'])),
 })
 
 type Record = z.infer<typeof recordSchema>
@@ -437,7 +438,7 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
     for await (const record of linesOf(file)) {
       counts.read += 1
       if (pass.bucket === undefined || record.bucket === pass.bucket)
-        yield { record, isCheck: false }
+        yield { record: asFound(record), isCheck: false }
     }
   }
   await send(pass, to, wanted(), counts, () => show(false))
@@ -471,6 +472,10 @@ async function* linesOf(file: string): AsyncGenerator<Record, void> {
   if (end === undefined || end !== number - 2)
     throw new UsageError(`${file} is not a backup of an index, or not a complete one.`)
 }
+
+/** Returns the record of a backup. Its upload may have been confirmed since, so it must not expire. */
+const asFound = (record: Record): Record =>
+  record.status === 'unconfirmed' ? { ...record, status: 'found' } : record
 
 /** Yields the lines of a file. Those of Node also end at U+2028 and U+2029, which a key may have. */
 async function* linesIn(handle: FileHandle): AsyncGenerator<string, void> {
