@@ -2,24 +2,32 @@
  * `npx edge-presigner index` copies the records of files between the indexes of a Worker, and saves and
  * restores them, through `GET /index` and `PUT /index`.
  */
-import { type FileHandle, open, rm } from 'node:fs/promises'
-import { setTimeout as delay } from 'node:timers/promises'
+import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { presignerUrl, UsageError } from './doctor/options.ts'
-import { isLoopbackHost } from './loopback.ts'
+import { UsageError } from './doctor/options.ts'
+import { progressLine } from './progress.ts'
+import { FIRST_LINE, type IndexRecord, openFile, recordSchema, recordsIn } from './record-file.ts'
+import { STATE_FILE, type Walking, walkPass } from './upkeep-steps.ts'
+import { type Worker, workerOf } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
 npx edge-presigner index backup FILE --from NAME
 npx edge-presigner index restore FILE --to NAME [--overwrite]
+npx edge-presigner index import --prefix PREFIX [--owner TEMPLATE] [--owner-as TEMPLATE]
 
 NAME is an index of the Worker: kv or d1.
 --url URL         the Worker, or the presigner in your app: https://example.com/media
 --key-from NAME   the variable with an API key that has the scope index:write
-                  (EDGE_PRESIGNER_KEY). A Worker on this machine may need none
+                  (EDGE_PRESIGNER_KEY), for import upkeep:run. A Worker on this machine
+                  may need none
 --bucket ALIAS    only the records of this bucket (those of all)
 --overwrite       replaces also records of the same object, such as with another name
-copy and restore can be interrupted and repeated: they send what is missing. A record
+--prefix PREFIX   import records the objects whose keys start with it, such as photos/
+--owner TEMPLATE  where the owner is in a key, such as 'users/{owner}/'
+--owner-as TEMPLATE  the owner's id in records, such as 'key:app/{owner}' ({owner})
+--state FILE      where import keeps how far it has come (${STATE_FILE})
+copy, restore and import can be interrupted and repeated: they send what is missing. A record
 of a file that is no longer in the bucket is left out.`
 
 const PAGE = 1000
@@ -28,23 +36,6 @@ const RECORDS = 20
 const AT_ONCE = 4
 /** After so many passes, something else keeps changing the records. */
 const MAX_PASSES = 5
-const TIMEOUT_MILLISECONDS = 60_000
-const MAX_TRIES = 8
-const MAX_WAIT_SECONDS = 60
-
-const recordSchema = z.strictObject({
-  key: z.string(),
-  bucket: z.string(),
-  name: z.string(),
-  size: z.number(),
-  mimetype: z.string(),
-  etag: z.string(),
-  owner: z.nullable(z.string()),
-  createdAt: z.string(),
-  status: z.optional(z.enum(['unconfirmed', 'found'])),
-})
-
-type Record = z.infer<typeof recordSchema>
 
 const pageSchema = z.object({
   buckets: z.array(z.string()),
@@ -61,12 +52,6 @@ const putSchema = z.object({
     ]),
   ),
 })
-
-const errorSchema = z.object({ code: z.string(), message: z.string() })
-
-/** The first and the last line of a backup. Without the last one, it is incomplete. */
-const FIRST_LINE = JSON.stringify({ format: 'edge-presigner index', version: 1 })
-const lastLineSchema = z.strictObject({ records: z.number() })
 
 /** What has happened to the records of a pass. */
 interface Counts {
@@ -91,13 +76,23 @@ export async function index(args: readonly string[]): Promise<number> {
     const extra = takesFile ? rest[0] : file
     if (extra !== undefined) throw new UsageError(`Unexpected argument "${extra}".\n\n${USAGE}`)
     if (command === undefined) throw new UsageError(USAGE)
-    if (!takesFile && command !== 'copy')
+    if (!takesFile && command !== 'copy' && command !== 'import')
       throw new UsageError(`Unknown command "${command}".\n\n${USAGE}`)
     const needed = (value: string | undefined, name: string): string => {
       if (value !== undefined) return value
       throw new UsageError(`${command} needs ${name}.\n\n${USAGE}`)
     }
-    const worker = workerOf(values.url, values['key-from'])
+    const scope = command === 'import' ? 'upkeep:run' : 'index:write'
+    const { url, 'key-from': keyName } = values
+    const worker = workerOf({ url, keyName, scope, usage: USAGE })
+    if (command === 'import') {
+      const { bucket, state, owner, 'owner-as': ownerAs } = values
+      const prefix = needed(values.prefix, '--prefix')
+      const order = { prefix, ...(owner && { owner }), ...(ownerAs && { ownerAs }) }
+      const mode = 'default'
+      const walking = { worker, url: url ?? '', state, bucket, mode, goOn: false } as const
+      return await importObjects({ ...walking, import: order })
+    }
     const name = takesFile ? needed(file, 'a file') : ''
     const pass = { worker, bucket: values.bucket, overwrite: values.overwrite }
     if (command === 'backup') return await backup(pass, needed(from, '--from'), name)
@@ -123,6 +118,10 @@ function readArguments(args: readonly string[]) {
         'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
         bucket: { type: 'string' },
         overwrite: { type: 'boolean', default: false },
+        prefix: { type: 'string' },
+        owner: { type: 'string' },
+        'owner-as': { type: 'string' },
+        state: { type: 'string', default: STATE_FILE },
       },
     })
   } catch (error) {
@@ -137,94 +136,10 @@ interface Pass {
   readonly overwrite: boolean
 }
 
-/** Sends a request, with the API key if there is one. Throws UsageError for a refusal, and if there is no answer. */
-type Worker = <T>(
-  schema: z.ZodMiniType<T>,
-  method: 'GET' | 'PUT',
-  query: Readonly<{ [name: string]: string | undefined }>,
-  body?: object,
-) => Promise<T>
-
-/** Returns the Worker at `given`. The key goes only to HTTPS, or to this machine, and to no redirect. */
-function workerOf(given: string | undefined, keyName: string): Worker {
-  if (given === undefined) throw new UsageError(`--url is missing.\n\n${USAGE}`)
-  const url = presignerUrl(given)
-  const isLocal = isLoopbackHost(url.host)
-  if (url.protocol !== 'https:' && !isLocal)
-    throw new UsageError('--url must start with https://, so that nobody can read the API key.')
-  const key = process.env[keyName]
-  // `edge-presigner dev` accepts requests of this machine without a key.
-  if (!key && !isLocal)
-    throw new UsageError(`Set the variable ${keyName} to an API key with index:write.`)
-  return async (schema, method, query, body) => {
-    const at = new URL(`${url.pathname.replace(/\/+$/, '')}/index`, url.origin)
-    for (const [name, value] of Object.entries(query))
-      if (value !== undefined) at.searchParams.set(name, value)
-    const headers = {
-      'Content-Type': 'application/json',
-      ...(key ? { Authorization: `Bearer ${key}` } : {}),
-    }
-    const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-    for (let tries = 1; ; tries += 1) {
-      const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS)
-      const init = { method, headers, redirect: 'manual', signal, ...sent } as const
-      const answer = await fetch(at, init).then(
-        async (response) => ({ response, text: await response.text() }),
-        (error: unknown) => error,
-      )
-      const failure = failureOf(answer)
-      if (typeof failure === 'object') return schemaResult(schema, failure.text)
-      if (!isPassing(answer) || tries === MAX_TRIES) throw new UsageError(failure)
-      await delay(1000 * waitSeconds(answer, tries))
-    }
-  }
-}
-
-interface Answer {
-  readonly response: Response
-  readonly text: string
-}
-
-const isAnswer = (answer: unknown): answer is Answer =>
-  typeof answer === 'object' && answer !== null && 'response' in answer
-
-/** Returns the answer if it is a success, and otherwise what is wrong. */
-function failureOf(answer: unknown): string | Answer {
-  if (!isAnswer(answer)) return 'The Worker did not respond.'
-  const { response, text } = answer
-  if (response.ok) return answer
-  const error = errorSchema.safeParse(jsonOf(text))
-  const what = error.success ? `${error.data.code}. ${error.data.message}` : 'no error of its own'
-  return `The Worker answered ${response.status}: ${what}`
-}
-
-/** Tells whether a repeat may succeed. */
-const isPassing = (answer: unknown): boolean =>
-  !isAnswer(answer) || [429, 502, 503, 504].includes(answer.response.status)
-
-const waitSeconds = (answer: unknown, tries: number): number => {
-  const asked = isAnswer(answer) ? Number(answer.response.headers.get('Retry-After')) : 0
-  return Math.min(asked > 0 ? asked : 2 ** (tries - 1), MAX_WAIT_SECONDS)
-}
-
-function schemaResult<T>(schema: z.ZodMiniType<T>, text: string): T {
-  const read = schema.safeParse(jsonOf(text))
-  if (read.success) return read.data
-  throw new UsageError('This answer is not of a Worker of this version. Check --url.')
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 /** Returns the buckets to work on. */
 async function bucketsOf({ worker, bucket }: Pass, from: string): Promise<readonly string[]> {
   if (bucket !== undefined) return [bucket]
-  return (await worker(pageSchema, 'GET', { from, limit: '1' })).buckets
+  return (await worker(pageSchema, 'GET', '/index', { from, limit: '1' })).buckets
 }
 
 /** Yields all records of an index in the byte order of their keys, which every index lists in. */
@@ -232,11 +147,11 @@ async function* recordsOf(
   { worker }: Pass,
   from: string,
   bucket: string,
-): AsyncGenerator<Record, void> {
+): AsyncGenerator<IndexRecord, void> {
   let cursor: string | undefined
   do {
     const query = { from, bucket, limit: String(PAGE), cursor }
-    const page = await worker(pageSchema, 'GET', query)
+    const page = await worker(pageSchema, 'GET', '/index', query)
     if (page.unreadable > 0) console.error(`${page.unreadable} entries of ${from} are no records.`)
     yield* page.records
     cursor = page.cursor
@@ -245,7 +160,7 @@ async function* recordsOf(
 
 /** A record to send. `isCheck` asks only whether its object is there, and never replaces a record. */
 interface Sending {
-  readonly record: Record
+  readonly record: IndexRecord
   readonly isCheck: boolean
 }
 
@@ -281,7 +196,7 @@ async function* differences(
 const byteOrder = (one: string, two: string): number =>
   Buffer.compare(Buffer.from(one), Buffer.from(two))
 
-const textOf = (record: Record): string => JSON.stringify(Object.entries(record).toSorted())
+const textOf = (record: IndexRecord): string => JSON.stringify(Object.entries(record).toSorted())
 
 /** Sends `records` in pages, some at once, and counts what happened to them. */
 async function send(
@@ -292,15 +207,21 @@ async function send(
   onSent: () => void,
 ): Promise<void> {
   const open = new Set<Promise<void>>()
-  const pages = new Map<string, { records: Record[]; overwrite: boolean }>()
+  const pages = new Map<string, { records: IndexRecord[]; overwrite: boolean }>()
   let failure: { readonly error: unknown } | undefined
   const untilOpen = async (atMost: number): Promise<void> => {
     while (open.size > atMost) await Promise.race(open)
     if (failure !== undefined) throw failure.error
   }
-  const flush = async (page: { records: Record[]; overwrite: boolean }): Promise<void> => {
+  const flush = async (page: { records: IndexRecord[]; overwrite: boolean }): Promise<void> => {
     await untilOpen(AT_ONCE - 1)
-    const put = worker(putSchema, 'PUT', {}, { to, bucket: page.records[0]?.bucket, ...page })
+    const put = worker(
+      putSchema,
+      'PUT',
+      '/index',
+      {},
+      { to, bucket: page.records[0]?.bucket, ...page },
+    )
     const counted: Promise<void> = put
       .then((answer) => {
         for (const one of answer.records) {
@@ -374,26 +295,17 @@ function exceptions({ kept, gone, refused }: Counts): string {
   return parts.map((part) => `, ${part}`).join('')
 }
 
-/** Returns a function that shows the counts: as a bar on a terminal, otherwise a line now and then. */
+/** Returns a function that shows the counts. */
 function progress(what: string, counts: Counts, total: number | undefined) {
-  const isTerminal = process.stdout.isTTY === true
-  let last = 0
+  const show = progressLine(what, 10 * PAGE, total)
   return (isEnd: boolean): void => {
     const { read, stored, kept, gone, refused } = counts
-    const numbers = `${read} read, ${stored} stored, ${kept} kept, ${gone} gone, ${refused} refused`
-    if (isTerminal)
-      process.stdout.write(`\r\u001b[2K${what}: ${bar(read, total)}${numbers}${isEnd ? '\n' : ''}`)
-    else if (isEnd || read >= last + 10 * PAGE) console.log(`${what}: ${numbers}`)
-    last = isEnd || read >= last + 10 * PAGE ? read : last
+    show(
+      read,
+      `${read} read, ${stored} stored, ${kept} kept, ${gone} gone, ${refused} refused`,
+      isEnd,
+    )
   }
-}
-
-const BAR = 20
-
-function bar(done: number, total: number | undefined): string {
-  if (!total) return ''
-  const full = Math.min(BAR, Math.floor((BAR * done) / total))
-  return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}] `
 }
 
 /** Writes all records to a new file that only its owner can read. */
@@ -431,11 +343,11 @@ async function backup(pass: Pass, from: string, file: string): Promise<number> {
 /** Sends the records in a file, after checking that it is complete. */
 async function restore(pass: Pass, to: string, file: string): Promise<number> {
   let total = 0
-  for await (const _ of linesOf(file)) total += 1
+  for await (const _ of recordsIn(file)) total += 1
   const counts = emptyCounts()
   const show = progress('Restore', counts, total)
   const wanted = async function* (): AsyncGenerator<Sending, void> {
-    for await (const record of linesOf(file)) {
+    for await (const record of recordsIn(file)) {
       counts.read += 1
       if (pass.bucket === undefined || record.bucket === pass.bucket)
         yield { record: asFound(record), isCheck: false }
@@ -447,55 +359,23 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
   return counts.refused === 0 ? 0 : 1
 }
 
-/** Yields the records in a backup. Throws UsageError for anything else, or if the end is missing. */
-async function* linesOf(file: string): AsyncGenerator<Record, void> {
-  const handle = await openFile(file, 'r')
-  let number = 0
-  let end: number | undefined
-  try {
-    for await (const line of linesIn(handle)) {
-      number += 1
-      const value = number === 1 ? line : jsonOf(line)
-      if (number === 1 ? line !== FIRST_LINE : end !== undefined) break
-      if (number === 1) continue
-      const last = lastLineSchema.safeParse(value)
-      if (last.success) end = last.data.records
-      else {
-        const record = recordSchema.safeParse(value)
-        if (!record.success) throw new UsageError(`${file}: line ${number} is not a record.`)
-        yield record.data
-      }
-    }
-  } finally {
-    await handle.close()
-  }
-  if (end === undefined || end !== number - 2)
-    throw new UsageError(`${file} is not a backup of an index, or not a complete one.`)
-}
-
-/** Returns the record of a backup. Its upload may have been confirmed since, so it must not expire. */
-const asFound = (record: Record): Record =>
+/** Returns the record of a file. Its upload may have been confirmed since, so it must not expire. */
+const asFound = (record: IndexRecord): IndexRecord =>
   record.status === 'unconfirmed' ? { ...record, status: 'found' } : record
 
-/** Yields the lines of a file. Those of Node also end at U+2028 and U+2029, which a key may have. */
-async function* linesIn(handle: FileHandle): AsyncGenerator<string, void> {
-  let rest = ''
-  for await (const text of handle.createReadStream({ encoding: 'utf8', autoClose: false })) {
-    const lines = `${rest}${text}`.split(/\r?\n/)
-    rest = lines.pop() ?? ''
-    yield* lines
-  }
-  if (rest !== '') yield rest
-}
-
-async function openFile(file: string, flags: 'wx' | 'r'): Promise<FileHandle> {
-  try {
-    return await open(file, flags, 0o600)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : ''
-    if (code === 'EEXIST') throw new UsageError(`${file} exists already.`)
-    throw new UsageError(`${file} can't be opened: ${code}.`)
-  }
+/** Records the objects below a prefix, until all of them have a record. */
+async function importObjects(walking: Walking): Promise<number> {
+  const { bucket, counts, stopped } = await walkPass(walking)
+  const { recorded, young, different, refused, failed } = counts
+  console.log(`${bucket}: ${recorded} files are in the index now.`)
+  if (young > 0)
+    console.log(`${young} objects are younger than ten minutes. Run this again later for them.`)
+  if (different > 0)
+    console.log(`${different} have a record of an earlier object. Upkeep corrects those.`)
+  if (refused > 0) console.error(`${refused} keys don't fit into the index.`)
+  if (failed > 0) console.error(`${failed} keys failed again and again. Run this again.`)
+  if (stopped !== null) console.error(`Stopped: ${stopped}.`)
+  return refused + failed > 0 || stopped !== null ? 1 : 0
 }
 
 if (import.meta.main) process.exitCode = await index(process.argv.slice(2))

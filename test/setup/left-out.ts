@@ -83,7 +83,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/package.slow.test.ts',
       'test/e2e/replace-text.test.ts',
       'test/e2e/page-app.full.test.ts',
-      'test/e2e/page-gallery.slow.test.ts',
+      'test/e2e/page-gallery.full.test.ts',
       'test/e2e/page-index.slow.test.ts',
       'test/e2e/page-shares.slow.test.ts',
       'test/e2e/page-uploads.slow.test.ts',

@@ -1,0 +1,123 @@
+/** How the commands call the routes of a Worker, or of the presigner in an app. */
+import { setTimeout as delay } from 'node:timers/promises'
+import * as z from 'zod/mini'
+import { presignerUrl, UsageError } from './doctor/options.ts'
+import { isLoopbackHost } from './loopback.ts'
+
+const TIMEOUT_MILLISECONDS = 60_000
+const MAX_TRIES = 8
+const MAX_WAIT_SECONDS = 60
+
+const errorSchema = z.object({ code: z.string(), message: z.string() })
+
+/** The Worker refuses a request. */
+export class Refusal extends UsageError {
+  readonly status: number
+  /** Code of the error, if it has one. */
+  readonly code: string | null
+
+  constructor(message: string, status: number, code: string | null) {
+    super(message)
+    this.status = status
+    this.code = code
+  }
+}
+
+/** Sends a request, with the API key if there is one. Throws Refusal, and UsageError if there is no answer. */
+export type Worker = <T>(
+  schema: z.ZodMiniType<T>,
+  method: 'GET' | 'POST' | 'PUT',
+  path: `/${string}`,
+  query: Readonly<{ [name: string]: string | undefined }>,
+  body?: object,
+) => Promise<T>
+
+/** How a command reaches the Worker. */
+export interface WorkerOptions {
+  /** `--url`: the Worker, or the presigner in an app. */
+  readonly url: string | undefined
+  /** Name of the variable with the API key. */
+  readonly keyName: string
+  /** The scope that the key needs, for the message if there is no key. */
+  readonly scope: string
+  /** How to call the command, for the message if there is no URL. */
+  readonly usage: string
+}
+
+/** Returns the Worker at `url`. The key goes only to HTTPS, or to this machine, and to no redirect. */
+export function workerOf({ url: given, keyName, scope, usage }: WorkerOptions): Worker {
+  if (given === undefined) throw new UsageError(`--url is missing.\n\n${usage}`)
+  const url = presignerUrl(given)
+  const isLocal = isLoopbackHost(url.host)
+  if (url.protocol !== 'https:' && !isLocal)
+    throw new UsageError('--url must start with https://, so that nobody can read the API key.')
+  const key = process.env[keyName]
+  // `edge-presigner dev` accepts requests of this machine without a key.
+  if (!key && !isLocal)
+    throw new UsageError(`Set the variable ${keyName} to an API key with ${scope}.`)
+  return async (schema, method, path, query, body) => {
+    const at = new URL(`${url.pathname.replace(/\/+$/, '')}${path}`, url.origin)
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) at.searchParams.set(name, value)
+    const headers = {
+      'Content-Type': 'application/json',
+      ...(key ? { Authorization: `Bearer ${key}` } : {}),
+    }
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+    for (let tries = 1; ; tries += 1) {
+      const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS)
+      const init = { method, headers, redirect: 'manual', signal, ...sent } as const
+      const answer = await fetch(at, init).then(
+        async (response) => ({ response, text: await response.text() }),
+        (error: unknown) => error,
+      )
+      const failure = failureOf(answer)
+      if ('text' in failure) return schemaResult(schema, failure.text)
+      if (!isPassing(answer) || tries === MAX_TRIES) throw failure
+      await delay(1000 * waitSeconds(answer, tries))
+    }
+  }
+}
+
+interface Answer {
+  readonly response: Response
+  readonly text: string
+}
+
+const isAnswer = (answer: unknown): answer is Answer =>
+  typeof answer === 'object' && answer !== null && 'response' in answer
+
+/** Returns the answer if it is a success, and otherwise what is wrong. */
+function failureOf(answer: unknown): Answer | UsageError {
+  if (!isAnswer(answer)) return new UsageError('The Worker did not respond.')
+  const { response, text } = answer
+  if (response.ok) return answer
+  const error = errorSchema.safeParse(jsonOf(text))
+  const what = error.success ? `${error.data.code}. ${error.data.message}` : 'no error of its own'
+  const message = `The Worker answered ${response.status}: ${what}`
+  return new Refusal(message, response.status, error.success ? error.data.code : null)
+}
+
+/** Tells whether a repeat may succeed. */
+const isPassing = (answer: unknown): boolean =>
+  !isAnswer(answer) || [429, 502, 503, 504].includes(answer.response.status)
+
+const waitSeconds = (answer: unknown, tries: number): number => {
+  const asked = isAnswer(answer) ? Number(answer.response.headers.get('Retry-After')) : 0
+  return Math.min(asked > 0 ? asked : 2 ** (tries - 1), MAX_WAIT_SECONDS)
+}
+
+function schemaResult<T>(schema: z.ZodMiniType<T>, text: string): T {
+  const read = schema.safeParse(jsonOf(text))
+  if (read.success) return read.data
+  throw new UsageError('This answer is not of a Worker of this version. Check --url.')
+}
+
+/** Returns the value of a JSON text, and undefined for anything else. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
