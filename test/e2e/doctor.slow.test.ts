@@ -418,7 +418,7 @@ describe('doctor, for a bucket,', () => {
     ],
     [
       'no permission to list uploads, with UPKEEP',
-      ...(['list-uploads', 'warn', /403 AccessDenied/, { listUploads: 'denied' }] as const),
+      ...(['list-uploads', 'warn', /unfinished uploads \(AccessDenied\)/, { listUploads: 'denied' }] as const),
       { run: { upkeep: true } },
     ],
     ['no permission to abort', 'list-uploads', 'warn', /can't abort/, { abort: 'refused' }],
