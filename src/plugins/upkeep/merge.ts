@@ -1,6 +1,7 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { ApiError } from '../../errors/api-error.ts'
+import { byUtf8 } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
@@ -39,20 +40,6 @@ export interface Stretch {
 /** An error of the index, and not of the bucket. */
 export class IndexFailure extends Error {}
 
-/** Compares keys by their bytes in UTF-8, the order of S3, Workers KV and D1. */
-export function compareKeys(one: string, other: string): number {
-  const length = Math.min(one.length, other.length)
-  for (let i = 0; i < length; i++) {
-    const [a, b] = [one.charCodeAt(i), other.charCodeAt(i)]
-    if (a !== b) return inOrder(a) - inOrder(b)
-  }
-  return one.length - other.length
-}
-
-/** Moves surrogates, which stand for characters above U+FFFF, behind U+FFFF. */
-const inOrder = (unit: number): number =>
-  unit >= 0xe000 ? unit - 0x800 : unit >= 0xd800 ? unit + 0x2000 : unit
-
 /**
  * Reads the next page of the bucket's list, and the pages of the index beside it. Throws
  * `IndexFailure` for the index, and `storage_error`, also for a list that is not in order,
@@ -76,10 +63,10 @@ export async function readStretch(
   if (listEnd === undefined) throw storageError('The bucket lists pages that never end.')
   const read = await readIndex(bucket, index, after, indexCursor, prefix, limit, listEnd)
   const until =
-    read.isDone || (listEnd !== null && compareKeys(listEnd, read.last ?? '') <= 0)
+    read.isDone || (listEnd !== null && byUtf8(listEnd, read.last ?? '') <= 0)
       ? listEnd
       : (read.last ?? after ?? '')
-  const isIn = ({ key }: { key: string }) => until === null || compareKeys(key, until) <= 0
+  const isIn = ({ key }: { key: string }) => until === null || byUtf8(key, until) <= 0
   return {
     items: merge(objects.filter(isIn), read.records.filter(isIn)),
     until,
@@ -88,8 +75,7 @@ export async function readStretch(
     indexAfter: (done) => {
       let passed = 0
       for (const page of read.pages) {
-        const isPassed =
-          done === null || (page.next !== null && compareKeys(page.last ?? '', done) <= 0)
+        const isPassed = done === null || (page.next !== null && byUtf8(page.last ?? '', done) <= 0)
         if (!isPassed) return { cursor: page.start, unreadable: passed }
         passed += page.unreadable
       }
@@ -137,13 +123,13 @@ async function readIndex(
     const known = normalizesKeys
       ? page.records.filter(({ key }) => key === key.normalize())
       : page.records
-    records.push(...known.filter(({ key }) => after === null || compareKeys(key, after) > 0))
+    records.push(...known.filter(({ key }) => after === null || byUtf8(key, after) > 0))
     pages.push({
       ...{ start: cursor, next, last: page.records.at(-1)?.key ?? null },
       unreadable: page.unreadable + page.records.length - known.length,
     })
     isDone = next === null
-    if (listEnd !== null && last !== null && compareKeys(last, listEnd) >= 0) break
+    if (listEnd !== null && last !== null && byUtf8(last, listEnd) >= 0) break
     cursor = next
   }
   return { records, pages, last, isDone }
@@ -157,7 +143,7 @@ function requireOrder(
 ): void {
   let before = after
   for (const { key } of entries) {
-    if (before !== null && compareKeys(key, before) <= 0) throw failure()
+    if (before !== null && byUtf8(key, before) <= 0) throw failure()
     before = key
   }
 }
@@ -168,7 +154,7 @@ function merge(objects: readonly ListedObject[], records: readonly FileRecord[])
   for (const object of objects) {
     for (; i < records.length; i++) {
       const record = records[i]
-      if (record === undefined || compareKeys(record.key, object.key) >= 0) break
+      if (record === undefined || byUtf8(record.key, object.key) >= 0) break
       items.push({ key: record.key, object: null, record })
     }
     const record = records[i]?.key === object.key ? records[i++] : undefined

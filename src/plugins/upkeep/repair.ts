@@ -155,4 +155,3 @@ export async function dropRecord(
   await purge(bucket, [record.key])
   await forget(bucket, index, record.key, record, announce, now)
 }
-

@@ -3,12 +3,16 @@ import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { type Announce, statusOf } from '../../core/record.ts'
 import { ApiError, asApiError, type ErrorCode } from '../../errors/api-error.ts'
-import { utf8Length } from '../../keys/encodings.ts'
+import { byUtf8, utf8Length } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { type FileIndex, getMany, indexUnavailable } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
-import { abortMultipartUpload, type ListedUpload, listUploadsPage } from '../../storage/multipart.ts'
+import {
+  abortMultipartUpload,
+  type ListedUpload,
+  listUploadsPage,
+} from '../../storage/multipart.ts'
 import { headObject } from '../../storage/object.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
 import {
@@ -22,7 +26,7 @@ import {
   type Testimony,
   withWitness,
 } from './brake.ts'
-import { compareKeys, IndexFailure, type Item, readStretch } from './merge.ts'
+import { IndexFailure, type Item, readStretch } from './merge.ts'
 import { ownerFinder } from './owner.ts'
 import {
   ageIn,
@@ -95,7 +99,15 @@ const AT_ONCE = 6
 
 const NO_COUNTS: Counts = {
   ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
-  ...{ unconfirmed: 0, expirable: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0, failed: 0 },
+  ...{
+    unconfirmed: 0,
+    expirable: 0,
+    oldUploads: 0,
+    unreadable: 0,
+    foreign: 0,
+    refused: 0,
+    failed: 0,
+  },
   ...{ recorded: 0, corrected: 0, dropped: 0, expired: 0, aborted: 0 },
 }
 
@@ -313,7 +325,9 @@ class Step {
     const { announced, suspects } = this.#state
     const due = suspects
       .filter(({ seenAt }) => now - seenAt >= SECOND_LOOK_SECONDS * 1000)
-      .sort((one, other) => Number(announced.includes(other.key)) - Number(announced.includes(one.key)))
+      .sort(
+        (one, other) => Number(announced.includes(other.key)) - Number(announced.includes(one.key)),
+      )
       .slice(0, Math.min(MAX_LOOKS, Math.floor(this.#requests / 2 / LOOK_REQUESTS)))
     const told: ObjectKey[] = []
     await sixAtOnce(due, async (suspect) => {
@@ -365,7 +379,7 @@ class Step {
     const { after } = this.#state
     const isAll = finished === found.length
     const last = isAll ? until : (found[finished - 1]?.item.key ?? after ?? '')
-    const done = last === null ? null : compareKeys(last, after ?? '') > 0 ? last : (after ?? '')
+    const done = last === null ? null : byUtf8(last, after ?? '') > 0 ? last : (after ?? '')
     const { cursor, unreadable } = stretch.indexAfter(done)
     const ofIndex = index.strayEntries === undefined || imported !== null ? unreadable : 0
     this.#add({ unreadable: ofIndex + (isAll ? stretch.unreadable : 0) })
@@ -419,7 +433,8 @@ class Step {
       },
     })
     const grace = graceOf(this.#walk)
-    const isOld = (date: string, seconds: number) => ageIn(this.#repair, Date.parse(date)) >= seconds
+    const isOld = (date: string, seconds: number) =>
+      ageIn(this.#repair, Date.parse(date)) >= seconds
     if (record === null) {
       if (object === null || elsewhere.has(key)) return is({})
       if (!isFirst || key.endsWith('/') || !this.#isManaged(key)) return is({ unmanaged: 1 })
@@ -527,7 +542,11 @@ class Step {
     this.#add(added)
     const { suspects, recent } = this.#state
     if (object !== null && record !== null && isNewObjectKey(key)) {
-      const isCounted = isRecent(Date.parse(object.lastModified), this.#walk.expireSeconds, this.#now)
+      const isCounted = isRecent(
+        Date.parse(object.lastModified),
+        this.#walk.expireSeconds,
+        this.#now,
+      )
       if (isCounted && isConfirmed(record))
         this.#set({ recent: { ...recent, confirmed: recent.confirmed + 1 } })
       else if (isCounted && record.status !== 'found')
@@ -539,7 +558,10 @@ class Step {
     if (action === 'suspect' && isSame) return
     if (action !== 'suspect' && known === undefined) return
     const others = suspects.filter((suspect) => suspect.key !== key)
-    if (action !== 'suspect' || record === null) return this.#set({ suspects: others })
+    if (action !== 'suspect' || record === null) {
+      this.#set({ suspects: others })
+      return
+    }
     const { etag, createdAt } = record
     const suspect: Suspect = { key, etag, createdAt, seenAt: this.#now.getTime() }
     this.#suspectsLength ??= utf8Length(JSON.stringify(suspects))
@@ -658,7 +680,8 @@ function sum(counts: Counts, added: Added): Counts {
 
 const markerSchema = z.object({ keyMarker: z.string(), uploadIdMarker: z.string() })
 
-const markerIn = (text: string | null) => (text === null ? undefined : markerSchema.parse(JSON.parse(text)))
+const markerIn = (text: string | null) =>
+  text === null ? undefined : markerSchema.parse(JSON.parse(text))
 
 /** Tells whether the bucket refuses to list uploads, now and later. */
 function isRefusal(error: unknown): boolean {
