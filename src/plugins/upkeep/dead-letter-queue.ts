@@ -1,6 +1,7 @@
 import { within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import { retryDelay } from '../../errors/retry-delay.ts'
+import type { WarningText } from '../../errors/warnings.ts'
 import type { Instance, Seams } from '../../http/app-env.ts'
 import { handlerFor } from '../../http/queues.ts'
 import { sha256 } from '../../keys/encodings.ts'
@@ -52,10 +53,13 @@ export async function keepDeadLetters(
     route: queue,
     status: count === messages.length ? 200 : 503,
     milliseconds: Date.now() - now.getTime(),
-    message: `kept ${count}, not kept ${messages.length - count}`,
+    warning: warningFor(count, messages.length - count),
     reason: settings.ok ? failure && describe(failure) : whyInvalid(settings),
   })
 }
+
+const warningFor = (kept: number, others: number): WarningText =>
+  others === 0 ? `dead letters kept: ${kept}` : `dead letters not kept: ${others} of ${kept + others}`
 
 /** Returns a message as a letter, or null if its body is not JSON. */
 async function letterFor(queue: string, given: unknown): Promise<NewLetter | null> {
