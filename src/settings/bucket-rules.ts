@@ -136,6 +136,7 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
         addressing: r.optional(r.oneOf('path', 'virtual'), 'path' as const),
         credentials,
         uploadCredentials: r.optional(credentials),
+        upkeepCredentials: r.usedBy('upkeep', r.optional(credentials)),
         maxBytes: r.optional(r.whole(1, Number.MAX_SAFE_INTEGER), null),
         postUploads: r.usedBy('uppy', r.optional(r.flag)),
         normalizesKeys: r.optional(r.flag),
