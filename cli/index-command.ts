@@ -2,11 +2,13 @@
  * `npx edge-presigner index` copies the records of files between the indexes of a Worker, and saves and
  * restores them, through `GET /index` and `PUT /index`.
  */
-import { type FileHandle, open, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { UsageError } from './doctor/options.ts'
-import { jsonOf, type Worker, workerOf } from './worker-client.ts'
+import { progressLine } from './progress.ts'
+import { FIRST_LINE, type IndexRecord, openFile, recordSchema, recordsIn } from './record-file.ts'
+import { type Worker, workerOf } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
 npx edge-presigner index backup FILE --from NAME
@@ -28,19 +30,6 @@ const AT_ONCE = 4
 /** After so many passes, something else keeps changing the records. */
 const MAX_PASSES = 5
 
-const recordSchema = z.strictObject({
-  key: z.string(),
-  bucket: z.string(),
-  name: z.string(),
-  size: z.number(),
-  mimetype: z.string(),
-  etag: z.string(),
-  owner: z.nullable(z.string()),
-  createdAt: z.string(),
-})
-
-type Record = z.infer<typeof recordSchema>
-
 const pageSchema = z.object({
   buckets: z.array(z.string()),
   records: z.array(recordSchema),
@@ -56,10 +45,6 @@ const putSchema = z.object({
     ]),
   ),
 })
-
-/** The first and the last line of a backup. Without the last one, it is incomplete. */
-const FIRST_LINE = JSON.stringify({ format: 'edge-presigner index', version: 1 })
-const lastLineSchema = z.strictObject({ records: z.number() })
 
 /** What has happened to the records of a pass. */
 interface Counts {
@@ -143,7 +128,7 @@ async function* recordsOf(
   { worker }: Pass,
   from: string,
   bucket: string,
-): AsyncGenerator<Record, void> {
+): AsyncGenerator<IndexRecord, void> {
   let cursor: string | undefined
   do {
     const query = { from, bucket, limit: String(PAGE), cursor }
@@ -156,7 +141,7 @@ async function* recordsOf(
 
 /** A record to send. `isCheck` asks only whether its object is there, and never replaces a record. */
 interface Sending {
-  readonly record: Record
+  readonly record: IndexRecord
   readonly isCheck: boolean
 }
 
@@ -192,7 +177,7 @@ async function* differences(
 const byteOrder = (one: string, two: string): number =>
   Buffer.compare(Buffer.from(one), Buffer.from(two))
 
-const textOf = (record: Record): string => JSON.stringify(Object.entries(record).toSorted())
+const textOf = (record: IndexRecord): string => JSON.stringify(Object.entries(record).toSorted())
 
 /** Sends `records` in pages, some at once, and counts what happened to them. */
 async function send(
@@ -203,13 +188,13 @@ async function send(
   onSent: () => void,
 ): Promise<void> {
   const open = new Set<Promise<void>>()
-  const pages = new Map<string, { records: Record[]; overwrite: boolean }>()
+  const pages = new Map<string, { records: IndexRecord[]; overwrite: boolean }>()
   let failure: { readonly error: unknown } | undefined
   const untilOpen = async (atMost: number): Promise<void> => {
     while (open.size > atMost) await Promise.race(open)
     if (failure !== undefined) throw failure.error
   }
-  const flush = async (page: { records: Record[]; overwrite: boolean }): Promise<void> => {
+  const flush = async (page: { records: IndexRecord[]; overwrite: boolean }): Promise<void> => {
     await untilOpen(AT_ONCE - 1)
     const put = worker(
       putSchema,
@@ -291,26 +276,17 @@ function exceptions({ kept, gone, refused }: Counts): string {
   return parts.map((part) => `, ${part}`).join('')
 }
 
-/** Returns a function that shows the counts: as a bar on a terminal, otherwise a line now and then. */
+/** Returns a function that shows the counts. */
 function progress(what: string, counts: Counts, total: number | undefined) {
-  const isTerminal = process.stdout.isTTY === true
-  let last = 0
+  const show = progressLine(what, 10 * PAGE, total)
   return (isEnd: boolean): void => {
     const { read, stored, kept, gone, refused } = counts
-    const numbers = `${read} read, ${stored} stored, ${kept} kept, ${gone} gone, ${refused} refused`
-    if (isTerminal)
-      process.stdout.write(`\r\u001b[2K${what}: ${bar(read, total)}${numbers}${isEnd ? '\n' : ''}`)
-    else if (isEnd || read >= last + 10 * PAGE) console.log(`${what}: ${numbers}`)
-    last = isEnd || read >= last + 10 * PAGE ? read : last
+    show(
+      read,
+      `${read} read, ${stored} stored, ${kept} kept, ${gone} gone, ${refused} refused`,
+      isEnd,
+    )
   }
-}
-
-const BAR = 20
-
-function bar(done: number, total: number | undefined): string {
-  if (!total) return ''
-  const full = Math.min(BAR, Math.floor((BAR * done) / total))
-  return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}] `
 }
 
 /** Writes all records to a new file that only its owner can read. */
@@ -348,11 +324,11 @@ async function backup(pass: Pass, from: string, file: string): Promise<number> {
 /** Sends the records in a file, after checking that it is complete. */
 async function restore(pass: Pass, to: string, file: string): Promise<number> {
   let total = 0
-  for await (const _ of linesOf(file)) total += 1
+  for await (const _ of recordsIn(file)) total += 1
   const counts = emptyCounts()
   const show = progress('Restore', counts, total)
   const wanted = async function* (): AsyncGenerator<Sending, void> {
-    for await (const record of linesOf(file)) {
+    for await (const record of recordsIn(file)) {
       counts.read += 1
       if (pass.bucket === undefined || record.bucket === pass.bucket)
         yield { record, isCheck: false }
@@ -362,53 +338,6 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
   show(true)
   console.log(`${to} has every record of ${file}${exceptions(counts)}.`)
   return counts.refused === 0 ? 0 : 1
-}
-
-/** Yields the records in a backup. Throws UsageError for anything else, or if the end is missing. */
-async function* linesOf(file: string): AsyncGenerator<Record, void> {
-  const handle = await openFile(file, 'r')
-  let number = 0
-  let end: number | undefined
-  try {
-    for await (const line of linesIn(handle)) {
-      number += 1
-      const value = number === 1 ? line : jsonOf(line)
-      if (number === 1 ? line !== FIRST_LINE : end !== undefined) break
-      if (number === 1) continue
-      const last = lastLineSchema.safeParse(value)
-      if (last.success) end = last.data.records
-      else {
-        const record = recordSchema.safeParse(value)
-        if (!record.success) throw new UsageError(`${file}: line ${number} is not a record.`)
-        yield record.data
-      }
-    }
-  } finally {
-    await handle.close()
-  }
-  if (end === undefined || end !== number - 2)
-    throw new UsageError(`${file} is not a backup of an index, or not a complete one.`)
-}
-
-/** Yields the lines of a file. Those of Node also end at U+2028 and U+2029, which a key may have. */
-async function* linesIn(handle: FileHandle): AsyncGenerator<string, void> {
-  let rest = ''
-  for await (const text of handle.createReadStream({ encoding: 'utf8', autoClose: false })) {
-    const lines = `${rest}${text}`.split(/\r?\n/)
-    rest = lines.pop() ?? ''
-    yield* lines
-  }
-  if (rest !== '') yield rest
-}
-
-async function openFile(file: string, flags: 'wx' | 'r'): Promise<FileHandle> {
-  try {
-    return await open(file, flags, 0o600)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : ''
-    if (code === 'EEXIST') throw new UsageError(`${file} exists already.`)
-    throw new UsageError(`${file} can't be opened: ${code}.`)
-  }
 }
 
 if (import.meta.main) process.exitCode = await index(process.argv.slice(2))

@@ -31,11 +31,17 @@ export interface Walk {
   readonly keep: ((records: readonly FileRecord[], now: Date) => Promise<void>) | null
 }
 
-/** Returns the state before the first step. */
+/**
+ * Returns the state before the first step of a pass. With the state of an earlier walk through this
+ * bucket, keeps what it has learned.
+ */
 export declare function startWalk(walk: Walk, now: Date, last?: WalkState | null): WalkState
 
 /**
- * Does the next step of a walk. Throws `storage_error`, `storage_busy`, `not_supported` and
- * `index_unavailable`: then the same step can be done again.
+ * Does the next step of a walk. Resolves with a `failure` if a part of it failed. Throws only an
+ * error of the program: then the same step can be done again.
  */
 export declare function stepWalk(walk: Walk, state: WalkState, now: Date): Promise<StepResult>
+
+/** Returns the state in which a walk goes on that the brake has stopped: a person has looked. */
+export declare function goOn(state: WalkState): WalkState
