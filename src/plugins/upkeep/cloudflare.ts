@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import type { FileRecord } from '../../records/file-record.ts'
 import { newSecretId } from '../../state/secret-id.ts'
 import type { WalkState } from './state.ts'
+import { goOn } from './walk.ts'
 import type {
   Begun,
   DroppedName,
@@ -47,6 +48,15 @@ export class Upkeep extends DurableObject implements WalkObject {
     kv.put('walk', state)
     if (isDone) kv.put('doneAt', now)
     return true
+  }
+
+  async state(): Promise<WalkState | null> {
+    return this.#state()
+  }
+
+  async goOn(): Promise<void> {
+    const state = this.#state()
+    if (state?.stopped) this.ctx.storage.kv.put('walk', goOn(state))
   }
 
   async end(token: string): Promise<void> {

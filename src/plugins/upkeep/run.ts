@@ -1,12 +1,12 @@
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { asApiError, statusOf } from '../../errors/api-error.ts'
+import { type ApiError, asApiError, statusOf } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import { requireSettings, whyInvalid } from '../../settings/define.ts'
 import { callObjectAt } from '../../state/object.ts'
 import type { Counts, WalkState } from './state.ts'
 import { startWalk, stepWalk } from './walk.ts'
-import type { WalkObject, WalkStatus } from './walk-object.ts'
+import type { WalkObject } from './walk-object.ts'
 import { type StepSize, type Walker, walkedBuckets, walkObject, walkThrough } from './walks.ts'
 
 /** What one run may do. */
@@ -107,8 +107,10 @@ async function visitBuckets(walker: Walker, start: number, clock: () => Date): P
     let state: WalkState | null = null
     try {
       if (!meter.goesOn()) break
-      for await (state of visit(walker, bucket, object, room, meter, clock));
-      visits.push({ alias, state })
+      let failure: ApiError | null = null
+      for await (const step of visit(walker, bucket, object, room, meter, clock))
+        ({ state, failure } = step)
+      visits.push({ alias, state, ...(failure && { error: failure }) })
     } catch (error) {
       // It may have used all requests of the free plan.
       meter.count(0)
@@ -126,7 +128,13 @@ interface Meter {
   count(changes: number): void
 }
 
-/** Does the next steps in a bucket, and yields the state after each. Does nothing while another run is there, or if it is stopped. */
+/** What a step has left. */
+interface Step {
+  readonly state: WalkState
+  readonly failure: ApiError | null
+}
+
+/** Does the next steps in a bucket, and yields what each has left. Does nothing while another run is there, or if it is stopped. */
 async function* visit(
   walker: Walker,
   bucket: ConfiguredBucket,
@@ -134,7 +142,7 @@ async function* visit(
   room: Room,
   meter: Meter,
   clock: () => Date,
-): AsyncGenerator<WalkState, void> {
+): AsyncGenerator<Step, void> {
   const began = clock()
   const begun = await callObjectAt(began, () => object.begin(began.getTime()))
   if (begun === null) return
@@ -146,7 +154,7 @@ async function* visit(
   }
   try {
     let state = begun.state
-    if (state?.stopped) yield state
+    if (state?.stopped) yield { state, failure: null }
     while (!state?.stopped && meter.goesOn()) {
       const now = clock()
       const walk = await walkThrough(walker, bucket, order, now)
@@ -158,8 +166,8 @@ async function* visit(
         object.save(result.state, token, saved, result.isDone),
       )
       state = result.state
-      yield state
-      if (result.isDone || !isOurs) return
+      yield { state, failure: result.failure }
+      if (result.isDone || !isOurs || result.failure) return
     }
   } finally {
     // Otherwise, it ends by itself.
@@ -189,8 +197,3 @@ function inWords({ alias, state }: Visit): string {
   )
   return `${alias}: ${[`${state.phase}`, ...counts].join(', ')}`
 }
-
-/** Tells whether the pass in a bucket has begun at all. */
-export const hasWalk = (
-  status: WalkStatus,
-): status is WalkStatus & { walk: NonNullable<WalkStatus['walk']> } => status.walk !== null

@@ -52,6 +52,10 @@ export interface WalkObject {
   begin(now: number): Promise<Begun | null>
   /** Stores a step, and prolongs the lease. Returns false, and stores nothing, if another run has it. */
   save(state: WalkState, token: string, now: number, isDone: boolean): Promise<boolean>
+  /** Returns the state, or null before the first step. */
+  state(): Promise<WalkState | null>
+  /** Lets a walk go on that the brake has stopped. */
+  goOn(): Promise<void>
   /** Ends a lease. */
   end(token: string): Promise<void>
   status(): Promise<WalkStatus>

@@ -76,8 +76,10 @@ export async function walkThrough(
   return {
     bucket: await openBucket(withWalkingKeys(bucket), now, background),
     aliases: settings.buckets.map(({ alias }) => alias),
-    isFirst: given !== null || bucket.alias === first.alias,
-    siblings: sharing.map(({ alias }) => alias).filter((alias) => alias !== bucket.alias),
+    ...{
+      isFirst: given !== null || bucket.alias === first.alias,
+      siblings: sharing.map(({ alias }) => alias).filter((alias) => alias !== bucket.alias),
+    },
     index: timedIndex(fileIndex, now, appMilliseconds),
     async purge(purged, keys) {
       try {
