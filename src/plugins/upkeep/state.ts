@@ -61,6 +61,9 @@ export interface Witness {
   readonly etag: string
 }
 
+/** Seconds until a record without an object gets its second look. */
+export const SECOND_LOOK_SECONDS = 600
+
 /** A pass that has ended. */
 export interface PassSummary {
   readonly mode: Mode
@@ -127,6 +130,8 @@ export interface StepResult {
   readonly isDone: boolean
   /** Records that the next step drops, if nobody keeps them here. */
   readonly toDrop: readonly FileRecord[]
+  /** The pass that has ended with this step, or null. */
+  readonly ended: PassSummary | null
   /**
    * What failed, or null. `state` has what was done before. The next step tries again, and passes over a
    * key that has failed three times.

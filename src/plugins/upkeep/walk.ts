@@ -11,6 +11,13 @@ export interface Walk {
   readonly bucket: Bucket
   /** Aliases that are configured. */
   readonly aliases: readonly string[]
+  /**
+   * Other aliases of the same address. An object with a record under one of them is neither recorded nor
+   * expired here.
+   */
+  readonly siblings: readonly string[]
+  /** Whether this is the first alias of its address: only then it records, expires and aborts. */
+  readonly isFirst: boolean
   readonly index: FileIndex
   readonly purge: (bucket: ConfiguredBucket, keys: readonly ObjectKey[]) => Promise<void>
   /** Null if nobody listens. */
@@ -43,5 +50,8 @@ export declare function startWalk(walk: Walk, now: Date, last?: WalkState | null
  */
 export declare function stepWalk(walk: Walk, state: WalkState, now: Date): Promise<StepResult>
 
+/** Returns when the next record gets its second look, in milliseconds since 1970, or null. */
+export declare function lookAgainAt(state: WalkState): number | null
+
 /** Returns the state in which a walk goes on that the brake has stopped: a person has looked. */
-export declare function goOn(state: WalkState): WalkState
+export declare function goOn(state: WalkState, now: Date): WalkState
