@@ -54,9 +54,9 @@ export class Upkeep extends DurableObject implements WalkObject {
     return this.#state()
   }
 
-  async goOn(): Promise<void> {
+  async goOn(now: number): Promise<void> {
     const state = this.#state()
-    if (state?.stopped) this.ctx.storage.kv.put('walk', goOn(state))
+    if (state?.stopped) this.ctx.storage.kv.put('walk', goOn(state, new Date(now)))
   }
 
   async end(token: string): Promise<void> {
@@ -106,7 +106,10 @@ export class Upkeep extends DurableObject implements WalkObject {
 
   async droppedOf(keys: readonly string[]): Promise<DroppedRecord[]> {
     return keys.flatMap((key) =>
-      this.#sql().exec<Row>('SELECT record, at FROM dropped WHERE key = ?', key).toArray().map(readRow),
+      this.#sql()
+        .exec<Row>('SELECT record, at FROM dropped WHERE key = ?', key)
+        .toArray()
+        .map(readRow),
     )
   }
 

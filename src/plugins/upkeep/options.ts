@@ -60,13 +60,10 @@ export function ownerAsError(value: string): string | null {
 export const ownerTemplate = (
   owner: string | undefined,
   ownerAs: string | undefined,
-): OwnerTemplate =>
-  owner === undefined ? null : { owner, ownerAs: ownerAs ?? PLACEHOLDER }
+): OwnerTemplate => (owner === undefined ? null : { owner, ownerAs: ownerAs ?? PLACEHOLDER })
 
 /** Checks what upkeep does. `settings` have its buckets. */
-export const upkeepRule = (
-  settings: Pick<Settings, 'buckets'> | null,
-): Rule<UpkeepSettings> =>
+export const upkeepRule = (settings: Pick<Settings, 'buckets'> | null): Rule<UpkeepSettings> =>
   r.into(
     r.also(
       r.table({

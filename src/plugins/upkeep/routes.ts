@@ -29,7 +29,7 @@ import {
 import { restoreRecords } from './restore.ts'
 import { roomFor } from './run.ts'
 import { type Import, MODES, type Mode, type WalkState } from './state.ts'
-import { goOn, startWalk, stepWalk } from './walk.ts'
+import { goOn, lookAgainAt, startWalk, stepWalk } from './walk.ts'
 import { type WalkObject, walkName } from './walk-object.ts'
 import { type Walker, walkedBuckets, walkThrough } from './walks.ts'
 
@@ -122,20 +122,22 @@ export const upkeepRoutes = newApp()
     const opened = cursor === undefined ? null : await openWalk(settings, scope, cursor, now)
     const walk = await walkThrough(walker, chosen, order, now)
     const start = opened ?? startWalk(walk, now, await lastWalk(c, object, scope))
-    const result = await stepWalk(walk, asked.goOn ? goOn(start) : start, now)
-    const { state, isDone, toDrop, failure } = result
+    const first = asked.goOn ? goOn(start, now) : start
+    const { state, isDone, toDrop, failure, ended } = await stepWalk(walk, first, now)
+    const again = lookAgainAt(state)
     return json(c, {
       ...{ bucket: chosen.alias, buckets: usableBuckets(c, upkeep), mode: scope.mode },
-      ...{ phase: state.phase, isDone, counts: countsOf(result), stopped: state.stopped, toDrop },
+      ...{ phase: state.phase, isDone, stopped: state.stopped, toDrop },
+      counts: ended?.counts ?? state.counts,
       ...{ suspects: state.suspects.length, last: state.last, failure: failure && plain(failure) },
-      ...waitUntil(state),
+      ...(again !== null && { waitUntil: new Date(again).toISOString() }),
       cursor: await sealWalk(settings, scope, state, now),
     })
   })
   .post('/upkeep/go-on', validateJson(bucketSchema), async (c) => {
     walkerFor(c, 'upkeep:run')
     const { alias } = wholeBucket(c, c.req.valid('json').bucket)
-    await callObject(c, () => walkObject(c, alias).goOn())
+    await callObject(c, () => walkObject(c, alias).goOn(Date.now()))
     return c.body(null, 204)
   })
   .get('/upkeep/dropped', validateQuery(droppedSchema), async (c) => {

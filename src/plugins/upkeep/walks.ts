@@ -1,5 +1,5 @@
-import { openBucket } from '../../bucket/credential-source.ts'
 import type { Background, ConfiguredBucket } from '../../bucket/bucket.ts'
+import { openBucket } from '../../bucket/credential-source.ts'
 import { purgeJobs } from '../../core/purge.ts'
 import type { Instance } from '../../http/app-env.ts'
 import { NOBODY } from '../../records/file-event.ts'
@@ -76,10 +76,8 @@ export async function walkThrough(
   return {
     bucket: await openBucket(withWalkingKeys(bucket), now, background),
     aliases: settings.buckets.map(({ alias }) => alias),
-    ...{
-      isFirst: given !== null || bucket.alias === first.alias,
-      siblings: sharing.map(({ alias }) => alias).filter((alias) => alias !== bucket.alias),
-    },
+    isFirst: given !== null || bucket.alias === first.alias,
+    siblings: sharing.map(({ alias }) => alias).filter((alias) => alias !== bucket.alias),
     index: timedIndex(fileIndex, now, appMilliseconds),
     async purge(purged, keys) {
       try {
