@@ -143,7 +143,10 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
         conditionalPut: r.optional(r.flag),
         conditionalReplace: r.optional(r.flag),
         conditionalComplete: r.usedBy('multipart', r.optional(r.flag)),
-        managedPrefixes: r.usedBy('notifications', r.optional(r.list(r.text(keyPrefixError)), [])),
+        managedPrefixes: r.usedBy(
+          'notifications|upkeep',
+          r.optional(r.list(r.text(keyPrefixError)), []),
+        ),
         allowedTypes: r.optional(
           r.into(
             r.list(r.matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),

@@ -33,7 +33,7 @@ export const upkeepOperations: Operations = {
     members: {
       cursor: {
         description:
-          '`cursor` of the previous step of the same walk, at most 7 days old. Without it, a pass begins.',
+          '`cursor` of the previous step of the same walk, at most 90 days old. Without it, a pass begins.',
       },
       mode: {
         description:

@@ -5,13 +5,12 @@ import { asApiError } from '../../errors/api-error.ts'
 import { type RefusedKey, refusedKey } from '../../http/fields.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { type FileIndex, getMany } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { headObject } from '../../storage/object.ts'
 import type { DroppedName, DroppedRecord } from './walk-object.ts'
 
 /**
- * What happened to a key: `kept` if the index has a record of the object that has an owner or was
- * confirmed, `gone` without an object, `different` if the object is not the one of a dropped record,
+ * What happened to a key: `kept` if the index has a record of the object that somebody has confirmed, `gone` without an object, `different` if the object is not the one of a dropped record,
  * `unknown` if no dropped record is kept.
  */
 export interface Restored {
@@ -47,7 +46,7 @@ export async function restoreRecords(
     const current = known.get(key)
     const isKnown = current !== undefined && isSameUpload(current, head)
     const { etag } = head
-    if (isKnown && (current.owner !== null || current.status === undefined)) {
+    if (isKnown && isConfirmed(current)) {
       await forgetDropped([{ key, etag }])
       return { key, outcome: 'kept' }
     }

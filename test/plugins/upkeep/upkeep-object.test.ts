@@ -2,6 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { stateStub } from '../../support/state-stub.ts'
+import { recordOf } from '../../support/upkeep.ts'
 import { walkState } from '../../support/walk-state.ts'
 
 const NOW = Date.parse('2026-11-28T12:00:00Z')
@@ -10,10 +11,7 @@ const DAY = 86_400_000
 
 const object = (name: string) => stateStub('Upkeep', `walk ${name}`)
 
-const record = (key: string, etag = '"e1"'): FileRecord => ({
-  ...{ key, bucket: 'files', name: 'Cat.png', size: 6, mimetype: 'image/png', etag },
-  ...{ owner: 'app:ann', createdAt: '2026-11-24T12:00:00.000Z' },
-})
+const record = (key: string, etag = '"e1"') => recordOf(key, { etag })
 
 describe('the lease of a walk', () => {
   it('keeps a second run away, until the first one ends', async () => {
