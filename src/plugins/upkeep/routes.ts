@@ -71,7 +71,8 @@ const stepSchema = z.strictObject({
   mode: z.optional(z.enum(MODES)),
   import: z.optional(importSchema),
   goOn: z.optional(z.literal(true)),
-  limit: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_KEYS))),
+  // Some servers list from the last key on, again: a page of one object would never end.
+  limit: z.optional(z.int().check(z.minimum(2), z.maximum(MAX_KEYS))),
 })
 
 const bucketSchema = z.strictObject({ bucket })
