@@ -1,7 +1,8 @@
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { type ApiError, asApiError, statusOf } from '../../errors/api-error.ts'
+import { ApiError, asApiError, statusOf } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
+import { ON_WORKERS } from '../../http/runtime.ts'
 import { requireSettings } from '../../settings/define.ts'
 import { callObjectAt } from '../../state/object.ts'
 import type { Counts, WalkState } from './state.ts'
@@ -76,6 +77,11 @@ export async function runUpkeep(
 }
 
 async function visitBuckets(walker: Walker, start: number, clock: () => Date): Promise<Visit[]> {
+  if (!ON_WORKERS)
+    throw new ApiError(
+      'not_supported',
+      'A scheduled walk needs Durable Objects, which only Workers have. Run `npx edge-presigner upkeep` instead.',
+    )
   const room = roomFor(walker)
   const places = walkedBuckets(walker.settings, walker.upkeep).map((bucket) => ({
     bucket,

@@ -114,10 +114,10 @@ describe('POST /upkeep/steps', () => {
     const first = await step(app, { limit: 2 })
     expect(first).toMatchObject({
       ...{ bucket: 'files', buckets: ['files'], mode: 'report', phase: 'objects', isDone: false },
-      ...{ failure: null, stopped: null, last: null, toDrop: [], counts: { objects: 1 } },
+      ...{ failure: null, stopped: null, last: null, toDrop: [], counts: { objects: 2 } },
     })
     const last = await pass(app, { limit: 2 }, first.cursor)
-    expect(last).toMatchObject({ isDone: true, counts: { objects: 2, unrecorded: 2, recorded: 0 } })
+    expect(last).toMatchObject({ isDone: true, counts: { objects: 3, unrecorded: 2, recorded: 0 } })
     expect(await recordsIn(app)).toEqual([])
   })
 
@@ -292,7 +292,7 @@ describe('POST /upkeep/go-on', () => {
       expect(await outcome(app.ask('POST /upkeep/go-on', key, {}))).toBe('403 forbidden')
     expect(await walk.state()).toMatchObject({ stopped })
     const unknown = app.ask('POST /upkeep/go-on', admin, { bucket: 'other' })
-    expect(await outcome(unknown)).toBe('400 unknown_bucket')
+    expect(await outcome(unknown)).toBe('404 unknown_bucket')
     expect(await outcome(app.ask('POST /upkeep/go-on', admin, { bucket: 'files' }))).toBe('204')
     expect(await walk.state()).toMatchObject({ stopped: null })
   })
