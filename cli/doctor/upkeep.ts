@@ -94,7 +94,10 @@ async function findUpload(
       const { uploads, next } = await listUploadsPage(walked, marker, new Date(), PAGE)
       if (uploads.some((upload) => upload.s3UploadId === s3UploadId)) return 'listed'
       if (next === undefined)
-        return { code: null, reason: 'the list of unfinished uploads lacks one that has just begun' }
+        return {
+          code: null,
+          reason: 'the list of unfinished uploads lacks one that has just begun',
+        }
       marker = next
     }
   } catch (error) {

@@ -30,7 +30,7 @@ export async function keepDeadLetters(
   const origin = queue.slice(0, queue.lastIndexOf('-'))
   const letters = await Promise.all(messages.map(({ body }) => letterFor(origin, body)))
   let kept: ReadonlySet<string> = new Set()
-  let failure: unknown
+  let failure: string | undefined
   try {
     const settings = requireSettings(instance.settings)
     const object = stateObjectIn<Upkeep>(context, settings, 'Upkeep', DEAD_LETTERS)
@@ -38,7 +38,7 @@ export async function keepDeadLetters(
     const call = object.addDeadLetters(storable, now.getTime())
     kept = new Set(await within(STORE_MILLISECONDS, call))
   } catch (error) {
-    failure = error
+    failure = describe(error)
   }
   let count = 0
   for (const [i, message] of messages.entries()) {
@@ -54,12 +54,14 @@ export async function keepDeadLetters(
     status: count === messages.length ? 200 : 503,
     milliseconds: Date.now() - now.getTime(),
     warning: warningFor(count, messages.length - count),
-    reason: settings.ok ? failure && describe(failure) : whyInvalid(settings),
+    reason: settings.ok ? failure : whyInvalid(settings),
   })
 }
 
 const warningFor = (kept: number, others: number): WarningText =>
-  others === 0 ? `dead letters kept: ${kept}` : `dead letters not kept: ${others} of ${kept + others}`
+  others === 0
+    ? `dead letters kept: ${kept}`
+    : `dead letters not kept: ${others} of ${kept + others}`
 
 /** Returns a message as a letter, or null if its body is not JSON. */
 async function letterFor(queue: string, given: unknown): Promise<NewLetter | null> {

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { requireScope } from '../../access/principal.ts'
+import { requirePrefix, requireScope } from '../../access/principal.ts'
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -38,7 +38,7 @@ export const deadLetterRoutes = newApp()
     const settings = c.get('settings')
     const scope = { list: 'dead letters', principal: c.get('principal').id } as const
     const start = await openListCursor(settings, scope, cursor)
-    const { letters, next } = await callObject(c, () => objectFor(c).deadLetters(limit, start))
+    const { letters, next } = await callObject(c, () => letterObject(c).deadLetters(limit, start))
     return json(c, {
       deadLetters: letters.map(letterBody),
       ...(next && { cursor: await sealListCursor(settings, scope, next) }),
@@ -48,24 +48,30 @@ export const deadLetterRoutes = newApp()
     requireAll(c)
     const { instance } = c.env
     const ids = [...new Set(c.req.valid('json').ids)]
-    const letters = await callObject(c, () => objectFor(c).deadLettersBy(ids))
+    const letters = await callObject(c, () => letterObject(c).deadLettersBy(ids))
     const results = await sixAtOnce(ids, async (id) => {
       const letter = letters.find((one) => one.id === id)
       if (letter === undefined) return { id, outcome: 'missing' }
       if (c.get('deadline') - Date.now() < NEEDED_MILLISECONDS) return { id, outcome: 'waiting' }
       const reason = await replay(letter, instance, c.executionCtx)
-      await callObject(c, () => objectFor(c).settleDeadLetter(letter, reason))
+      await callObject(c, () => letterObject(c).settleDeadLetter(letter, reason))
       return reason === null ? { id, outcome: 'replayed' } : { id, outcome: 'failed', reason }
     })
     return json(c, { results })
   })
 
-/** Throws `forbidden` unless the principal may run upkeep, in all buckets and below every prefix. */
+/** Throws `forbidden` unless the principal may run upkeep in all buckets, and below every prefix. */
 function requireAll(c: AppContext): void {
   const principal = c.get('principal')
   requireScope(principal, 'upkeep:run')
-  if (principal.prefix !== '' || principal.limits.buckets !== null)
-    throw new ApiError('forbidden', 'Only credentials for all buckets and prefixes can do this.')
+  requirePrefix(principal, '')
+  if (principal.limits.buckets !== null)
+    throw new ApiError(
+      'forbidden',
+      'Dead letters are about all buckets. This key is limited to some.',
+    )
 }
 
-const objectFor = (c: AppContext): Upkeep => stateObject<Upkeep>(c, 'Upkeep', DEAD_LETTERS)
+/** Returns the object that keeps dead letters. */
+export const letterObject = (c: AppContext): Upkeep =>
+  stateObject<Upkeep>(c, 'Upkeep', DEAD_LETTERS)

@@ -95,7 +95,7 @@ export class DeadLetters {
 
   /** Returns letters, the oldest first, from `start` on. */
   page(limit: number, start: Listed | null): LetterPage {
-    if (!this.#isThere()) return { letters: [], next: null }
+    if (!this.isThere()) return { letters: [], next: null }
     const { id, at } = start ?? { id: '', at: 0 }
     const rows = this.#sql.exec<Row>(
       `SELECT ${COLUMNS} FROM dead_letters WHERE (first_at, id) >= (?, ?) ORDER BY first_at, id LIMIT ?`,
@@ -114,7 +114,7 @@ export class DeadLetters {
 
   /** Returns the letters with these ids that there are. */
   get(ids: readonly string[]): DeadLetter[] {
-    if (!this.#isThere()) return []
+    if (!this.isThere()) return []
     return ids.flatMap((id) =>
       this.#sql
         .exec<Row>(`SELECT ${COLUMNS} FROM dead_letters WHERE id = ?`, id)
@@ -128,7 +128,7 @@ export class DeadLetters {
    * arrived again since then stays too: it may be about a later change to the same file.
    */
   settle({ id, arrivals }: Pick<DeadLetter, 'id' | 'arrivals'>, reason: string | null): void {
-    if (!this.#isThere()) return
+    if (!this.isThere()) return
     if (reason === null)
       this.#sql.exec('DELETE FROM dead_letters WHERE id = ? AND arrivals = ?', id, arrivals)
     else
@@ -140,7 +140,7 @@ export class DeadLetters {
 
   /** Returns how many there are, and the size of their bodies. */
   totals(): { readonly count: number; readonly bytes: number } {
-    if (!this.#isThere()) return { count: 0, bytes: 0 }
+    if (!this.isThere()) return { count: 0, bytes: 0 }
     return this.#sql
       .exec<{ count: number; bytes: number }>(
         'SELECT COUNT(*) AS count, COALESCE(SUM(bytes), 0) AS bytes FROM dead_letters',
@@ -150,15 +150,20 @@ export class DeadLetters {
 
   /** Removes those that are too old. Returns when the next one is, or null without one. */
   clean(now: number): number | null {
-    if (!this.#isThere()) return null
     this.#sql.exec('DELETE FROM dead_letters WHERE first_at <= ?', now - KEPT_MILLISECONDS)
+    return this.nextEnd()
+  }
+
+  /** Returns when the oldest one is too old, or null without one. */
+  nextEnd(): number | null {
     const { first } = this.#sql
       .exec<{ first: number | null }>('SELECT MIN(first_at) AS first FROM dead_letters')
       .one()
     return first === null ? null : first + KEPT_MILLISECONDS
   }
 
-  #isThere(): boolean {
+  /** Whether any letter was ever added. */
+  isThere(): boolean {
     const found = this.#sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'dead_letters'")
     return found.toArray().length > 0
   }

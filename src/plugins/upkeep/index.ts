@@ -1,7 +1,10 @@
+import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
+import { keepDeadLetters } from './dead-letter-queue.ts'
+import { deadLetterRoutes } from './dead-letter-routes.ts'
 import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
 import { UPKEEP, upkeepRoutes } from './routes.ts'
 import { runUpkeep } from './run.ts'
@@ -25,7 +28,7 @@ export const upkeep = <B = unknown>(
 ): Plugin<B> => ({
   name: 'upkeep',
   plugins: [options.files],
-  api: upkeepRoutes,
+  api: newApp().route('/', upkeepRoutes).route('/', deadLetterRoutes),
   setup(setup) {
     setup.only('upkeep', options, ['files', 'settings'])
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
@@ -33,6 +36,8 @@ export const upkeep = <B = unknown>(
     return {
       scheduled: (_event, instance, context) =>
         runUpkeep({ instance, context, upkeep }, () => new Date()),
+      deadLetters: (batch, instance, context) =>
+        keepDeadLetters(batch, instance, context, new Date()),
       // Elsewhere, the command does it.
       ...(ON_WORKERS && { warnings: warnWithout('Upkeep', 'upkeep needs Durable Objects') }),
     }
