@@ -152,9 +152,17 @@ const bucketTable = z.object({
 export function writtenFor(
   { env }: Pick<WorkerEnvironment, 'env'>,
   alias: string,
-): { readonly endpoint: string; readonly reads: string; readonly uploads: string } {
-  const { endpoint, credentials, uploadCredentials } = bucketTable.parse(bucketTables(env)[alias])
-  return { endpoint, reads: credentials, uploads: uploadCredentials ?? credentials }
+): {
+  readonly endpoint: string
+  readonly reads: string
+  readonly uploads: string
+  /** Undefined if upkeep uses the other two. */
+  readonly walks: string | undefined
+} {
+  const table = bucketTable.parse(bucketTables(env)[alias])
+  const { endpoint, credentials, uploadCredentials, upkeepCredentials } = table
+  const uploads = uploadCredentials ?? credentials
+  return { endpoint, reads: credentials, uploads, walks: upkeepCredentials }
 }
 
 /** Returns the names of the access keys that the valid tables of buckets use, such as `S3`. */

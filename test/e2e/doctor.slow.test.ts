@@ -37,6 +37,7 @@ import {
   type Rule,
   type Switches,
   startWrongServer,
+  WALKER,
   WRITER,
   type WrongServer,
 } from './doctor/wrong-server.ts'
@@ -418,7 +419,12 @@ describe('doctor, for a bucket,', () => {
     ],
     [
       'no permission to list uploads, with UPKEEP',
-      ...(['list-uploads', 'warn', /unfinished uploads \(AccessDenied\)/, { listUploads: 'denied' }] as const),
+      ...([
+        'list-uploads',
+        'warn',
+        /unfinished uploads \(AccessDenied\)/,
+        { listUploads: 'denied' },
+      ] as const),
       { run: { upkeep: true } },
     ],
     ['no permission to abort', 'list-uploads', 'warn', /can't abort/, { abort: 'refused' }],
@@ -782,6 +788,23 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
     expectNoSecrets(JSON.stringify(findings), bucket.secrets)
   })
 
+  it('finds that its SQLite store answers ListMultipartUploads with nothing, also to the owner', async () => {
+    const { S3_ACCESS_KEY_ID = '', S3_SECRET_ACCESS_KEY = '' } = bucket.variables
+    const keys = { accessKeyId: S3_ACCESS_KEY_ID, secretAccessKey: S3_SECRET_ACCESS_KEY }
+    const credentials = { ...keys, sessionToken: null, expiresAt: Infinity }
+    const walker = { credentials, name: 'S3_WALK' }
+    const findings = await findingsOf(bucket.variables, { upkeep: true, walker })
+    expect(findings.find(({ check }) => check === 'bucket.list-uploads')).toMatchObject({
+      status: 'warn',
+      message: 'Not supported: the list of unfinished uploads lacks one that has just begun.',
+      fix: expect.stringMatching(/AbortIncompleteMultipartUpload/),
+    })
+    expect(findings.find(({ check }) => check === 'bucket.list-objects')?.message).toMatch(
+      /^The access key S3_WALK lists/,
+    )
+    expect(await bucket.keys()).toEqual([])
+  })
+
   it('detects an upload pair that cannot read, and that nothing blocks public ACLs', async () => {
     // RGW refuses such a policy while BlockPublicPolicy is on.
     await bucket.s3.send(new DeletePublicAccessBlockCommand({ Bucket: bucket.name }))
@@ -890,6 +913,22 @@ describe('npx edge-presigner doctor', () => {
     expect(code).toBe(0)
     expect(stderr).toContain(worker.url)
     expect(bucket.rules[0]?.origins).toEqual([ORIGIN, worker.url])
+  })
+
+  it('checks with UPKEEP that the access key of upkeepCredentials lists and aborts', async () => {
+    await using bucket = await startWrongServer({ walkerOnly: true })
+    const settings = {
+      ...variables(bucket.endpoint, { upkeepCredentials: 'S3_WALK' }),
+      UPKEEP: JSON.stringify({ mode: 'report' }),
+      S3_WALK_ACCESS_KEY_ID: WALKER,
+      S3_WALK_SECRET_ACCESS_KEY: 'walker/secret+0123456789',
+    }
+    const { code, stdout } = await runDoctor(settings)
+    expect(stdout).toMatch(/pass {2}list-uploads +Supported/)
+    expect(stdout).toMatch(/pass {2}list-objects +The access key S3_WALK lists/)
+    expect(code).toBe(0)
+    expect(bucket.uploads()).toEqual([])
+    expectNoSecrets(stdout, [WALKER])
   })
 
   it('writes no rules when it cannot ask the user', async () => {

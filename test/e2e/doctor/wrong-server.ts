@@ -44,6 +44,8 @@ export interface Switches {
   readonly listParts?: 'refused' | 'empty'
   readonly abort?: 'refused' | 'ignored'
   readonly listUploads?: 'denied' | 'refused' | 'empty' | 'whole keys' | 'stale' | 'endless'
+  /** Whether only the access key of upkeep may list. */
+  readonly walkerOnly?: boolean
   readonly listObjects?: 'denied' | 'unordered' | 'from the start'
   readonly ifMatch?: 'ignored' | 'refused'
   readonly conditionalComplete?: 'ignored' | 'refused'
@@ -68,6 +70,7 @@ export interface WrongServer extends AsyncDisposable {
 /** Access key ids. Only these identify the caller, because signatures are not checked. */
 export const READER = 'READERKEY'
 export const WRITER = 'WRITERKEY'
+export const WALKER = 'WALKERKEY'
 const BUCKET = '/files/'
 
 export const GOOD_RULES: readonly Rule[] = [
@@ -152,7 +155,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     }
 
     const scope = query.get('X-Amz-Credential') ?? headers.authorization ?? ''
-    const who = [READER, WRITER].find((id) => scope.includes(`${id}/`)) ?? null
+    const who = [READER, WRITER, WALKER].find((id) => scope.includes(`${id}/`)) ?? null
     const isForm = headers['content-type']?.startsWith('multipart/form-data') === true
     if (who === null && scope !== '') throw new Refusal(403, 'InvalidAccessKeyId')
     if (who !== null && switches.refusesAllWith !== undefined)
@@ -199,6 +202,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       )
     }
     if (method === 'POST') return postForm(body, headers)
+    if (switches.walkerOnly && who !== WALKER) throw new Refusal(403, 'AccessDenied')
     if (query.has('uploads')) return listUploads(query)
     if (who === WRITER && !switches.writerLists) throw new Refusal(403, 'AccessDenied')
     if (switches.listObjects === 'denied') throw new Refusal(403, 'AccessDenied')
