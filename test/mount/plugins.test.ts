@@ -481,6 +481,7 @@ describe('what only a missing plugin reads', () => {
       NOTIFICATION_SECRETS: ['0123456789abcdef0123456789abcdef', 'notifications'],
       WEBHOOKS: [[{ url: 'https://hooks.example/', secret }], 'events'],
       JWT: [jwtVariable(await testIssuer()), 'jwt'],
+      UPKEEP: [{ mode: 'record' }, 'upkeep'],
     }
     const presigner = createPresigner(environmentSettings, { log: () => undefined })
     const app = clientOf(presigner, {
