@@ -3,12 +3,14 @@
  * through the Worker with KV and then with D1, and prints what that needs. `--objects N` changes the
  * number, `--plan free` the Worker's plan. docs/upkeep.md has its table.
  */
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setInterval } from 'node:timers'
 import { parseArgs } from 'node:util'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import { KEY_SCOPES } from '../src/access/scopes.ts'
 import { bundle, compatibilityDate } from './lib/build.ts'
 import { childrenNamed, peakMebibytes, pidOf, start } from './lib/process.ts'
 import { markdownTable } from './lib/table.ts'
@@ -25,6 +27,8 @@ const { values } = parseArgs({
 })
 const objects = Number(values.objects)
 
+const key = `ep_bench_${randomBytes(32).toString('base64url')}`
+const digest = createHash('sha256').update(key).digest('hex')
 const { script } = await bundle('bench/peers/import.ts')
 const date = await compatibilityDate()
 
@@ -32,7 +36,11 @@ const date = await compatibilityDate()
 async function runImport(url: string, folder: string): Promise<number> {
   const owner = ['--owner', 'photos/{owner}/', '--owner-as', 'key:app/{owner}']
   const args = [PROGRAM, 'import', '--prefix', 'photos/', ...owner, '--url', url]
-  const child = start(process.execPath, args, { cwd: folder, stdio: 'inherit' })
+  const child = start(process.execPath, args, {
+    cwd: folder,
+    stdio: 'inherit',
+    env: { ...process.env, EDGE_PRESIGNER_KEY: key },
+  })
   let peak = 0
   const timer = setInterval(() => {
     peak = Math.max(peak, peakMebibytes(pidOf(child)))
@@ -62,9 +70,10 @@ async function measure(index: 'KV' | 'D1'): Promise<string[]> {
         S3_ACCESS_KEY_ID: 'a',
         S3_SECRET_ACCESS_KEY: 'b',
         SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
-        OPEN_ACCESS: 'localhost',
+        API_KEYS: [{ id: 'bench', sha256: digest, scopes: [...KEY_SCOPES], prefix: '' }],
         UPKEEP: { plan: values.plan },
       },
+      ratelimits: { RATE_LIMITER: { namespace_id: '8787', simple: { limit: 1e9, period: 60 } } },
       ...(index === 'KV' ? { kvNamespaces: ['FILE_INDEX'] } : { d1Databases: ['FILES_DB'] }),
       durableObjects: Object.fromEntries(
         ['Grants', 'DropBoxes', 'Upkeep'].map((className) => [
@@ -81,6 +90,8 @@ async function measure(index: 'KV' | 'D1'): Promise<string[]> {
     const url = (await miniflare.ready).origin
     const workerd = childrenNamed('workerd').find((pid) => !before.has(pid))
     if (workerd === undefined) throw new Error('Miniflare started no workerd.')
+    const health = await fetch(`${url}/healthz`)
+    if (!health.ok) throw new Error(await health.text())
     const startedAt = performance.now()
     const peak = await runImport(url, folder)
     const seconds = (performance.now() - startedAt) / 1000
@@ -114,7 +125,9 @@ async function requireRecords(url: string, index: string): Promise<void> {
   do {
     const query = new URLSearchParams({ from: index, bucket: 'files', limit: '1000' })
     if (cursor !== '') query.set('cursor', cursor)
-    const response = await fetch(`${url}/index?${query}`)
+    const response = await fetch(`${url}/index?${query}`, {
+      headers: { Authorization: `Bearer ${key}` },
+    })
     const page = (await response.json()) as {
       records: { key: string; owner: string | null }[]
       cursor?: string

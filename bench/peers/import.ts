@@ -53,4 +53,4 @@ export default {
 } satisfies ExportedHandler<Env & { readonly FILES_DB?: D1Database }>
 
 // biome-ignore lint/performance/noBarrelFile: the classes of the Worker's Durable Objects
-export { DropBoxes, Grants, Objects } from '../../src/worker.ts'
+export { DropBoxes, Grants, Objects, Upkeep } from '../../src/worker.ts'
