@@ -337,7 +337,7 @@ export const restoredRecords = z.object({
         z.object({
           key: z.string(),
           error: z.object({
-            code: z.enum(['invalid_key', 'forbidden', 'key_not_indexable']),
+            code: z.enum(['invalid_key', 'forbidden', 'key_not_indexable', 'object_not_found']),
             message: z.string(),
           }),
         }),

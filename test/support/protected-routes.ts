@@ -345,7 +345,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
   {
     route: 'POST /upkeep/steps',
     scope: 'upkeep:run',
-    request: () => ['/upkeep/steps', { limit: 1 }],
+    request: () => ['/upkeep/steps', { limit: 2 }],
     takesKey: false,
     bucketIn: 'body',
     allowed: '200',

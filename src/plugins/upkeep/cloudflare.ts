@@ -54,9 +54,9 @@ export class Upkeep extends DurableObject implements WalkObject {
     return this.#state()
   }
 
-  async goOn(now: number): Promise<void> {
+  async goOn(): Promise<void> {
     const state = this.#state()
-    if (state?.stopped) this.ctx.storage.kv.put('walk', goOn(state, new Date(now)))
+    if (state?.stopped) this.ctx.storage.kv.put('walk', goOn(state))
   }
 
   async end(token: string): Promise<void> {

@@ -60,7 +60,8 @@ export async function restoreRecords(
         return { key, outcome: 'gone' }
       }
     } catch (error) {
-      if (asApiError(error)?.code === 'key_not_indexable') return refusedKey(key, error)
+      const { code = '' } = asApiError(error) ?? {}
+      if (/^(?:key_not_indexable|object_not_found)$/.test(code)) return refusedKey(key, error)
       throw error
     }
     await forgetDropped([{ key, etag }])

@@ -71,7 +71,8 @@ const stepSchema = z.strictObject({
   mode: z.optional(z.enum(MODES)),
   import: z.optional(importSchema),
   goOn: z.optional(z.literal(true)),
-  limit: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_KEYS))),
+  // Some servers list from the last key on, again: a page of one object would never end.
+  limit: z.optional(z.int().check(z.minimum(2), z.maximum(MAX_KEYS))),
 })
 
 const bucketSchema = z.strictObject({ bucket })
@@ -122,7 +123,7 @@ export const upkeepRoutes = newApp()
     const opened = cursor === undefined ? null : await openWalk(settings, scope, cursor, now)
     const walk = await walkThrough(walker, chosen, order, now)
     const start = opened ?? startWalk(walk, now, await lastWalk(c, object, scope))
-    const first = asked.goOn ? goOn(start, now) : start
+    const first = asked.goOn ? goOn(start) : start
     const { state, isDone, toDrop, failure, ended } = await stepWalk(walk, first, now)
     const again = lookAgainAt(state)
     return json(c, {
@@ -137,7 +138,7 @@ export const upkeepRoutes = newApp()
   .post('/upkeep/go-on', validateJson(bucketSchema), async (c) => {
     walkerFor(c, 'upkeep:run')
     const { alias } = wholeBucket(c, c.req.valid('json').bucket)
-    await callObject(c, () => walkObject(c, alias).goOn(Date.now()))
+    await callObject(c, () => walkObject(c, alias).goOn())
     return c.body(null, 204)
   })
   .get('/upkeep/dropped', validateQuery(droppedSchema), async (c) => {

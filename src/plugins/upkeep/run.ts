@@ -1,8 +1,9 @@
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { type ApiError, asApiError, statusOf } from '../../errors/api-error.ts'
+import { ApiError, asApiError, statusOf } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
-import { requireSettings, whyInvalid } from '../../settings/define.ts'
+import { ON_WORKERS } from '../../http/runtime.ts'
+import { requireSettings } from '../../settings/define.ts'
 import { callObjectAt } from '../../state/object.ts'
 import type { Counts, WalkState } from './state.ts'
 import { startWalk, stepWalk } from './walk.ts'
@@ -51,6 +52,7 @@ export async function runUpkeep(
   const log = (visits: readonly Visit[], failure?: unknown) => {
     const failed = visits.filter(({ error }) => error !== undefined)
     const error = failure ?? failed[0]?.error
+    const known = asApiError(error)
     const warnings = visits.flatMap(({ alias, state }): WarningText[] =>
       state?.stopped ? [`upkeep stopped: ${alias}, ${state.stopped.reason}`] : [],
     )
@@ -58,23 +60,28 @@ export async function runUpkeep(
       warnings.push(`upkeep failed: ${alias}, ${asApiError(error)?.code ?? 'internal'}`)
     instance.log({
       ...{ method: 'SCHEDULED', route: 'upkeep', milliseconds: clock().getTime() - start },
-      status: error === undefined ? 200 : statusOfAny(error),
+      status: error === undefined ? 200 : known === null ? 500 : statusOf(known),
+      code: error === undefined ? undefined : (known?.code ?? 'internal'),
       message: visits.map(inWords).join('; '),
       warning: warnings.join('; ') || undefined,
-      reason: error === undefined ? undefined : describe(error),
+      reason: error === undefined ? undefined : describe(known?.cause ?? error),
     })
   }
   try {
     const walker = { instance, context, upkeep, settings: requireSettings(instance.settings) }
     log(await visitBuckets(walker, start, clock))
   } catch (error) {
-    const { settings } = instance
-    log([], settings.ok ? error : new Error(whyInvalid(settings)))
+    log([], error)
     throw error
   }
 }
 
 async function visitBuckets(walker: Walker, start: number, clock: () => Date): Promise<Visit[]> {
+  if (!ON_WORKERS)
+    throw new ApiError(
+      'not_supported',
+      'A scheduled walk needs Durable Objects, which only Workers have. Run `npx edge-presigner upkeep` instead.',
+    )
   const room = roomFor(walker)
   const places = walkedBuckets(walker.settings, walker.upkeep).map((bucket) => ({
     bucket,
@@ -183,11 +190,6 @@ export const keeperOf =
 
 const changesIn = ({ recorded, corrected, dropped, expired }: Counts): number =>
   recorded + corrected + dropped + expired
-
-const statusOfAny = (error: unknown): number => {
-  const known = asApiError(error)
-  return known === null ? 500 : statusOf(known)
-}
 
 /** Returns what a pass has found and done so far, without what is zero. */
 function inWords({ alias, state }: Visit): string {

@@ -55,7 +55,7 @@ export interface WalkObject {
   /** Returns the state, or null before the first step. */
   state(): Promise<WalkState | null>
   /** Lets a walk go on that the brake has stopped. */
-  goOn(now: number): Promise<void>
+  goOn(): Promise<void>
   /** Ends a lease. */
   end(token: string): Promise<void>
   status(): Promise<WalkStatus>

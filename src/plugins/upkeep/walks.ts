@@ -42,6 +42,13 @@ export const walkedBuckets = (
 ): readonly ConfiguredBucket[] =>
   buckets.filter(({ alias }) => upkeep.buckets?.includes(alias) ?? true)
 
+/** Returns the aliases of the bucket that `alias` names, with `alias` itself. */
+export function aliasesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string): string[] {
+  const addressOf = ({ origin, basePath }: ConfiguredBucket) => origin + basePath
+  const named = buckets.filter((bucket) => bucket.alias === alias).map(addressOf)
+  return buckets.filter((bucket) => named.includes(addressOf(bucket))).map((one) => one.alias)
+}
+
 /** Returns the object of a bucket's walk. Throws as `stateObjectIn`. */
 export const walkObject = (
   { context, settings }: Pick<Walker, 'context' | 'settings'>,
@@ -68,16 +75,13 @@ export async function walkThrough(
 ): Promise<Walk> {
   const { after, appMilliseconds, enqueue, fileIndex } = instance
   const background: Background = context
-  const address = bucket.origin + bucket.basePath
-  const sharing = settings.buckets.filter((one) => one.origin + one.basePath === address)
-  const [first = bucket] = walkedBuckets({ buckets: settings.buckets }, upkeep).filter((one) =>
-    sharing.includes(one),
-  )
+  const aliases = aliasesOf(settings, bucket.alias)
+  const first = walkedBuckets(settings, upkeep).find(({ alias }) => aliases.includes(alias))
   return {
     bucket: await openBucket(withWalkingKeys(bucket), now, background),
     aliases: settings.buckets.map(({ alias }) => alias),
-    isFirst: given !== null || bucket.alias === first.alias,
-    siblings: sharing.map(({ alias }) => alias).filter((alias) => alias !== bucket.alias),
+    isFirst: given !== null || bucket.alias === first?.alias,
+    siblings: aliases.filter((alias) => alias !== bucket.alias),
     index: timedIndex(fileIndex, now, appMilliseconds),
     async purge(purged, keys) {
       try {

@@ -83,7 +83,7 @@ describe('the state of a walk', () => {
     const stopped = { reason: 'empty list', at: '2026-11-28T11:00:00.000Z' } as const
     await walk.save(walkState({ stopped }), token, NOW, false)
     expect(await walk.status()).toMatchObject({ walk: { stopped } })
-    await walk.goOn(NOW)
+    await walk.goOn()
     expect(await walk.status()).toMatchObject({ walk: { stopped: null } })
   })
 })
