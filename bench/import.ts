@@ -1,7 +1,7 @@
 /**
  * `node bench/import.ts` imports a local bucket of 100,000 photos by `npx edge-presigner index import`,
  * through the Worker with KV and then with D1, and prints what that needs. `--objects N` changes the
- * number, `--plan free` the Worker's plan. docs/upkeep.md has its table.
+ * number, `--plan free` the Worker's plan, and `--index KV` measures only one. docs/upkeep.md has its table.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { KEY_SCOPES } from '../src/access/scopes.ts'
 import { bundle, compatibilityDate } from './lib/build.ts'
-import { childrenNamed, peakMebibytes, pidOf, start } from './lib/process.ts'
+import { childrenNamed, cpuMilliseconds, peakMebibytes, pidOf, start } from './lib/process.ts'
 import { markdownTable } from './lib/table.ts'
 import { startListedBucket } from './servers/listed-bucket.ts'
 
@@ -23,6 +23,7 @@ const { values } = parseArgs({
   options: {
     objects: { type: 'string', default: '100000' },
     plan: { type: 'string', default: 'paid' },
+    index: { type: 'string' },
   },
 })
 const objects = Number(values.objects)
@@ -96,12 +97,14 @@ async function measure(index: 'KV' | 'D1'): Promise<string[]> {
     const peak = await runImport(url, folder)
     const seconds = (performance.now() - startedAt) / 1000
     const workerPeak = peakMebibytes(workerd)
+    const cpu = cpuMilliseconds(workerd) / objects
     const calls = await fetch(`${url}/bench/calls`).then((response) => response.json())
     await requireRecords(url, index.toLowerCase())
     return [
       index,
       `${Math.round(seconds)} s`,
       `${Math.round(objects / seconds)}`,
+      `${cpu.toFixed(1)} ms`,
       `${Math.round(workerPeak)} MiB`,
       `${Math.round(peak)} MiB`,
       listed(bucket.requests),
@@ -140,6 +143,17 @@ async function requireRecords(url: string, index: string): Promise<void> {
   if (count !== objects) throw new Error(`The index has ${count} records of ${objects} objects.`)
 }
 
-const rows = [await measure('KV'), await measure('D1')]
-const head = ['Index', 'Time', 'Objects a second', 'workerd', 'Command', 'Bucket', 'Index calls']
+const rows: string[][] = []
+for (const index of ['KV', 'D1'] as const)
+  if (values.index === undefined || values.index === index) rows.push(await measure(index))
+const head = [
+  'Index',
+  'Time',
+  'Objects a second',
+  'CPU an object',
+  'workerd',
+  'Command',
+  'Bucket',
+  'Index calls',
+]
 console.log(`\n${objects} objects, plan ${values.plan}\n${markdownTable(head, rows)}`)
