@@ -92,7 +92,8 @@ export async function listObjects(
   return { objects, folders, next: nextOf(root, token), unreadable: left }
 }
 
-const isBelow = (key: string | null, prefix: string): key is string =>
+/** Tells whether `key` is an object key that starts with `prefix`. */
+export const isBelow = (key: string | null, prefix: string): key is string =>
   key?.startsWith(prefix) === true && objectKeyError(key) === null
 
 /** Returns the token for the next page. One that leads to the same page again would never end. */
@@ -108,7 +109,7 @@ function nextOf(root: XmlElement, token: string | undefined): string | undefined
  * Returns a reader of keys, which the server encodes if it says so: XML can't carry all of them. A
  * space is `+` on AWS, and `%20` elsewhere. Null for what can't be decoded.
  */
-function decoderOf(root: XmlElement): (entry: XmlElement, name: string) => string | null {
+export function decoderOf(root: XmlElement): (entry: XmlElement, name: string) => string | null {
   const isEncoded = textOf(root, 'EncodingType') === 'url'
   return (entry, name) => {
     const text = textOf(entry, name)

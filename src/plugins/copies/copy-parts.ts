@@ -15,7 +15,7 @@ import {
   listParts,
 } from '../../storage/multipart.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
-import type { Allowance } from './allowance.ts'
+import type { Allowance } from '../../core/allowance.ts'
 import type { CopyInParts } from './cursor.ts'
 
 const MIB = 1024 ** 2

@@ -13,7 +13,7 @@ import { countPrincipal } from '../../http/rate-limit.ts'
 import { created, json } from '../../http/responses.ts'
 import { check, validateJson } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
-import { Allowance } from './allowance.ts'
+import { Allowance } from '../../core/allowance.ts'
 import { type CopyCall, copyFile } from './copy-file.ts'
 import type { CopySizes } from './copy-parts.ts'
 
