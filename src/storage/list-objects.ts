@@ -5,7 +5,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedResponse, unquoted, withDeadline } from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
-import { childrenOf, readXml, textOf } from './xml.ts'
+import { childrenOf, decoderOf, readXml, textOf } from './xml.ts'
 
 /** An object in a bucket's list: `size` in bytes, `etag` in its quotes, an ISO 8601 date. */
 export interface ListedObject {
@@ -103,23 +103,6 @@ function nextOf(root: XmlElement, token: string | undefined): string | undefined
   if (next === '' || next === token || next.length > MAX_TOKEN_LENGTH)
     throw unreadable('with pages that never end')
   return next
-}
-
-/**
- * Returns a reader of keys, which the server encodes if it says so: XML can't carry all of them. A
- * space is `+` on AWS, and `%20` elsewhere. Null for what can't be decoded.
- */
-export function decoderOf(root: XmlElement): (entry: XmlElement, name: string) => string | null {
-  const isEncoded = textOf(root, 'EncodingType') === 'url'
-  return (entry, name) => {
-    const text = textOf(entry, name)
-    if (text === null || !isEncoded) return text
-    try {
-      return decodeURIComponent(text.replaceAll('+', ' '))
-    } catch {
-      return null
-    }
-  }
 }
 
 function readEntry(entry: XmlElement): Omit<ListedObject, 'key'> {

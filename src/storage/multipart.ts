@@ -3,7 +3,7 @@ import * as z from 'zod/mini'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import type { ObjectKey } from '../keys/object-key.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 import {
   ask,
   type BucketResponse,
@@ -16,7 +16,7 @@ import {
   withDeadline,
 } from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
-import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
+import { childrenOf, decoderOf, escapeXml, readXml, textOf } from './xml.ts'
 
 /** An unfinished upload in a bucket. */
 export interface MultipartUpload {
@@ -157,19 +157,92 @@ export async function abortMultipartUpload(upload: MultipartUpload, now: Date): 
   }
 }
 
+/** Where a page of ListMultipartUploads starts: after this upload. */
+export interface UploadsMarker {
+  readonly keyMarker: string
+  readonly uploadIdMarker: string
+}
+
+/** An unfinished upload in the bucket's list. */
+export interface ListedUpload {
+  readonly key: ObjectKey
+  readonly s3UploadId: string
+  readonly initiated: Date
+}
+
+export interface UploadsPage {
+  readonly uploads: readonly ListedUpload[]
+  /** Start of the next page, or undefined after the last one. */
+  readonly next: UploadsMarker | undefined
+}
+
 /**
  * Calls S3 ListMultipartUploads for the first 1000 uploads whose key starts with `key`. Returns the
  * S3 ids of those under `key`. Throws `not_supported`, `storage_error` and `storage_busy`.
  */
 export async function listUploads(bucket: Bucket, key: ObjectKey, now: Date): Promise<string[]> {
-  const query = { uploads: '', prefix: key }
-  const request = { bucket, key: null, method: 'GET', query } as const
-  const page = await callOnce('ListMultipartUploads', request, now)
+  const page = await listUploadsIn(bucket, { prefix: key }, now)
   const uploads = page === null ? [] : childrenOf(page, 'Upload')
   return uploads.flatMap((upload) =>
     textOf(upload, 'Key') === key ? (textOf(upload, 'UploadId') ?? []) : [],
   )
 }
+
+/**
+ * Calls S3 ListMultipartUploads for up to `limit` uploads of the whole bucket, since MinIO accepts only
+ * whole keys as a prefix. Leaves out uploads whose key is no `ObjectKey`, or whose date is malformed.
+ * Throws `not_supported`, `storage_error`, also for pages that never end, and `storage_busy`.
+ */
+export async function listUploadsPage(
+  bucket: Bucket,
+  marker: UploadsMarker | undefined,
+  now: Date,
+  limit = 1000,
+): Promise<UploadsPage> {
+  const page = await listUploadsIn(
+    bucket,
+    {
+      ...{ 'max-uploads': String(limit), 'encoding-type': 'url' },
+      ...(marker && {
+        'key-marker': marker.keyMarker,
+        // Without an id, S3 starts after all uploads of the key.
+        ...(marker.uploadIdMarker !== '' && { 'upload-id-marker': marker.uploadIdMarker }),
+      }),
+    },
+    now,
+  )
+  if (page === null) return { uploads: [], next: undefined }
+  const decode = decoderOf(page)
+  const uploads = childrenOf(page, 'Upload').flatMap((upload): ListedUpload[] => {
+    const key = decode(upload, 'Key')
+    const s3UploadId = textOf(upload, 'UploadId')
+    const initiated = new Date(textOf(upload, 'Initiated') ?? Number.NaN)
+    return key !== null && objectKeyError(key) === null && s3UploadId && initiated.getTime() > 0
+      ? [{ key: parseObjectKey(key), s3UploadId, initiated }]
+      : []
+  })
+  if (textOf(page, 'IsTruncated') !== 'true') return { uploads, next: undefined }
+  const next = {
+    keyMarker: decode(page, 'NextKeyMarker') ?? '',
+    uploadIdMarker: textOf(page, 'NextUploadIdMarker') ?? '',
+  }
+  const isSame =
+    next.keyMarker === marker?.keyMarker && next.uploadIdMarker === marker.uploadIdMarker
+  if (next.keyMarker === '' || isSame)
+    throw unreadable('ListMultipartUploads', 'with pages that never end')
+  return { uploads, next }
+}
+
+const listUploadsIn = (
+  bucket: Bucket,
+  query: Readonly<Record<string, string>>,
+  now: Date,
+): Promise<XmlElement | null> =>
+  callOnce(
+    'ListMultipartUploads',
+    { bucket, key: null, method: 'GET', query: { uploads: '', ...query } },
+    now,
+  )
 
 const ofUpload = (
   method: 'GET' | 'POST' | 'DELETE',

@@ -31,3 +31,20 @@ const ENTITIES: Readonly<Record<string, string>> = {
 /** Returns `text` escaped for XML, between tags or in quotes. */
 export const escapeXml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+
+/**
+ * Returns a reader of keys, which the server encodes if it says so: XML can't carry all of them. A
+ * space is `+` on AWS, and `%20` elsewhere. Null for what can't be decoded.
+ */
+export function decoderOf(root: XmlElement): (entry: XmlElement, name: string) => string | null {
+  const isEncoded = textOf(root, 'EncodingType') === 'url'
+  return (entry, name) => {
+    const text = textOf(entry, name)
+    if (text === null || !isEncoded) return text
+    try {
+      return decodeURIComponent(text.replaceAll('+', ' '))
+    } catch {
+      return null
+    }
+  }
+}

@@ -1,3 +1,4 @@
+import type { ApiError } from '../../errors/api-error.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 
 /** What upkeep may do: nothing, write records, or also delete what nobody has confirmed. */
@@ -54,6 +55,15 @@ export interface Suspect {
   readonly seenAt: number
 }
 
+/** An object that had a record. */
+export interface Witness {
+  readonly key: string
+  readonly etag: string
+}
+
+/** Seconds until a record without an object gets its second look. */
+export const SECOND_LOOK_SECONDS = 600
+
 /** A pass that has ended. */
 export interface PassSummary {
   readonly mode: Mode
@@ -75,9 +85,12 @@ export interface WalkState {
   readonly bucket: string
   /** Endpoint, path and name of the bucket. */
   readonly identity: string
-  /** Objects that had records in the last pass, to recognize the bucket. */
-  readonly witnesses: readonly { readonly key: string; readonly etag: string }[]
+  /** Objects that had records in the last pass, to recognize the bucket, and those for the next one. */
+  readonly witnesses: readonly Witness[]
+  readonly nextWitnesses: readonly Witness[]
   readonly phase: 'objects' | 'uploads' | 'entries'
+  /** Steps of this pass that have read a page of the phase `objects`. */
+  readonly pages: number
   /** The last key that is done, and the cursor of the index page that comes next. */
   readonly after: string | null
   readonly indexCursor: string | null
@@ -92,6 +105,10 @@ export interface WalkState {
   /** Failures in a row at this place. */
   readonly failures: number
   readonly stopped: { readonly reason: StopReason; readonly at: string } | null
+  /** Reasons that a person has accepted. */
+  readonly accepted: readonly StopReason[]
+  /** Whether the index has lost its records since the last pass: then nothing is `unconfirmed`. */
+  readonly isRebuilt: boolean
   /** The last complete pass over the whole bucket. */
   readonly last: PassSummary | null
 }
@@ -113,4 +130,11 @@ export interface StepResult {
   readonly isDone: boolean
   /** Records that the next step drops, if nobody keeps them here. */
   readonly toDrop: readonly FileRecord[]
+  /** The pass that has ended with this step, or null. */
+  readonly ended: PassSummary | null
+  /**
+   * What failed, or null. `state` has what was done before. The next step tries again, and passes over a
+   * key that has failed three times.
+   */
+  readonly failure: ApiError | null
 }

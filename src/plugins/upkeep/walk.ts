@@ -11,6 +11,13 @@ export interface Walk {
   readonly bucket: Bucket
   /** Aliases that are configured. */
   readonly aliases: readonly string[]
+  /**
+   * Other aliases of the same address. An object with a record under one of them is neither recorded nor
+   * expired here.
+   */
+  readonly siblings: readonly string[]
+  /** Whether this is the first alias of its address: only then it records, expires and aborts. */
+  readonly isFirst: boolean
   readonly index: FileIndex
   readonly purge: (bucket: ConfiguredBucket, keys: readonly ObjectKey[]) => Promise<void>
   /** Null if nobody listens. */
@@ -31,11 +38,20 @@ export interface Walk {
   readonly keep: ((records: readonly FileRecord[], now: Date) => Promise<void>) | null
 }
 
-/** Returns the state before the first step. */
+/**
+ * Returns the state before the first step of a pass. With the state of an earlier walk through this
+ * bucket, keeps what it has learned.
+ */
 export declare function startWalk(walk: Walk, now: Date, last?: WalkState | null): WalkState
 
 /**
- * Does the next step of a walk. Throws `storage_error`, `storage_busy`, `not_supported` and
- * `index_unavailable`: then the same step can be done again.
+ * Does the next step of a walk. Resolves with a `failure` if a part of it failed. Throws only an
+ * error of the program: then the same step can be done again.
  */
 export declare function stepWalk(walk: Walk, state: WalkState, now: Date): Promise<StepResult>
+
+/** Returns when the next record gets its second look, in milliseconds since 1970, or null. */
+export declare function lookAgainAt(state: WalkState): number | null
+
+/** Returns the state in which a walk goes on that the brake has stopped: a person has looked. */
+export declare function goOn(state: WalkState, now: Date): WalkState
