@@ -68,6 +68,7 @@ import {
   notifications,
   tokens,
   uppy,
+  userData,
 } from 'edge-presigner/worker'
 
 // Plugins that other plugins use.
@@ -88,6 +89,7 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    userData(),
     events(),
     tokens(),
     jwt(),

@@ -93,8 +93,7 @@ async function deleteTogether(
   now: Date,
 ): Promise<ReadonlyMap<Target, ApiError> | null> {
   const objects = targets.map(({ key, versionId }) => {
-    const version =
-      versionId === undefined ? '' : `<VersionId>${escapeXml(versionId)}</VersionId>`
+    const version = versionId === undefined ? '' : `<VersionId>${escapeXml(versionId)}</VersionId>`
     return `<Object><Key>${escapeXml(key)}</Key>${version}</Object>`
   })
   const body = `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${objects.join('')}</Delete>`
@@ -105,7 +104,8 @@ async function deleteTogether(
   }
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
   const root = readXml(answer.text)
-  if (answer.status === 200 && root?.name === 'DeleteResult') return failuresIn(root, targets, answer)
+  if (answer.status === 200 && root?.name === 'DeleteResult')
+    return failuresIn(root, targets, answer)
   const s3Code = s3CodeIn(answer.text)
   const isRefusal = answer.status >= 400 && REFUSALS.test(s3Code ?? '')
   if (isRefusal || answer.status === 405 || answer.status === 501) return null

@@ -31,6 +31,8 @@ export interface ObjectsQuery {
   /** 1 to 1000. */
   readonly limit: number
   readonly token?: string | undefined
+  /** Only keys after this one. */
+  readonly after?: string | undefined
 }
 
 /** Longest token of a server that fits into a cursor in a URL. */
@@ -55,13 +57,14 @@ const objectSchema = z.object({
  */
 export async function listObjects(
   bucket: Bucket,
-  { prefix, delimiter, limit, token }: ObjectsQuery,
+  { prefix, delimiter, limit, token, after }: ObjectsQuery,
   now: Date,
 ): Promise<ObjectPage> {
   const query = {
     ...{ 'list-type': '2', 'encoding-type': 'url', 'max-keys': String(limit), prefix },
     ...(delimiter !== undefined && { delimiter }),
     ...(token !== undefined && { 'continuation-token': token }),
+    ...(after !== undefined && { 'start-after': after }),
   }
   const request = { bucket, key: null, method: 'GET', operation: 'ListObjectsV2', query } as const
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))

@@ -29,7 +29,7 @@ export interface VersionPage {
   readonly versions: readonly ObjectVersion[]
   /** The start of the next page, or undefined after the last one. */
   readonly next: VersionMarker | undefined
-  /** Number of entries whose keys no URL can name, or that were not asked for. */
+  /** Number of old versions and markers whose keys no URL can name, or that were not asked for. */
   readonly unreadable: number
 }
 
@@ -46,10 +46,7 @@ const versionSchema = z.object({
     z.enum(['true', 'false']),
     z.transform((text) => text === 'true'),
   ),
-  lastModified: z.pipe(
-    z.string().check(z.maxLength(40)),
-    z.pipe(z.transform(Date.parse), z.int()),
-  ),
+  lastModified: z.pipe(z.string().check(z.maxLength(40)), z.pipe(z.transform(Date.parse), z.int())),
 })
 
 const OPERATION = 'ListObjectVersions'
@@ -89,9 +86,7 @@ export async function listVersions(
   const decode = decoderOf(root)
   const read = (entry: XmlElement, isMarker: boolean): ObjectVersion[] => {
     const key = decode(entry, 'Key')
-    return isBelow(key, prefix)
-      ? [{ key: parseObjectKey(key), isMarker, ...readEntry(entry) }]
-      : []
+    return isBelow(key, prefix) ? [{ key: parseObjectKey(key), isMarker, ...readEntry(entry) }] : []
   }
   const entries = childrenOf(root, 'Version')
   const markers = childrenOf(root, 'DeleteMarker')
@@ -100,7 +95,12 @@ export async function listVersions(
     ...markers.flatMap((entry) => read(entry, true)),
   ]
   const next = nextOf(root, decode(root, 'NextKeyMarker'), marker)
-  return { versions, next, unreadable: entries.length + markers.length - versions.length }
+  // The list of objects has the present ones too.
+  const isPresent = (entry: XmlElement) => textOf(entry, 'IsLatest') === 'true'
+  const unreadable = [...entries.filter((entry) => !isPresent(entry)), ...markers].filter(
+    (entry) => !isBelow(decode(entry, 'Key'), prefix),
+  ).length
+  return { versions, next, unreadable }
 }
 
 /** Returns the start of the next page. One that leads to the same page again would never end. */

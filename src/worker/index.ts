@@ -21,6 +21,7 @@ export {
   notifications,
   tokens,
   uppy,
+  userData,
   type WorkerEnv,
 } from './plugins.ts'
 // biome-ignore-end assist/source/organizeImports: in this order, the bundle compresses best

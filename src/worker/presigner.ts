@@ -15,6 +15,7 @@ import {
   notifications,
   tokens,
   uppy,
+  userData,
   type WorkerEnv,
 } from './index.ts'
 
@@ -32,6 +33,7 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   tokens(),
   copies(),
   fileAdmin(),
+  userData(),
   apiKeys(),
 ]
 

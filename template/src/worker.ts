@@ -15,6 +15,7 @@ import {
   notifications,
   tokens,
   uppy,
+  userData,
 } from 'edge-presigner/worker'
 
 // Plugins that other plugins use.
@@ -35,6 +36,7 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    userData(),
     events(),
     tokens(),
     jwt(),

@@ -14,6 +14,7 @@ import { multipart } from '../../src/plugins/multipart/index.ts'
 import { type NotificationsOptions, notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
+import { type UserDataOptions, userData } from '../../src/plugins/user-data/index.ts'
 import { PLUGINS } from '../../src/worker/presigner.ts'
 
 /** The options of plugins, by their names. */
@@ -24,6 +25,7 @@ export interface PluginOptions<B = unknown> {
   readonly events?: EventsOptions<B>
   readonly copies?: CopiesOptions<B>
   readonly fileAdmin?: FileAdminOptions<B>
+  readonly userData?: UserDataOptions<B>
   readonly links?: Omit<LinksOptions<B>, 'images'>
   readonly images?: Partial<ImagesOptions<B>>
   readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
@@ -46,6 +48,7 @@ export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
     tokens(),
     copies<B>(options.copies),
     fileAdmin<B>(options.fileAdmin ?? { objects: true }),
+    userData<B>(options.userData),
     grants<B>({
       links: links<B>({
         ...options.links,
