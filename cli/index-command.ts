@@ -8,19 +8,26 @@ import * as z from 'zod/mini'
 import { UsageError } from './doctor/options.ts'
 import { progressLine } from './progress.ts'
 import { FIRST_LINE, type IndexRecord, openFile, recordSchema, recordsIn } from './record-file.ts'
+import { STATE_FILE, type Walking, walkPass } from './upkeep-steps.ts'
 import { type Worker, workerOf } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
 npx edge-presigner index backup FILE --from NAME
 npx edge-presigner index restore FILE --to NAME [--overwrite]
+npx edge-presigner index import --prefix PREFIX [--owner TEMPLATE] [--owner-as TEMPLATE]
 
 NAME is an index of the Worker: kv or d1.
 --url URL         the Worker, or the presigner in your app: https://example.com/media
 --key-from NAME   the variable with an API key that has the scope index:write
-                  (EDGE_PRESIGNER_KEY). A Worker on this machine may need none
+                  (EDGE_PRESIGNER_KEY), for import upkeep:run. A Worker on this machine
+                  may need none
 --bucket ALIAS    only the records of this bucket (those of all)
 --overwrite       replaces also records of the same object, such as with another name
-copy and restore can be interrupted and repeated: they send what is missing. A record
+--prefix PREFIX   import records the objects whose keys start with it, such as photos/
+--owner TEMPLATE  where the owner is in a key, such as 'users/{owner}/'
+--owner-as TEMPLATE  the owner's id in records, such as 'key:app/{owner}' ({owner})
+--state FILE      where import keeps how far it has come (${STATE_FILE})
+copy, restore and import can be interrupted and repeated: they send what is missing. A record
 of a file that is no longer in the bucket is left out.`
 
 const PAGE = 1000
@@ -69,15 +76,23 @@ export async function index(args: readonly string[]): Promise<number> {
     const extra = takesFile ? rest[0] : file
     if (extra !== undefined) throw new UsageError(`Unexpected argument "${extra}".\n\n${USAGE}`)
     if (command === undefined) throw new UsageError(USAGE)
-    if (!takesFile && command !== 'copy')
+    if (!takesFile && command !== 'copy' && command !== 'import')
       throw new UsageError(`Unknown command "${command}".\n\n${USAGE}`)
     const needed = (value: string | undefined, name: string): string => {
       if (value !== undefined) return value
       throw new UsageError(`${command} needs ${name}.\n\n${USAGE}`)
     }
-    const worker = workerOf({
-      ...{ url: values.url, keyName: values['key-from'], scope: 'index:write', usage: USAGE },
-    })
+    const scope = command === 'import' ? 'upkeep:run' : 'index:write'
+    const { url, 'key-from': keyName } = values
+    const worker = workerOf({ url, keyName, scope, usage: USAGE })
+    if (command === 'import') {
+      const { bucket, state, owner, 'owner-as': ownerAs } = values
+      const prefix = needed(values.prefix, '--prefix')
+      const order = { prefix, ...(owner && { owner }), ...(ownerAs && { ownerAs }) }
+      const mode = 'default'
+      const walking = { worker, url: url ?? '', state, bucket, mode, goOn: false } as const
+      return await importObjects({ ...walking, import: order })
+    }
     const name = takesFile ? needed(file, 'a file') : ''
     const pass = { worker, bucket: values.bucket, overwrite: values.overwrite }
     if (command === 'backup') return await backup(pass, needed(from, '--from'), name)
@@ -103,6 +118,10 @@ function readArguments(args: readonly string[]) {
         'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
         bucket: { type: 'string' },
         overwrite: { type: 'boolean', default: false },
+        prefix: { type: 'string' },
+        owner: { type: 'string' },
+        'owner-as': { type: 'string' },
+        state: { type: 'string', default: STATE_FILE },
       },
     })
   } catch (error) {
@@ -331,13 +350,32 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
     for await (const record of recordsIn(file)) {
       counts.read += 1
       if (pass.bucket === undefined || record.bucket === pass.bucket)
-        yield { record, isCheck: false }
+        yield { record: asFound(record), isCheck: false }
     }
   }
   await send(pass, to, wanted(), counts, () => show(false))
   show(true)
   console.log(`${to} has every record of ${file}${exceptions(counts)}.`)
   return counts.refused === 0 ? 0 : 1
+}
+
+/** Returns the record of a file. Its upload may have been confirmed since, so it must not expire. */
+const asFound = (record: IndexRecord): IndexRecord =>
+  record.status === 'unconfirmed' ? { ...record, status: 'found' } : record
+
+/** Records the objects below a prefix, until all of them have a record. */
+async function importObjects(walking: Walking): Promise<number> {
+  const { bucket, counts, stopped } = await walkPass(walking)
+  const { recorded, young, different, refused, failed } = counts
+  console.log(`${bucket}: ${recorded} files are in the index now.`)
+  if (young > 0)
+    console.log(`${young} objects are younger than ten minutes. Run this again later for them.`)
+  if (different > 0)
+    console.log(`${different} have a record of an earlier object. Upkeep corrects those.`)
+  if (refused > 0) console.error(`${refused} keys don't fit into the index.`)
+  if (failed > 0) console.error(`${failed} keys failed again and again. Run this again.`)
+  if (stopped !== null) console.error(`Stopped: ${stopped}.`)
+  return refused + failed > 0 || stopped !== null ? 1 : 0
 }
 
 if (import.meta.main) process.exitCode = await index(process.argv.slice(2))

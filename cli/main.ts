@@ -26,8 +26,15 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
   [
     'index',
     [
-      'copies, saves and restores the records of files',
+      'copies, saves, restores and imports the records of files',
       async () => (await import('./index-command.ts')).index,
+    ],
+  ],
+  [
+    'upkeep',
+    [
+      'finds and repairs what bucket and index do not agree on',
+      async () => (await import('./upkeep-command.ts')).upkeep,
     ],
   ],
   [
@@ -39,9 +46,11 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
   ],
 ])
 
+const WIDTH = Math.max(...Array.from(COMMANDS.keys(), (name) => name.length)) + 2
+
 const USAGE = [
   'usage: npx edge-presigner COMMAND [options]',
-  ...Array.from(COMMANDS, ([name, [what]]) => `  ${name.padEnd(8)}${what}`),
+  ...Array.from(COMMANDS, ([name, [what]]) => `  ${name.padEnd(WIDTH)}${what}`),
   'The command works in the current folder. COMMAND --help shows its options.',
 ].join('\n')
 

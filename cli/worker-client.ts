@@ -10,7 +10,20 @@ const MAX_WAIT_SECONDS = 60
 
 const errorSchema = z.object({ code: z.string(), message: z.string() })
 
-/** Sends a request, with the API key if there is one. Throws UsageError for a refusal, and if there is no answer. */
+/** The Worker refuses a request. */
+export class Refusal extends UsageError {
+  readonly status: number
+  /** Code of the error, if it has one. */
+  readonly code: string | null
+
+  constructor(message: string, status: number, code: string | null) {
+    super(message)
+    this.status = status
+    this.code = code
+  }
+}
+
+/** Sends a request, with the API key if there is one. Throws Refusal, and UsageError if there is no answer. */
 export type Worker = <T>(
   schema: z.ZodMiniType<T>,
   method: 'GET' | 'POST' | 'PUT',
@@ -59,8 +72,8 @@ export function workerOf({ url: given, keyName, scope, usage }: WorkerOptions): 
         (error: unknown) => error,
       )
       const failure = failureOf(answer)
-      if (typeof failure === 'object') return schemaResult(schema, failure.text)
-      if (!isPassing(answer) || tries === MAX_TRIES) throw new UsageError(failure)
+      if ('text' in failure) return schemaResult(schema, failure.text)
+      if (!isPassing(answer) || tries === MAX_TRIES) throw failure
       await delay(1000 * waitSeconds(answer, tries))
     }
   }
@@ -75,13 +88,14 @@ const isAnswer = (answer: unknown): answer is Answer =>
   typeof answer === 'object' && answer !== null && 'response' in answer
 
 /** Returns the answer if it is a success, and otherwise what is wrong. */
-function failureOf(answer: unknown): string | Answer {
-  if (!isAnswer(answer)) return 'The Worker did not respond.'
+function failureOf(answer: unknown): Answer | UsageError {
+  if (!isAnswer(answer)) return new UsageError('The Worker did not respond.')
   const { response, text } = answer
   if (response.ok) return answer
   const error = errorSchema.safeParse(jsonOf(text))
   const what = error.success ? `${error.data.code}. ${error.data.message}` : 'no error of its own'
-  return `The Worker answered ${response.status}: ${what}`
+  const message = `The Worker answered ${response.status}: ${what}`
+  return new Refusal(message, response.status, error.success ? error.data.code : null)
 }
 
 /** Tells whether a repeat may succeed. */

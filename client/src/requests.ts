@@ -12,7 +12,10 @@ export type Scope =
   | 'grants:create'
   | 'drop-boxes:create'
   | 'objects:list'
+  | 'files:delete-all'
+  | 'upkeep:read'
   | 'index:write'
+  | 'upkeep:run'
 
 /** What a GET URL is for. Sets its lifetime, unless you give `expiresIn`. */
 export type UrlUse = 'view' | 'stream' | 'email'

@@ -113,6 +113,8 @@ const GITIGNORE = `node_modules/
 *.vars
 *.env
 .env.*
+.edge-presigner-upkeep.json*
+edge-presigner-dropped.ndjson
 `
 
 /** Returns the text in quotes. TOML's basic strings have the escapes of JSON. */

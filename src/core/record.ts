@@ -5,7 +5,7 @@ import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { FileChange } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
-import type { FileRecord } from '../records/file-record.ts'
+import { type FileRecord, type FileStatus, isConfirmed } from '../records/file-record.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 import { requireAllowedType } from './content-type.ts'
 import { requireBytes } from './size-limit.ts'
@@ -57,7 +57,8 @@ export const MAX_LAG_SECONDS = 600
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
  * date) keeps its name and owner, so repeating this changes nothing. Only the proven owner of an
- * upload replaces another one. A provisional record, without an owner, gets both. Removes the record
+ * upload replaces another one. A provisional record, without an owner or with a status, gets both, and
+ * loses its status. Removes the record
  * if the object is missing or is deleted meanwhile. Does everything again, once, if the object is
  * replaced meanwhile: its newer record may be overwritten. Announces each change before the index
  * changes, and again when its owner repeats it. `announce` is null if nobody listens. Throws
@@ -82,7 +83,7 @@ export async function recordUpload(
   const head = await headObject(bucket, key, now)
   // As late as possible, so that what somebody else has recorded meanwhile is seen.
   const known = await index.get(bucket.alias, key)
-  const isOfOther = known !== null && known.owner !== null && known.owner !== owner
+  const isOfOther = known !== null && isConfirmed(known) && known.owner !== owner
   const claim = (await request.claim?.(head)) ?? null
   if (claim !== null && isOfOther && !claim.ofOthers)
     throw hasOtherOwner('files:read and files:record')
@@ -96,7 +97,7 @@ export async function recordUpload(
   const isSame = known !== null && isSameUpload(known, head)
   if (isSame && isOfOther && claim !== null)
     return { record: known, replaces: false, data: undefined }
-  const isKnown = isSame && known.owner !== null && !isOfOther
+  const isKnown = isSame && isConfirmed(known) && !isOfOther
   const file = isKnown ? known : record
   const replaces = known !== null && !isSame
   const type = replaces ? 'replaced' : 'recorded'
@@ -115,7 +116,7 @@ export async function recordUpload(
   if (after === null) return gone(stored)
   if (!isExpected(after)) return yieldTo(bucket, index, key, after, now)
   // Somebody else may have recorded the same upload meanwhile. The proven owner replaces that.
-  const isOurs = isSameRecord(stored, file) && stored.owner === file.owner
+  const isOurs = isSameRecord(stored, file) && isConfirmed(stored) && stored.owner === file.owner
   if (isOurs && (isRepeat || isSameUpload(stored, after))) return { record: stored, replaces, data }
   if (isRepeat) throw fileReplaced()
   const again = await recordUpload(bucket, index, request, now, announce, true)
@@ -172,7 +173,7 @@ export async function forget(
     const head = isNewObjectKey(key) ? null : await headObject(bucket, key, now, true)
     if (head === null) return
     // The removed record may be of this object, if somebody has uploaded the same bytes again within a second.
-    const file = isSameUpload(known, head) ? known : provisional(bucket, key, head)
+    const file = isSameUpload(known, head) ? known : provisional(bucket, key, head, 'found')
     const stored = await putRecord(bucket, index, file, now)
     if (stored.owner === null) await announce?.({ type: 'recorded', file }, file)
     return
@@ -195,7 +196,7 @@ export async function forget(
   // Workers KV may still show the removed record.
   if (since !== null && !(removed !== null && isSameRecord(since, removed))) return
   if (removed !== null && isSameUpload(removed, head)) return void (await index.put(removed))
-  const file = provisional(bucket, key, head)
+  const file = provisional(bucket, key, head, 'found')
   await index.put(file)
   await announce?.({ type: 'recorded', file }, file)
 }
@@ -218,7 +219,7 @@ export async function yieldTo(
   head: ObjectHead,
   now: Date,
 ): Promise<never> {
-  const file = provisional(bucket, key, head)
+  const file = provisional(bucket, key, head, 'found')
   if (index.isConditional) await putRecord(bucket, index, file, now)
   else {
     await untilWritable()
@@ -260,9 +261,37 @@ export const isSameUpload = (
   { etag: current, lastModified }: ObjectHead,
 ): boolean => etag === current && createdAt === lastModified.toISOString()
 
-/** Returns the record of an object that nobody has recorded. */
-export const provisional = (bucket: Bucket, key: ObjectKey, head: ObjectHead): FileRecord =>
-  toRecord(bucket, key, nameInKey(key), null, head)
+/** Returns the record of an object that nobody has recorded. In an index, it has a `status`. */
+export const provisional = (
+  bucket: Bucket,
+  key: ObjectKey,
+  head: ObjectHead,
+  status?: FileStatus,
+): FileRecord => ({
+  ...toRecord(bucket, key, nameInKey(key), null, head),
+  ...(status && { status }),
+})
+
+const DAY_MILLISECONDS = 24 * 60 * 60 * 1000
+
+/**
+ * Returns the status of a record that is written `now` for an object that nobody has confirmed, in an index that
+ * began at `since`, or null if that is unknown. An index that is not older than the object may have lost its record.
+ * So may one whose record of an older object is missing. Neither is ever `unconfirmed`.
+ */
+export const statusOf = (lastModified: Date, now: Date, since: Date | null): FileStatus =>
+  since !== null &&
+  since.getTime() < lastModified.getTime() &&
+  Math.abs(now.getTime() - lastModified.getTime()) < DAY_MILLISECONDS
+    ? 'unconfirmed'
+    : 'found'
+
+/** Returns the same for an index, and asks that when it began. Throws `index_unavailable`. */
+export const newStatus = async (
+  index: FileIndex,
+  { lastModified }: ObjectHead,
+  now: Date,
+): Promise<FileStatus> => statusOf(lastModified, now, (await index.since?.(null)) ?? null)
 
 /** Returns a record. `createdAt` is the object's own date, so that a repeat has the same result. */
 export const toRecord = (

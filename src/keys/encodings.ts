@@ -25,6 +25,17 @@ export const fromUtf8 = (bytes: ArrayBuffer | Uint8Array): string =>
 /** Returns the number of bytes of `text` in UTF-8. */
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
+/** Compares two texts by their bytes in UTF-8, the order of lists. */
+export function byUtf8(one: string, other: string): number {
+  const end = Math.min(one.length, other.length)
+  let i = 0
+  while (i < end && one.charCodeAt(i) === other.charCodeAt(i)) i++
+  return i === end ? one.length - other.length : rank(one.charCodeAt(i)) - rank(other.charCodeAt(i))
+}
+
+/** In UTF-8, what UTF-16 writes with surrogates comes last. */
+const rank = (code: number): number => (code >= 0xd800 && code <= 0xdfff ? code + 0x10000 : code)
+
 /** Returns `text` percent-encoded by RFC 3986: SigV4's `UriEncode` with encoded slashes. */
 export const uriEncode = (text: string): string =>
   encodeURIComponent(text).replace(

@@ -25,6 +25,9 @@ const metadataSchema = z.object({
 
 type Metadata = z.infer<typeof metadataSchema>
 
+/** How a record came to be that nobody has confirmed. */
+export type FileStatus = NonNullable<Metadata['status']>
+
 /** A file in the API's format: bytes, ISO 8601 in UTC, and an ETag in its quotes. */
 export interface FileRecord extends Metadata {
   readonly key: ObjectKey
@@ -33,11 +36,26 @@ export interface FileRecord extends Metadata {
 }
 
 /**
+ * Tells whether somebody has recorded the upload. The owner of a record with a status is a guess, such as from the
+ * key, so the first one who records the upload becomes its owner.
+ */
+export const isConfirmed = ({ owner, status }: FileRecord): boolean =>
+  owner !== null && status === undefined
+
+/**
  * Returns the metadata to store. Shortens the name until it fits into KV's limit. Throws
  * `key_not_indexable` if it doesn't without a name.
  */
-export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: FileRecord): Metadata {
-  const metadata = { name, size, mimetype, etag, owner, createdAt }
+export function toMetadata({
+  name,
+  size,
+  mimetype,
+  etag,
+  owner,
+  createdAt,
+  status,
+}: FileRecord): Metadata {
+  const metadata = { name, size, mimetype, etag, owner, createdAt, ...(status && { status }) }
   let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
   while (excess > 0 && metadata.name !== '') {
     // JSON may need six bytes for one. So this removes only what is certainly too much, and checks

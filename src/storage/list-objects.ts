@@ -2,6 +2,7 @@ import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { byUtf8 } from '../keys/encodings.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedResponse, unquoted, withDeadline } from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
@@ -23,6 +24,8 @@ export interface ObjectPage {
   readonly next: string | undefined
   /** Number of entries whose keys no URL can name, or that were not asked for. */
   readonly unreadable: number
+  /** The last key, also one that no URL can name, or undefined. */
+  readonly last: string | undefined
 }
 
 export interface ObjectsQuery {
@@ -31,7 +34,7 @@ export interface ObjectsQuery {
   /** 1 to 1000. */
   readonly limit: number
   readonly token?: string | undefined
-  /** Only keys after this one. */
+  /** Only keys after this one, in the order of their bytes. Not with `token`. */
   readonly after?: string | undefined
 }
 
@@ -52,19 +55,19 @@ const objectSchema = z.object({
 
 /**
  * Calls S3 ListObjectsV2 for one page, with the access key for reads. Leaves out keys that are no
- * `ObjectKey`, or outside `prefix`. Throws `not_supported` if the access key may not list, and
- * `storage_error` and `storage_busy`.
+ * `ObjectKey`, or outside `prefix`. Throws `not_supported` if the access key may not list,
+ * `storage_error`, also for keys before `after`, and `storage_busy`.
  */
 export async function listObjects(
   bucket: Bucket,
-  { prefix, delimiter, limit, token, after }: ObjectsQuery,
+  { prefix, delimiter, limit, token, after = '' }: ObjectsQuery,
   now: Date,
 ): Promise<ObjectPage> {
   const query = {
     ...{ 'list-type': '2', 'encoding-type': 'url', 'max-keys': String(limit), prefix },
     ...(delimiter !== undefined && { delimiter }),
     ...(token !== undefined && { 'continuation-token': token }),
-    ...(after !== undefined && { 'start-after': after }),
+    ...(token === undefined && after !== '' && { 'start-after': after }),
   }
   const request = { bucket, key: null, method: 'GET', operation: 'ListObjectsV2', query } as const
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
@@ -81,18 +84,38 @@ export async function listObjects(
   const prefixes = childrenOf(root, 'CommonPrefixes')
   // Not every server counts folders.
   if (contents.length > limit) throw unreadable('with more than was asked for')
+  let early = 0
+  const isLate = (name: string | null): boolean => {
+    // A list may show another spelling than that by which it is in order.
+    const place = (bucket.normalizesKeys ? name?.normalize() : name) ?? null
+    const order = place === null || after === '' ? 1 : byUtf8(place, after)
+    if (order < 0) early += 1
+    return order > 0
+  }
   const objects = contents.flatMap((entry): ListedObject[] => {
     const key = decode(entry, 'Key')
-    return isBelow(key, prefix) ? [{ key: parseObjectKey(key), ...readEntry(entry) }] : []
+    return isLate(key) && isBelow(key, prefix)
+      ? [{ key: parseObjectKey(key), ...readEntry(entry) }]
+      : []
   })
   const folders = prefixes.flatMap((entry) => {
     const folder = decode(entry, 'Prefix')
-    return isBelow(folder, prefix) && delimiter !== undefined && folder.endsWith(delimiter)
+    // The folder of `after` may have later keys.
+    const isOpen = folder !== null && after.startsWith(folder)
+    return (isOpen || isLate(folder)) &&
+      isBelow(folder, prefix) &&
+      delimiter !== undefined &&
+      folder.endsWith(delimiter)
       ? [folder]
       : []
   })
-  const left = contents.length + prefixes.length - objects.length - folders.length
-  return { objects, folders, next: nextOf(root, token), unreadable: left }
+  const next = nextOf(root, token)
+  const given = contents.length + prefixes.length
+  if (early > 0) throw unreadable('with keys that are not after start-after')
+  const left = given - objects.length - folders.length
+  const lastEntry = contents.at(-1)
+  const last = (lastEntry && decode(lastEntry, 'Key')) ?? undefined
+  return { objects, folders, next, unreadable: left, last }
 }
 
 /** Tells whether `key` is an object key that starts with `prefix`. */

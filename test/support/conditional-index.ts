@@ -4,7 +4,7 @@ import { d1FileIndex } from '../../src/plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import type { FileIndex } from '../../src/records/file-index.ts'
-import type { FileRecord } from '../../src/records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../src/records/file-record.ts'
 import { testDatabase } from './d1.ts'
 
 /**
@@ -34,19 +34,24 @@ export function withEachIndex(declare: (index: FileIndex) => void): void {
 /** Returns an index in memory with the conditions of D1, for tests with very many steps. */
 export function conditionalMemoryIndex(): FileIndex {
   const index = memoryFileIndex()
-  const fieldsOf = ({ name, size, mimetype, etag, owner, createdAt }: FileRecord) =>
-    JSON.stringify([name, size, mimetype, etag, owner, createdAt])
+  const fieldsOf = ({ name, size, mimetype, etag, owner, createdAt, status }: FileRecord) =>
+    JSON.stringify([name, size, mimetype, etag, owner, createdAt, status])
   const keeps = (old: FileRecord, file: FileRecord) =>
     old.createdAt !== file.createdAt
       ? old.createdAt > file.createdAt
-      : old.etag !== file.etag || old.owner !== null
+      : old.etag !== file.etag ||
+        file.status !== undefined ||
+        (old.owner !== null && (old.status === undefined || file.owner === null))
   return {
     ...index,
     isConditional: true,
     async put(file, replaces) {
       const old = await index.get(file.bucket, file.key)
       const isNamed = old && replaces && fieldsOf(old) === fieldsOf(replaces)
-      const isCopy = replaces === null && old?.owner !== null && old?.createdAt === file.createdAt
+      const isCopy =
+        replaces === null &&
+        old?.createdAt === file.createdAt &&
+        (isConfirmed(old) || !isConfirmed(file))
       return old && !isNamed && (keeps(old, file) || isCopy) ? old : index.put(file)
     },
     async remove(bucket, key, of) {
@@ -57,7 +62,7 @@ export function conditionalMemoryIndex(): FileIndex {
         old.createdAt < of.createdAt ||
         (old.createdAt === of.createdAt &&
           old.etag === of.etag &&
-          (old.owner === null || of.owner === null || old.owner === of.owner))
+          (!isConfirmed(old) || !isConfirmed(of) || old.owner === of.owner))
       if (isOlder) await index.remove(bucket, key)
     },
   }

@@ -2,8 +2,8 @@ import type { FileQuestion, RecordRequest, Scope, UploadUrlRequest, UrlUse } fro
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {
-  /** Only API keys can have `index:write`. */
-  readonly scopes: Exclude<Scope, 'index:write'>[]
+  /** Only API keys can have `index:write` and `upkeep:run`. */
+  readonly scopes: Exclude<Scope, 'index:write' | 'upkeep:run'>[]
   /** Empty, or ends with `/`. */
   readonly prefix?: string | undefined
   /** Seconds. */

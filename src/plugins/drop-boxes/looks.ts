@@ -15,7 +15,7 @@ import { isNewObjectKey, nameInKey } from '../../keys/new-key.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
 import { timedIndex } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { requireSettings } from '../../settings/define.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { principalOf, type Settled, type StoredBox } from './box.ts'
@@ -110,7 +110,7 @@ async function lookAt(
   const kept = ledger.hold(hold.key)
   const { etag } = head
   const known = await index.get(bucket.alias, key)
-  const isRecorded = known !== null && known.owner !== null && isSameUpload(known, head)
+  const isRecorded = known !== null && isConfirmed(known) && isSameUpload(known, head)
   if (!isRecorded || settled.isLost) {
     const isExpected = (seen: ObjectHead) => seen.etag === etag
     const request = { key, name: file.name, owner, isExpected }

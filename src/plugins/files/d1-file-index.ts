@@ -1,40 +1,43 @@
 import { ApiError } from '../../errors/api-error.ts'
 import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import {
   COLUMNS,
   type Database,
   type FileRow,
   fromRow,
   GREATEST,
+  NEW_STATUS,
   openDatabase,
   rowValues,
+  STATUS,
 } from './d1-schema.ts'
 import { d1Answers } from './d1-totals.ts'
 
-/** What a record consists of, apart from its key. */
+/** What a record consists of, apart from its key and its status. */
 const OWN = ['name', 'size', 'mimetype', 'etag', 'owner', 'created_at'] as const
 
-const SELECT = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key = ?`
+const RECORD = `bucket, key, ${OWN.join(', ')}, ${STATUS} AS status`
+const SELECT = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND key = ?`
 
 const NAMES = COLUMNS.split(', ')
 
 /** Keeps the record of a later object, and of another one of the same date. */
 const PUT_FIRST = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
 ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
-  .map((name) => `${name} = excluded.${name}`)
+  .map((name) => `${name} = ${name === 'status' ? NEW_STATUS : `excluded.${name}`}`)
   .join()}
 WHERE old.created_at < excluded.created_at
-OR (old.created_at = excluded.created_at AND old.etag = excluded.etag`
+OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND excluded.status IS NULL`
 
-/** Keeps also the record of the same object with an owner. */
-const PUT = `${PUT_FIRST} AND old.owner IS NULL)`
+/** Keeps also the confirmed record of the same object, and any if the new one has a status. */
+const PUT = `${PUT_FIRST} AND (old.owner IS NULL OR (old.status IS NOT NULL AND excluded.owner IS NOT NULL)))`
 
-/** Keeps also the record of the same object, but not one without an owner. */
-const COPY = `${PUT_FIRST} AND old.owner IS NULL AND excluded.owner IS NOT NULL)`
+/** Keeps also the record of the same object, unless only the new one is confirmed. */
+const COPY = `${PUT_FIRST} AND (old.owner IS NULL OR old.status IS NOT NULL) AND excluded.owner IS NOT NULL)`
 
 /** Replaces exactly this row. */
-const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')})`
+const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')} AND rtrim(old.status) IS ?)`
 
 /** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
 export function d1FileIndex(db: D1Database): FileIndex {
@@ -67,7 +70,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     get: async (bucket, key) => readOne((await run([select(bucket, key)]))[0]),
 
     async getMany(bucket, keys) {
-      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))`
+      const sql = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))`
       const [result] = await run([db.prepare(sql).bind(bucket, JSON.stringify(keys))])
       return (result?.results ?? []).flatMap((row) => fromRow(row) ?? [])
     },
@@ -82,11 +85,11 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
         const results = await run([put, select(record.bucket, record.key)])
         return results[1]?.results[0]
       }
-      const row = (await putOver(replaces && rowValues(replaces).slice(2, 8))) ?? {}
+      const row = (await putOver(replaces && rowValues(replaces).slice(2, 9))) ?? {}
       const stored = fromRow(row)
       if (stored !== null) return stored
       // A malformed row counts as missing, but has the place of this one.
-      const mended = await putOver(OWN.map((name) => row[name]))
+      const mended = await putOver([...OWN, 'status'].map((name) => row[name]))
       return fromRow(mended ?? {}) ?? unreadable()
     },
 
@@ -97,16 +100,16 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
           ? db.prepare(sql).bind(bucket, key)
           : db
               .prepare(
-                `${sql} AND (created_at < ? OR (created_at = ? AND etag = ? AND coalesce(owner = ?, true)))`,
+                `${sql} AND (created_at < ? OR (created_at = ? AND etag = ? AND (status IS NOT NULL OR coalesce(owner = ?, true))))`,
               )
-              .bind(bucket, key, of.createdAt, of.createdAt, of.etag, of.owner),
+              .bind(bucket, key, of.createdAt, of.createdAt, of.etag, provenOwner(of)),
       ])
     },
 
     async list({ bucket, prefix, limit, cursor }) {
       // One lower bound: of two, SQLite takes the first, and reads all earlier pages again.
       const from = cursor === undefined ? 'key >= ?' : 'key > ?'
-      const sql = `SELECT bucket, key, ${OWN.join(', ')} FROM presigner_files WHERE bucket = ? AND ${from} AND key < ? ORDER BY key LIMIT ?`
+      const sql = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND ${from} AND key < ? ORDER BY key LIMIT ?`
       const [result] = await run([
         db.prepare(sql).bind(bucket, cursor ?? prefix, prefix + GREATEST, limit + 1),
       ])
@@ -119,5 +122,34 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
         unreadable: page.length - records.length,
       }
     },
+
+    async since(now) {
+      const select = db.prepare('SELECT date FROM presigner_since')
+      const insert = db.prepare('INSERT OR IGNORE INTO presigner_since VALUES (1, ?)')
+      const results = await run(now === null ? [select] : [insert.bind(now.toISOString()), select])
+      const stored = new Date(String(results.at(-1)?.results[0]?.date))
+      return Number.isNaN(stored.getTime()) ? null : stored
+    },
+
+    async strayEntries(known) {
+      const results = await run([db.prepare(STRAY).bind(JSON.stringify(known))])
+      const rows = results[0]?.results ?? []
+      return {
+        aliases: Object.fromEntries(rows.map(({ bucket, count }) => [bucket, Number(count)])),
+        // Lists of the buckets have these.
+        unreadable: 0,
+        cursor: undefined,
+      }
+    },
   }
 }
+
+/** The owner of a record with a status is a guess. */
+const provenOwner = (record: FileRecord): string | null =>
+  isConfirmed(record) ? record.owner : null
+
+/** Goes from one bucket to the next, and counts only the rows of those that are not known. */
+const STRAY = `WITH RECURSIVE one(bucket) AS (SELECT min(bucket) FROM presigner_files UNION ALL
+SELECT (SELECT min(f.bucket) FROM presigner_files AS f WHERE f.bucket > one.bucket) FROM one WHERE one.bucket IS NOT NULL)
+SELECT bucket, (SELECT count(*) FROM presigner_files AS f WHERE f.bucket = one.bucket) AS count
+FROM one WHERE bucket IS NOT NULL AND bucket NOT IN (SELECT value FROM json_each(?))`

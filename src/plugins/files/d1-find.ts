@@ -18,7 +18,8 @@ export const MAX_ROWS = 10_000
 /** A prefix with a twentieth of `MAX_ROWS` is read whole, even for a search. */
 const FEW = 20
 
-const COLUMNS = 'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at'
+const COLUMNS =
+  'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at, rtrim(f.status) AS status'
 
 /** The column of each order. Each has an index that goes on with the key. */
 const SORTED = { createdAt: 'created_at', name: 'folded', size: 'size' } as const

@@ -15,7 +15,15 @@ const CHUNKS_AT_ONCE = 8
 
 /** Columns of a record, in the order of `rowValues`. */
 export const COLUMNS =
-  'bucket, key, name, size, mimetype, etag, owner, created_at, folded, tokens, folders'
+  'bucket, key, name, size, mimetype, etag, owner, created_at, status, folded, tokens, folders'
+
+/**
+ * The status of a row. A write that keeps it adds or removes a space, so that a trigger knows it from that of an
+ * older Worker, which keeps a status only because it knows none.
+ */
+export const STATUS = 'rtrim(status)'
+export const NEW_STATUS =
+  "iif(old.status IS excluded.status, excluded.status || ' ', excluded.status)"
 
 /** The rows that a step has not filled in yet: their ids are at most this. */
 const todo = (step: number) => `(SELECT todo FROM presigner_schema WHERE step = ${step})`
@@ -119,6 +127,26 @@ export const STEPS: readonly Step[] = [
     ],
     fill: count('r', '', `${rowsToDo(3)} AS r,`),
   },
+  {
+    statements: [
+      'ALTER TABLE presigner_files ADD COLUMN status TEXT',
+      'CREATE TABLE presigner_since (id INTEGER PRIMARY KEY CHECK (id = 1), date TEXT NOT NULL)',
+      trigger(
+        'status_update',
+        'UPDATE ON presigner_files',
+        'NEW.status IS OLD.status AND NEW.status IS NOT NULL',
+        ['UPDATE presigner_files SET status = NULL WHERE id = NEW.id;'],
+      ),
+      // An empty index has lost its records, or begins again.
+      trigger(
+        'since_empty',
+        'DELETE ON presigner_files',
+        'NOT EXISTS (SELECT 1 FROM presigner_files)',
+        ['DELETE FROM presigner_since;'],
+      ),
+    ],
+    fill: [],
+  },
 ]
 
 /** A database whose tables are there when they are needed. */
@@ -203,7 +231,7 @@ export function openDatabase(db: D1Database, steps = STEPS): Database {
           if (results !== null) return results
         } catch (error) {
           if (isPresignerError(error)) throw error
-          if (repeats > 0 || !/no such table: presigner_/.test(String(error))) throw asApi(error)
+          if (repeats > 0 || !MISSING.test(String(error))) throw asApi(error)
           isComplete = false
           await migrate(0).catch((cause: unknown) => {
             throw asApi(cause)
@@ -223,6 +251,9 @@ interface Version {
 const CREATE_SCHEMA =
   'CREATE TABLE IF NOT EXISTS presigner_schema (step INTEGER PRIMARY KEY, todo INTEGER NOT NULL)'
 const VERSION = 'SELECT step, todo FROM presigner_schema ORDER BY step'
+
+/** What D1 says if a table or a column of a later step is missing. */
+const MISSING = /no such table: presigner_|no such column: (\w+\.)?status|no column named status/
 
 /** Returns the error of the API for an error of D1. */
 function asApi(cause: unknown): ApiError {
@@ -245,6 +276,7 @@ export const rowValues = (record: FileRecord): readonly (string | number | null)
   record.etag,
   record.owner,
   record.createdAt,
+  record.status ?? null,
   foldName(record.name),
   folderTokens(record.bucket, record.key).join(' '),
   JSON.stringify(folderEnds(record.key)),
@@ -255,11 +287,16 @@ export function fromRow({
   bucket,
   key,
   created_at: createdAt,
+  status,
   ...row
 }: FileRow): FileRecord | null {
   if (typeof bucket !== 'string' || typeof key !== 'string' || objectKeyError(key) !== null)
     return null
-  return fromMetadata(bucket, parseObjectKey(key), { ...row, createdAt })
+  return fromMetadata(bucket, parseObjectKey(key), {
+    ...row,
+    createdAt,
+    ...(status !== null && { status }),
+  })
 }
 
 /** A row of `presigner_files`, as D1 returns it. */

@@ -3,7 +3,12 @@ import { ApiError } from '../../errors/api-error.ts'
 import { utf8Length } from '../../keys/encodings.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
-import { fromMetadata, toMetadata } from '../../records/file-record.ts'
+import {
+  type FileRecord,
+  fromMetadata,
+  isConfirmed,
+  toMetadata,
+} from '../../records/file-record.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
@@ -58,8 +63,8 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       const name = kvKey(record.bucket, record.key)
       const metadata = toMetadata(record)
       const write = () => kv.put(name, '', { metadata })
-      // Only one writer gets through. A provisional record must not follow the one with an owner.
-      await attempt(() => (record.owner === null ? write() : writeTwice(write)))
+      // Only one writer gets through. A provisional record must not follow the confirmed one.
+      await attempt(() => (isConfirmed(record) ? writeTwice(write) : write()))
       return { ...record, ...metadata }
     },
 
@@ -78,9 +83,7 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       )
       const records = page.keys.flatMap(({ name, metadata }) => {
         const key = name.slice(kvKey(bucket, '').length)
-        const record =
-          objectKeyError(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
-        return record === null ? [] : [record]
+        return readEntry(bucket, key, metadata) ?? []
       })
       return {
         records,
@@ -88,10 +91,46 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
         unreadable: page.keys.length - records.length,
       }
     },
+
+    async since(now) {
+      const stored = new Date((await attempt(() => kv.get(SINCE_KEY))) ?? Number.NaN)
+      if (!Number.isNaN(stored.getTime())) return stored
+      if (now !== null) await attempt(() => kv.put(SINCE_KEY, now.toISOString()))
+      return now
+    },
+
+    async strayEntries(known, cursor) {
+      const page = await attempt(() =>
+        kv.list({ prefix: RECORDS, ...(cursor === undefined ? {} : { cursor }) }),
+      )
+      const aliases = new Map<string, number>()
+      let unreadable = 0
+      for (const { name, metadata } of page.keys) {
+        const [bucket = '', ...rest] = name.slice(RECORDS.length).split(':')
+        const key = rest.join(':')
+        if (rest.length > 0 && !known.includes(bucket))
+          aliases.set(bucket, (aliases.get(bucket) ?? 0) + 1)
+        else if (readEntry(bucket, key, metadata) === null) unreadable += 1
+      }
+      return {
+        aliases: Object.fromEntries(aliases),
+        unreadable,
+        cursor: page.list_complete ? undefined : page.cursor,
+      }
+    },
   }
 }
 
-const kvKey = (bucket: string, key: string): string => `file:${bucket}:${key}`
+/** Where it is stored when the index began. */
+const SINCE_KEY = 'index:since'
+/** Start of the keys of records. */
+const RECORDS = 'file:'
+
+const kvKey = (bucket: string, key: string): string => `${RECORDS}${bucket}:${key}`
+
+/** Returns the record of an entry, or null if its key or its metadata is malformed. */
+const readEntry = (bucket: string, key: string, metadata: unknown): FileRecord | null =>
+  objectKeyError(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
 
 /** Resolves with the result of Workers KV. Its errors, mostly limits, become `index_unavailable`. */
 async function attempt<T>(operation: () => Promise<T>): Promise<T> {

@@ -1,9 +1,11 @@
+import { byUtf8 } from '../../keys/encodings.ts'
 import type { FileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 
 /** Returns an index in the memory of one process, for tests. */
 export function memoryFileIndex(): FileIndex {
   const records = new Map<string, FileRecord>()
+  const began = new Date()
   const nameOf = (bucket: string, key: string): string => `${bucket}:${key}`
   return {
     get: async (bucket, key) => records.get(nameOf(bucket, key)) ?? null,
@@ -17,9 +19,9 @@ export function memoryFileIndex(): FileIndex {
     async list({ bucket, prefix, limit, cursor = '' }) {
       const start = nameOf(bucket, prefix)
       const names = [...records.keys()].filter(
-        (name) => name.startsWith(start) && byCodePoint(name, cursor) > 0,
+        (name) => name.startsWith(start) && byUtf8(name, cursor) > 0,
       )
-      const page = names.sort(byCodePoint).slice(0, limit)
+      const page = names.sort(byUtf8).slice(0, limit)
       const found = page.flatMap((name) => records.get(name) ?? [])
       return {
         records: found,
@@ -27,15 +29,12 @@ export function memoryFileIndex(): FileIndex {
         unreadable: 0,
       }
     },
+    since: async () => began,
+    async strayEntries(known) {
+      const aliases = new Map<string, number>()
+      for (const { bucket } of records.values())
+        if (!known.includes(bucket)) aliases.set(bucket, (aliases.get(bucket) ?? 0) + 1)
+      return { aliases: Object.fromEntries(aliases), unreadable: 0, cursor: undefined }
+    },
   }
-}
-
-/** Compares by UTF-8, the order in which Workers KV lists. */
-function byCodePoint(one: string, other: string): number {
-  const [a, b] = [[...one], [...other]]
-  for (const [i, character] of a.entries()) {
-    const difference = (character.codePointAt(0) ?? 0) - (b[i]?.codePointAt(0) ?? -1)
-    if (difference !== 0) return difference
-  }
-  return a.length - b.length
 }

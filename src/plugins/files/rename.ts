@@ -15,8 +15,13 @@ import type { FileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import { headObject } from '../../storage/object.ts'
 
+/** Returns the record with a name that a person has chosen, so it has no status. */
+function confirmed({ status: _, ...record }: FileRecord, name: string): FileRecord {
+  return { ...record, name }
+}
+
 /**
- * Changes a display name. `owner` is the only owner whose files the caller may rename, or null for
+ * Changes a display name, and confirms the record. `owner` is the only owner whose files the caller may rename, or null for
  * all. Throws `object_not_found` without a record or an object, `forbidden` for another owner's
  * file, `file_replaced` if the bucket has another object, `storage_error`, `index_unavailable`, and what
  * `announce` throws: then the name stays.
@@ -46,14 +51,15 @@ export async function renameFile(
   // The bucket may have been slow, and somebody may have recorded another upload meanwhile.
   const latest = await find()
   if (!isSameUpload(latest, head) || latest.owner !== known.owner) throw fileReplaced()
-  const file = { ...latest, name }
-  if (name !== latest.name) await announce?.({ type: 'renamed', file }, file)
+  const file = confirmed(latest, name)
+  const isChange = name !== latest.name || latest.status !== undefined
+  if (isChange) await announce?.({ type: 'renamed', file }, file)
   let stored = await index.put(file, latest)
   // Somebody else has renamed it meanwhile. The last one wins.
   const isOvertaken = () =>
     isSameRecord(stored, file) && stored.owner === file.owner && stored.name !== name
   for (let tries = 0; tries < 3 && index.isConditional && isOvertaken(); tries++)
-    stored = await index.put({ ...stored, name }, stored)
+    stored = await index.put(confirmed(stored, name), stored)
   // Somebody has recorded another upload, or this one, meanwhile. A conditional index keeps that.
   if (!isSameRecord(stored, file) || stored.owner !== file.owner) throw fileReplaced()
   const after = await headObject(bucket, key, now)

@@ -22,6 +22,7 @@ import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import type { FileIndex } from '../../records/file-index.ts'
+import { isConfirmed } from '../../records/file-record.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
@@ -151,7 +152,7 @@ async function holdToSize(
   if (head === null || !isOfUpload(head, upload)) return
   const entry = await index.get(bucket.alias, key)
   // A bucket's notification records any size.
-  if (entry !== null && entry.owner !== null && entry.etag === head.etag) return
+  if (entry !== null && isConfirmed(entry) && entry.etag === head.etag) return
   await requireSize(bucket, size, head.size, async () => {
     if (old === null) await deleteObject(bucket, key, now)
   })

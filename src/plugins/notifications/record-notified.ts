@@ -1,7 +1,14 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Background, Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
-import { type Announce, forget, isSameUpload, provisional, putRecord } from '../../core/record.ts'
+import {
+  type Announce,
+  forget,
+  isSameUpload,
+  newStatus,
+  provisional,
+  putRecord,
+} from '../../core/record.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -161,11 +168,13 @@ async function settle(
   }
   const type = outdated.length > 0 ? 'replaced' : 'recorded'
   if (type === 'replaced') await purge(first, key)
-  const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
-  const records = buckets.map((bucket) => ({
-    bucket,
-    file: provisional(bucket, key, head),
-  }))
+  const status = await newStatus(index, head, now)
+  const replaced = type === 'replaced' ? outdated : [{ bucket: first, known: null }]
+  const records = replaced.map(({ bucket, known }) => {
+    // Somebody has confirmed the previous upload, and may rely on this one.
+    const isTheirs = known !== null && known.status !== 'unconfirmed'
+    return { bucket, file: provisional(bucket, key, head, isTheirs ? 'found' : status) }
+  })
   for (const { bucket, file } of records) {
     index.requireIndexable?.(file.bucket, key)
     if (announce !== null) await announce({ type, file }, file)

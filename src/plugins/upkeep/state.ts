@@ -1,4 +1,5 @@
 import type { ApiError } from '../../errors/api-error.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 
 /** What upkeep may do: nothing, write records, or also delete what nobody has confirmed. */
@@ -48,7 +49,7 @@ export interface Counts {
 
 /** A record whose object was missing at the first look. */
 export interface Suspect {
-  readonly key: string
+  readonly key: ObjectKey
   readonly etag: string
   readonly createdAt: string
   /** Milliseconds since 1970. */
@@ -57,7 +58,7 @@ export interface Suspect {
 
 /** An object that had a record. */
 export interface Witness {
-  readonly key: string
+  readonly key: ObjectKey
   readonly etag: string
 }
 

@@ -2,12 +2,13 @@ import { sixAtOnce } from '../../bucket/at-once.ts'
 import { removeAll } from '../../core/remove.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
 import { addWarning } from '../../http/request-log.ts'
+import { byUtf8 } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { noFileIndex } from '../../records/file-index.ts'
 import { listObjects } from '../../storage/list-objects.ts'
 import { headObject } from '../../storage/object.ts'
 import type { Place, PlaceIn } from './cursor.ts'
-import { type Erasure, follows } from './erasure.ts'
+import type { Erasure } from './erasure.ts'
 
 const PAGE = 100
 
@@ -65,7 +66,7 @@ export async function deleteRecordsPage(
   })
   const old = page.records.filter(
     ({ key, createdAt }) =>
-      Date.parse(createdAt) < before && (after === undefined || follows(key, after)),
+      Date.parse(createdAt) < before && (after === undefined || byUtf8(key, after) > 0),
   )
   const taken = erasure.takeDeletions(old, ({ key }) => 1 + erasure.requestsAfter(key))
   const last = taken.at(-1)

@@ -1,11 +1,12 @@
 import { purgeCopies } from '../../core/purge.ts'
 import { askToDelete } from '../../core/uploads.ts'
 import { timeOf } from '../../http/deadline.ts'
+import { byUtf8 } from '../../keys/encodings.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { deleteVersions } from '../../storage/delete-objects.ts'
 import { listVersions, type ObjectVersion, type VersionPage } from '../../storage/list-versions.ts'
 import type { Place, PlaceIn } from './cursor.ts'
-import { type Erasure, follows, ifSupported } from './erasure.ts'
+import { type Erasure, ifSupported } from './erasure.ts'
 
 const PAGE = 100
 
@@ -121,7 +122,9 @@ function chooseMarkers(
   const hiding: Version[] = listed.filter(({ isLatest, key }) => isLatest && !kept.has(key))
   if (before && !kept.has(before.key))
     hiding.unshift({ ...before, key: parseObjectKey(before.key), isMarker: true })
-  const last = versions.map(({ key }) => key).reduce<string>((a, b) => (follows(b, a) ? b : a), '')
+  const last = versions
+    .map(({ key }) => key)
+    .reduce<string>((a, b) => (byUtf8(b, a) > 0 ? b : a), '')
   const found = next && hiding.find(({ key }) => key === last)
   const markers = [
     ...hiding.filter((marker) => marker !== found),

@@ -2,7 +2,6 @@ import type { Bucket } from '../../bucket/bucket.ts'
 import { Allowance } from '../../core/allowance.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
-import { utf8 } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { deletesMany } from '../../storage/delete-objects.ts'
@@ -110,13 +109,6 @@ export class Erasure {
       return false
     }
   }
-}
-
-/** Tells whether `key` comes after `other` in the order of their bytes. */
-export function follows(key: string, other: string): boolean {
-  const [bytes, others] = [utf8(key), utf8(other)]
-  const i = bytes.findIndex((byte, at) => byte !== others[at])
-  return i !== -1 && (bytes[i] ?? 0) > (others[i] ?? -1)
 }
 
 /** Resolves with the result of `list`, or null if the bucket can't list that. */

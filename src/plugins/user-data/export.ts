@@ -28,7 +28,7 @@ const COLUMNS = [
 
 export const FORMATS = {
   ndjson: {
-    contentType: 'application/x-ndjson',
+    contentType: 'application/x-ndjson; charset=utf-8',
     start: '',
     line: (record) => `${JSON.stringify(record)}\n`,
     end: (records) => `${JSON.stringify({ records })}\n`,
@@ -70,13 +70,15 @@ export async function exportRecords(
     {
       async pull(controller) {
         try {
-          page ??= await load(cursor)
-          for (const record of page.records) text += line(record)
-          count += page.records.length
-          cursor = page.cursor
-          page = undefined
+          // A page may be empty, but a stream that gets nothing doesn't ask again.
+          do {
+            page ??= await load(cursor)
+            for (const record of page.records) text += line(record)
+            count += page.records.length
+            cursor = page.cursor
+            page = undefined
+          } while (text === '' && cursor !== undefined)
           if (cursor === undefined) text += end(count)
-          // A page may be empty, but a chunk may not.
           if (text !== '') controller.enqueue(encoder.encode(text))
           text = ''
           if (cursor === undefined) controller.close()

@@ -13,7 +13,7 @@ import { testRecord } from './records.ts'
 
 const insert = (key: string, changes = {}) =>
   db
-    .prepare(`INSERT INTO presigner_files (${COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)`)
+    .prepare(`INSERT INTO presigner_files (${COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`)
     .bind(...rowValues(testRecord(key, changes)))
 const rows = async (sql: string) => (await db.prepare(sql).all()).results
 

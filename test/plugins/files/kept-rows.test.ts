@@ -32,7 +32,7 @@ afterEach(reset)
 it('stores a record in the columns of docs/d1-schema.md', async () => {
   await index.put(RECORD)
   const { results } = await testDatabase.prepare('SELECT * FROM presigner_files').all()
-  expect(results).toEqual([{ id: 1, ...ROW }])
+  expect(results).toEqual([{ id: 1, ...ROW, status: null }])
 })
 
 // @threat deploy-invalidates

@@ -409,6 +409,7 @@ withEachIndex((index) => {
   })
 
   const boundKv = () => ({
+    get: (name: string) => env.FILE_INDEX.get(name),
     getWithMetadata: (name: string) => env.FILE_INDEX.getWithMetadata(name),
     delete: (name: string) => env.FILE_INDEX.delete(name),
   })

@@ -4,7 +4,7 @@ import { forget, isSameRecord } from '../../../core/record.ts'
 import { asApiError } from '../../../errors/api-error.ts'
 import { type RefusedKey, refusedKey } from '../../../http/fields.ts'
 import { type FileIndex, getMany } from '../../../records/file-index.ts'
-import type { FileRecord } from '../../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../../records/file-record.ts'
 import { headObject } from '../../../storage/object.ts'
 
 /**
@@ -63,9 +63,15 @@ export async function putRecords(
 function replaces(record: FileRecord, known: FileRecord, overwrites: boolean): boolean {
   if (record.createdAt !== known.createdAt) return record.createdAt > known.createdAt
   if (record.etag !== known.etag) return false
-  if (known.owner === null && record.owner !== null) return true
+  // What is known may be newer: somebody has confirmed the upload, or the index was built again.
+  if (certainty(record) < certainty(known)) return false
+  if (!isConfirmed(known) && isConfirmed(record)) return true
   return overwrites && textOf(record) !== textOf(known)
 }
 
-const textOf = ({ name, size, mimetype, owner, etag, createdAt }: FileRecord): string =>
-  JSON.stringify([name, size, mimetype, owner, etag, createdAt])
+/** A record with a status never replaces that of the same object without one, nor an `unconfirmed` one that is `found`. */
+const certainty = ({ status }: FileRecord): number =>
+  status === undefined ? 2 : status === 'found' ? 1 : 0
+
+const textOf = ({ name, size, mimetype, owner, etag, createdAt, status }: FileRecord): string =>
+  JSON.stringify([name, size, mimetype, owner, etag, createdAt, status])

@@ -66,6 +66,7 @@ const recordSchema = z.strictObject({
         'must be a date such as 2026-12-24T18:00:00.000Z',
       ),
     ),
+  status: z.optional(z.enum(['unconfirmed', 'found'])),
 })
 
 const putSchema = z.strictObject({

@@ -1,0 +1,157 @@
+import { forget, isSameRecord, isSameUpload, provisional, putRecord } from '../../core/record.ts'
+import { isNewObjectKey } from '../../keys/new-key.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
+import type { Suspect } from './state.ts'
+import type { Walk } from './walk.ts'
+
+/**
+ * Age of an object in seconds from which it is recorded: longer than the minute of Workers KV, and than
+ * the longest upload by one URL, so that clients come first. An import has no client.
+ */
+export const GRACE_SECONDS = 3600
+export const IMPORT_GRACE_SECONDS = 600
+
+/** A walk at one time. */
+export interface Repair extends Walk {
+  readonly now: Date
+  /** Returns the owner of a key, or null. */
+  readonly ownerOf: (key: ObjectKey) => string | null
+  /** Returns how a record of this object came to be, if the walk writes it now. */
+  readonly statusOf: (head: ObjectHead) => Promise<NonNullable<FileRecord['status']>>
+}
+
+/** Seconds since a date, in milliseconds since 1970. */
+export const ageIn = ({ now }: Pick<Repair, 'now'>, time: number): number =>
+  (now.getTime() - time) / 1000
+
+export const graceOf = ({ import: imported }: Pick<Walk, 'import'>): number =>
+  imported === null ? GRACE_SECONDS : IMPORT_GRACE_SECONDS
+
+/** Returns whether a record is of the object in a list. Their dates may differ within a second. */
+export const isListed = (
+  record: Pick<FileRecord, 'etag' | 'createdAt' | 'size'>,
+  object: { readonly etag: string; readonly lastModified: string; readonly size: number },
+): boolean =>
+  record.etag.replaceAll('"', '') === object.etag.replaceAll('"', '') &&
+  secondOf(record.createdAt) === secondOf(object.lastModified) &&
+  record.size === object.size
+
+const secondOf = (date: string): number => Math.floor(Date.parse(date) / 1000)
+
+/** Tells whether another alias of this bucket has a record of a key. */
+export async function isRecordedElsewhere(
+  { index, siblings }: Pick<Repair, 'index' | 'siblings'>,
+  key: ObjectKey,
+): Promise<boolean> {
+  for (const alias of siblings) if ((await index.get(alias, key)) !== null) return true
+  return false
+}
+
+/**
+ * Records an object that nobody has recorded. Resolves with whether it did: somebody may record it
+ * meanwhile. Throws what `forget` throws, and `key_not_indexable`.
+ */
+export async function recordObject(repair: Repair, key: ObjectKey): Promise<boolean> {
+  const { bucket, index, announce, now } = repair
+  const head = await headObject(bucket, key, now, true)
+  if (head === null || ageIn(repair, head.lastModified.getTime()) < graceOf(repair)) return false
+  const status = await repair.statusOf(head)
+  if (await isRecordedElsewhere(repair, key)) return false
+  if ((await index.get(bucket.alias, key)) !== null) return false
+  const file = { ...provisional(bucket, key, head), owner: repair.ownerOf(key), status }
+  if (!(await tell(repair, 'recorded', file, null))) return false
+  const stored = await index.put(file, null)
+  if (!isSameRecord(stored, file) || stored.status !== status) return false
+  if ((await headObject(bucket, key, now, true)) === null)
+    await forget(bucket, index, key, file, announce, now)
+  return true
+}
+
+/**
+ * Replaces the record of another object than the bucket has. Resolves with whether it did. Its name and
+ * owner may be those of somebody else. Only what was `unconfirmed` can be so again: the same bytes
+ * may have been sent twice, and confirmed once.
+ */
+export async function correctRecord(
+  repair: Repair,
+  key: ObjectKey,
+  seen: FileRecord,
+): Promise<boolean> {
+  const { bucket, index, announce, purge, now } = repair
+  const head = await headObject(bucket, key, now, true)
+  if (head === null || isSameUpload(seen, head)) return false
+  if (ageIn(repair, head.lastModified.getTime()) < graceOf(repair)) return false
+  const known = await index.get(bucket.alias, key)
+  if (known === null || !isSameRecord(known, seen)) return false
+  await purge(bucket, [key])
+  const status = known.status === 'unconfirmed' ? await repair.statusOf(head) : 'found'
+  const file = { ...provisional(bucket, key, head), owner: repair.ownerOf(key), status } as const
+  if (!(await tell(repair, 'replaced', file, known))) return false
+  await putRecord(bucket, index, file, now)
+  if ((await headObject(bucket, key, now, true)) === null)
+    await forget(bucket, index, key, file, announce, now)
+  return true
+}
+
+/**
+ * Announces a record before it is written. Resolves with false if the index no longer has `known`
+ * then: listeners may be slow, and only a conditional index compares.
+ */
+async function tell(
+  { bucket, index, announce }: Repair,
+  type: 'recorded' | 'replaced',
+  file: FileRecord,
+  known: FileRecord | null,
+): Promise<boolean> {
+  index.requireIndexable?.(bucket.alias, file.key)
+  if (announce === null) return true
+  await announce({ type, file }, file)
+  if (index.isConditional) return true
+  const latest = await index.get(bucket.alias, file.key)
+  return known === null ? latest === null : latest !== null && isSameRecord(latest, known)
+}
+
+/**
+ * Deletes the object of a generated key that nobody has confirmed, and then its copies and its record.
+ * Resolves with whether it did: the bucket must have the object of the record, and the record must
+ * still be `unconfirmed`. `late.ts` tells why nobody can confirm it meanwhile.
+ */
+export async function expireObject(
+  repair: Repair,
+  key: ObjectKey,
+  seen: FileRecord,
+): Promise<boolean> {
+  const { bucket, index, purge, announce, now, expireSeconds } = repair
+  if (!isNewObjectKey(key) || (await isRecordedElsewhere(repair, key))) return false
+  const head = await headObject(bucket, key, now, true)
+  if (head === null || ageIn(repair, head.lastModified.getTime()) < expireSeconds) return false
+  const known = await index.get(bucket.alias, key)
+  if (known === null || known.status !== 'unconfirmed' || !isSameRecord(known, seen)) return false
+  if (!isSameUpload(known, head)) return false
+  await deleteObject(bucket, key, now)
+  await purge(bucket, [key])
+  await forget(bucket, index, key, known, announce, now)
+  return true
+}
+
+/** The record of a suspect whose object is missing at the second look too, or null. */
+export async function lookAgain(repair: Repair, suspect: Suspect): Promise<FileRecord | null> {
+  const { bucket, index, now } = repair
+  const { key } = suspect
+  if ((await headObject(bucket, key, now)) !== null) return null
+  const known = await index.get(bucket.alias, key)
+  return known !== null && known.etag === suspect.etag && known.createdAt === suspect.createdAt
+    ? known
+    : null
+}
+
+/** Drops a record whose object is gone, and the edge copies of that. */
+export async function dropRecord(
+  { bucket, index, purge, announce, now }: Repair,
+  record: FileRecord,
+): Promise<void> {
+  await purge(bucket, [record.key])
+  await forget(bucket, index, record.key, record, announce, now)
+}
