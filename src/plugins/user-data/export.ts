@@ -28,7 +28,7 @@ const COLUMNS = [
 
 export const FORMATS = {
   ndjson: {
-    contentType: 'application/x-ndjson; charset=utf-8',
+    contentType: 'application/x-ndjson',
     start: '',
     line: (record) => `${JSON.stringify(record)}\n`,
     end: (records) => `${JSON.stringify({ records })}\n`,

@@ -125,6 +125,7 @@ describe.each([
 })
 
 describe('POST /files/delete-all', () => {
+  // @threat delete-all-wide
   it.each(['', 'users/al', 'users/alice'])('refuses the prefix %j', async (prefix) => {
     await store(1)
     const { status, body } = await ask(mounted(), { prefix })
@@ -154,6 +155,7 @@ describe('POST /files/delete-all', () => {
     expect((await ask(mounted(), { before: inMinutes(9) })).status).toBe(200)
   })
 
+  // @threat delete-all-late
   it('leaves what is not older than the date', async () => {
     const later = 'users/alice/later.txt'
     bucket.put(later, LATER)
@@ -344,6 +346,7 @@ describe('POST /files/delete-all', () => {
     expect(answer).toMatchObject({ deleted: 0, unreadable: 1 })
   })
 
+  // @threat delete-all-cursor
   it.each(['bucket', 'prefix', 'before', 'principal'])(
     'binds the cursor to its %s',
     async (what) => {
@@ -422,6 +425,7 @@ describe('POST /files/delete-all with versions', () => {
     bucket = new VersionedBucket(true)
   })
 
+  // @threat delete-all-rest
   it('leaves no version and no delete marker', async () => {
     await store(3)
     for (let i = 0; i < 5; i++) bucket.put('users/alice/often.txt', OLD)
