@@ -20,6 +20,7 @@ export {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
   userData,
   type WorkerEnv,

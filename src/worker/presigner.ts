@@ -14,6 +14,7 @@ import {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
   userData,
   type WorkerEnv,
@@ -34,6 +35,7 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   copies(),
   fileAdmin(),
   userData(),
+  upkeep({ files: records }),
   apiKeys(),
 ]
 

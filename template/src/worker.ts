@@ -14,6 +14,7 @@ import {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
   userData,
 } from 'edge-presigner/worker'
@@ -37,6 +38,7 @@ const { presigner, handler } = createWorker({
     copies(),
     fileAdmin(),
     userData(),
+    upkeep({ files: records }),
     events(),
     tokens(),
     jwt(),
@@ -48,7 +50,7 @@ const { presigner, handler } = createWorker({
 export class Objects extends objectsEntrypoint(presigner) {}
 
 // Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants } from 'edge-presigner/cloudflare'
+export { Grants, Upkeep } from 'edge-presigner/cloudflare'
 export class DropBoxes extends dropBoxesObject(presigner) {}
 
 export default handler
