@@ -27,6 +27,7 @@ export const PLUGINS = [
   'notifications({ files: files() })',
   'grants({ links: links() })',
   'dropBoxes({ files: files(), multipart: multipart() })',
+  'upkeep({ files: files(), settings })',
 ].map((call) => `\`${call}\``)
 
 /** A minified bundle, as an app's bundler makes it. */

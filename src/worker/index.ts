@@ -20,6 +20,7 @@ export {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
   type WorkerEnv,
 } from './plugins.ts'

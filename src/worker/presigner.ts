@@ -14,6 +14,7 @@ import {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
   type WorkerEnv,
 } from './index.ts'
@@ -32,6 +33,7 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   tokens(),
   copies(),
   fileAdmin(),
+  upkeep({ files: records }),
   apiKeys(),
 ]
 

@@ -14,6 +14,7 @@ import {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
 } from 'edge-presigner/worker'
 
@@ -35,6 +36,7 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    upkeep({ files: records }),
     events(),
     tokens(),
     jwt(),
@@ -46,7 +48,7 @@ const { presigner, handler } = createWorker({
 export class Objects extends objectsEntrypoint(presigner) {}
 
 // Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants } from 'edge-presigner/cloudflare'
+export { Grants, Upkeep } from 'edge-presigner/cloudflare'
 export class DropBoxes extends dropBoxesObject(presigner) {}
 
 export default handler

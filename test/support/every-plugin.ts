@@ -13,6 +13,7 @@ import type { LinksOptions } from '../../src/plugins/links/options.ts'
 import { multipart } from '../../src/plugins/multipart/index.ts'
 import { type NotificationsOptions, notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
+import { type UpkeepOptions, upkeep } from '../../src/plugins/upkeep/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
 import { PLUGINS } from '../../src/worker/presigner.ts'
 
@@ -27,6 +28,7 @@ export interface PluginOptions<B = unknown> {
   readonly links?: Omit<LinksOptions<B>, 'images'>
   readonly images?: Partial<ImagesOptions<B>>
   readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
+  readonly upkeep?: Omit<UpkeepOptions<B>, 'files'>
 }
 
 /** The plugins for presigners whose app doesn't authenticate. */
@@ -44,6 +46,7 @@ export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
     uppy({ multipart: parts }),
     dropBoxes<B>({ files: records, multipart: parts }),
     tokens(),
+    upkeep<B>({ files: records, ...options.upkeep }),
     copies<B>(options.copies),
     fileAdmin<B>(options.fileAdmin ?? { objects: true }),
     grants<B>({
