@@ -26,7 +26,7 @@ export interface Stretch {
   readonly items: readonly Item[]
   /** The last key of the stretch, or null for one that ends both lists. */
   readonly until: string | null
-  /** Whether the bucket has no objects after these. */
+  /** Whether the bucket has no objects after those of the stretch. */
   readonly isListDone: boolean
   /** Entries of the bucket's list that no URL can name. */
   readonly unreadable: number
@@ -70,7 +70,7 @@ export async function readStretch(
   return {
     items: merge(objects.filter(isIn), read.records.filter(isIn)),
     until,
-    isListDone: listEnd === null,
+    isListDone: listEnd === null && objects.every(isIn),
     unreadable,
     indexAfter: (done) => {
       let passed = 0

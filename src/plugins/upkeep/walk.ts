@@ -556,7 +556,7 @@ class Step {
     const isSame =
       known !== undefined && known.etag === record?.etag && known.createdAt === record.createdAt
     if (action === 'suspect' && isSame) return
-    if (action !== 'suspect' && known === undefined) return
+    if (action !== 'suspect' && (known === undefined || object === null)) return
     const others = suspects.filter((suspect) => suspect.key !== key)
     if (action !== 'suspect' || record === null) {
       this.#set({ suspects: others })

@@ -3,6 +3,7 @@ import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.
 import { memoryFileIndex } from '../../../../src/plugins/files/memory-file-index.ts'
 import type { StepResult, WalkState } from '../../../../src/plugins/upkeep/state.ts'
 import { startWalk, stepWalk, type Walk } from '../../../../src/plugins/upkeep/walk.ts'
+import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
 import type { StoredObject } from '../../../support/memory-bucket.ts'
 import { testBucket } from '../../../support/test-bucket.ts'
@@ -30,6 +31,12 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   maxRequests: 900,
   keep: async () => {},
   ...changes,
+})
+
+/** Returns an index in memory that began at a time. */
+export const indexSince = (began: Date): FileIndex => ({
+  ...memoryFileIndex(),
+  since: async () => began,
 })
 
 let serial = 0
