@@ -1,7 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NO_LIMITS } from '../../src/access/limits.ts'
-import { type Announce, type Claim, recordUpload } from '../../src/core/record.ts'
+import { type Announce, type Claim, forget, recordUpload, statusOf } from '../../src/core/record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { FileIndex } from '../../src/records/file-index.ts'
 import { withEachIndex } from '../support/conditional-index.ts'
@@ -255,6 +255,90 @@ withEachIndex((index) => {
     })
   })
 
+  describe('a record that nobody has confirmed', () => {
+    const repeated = record
+    const guessed = async (owner: string | null, status: 'unconfirmed' | 'found') => {
+      scriptedBucket({ HeadObject: object() })
+      const { record } = await recorded('a.txt', 'key:ci')
+      const file = { ...record, name: 'guess', owner, status }
+      return index.put(file, record)
+    }
+
+    // @threat upkeep-expires-confirmed
+    it.each([
+      ['nobody', null, 0],
+      ['another one', 'key:guess', 0],
+      ['another one, a day later', 'key:guess', 24 * 60],
+      ['the same one, a day later', 'key:ci', 24 * 60],
+    ])(
+      'with %s as owner gets the name and the owner of who records it',
+      async (_, owner, later) => {
+        for (const status of ['unconfirmed', 'found'] as const) {
+          await guessed(owner, status)
+          const told: unknown[] = []
+          const announce: Announce = async (change, about, at, isRepeat) => {
+            told.push([change.type, about?.owner, about?.status, at, isRepeat])
+          }
+          const { record, replaces } = await recorded(
+            'a.txt',
+            'key:ci',
+            minutesLater(later),
+            index,
+            announce,
+          )
+          expect(record).toMatchObject({ name: 'a.txt', owner: 'key:ci' })
+          expect(record).not.toHaveProperty('status')
+          expect(await index.get('files', KEY)).toStrictEqual(record)
+          expect(replaces).toBe(false)
+          expect(told).toEqual([['recorded', 'key:ci', undefined, undefined, false]])
+          expect(await repeated('b.txt', 'key:other', minutesLater(later))).toEqual(record)
+        }
+      },
+    )
+
+    // @threat upkeep-expires-confirmed
+    it('is not the answer if somebody writes it meanwhile', async () => {
+      const unconfirmed = await guessed('key:ci', 'unconfirmed')
+      await index.remove('files', KEY)
+      let writes = 0
+      const overtaken: FileIndex = {
+        ...index,
+        async put(file, replaces) {
+          writes += 1
+          return writes === 1 ? index.put(unconfirmed) : index.put(file, replaces)
+        },
+      }
+      const confirmed = await record('a.txt', 'key:ci', UPLOADED, overtaken)
+      expect(confirmed).toMatchObject({ name: 'a.txt', owner: 'key:ci' })
+      expect(confirmed).not.toHaveProperty('status')
+      expect(await index.get('files', KEY)).toStrictEqual(confirmed)
+    })
+
+    it('is found if it takes the place of one of a deleted object', async () => {
+      const chosen = parseObjectKey('uploads/a.txt')
+      scriptedBucket({ HeadObject: object() })
+      const known = await record()
+      scriptedBucket({ HeadObject: object('"e2"', minutesLater(1)) })
+      await forget(testBucket(), oneWriteASecond(index), chosen, known, null, UPLOADED)
+      expect(await index.get('files', KEY)).toMatchObject({
+        etag: '"e2"',
+        owner: null,
+        status: 'found',
+      })
+    })
+  })
+
+  it.each([
+    ['soon after the upload', 0, -1, 'unconfirmed'],
+    ['a day later', 86_400_000, -1, 'found'],
+    ['more than a day before it, by another clock', -86_400_000, -1, 'found'],
+    ['in an index that began with the object', 0, 0, 'found'],
+  ])('has a status that says how it came to be: %s', (_, after, began, status) => {
+    const at = (milliseconds: number) => new Date(UPLOADED.getTime() + milliseconds)
+    expect(statusOf(UPLOADED, at(after), at(began))).toBe(status)
+    expect(statusOf(UPLOADED, at(after), null)).toBe('found')
+  })
+
   describe('a caller who only names a key', () => {
     const bob = (claim: Partial<Claim> = {}, announce: Announce | null = null, through = index) =>
       recordUpload(
@@ -276,6 +360,13 @@ withEachIndex((index) => {
       expect((await bob()).record).toEqual(first)
       await index.put({ ...first, owner: null }, first)
       expect((await bob()).record).toEqual(first)
+    })
+
+    it('becomes the owner of a file whose owner is a guess, as if it had none', async () => {
+      scriptedBucket({ HeadObject: object() })
+      const { record: first } = await bob()
+      await index.put({ ...first, owner: 'key:guess', status: 'found' }, first)
+      expect((await bob()).record).toStrictEqual(first)
     })
 
     // @threat file-misattributed

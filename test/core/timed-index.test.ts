@@ -56,6 +56,55 @@ it('ends every operation at the deadline of the request, and starts none after i
   expect(index.get).toHaveBeenCalledTimes(1)
 })
 
+describe('when an index began', () => {
+  const date = new Date('2026-11-28T12:00:00Z')
+
+  it('is asked once, for all requests, when it is known', async () => {
+    const since = vi.fn<NonNullable<FileIndex['since']>>(async (now) => now)
+    const index = { ...memoryFileIndex(), since }
+    const ask = (now: Date | null) => timedIndex(index, new Date()).since?.(now)
+    expect(await ask(null)).toBeNull()
+    expect(await ask(date)).toEqual(date)
+    expect(await ask(null)).toEqual(date)
+    expect(since.mock.calls).toEqual([[null], [date]])
+  })
+
+  it('is unknown if the index never tells', async () => {
+    const { since: _, strayEntries: __, ...index } = memoryFileIndex()
+    const timed = timedIndex(index, new Date())
+    expect([timed.since, timed.strayEntries]).toEqual([undefined, undefined])
+  })
+
+  // @threat index-hangs
+  it('ends when it hangs, and so does a page of stray entries', async () => {
+    const timed = timedIndex({ ...hanging, since: hang, strayEntries: hang }, new Date())
+    for (const ask of [() => timed.since?.(null), () => timed.strayEntries?.([])]) {
+      const refused = expect(ask()).rejects.toMatchObject({ code: 'index_unavailable' })
+      await vi.advanceTimersByTimeAsync(10_000)
+      await refused
+    }
+  })
+
+  it('keeps what `this` is for a class', async () => {
+    class Index {
+      readonly #began = date
+      get = async () => null
+      put = async () => record
+      remove = async () => {}
+      list = async () => ({ records: [], cursor: undefined, unreadable: 0 })
+      async since() {
+        return this.#began
+      }
+      async strayEntries(_: readonly string[], cursor?: string) {
+        return { aliases: {}, unreadable: this.#began.getTime(), cursor }
+      }
+    }
+    const timed = timedIndex(new Index(), new Date())
+    expect(await timed.since?.(null)).toEqual(date)
+    expect(await timed.strayEntries?.(['a'], 'c')).toMatchObject({ cursor: 'c' })
+  })
+})
+
 it('leaves no timer behind', async () => {
   for (const operate of operations(timedIndex(memoryFileIndex(), new Date()))) await operate()
   expect(vi.getTimerCount()).toBe(0)

@@ -26,7 +26,7 @@ afterEach(() => vi.unstubAllGlobals())
 describe('a page of ListObjectsV2', () => {
   it('asks for encoded keys below a prefix, with the access key for reads', async () => {
     const sent = scriptedBucket({ ListObjectsV2: page() })
-    const none = { objects: [], folders: [], next: undefined, unreadable: 0 }
+    const none = { objects: [], folders: [], next: undefined, unreadable: 0, last: undefined }
     expect(await list({ prefix: 'a b/', delimiter: '/', token: 't+1=' })).toEqual(none)
     const { searchParams } = new URL(sent[0]?.url ?? '')
     expect(Object.fromEntries(searchParams)).toMatchObject({
@@ -65,6 +65,46 @@ describe('a page of ListObjectsV2', () => {
     expect((await list({ token: 'this' })).next).toBe('next')
     scriptedBucket({ ListObjectsV2: page(entry('a'), more('next').replace('true', 'false')) })
     expect((await list()).next).toBeUndefined()
+  })
+
+  it('starts after a key, unless it goes on with a token', async () => {
+    const sent = scriptedBucket({ ListObjectsV2: page(entry('a b'), entry('b/\ufffd'), more('t')) })
+    const { objects, last } = await list({ after: 'a +' })
+    expect(objects.map(({ key }) => key)).toEqual(['a b', 'b/\ufffd'])
+    expect(last).toBe('b/\ufffd')
+    await list({ after: 'a +', token: 'this' })
+    const asked = sent.map(({ url }) => new URL(url).searchParams)
+    expect(asked.map((query) => query.get('start-after'))).toEqual(['a +', null])
+    expect(asked.map((query) => query.get('continuation-token'))).toEqual([null, 'this'])
+  })
+
+  it('has its last key also if no URL can name that', async () => {
+    const entries = [entry('a'), entry('b%00'), folder('c/')]
+    scriptedBucket({ ListObjectsV2: page(URL_ENCODED, ...entries) })
+    expect(await list()).toMatchObject({ objects: [{ key: 'a' }], last: 'b\u0000' })
+  })
+
+  it('leaves out the key itself, and keeps the folder that has it', async () => {
+    const keys = ['b\ufffd', 'b😀', 'c']
+    scriptedBucket({ ListObjectsV2: page(...keys.map((key) => entry(key))) })
+    const later = await list({ after: 'b\ufffd' })
+    expect(later).toMatchObject({ objects: [{ key: 'b😀' }, { key: 'c' }], unreadable: 1 })
+    scriptedBucket({ ListObjectsV2: page(folder('b/'), folder('c/')) })
+    const folders = await list({ after: 'b/x', delimiter: '/' })
+    expect(folders).toMatchObject({ folders: ['b/', 'c/'], unreadable: 0 })
+  })
+
+  // @threat objects-lie
+  it.each([
+    ['an object', page(entry('b\ufffd'), entry('c'))],
+    ['a folder', page(folder('a/'), folder('c/'))],
+    ['a key that no URL can name', page(URL_ENCODED, entry('a%00'))],
+  ])('is refused if the server ignores where to start, with %s', async (_, given) => {
+    scriptedBucket({ ListObjectsV2: given })
+    await expect(list({ after: 'b😀', delimiter: '/' })).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket answered ListObjectsV2 with keys that are not after start-after.',
+    })
   })
 
   // @threat objects-lie

@@ -168,7 +168,8 @@ async function settle(
   }
   const type = outdated.length > 0 ? 'replaced' : 'recorded'
   if (type === 'replaced') await purge(first, key)
-  const status = await newStatus(index, head, now)
+  // Workers KV may not show yet that somebody has confirmed the upload, so this record must never expire.
+  const status = index.isConditional ? await newStatus(index, head, now) : 'found'
   const replaced = type === 'replaced' ? outdated : [{ bucket: first, known: null }]
   const records = replaced.map(({ bucket, known }) => {
     // Somebody has confirmed the previous upload, and may rely on this one.

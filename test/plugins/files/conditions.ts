@@ -34,6 +34,61 @@ export function declareConditions(open: () => FileIndex): void {
     expect(await index.put(first)).toEqual(first)
   })
 
+  // @threat upkeep-expires-confirmed
+  it.each([
+    ['keeps a confirmed record', first, { ...first, status: 'unconfirmed' }],
+    [
+      'keeps a found record',
+      { ...nobodys, status: 'found' },
+      { ...nobodys, status: 'unconfirmed' },
+    ],
+    ['keeps a record of an older version', nobodys, { ...nobodys, status: 'unconfirmed' }],
+    ['keeps a guessed owner', { ...first, status: 'found' }, nobodys],
+  ] as const)('%s of the same object', async (_, old, written) => {
+    await index.put(old)
+    for (const replaces of [undefined, null, { ...old, name: 'other' }])
+      expect(await index.put(written, replaces)).toStrictEqual(old)
+    expect(await index.put(written, old)).toStrictEqual(written)
+  })
+
+  it('lets a copy replace what nobody has confirmed only if the copy is confirmed', async () => {
+    for (const old of [nobodys, { ...first, status: 'found' }] as const) {
+      await index.put(old)
+      for (const copy of [nobodys, { ...first, name: 'b', status: 'found' }] as const)
+        expect(await index.put(copy, null)).toStrictEqual(old)
+      expect(await index.put(first, null)).toStrictEqual(first)
+      await index.remove('files', key)
+    }
+  })
+
+  it('replaces exactly the record that it names, with its status', async () => {
+    const found = { ...first, status: 'found' } as const
+    const unconfirmed = { ...first, status: 'unconfirmed' } as const
+    await index.put(found)
+    const bobs = { ...unconfirmed, owner: 'key:bob' }
+    for (const other of [first, unconfirmed]) expect(await index.put(bobs, other)).toEqual(found)
+    expect(await index.put(bobs, found)).toStrictEqual(bobs)
+    // Twice the same status.
+    for (const name of ['x', 'y', 'z']) {
+      const old = await index.get('files', key)
+      expect(await index.put({ ...bobs, name }, old ?? bobs)).toStrictEqual({ ...bobs, name })
+    }
+  })
+
+  it('removes a record whose owner is a guess, or that of such a record', async () => {
+    const guess = { ...first, owner: 'key:bob', status: 'unconfirmed' } as const
+    for (const [stored, of] of [
+      [guess, first],
+      [first, guess],
+    ] as const) {
+      await index.put(stored)
+      await index.remove('files', key, { ...of, etag: '"e-9"' })
+      expect(await index.get('files', key)).toEqual(stored)
+      await index.remove('files', key, of)
+      expect(await index.get('files', key)).toBeNull()
+    }
+  })
+
   it('keeps a provisional record of another object of the same date', async () => {
     await index.put(nobodys)
     expect(await index.put(sameSecond)).toEqual(nobodys)

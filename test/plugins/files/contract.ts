@@ -66,6 +66,63 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     expect(await index.list(all)).toEqual({ ...EMPTY, records })
   })
 
+  it('stores how a record came to be that nobody has confirmed', async () => {
+    const records = [
+      testRecord('a', { owner: null, status: 'unconfirmed' }),
+      testRecord('b', { status: 'found' }),
+      testRecord('c'),
+    ]
+    for (const record of records) {
+      expect(await index.put(record)).toEqual(record)
+      expect(await index.get('files', record.key)).toStrictEqual(record)
+    }
+    expect((await index.list(all)).records).toStrictEqual(records)
+    const found = await getMany(
+      index,
+      'files',
+      records.map(({ key }) => key),
+    )
+    expect(found.toSorted((one, two) => (one.key < two.key ? -1 : 1))).toStrictEqual(records)
+  })
+
+  it.each(['unconfirmed', 'found'] as const)(
+    'replaces a record that is %s by one that is confirmed',
+    async (status) => {
+      for (const owner of [null, 'key:guess']) {
+        await index.put(testRecord('a', { owner, status }))
+        const confirmed = testRecord('a', { name: 'b' })
+        expect(await index.put(confirmed)).toStrictEqual(confirmed)
+        expect(await index.get('files', confirmed.key)).toStrictEqual(confirmed)
+        await index.remove('files', confirmed.key)
+      }
+    },
+  )
+
+  it('remembers when it began', async () => {
+    const first = await index.since?.(new Date('2026-11-24T12:00:00.500Z'))
+    expect(first).toBeInstanceOf(Date)
+    expect(await index.since?.(new Date('2026-11-25T12:00:00Z'))).toEqual(first)
+    expect(await index.since?.(null)).toEqual(first)
+    await index.put(testRecord('a'))
+    expect((await index.list(all)).records).toHaveLength(1)
+  })
+
+  it('counts entries of other buckets, whose aliases are any text', async () => {
+    const entries = [
+      ['files', 'a'],
+      ['old', 'a:b'],
+      ['old', 'c'],
+      ['__proto__', 'd'],
+    ] as const
+    for (const [bucket, key] of entries) await index.put(testRecord(key, { bucket }))
+    const found = await index.strayEntries?.(['files', 'missing'])
+    expect(found && Object.entries(found.aliases).toSorted()).toEqual([
+      ['__proto__', 1],
+      ['old', 2],
+    ])
+    expect(found).toMatchObject({ unreadable: 0, cursor: undefined })
+  })
+
   it('is empty at first', async () => {
     expect(await index.list(all)).toEqual(EMPTY)
     expect(await index.get('files', parseObjectKey('a'))).toBeNull()

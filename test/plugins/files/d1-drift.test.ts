@@ -43,6 +43,8 @@ const NAMES = [
 const OWNERS = [null, '', '=', 'key:a', 'key:a\u0001', 'ann/😀', 'null']
 const TYPES = ['', 'text/plain', 'TEXT/plain; charset=utf-8', "a'b"]
 
+const STATUSES = [{}, {}, { status: 'unconfirmed' }, { status: 'found' }] as const
+
 /** The totals, counted from the rows. */
 function recount(records: readonly FileRecord[]): Map<string, number[]> {
   const sums = new Map<string, number[]>()
@@ -97,6 +99,7 @@ it.each([1, 2, 3])(
         size: pick([0, 1, 5 * 2 ** 40]),
         etag: pick(['"1"', '"2"']),
         createdAt: `2026-11-${pick(['24', '25'])}T12:00:0${pick(['0', '1'])}.000Z`,
+        ...pick(STATUSES),
       })
     for (let i = 0; i < 150; i++) {
       const record = any()

@@ -48,17 +48,50 @@ it('counts a row that is no record as unreadable', async () => {
   expect(await index.get('files', testRecord('b').key)).toBeNull()
 })
 
-it.each([`created_at = 'now'`, 'size = 1.5', `size = 'big', name = X'00'`])(
-  'replaces a row that is no record, with %s',
-  async (malformed) => {
-    const record = testRecord('a')
-    await index.put(record)
-    await testDatabase.prepare(`UPDATE presigner_files SET ${malformed}`).run()
-    expect(await index.get('files', record.key)).toBeNull()
-    expect(await index.put(record)).toEqual(record)
-    expect(await index.get('files', record.key)).toEqual(record)
-  },
-)
+it.each([
+  `created_at = 'now'`,
+  'size = 1.5',
+  `size = 'big', name = X'00'`,
+  `status = 'new'`,
+  'status = 5',
+])('replaces a row that is no record, with %s', async (malformed) => {
+  const record = testRecord('a')
+  await index.put(record)
+  await testDatabase.prepare(`UPDATE presigner_files SET ${malformed}`).run()
+  expect(await index.get('files', record.key)).toBeNull()
+  expect(await index.put(record)).toEqual(record)
+  expect(await index.get('files', record.key)).toEqual(record)
+})
+
+it('began when somebody says so, until it is empty', async () => {
+  const now = new Date('2026-11-28T12:00:00.000Z')
+  expect(await index.since?.(null)).toBeNull()
+  expect(await index.since?.(now)).toEqual(now)
+  await index.put(testRecord('a'))
+  await index.put(testRecord('b'))
+  await index.remove('files', testRecord('a').key)
+  expect(await d1FileIndex(testDatabase).since?.(null)).toEqual(now)
+  await testDatabase.prepare('DELETE FROM presigner_files').run()
+  expect(await index.since?.(null)).toBeNull()
+})
+
+it('counts the rows of other buckets without reading those that are known', async () => {
+  const keys = Array.from({ length: 50 }, (_, i) => `a/${i}`)
+  for (const key of keys) await index.put(testRecord(key))
+  await index.put(testRecord('a', { bucket: 'old' }))
+  let read = 0
+  const counted = d1FileIndex({
+    prepare: (sql: string) => testDatabase.prepare(sql),
+    batch: async (statements: D1PreparedStatement[]) => {
+      const results = await testDatabase.batch(statements)
+      read = results.at(-1)?.meta.rows_read ?? 0
+      return results
+    },
+  } as unknown as D1Database)
+  const found = await counted.strayEntries?.(['files'])
+  expect(found).toEqual({ aliases: { old: 1 }, unreadable: 0, cursor: undefined })
+  expect(read).toBeLessThan(20)
+})
 
 it('takes one round trip for an operation', async () => {
   let trips = 0

@@ -2,12 +2,14 @@ import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { openDatabase, STEPS } from '../../../src/plugins/files/d1-schema.ts'
+import type { FileIndex } from '../../../src/records/file-index.ts'
 import { testDatabase as db } from '../../support/d1.ts'
 import { olderIndex } from './older-index.ts'
 import { testRecord } from './records.ts'
 
 const VERSION = 'SELECT step, todo FROM presigner_schema ORDER BY step'
 const COMPLETE = [1, 2, 3, 4].map((step) => ({ step, todo: 0 }))
+const ALL = { bucket: 'files', prefix: '', limit: 9 }
 const RECORD = testRecord('team-a/uploads/a.txt')
 const rows = async (sql: string) => (await db.prepare(sql).all()).results
 const count = async (sql: string) => Number((await rows(`SELECT count(*) AS n FROM ${sql}`))[0]?.n)
@@ -211,4 +213,58 @@ it('serves an older Worker with a newer schema', async () => {
   expect(await rows(VERSION)).toHaveLength(5)
   await older.put(RECORD)
   await expectExact()
+})
+
+describe('a status, while an older Worker writes the same database,', () => {
+  const unconfirmed = { ...RECORD, owner: null, status: 'unconfirmed' } as const
+  const older = () => olderIndex(db, openDatabase(db, STEPS.slice(0, 3)))
+
+  it.each([
+    ['reads', async (index: FileIndex) => index.get('files', RECORD.key)],
+    ['lists', async (index: FileIndex) => (await index.list(ALL)).records[0] ?? null],
+    ['searches', async (index: FileIndex) => (await index.answers?.find(ALL))?.records[0] ?? null],
+    ['replaces', async (index: FileIndex) => index.put(RECORD)],
+    ['counts', async (index: FileIndex) => (await index.strayEntries?.([])) && RECORD],
+    [
+      'asks when it began, and reads',
+      async (index: FileIndex) => (await index.since?.(null)) ?? RECORD,
+    ],
+  ])('is added by the first newer Worker that %s', async (_, act) => {
+    await older().put(RECORD)
+    expect(await act(d1FileIndex(db))).toEqual(RECORD)
+    expect(await rows(VERSION)).toEqual(COMPLETE)
+    await d1FileIndex(db).remove('files', RECORD.key)
+  })
+
+  it('is added by a newer Worker that only removes a record', async () => {
+    await older().put(RECORD)
+    await d1FileIndex(db).remove('files', RECORD.key, RECORD)
+    expect(await older().get('files', RECORD.key)).toBeNull()
+  })
+
+  // @threat upkeep-expires-confirmed
+  it.each([
+    ['confirms it', RECORD, undefined],
+    ['repeats it', { ...RECORD, owner: null }, undefined],
+    ['renames it', { ...RECORD, owner: null, name: 'b' }, unconfirmed],
+    ['records a later object', { ...RECORD, createdAt: '2026-11-25T12:00:00.000Z' }, undefined],
+  ])('is gone when that one %s', async (_, written, replaces) => {
+    const newer = d1FileIndex(db)
+    await newer.put(unconfirmed)
+    await older().put(written, replaces)
+    expect(await newer.get('files', RECORD.key)).toStrictEqual(written)
+    await openDatabase(db).run([question()], true)
+    await expectExact()
+  })
+
+  it('stays when that one keeps it, and when a newer Worker writes it again', async () => {
+    const newer = d1FileIndex(db)
+    await newer.put(unconfirmed)
+    await older().put({ ...RECORD, createdAt: '2026-11-23T12:00:00.000Z' })
+    expect(await newer.get('files', RECORD.key)).toStrictEqual(unconfirmed)
+    for (const second of ['01', '02', '03']) {
+      const later = { ...unconfirmed, createdAt: `2026-11-25T12:00:${second}.000Z` }
+      expect(await newer.put(later)).toStrictEqual(later)
+    }
+  })
 })

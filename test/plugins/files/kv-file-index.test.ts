@@ -105,6 +105,51 @@ describe('entries that are not records', () => {
   })
 })
 
+describe('when the index in Workers KV began', () => {
+  it('is unknown until somebody says so, and again if the entry is malformed or deleted', async () => {
+    expect(await index.since?.(null)).toBeNull()
+    expect(await env.FILE_INDEX.get('index:since')).toBeNull()
+    const now = new Date('2026-11-28T12:00:00.000Z')
+    expect(await index.since?.(now)).toEqual(now)
+    expect(await env.FILE_INDEX.get('index:since')).toBe('2026-11-28T12:00:00.000Z')
+    await env.FILE_INDEX.put('index:since', 'yesterday')
+    expect(await index.since?.(null)).toBeNull()
+    expect(await index.since?.(now)).toEqual(now)
+  })
+
+  it('is no entry of a list', async () => {
+    await index.since?.(new Date())
+    expect((await index.list(all)).records).toEqual([])
+    expect(await index.strayEntries?.([])).toEqual({
+      aliases: {},
+      unreadable: 0,
+      cursor: undefined,
+    })
+  })
+})
+
+it('counts malformed entries, and those of other buckets, on every page', async () => {
+  const { key: _, bucket: __, ...metadata } = testRecord('a')
+  const names = ['file:', 'file:files', 'file:files:a/../b', 'file:old:a', 'file:old:', 'other:b']
+  for (const name of names) await env.FILE_INDEX.put(name, '', { metadata })
+  await env.FILE_INDEX.put('file:files:c', '', { metadata: { ...metadata, status: 'other' } })
+  await index.put(testRecord('d', { status: 'found' }))
+  const list = vi.fn(async ({ cursor, ...options }: KVNamespaceListOptions) =>
+    env.FILE_INDEX.list({ ...options, limit: 3, ...(cursor && { cursor }) }),
+  )
+  const small = kvFileIndex({ ...env.FILE_INDEX, list } as unknown as KVNamespace)
+  const total = { old: 0, unreadable: 0, pages: 0 }
+  let cursor: string | undefined
+  do {
+    const page = await small.strayEntries?.(['files'], cursor)
+    total.old += page?.aliases.old ?? 0
+    total.unreadable += page?.unreadable ?? 0
+    total.pages += 1
+    cursor = page?.cursor
+  } while (cursor !== undefined)
+  expect(total).toEqual({ old: 2, unreadable: 4, pages: 3 })
+})
+
 /** Local KV does not fail, so these tests simulate its errors. */
 describe('an error of KV', () => {
   it('is index_unavailable with its cause, for every operation', async () => {
@@ -171,6 +216,7 @@ describe('a second write of one key within a second', () => {
     expect(put).toHaveBeenCalledTimes(2)
     // A provisional record is not written twice.
     await expect(busy.put({ ...record, owner: null })).rejects.toMatchObject(TOO_SOON)
-    expect(put).toHaveBeenCalledTimes(3)
+    await expect(busy.put({ ...record, status: 'found' })).rejects.toMatchObject(TOO_SOON)
+    expect(put).toHaveBeenCalledTimes(4)
   })
 })

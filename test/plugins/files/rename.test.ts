@@ -46,6 +46,22 @@ withEachIndex((index) => {
     expect(await stored()).toEqual(after)
   })
 
+  // @threat upkeep-expires-confirmed
+  it.each(['a.txt', 'b.txt'])(
+    'confirms a record, and says so, also with the name %s',
+    async (name) => {
+      const { record: before } = await record()
+      await index.put({ ...before, status: 'unconfirmed' }, before)
+      const told: unknown[] = []
+      const announce = async ({ type }: { type: string }) => void told.push(type)
+      const after = await renameFile(bucket, index, KEY, name, null, LATER, announce)
+      expect(after).toStrictEqual({ ...before, name })
+      expect(await stored()).toStrictEqual(after)
+      await renameFile(bucket, index, KEY, name, null, LATER, announce)
+      expect(told).toEqual(['renamed'])
+    },
+  )
+
   it('keeps its result when the upload is recorded again', async () => {
     await record()
     await rename()

@@ -96,7 +96,8 @@ describe('a bucket that limits the size of a file, and does not list parts,', ()
   // @threat upload-too-large chosen-upload-confused
   it('refuses an object that was there before, also with a record by a notification, and leaves it', async () => {
     const provisional = testRecord(UPLOAD.key, { etag: '"abc-2"', owner: null })
-    for (const known of [null, provisional]) {
+    const guess = testRecord(UPLOAD.key, { etag: '"abc-2"', status: 'found' })
+    for (const known of [null, provisional, guess]) {
       if (known !== null) await index.put(known)
       const sent = scriptedBucket({
         ...script,

@@ -55,6 +55,29 @@ it.each<readonly [string, FileRecord | null]>([
   expect(await d1.get(bucket.alias, renamed.key)).toEqual(renamed)
 })
 
+const UNCONFIRMED = record({ status: 'unconfirmed' })
+const FOUND = record({ status: 'found' })
+
+// @threat upkeep-expires-confirmed
+it.each([
+  ['keeps a confirmed record', record(), FOUND, 'kept'],
+  ['keeps a record of an older version', record({ owner: null }), FOUND, 'kept'],
+  ['keeps a record that is found', FOUND, { ...UNCONFIRMED, name: 'b' }, 'kept'],
+  ['replaces a record that is unconfirmed', UNCONFIRMED, FOUND, 'stored'],
+  ['replaces a name', FOUND, { ...FOUND, name: 'b' }, 'stored'],
+  ['replaces what nobody has confirmed', UNCONFIRMED, record({ owner: 'key:bob' }), 'stored'],
+])('%s, also when it may overwrite', async (_, known, given, outcome) => {
+  scriptedBucket({ HeadObject: object })
+  for (const index of [d1FileIndex(testDatabase), kvFileIndex(env.FILE_INDEX)]) {
+    await index.put(known)
+    const put = await putRecords(bucket, index, [given], true, new Date())
+    expect(put).toEqual([{ key: given.key, outcome }])
+    expect(await index.get(bucket.alias, given.key)).toStrictEqual(
+      outcome === 'kept' ? known : given,
+    )
+  }
+})
+
 // @threat index-put-gone
 it('keeps the record of an upload that comes after the look at the bucket', async () => {
   const later = record({ name: 'later.txt' })
