@@ -147,6 +147,14 @@ describe('an object without a record', () => {
     expect(await of(walk, late)).toMatchObject({ status: 'found' })
   })
 
+  it('is found in an index without conditions, which may hide a confirmation', async () => {
+    const walk = testWalk({ index: { ...indexSince(at(-10 * DAY)), isConditional: false } })
+    const key = generated()
+    bucket.put(key, OLD)
+    await counted(walk)
+    expect(await of(walk, key)).toMatchObject({ status: 'found' })
+  })
+
   it('keeps the record that somebody writes after the list', async () => {
     for (const moment of ['HEAD', 'announce']) {
       const key = generated()

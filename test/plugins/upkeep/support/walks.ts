@@ -5,6 +5,7 @@ import type { StepResult, WalkState } from '../../../../src/plugins/upkeep/state
 import { startWalk, stepWalk, type Walk } from '../../../../src/plugins/upkeep/walk.ts'
 import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
+import { conditionalMemoryIndex } from '../../../support/conditional-index.ts'
 import type { StoredObject } from '../../../support/memory-bucket.ts'
 import { testBucket } from '../../../support/test-bucket.ts'
 
@@ -33,9 +34,9 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   ...changes,
 })
 
-/** Returns an index in memory that began at a time. */
+/** Returns an index in memory, with the conditions of D1, that began at a time. */
 export const indexSince = (began: Date): FileIndex => ({
-  ...memoryFileIndex(),
+  ...conditionalMemoryIndex(),
   since: async () => began,
 })
 
