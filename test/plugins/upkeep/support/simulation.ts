@@ -65,7 +65,7 @@ export class Simulation {
   /** Keys, and the number of changes to each that have begun or ended. */
   readonly #changes = new Map<string, number>()
   /** Who has uploaded each object. */
-  readonly #uploader = new Map<string, string>()
+  readonly #uploads = new Map<string, Accepted>()
 
   constructor(seed: number) {
     this.#random = randomOf(seed)
@@ -145,14 +145,16 @@ export class Simulation {
   }
 
   /** Uploads an object, by a writer who may record it. */
-  async #upload(id: string, key: string, owner: string): Promise<void> {
+  async #upload(id: string, key: string, owner: string): Promise<Accepted> {
     await this.#turn(id)
     this.#change(key)
-    this.bucket.put(key, this.#now)
-    this.#uploader.set(key, owner)
+    const { etag } = this.bucket.put(key, this.#now)
+    this.#uploads.set(key, { etag, owner })
+    return { etag, owner }
   }
 
-  async #record(id: string, key: ObjectKey, owner: string): Promise<void> {
+  /** Records an upload, whose writer proves it. */
+  async #record(id: string, key: ObjectKey, { owner, etag }: Accepted): Promise<void> {
     const index = this.#indexOf(id)
     const settle = settleLate(
       index,
@@ -165,7 +167,7 @@ export class Simulation {
     const { record } = await recordUpload(
       this.bucketOf(id),
       index,
-      { key, name: `${owner}.txt`, owner },
+      { key, name: `${owner}.txt`, owner, isExpected: (head) => head.etag === etag },
       this.now,
       async (change) => {
         await this.#turn(id)
@@ -191,14 +193,15 @@ export class Simulation {
     const index = this.#indexOf(id)
     if (kind === 'upload') {
       const key = generated(this.#now - NOON)
-      await this.#upload(id, key, owner)
+      const upload = await this.#upload(id, key, owner)
       // Some record it later, and some never.
-      if (this.#random() < 0.7) await this.#record(id, key, owner)
+      if (this.#random() < 0.7) await this.#record(id, key, upload)
     } else if (kind === 'replace') {
-      await this.#upload(id, chosen, owner)
-      if (this.#random() < 0.7) await this.#record(id, chosen, owner)
+      const upload = await this.#upload(id, chosen, owner)
+      if (this.#random() < 0.7) await this.#record(id, chosen, upload)
     } else if (kind === 'record') {
-      await this.#record(id, existing, this.#uploader.get(existing) ?? owner)
+      const upload = this.#uploads.get(existing)
+      if (upload !== undefined) await this.#record(id, existing, upload)
     } else if (kind === 'rename') {
       const settle = settleLate(
         index,
