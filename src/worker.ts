@@ -3,6 +3,7 @@ import { presigner, worker } from './worker/presigner.ts'
 import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
 import { dropBoxesObject } from './plugins/drop-boxes/cloudflare.ts'
 export { Grants } from './plugins/grants/cloudflare.ts'
+export { Upkeep } from './plugins/upkeep/cloudflare.ts'
 
 /** Reads objects for links, behind Workers Caching. */
 export class Objects extends objectsEntrypoint(presigner) {}

@@ -16,6 +16,7 @@ export const PLUGINS = [
   'files()',
   'copies()',
   'fileAdmin()',
+  'userData()',
   'links()',
   'links({ images: images({ binding }) })',
   'multipart()',
@@ -27,6 +28,7 @@ export const PLUGINS = [
   'notifications({ files: files() })',
   'grants({ links: links() })',
   'dropBoxes({ files: files(), multipart: multipart() })',
+  'upkeep({ files: files(), settings })',
 ].map((call) => `\`${call}\``)
 
 /** A minified bundle, as an app's bundler makes it. */

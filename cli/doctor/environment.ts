@@ -145,6 +145,7 @@ const bucketTable = z.object({
   endpoint: z.string(),
   credentials: z.string(),
   uploadCredentials: z.optional(z.string()),
+  upkeepCredentials: z.optional(z.string()),
 })
 
 /** A bucket's endpoint as the settings have it, and the names of its access keys, such as `S3`. */
@@ -160,9 +161,10 @@ export function writtenFor(
 export const pairsOf = (env: WorkerEnvironment['env']): string[] => [
   ...new Set(
     Object.values(bucketTables(env)).flatMap((table) => {
-      const { credentials, uploadCredentials = credentials } =
+      const { credentials, uploadCredentials, upkeepCredentials } =
         z.safeParse(bucketTable, table).data ?? {}
-      return credentials === undefined ? [] : [credentials, uploadCredentials ?? credentials]
+      const names = [credentials, uploadCredentials, upkeepCredentials]
+      return names.filter((name) => name !== undefined)
     }),
   ),
 ]
@@ -180,7 +182,7 @@ function bucketTables({ BUCKETS }: WorkerEnvironment['env']): Readonly<Record<st
 /** Settings whose mistakes don't affect the buckets. */
 const NOT_OF_BUCKETS = [
   ...['API_KEYS', 'IMAGE_WIDTHS', 'JWT', 'LINK_ORIGIN', 'NOTIFICATION_SECRET'],
-  ...['NOTIFICATION_SECRETS', 'OPEN_ACCESS', 'WEBHOOKS'],
+  ...['NOTIFICATION_SECRETS', 'OPEN_ACCESS', 'UPKEEP', 'WEBHOOKS'],
 ]
 
 /**
@@ -323,7 +325,7 @@ function whereToSet(
 ): string {
   const name = nameIn(path)
   if (name === 'FILE_INDEX' || name === 'RATE_LIMITER') return `Add the binding to ${config}.`
-  if (/^(?:BUCKETS?|IMAGE_WIDTHS|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
+  if (/^(?:BUCKETS?|IMAGE_WIDTHS|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS|UPKEEP)$/.test(name))
     return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
   return envFile === null
     ? 'Doctor reads secrets from a file. Write them to .dev.vars, or name another file with --env-file.'

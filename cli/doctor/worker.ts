@@ -121,6 +121,7 @@ export const FIXES: Readonly<Record<string, string>> = {
     'Add the [images] block of docs/operations.md#resized-images, or remove IMAGE_WIDTHS.',
   ['grants need Durable Objects' satisfies Warning]: STATE,
   ['drop boxes need Durable Objects' satisfies Warning]: STATE,
+  ['upkeep needs Durable Objects' satisfies Warning]: STATE,
 }
 
 /** Judges the response of /healthz. */

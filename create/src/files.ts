@@ -67,7 +67,9 @@ import {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
+  userData,
 } from 'edge-presigner/worker'
 
 // Plugins that other plugins use.
@@ -88,6 +90,8 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    userData(),
+    upkeep({ files: records }),
     events(),
     tokens(),
     jwt(),
@@ -99,7 +103,7 @@ const { presigner, handler } = createWorker({
 export class Objects extends objectsEntrypoint(presigner) {}
 
 // Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants } from 'edge-presigner/cloudflare'
+export { Grants, Upkeep } from 'edge-presigner/cloudflare'
 export class DropBoxes extends dropBoxesObject(presigner) {}
 
 export default handler
@@ -188,7 +192,7 @@ cache = { enabled = false }
 type = "worker"
 cache = { enabled = true }
 
-# Durable Objects that remember grants and drop boxes. Delete a block together with its export in src/worker.ts.
+# Durable Objects that remember grants, drop boxes and how far upkeep has come. Delete a block together with its export in src/worker.ts.
 [exports.Grants]
 type = "durable-object"
 storage = "sqlite"
@@ -196,10 +200,18 @@ storage = "sqlite"
 [exports.DropBoxes]
 type = "durable-object"
 storage = "sqlite"
+
+[exports.Upkeep]
+type = "durable-object"
+storage = "sqlite"
 `
 }
 
 const PAGE = `
+# Each hour, upkeep compares the buckets with the index, and reports what differs (${DOCS}/upkeep.md).
+# [triggers]
+# crons = ["7 * * * *"]
+
 # The page at \`/\`. The Worker runs first, and handles every other path.
 [assets]
 directory = "node_modules/edge-presigner/dist/page"

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { KEY_SCOPES } from '../../src/access/scopes.ts'
 import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { MODES, type StopReason } from '../../src/plugins/upkeep/state.ts'
 
 /** The Worker's responses, under their names in docs/openapi.json. */
 export const answers = z.registry<{ id: string }>()
@@ -186,6 +187,27 @@ export const objectPage = z.object({
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
+export const erasure = z.object({
+  deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
+  versions: z
+    .nullable(bytes('Older versions and delete markers.'))
+    .check(z.describe('Older versions and delete markers. Null if the bucket can not list them.')),
+  uploads: z
+    .nullable(bytes('Unfinished uploads in parts.'))
+    .check(z.describe('Unfinished uploads in parts. Null if the bucket can not list them.')),
+  records: bytes('Records without an object.'),
+  unreadable: bytes(
+    'Objects and entries of the index that stay, since their keys can not be named.',
+  ),
+  failures: z
+    .array(z.object({ key: objectKey(), error: itemError }))
+    .check(z.describe('What is left, and why.')),
+  cursor: z.optional(text('For the next call. Missing at the end.')),
+  repeatAfter: instant(
+    'When everything that was signed until now has expired. A second pass is needed then.',
+  ),
+})
+
 export const indexPage = z.object({
   buckets: z
     .array(z.string())
@@ -213,6 +235,130 @@ export const putRecords = z.object({
           key: z.string(),
           error: z.object({
             code: z.enum(['invalid_key', 'invalid_request', 'forbidden', 'key_not_indexable']),
+            message: z.string(),
+          }),
+        }),
+      ]),
+    )
+    .check(z.describe('Those that were refused come last.')),
+})
+
+const found = (description: string) => bytes(description)
+
+const counts = z.object({
+  objects: found('Objects that the pass has seen.'),
+  records: found('Records that the pass has seen.'),
+  unrecorded: found(
+    'Objects without a record that upkeep records: of generated keys or managed prefixes.',
+  ),
+  young: found('Objects without a record that are too young.'),
+  unmanaged: found('Objects without a record that nobody asked to record.'),
+  different: found('Records of another object than the bucket has.'),
+  gone: found('Records without an object.'),
+  unconfirmed: found('Records that nobody has confirmed.'),
+  expirable: found('Those of them that are old enough to expire.'),
+  oldUploads: z
+    .nullable(z.int())
+    .check(z.describe("Unfinished uploads that are too old; null if the server can't list them.")),
+  unreadable: found('Entries of the index and of lists that nobody can read.'),
+  foreign: z
+    .nullable(z.int())
+    .check(
+      z.describe("Entries of aliases that are no longer configured; null if the index can't tell."),
+    ),
+  refused: found("Keys that the index can't store."),
+  failed: found('Keys that failed again and again.'),
+  recorded: found('Objects that got a record.'),
+  corrected: found('Records that were corrected.'),
+  dropped: found('Records that were dropped.'),
+  expired: found('Objects that were deleted.'),
+  aborted: found('Unfinished uploads that were aborted.'),
+})
+
+const passSummary = z.object({
+  mode: z.enum(MODES),
+  startedAt: instant('When the pass began.'),
+  endedAt: instant('When it ended.'),
+  counts,
+  recent: z
+    .object({ confirmed: found('Confirmed.'), unconfirmed: found('Unconfirmed.') })
+    .check(z.describe('Uploads of the last days.')),
+})
+
+const STOP_REASONS = [
+  'another bucket',
+  'empty list',
+  'shorter list',
+  'many records without an object',
+] as const satisfies readonly StopReason[]
+
+const phase = z.enum(['objects', 'uploads', 'entries'])
+const last = z.nullable(passSummary).check(z.describe('The last pass that has ended.'))
+const stopped = z
+  .nullable(z.object({ reason: z.enum(STOP_REASONS), at: instant('When the brake stopped it.') }))
+  .check(
+    z.describe('Why the brake has stopped the walk. It changes nothing until a person says go on.'),
+  )
+const suspects = found('Records without an object that wait for a second look.')
+
+export const upkeepStatus = z.object({
+  mode: z.enum(MODES),
+  plan: z.enum(['free', 'paid']),
+  buckets: z.array(
+    z.object({
+      bucket: alias(),
+      phase: z.nullable(phase).check(z.describe('Null before the first run.')),
+      startedAt: z.nullable(instant('When the pass began.')),
+      counts: z.nullable(counts).check(z.describe('What this pass has found and done so far.')),
+      ...{ suspects, stopped, last },
+      dropped: found('Records that were dropped in the last 30 days.'),
+    }),
+  ),
+})
+
+export const upkeepStep = z.object({
+  bucket: alias(),
+  buckets: z
+    .array(z.string())
+    .check(z.describe('Aliases of all buckets that upkeep walks through and the caller may use.')),
+  mode: z.enum(MODES),
+  phase,
+  isDone: z.boolean().check(z.describe('Whether the pass has ended.')),
+  counts: counts.check(z.describe('What this pass has found and done.')),
+  ...{ suspects, stopped, last },
+  toDrop: z
+    .array(fileRecord)
+    .check(z.describe('Records that the next step drops, if the Worker keeps none.')),
+  failure: z
+    .nullable(z.object({ code: z.enum(Object.keys(STATUS_BY_CODE)), message: z.string() }))
+    .check(z.describe('What failed. The next step tries again.')),
+  waitUntil: z.optional(instant('When the next record gets its second look.')),
+  cursor: text('For the next step.'),
+})
+
+export const droppedRecords = z.object({
+  records: z.array(z.object({ ...record, droppedAt: instant('When it was dropped.') })),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const restoredRecords = z.object({
+  records: z
+    .array(
+      z.union([
+        z.object({
+          key: objectKey(),
+          outcome: z
+            .enum(['restored', 'kept', 'gone', 'different', 'unknown'])
+            .check(
+              z.describe(
+                '`kept`: the index has a record of this object. `gone`: the bucket has no object. `different`: it has another one. `unknown`: no dropped record is kept.',
+              ),
+            ),
+        }),
+        z.object({
+          key: z.string(),
+          error: z.object({
+            code: z.enum(['invalid_key', 'forbidden', 'key_not_indexable', 'object_not_found']),
             message: z.string(),
           }),
         }),
@@ -531,6 +677,7 @@ const named = {
   ItemError: itemError,
   FilePage: filePage,
   ObjectPage: objectPage,
+  Erasure: erasure,
   IndexPage: indexPage,
   PutRecords: putRecords,
   FileRecord: fileRecord,
@@ -557,6 +704,10 @@ const named = {
   StartedUpload: startedUpload,
   Stats: stats,
   Token: token,
+  UpkeepStatus: upkeepStatus,
+  UpkeepStep: upkeepStep,
+  DroppedRecords: droppedRecords,
+  RestoredRecords: restoredRecords,
   UploadUrl: uploadUrl,
   UploadUrls: uploadUrls,
   UppyError: uppyError,

@@ -12,6 +12,7 @@ import { linkOperations } from './operations/links.ts'
 import { multipartOperations } from './operations/multipart.ts'
 import { notificationOperations } from './operations/notifications.ts'
 import { tokenOperations } from './operations/tokens.ts'
+import { upkeepOperations } from './operations/upkeep.ts'
 import { uppyOperations } from './operations/uppy.ts'
 import { type Checks, describeRequest } from './request.ts'
 import type { RegisteredRoute, Sources } from './sources.ts'
@@ -24,6 +25,7 @@ const OPERATIONS: Operations = {
   ...multipartOperations,
   ...tokenOperations,
   ...adminOperations,
+  ...upkeepOperations,
   ...notificationOperations,
   ...uppyOperations,
   ...healthOperations,

@@ -18,6 +18,7 @@ const TAGS: Readonly<Record<Tag, string>> = {
   'drop-boxes': 'Pages on which anybody can drop files.',
   tokens: "Short-lived tokens with some or all of the caller's rights.",
   admin: 'What is in the bucket, and all records of an index.',
+  upkeep: 'What differs between buckets and index, and how far upkeep has come.',
   notifications: 'What buckets report about their objects.',
   uppy: 'Routes for Uppy: the S3 part of Companion, and `signRequest` of `@uppy/aws-s3` 6. Errors are `UppyError`. The bucket is the first one, except for `POST /s3/sign`.',
   health: 'Whether the Worker is configured.',

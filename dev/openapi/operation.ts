@@ -11,6 +11,7 @@ export type Tag =
   | 'multipart'
   | 'tokens'
   | 'admin'
+  | 'upkeep'
   | 'notifications'
   | 'uppy'
   | 'health'

@@ -16,6 +16,7 @@ export type Purpose =
   | 'password'
   | 'network'
   | 'drop-box'
+  | 'upkeep'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 

@@ -62,6 +62,9 @@ export type ConfiguredBucket = BucketWith<Credentials | CredentialSource>
 
 export type BucketWith<C> = Omit<Bucket, 'credentials' | 'uploadCredentials'> & {
   readonly [Name in 'credentials' | 'uploadCredentials']: C
+} & {
+  /** The pair that upkeep walks with. Undefined for the other two. */
+  readonly upkeepCredentials?: C | undefined
 }
 
 /** Keeps work running after the response, and also if the client disconnects. */

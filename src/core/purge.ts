@@ -42,7 +42,8 @@ export const purgeReplaced = (
 /** A message of Cloudflare Queues has at most 128 KB. A key has up to 2 KB in JSON. */
 const KEYS_IN_JOB = 50
 
-const purgeJobs = ({ alias }: ConfiguredBucket, keys: readonly ObjectKey[]): Job[] =>
+/** Returns the jobs that purge these objects later. */
+export const purgeJobs = ({ alias }: ConfiguredBucket, keys: readonly ObjectKey[]): Job[] =>
   Array.from({ length: Math.ceil(keys.length / KEYS_IN_JOB) }, (_, i) => ({
     kind: 'purge',
     bucket: alias,

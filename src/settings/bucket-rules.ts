@@ -136,13 +136,17 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
         addressing: r.optional(r.oneOf('path', 'virtual'), 'path' as const),
         credentials,
         uploadCredentials: r.optional(credentials),
+        upkeepCredentials: r.usedBy('upkeep', r.optional(credentials)),
         maxBytes: r.optional(r.whole(1, Number.MAX_SAFE_INTEGER), null),
         postUploads: r.usedBy('uppy', r.optional(r.flag)),
         normalizesKeys: r.optional(r.flag),
         conditionalPut: r.optional(r.flag),
         conditionalReplace: r.optional(r.flag),
         conditionalComplete: r.usedBy('multipart', r.optional(r.flag)),
-        managedPrefixes: r.usedBy('notifications', r.optional(r.list(r.text(keyPrefixError)), [])),
+        managedPrefixes: r.usedBy(
+          'notifications|upkeep',
+          r.optional(r.list(r.text(keyPrefixError)), []),
+        ),
         allowedTypes: r.optional(
           r.into(
             r.list(r.matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),

@@ -29,6 +29,8 @@ export interface BucketInput {
   readonly credentials: CredentialsInput | FetchCredentials
   /** An access key for uploads that can't read. Default: `credentials`. */
   readonly uploadCredentials?: CredentialsInput | FetchCredentials | undefined
+  /** An access key for upkeep. Default: the other two. */
+  readonly upkeepCredentials?: CredentialsInput | FetchCredentials | undefined
   /** Maximum size of an upload in bytes. */
   readonly maxBytes?: number | undefined
   readonly postUploads?: boolean | undefined

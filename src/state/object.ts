@@ -1,3 +1,4 @@
+import type { SigningSettings } from '../access/settings.ts'
 import { ApiError, asApiError } from '../errors/api-error.ts'
 import { inTime } from '../errors/deadline.ts'
 import type { Warning } from '../errors/warnings.ts'
@@ -12,19 +13,28 @@ interface Namespace {
 
 const CALL_MILLISECONDS = 5000
 
-/**
- * Returns the object called `name` of the class that the Worker exports as `className`. It is not
- * called yet. Instances with different names share the class, and no object. Throws `not_supported`
- * outside of Workers, and `misconfigured` without that class.
- */
-export function stateObject<T extends object>(
+/** Returns the object called `name` for a request. Throws as `stateObjectIn`. */
+export const stateObject = <T extends object>(
   c: AppContext,
   className: string,
   name: string,
   locationHint?: string,
+): T => stateObjectIn<T>(c.executionCtx, c.get('settings'), className, name, locationHint)
+
+/**
+ * Returns the object called `name` of the class that the Worker exports as `className`. It is not
+ * called yet. Instances with different names share the class, and no object. Throws `not_supported`
+ * outside of Workers, and `misconfigured` without that class. `context` is the execution context.
+ */
+export function stateObjectIn<T extends object>(
+  context: object,
+  { signingSecrets }: SigningSettings,
+  className: string,
+  name: string,
+  locationHint?: string,
 ): T {
-  const found = exported(c.executionCtx, className)
-  const instance = c.get('settings').signingSecrets[0].name
+  const found = exported(context, className)
+  const instance = signingSecrets[0].name
   if (isNamespace(found))
     return found.getByName(instance === '' ? name : `${instance}/${name}`, { locationHint }) as T
   if (!ON_WORKERS)
@@ -51,13 +61,17 @@ const isNamespace = (value: unknown): value is Namespace =>
   value !== null &&
   typeof Reflect.get(value, 'getByName') === 'function'
 
+/** Resolves with the result of a call to an object for a request. Throws as `callObjectAt`. */
+export const callObject = <T>(c: AppContext, call: () => Promise<T>): Promise<T> =>
+  callObjectAt(timeOf(c), call)
+
 /**
  * Resolves with the result of a call to an object. Throws `state_unavailable` if it fails or takes too
- * long: then nothing is served. Without its class, throws as `stateObject`.
+ * long: then nothing is served. Without its class, throws as `stateObjectIn`.
  */
-export async function callObject<T>(c: AppContext, call: () => Promise<T>): Promise<T> {
+export async function callObjectAt<T>(now: Date, call: () => Promise<T>): Promise<T> {
   try {
-    return await inTime(CALL_MILLISECONDS, timeOf(c), call)
+    return await inTime(CALL_MILLISECONDS, now, call)
   } catch (cause) {
     if (/^(?:storage_busy|misconfigured|not_supported)$/.test(asApiError(cause)?.code ?? ''))
       throw cause

@@ -12,11 +12,12 @@ export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
   const loaded = loadVariables(env, rules)
   if (!loaded.ok) return loaded
   // The plugins check the buckets of credentials, once everything else is valid.
-  const { apiKeys = [], jwt } = loaded.settings
+  const { apiKeys = [], jwt, upkeep } = loaded.settings
   const issues: Issue[] = []
   const place = { issues, words: TOML, uses: [] }
   rules.apiKeys(loaded.settings)(apiKeys, { ...place, path: 'API_KEYS' })
   if (jwt) rules.jwt(loaded.settings)(jwt, { ...place, path: 'JWT' })
+  if (upkeep) rules.upkeep(loaded.settings)(upkeep, { ...place, path: 'UPKEEP' })
   return issues.length === 0 ? loaded : { ok: false, issues }
 }
 

@@ -20,7 +20,9 @@ export {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
+  userData,
   type WorkerEnv,
 } from './plugins.ts'
 // biome-ignore-end assist/source/organizeImports: in this order, the bundle compresses best

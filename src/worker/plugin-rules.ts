@@ -7,6 +7,7 @@ import { webhooksRule } from '../plugins/events/options.ts'
 import { jwtRule } from '../plugins/jwt/options.ts'
 import { imageSizesRule } from '../plugins/links/images/options.ts'
 import { notificationSecretsRule } from '../plugins/notifications/notification-secret.ts'
+import { upkeepRule } from '../plugins/upkeep/options.ts'
 import { binding } from './variables.ts'
 
 export const apiKeys = apiKeysRule
@@ -16,3 +17,4 @@ export const files = () =>
 export const images = () => imageSizesRule
 export const jwt = jwtRule
 export const notifications = () => notificationSecretsRule
+export const upkeep = upkeepRule

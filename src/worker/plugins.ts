@@ -12,6 +12,7 @@ import * as imagesPlugin from '../plugins/links/images/index.ts'
 import * as linksPlugin from '../plugins/links/index.ts'
 import * as filesPlugin from '../plugins/files/index.ts'
 import * as fileAdminPlugin from '../plugins/files/admin/index.ts'
+import * as upkeepPlugin from '../plugins/upkeep/index.ts'
 import { d1FileIndex } from '../plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../plugins/files/kv-file-index.ts'
 export { tokens } from '../plugins/tokens/index.ts'
@@ -20,6 +21,7 @@ export { multipart } from '../plugins/multipart/index.ts'
 export { copies } from '../plugins/copies/index.ts'
 export { dropBoxes } from '../plugins/drop-boxes/index.ts'
 export { grants } from '../plugins/grants/index.ts'
+export { userData } from '../plugins/user-data/index.ts'
 import type { RateLimiter } from '../http/host.ts'
 import type { Plugin } from '../plugin.ts'
 import type { ImageResizer } from '../plugins/links/images/variant.ts'
@@ -109,6 +111,15 @@ export const fileAdmin = (): Plugin<WorkerEnv> =>
         granted?.scopes?.includes('objects:list'),
       ),
   })
+
+/** Compares buckets and index at the times of Cron Triggers, as UPKEEP says. */
+export const upkeep = <B extends WorkerEnv = WorkerEnv>(
+  options: Omit<upkeepPlugin.UpkeepOptions<B>, 'settings'>,
+): Plugin<B> =>
+  reading(
+    upkeepPlugin.upkeep<B>({ settings: setting('upkeep'), ...options }, 'UPKEEP'),
+    rules.upkeep,
+  )
 
 /** JWTs of the issuer in JWT. */
 export const jwt = (): Plugin<WorkerEnv> =>

@@ -14,7 +14,9 @@ import {
   multipart,
   notifications,
   tokens,
+  upkeep,
   uppy,
+  userData,
   type WorkerEnv,
 } from './index.ts'
 
@@ -32,6 +34,8 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   tokens(),
   copies(),
   fileAdmin(),
+  userData(),
+  upkeep({ files: records }),
   apiKeys(),
 ]
 

@@ -3,6 +3,7 @@ import type { ApiKey } from '../plugins/api-keys/options.ts'
 import type { WebhookInput } from '../plugins/events/options.ts'
 import type { JwtInput } from '../plugins/jwt/options.ts'
 import type { SizeInput } from '../plugins/links/images/options.ts'
+import type { UpkeepInput } from '../plugins/upkeep/options.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -23,6 +24,7 @@ export interface WorkerSettings extends Settings<Bucket> {
   readonly imageWidths: readonly SizeInput[] | undefined
   readonly notificationSecrets: string | undefined
   readonly webhooks: readonly WebhookInput[] | undefined
+  readonly upkeep: UpkeepInput | undefined
 }
 
 /** Returns the rule of a variable. `settings` is null until everything else is valid. */
@@ -83,6 +85,7 @@ export const variableRules = (variables: Readonly<Record<string, unknown>>, own:
     undefined,
   ),
   WEBHOOKS: r.optional(tableOrJson(forPlugin<WebhookInput[]>('events', own))),
+  UPKEEP: r.optional(tableOrJson(forPlugin<UpkeepInput>('upkeep', own))),
   EVENTS: r.optional(binding('a queue', '[[queues.producers]]')),
   IMAGES: r.optional(binding('Cloudflare Images', '[images]')),
   OPEN_ACCESS: r.optional(r.oneOf('localhost'), null),
@@ -106,6 +109,7 @@ const environmentRule = (
       imageWidths: given.IMAGE_WIDTHS,
       notificationSecrets: given.NOTIFICATION_SECRETS,
       webhooks: given.WEBHOOKS,
+      upkeep: given.UPKEEP,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )

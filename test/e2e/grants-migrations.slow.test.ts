@@ -32,7 +32,7 @@ afterAll(async () => {
 async function startWith(name: string, declared: string) {
   const built = await shared('worker')
   const text = await readFile(built, 'utf8')
-  const without = text.replace(/^\[exports\.(?:Grants|DropBoxes)\]\n(?:\w.*\n)+/gm, '')
+  const without = text.replace(/^\[exports\.(?:Grants|DropBoxes|Upkeep)\]\n(?:\w.*\n)+/gm, '')
   expect(without.match(/durable-object/)).toBeNull()
   const main = JSON.stringify(join(dirname(built), 'worker.js'))
   const configPath = join(directory, name, 'wrangler.toml')
@@ -106,6 +106,7 @@ it.each([
   }
   expect([await send(), await send()]).toEqual([200, 409])
   expect((await json('GET', '/drop-boxes')).body).toMatchObject({ dropBoxes: [{ id: box.id }] })
+  expect((await json('GET', '/upkeep')).body).toMatchObject({ buckets: [{ bucket: 'files' }] })
   expect(worker.logs()).not.toContain(new URL(grant.url).pathname.slice('/g/'.length))
 })
 
@@ -116,6 +117,7 @@ it('says what to declare if a class is exported, and not declared', async () => 
     warnings: expect.arrayContaining([
       'grants need Durable Objects',
       'drop boxes need Durable Objects',
+      'upkeep needs Durable Objects',
     ]),
   })
   expect(await json('GET', '/grants')).toMatchObject({

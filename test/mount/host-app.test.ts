@@ -709,7 +709,11 @@ describe('a request', () => {
     expect((await ask('/media/healthz')).status).toBe(200)
     expect(await jsonOf(await ask('/media/healthz'))).toEqual({
       ...{ status: 'ok', edgeCache: false },
-      warnings: ['drop boxes need Durable Objects', 'grants need Durable Objects'],
+      warnings: [
+        'drop boxes need Durable Objects',
+        'upkeep needs Durable Objects',
+        'grants need Durable Objects',
+      ],
     })
     const key = await upload(app, '/media')
     const { link } = await jsonOf<{ link: string }>(

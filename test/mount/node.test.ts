@@ -8,7 +8,9 @@ import {
   type SettingsInput,
 } from '../../src/index.ts'
 import { events } from '../../src/plugins/events/index.ts'
+import { files } from '../../src/plugins/files/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
+import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
@@ -227,6 +229,24 @@ describe('a presigner in an app on Node', () => {
         message: expect.stringContaining('Durable Objects'),
       })
     expect(answers.map(({ status }) => status)).toEqual(Array(answers.length).fill(501))
+  })
+
+  it('has no scheduled upkeep, which needs Durable Objects, and names the command', async () => {
+    const records = files({ index: memoryFileIndex() })
+    const lines: LogLine[] = []
+    const presigner = createPresigner(
+      defineSettings(() => settingsInput()),
+      { plugins: [upkeep({ files: records })], log: (line) => void lines.push(line) },
+    )
+    await expect(
+      presigner.scheduled({ scheduledTime: Date.now(), cron: '7 * * * *' }, {}),
+    ).rejects.toMatchObject({
+      code: 'not_supported',
+      message: expect.stringContaining('npx edge-presigner upkeep'),
+    })
+    expect(lines).toMatchObject([{ method: 'SCHEDULED', status: 501, code: 'not_supported' }])
+    const health = await presigner.fetch(new Request(`${ORIGIN}/healthz`), {})
+    expect(await jsonOf(health)).not.toHaveProperty('warnings')
   })
 
   it('warns once that webhooks are not queued, not with each request', async () => {

@@ -27,6 +27,7 @@ import { links } from '../../src/plugins/links/index.ts'
 import { multipart } from '../../src/plugins/multipart/index.ts'
 import { notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
+import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
 import { environmentSettings } from '../../src/worker/environment.ts'
 import { ANN } from '../support/ann.ts'
@@ -433,6 +434,7 @@ describe('what only a missing plugin reads', () => {
     path,
     message: `needs the plugin ${plugin}()`,
   })
+  const KEY = { accessKeyId: 'a', secretAccessKey: 'b' }
   const sized = () => links({ images: images({ binding: undefined }) })
   const MEMBERS: readonly (readonly [string, unknown, string, () => Plugin])[] = [
     ['edgeTtl', 60, 'links', links],
@@ -440,7 +442,13 @@ describe('what only a missing plugin reads', () => {
     ['imageQuality', 70, 'images', sized],
     ['postUploads', false, 'uppy', () => uppy({ multipart: multipart() })],
     ['conditionalComplete', true, 'multipart', multipart],
-    ['managedPrefixes', ['own/'], 'notifications', () => notifications({ files: files() })],
+    [
+      'managedPrefixes',
+      ['own/'],
+      'notifications() or upkeep',
+      () => notifications({ files: files() }),
+    ],
+    ['upkeepCredentials', KEY, 'upkeep', () => upkeep({ files: files() })],
   ]
 
   it.each(MEMBERS)(
@@ -481,6 +489,7 @@ describe('what only a missing plugin reads', () => {
       NOTIFICATION_SECRETS: ['0123456789abcdef0123456789abcdef', 'notifications'],
       WEBHOOKS: [[{ url: 'https://hooks.example/', secret }], 'events'],
       JWT: [jwtVariable(await testIssuer()), 'jwt'],
+      UPKEEP: [{ mode: 'record' }, 'upkeep'],
     }
     const presigner = createPresigner(environmentSettings, { log: () => undefined })
     const app = clientOf(presigner, {

@@ -13,7 +13,9 @@ import type { LinksOptions } from '../../src/plugins/links/options.ts'
 import { multipart } from '../../src/plugins/multipart/index.ts'
 import { type NotificationsOptions, notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
+import { type UpkeepOptions, upkeep } from '../../src/plugins/upkeep/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
+import { type UserDataOptions, userData } from '../../src/plugins/user-data/index.ts'
 import { PLUGINS } from '../../src/worker/presigner.ts'
 
 /** The options of plugins, by their names. */
@@ -24,9 +26,11 @@ export interface PluginOptions<B = unknown> {
   readonly events?: EventsOptions<B>
   readonly copies?: CopiesOptions<B>
   readonly fileAdmin?: FileAdminOptions<B>
+  readonly userData?: UserDataOptions<B>
   readonly links?: Omit<LinksOptions<B>, 'images'>
   readonly images?: Partial<ImagesOptions<B>>
   readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
+  readonly upkeep?: Omit<UpkeepOptions<B>, 'files'>
 }
 
 /** The plugins for presigners whose app doesn't authenticate. */
@@ -44,8 +48,10 @@ export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
     uppy({ multipart: parts }),
     dropBoxes<B>({ files: records, multipart: parts }),
     tokens(),
+    upkeep<B>({ files: records, ...options.upkeep }),
     copies<B>(options.copies),
     fileAdmin<B>(options.fileAdmin ?? { objects: true }),
+    userData<B>(options.userData),
     grants<B>({
       links: links<B>({
         ...options.links,

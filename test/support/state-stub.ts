@@ -1,10 +1,12 @@
 import { exports } from 'cloudflare:workers'
 import type { Grants } from '../../src/plugins/grants/cloudflare.ts'
+import type { Upkeep } from '../../src/plugins/upkeep/cloudflare.ts'
 import type { DropBoxes } from '../../src/worker.ts'
 
 interface Classes {
   readonly Grants: Grants
   readonly DropBoxes: DropBoxes
+  readonly Upkeep: Upkeep
 }
 
 /** Returns an object of the Worker. Its types don't know the classes that `exports` declares. */

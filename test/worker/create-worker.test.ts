@@ -63,6 +63,7 @@ describe('a Worker with some plugins', () => {
     ['IMAGE_WIDTHS', 'images', [100]],
     ['NOTIFICATION_SECRETS', 'notifications', 'x'],
     ['WEBHOOKS', 'events', [{ url: 'https://a.example' }]],
+    ['UPKEEP', 'upkeep', { mode: 'record' }],
   ])('reports a variable of a plugin that is not listed: %s', async (name, plugin, value) => {
     const worker = createWorker({ plugins: [files()] })
     for (const given of [value, typeof value === 'string' ? value : JSON.stringify(value)])

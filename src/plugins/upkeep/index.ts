@@ -1,0 +1,57 @@
+import { NO_DEADLINE } from '../../errors/deadline.ts'
+import { ON_WORKERS } from '../../http/runtime.ts'
+import type { Option, Plugin } from '../../plugin.ts'
+import { noFileIndex, timedIndex } from '../../records/file-index.ts'
+import { warnWithout } from '../../state/object.ts'
+import type { Files } from '../files/index.ts'
+import { settleLate } from './late.ts'
+import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
+import { UPKEEP, upkeepRoutes } from './routes.ts'
+import { runUpkeep } from './run.ts'
+import { aliasesOf } from './walks.ts'
+
+export type { UpkeepInput } from './options.ts'
+
+export interface UpkeepOptions<B> {
+  /** The plugin that keeps the records. */
+  readonly files: Files<B>
+  /** What upkeep does (docs/upkeep.md). Default: it only reports. */
+  readonly settings?: Option<UpkeepInput | undefined, B>
+}
+
+/**
+ * Compares buckets and index, and repairs the index. `path` is that of `settings` in issues: the Worker has
+ * its own.
+ */
+export const upkeep = <B = unknown>(
+  options: UpkeepOptions<B>,
+  path = 'upkeep.settings',
+): Plugin<B> => ({
+  name: 'upkeep',
+  plugins: [options.files],
+  api: upkeepRoutes,
+  setup(setup) {
+    setup.only('upkeep', options, ['files', 'settings'])
+    const read = setup.read(path, options.settings, upkeepRule(setup.settings))
+    const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
+    const { settings, appMilliseconds } = setup
+    return {
+      ...(upkeep.mode === 'expire' &&
+        settings !== null && {
+          settle: (...change) => {
+            // It is bound once for each environment, so this is the same one.
+            const { fileIndex = noFileIndex } = options.files.setup?.(setup) ?? {}
+            return settleLate(
+              timedIndex(fileIndex, NO_DEADLINE, appMilliseconds),
+              (alias) => aliasesOf(settings, alias),
+              upkeep.expireSeconds,
+            )(...change)
+          },
+        }),
+      scheduled: (_event, instance, context) =>
+        runUpkeep({ instance, context, upkeep }, () => new Date()),
+      // Elsewhere, the command does it.
+      ...(ON_WORKERS && { warnings: warnWithout('Upkeep', 'upkeep needs Durable Objects') }),
+    }
+  },
+})

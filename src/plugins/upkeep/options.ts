@@ -1,0 +1,93 @@
+import { isPrincipalId } from '../../access/principal.ts'
+import { keyPrefixError } from '../../keys/object-key.ts'
+import { aliasesRule } from '../../settings/access-rules.ts'
+import type { Rule } from '../../settings/rules.ts'
+import * as r from '../../settings/rules.ts'
+import type { Settings } from '../../settings/settings.ts'
+import { type Import, MODES, type Mode } from './state.ts'
+
+/** What upkeep does (docs/upkeep.md). */
+export interface UpkeepInput {
+  /** Default: `report`, which changes nothing. */
+  readonly mode?: Mode | undefined
+  /** The plan of the Cloudflare account. Default: `free`. */
+  readonly plan?: 'free' | 'paid' | undefined
+  /** Days after which an upload that nobody has confirmed is deleted. Only with mode `expire`. Default: 30. */
+  readonly expireUnconfirmed?: number | undefined
+  /** Where the owner is in the keys of files that upkeep records: `users/{owner}/`. */
+  readonly owner?: string | undefined
+  /** The owner's id in records, such as `app:{owner}`. Default: `{owner}`. */
+  readonly ownerAs?: string | undefined
+  /** Aliases of the buckets to walk through. Default: all. */
+  readonly buckets?: readonly string[] | undefined
+}
+
+/** Whose files are recorded, or null if nobody owns them. */
+export type OwnerTemplate = Pick<Import, 'owner' | 'ownerAs'> | null
+
+/** Checked options with their defaults. */
+export interface UpkeepSettings {
+  readonly mode: Mode
+  readonly plan: 'free' | 'paid'
+  readonly expireSeconds: number
+  readonly owner: OwnerTemplate
+  /** Null for all. */
+  readonly buckets: readonly string[] | null
+}
+
+const DAY_SECONDS = 86_400
+const DEFAULT_DAYS = 30
+const PLACEHOLDER = '{owner}'
+
+/** Returns why `value` can't tell where the owner is in a key, or null. */
+export function ownerError(value: string): string | null {
+  const segments = value.split('/').filter((segment) => segment === PLACEHOLDER)
+  const literal = value.replace(PLACEHOLDER, 'owner')
+  if (segments.length !== 1 || /[{}]/.test(literal))
+    return 'must have {owner} as exactly one of its segments, as in "users/{owner}/"'
+  return keyPrefixError(literal)
+}
+
+/** Returns why `value` can't be the id of an owner in records, or null. */
+export function ownerAsError(value: string): string | null {
+  const literal = value.replace(PLACEHOLDER, 'owner')
+  return value !== literal && !/[{}]/.test(literal) && isPrincipalId(literal)
+    ? null
+    : 'must be the id of a principal with {owner} in it, as in "app:{owner}"'
+}
+
+/** Returns a template of its two texts, or null without one. */
+export const ownerTemplate = (
+  owner: string | undefined,
+  ownerAs: string | undefined,
+): OwnerTemplate => (owner === undefined ? null : { owner, ownerAs: ownerAs ?? PLACEHOLDER })
+
+/** Checks what upkeep does. `settings` have its buckets. */
+export const upkeepRule = (settings: Pick<Settings, 'buckets'> | null): Rule<UpkeepSettings> =>
+  r.into(
+    r.also(
+      r.table({
+        mode: r.optional(r.oneOf(...MODES), 'report' as const),
+        plan: r.optional(r.oneOf('free', 'paid'), 'free' as const),
+        expireUnconfirmed: r.optional(r.whole(10, 3650)),
+        owner: r.optional(r.text(ownerError)),
+        ownerAs: r.optional(r.text(ownerAsError)),
+        buckets: aliasesRule(settings),
+      }),
+      ({ mode, expireUnconfirmed, owner, ownerAs }) => {
+        if (expireUnconfirmed !== undefined && mode !== 'expire')
+          return 'needs mode = "expire" for expireUnconfirmed'
+        return ownerAs !== undefined && owner === undefined ? 'needs owner for ownerAs' : null
+      },
+    ),
+    ({ mode, plan, expireUnconfirmed = DEFAULT_DAYS, owner, ownerAs, buckets }) => ({
+      ...{ mode, plan, expireSeconds: expireUnconfirmed * DAY_SECONDS },
+      ...{ owner: ownerTemplate(owner, ownerAs), buckets: buckets ?? null },
+    }),
+  )
+
+/** What upkeep does without options. */
+export const NO_OPTIONS: UpkeepSettings = {
+  ...{ mode: 'report', plan: 'free', expireSeconds: DEFAULT_DAYS * DAY_SECONDS },
+  ...{ owner: null, buckets: null },
+}

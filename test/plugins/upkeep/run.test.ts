@@ -1,0 +1,235 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { FileIndex } from '../../../src/index.ts'
+import { LONG_AGO, listedBuckets } from '../../support/listed-bucket.ts'
+import { operations } from '../../support/scripted-bucket.ts'
+import { stateStub } from '../../support/state-stub.ts'
+import { bucketAt, newKey, recordOf, upkeepApp, withoutObjects } from '../../support/upkeep.ts'
+import { walkState } from '../../support/walk-state.ts'
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
+
+const NOW = new Date('2026-11-28T12:00:00Z')
+const later = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000)
+
+const object = (name: string, alias: string) => stateStub('Upkeep', `${name}/walk ${alias}`)
+
+/** Returns a bucket's objects, with generated keys and without records. */
+const objects = (names: readonly string[]) =>
+  Object.fromEntries(names.map((name) => [newKey(name), {}]))
+
+const namesIn = async (index: FileIndex, bucket = 'files') => {
+  const { records } = await index.list({ bucket, prefix: '', limit: 1000 })
+  return records.map(({ key }) => key)
+}
+
+/** Numbered names, in the order of their bytes. */
+const numbered = (count: number) =>
+  Array.from({ length: count }, (_, i) => `${String(i).padStart(4, '0')}.png`)
+
+describe('a run on the free plan', () => {
+  it('takes a page of up to 40 objects, with at most 45 requests', async () => {
+    const sent = listedBuckets({ one: objects(numbered(100)) })
+    const app = upkeepApp({ name: 'free', settings: { mode: 'record' } })
+    await app.run(NOW)
+    expect(sent.length).toBeLessThanOrEqual(45)
+    const seen = async () => (await object('free', 'files').status()).walk?.counts.objects ?? 0
+    const first = await seen()
+    // Each object that gets a record needs three requests.
+    expect(first).toBeGreaterThan(10)
+    expect(first).toBeLessThan(40)
+    await app.run(later(60))
+    expect(await seen()).toBeGreaterThan(first + 10)
+  })
+
+  it('takes 40 objects that need nothing', async () => {
+    const sent = listedBuckets({ one: objects(numbered(100)) })
+    const app = upkeepApp({ name: 'known' })
+    for (const name of numbered(100)) await app.index.put(recordOf(newKey(name)))
+    await app.run(NOW)
+    expect(operations(sent)).toEqual(['ListObjectsV2'])
+    expect(await object('known', 'files').status()).toMatchObject({
+      walk: { phase: 'objects', counts: { objects: 40, records: 40 } },
+    })
+  })
+
+  it('visits one bucket, and next time the one that waits longest', async () => {
+    listedBuckets({ one: objects(['a.png']), two: objects(['b.png']), three: {} })
+    const buckets = { a: bucketAt('one'), b: bucketAt('two'), c: bucketAt('three') }
+    const app = upkeepApp({ name: 'rotates', buckets })
+    const seen: string[] = []
+    for (let i = 0; i < 4; i++) {
+      await app.run(later(i))
+      seen.push(app.lines.at(-1)?.message?.split(':')[0] ?? '')
+    }
+    expect(seen).toEqual(['a', 'b', 'c', 'a'])
+  })
+})
+
+describe('a run on the paid plan', () => {
+  it('goes on until each bucket is done, and starts no new pass within an hour', async () => {
+    const sent = listedBuckets({ one: objects(numbered(120)), two: {} })
+    const buckets = { a: bucketAt('one'), b: bucketAt('two') }
+    const settings = { mode: 'record', plan: 'paid' } as const
+    const app = upkeepApp({ name: 'paid', buckets, settings })
+    await app.run(NOW)
+    for (const alias of ['a', 'b'])
+      expect(await object('paid', alias).status()).toMatchObject({
+        walk: { last: { mode: 'record', counts: {} } },
+      })
+    expect(await namesIn(app.index, 'a')).toHaveLength(120)
+    const { length } = sent
+    await app.run(later(50))
+    expect(sent).toHaveLength(length)
+    expect(app.lines.at(-1)).toMatchObject({ status: 200, message: '' })
+    await app.run(later(60))
+    expect(sent.length).toBeGreaterThan(length)
+  })
+})
+
+describe('a run', () => {
+  it('logs one line, with counts and without keys', async () => {
+    listedBuckets({ one: { ...objects(['a.png']), 'other/secret-plan.pdf': {} } })
+    const app = upkeepApp({ settings: { mode: 'record' } })
+    await app.index.put(recordOf(newKey('gone.png')))
+    await app.run(NOW)
+    expect(app.lines).toEqual([
+      {
+        ...{ method: 'SCHEDULED', route: 'upkeep', status: 200 },
+        milliseconds: expect.any(Number),
+        message: expect.stringMatching(/^files: \w+, .*objects 2.*recorded 1/),
+      },
+    ])
+    expect(JSON.stringify(app.lines)).not.toMatch(/secret-plan|gone\.png|a\.png/)
+  })
+
+  it('changes nothing with the default mode', async () => {
+    const sent = listedBuckets({ one: objects(['a.png']) })
+    const app = upkeepApp()
+    await app.index.put(recordOf(newKey('gone.png')))
+    for (let i = 0; i < 5; i++) await app.run(later(60 * i))
+    expect(await namesIn(app.index)).toEqual([newKey('gone.png')])
+    expect(new Set(operations(sent))).not.toContain('DeleteObject')
+    expect((await object('', 'files').status()).dropped).toBe(0)
+  })
+
+  it('goes on with the next bucket after an error in one', async () => {
+    const buckets = { a: bucketAt('broken'), b: bucketAt('two') }
+    listedBuckets({ two: objects(['b.png']) })
+    const app = upkeepApp({ buckets, settings: { plan: 'paid', mode: 'record' } })
+    await app.run(NOW)
+    expect(await namesIn(app.index, 'b')).toEqual([newKey('b.png')])
+    expect(app.lines.at(-1)).toMatchObject({
+      ...{ status: 502, warning: 'upkeep failed: a, storage_error' },
+      reason: expect.stringContaining('ListObjectsV2'),
+    })
+  })
+
+  it('gives the next bucket its turn after an error on the free plan', async () => {
+    const buckets = { a: bucketAt('broken'), b: bucketAt('two') }
+    listedBuckets({ two: {} })
+    const app = upkeepApp({ buckets, name: 'turns' })
+    await app.run(NOW)
+    await app.run(later(60))
+    expect((await object('turns', 'b').status()).ranAt).toBeGreaterThan(0)
+  })
+
+  it('leaves a bucket alone in which another run is', async () => {
+    const sent = listedBuckets({ one: {} })
+    const app = upkeepApp({ name: 'overlap' })
+    const other = await object('overlap', 'files').begin(NOW.getTime())
+    await app.run(later(1))
+    expect(sent).toEqual([])
+    await object('overlap', 'files').end(other?.token ?? '')
+    await app.run(later(1))
+    expect(sent.length).toBeGreaterThan(0)
+  })
+
+  it('ends its lease, so that the next one can begin at once', async () => {
+    listedBuckets({})
+    const app = upkeepApp({ name: 'ends' })
+    await app.run(NOW)
+    expect(await object('ends', 'files').begin(later(1).getTime())).not.toBeNull()
+  })
+
+  it('sends nothing to a bucket that the brake has stopped, and warns each time', async () => {
+    const sent = listedBuckets({ one: objects(['a.png']) })
+    const app = upkeepApp({ name: 'stopped', settings: { mode: 'record' } })
+    const walk = object('stopped', 'files')
+    const { token } = (await walk.begin(0)) ?? { token: '' }
+    const stopped = { reason: 'shorter list', at: LONG_AGO } as const
+    await walk.save(walkState({ stopped }), token, 0, false)
+    await walk.end(token)
+    for (const minutes of [0, 60]) {
+      await app.run(later(minutes))
+      expect(app.lines.at(-1)).toMatchObject({
+        ...{ status: 200, warning: 'upkeep stopped: files, shorter list' },
+      })
+    }
+    expect(sent).toEqual([])
+  })
+
+  it('records an object of several aliases only under the first one', async () => {
+    listedBuckets({ one: { ...objects(['new.png', 'known.png']) } })
+    const buckets = { a: bucketAt('one'), b: bucketAt('one') }
+    const app = upkeepApp({ buckets, settings: { plan: 'paid', mode: 'record' } })
+    await app.index.put(recordOf(newKey('known.png'), { bucket: 'b' }))
+    await app.run(NOW)
+    expect(await namesIn(app.index, 'a')).toEqual([newKey('new.png')])
+    expect(await namesIn(app.index, 'b')).toEqual([newKey('known.png')])
+  })
+
+  it('walks only through the buckets of the settings', async () => {
+    listedBuckets({ one: {}, two: {} })
+    const buckets = { a: bucketAt('one'), b: bucketAt('two') }
+    const app = upkeepApp({ buckets, settings: { plan: 'paid', buckets: ['b'] } })
+    await app.run(NOW)
+    expect(app.lines.at(-1)?.message).toMatch(/^b: [^;]*$/)
+  })
+
+  it('uses the access keys of upkeep, or else those that read and write', async () => {
+    const own = { accessKeyId: 'WALKER', secretAccessKey: 'secret' }
+    for (const [changes, ids] of [
+      [{}, ['READER', 'WRITER']],
+      [{ upkeepCredentials: own }, ['WALKER']],
+      [{ upkeepCredentials: async () => own }, ['WALKER']],
+    ] as const) {
+      const sent = listedBuckets({ one: objects(['a.png']) })
+      const app = upkeepApp({
+        buckets: { files: bucketAt('one', changes) },
+        settings: { plan: 'paid' },
+      })
+      await app.run(NOW)
+      const used = sent.map(({ headers, url }) =>
+        /Credential=([A-Z]+)/.exec(headers.get('Authorization') ?? decodeURIComponent(url))?.at(1),
+      )
+      expect([...new Set(used)].toSorted()).toEqual(ids)
+    }
+  })
+
+  it('is not possible without Durable Objects, and says what is missing', async () => {
+    listedBuckets({ one: {} })
+    const app = upkeepApp({ context: withoutObjects })
+    await expect(app.scheduled()).rejects.toMatchObject({ code: 'misconfigured' })
+    expect(app.lines).toMatchObject([{ status: 503, reason: expect.stringContaining('Upkeep') }])
+  })
+
+  it('fails with settings that are not valid, whose names are in the log', async () => {
+    const app = upkeepApp({ settings: { mode: 'delete' as never } })
+    await expect(app.scheduled()).rejects.toMatchObject({ code: 'misconfigured' })
+    expect(app.lines).toMatchObject([{ status: 503, reason: expect.stringContaining('upkeep') }])
+  })
+})
+
+describe('a record that was dropped', () => {
+  it('is kept in the object', async () => {
+    listedBuckets({ one: objects(['a.png', 'b.png']) })
+    const app = upkeepApp({ name: 'drops', settings: { plan: 'paid', mode: 'record' } })
+    const gone = recordOf(newKey('gone.png'))
+    await app.index.put(gone)
+    for (const minutes of [0, 60, 120, 180]) await app.run(later(minutes))
+    expect(await namesIn(app.index)).not.toContain(gone.key)
+    expect(await object('drops', 'files').droppedOf([gone.key])).toMatchObject([{ record: gone }])
+  })
+})
