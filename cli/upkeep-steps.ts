@@ -152,9 +152,9 @@ async function keep(walking: Walking, step: Step, saved: SavedWalk): Promise<voi
 
 /** Says what to do if the Worker can't read a cursor that was saved. */
 function withHint(error: unknown): unknown {
-  if (!(error instanceof Refusal) || error.status !== 400) return error
+  if (!(error instanceof Refusal) || error.code !== 'invalid_cursor') return error
   const hint =
-    'If the settings or SIGNING_SECRETS have changed since the last run, start again with --restart.'
+    'The last run was long ago, or the settings or SIGNING_SECRETS have changed since. Start again with --restart.'
   return new Refusal(`${error.message}\n${hint}`, error.status, error.code)
 }
 

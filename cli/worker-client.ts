@@ -73,7 +73,7 @@ export function workerOf({ url: given, keyName, scope, usage }: WorkerOptions): 
       )
       const failure = failureOf(answer)
       if ('text' in failure) return schemaResult(schema, failure.text)
-      if (!isPassing(answer) || tries === MAX_TRIES) throw failure
+      if (!isPassing(failure) || tries === MAX_TRIES) throw failure
       await delay(1000 * waitSeconds(answer, tries))
     }
   }
@@ -99,8 +99,9 @@ function failureOf(answer: unknown): Answer | UsageError {
 }
 
 /** Tells whether a repeat may succeed. */
-const isPassing = (answer: unknown): boolean =>
-  !isAnswer(answer) || [429, 502, 503, 504].includes(answer.response.status)
+const isPassing = (failure: UsageError): boolean =>
+  !(failure instanceof Refusal) ||
+  ([429, 502, 503, 504].includes(failure.status) && failure.code !== 'misconfigured')
 
 const waitSeconds = (answer: unknown, tries: number): number => {
   const asked = isAnswer(answer) ? Number(answer.response.headers.get('Retry-After')) : 0

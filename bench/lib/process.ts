@@ -75,6 +75,19 @@ export function residentMebibytes(pid: number): number {
 }
 
 /**
+ * Returns the highest resident memory of a process so far in MiB (proc(5), `VmHWM`), or 0 if it has
+ * ended.
+ */
+export function peakMebibytes(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024
+  } catch {
+    return 0
+  }
+}
+
+/**
  * Returns the pids of the programs called `name` that this process started, directly or through a
  * library.
  */

@@ -51,6 +51,7 @@ export interface BuiltWorkerOptions {
         | 'LINK_ORIGIN'
         | 'NOTIFICATION_SECRETS'
         | 'OPEN_ACCESS'
+        | 'UPKEEP'
         | 'WEBHOOKS',
         string
       >

@@ -231,7 +231,7 @@ describe('npx edge-presigner upkeep', () => {
   it('says what to do if the saved cursor is refused, and --restart forgets it', async () => {
     await using worker = await scriptedWorker([
       step({ isDone: true, cursor: 'old' }),
-      [400, { code: 'invalid_request', message: 'This cursor is not valid.' }],
+      [400, { code: 'invalid_cursor', message: 'This cursor has expired.' }],
       step(),
     ])
     await upkeep(worker.origin)
