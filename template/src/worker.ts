@@ -16,6 +16,7 @@ import {
   tokens,
   upkeep,
   uppy,
+  userData,
 } from 'edge-presigner/worker'
 
 // Plugins that other plugins use.
@@ -36,6 +37,7 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    userData(),
     upkeep({ files: records }),
     events(),
     tokens(),
@@ -48,8 +50,7 @@ const { presigner, handler } = createWorker({
 export class Objects extends objectsEntrypoint(presigner) {}
 
 // Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants } from 'edge-presigner/cloudflare'
-export { Upkeep } from 'edge-presigner/cloudflare'
+export { Grants, Upkeep } from 'edge-presigner/cloudflare'
 export class DropBoxes extends dropBoxesObject(presigner) {}
 
 export default handler
