@@ -219,7 +219,7 @@ describe('edge-presigner', () => {
     const { code, output } = await run(['--help'])
     expect(code).toBe(0)
     const commands = [...output.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name)
-    expect(commands).toEqual(['dev', 'doctor', 'keys', 'index', 'deploy'])
+    expect(commands).toEqual(['dev', 'doctor', 'keys', 'index', 'upkeep', 'deploy'])
     for (const command of commands) {
       const help = await run([command, '--help'])
       expect(help.output).toContain(`edge-presigner ${command}`)
