@@ -1,14 +1,17 @@
+import { readdirSync } from 'node:fs'
+import { sep } from 'node:path'
 import type { Context } from '@20minutes/s3rver'
 import bucketController from '@20minutes/s3rver/lib/controllers/bucket.js'
+import S3Object from '@20minutes/s3rver/lib/models/object.js'
+import FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
+import { byUtf8 } from '../src/keys/encodings.ts'
 import { escapeXml } from '../src/storage/xml.ts'
 
 const MAX_KEYS = 1000
 
-type ListedObject = Awaited<ReturnType<Context['store']['listObjects']>>['objects'][number]
-
 /**
  * Makes s3rver's ListObjectsV2 that of S3. Its own fails above one page, since Node no longer has the
- * cipher of its tokens, encodes no keys, and misses a folder that has only folders.
+ * cipher of its tokens, encodes no keys, has another order, and misses a folder that has only folders.
  */
 export function listInPages(): void {
   const { getBucket } = bucketController
@@ -59,21 +62,43 @@ async function pageOf(
   { store, params: { bucket } }: Context,
   { prefix, delimiter, limit, after }: Wanted,
 ) {
-  const objects: ListedObject[] = []
+  const keys: string[] = []
   const folders = new Set<string>()
   let last = after
-  for (;;) {
-    const options = { prefix, delimiter: '', maxKeys: MAX_KEYS, startAfter: last }
-    const page = await store.listObjects(bucket, options)
-    for (const object of page.objects) {
-      const end = delimiter === '' ? -1 : object.key.indexOf(delimiter, prefix.length)
-      const folder = end === -1 ? null : object.key.slice(0, end + delimiter.length)
-      const isNew = folder === null || !folders.has(folder)
-      if (isNew && objects.length + folders.size === limit) return { objects, folders, next: last }
-      if (folder === null) objects.push(object)
-      else folders.add(folder)
-      last = object.key
+  let next: string | null = null
+  for (const key of keysIn(store, bucket)) {
+    if (!key.startsWith(prefix) || (after !== '' && byUtf8(key, after) <= 0)) continue
+    const end = delimiter === '' ? -1 : key.indexOf(delimiter, prefix.length)
+    const folder = end === -1 ? null : key.slice(0, end + delimiter.length)
+    const isNew = folder === null || !folders.has(folder)
+    if (isNew && keys.length + folders.size === limit) {
+      next = last
+      break
     }
-    if (!page.isTruncated) return { objects, folders, next: null }
+    if (folder === null) keys.push(key)
+    else folders.add(folder)
+    last = key
   }
+  const objects = await Promise.all(
+    keys.map(async (key) => {
+      // Somebody may have deleted it meanwhile.
+      const metadata = await store.getMetadata(bucket, key).catch(() => null)
+      return metadata === null ? [] : [new S3Object(bucket, key, Buffer.alloc(0), metadata)]
+    }),
+  )
+  return { objects: objects.flat(), folders, next }
+}
+
+/** What the file of an object ends with. */
+const OBJECT = '._S3rver_object'
+
+/** Returns all keys in the order of their bytes. The store itself goes through its folders in another one. */
+function keysIn(store: FilesystemStore, bucket: string): string[] {
+  const files = readdirSync(store.getBucketPath(bucket), { encoding: 'utf8', recursive: true })
+  return files
+    .filter((file) => file.endsWith(OBJECT))
+    .map((file) =>
+      FilesystemStore.decodeKeyPath(file.slice(0, -OBJECT.length).replaceAll(sep, '/')),
+    )
+    .sort(byUtf8)
 }

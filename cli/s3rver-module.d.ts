@@ -24,6 +24,8 @@ declare module '@20minutes/s3rver/lib/models/object.js' {
     readonly key: string
     readonly content: Readable
     readonly metadata: Readonly<Record<string, string>>
+    readonly size: number
+    readonly lastModifiedDate: Date
     constructor(
       bucket: string,
       key: string,
@@ -72,6 +74,7 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
   import type S3Object from '@20minutes/s3rver/lib/models/object.js'
 
   export default class FilesystemStore {
+    static decodeKeyPath(path: string): string
     readonly rootDirectory: string
     getBucketPath(bucket: string): string
     getResourcePath(bucket: string, key: string | undefined, resource: string): string
@@ -89,10 +92,7 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
         readonly maxKeys: number
       },
     ): Promise<{
-      readonly objects: readonly (S3Object & {
-        readonly size: number
-        readonly lastModifiedDate: Date
-      })[]
+      readonly objects: readonly S3Object[]
       readonly commonPrefixes: readonly string[]
       readonly isTruncated: boolean
     }>

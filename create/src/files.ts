@@ -69,6 +69,7 @@ import {
   tokens,
   upkeep,
   uppy,
+  userData,
 } from 'edge-presigner/worker'
 
 // Plugins that other plugins use.
@@ -89,6 +90,7 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    userData(),
     upkeep({ files: records }),
     events(),
     tokens(),

@@ -187,6 +187,27 @@ export const objectPage = z.object({
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
+export const erasure = z.object({
+  deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
+  versions: z
+    .nullable(bytes('Older versions and delete markers.'))
+    .check(z.describe('Older versions and delete markers. Null if the bucket can not list them.')),
+  uploads: z
+    .nullable(bytes('Unfinished uploads in parts.'))
+    .check(z.describe('Unfinished uploads in parts. Null if the bucket can not list them.')),
+  records: bytes('Records without an object.'),
+  unreadable: bytes(
+    'Objects and entries of the index that stay, since their keys can not be named.',
+  ),
+  failures: z
+    .array(z.object({ key: objectKey(), error: itemError }))
+    .check(z.describe('What is left, and why.')),
+  cursor: z.optional(text('For the next call. Missing at the end.')),
+  repeatAfter: instant(
+    'When everything that was signed until now has expired. A second pass is needed then.',
+  ),
+})
+
 export const indexPage = z.object({
   buckets: z
     .array(z.string())
@@ -656,6 +677,7 @@ const named = {
   ItemError: itemError,
   FilePage: filePage,
   ObjectPage: objectPage,
+  Erasure: erasure,
   IndexPage: indexPage,
   PutRecords: putRecords,
   FileRecord: fileRecord,

@@ -5,6 +5,7 @@ export const WARNINGS = [
   'objects left out',
   'image not resized',
   'delivery cut',
+  'export cut',
   'edge copy not purged',
   'files not deleted',
   'files not recorded',

@@ -155,6 +155,16 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('deleteFiles', 200, { body: { keys: [key, '../secret'], bucket: 'files' } })
   })
 
+  it('exports records, and deletes everything below a prefix', async () => {
+    await uploadedFile()
+    await client.call('exportFiles', 200, { parameters: { prefix: 'uploads/', format: 'csv' } })
+    await client.call('exportFiles', 200, { parameters: {} })
+    const body = { prefix: 'nobody/', before: '2026-11-24T12:00:00Z' }
+    await client.call('deleteAll', 200, { body })
+    await client.call('deleteAll', 400, { body: { ...body, prefix: 'nobody' } })
+    await client.call('deleteAll', 400, { body: { ...body, cursor: 'x' } })
+  })
+
   it('follows the pages of the list', async () => {
     await Promise.all([uploadedFile(), uploadedFile()])
     const page = await client.call('listFiles', 200, { parameters: { limit: 1 } })

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { listObjects, type ObjectsQuery } from '../../src/storage/list-objects.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { type Answer, answer, s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -136,5 +137,35 @@ describe('a page of ListObjectsV2', () => {
   ])('is an error for %s', async (_, given, code) => {
     scriptedBucket({ ListObjectsV2: given })
     await expect(list()).rejects.toMatchObject({ code })
+  })
+})
+
+describe('the bucket on this machine', () => {
+  const names = ['a', 'a b', 'a!', 'a.txt', 'a/b', 'a/b.txt', 'a/b/c', 'a0', 'b/\ufffd', 'b/😀']
+  const inOrder = names.map((name) => `ordered/${name}`)
+  const pageAfter = async (after: string, limit: number): Promise<string[]> => {
+    const bucket = testBucket({
+      ...{ origin: inject('s3Endpoint'), basePath: '/files/', name: 'files' },
+      credentials: {
+        ...{ accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' },
+        ...{ sessionToken: null, expiresAt: Number.POSITIVE_INFINITY },
+      },
+    })
+    const { objects } = await listObjects(bucket, { prefix: 'ordered/', limit, after }, new Date())
+    return objects.map(({ key }) => key)
+  }
+
+  it('lists in the order of the bytes of the keys, and starts after any of them', async () => {
+    for (const key of inOrder.toReversed()) await bucketFetch(key, { method: 'PUT', body: 'x' })
+    expect(await pageAfter('', 1000)).toEqual(inOrder)
+    for (const [i, after] of inOrder.entries())
+      expect(await pageAfter(after, 1000), after).toEqual(inOrder.slice(i + 1))
+    const found: string[] = []
+    for (let page = await pageAfter('', 3); page.length > 0; ) {
+      found.push(...page)
+      page = await pageAfter(found.at(-1) ?? '', 3)
+    }
+    expect(found).toEqual(inOrder)
+    for (const key of inOrder) await bucketFetch(key, { method: 'DELETE' })
   })
 })

@@ -101,6 +101,23 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: '200',
   },
   {
+    route: 'POST /files/delete-all',
+    scope: 'files:delete-all',
+    request: (key) => ['/files/delete-all', { prefix: `${key}/`, before: '2026-11-24T12:00:00Z' }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
+    route: 'GET /export',
+    scope: 'files:list',
+    request: (key) => [`/export?prefix=${encoded(key)}`],
+    takesKey: true,
+    bucketIn: 'query',
+    allowed: '200',
+    reads: true,
+  },
+  {
     route: 'POST /files/copy',
     scope: 'files:read',
     request: (key) => ['/files/copy', { from: key, to: `${key}.copy` }],

@@ -36,8 +36,11 @@ export async function putRecords(
   )
   // A missing object then needs one request less. Cloudflare's free plan allows 50.
   let bucketExists = false
-  return sixAtOnce(records, async (record) => {
-    const { key } = record
+  return sixAtOnce(records, async (given) => {
+    const { key, status } = given
+    // Without conditions, it may take the place of a confirmed record, and must not expire.
+    const isUnsafe = !index.isConditional && status === 'unconfirmed'
+    const record: FileRecord = isUnsafe ? { ...given, status: 'found' } : given
     try {
       const before = known.get(key)
       const stored =

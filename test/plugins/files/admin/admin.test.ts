@@ -176,6 +176,21 @@ describe('PUT /index', () => {
   })
 
   // @threat index-put-old
+  it('stores a status, which every list then has, and none for other records', async () => {
+    const found = record('admin-a/1.txt', { status: 'found' })
+    const confirmed = record('admin-a/b/2.txt')
+    expect((await put({ records: [found, confirmed] })).status).toBe(200)
+    expect((await get('/index?from=kv')).body).toMatchObject({ records: [found, confirmed] })
+    const { files } = (await get('/files')).body
+    expect(files).toStrictEqual([found, confirmed])
+    expect((await get(`/files/${encodeURIComponent(found.key)}`)).body).toStrictEqual(found)
+    const odd = { ...found, status: 'confirmed' }
+    expect(await put({ records: [odd] })).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request' },
+    })
+  })
+
   it.each<readonly [string, Partial<FileRecord>, string, string]>([
     ['of a later object', { createdAt: '2026-11-24T12:00:01.000Z' }, 'kept', 'kept'],
     ['of an earlier object', { createdAt: '2026-11-24T11:59:59.000Z' }, 'stored', 'stored'],
