@@ -40,6 +40,8 @@ export const WARNINGS = [
   'webhook lost',
   'job not done',
   'job lost',
+  'dead letters kept',
+  'dead letters not kept',
 ] as const
 
 export type Warning = (typeof WARNINGS)[number]
