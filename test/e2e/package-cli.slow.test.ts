@@ -225,6 +225,7 @@ describe('edge-presigner', () => {
       'keys',
       'index',
       'upkeep',
+      'dead-letters',
       'export',
       'delete-all',
       'deploy',
