@@ -10,6 +10,7 @@ import {
   checkable,
   checkSettings,
   dropBoxOrigins,
+  hasUpkeep,
   namedCredentials,
   readEnvironment,
   type Variables,
@@ -104,10 +105,17 @@ async function checkAll(
   } else {
     const pages = url !== undefined && (await servesPage(url, requests)) ? [url] : []
     for (const bucket of buckets) {
-      const { endpoint, ...names } = writtenFor(worker, bucket.alias)
+      const { endpoint, walks, ...names } = writtenFor(worker, bucket.alias)
       await checkBucket({
         bucket,
         names,
+        upkeep: {
+          isOn: hasUpkeep(worker),
+          walker:
+            walks === undefined
+              ? null
+              : { credentials: namedCredentials(worker, walks), name: walks },
+        },
         admin,
         origins: [...new Set([...valid.corsOrigins, ...pages])],
         dropBoxOrigins: dropBoxOrigins(worker, url),

@@ -38,6 +38,27 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
     ],
   ],
   [
+    'dead-letters',
+    [
+      'shows and replays what the queues gave up',
+      async () => (await import('./dead-letters-command.ts')).deadLetters,
+    ],
+  ],
+  [
+    'export',
+    [
+      'saves the records of files below a prefix, for a person or a report',
+      async () => (await import('./export-command.ts')).exportFiles,
+    ],
+  ],
+  [
+    'delete-all',
+    [
+      'deletes everything below a prefix, such as the files of a person who leaves',
+      async () => (await import('./delete-all-command.ts')).deleteAll,
+    ],
+  ],
+  [
     'deploy',
     [
       'checks, sends the secrets, and deploys the Worker',

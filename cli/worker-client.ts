@@ -32,6 +32,15 @@ export type Worker = <T>(
   body?: object,
 ) => Promise<T>
 
+/**
+ * Sends a GET, and resolves with the response while its body arrives, which takes as long as it takes.
+ * Throws Refusal, and UsageError if there is no answer.
+ */
+export type Download = (
+  path: `/${string}`,
+  query: Readonly<{ [name: string]: string | undefined }>,
+) => Promise<Response>
+
 /** How a command reaches the Worker. */
 export interface WorkerOptions {
   /** `--url`: the Worker, or the presigner in an app. */
@@ -45,7 +54,22 @@ export interface WorkerOptions {
 }
 
 /** Returns the Worker at `url`. The key goes only to HTTPS, or to this machine, and to no redirect. */
-export function workerOf({ url: given, keyName, scope, usage }: WorkerOptions): Worker {
+export function workerOf(options: WorkerOptions): Worker {
+  const exchange = exchangeWith(options)
+  return async (schema, method, path, query, body) => {
+    const { text } = await exchange(method, path, query, body)
+    return schemaResult(schema, text)
+  }
+}
+
+/** Returns the same Worker, for what is too large for memory. */
+export function downloadOf(options: WorkerOptions): Download {
+  const exchange = exchangeWith(options)
+  return async (path, query) => (await exchange('GET', path, query, undefined, true)).response
+}
+
+/** Returns a function that sends requests, and repeats them. With `isOpen`, it doesn't read the body of a success. */
+function exchangeWith({ url: given, keyName, scope, usage }: WorkerOptions) {
   if (given === undefined) throw new UsageError(`--url is missing.\n\n${usage}`)
   const url = presignerUrl(given)
   const isLocal = isLoopbackHost(url.host)
@@ -55,7 +79,13 @@ export function workerOf({ url: given, keyName, scope, usage }: WorkerOptions): 
   // `edge-presigner dev` accepts requests of this machine without a key.
   if (!key && !isLocal)
     throw new UsageError(`Set the variable ${keyName} to an API key with ${scope}.`)
-  return async (schema, method, path, query, body) => {
+  return async (
+    method: string,
+    path: string,
+    query: Readonly<{ [name: string]: string | undefined }>,
+    body: object | undefined,
+    isOpen = false,
+  ): Promise<Answer> => {
     const at = new URL(`${url.pathname.replace(/\/+$/, '')}${path}`, url.origin)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) at.searchParams.set(name, value)
@@ -65,14 +95,18 @@ export function workerOf({ url: given, keyName, scope, usage }: WorkerOptions): 
     }
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
     for (let tries = 1; ; tries += 1) {
-      const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS)
-      const init = { method, headers, redirect: 'manual', signal, ...sent } as const
-      const answer = await fetch(at, init).then(
-        async (response) => ({ response, text: await response.text() }),
-        (error: unknown) => error,
-      )
+      const late = new AbortController()
+      const timer = setTimeout(() => late.abort(), TIMEOUT_MILLISECONDS)
+      const init = { method, headers, redirect: 'manual', signal: late.signal, ...sent } as const
+      const answer = await fetch(at, init)
+        .then(async (response) => ({
+          response,
+          text: isOpen && response.ok ? '' : await response.text(),
+        }))
+        .catch((error: unknown) => error)
+        .finally(() => clearTimeout(timer))
       const failure = failureOf(answer)
-      if ('text' in failure) return schemaResult(schema, failure.text)
+      if ('text' in failure) return failure
       if (!isPassing(failure) || tries === MAX_TRIES) throw failure
       await delay(1000 * waitSeconds(answer, tries))
     }

@@ -5,6 +5,7 @@ import { createApp, listPlugins, pluginIssues } from './app.ts'
 import type { Instance, ScheduledEvent } from './http/app-env.ts'
 import { principalOfApp } from './http/app-principal.ts'
 import type { Host } from './http/host.ts'
+import { handlerFor } from './http/queues.ts'
 import { type AnyEnv, instancesOf, type PresignerOptions } from './instance.ts'
 import type { QueueBatch } from './records/job.ts'
 import type { SettingsFor } from './settings/define.ts'
@@ -106,9 +107,9 @@ export function createPresigner<B extends object = object, V extends object = ob
       ),
     async queue(batch, env, context = NO_CONTEXT) {
       const instance = instanceFor(env)
-      const queue = instance.queue.find(({ name }) => batch.queue.startsWith(name))
-      await queue?.handle(batch, instance, context)
-      return queue !== undefined
+      const handle = handlerFor(instance, batch.queue)
+      await handle?.(batch, instance, context)
+      return handle !== undefined
     },
     async scheduled(event, env, context = NO_CONTEXT) {
       const instance = instanceFor(env)

@@ -122,6 +122,7 @@ const SEAMS = Object.keys({
   warnings: 0,
   enqueue: 0,
   queue: 0,
+  deadLetters: 0,
   scheduled: 0,
 } satisfies Record<keyof Seams, 0>)
 
@@ -291,7 +292,12 @@ function createInstance<E extends Env>(
     objects: one('objects') ?? (() => NO_OBJECTS),
     enqueue: one('enqueue') ?? null,
     after: after.length === 0 ? null : eachOf(after, setup.appMilliseconds),
-    queue: isLost ? [...all('queue'), LOST] : all('queue'),
+    // The longest name wins.
+    queue: [...all('queue'), ...(isLost ? [LOST] : [])].toSorted(
+      (a, b) => b.name.length - a.name.length,
+    ),
+    // While a plugin is lost, it may be the one that keeps them.
+    deadLetters: one('deadLetters') ?? (isLost ? LOST.handle : undefined),
     scheduled: all('scheduled'),
     appMilliseconds: setup.appMilliseconds,
     warnings: (...context: Parameters<Seams['warnings']>) => [

@@ -16,6 +16,7 @@ export const PLUGINS = [
   'files()',
   'copies()',
   'fileAdmin()',
+  'userData()',
   'links()',
   'links({ images: images({ binding }) })',
   'multipart()',

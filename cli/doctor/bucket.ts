@@ -8,11 +8,17 @@ import { featureChecks } from './features.ts'
 import { codeOf, FOLDER, Probe, reasonOf } from './probe.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 import { type Answer, NoAnswer, type Requests } from './requests.ts'
+import { upkeepChecks } from './upkeep.ts'
 
 export interface BucketOptions {
   readonly bucket: Bucket
   /** The names of its pairs in the settings, such as `S3`. */
   readonly names: { readonly reads: string; readonly uploads: string }
+  /** Whether UPKEEP is set, and the access key of `upkeepCredentials`, if there is one. */
+  readonly upkeep: {
+    readonly isOn: boolean
+    readonly walker: { readonly credentials: Credentials; readonly name: string } | null
+  }
   /** The access key for operations on the bucket itself, instead of the access key that reads. */
   readonly admin: Credentials | undefined
   /** Origins of pages that use the bucket. */
@@ -57,6 +63,7 @@ const OTHERS: readonly BucketCheck[] = [
   ['acl', acl],
   ['public-access-block', publicAccessBlock],
   ...featureChecks,
+  ...upkeepChecks,
 ]
 
 /** The checks of a bucket, in their order. */

@@ -152,9 +152,17 @@ const bucketTable = z.object({
 export function writtenFor(
   { env }: Pick<WorkerEnvironment, 'env'>,
   alias: string,
-): { readonly endpoint: string; readonly reads: string; readonly uploads: string } {
-  const { endpoint, credentials, uploadCredentials } = bucketTable.parse(bucketTables(env)[alias])
-  return { endpoint, reads: credentials, uploads: uploadCredentials ?? credentials }
+): {
+  readonly endpoint: string
+  readonly reads: string
+  readonly uploads: string
+  /** Undefined if upkeep uses the other two. */
+  readonly walks: string | undefined
+} {
+  const table = bucketTable.parse(bucketTables(env)[alias])
+  const { endpoint, credentials, uploadCredentials, upkeepCredentials } = table
+  const uploads = uploadCredentials ?? credentials
+  return { endpoint, reads: credentials, uploads, walks: upkeepCredentials }
 }
 
 /** Returns the names of the access keys that the valid tables of buckets use, such as `S3`. */
@@ -225,6 +233,9 @@ export function dropBoxOrigins(
   const own = (loaded.ok ? loaded.settings.linkBase : null) ?? url
   return dropBoxes && own !== undefined ? [own] : []
 }
+
+/** Tells whether the Worker walks through its buckets. */
+export const hasUpkeep = ({ env }: Pick<WorkerEnvironment, 'env'>): boolean => Boolean(env.UPKEEP)
 
 /** Returns the access keys of `name`. Throws UsageError if one is missing. */
 export function namedCredentials({ env }: WorkerEnvironment, name: string): Credentials {

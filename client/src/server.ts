@@ -39,7 +39,9 @@ export type {
 export type { CallOptions } from './server/api.ts'
 export type { ServerClient, ServerClientOptions, SharingListOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
+export type { DeleteAllOptions, DeletedAll } from './server/delete-all.ts'
 export type {
+  ExportOptions,
   FileToRecord,
   FileToUpload,
   FolderOptions,

@@ -69,6 +69,7 @@ import {
   tokens,
   upkeep,
   uppy,
+  userData,
 } from 'edge-presigner/worker'
 
 // Plugins that other plugins use.
@@ -89,6 +90,7 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    userData(),
     upkeep({ files: records }),
     events(),
     tokens(),
@@ -101,7 +103,8 @@ const { presigner, handler } = createWorker({
 export class Objects extends objectsEntrypoint(presigner) {}
 
 // Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants, Upkeep } from 'edge-presigner/cloudflare'
+export { Grants } from 'edge-presigner/cloudflare'
+export { Upkeep } from 'edge-presigner/cloudflare'
 export class DropBoxes extends dropBoxesObject(presigner) {}
 
 export default handler

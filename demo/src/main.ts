@@ -22,6 +22,7 @@ import { createPermissionStates, loadPermissions } from './permissions.ts'
 import { createSharing } from './sharing.ts'
 import { keptText } from './storage.ts'
 import { createTheme } from './theme.ts'
+import { createUpkeepOffer } from './upkeep-offer.ts'
 import { createUploader } from './uploader.ts'
 import { createViewer, type Viewer } from './viewer.ts'
 import { filesInWords } from './words.ts'
@@ -51,6 +52,7 @@ const report = (error: unknown, about?: string) => {
 }
 
 const sharing = createSharing(client, report)
+const upkeep = createUpkeepOffer(client)
 const answerDialogs = pagePart(async () => {
   const { createAnswerDialogs } = await import('./answers/dialogs.ts')
   return createAnswerDialogs(client, report)
@@ -133,6 +135,7 @@ async function start(): Promise<void> {
     states.allow(permissions, used === '')
     appDialog.setOpen(used === '')
     void sharing.offer(permissions)
+    void upkeep.offer(permissions)
     access.settle()
     uploader.limit(permissions)
     uploader.retry()
@@ -142,6 +145,7 @@ async function start(): Promise<void> {
     may = []
     states.refuse(error)
     void sharing.offer()
+    void upkeep.offer()
     appDialog.setOpen(false)
     if (wantsCredentials(error)) access.ask(error)
     else if (isWithoutAnswer(error)) connection.lose(error)

@@ -187,6 +187,27 @@ export const objectPage = z.object({
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
+export const erasure = z.object({
+  deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
+  versions: z
+    .nullable(bytes('Older versions and delete markers.'))
+    .check(z.describe('Older versions and delete markers. Null if the bucket can not list them.')),
+  uploads: z
+    .nullable(bytes('Unfinished uploads in parts.'))
+    .check(z.describe('Unfinished uploads in parts. Null if the bucket can not list them.')),
+  records: bytes('Records without an object.'),
+  unreadable: bytes(
+    'Objects and entries of the index that stay, since their keys can not be named.',
+  ),
+  failures: z
+    .array(z.object({ key: objectKey(), error: itemError }))
+    .check(z.describe('What is left, and why.')),
+  cursor: z.optional(text('For the next call. Missing at the end.')),
+  repeatAfter: instant(
+    'When everything that was signed until now has expired. A second pass is needed then.',
+  ),
+})
+
 export const indexPage = z.object({
   buckets: z
     .array(z.string())
@@ -291,6 +312,41 @@ export const upkeepStatus = z.object({
       counts: z.nullable(counts).check(z.describe('What this pass has found and done so far.')),
       ...{ suspects, stopped, last },
       dropped: found('Records that were dropped in the last 30 days.'),
+    }),
+  ),
+  deadLetters: found('Messages that the queues gave up.'),
+})
+
+export const deadLetters = z.object({
+  deadLetters: z.array(
+    z.object({
+      id: text('The same for the same message.'),
+      queue: text('The queue that gave it up.'),
+      body: z.unknown().check(z.describe('What was sent: JSON.')),
+      firstAt: instant('When it arrived. It is kept for 30 days from then on.'),
+      lastAt: instant('When it arrived the last time.'),
+      arrivals: found('How often it has arrived.'),
+      replays: found('How often it was replayed in vain.'),
+      reason: z
+        .nullable(z.string())
+        .check(z.describe('Why the last replay failed. Null before the first one.')),
+    }),
+  ),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const replayedLetters = z.object({
+  results: z.array(
+    z.object({
+      id: z.string(),
+      outcome: z
+        .enum(['replayed', 'failed', 'missing', 'waiting'])
+        .check(
+          z.describe(
+            '`replayed`: done and removed. `failed`: stays, with the reason. `missing`: there is none with this id. `waiting`: there was no time for it.',
+          ),
+        ),
+      reason: z.optional(text('Why it failed.')),
     }),
   ),
 })
@@ -656,6 +712,7 @@ const named = {
   ItemError: itemError,
   FilePage: filePage,
   ObjectPage: objectPage,
+  Erasure: erasure,
   IndexPage: indexPage,
   PutRecords: putRecords,
   FileRecord: fileRecord,
@@ -682,6 +739,8 @@ const named = {
   StartedUpload: startedUpload,
   Stats: stats,
   Token: token,
+  DeadLetters: deadLetters,
+  ReplayedLetters: replayedLetters,
   UpkeepStatus: upkeepStatus,
   UpkeepStep: upkeepStep,
   DroppedRecords: droppedRecords,

@@ -96,13 +96,13 @@ async function finish(
  * Deletes the files of distinct keys, with copies and records. First asks the app and the plugins'
  * checks about all, counts each accepted one against the principal, and reserves it. Returns what
  * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`. With
- * `isAsked`, the caller has asked about the delete already.
+ * `isAsked`, the caller has asked about the delete already. With `isOne`, all count as one request.
  */
 export async function removeAll(
   c: AppContext,
   bucket: Bucket,
   keys: readonly ObjectKey[],
-  isAsked = false,
+  { isAsked = false, isOne = false } = {},
 ): Promise<ReadonlyMap<string, unknown>> {
   const refused = new Map<string, unknown>()
   const pass = async (asked: readonly ObjectKey[], step: (key: ObjectKey) => unknown) => {
@@ -123,7 +123,7 @@ export async function removeAll(
   const allowed = isAsked ? keys : await pass(keys, (key) => askToDelete(c, deletion(key)))
   // The first one has already counted as the request.
   const counted = await pass(allowed, (key) =>
-    key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
+    isOne || key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
   )
   const index = fileIndexOf(c)
   const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)

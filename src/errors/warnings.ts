@@ -5,6 +5,7 @@ export const WARNINGS = [
   'objects left out',
   'image not resized',
   'delivery cut',
+  'export cut',
   'edge copy not purged',
   'files not deleted',
   'files not recorded',
@@ -39,6 +40,8 @@ export const WARNINGS = [
   'webhook lost',
   'job not done',
   'job lost',
+  'dead letters kept',
+  'dead letters not kept',
 ] as const
 
 export type Warning = (typeof WARNINGS)[number]

@@ -48,7 +48,10 @@ export interface Seams {
    * as functions of the app. The first result that is not undefined is `data` in the response.
    */
   readonly after: (...change: Parameters<After>) => ReturnType<After> | Promise<void>
-  /** Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. */
+  /**
+   * Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. If several
+   * match, the longest does.
+   */
   readonly queue: {
     readonly name: string
     readonly handle: (
@@ -57,6 +60,11 @@ export interface Seams {
       context: ExecutionContext,
     ) => Promise<void>
   }
+  /**
+   * Keeps what the queues of all plugins gave up: the batches of a queue that is called like one of
+   * theirs, and ends with `-dead`. Only one plugin may have it.
+   */
+  readonly deadLetters: Seams['queue']['handle']
   /** Runs at a time of a Cron Trigger. */
   readonly scheduled: (
     event: ScheduledEvent,
@@ -94,7 +102,10 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' 
   readonly after: After | null
   /** Null without a queue. */
   readonly enqueue: Enqueue | null
+  /** The longest name first. */
   readonly queue: readonly Seams['queue'][]
+  /** Undefined if nobody keeps them. */
+  readonly deadLetters: Seams['deadLetters'] | undefined
   readonly scheduled: readonly Seams['scheduled'][]
   readonly log: (line: LogLine) => void
   /** Milliseconds that each function of the app, and each operation of the index, may take. */

@@ -50,5 +50,6 @@ export interface QueueMessage {
   /** Counts from 1. */
   readonly attempts: number
   ack(): void
-  retry(options?: { delaySeconds?: number }): void
+  /** A replay of dead letters shows the reason. Cloudflare Queues ignores it. */
+  retry(options?: { delaySeconds?: number; reason?: string }): void
 }

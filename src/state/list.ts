@@ -21,7 +21,7 @@ export const listName = (principalId: string): string => `list ${principalId}`
 
 /** The list that a cursor belongs to. Another principal can't use it. */
 export interface ListScope {
-  readonly list: 'grants' | 'drop boxes'
+  readonly list: 'grants' | 'drop boxes' | 'dead letters'
   /** Id of the principal. */
   readonly principal: string
 }

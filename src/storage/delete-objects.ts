@@ -8,8 +8,14 @@ import { deleteObject } from './object.ts'
 import { ask, type BucketResponse, s3CodeIn, unexpectedResponse, withDeadline } from './s3.ts'
 import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
 
-/** For each key: null if the object is deleted or missing, otherwise why it may still exist. */
-export type Deletions = ReadonlyMap<ObjectKey, ApiError | null>
+/** An object, or one version of it. */
+interface Target {
+  readonly key: ObjectKey
+  readonly versionId?: string
+}
+
+/** For each one: null if it is deleted or missing, otherwise why it may still exist. */
+export type Deletions<T = ObjectKey> = ReadonlyMap<T, ApiError | null>
 
 /** A server deletes one object after another. This leaves time for edge copies and records. */
 const TIMEOUT_SECONDS = 20
@@ -24,8 +30,14 @@ const AMBIGUOUS_IN_XML = /^\s|\s$|[\uFFFE\uFFFF]/
 const REFUSALS =
   /^(NotImplemented|MethodNotAllowed|InvalidArgument|InvalidRequest|MissingContentMD5|MalformedXML)$/
 
-/** Buckets whose server has refused DeleteObjects since this isolate started. */
-const withoutDeleteObjects = new WeakSet<Bucket>()
+/** Whether the server of a bucket accepts DeleteObjects, once this isolate has seen it. */
+const acceptsMany = new WeakMap<Bucket, boolean>()
+
+/**
+ * Tells whether many objects of this bucket take one request. False if each needs its own, and
+ * undefined if that is not known yet: then the first call may need both.
+ */
+export const deletesMany = (bucket: Bucket): boolean | undefined => acceptsMany.get(bucket)
 
 /**
  * Deletes the objects of distinct keys: one with S3 DeleteObject, more with DeleteObjects, or each
@@ -36,20 +48,31 @@ export async function deleteObjects(
   keys: readonly ObjectKey[],
   now: Date,
 ): Promise<Deletions> {
-  const results = new Map<ObjectKey, ApiError | null>()
-  const together = keys.filter((key) => !AMBIGUOUS_IN_XML.test(key))
-  if (together.length > 1 && !withoutDeleteObjects.has(bucket)) {
+  const targets = keys.map((key) => ({ key }))
+  const deletions = await deleteVersions(bucket, targets, now)
+  return new Map([...deletions].map(([{ key }, failure]) => [key, failure]))
+}
+
+/** Deletes distinct versions of objects, or delete markers, in the same way. */
+export async function deleteVersions<T extends Target>(
+  bucket: Bucket,
+  targets: readonly T[],
+  now: Date,
+): Promise<Deletions<T>> {
+  const results = new Map<T, ApiError | null>()
+  const together = targets.filter(({ key }) => !AMBIGUOUS_IN_XML.test(key))
+  if (together.length > 1 && acceptsMany.get(bucket) !== false) {
     const answer = await failureOf(deleteTogether(bucket, together, now))
-    if (answer === null) withoutDeleteObjects.add(bucket)
-    else
-      for (const key of together)
-        results.set(key, answer instanceof ApiError ? answer : (answer.get(key) ?? null))
+    if (!(answer instanceof ApiError)) acceptsMany.set(bucket, answer !== null)
+    if (answer !== null)
+      for (const target of together)
+        results.set(target, answer instanceof ApiError ? answer : (answer.get(target) ?? null))
   }
   await sixAtOnce(
-    keys.filter((key) => !results.has(key)),
-    async (key) => {
-      const deleted = deleteObject(bucket, key, now).then(() => null)
-      results.set(key, await failureOf(deleted))
+    targets.filter((target) => !results.has(target)),
+    async (target) => {
+      const deleted = deleteObject(bucket, target.key, now, target.versionId).then(() => null)
+      results.set(target, await failureOf(deleted))
     },
   )
   return results
@@ -62,15 +85,17 @@ const failureOf = <T>(work: Promise<T>): Promise<T | ApiError> =>
   })
 
 /**
- * Calls S3 DeleteObjects. Resolves with the failures by key, or with null if the server lacks the
- * operation. Throws `storage_error`, `storage_busy` and `credentials_expired`.
+ * Calls S3 DeleteObjects. Resolves with the failures, or with null if the server lacks the operation. Throws `storage_error`, `storage_busy` and `credentials_expired`.
  */
 async function deleteTogether(
   bucket: Bucket,
-  keys: readonly ObjectKey[],
+  targets: readonly Target[],
   now: Date,
-): Promise<ReadonlyMap<string, ApiError> | null> {
-  const objects = keys.map((key) => `<Object><Key>${escapeXml(key)}</Key></Object>`)
+): Promise<ReadonlyMap<Target, ApiError> | null> {
+  const objects = targets.map(({ key, versionId }) => {
+    const version = versionId === undefined ? '' : `<VersionId>${escapeXml(versionId)}</VersionId>`
+    return `<Object><Key>${escapeXml(key)}</Key>${version}</Object>`
+  })
   const body = `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${objects.join('')}</Delete>`
   const headers = { 'Content-Type': 'application/xml', ...(await checksumOf(body)) }
   const request = {
@@ -79,35 +104,42 @@ async function deleteTogether(
   }
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
   const root = readXml(answer.text)
-  if (answer.status === 200 && root?.name === 'DeleteResult') return failuresIn(root, keys, answer)
+  if (answer.status === 200 && root?.name === 'DeleteResult')
+    return failuresIn(root, targets, answer)
   const s3Code = s3CodeIn(answer.text)
   const isRefusal = answer.status >= 400 && REFUSALS.test(s3Code ?? '')
   if (isRefusal || answer.status === 405 || answer.status === 501) return null
   throw unexpectedResponse('DeleteObjects', answer, s3Code)
 }
 
-/** Returns the failures in a DeleteResult. A key that it doesn't list as deleted has failed. */
+/** Returns the failures in a DeleteResult. What it doesn't list as deleted has failed. */
 function failuresIn(
   root: XmlElement,
-  keys: readonly ObjectKey[],
+  targets: readonly Target[],
   answer: BucketResponse,
-): ReadonlyMap<string, ApiError> {
-  const deleted = new Set(childrenOf(root, 'Deleted').map((entry) => textOf(entry, 'Key')))
-  const failed = new Map<string | null, string | null>()
+): ReadonlyMap<Target, ApiError> {
+  // A request names versions, or it names none. Then a server may tell which one it has added.
+  const ofVersions = targets.some(({ versionId }) => versionId !== undefined)
+  const name = (key: string | null, versionId: string | null | undefined): string =>
+    JSON.stringify([key, ofVersions ? versionId || 'null' : null])
+  const nameIn = (entry: XmlElement) => name(textOf(entry, 'Key'), textOf(entry, 'VersionId'))
+  const deleted = new Set(childrenOf(root, 'Deleted').map(nameIn))
+  const failed = new Map<string, string | null>()
   for (const entry of childrenOf(root, 'Error')) {
     const code = textOf(entry, 'Code')
-    if (code === 'NoSuchKey') deleted.add(textOf(entry, 'Key'))
-    else failed.set(textOf(entry, 'Key'), code)
+    if (code === 'NoSuchKey' || code === 'NoSuchVersion') deleted.add(nameIn(entry))
+    else failed.set(nameIn(entry), code)
   }
   return new Map(
-    keys
-      .filter((key) => failed.has(key) || !deleted.has(key))
-      .map((key) => {
-        const code = failed.get(key) ?? ''
+    targets
+      .map((target) => [target, name(target.key, target.versionId)] as const)
+      .filter(([, named]) => failed.has(named) || !deleted.has(named))
+      .map(([target, named]) => {
+        const code = failed.get(named) ?? ''
         const s3Code = /^[\w.]{1,64}$/.test(code) ? code : null
         // Unlike other failures, this one tells that the object still exists.
         const status = code === 'AccessDenied' ? 403 : answer.status
-        return [key, unexpectedResponse('DeleteObjects', { ...answer, status }, s3Code)]
+        return [target, unexpectedResponse('DeleteObjects', { ...answer, status }, s3Code)]
       }),
   )
 }

@@ -118,7 +118,8 @@ export async function listObjects(
   return { objects, folders, next, unreadable: left, last }
 }
 
-const isBelow = (key: string | null, prefix: string): key is string =>
+/** Tells whether `key` is an object key that starts with `prefix`. */
+export const isBelow = (key: string | null, prefix: string): key is string =>
   key?.startsWith(prefix) === true && objectKeyError(key) === null
 
 /** Returns the token for the next page. One that leads to the same page again would never end. */

@@ -22,6 +22,7 @@ export {
   tokens,
   upkeep,
   uppy,
+  userData,
   type WorkerEnv,
 } from './plugins.ts'
 // biome-ignore-end assist/source/organizeImports: in this order, the bundle compresses best

@@ -16,6 +16,7 @@ import {
   tokens,
   upkeep,
   uppy,
+  userData,
   type WorkerEnv,
 } from './index.ts'
 
@@ -33,6 +34,7 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   tokens(),
   copies(),
   fileAdmin(),
+  userData(),
   upkeep({ files: records }),
   apiKeys(),
 ]

@@ -16,6 +16,7 @@ import {
   tokens,
   upkeep,
   uppy,
+  userData,
 } from 'edge-presigner/worker'
 
 // Plugins that other plugins use.
@@ -36,6 +37,7 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
+    userData(),
     upkeep({ files: records }),
     events(),
     tokens(),

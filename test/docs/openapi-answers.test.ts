@@ -155,6 +155,16 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('deleteFiles', 200, { body: { keys: [key, '../secret'], bucket: 'files' } })
   })
 
+  it('exports records, and deletes everything below a prefix', async () => {
+    await uploadedFile()
+    await client.call('exportFiles', 200, { parameters: { prefix: 'uploads/', format: 'csv' } })
+    await client.call('exportFiles', 200, { parameters: {} })
+    const body = { prefix: 'nobody/', before: '2026-11-24T12:00:00Z' }
+    await client.call('deleteAll', 200, { body })
+    await client.call('deleteAll', 400, { body: { ...body, prefix: 'nobody' } })
+    await client.call('deleteAll', 400, { body: { ...body, cursor: 'x' } })
+  })
+
   it('follows the pages of the list', async () => {
     await Promise.all([uploadedFile(), uploadedFile()])
     const page = await client.call('listFiles', 200, { parameters: { limit: 1 } })
@@ -364,6 +374,20 @@ describe('a client that reads only docs/openapi.json', () => {
     const body = { to: 'kv', records: [...page.records, other] }
     await client.call('writeIndex', 200, { body, headers: admin })
     await client.call('writeIndex', 200, { body: { ...body, to: 'd1' }, headers: admin })
+  })
+
+  it('walks through the bucket, and lists and restores what was dropped', async () => {
+    const headers = { Authorization: `Bearer ${ADMIN_KEY}` }
+    await client.call('getUpkeep', 200)
+    const { cursor } = z
+      .object({ cursor: z.string() })
+      .parse(await client.call('stepUpkeep', 200, { body: {}, headers }))
+    await client.call('stepUpkeep', 200, { body: { cursor, limit: 2 }, headers })
+    const imported = { import: { prefix: 'a/', owner: 'a/{owner}/', ownerAs: 'app:{owner}' } }
+    await client.call('stepUpkeep', 200, { body: { ...imported, mode: 'report' }, headers })
+    await client.call('goOnWithUpkeep', 204, { body: { bucket: 'files' }, headers })
+    await client.call('listDropped', 200, { parameters: { limit: 1 }, headers })
+    await client.call('restoreDropped', 200, { body: { keys: ['a', '../b'] }, headers })
   })
 
   it('calls the routes for Uppy in Companion mode', async () => {

@@ -37,6 +37,7 @@ import {
   type Rule,
   type Switches,
   startWrongServer,
+  WALKER,
   WRITER,
   type WrongServer,
 } from './doctor/wrong-server.ts'
@@ -59,7 +60,15 @@ const CHECKS = [
   ],
   ...['acl', 'public-access-block', 'conditional-writes'],
   ...['conditional-replace', 'checksums', 'post-policies', 'parts'],
-  ...['list-parts', 'abort', 'conditional-complete', 'key-spelling', 'cors', 'clean-up'],
+  ...[
+    'list-parts',
+    'abort',
+    'conditional-complete',
+    'key-spelling',
+    'list-uploads',
+    'list-objects',
+  ],
+  ...['cors', 'clean-up'],
 ]
 
 const [RULE] = GOOD_RULES as [Rule]
@@ -91,7 +100,7 @@ function expectNoSecrets(output: string, others: readonly string[] = []): void {
 
 describe('doctor, for a bucket,', () => {
   it('passes every check when nothing is wrong, and leaves nothing behind', async () => {
-    const { findings, server } = await checked({})
+    const { findings, server } = await checked({}, { run: { upkeep: true } })
     const expected = CHECKS.map((name) => [name, name === 'copies' ? 'skip' : 'pass'])
     expect(statuses(findings)).toEqual(Object.fromEntries(expected))
     expect(findings.filter(({ fix }) => fix !== null).map(({ check }) => check)).toEqual([
@@ -390,6 +399,46 @@ describe('doctor, for a bucket,', () => {
     ],
     ['slashes folded', 'key-spelling', 'warn', /a\/\/b/, { folds: 'slashes' }],
     ['case folded', 'key-spelling', 'warn', /case/, { folds: 'case' }],
+    ...(
+      [
+        ['no ListMultipartUploads', 'refused', /501 NotImplemented/],
+        ['an empty list of uploads', 'empty', /lacks one that has just begun/],
+        ['a list of uploads that needs the whole key', 'whole keys', /lacks one/],
+        ['uploads that stay in the list', 'stale', /stays in the list/],
+        ['a list of uploads without an end', 'endless', /pages that never end/],
+      ] as const
+    ).map(([what, listUploads, said]): [string, string, Status, RegExp, Switches] => [
+      ...([what, 'list-uploads', 'warn', said, { listUploads }] as const),
+    ]),
+    [
+      'no permission to list uploads',
+      'list-uploads',
+      'skip',
+      /S3_WRITE/,
+      { listUploads: 'denied' },
+    ],
+    [
+      'no permission to list uploads, with UPKEEP',
+      ...([
+        'list-uploads',
+        'warn',
+        /unfinished uploads \(AccessDenied\)/,
+        { listUploads: 'denied' },
+      ] as const),
+      { run: { upkeep: true } },
+    ],
+    ['no permission to abort', 'list-uploads', 'warn', /can't abort/, { abort: 'refused' }],
+    ['no UPKEEP', 'list-objects', 'skip', /UPKEEP/, { listObjects: 'denied' }],
+    ...(
+      [
+        ['no permission to list', 'denied', /can't list the objects \(403 AccessDenied\)/],
+        ['a list without an order', 'unordered', /not in the order/],
+        ['start-after ignored', 'from the start', /start-after/],
+      ] as const
+    ).map(([what, listObjects, said]): [string, string, Status, RegExp, Switches, Setup] => [
+      ...([what, 'list-objects', 'warn', said, { listObjects }] as const),
+      { run: { upkeep: true } },
+    ]),
     ['no CORS', 'cors', 'fail', /PUT: the preflight is refused/, {}, { rules: [] }],
     ['another origin', 'cors', 'fail', /403/, {}, rules({ origins: ['https://b.example'] })],
     ['no CORS for GET', 'cors', 'fail', /GET: /, {}, rules({ methods: ['PUT'] })],
@@ -507,6 +556,9 @@ describe('doctor, for a bucket,', () => {
     ['a server that keeps versions', { keepsVersions: true }],
     ['a server without AbortMultipartUpload', { abort: 'refused' }],
     ['a server that accepts forms against their policy', { forms: 'unchecked' }],
+    ['a server that hides unfinished uploads', { listUploads: 'empty' }],
+    ['a server that refuses to list uploads', { listUploads: 'denied' }],
+    ['a server whose list of uploads is late', { listUploads: 'stale' }],
   ])('leaves nothing in %s', async (_, switches) => {
     const { server } = await checked(switches)
     expect({ objects: server.objects(), uploads: server.uploads() }).toEqual({
@@ -523,7 +575,7 @@ describe('doctor, for a bucket,', () => {
         what === 'PUT once.txt' || (what === 'POST complete.txt' && query.has('uploadId'))
       return counts && seen.size < seen.add(what).size
     }
-    const { findings } = await checked({ isBusy })
+    const { findings } = await checked({ isBusy }, { run: { upkeep: true } })
     expect(seen).toEqual(new Set(['PUT once.txt', 'POST complete.txt']))
     const others = findings.filter(({ check }) => check !== 'bucket.copies')
     expect(others.filter(({ status }) => status !== 'pass')).toEqual([])
@@ -636,7 +688,7 @@ describe('doctor --fix-cors', () => {
 describe('doctor, for s3rver,', () => {
   it('finds what the server lacks, and leaves nothing behind', async () => {
     await using bucket = await startReal(startS3rver)
-    const findings = await findingsOf(bucket.variables)
+    const findings = await findingsOf(bucket.variables, { upkeep: true })
     expect(statuses(findings)).toMatchObject({
       upload: 'pass',
       read: 'pass',
@@ -649,6 +701,8 @@ describe('doctor, for s3rver,', () => {
       'post-policies': 'pass',
       parts: 'pass',
       'key-spelling': 'warn',
+      'list-uploads': 'warn',
+      'list-objects': 'pass',
       'clean-up': 'pass',
     })
     expect(await bucket.files()).toEqual([])
@@ -677,7 +731,7 @@ describe('doctor, for the simulated R2,', () => {
       conditionalPut: true,
       conditionalReplace: true,
     })
-    const findings = await findingsOf(bucket.variables)
+    const findings = await findingsOf(bucket.variables, { upkeep: true })
     expect(statuses(findings)).toMatchObject({
       upload: 'pass',
       private: 'pass',
@@ -689,6 +743,8 @@ describe('doctor, for the simulated R2,', () => {
       'post-policies': 'pass',
       parts: 'pass',
       'conditional-complete': 'pass',
+      'list-uploads': 'warn',
+      'list-objects': 'pass',
       'clean-up': 'pass',
     })
     expect(await bucket.files()).toEqual([])
@@ -711,7 +767,7 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
   afterAll(() => bucket?.[Symbol.asyncDispose]())
 
   it('finds an upload pair that can read what it owns, and leaves nothing behind', async () => {
-    const findings = await findingsOf(bucket.variables)
+    const findings = await findingsOf(bucket.variables, { upkeep: true })
     const { 'clean-up': cleaned, ...found } = statuses(findings)
     expect(found).toMatchObject({
       upload: 'pass',
@@ -724,10 +780,29 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
       'list-parts': 'pass',
       abort: 'pass',
       'key-spelling': 'pass',
+      'list-uploads': 'warn',
+      'list-objects': 'pass',
     })
     expect(cleaned).toBe('pass')
     expect(await bucket.keys()).toEqual([])
     expectNoSecrets(JSON.stringify(findings), bucket.secrets)
+  })
+
+  it('finds that its SQLite store answers ListMultipartUploads with nothing, also to the owner', async () => {
+    const { S3_ACCESS_KEY_ID = '', S3_SECRET_ACCESS_KEY = '' } = bucket.variables
+    const keys = { accessKeyId: S3_ACCESS_KEY_ID, secretAccessKey: S3_SECRET_ACCESS_KEY }
+    const credentials = { ...keys, sessionToken: null, expiresAt: Infinity }
+    const walker = { credentials, name: 'S3_WALK' }
+    const findings = await findingsOf(bucket.variables, { upkeep: true, walker })
+    expect(findings.find(({ check }) => check === 'bucket.list-uploads')).toMatchObject({
+      status: 'warn',
+      message: 'Not supported: the list of unfinished uploads lacks one that has just begun.',
+      fix: expect.stringMatching(/AbortIncompleteMultipartUpload/),
+    })
+    expect(findings.find(({ check }) => check === 'bucket.list-objects')?.message).toMatch(
+      /^The access key S3_WALK lists/,
+    )
+    expect(await bucket.keys()).toEqual([])
   })
 
   it('detects an upload pair that cannot read, and that nothing blocks public ACLs', async () => {
@@ -838,6 +913,22 @@ describe('npx edge-presigner doctor', () => {
     expect(code).toBe(0)
     expect(stderr).toContain(worker.url)
     expect(bucket.rules[0]?.origins).toEqual([ORIGIN, worker.url])
+  })
+
+  it('checks with UPKEEP that the access key of upkeepCredentials lists and aborts', async () => {
+    await using bucket = await startWrongServer({ walkerOnly: true })
+    const settings = {
+      ...variables(bucket.endpoint, { upkeepCredentials: 'S3_WALK' }),
+      UPKEEP: JSON.stringify({ mode: 'report' }),
+      S3_WALK_ACCESS_KEY_ID: WALKER,
+      S3_WALK_SECRET_ACCESS_KEY: 'walker/secret+0123456789',
+    }
+    const { code, stdout } = await runDoctor(settings)
+    expect(stdout).toMatch(/pass {2}list-uploads +Supported/)
+    expect(stdout).toMatch(/pass {2}list-objects +The access key S3_WALK lists/)
+    expect(code).toBe(0)
+    expect(bucket.uploads()).toEqual([])
+    expectNoSecrets(stdout, [WALKER])
   })
 
   it('writes no rules when it cannot ask the user', async () => {

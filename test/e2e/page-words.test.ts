@@ -1,4 +1,16 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import type { BucketStatus } from '../../demo/src/upkeep/status.ts'
+import { statusIn } from '../../demo/src/upkeep/status.ts'
+import {
+  deadLettersInWords,
+  doneInWords,
+  foundInWords,
+  lastInWords,
+  modeInWords,
+  stateInWords,
+  stopInWords,
+  waitingInWords,
+} from '../../demo/src/upkeep/upkeep-words.ts'
 import {
   exactSizeInWords,
   ownerInWords,
@@ -7,6 +19,7 @@ import {
   untilInWords,
   usesInWords,
 } from '../../demo/src/words.ts'
+import { MODES, type StopReason } from '../../src/plugins/upkeep/state.ts'
 
 it.each([
   [0, '0 bytes'],
@@ -64,4 +77,79 @@ it('says how long something works, or when it has ended', () => {
   const [before, after] = [-1, 0].map((by) => new Date(deadline.getTime() + by))
   expect(untilInWords(deadline, before ?? deadline)).toMatch(/^until Nov 2\d, 2026, /)
   expect(untilInWords(deadline, after ?? deadline)).toMatch(/^ended Nov 2\d, 2026, /)
+})
+
+describe('upkeep', () => {
+  const NOW = new Date('2026-11-28T12:00:00Z')
+  const BUCKET: BucketStatus = {
+    ...{ bucket: 'files', startedAt: NOW, counts: {}, suspects: 0, stopped: null, dropped: 0 },
+    last: { endedAt: new Date('2026-11-28T11:55:00Z'), counts: { objects: 1 } },
+  }
+  const bucket = (changes: Partial<BucketStatus>): BucketStatus => ({ ...BUCKET, ...changes })
+
+  it.each<[string, string, number | null, Partial<BucketStatus>]>([
+    ['all is well', 'report', 0, {}],
+    ['all is well', 'record', null, { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
+    ['found something', 'report', 0, { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
+    ['found something', 'record', 0, { last: { endedAt: NOW, counts: { failed: 1 } } }],
+    ['something waits', 'record', 0, { suspects: 1 }],
+    ['something waits', 'record', 3, {}],
+    ['stopped', 'record', 3, { stopped: { reason: 'empty list', at: NOW }, suspects: 1 }],
+    ['at work', 'record', 0, { last: null }],
+    ['not run yet', 'record', 0, { last: null, startedAt: null }],
+  ])('is "%s" with mode %s, %j dead letters and %j', (text, mode, deadLetters, changes) => {
+    expect(stateInWords({ mode, deadLetters, buckets: [bucket(changes)] })).toBe(text)
+  })
+
+  it('says when it looked last, or how far it has come', () => {
+    expect(lastInWords(BUCKET, NOW)).toBe('Last look through all 1 file: 5m ago.')
+    const first = bucket({ last: null, counts: { objects: 1200 } })
+    expect(lastInWords(first, NOW)).toBe(
+      'The first look began just now, and has seen 1,200 files so far.',
+    )
+    expect(lastInWords(bucket({ last: null, startedAt: null }), NOW)).toBe('It has not run yet.')
+  })
+
+  it('names what a pass has found and done, and nothing that it has not', () => {
+    const counts = { objects: 9, unrecorded: 1, gone: 2, unmanaged: 5, recorded: 1, dropped: 0 }
+    expect(foundInWords(counts)).toEqual([
+      '1 file that is not in the list',
+      '2 entries whose file is gone',
+    ])
+    expect(doneInWords(counts)).toEqual(['1 file added to the list'])
+  })
+
+  it('says what waits', () => {
+    expect(waitingInWords(BUCKET)).toEqual([])
+    expect(waitingInWords(bucket({ suspects: 1, dropped: 2 }))).toEqual([
+      '1 entry without a file waits for a second look.',
+      '2 removed entries can be restored for 30 days.',
+    ])
+    expect(deadLettersInWords(2)).toBe(
+      '2 messages could not be delivered, and wait to be sent again.',
+    )
+  })
+
+  it('has words for each mode and each reason to stop', () => {
+    for (const mode of MODES) expect(modeInWords(mode)).toMatch(/\.$/)
+    const reasons: Record<StopReason, null> = {
+      'another bucket': null,
+      'empty list': null,
+      'shorter list': null,
+      'many records without an object': null,
+    }
+    for (const reason of Object.keys(reasons))
+      expect(stopInWords(reason).join(' ')).not.toContain('unusual')
+    expect(stopInWords('a later one')[0]).toBe('It has found something unusual: a later one.')
+  })
+
+  it('shows nothing of what is not an answer of upkeep', () => {
+    for (const answer of [undefined, null, [], 'x', {}, { mode: 'report' }, { buckets: [] }])
+      expect(statusIn(answer)).toBeNull()
+    expect(statusIn({ mode: 'report', buckets: [{ bucket: 'files', counts: null }] })).toEqual({
+      mode: 'report',
+      deadLetters: null,
+      buckets: [bucket({ startedAt: null, last: null })],
+    })
+  })
 })

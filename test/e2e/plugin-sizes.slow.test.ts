@@ -26,6 +26,8 @@ const TEXTS = [
   ['api-keys', 'the SHA-256 of the key'],
   ['copies', '/files/copy'],
   ['copies', 'copied onto itself'],
+  ['user-data', '/files/delete-all'],
+  ['user-data', 'IsLatest'],
   ['drop-boxes', '/d/:secret'],
   ['events', 'webhook-signature'],
   ['files', 'DeleteResult'],

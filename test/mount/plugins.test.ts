@@ -29,6 +29,7 @@ import { notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
+import type { QueueBatch } from '../../src/records/job.ts'
 import { environmentSettings } from '../../src/worker/environment.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
@@ -558,6 +559,7 @@ describe("a plugin's setup", () => {
     ['fileIndex', { fileIndex: memoryFileIndex() }],
     ['objects', { objects: () => ({}) as never }],
     ['enqueue', { enqueue: async () => undefined }],
+    ['deadLetters', { deadLetters: async () => undefined }],
   ])('returns a %s that no other plugin has', async (name, seam) => {
     const one = having('one', () => seam)
     expect(await issuesOf([one])).toBeUndefined()
@@ -844,6 +846,44 @@ describe('queue and scheduled', () => {
     expect(message.ack).toHaveBeenCalledOnce()
   })
 
+  /** A plugin whose queues are called like `name`, or which keeps dead letters. */
+  const handling = (name: string, done: string[], seam: 'queue' | 'deadLetters'): Plugin => {
+    const handle = async (batch: QueueBatch) => void done.push(`${name} ${batch.queue}`)
+    return { name, setup: () => (seam === 'queue' ? { queue: { name, handle } } : { [seam]: handle }) }
+  }
+
+  it('of several plugins get the queues with the longest name that they know', async () => {
+    const done: string[] = []
+    const plugins = ['mail', 'mail-lists', 'ma'].map((name) => handling(name, done, 'queue'))
+    const presigner = createPresigner(settings, { plugins })
+    for (const queue of ['mail', 'mail-1', 'mail-lists-1', 'ma-1'])
+      expect(await presigner.queue({ queue, messages: [] }, env)).toBe(true)
+    expect(done).toEqual(['mail mail', 'mail mail-1', 'mail-lists mail-lists-1', 'ma ma-1'])
+  })
+
+  // @threat dead-letter-lost
+  it('get no dead letters, which belong to the plugin that keeps them, or to nobody', async () => {
+    const done: string[] = []
+    const mail = handling('mail', done, 'queue')
+    const half = handling('half-dead', done, 'queue')
+    const presigner = createPresigner(settings, {
+      plugins: [mail, half, handling('keeper', done, 'deadLetters')],
+    })
+    for (const queue of ['mail-dead', 'mail-1-dead', 'half-dead', 'half-dead-dead'])
+      expect(await presigner.queue({ queue, messages: [] }, env)).toBe(true)
+    // The app's own.
+    expect(await presigner.queue({ queue: 'orders-dead', messages: [] }, env)).toBe(false)
+    expect(done).toEqual([
+      'keeper mail-dead',
+      'keeper mail-1-dead',
+      'half-dead half-dead',
+      'keeper half-dead-dead',
+    ])
+    const without = createPresigner(settings, { plugins: [mail] })
+    expect(await without.queue({ queue: 'mail-dead', messages: [] }, env)).toBe(false)
+    expect(done).toHaveLength(4)
+  })
+
   it('that fail are errors of the call', async () => {
     const failing = async () => {
       throw new Error('down')
@@ -870,6 +910,10 @@ describe('queue and scheduled', () => {
       queue,
       messages: [{ body: {}, attempts: 1, ack, retry: vi.fn() }],
     })
+    const dead = createPresigner(settings, { plugins: [events({}), broken] })
+    // The lost plugin may be the one that keeps them.
+    for (const queue of ['edge-presigner-jobs-dead', 'mail-dead'])
+      await expect(dead.queue(batch(queue), env)).rejects.toThrow('The settings are not')
     for (const options of [
       { plugins: [events({}), broken] },
       { plugins: [events({}), events({})] },

@@ -15,6 +15,7 @@ import { type NotificationsOptions, notifications } from '../../src/plugins/noti
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { type UpkeepOptions, upkeep } from '../../src/plugins/upkeep/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
+import { type UserDataOptions, userData } from '../../src/plugins/user-data/index.ts'
 import { PLUGINS } from '../../src/worker/presigner.ts'
 
 /** The options of plugins, by their names. */
@@ -25,6 +26,7 @@ export interface PluginOptions<B = unknown> {
   readonly events?: EventsOptions<B>
   readonly copies?: CopiesOptions<B>
   readonly fileAdmin?: FileAdminOptions<B>
+  readonly userData?: UserDataOptions<B>
   readonly links?: Omit<LinksOptions<B>, 'images'>
   readonly images?: Partial<ImagesOptions<B>>
   readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
@@ -49,6 +51,7 @@ export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
     upkeep<B>({ files: records, ...options.upkeep }),
     copies<B>(options.copies),
     fileAdmin<B>(options.fileAdmin ?? { objects: true }),
+    userData<B>(options.userData),
     grants<B>({
       links: links<B>({
         ...options.links,

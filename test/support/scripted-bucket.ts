@@ -6,6 +6,7 @@ export type Operation =
   | 'ListMultipartUploads'
   | 'ListParts'
   | 'ListObjectsV2'
+  | 'ListObjectVersions'
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
   | 'HeadObject'
@@ -33,6 +34,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'DELETE uploadId': 'AbortMultipartUpload',
   'HEAD ': 'HeadObject',
   'GET list-type': 'ListObjectsV2',
+  'GET versions': 'ListObjectVersions',
   'GET ': 'GetObject',
   'PUT ': 'PutObject',
   'DELETE ': 'DeleteObject',
@@ -51,7 +53,9 @@ export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer
     const url = input instanceof Request ? input.url : input
     const { searchParams } = new URL(url)
     const kind =
-      ['uploads', 'uploadId', 'delete', 'list-type'].find((name) => searchParams.has(name)) ?? ''
+      ['uploads', 'uploadId', 'delete', 'list-type', 'versions'].find((name) =>
+        searchParams.has(name),
+      ) ?? ''
     const operation = OPERATIONS[`${request.method} ${kind}`]
     if (operation === undefined) throw new Error(`${request.method} ${kind} is not scripted.`)
     const earlier = sent.filter((other) => other.operation === operation).length

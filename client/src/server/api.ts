@@ -54,16 +54,52 @@ export type ServerApi = <T>(
   request?: ServerRequest,
 ) => Promise<T>
 
-/** Returns a function that calls the API. Throws PresignerError: `invalid_options`. */
+/** Calls the API. */
+export interface ServerCalls {
+  readonly api: ServerApi
+  /**
+   * Sends a GET, with retries, and resolves with the response while its body arrives. Throws
+   * PresignerError, or the reason of `signal`, which also ends the body.
+   */
+  readonly open: (path: string, request: Omit<ServerRequest, 'body'>) => Promise<Response>
+}
+
+/** Returns functions that call the API. Throws PresignerError: `invalid_options`. */
 export function createServerApi({
   baseUrl,
   apiKey,
   // As a property of an object, the global function would get a wrong `this`.
   fetch: send = (url, init) => fetch(url, init),
-}: ServerOptions): ServerApi {
+}: ServerOptions): ServerCalls {
   const base = requireBaseUrl(baseUrl)
   const { pathname, hostname } = new URL(base)
   const credential = credentialFor(hostname, apiKey)
+
+  /** Returns the error for a response that is not what was asked for. */
+  function failureOf(
+    response: Response,
+    answer: unknown,
+    method: string,
+    path: string,
+    hasBody: boolean,
+  ): PresignerError {
+    const { ok, status } = response
+    const retryAfter = retryAfterOf(response)
+    if (!ok && isErrorBody(answer)) {
+      // A path too much is often read as a key.
+      const isUnknown = answer.code === 'not_found' && !ITEM.test(path)
+      const isLost = isUnknown || (status === 404 && path === '/files' && !hasBody)
+      const hint = isLost && pathname !== '/' ? ` Is the API mounted at ${pathname}?` : ''
+      const next = isLost ? ` Check baseUrl: ${base}.${hint}` : ''
+      const message = messageOf(answer) + next
+      return new PresignerError(answer.code, message, { ...answer, status, retryAfter })
+    }
+    const where = response.headers.get('Location')
+    const requestId = response.headers.get('X-Request-Id') ?? undefined
+    const hint = where ? `It redirects to ${where}.` : 'Is an edge-presigner there?'
+    const message = `Unexpected response to ${method} ${base}${path}: ${status}. Check baseUrl. ${hint}`
+    return new PresignerError('bad_answer', message, { status, requestId, retryAfter })
+  }
 
   async function ask<T>(
     check: Check<T>,
@@ -81,33 +117,47 @@ export function createServerApi({
       /\/(?:complete|copy|move)$/.test(path) ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
       signal,
       `${method} ${url}`,
-      ' Check baseUrl, and that the Worker runs.',
+      CHECK_URL,
     )
-    const { ok, status } = response
     const answer = parse(text)
-    if (ok && check(answer)) return answer
-    const retryAfter = retryAfterOf(response)
-    if (!ok && isErrorBody(answer)) {
-      // A path too much is often read as a key.
-      const isUnknown = answer.code === 'not_found' && !ITEM.test(path)
-      const isLost = isUnknown || (status === 404 && path === '/files' && !body)
-      const hint = isLost && pathname !== '/' ? ` Is the API mounted at ${pathname}?` : ''
-      const next = isLost ? ` Check baseUrl: ${base}.${hint}` : ''
-      const message = messageOf(answer) + next
-      throw new PresignerError(answer.code, message, { ...answer, status, retryAfter })
-    }
-    const where = response.headers.get('Location')
-    const requestId = response.headers.get('X-Request-Id') ?? undefined
-    const hint = where ? `It redirects to ${where}.` : 'Is an edge-presigner there?'
-    const message = `Unexpected response to ${method} ${url}: ${status}. Check baseUrl. ${hint}`
-    throw new PresignerError('bad_answer', message, { status, requestId, retryAfter })
+    if (response.ok && check(answer)) return answer
+    throw failureOf(response, answer, method, path, body !== undefined)
   }
 
-  return (check, method, path, request = {}) => {
-    const mayRepeat = method === 'POST' && CREATES.test(path) ? wasRefused : undefined
-    return withRetries(request.signal, () => ask(check, method, path, request), mayRepeat)
+  async function openOnce(
+    path: string,
+    { query = {}, signal }: Omit<ServerRequest, 'body'>,
+  ): Promise<Response> {
+    const url = base + path
+    const headers = new Headers(credential)
+    // Only until the response begins.
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), TIMEOUT_MILLISECONDS)
+    const init = {
+      headers,
+      redirect: 'manual',
+      signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
+    } as const
+    const response = await send(url + searchOf(query), init)
+      .catch((cause: unknown) => {
+        signal?.throwIfAborted()
+        throw new PresignerError('network', `No response to GET ${url}.${CHECK_URL}`, { cause })
+      })
+      .finally(() => clearTimeout(timer))
+    if (response.ok) return response
+    throw failureOf(response, parse(await response.text()), 'GET', path, false)
+  }
+
+  return {
+    api(check, method, path, request = {}) {
+      const mayRepeat = method === 'POST' && CREATES.test(path) ? wasRefused : undefined
+      return withRetries(request.signal, () => ask(check, method, path, request), mayRepeat)
+    },
+    open: (path, request) => withRetries(request.signal, () => openOnce(path, request)),
   }
 }
+
+const CHECK_URL = ' Check baseUrl, and that the Worker runs.'
 
 /**
  * Sends a request and reads the response as text. Throws PresignerError `network` after

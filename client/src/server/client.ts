@@ -35,7 +35,9 @@ import {
 import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
 import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
+import { type DeleteAllOptions, type DeletedAll, deleteAll } from './delete-all.ts'
 import type {
+  ExportOptions,
   FileToRecord,
   FileToUpload,
   FolderOptions,
@@ -138,6 +140,16 @@ export interface ServerClient
   /** Deletes any number of files. Sends one request for each 100. */
   removeMany(keys: readonly string[], options?: CallOptions): Promise<Deleted>
   /**
+   * Deletes everything below a prefix that is older than a date: objects, records, older versions and
+   * unfinished uploads. Repeats requests until nothing is left. The API key needs `files:delete-all`.
+   */
+  deleteAll(options: DeleteAllOptions): Promise<DeletedAll>
+  /**
+   * Returns a response whose body streams all records below a prefix. It fails if the Worker can't read
+   * all of them. NDJSON ends with the line `{"records": …}`.
+   */
+  exportFiles(options?: ExportOptions & CallOptions): Promise<Response>
+  /**
    * Removes the edge copies of any number of objects, so that links show the present ones. Sends one
    * request for each 100.
    */
@@ -161,7 +173,7 @@ export interface ServerClient
  * `baseUrl` or `apiKey` that can't be right, and in a browser.
  */
 export function createServerClient({ bucket, ...options }: ServerClientOptions): ServerClient {
-  const api = createServerApi(options)
+  const { api, open } = createServerApi(options)
   const pathOf = (key: string) => `/files/${encodeURIComponent(key)}`
   const sharing = sharingCalls(api, bucket)
   return {
@@ -265,6 +277,9 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       )
       return { deleted: answers.flatMap(({ deleted }) => deleted) }
     },
+    deleteAll: (options) => deleteAll(api, bucket, options),
+    exportFiles: ({ signal, ...query } = {}) =>
+      open('/export', { query: { ...query, bucket }, signal }),
     async purge(keys, { signal } = {}) {
       const answers = await inChunks(keys, MAX_CHANGED_FILES, (chunk) =>
         api(isPurged, 'POST', '/files/purge', { body: { keys: chunk, bucket }, signal }),

@@ -36,6 +36,14 @@ export interface ListAllOptions extends FileQuestion {
   readonly urls?: UrlUse | undefined
 }
 
+/** Which records `exportFiles` returns, and how. */
+export interface ExportOptions {
+  /** Only keys that start with this. */
+  readonly prefix?: string | undefined
+  /** Default: `ndjson`. CSV is for spreadsheets. */
+  readonly format?: 'ndjson' | 'csv' | undefined
+}
+
 /** Which folders `listFolders` returns. */
 export interface FolderOptions {
   /** Empty, or ends with `/`. */

@@ -2,6 +2,7 @@ import {
   isBoolean,
   isEither,
   isListOf,
+  isNullOr,
   isNumber,
   isObject,
   isOptional,
@@ -77,6 +78,29 @@ export const isObjectPage = isObject<ObjectPage>({
   ),
   folders: isOptional(isListOf(isObject<{ prefix: string }>({ prefix: isString }))),
   cursor: isOptional(isString),
+})
+
+/** Response of `POST /files/delete-all`. */
+export interface Erased {
+  deleted: number
+  versions: number | null
+  uploads: number | null
+  records: number
+  unreadable: number
+  failures: RefusedKey[]
+  cursor?: string | undefined
+  repeatAfter: string
+}
+
+export const isErased = isObject<Erased>({
+  deleted: isNumber,
+  versions: isNullOr(isNumber),
+  uploads: isNullOr(isNumber),
+  records: isNumber,
+  unreadable: isNumber,
+  failures: isListOf(isRefusedKey),
+  cursor: isOptional(isString),
+  repeatAfter: isString,
 })
 
 export const isToken = isObject<Token>({ token: isString, expiresAt: isString })

@@ -58,7 +58,8 @@ export function retryAfterOf({ headers }: Response): number {
   return Math.max(0, seconds) || 0
 }
 
-const sleep = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
+/** Resolves after `milliseconds`. Throws the reason of `signal`. */
+export const sleep = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer)

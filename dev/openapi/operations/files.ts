@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import {
   copiedFiles,
   deletedFiles,
+  erasure,
   filePage,
   fileRecord,
   fileUrl,
@@ -167,6 +168,57 @@ export const fileOperations: Operations = {
       200: { description: 'Each key, with an error if it is not deleted.', body: deletedFiles },
     },
     errors: ['unknown_bucket'],
+  },
+  'POST /files/delete-all': {
+    id: 'deleteAll',
+    tag: 'files',
+    summary: 'Delete everything below a prefix',
+    description:
+      'Deletes up to 100 files a call: objects, records without an object, older versions, delete markers and unfinished uploads that are older than `before`. Repeat it with the `cursor` until there is none. Safe to repeat, also without the cursor.',
+    scopes: ['files:delete-all'],
+    members: {
+      prefix: {
+        description: "Start of the keys. Must start with the caller's prefix, and end with `/`.",
+        pattern: '/$',
+        examples: ['users/alice/'],
+      },
+      before: {
+        description: 'Only what is older, ISO 8601 in UTC. At most 10 minutes in the future.',
+      },
+      cursor: {
+        description: '`cursor` of the previous call, with the same bucket, prefix and date.',
+      },
+    },
+    answers: { 200: { description: 'What this call has deleted.', body: erasure } },
+    errors: [
+      'invalid_key',
+      'invalid_cursor',
+      'index_unavailable',
+      'not_supported',
+      'storage_error',
+      'storage_busy',
+      'credentials_expired',
+      'unknown_bucket',
+    ],
+  },
+  'GET /export': {
+    id: 'exportFiles',
+    tag: 'files',
+    summary: 'Export all records below a prefix',
+    description:
+      'Streams records page by page. The last line of NDJSON is `{"records": 48213}`. If the index fails in the middle, the stream breaks off. `format=csv` is answered as `text/csv`.',
+    scopes: ['files:list'],
+    members: {
+      prefix: {
+        description:
+          "Start of the keys. Must start with the caller's prefix, which is the default.",
+      },
+      format: { description: 'CSV is for spreadsheets.' },
+    },
+    answers: {
+      200: { description: 'The records, as an attachment.', body: 'application/x-ndjson' },
+    },
+    errors: ['invalid_key', 'index_unavailable', 'not_supported', 'unknown_bucket'],
   },
   'PATCH /files/:key': {
     id: 'renameFile',

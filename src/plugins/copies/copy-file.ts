@@ -3,6 +3,7 @@ import type { Bucket } from '../../bucket/bucket.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
+import type { Allowance } from '../../core/allowance.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import {
   type Announce,
@@ -24,7 +25,6 @@ import type { FileRecord } from '../../records/file-record.ts'
 import { copyObject, sourceReplaced } from '../../storage/copy.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
-import type { Allowance } from './allowance.ts'
 import { copyHeaders, hasTypeOf } from './copy-headers.ts'
 import { beginParts, type CopySizes, copyParts, dropParts } from './copy-parts.ts'
 import { type CopyInParts, type CopyScope, openCopy, sealCopy } from './cursor.ts'
@@ -365,7 +365,7 @@ async function dropSource(
       'object_exists',
       'Both keys may name one object on this server, so the source was not deleted.',
     )
-  const failures = await removeAll(c, source, [from], true)
+  const failures = await removeAll(c, source, [from], { isAsked: true })
   if (failures.has(from)) throw failures.get(from)
 }
 

@@ -1,6 +1,7 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_PARTS, UPLOAD_MARK } from '../../bucket/limits.ts'
+import type { Allowance } from '../../core/allowance.ts'
 import { completedObject, requireVacant } from '../../core/chosen-key.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -15,7 +16,6 @@ import {
   listParts,
 } from '../../storage/multipart.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
-import type { Allowance } from './allowance.ts'
 import type { CopyInParts } from './cursor.ts'
 
 const MIB = 1024 ** 2

@@ -30,10 +30,10 @@ async function runJob(
   objects: ObjectSource,
 ): Promise<void> {
   const { attempts } = message
-  const retry = (askedSeconds = 0): { attempt: number; retryInSeconds: number } => {
+  const retry = (reason: string, askedSeconds = 0) => {
     const delaySeconds = retryDelay(attempts, askedSeconds, Math.random())
-    message.retry({ delaySeconds })
-    return { attempt: attempts, retryInSeconds: delaySeconds }
+    message.retry({ delaySeconds, reason })
+    return { reason, attempt: attempts, retryInSeconds: delaySeconds }
   }
   const job = jobIn(message.body)
   if (job === 'malformed') {
@@ -45,7 +45,7 @@ async function runJob(
       loaded.ok || typeof job === 'string'
         ? `the message is ${job}`
         : `the settings are not valid: ${whyInvalid(loaded)}`
-    return logWarning('job not done', { reason, ...retry() })
+    return logWarning('job not done', retry(reason))
   }
   const { settings } = loaded
   if (job.kind === 'purge') {
@@ -54,7 +54,7 @@ async function runJob(
       message.ack()
     } catch (error) {
       const asked = asApiError(error)?.retryAfterSeconds
-      logWarning('edge copy not purged', { reason: describe(error), ...retry(asked) })
+      logWarning('edge copy not purged', retry(describe(error), asked))
     }
     return
   }
@@ -70,8 +70,7 @@ async function runJob(
   if (attempt.outcome === 'failed')
     return logWebhook('webhook not delivered', webhook, {
       event: job.id,
-      reason: attempt.reason,
-      ...retry(attempt.askedSeconds),
+      ...retry(attempt.reason, attempt.askedSeconds),
     })
   message.ack()
   if (attempt.outcome === 'refused')

@@ -1,5 +1,6 @@
 import type { Background } from '../../bucket/bucket.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
+import { describe } from '../../errors/describe.ts'
 import { retryDelay } from '../../errors/retry-delay.ts'
 import type { Instance } from '../../http/app-env.ts'
 import type { Option, Plugin } from '../../plugin.ts'
@@ -76,7 +77,8 @@ export async function consumeNotifications(
   for (const [i, message] of messages.entries()) {
     const result = results[i]
     if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
-    else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
+    else if (typeof result.value === 'number')
+      message.retry({ delaySeconds: result.value, reason: 'it is too early' })
     else message.ack()
   }
   const { counts, warnings } = summarize(results)
@@ -101,6 +103,7 @@ const withoutSettings = (notification: Notification | Drop): Result =>
 
 /** The queue itself ends the retries: `max_retries` and `dead_letter_queue` in wrangler.toml. */
 function retryLater(message: QueueMessage, failure?: unknown): void {
-  const asked = asApiError(failure)?.retryAfterSeconds ?? 0
-  message.retry({ delaySeconds: retryDelay(message.attempts, asked, Math.random()) })
+  const known = asApiError(failure)
+  const delaySeconds = retryDelay(message.attempts, known?.retryAfterSeconds ?? 0, Math.random())
+  message.retry({ delaySeconds, reason: known?.code ?? describe(failure) })
 }

@@ -1,9 +1,12 @@
 import { NO_DEADLINE } from '../../errors/deadline.ts'
+import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import { noFileIndex, timedIndex } from '../../records/file-index.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
+import { keepDeadLetters } from './dead-letter-queue.ts'
+import { deadLetterRoutes } from './dead-letter-routes.ts'
 import { settleLate } from './late.ts'
 import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
 import { UPKEEP, upkeepRoutes } from './routes.ts'
@@ -29,7 +32,7 @@ export const upkeep = <B = unknown>(
 ): Plugin<B> => ({
   name: 'upkeep',
   plugins: [options.files],
-  api: upkeepRoutes,
+  api: newApp().route('/', upkeepRoutes).route('/', deadLetterRoutes),
   setup(setup) {
     setup.only('upkeep', options, ['files', 'settings'])
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
@@ -50,6 +53,8 @@ export const upkeep = <B = unknown>(
         }),
       scheduled: (_event, instance, context) =>
         runUpkeep({ instance, context, upkeep }, () => new Date()),
+      deadLetters: (batch, instance, context) =>
+        keepDeadLetters(batch, instance, context, new Date()),
       // Elsewhere, the command does it.
       ...(ON_WORKERS && { warnings: warnWithout('Upkeep', 'upkeep needs Durable Objects') }),
     }

@@ -19,6 +19,7 @@ import { validateJson, validateQuery } from '../../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
 import { callObject, stateObject } from '../../state/object.ts'
 import { openDropped, openWalk, sealDropped, sealWalk, type WalkScope } from './cursor.ts'
+import { letterObject } from './dead-letter-routes.ts'
 import {
   NO_OPTIONS,
   ownerAsError,
@@ -70,7 +71,7 @@ const stepSchema = z.strictObject({
   cursor: z.optional(z.string()),
   mode: z.optional(z.enum(MODES)),
   import: z.optional(importSchema),
-  goOn: z.optional(z.literal(true)),
+  goOn: z.optional(z.boolean()),
   // Some servers list from the last key on, again: a page of one object would never end.
   limit: z.optional(z.int().check(z.minimum(2), z.maximum(MAX_KEYS))),
 })
@@ -96,7 +97,8 @@ export const upkeepRoutes = newApp()
       const { walk, dropped } = await callObject(c, () => walkObject(c, alias).status())
       return { bucket: alias, ...(walk ?? NOTHING_YET), dropped }
     })
-    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets })
+    const deadLetters = await callObject(c, () => letterObject(c).countDeadLetters())
+    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets, deadLetters })
   })
   .post('/upkeep/steps', validateJson(stepSchema, MAX_STEP_BODY_BYTES), async (c) => {
     const walker = walkerFor(c, 'upkeep:run')

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { checkBucket } from '../../../cli/doctor/bucket.ts'
+import { type BucketOptions, checkBucket } from '../../../cli/doctor/bucket.ts'
 import type { Consent } from '../../../cli/doctor/cors.ts'
 import type { Finding, Status } from '../../../cli/doctor/report.ts'
 import { type Requests, requestsUntil } from '../../../cli/doctor/requests.ts'
@@ -72,11 +72,15 @@ export interface BucketRun {
   readonly consent?: Consent
   readonly onFinding?: (finding: Finding) => void
   readonly dropBoxOrigins?: readonly string[]
+  /** Whether UPKEEP is set. */
+  readonly upkeep?: boolean
+  /** The access key of `upkeepCredentials`. */
+  readonly walker?: BucketOptions['upkeep']['walker']
 }
 
 /** Runs doctor for the bucket of `settings`, in this process. */
 export async function findingsOf(settings: Variables, run: BucketRun = {}): Promise<Finding[]> {
-  const { hangs, consent, onFinding, dropBoxOrigins = [] } = run
+  const { hangs, consent, onFinding, dropBoxOrigins = [], upkeep = false, walker = null } = run
   const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
   const { buckets, corsOrigins } = loaded.settings
@@ -84,6 +88,7 @@ export async function findingsOf(settings: Variables, run: BucketRun = {}): Prom
   await checkBucket({
     bucket: buckets[0],
     names: { reads: 'S3', uploads: 'S3_WRITE' },
+    upkeep: { isOn: upkeep, walker },
     admin: undefined,
     origins: corsOrigins,
     dropBoxOrigins,

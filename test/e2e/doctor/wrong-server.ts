@@ -43,6 +43,10 @@ export interface Switches {
   readonly parts?: 'refused' | 'lost'
   readonly listParts?: 'refused' | 'empty'
   readonly abort?: 'refused' | 'ignored'
+  readonly listUploads?: 'denied' | 'refused' | 'empty' | 'whole keys' | 'stale' | 'endless'
+  /** Whether only the access key of upkeep may list. */
+  readonly walkerOnly?: boolean
+  readonly listObjects?: 'denied' | 'unordered' | 'from the start'
   readonly ifMatch?: 'ignored' | 'refused'
   readonly conditionalComplete?: 'ignored' | 'refused'
   readonly folds?: 'unicode' | 'slashes' | 'case'
@@ -66,6 +70,7 @@ export interface WrongServer extends AsyncDisposable {
 /** Access key ids. Only these identify the caller, because signatures are not checked. */
 export const READER = 'READERKEY'
 export const WRITER = 'WRITERKEY'
+export const WALKER = 'WALKERKEY'
 const BUCKET = '/files/'
 
 export const GOOD_RULES: readonly Rule[] = [
@@ -108,6 +113,8 @@ class Refusal extends Error {
 export async function startWrongServer(switches: Switches = {}): Promise<WrongServer> {
   const objects = new Map<string, Stored>()
   const uploads = new Map<string, Map<string, Buffer>>()
+  /** The key of each upload that was ever started. */
+  const uploadKeys = new Map<string, string>()
   let versions = 0
   const state = { rules: GOOD_RULES, onRequest: (_method: string, _key: string): void => undefined }
 
@@ -148,7 +155,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     }
 
     const scope = query.get('X-Amz-Credential') ?? headers.authorization ?? ''
-    const who = [READER, WRITER].find((id) => scope.includes(`${id}/`)) ?? null
+    const who = [READER, WRITER, WALKER].find((id) => scope.includes(`${id}/`)) ?? null
     const isForm = headers['content-type']?.startsWith('multipart/form-data') === true
     if (who === null && scope !== '') throw new Refusal(403, 'InvalidAccessKeyId')
     if (who !== null && switches.refusesAllWith !== undefined)
@@ -159,7 +166,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       if (!(key === '' ? switches.publicList && query.has('list-type') : open))
         throw new Refusal(403, 'AccessDenied')
     }
-    if (!url.pathname.startsWith(BUCKET)) throw new Refusal(404, 'NoSuchBucket')
+    if (!`${url.pathname}/`.startsWith(BUCKET)) throw new Refusal(404, 'NoSuchBucket')
     if (switches.isBusy?.(method, key, query)) throw new Refusal(429, 'TooManyRequests')
     if (key === '') return ofBucket(method, query, who, body, headers)
     return ofObject(method, key, query, who, body, headers)
@@ -195,8 +202,49 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       )
     }
     if (method === 'POST') return postForm(body, headers)
+    if (switches.walkerOnly && who !== WALKER) throw new Refusal(403, 'AccessDenied')
+    if (query.has('uploads')) return listUploads(query)
     if (who === WRITER && !switches.writerLists) throw new Refusal(403, 'AccessDenied')
-    return reply(200, '<ListBucketResult></ListBucketResult>')
+    if (switches.listObjects === 'denied') throw new Refusal(403, 'AccessDenied')
+    return listObjects(query)
+  }
+
+  /** One upload on each page, to see whether the others are found too. */
+  function listUploads(query: URLSearchParams): Reply {
+    if (switches.listUploads === 'denied') throw new Refusal(403, 'AccessDenied')
+    if (switches.listUploads === 'refused') throw new Refusal(501, 'NotImplemented')
+    const ids = [...(switches.listUploads === 'stale' ? uploadKeys : uploads).keys()].filter(
+      (id) =>
+        switches.listUploads !== 'empty' &&
+        (switches.listUploads !== 'whole keys' || uploadKeys.get(id) === query.get('prefix')),
+    )
+    const after = query.get('upload-id-marker')
+    const next =
+      switches.listUploads === 'endless' ? 0 : after === null ? 0 : ids.indexOf(after) + 1
+    const id = ids[next]
+    const key = id && encodeURIComponent(uploadKeys.get(id) ?? '')
+    const result = 'ListMultipartUploadsResult'
+    return reply(
+      200,
+      id === undefined
+        ? `<${result}><IsTruncated>false</IsTruncated></${result}>`
+        : `<${result}><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>${key}</NextKeyMarker><NextUploadIdMarker>${id}</NextUploadIdMarker><Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>2026-11-28T12:00:00.000Z</Initiated></Upload></${result}>`,
+    )
+  }
+
+  function listObjects(query: URLSearchParams): Reply {
+    const from = switches.listObjects === 'from the start' ? '' : (query.get('start-after') ?? '')
+    const keys = [...objects.keys()].filter(
+      (key) => key.startsWith(query.get('prefix') ?? '') && !key.includes('?'),
+    )
+    const listed = (switches.listObjects === 'unordered' ? keys : keys.toSorted())
+      .filter((key) => key > from)
+      .slice(0, Number(query.get('max-keys')))
+      .map(
+        (key) =>
+          `<Contents><Key>${key}</Key><Size>6</Size><ETag>"e"</ETag><LastModified>2026-11-28T12:00:00.000Z</LastModified></Contents>`,
+      )
+    return reply(200, `<ListBucketResult>${listed.join('')}</ListBucketResult>`)
   }
 
   async function postForm(body: Buffer, headers: IncomingMessage['headers']): Promise<Reply> {
@@ -226,8 +274,9 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     const name = folded(key)
     if (query.has('uploads')) {
       if (switches.parts === 'refused') throw new Refusal(403, 'AccessDenied')
-      const id = `upload-${uploads.size}`
+      const id = `upload-${uploadKeys.size}`
       uploads.set(id, new Map())
+      uploadKeys.set(id, key)
       const result = 'InitiateMultipartUploadResult'
       return reply(200, `<${result}><UploadId>${id}</UploadId></${result}>`)
     }

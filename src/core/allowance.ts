@@ -1,4 +1,4 @@
-/** From this time on, a call starts no other file and no other part. */
+/** From this time on, a call starts nothing else. */
 const MAX_MILLISECONDS = 20_000
 
 /**

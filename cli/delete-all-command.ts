@@ -1,0 +1,163 @@
+/** `npx edge-presigner delete-all` deletes everything below a prefix, through `POST /files/delete-all`. */
+import { createInterface } from 'node:readline/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import * as z from 'zod/mini'
+import { UsageError } from './doctor/options.ts'
+import { progressLine } from './progress.ts'
+import { type Worker, workerOf } from './worker-client.ts'
+
+const USAGE = `npx edge-presigner delete-all --prefix PREFIX
+
+--prefix PREFIX   what the keys start with. It ends with a slash: users/alice/
+--before DATE     deletes only what is older: 2026-11-28T12:00:00Z (now)
+--yes             doesn't ask
+--url URL         the Worker, or the presigner in your app: https://example.com/media
+--key-from NAME   the variable with an API key that has the scope files:delete-all
+                  (EDGE_PRESIGNER_KEY). A Worker on this machine may need none
+--bucket ALIAS    the bucket (the first one that the key may use)
+It can be interrupted and repeated. Uploads that were signed before may still arrive:
+run it again after the date that it prints.`
+
+/** After so many passes, what failed stays. */
+const MAX_PASSES = 3
+const PAUSE_MILLISECONDS = 5000
+const TEMPORARY =
+  /^(?:storage_error|storage_busy|index_unavailable|events_unavailable|purge_failed|state_unavailable)$/
+
+const count = z.number()
+const erasedSchema = z.object({
+  deleted: count,
+  versions: z.nullable(count),
+  uploads: z.nullable(count),
+  records: count,
+  unreadable: count,
+  failures: z.array(
+    z.object({ key: z.string(), error: z.object({ code: z.string(), message: z.string() }) }),
+  ),
+  cursor: z.optional(z.string()),
+  repeatAfter: z.string(),
+})
+
+type Erased = z.infer<typeof erasedSchema>
+
+/** Runs `npx edge-presigner delete-all` with these arguments. Resolves with the exit code. */
+export async function deleteAll(args: readonly string[]): Promise<number> {
+  try {
+    const { help, prefix, before, yes, url, bucket, 'key-from': keyName } = readArguments(args)
+    if (help) {
+      console.log(USAGE)
+      return 0
+    }
+    if (prefix === undefined) throw new UsageError(`--prefix is missing.\n\n${USAGE}`)
+    if (!prefix.endsWith('/'))
+      throw new UsageError('--prefix must end with "/", so that it names one folder.')
+    const date = dateOf(before)
+    const worker = workerOf({ url, keyName, scope: 'files:delete-all', usage: USAGE })
+    if (!yes && !(await isSure(prefix, date))) {
+      console.error('Nothing was deleted.')
+      return 1
+    }
+    return await run(worker, { prefix, before: date, bucket })
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(error.message)
+    return 1
+  }
+}
+
+function readArguments(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        help: { type: 'boolean', default: false },
+        prefix: { type: 'string' },
+        before: { type: 'string' },
+        yes: { type: 'boolean', default: false },
+        url: { type: 'string' },
+        'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
+        bucket: { type: 'string' },
+      },
+    }).values
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+  }
+}
+
+/** Returns a date in the API's format. A date without a time zone would be that of this machine. */
+function dateOf(given: string | undefined): string {
+  if (given === undefined) return new Date().toISOString()
+  const isClear = /^\d{4}-\d\d-\d\d(?:T.+(?:Z|[+-]\d\d:\d\d))?$/.test(given)
+  if (isClear && !Number.isNaN(Date.parse(given))) return new Date(given).toISOString()
+  throw new UsageError('--before must be a date such as 2026-11-28 or 2026-11-28T12:00:00Z.')
+}
+
+/** Asks on a terminal. Throws UsageError without one. */
+async function isSure(prefix: string, before: string): Promise<boolean> {
+  if (!process.stdin.isTTY)
+    throw new UsageError('There is no terminal to ask on. To delete without a question, add --yes.')
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  console.log(`This deletes everything below ${prefix} that is older than ${before}, for good.`)
+  const answer = await terminal.question('Type the prefix to go on: ')
+  terminal.close()
+  return answer.trim() === prefix
+}
+
+async function run(
+  worker: Worker,
+  request: { prefix: string; before: string; bucket: string | undefined },
+): Promise<number> {
+  const show = progressLine('Deleted', 1000, undefined)
+  const done = { deleted: 0, versions: 0, uploads: 0, records: 0 }
+  for (let pass = 1; ; pass += 1) {
+    const failures = new Map<string, Erased['failures'][number]['error']>()
+    let unreadable = 0
+    let answer: Erased
+    let cursor: string | undefined
+    do {
+      const body = { ...request, ...(cursor !== undefined && { cursor }) }
+      answer = await worker(erasedSchema, 'POST', '/files/delete-all', {}, body)
+      done.deleted += answer.deleted
+      done.versions += answer.versions ?? 0
+      done.uploads += answer.uploads ?? 0
+      done.records += answer.records
+      unreadable += answer.unreadable
+      for (const { key, error } of answer.failures) failures.set(key, error)
+      const { deleted, versions, uploads, records } = done
+      const numbers = `${deleted} files, ${versions} old versions, ${uploads} unfinished uploads, ${records} records`
+      show(deleted + versions, numbers, answer.cursor === undefined)
+      cursor = answer.cursor
+    } while (cursor !== undefined)
+    const isTemporary = [...failures.values()].some(({ code }) => TEMPORARY.test(code))
+    if (isTemporary && pass < MAX_PASSES) {
+      await delay(PAUSE_MILLISECONDS * pass)
+      continue
+    }
+    for (const [key, { code, message }] of failures)
+      console.error(`${JSON.stringify(key)} is left: ${code}. ${message}`)
+    if (unreadable > 0)
+      console.error(
+        `${unreadable} objects or entries of the index are left, since no URL can name their keys. Delete them with your provider's tools.`,
+      )
+    for (const line of unlisted(answer)) console.error(line)
+    console.log(
+      `Uploads that were signed until now may arrive until ${answer.repeatAfter}. Unless this was the second pass, run it again after that.`,
+    )
+    return failures.size === 0 && unreadable === 0 ? 0 : 1
+  }
+}
+
+/** Says what the bucket could not list. */
+const unlisted = ({ versions, uploads }: Erased): string[] => [
+  ...(versions === null
+    ? [
+        "The bucket can't list older versions. If it keeps them, its access key needs s3:ListBucketVersions.",
+      ]
+    : []),
+  ...(uploads === null
+    ? ["The bucket can't list unfinished uploads. Let a lifecycle rule abort them after 8 days."]
+    : []),
+]
+
+if (import.meta.main) process.exitCode = await deleteAll(process.argv.slice(2))

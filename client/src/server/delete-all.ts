@@ -1,0 +1,89 @@
+import type { ErrorCode } from '../error-code.ts'
+import type { RefusedKey } from '../responses.ts'
+import type { CallOptions, ServerApi } from './api.ts'
+import { isErased } from './responses.ts'
+import { sleep } from './retry.ts'
+
+export interface DeleteAllOptions extends CallOptions {
+  /** Ends with `/`. */
+  readonly prefix: string
+  /** Only what is older. Default: now. */
+  readonly before?: Date | string | undefined
+  /** Called after each request, with what was deleted until then. */
+  readonly onProgress?: ((progress: DeletedAll) => void) | undefined
+}
+
+/** What was deleted below a prefix. */
+export interface DeletedAll {
+  /** Objects, with their records and edge copies. */
+  deleted: number
+  /** Older versions and delete markers. Null if the bucket can't list them. */
+  versions: number | null
+  /** Unfinished uploads in parts. Null if the bucket can't list them. */
+  uploads: number | null
+  /** Records without an object. */
+  records: number
+  /** Objects and entries of the index that stay, since their keys can't be named. */
+  unreadable: number
+  /** What is left, and why. */
+  failures: RefusedKey[]
+  /** When a second pass is needed, with a later `before`, ISO 8601 in UTC. */
+  repeatAfter: string
+}
+
+/** After so many passes, the failures stay. */
+const MAX_PASSES = 3
+const PAUSE_MILLISECONDS = 5000
+
+/**
+ * Deletes everything below a prefix, one request after the other. Starts again, up to twice, if a temporary
+ * error has left something.
+ */
+export async function deleteAll(
+  api: ServerApi,
+  bucket: string | undefined,
+  { prefix, before = new Date(), onProgress, signal }: DeleteAllOptions,
+  pauseMilliseconds = PAUSE_MILLISECONDS,
+): Promise<DeletedAll> {
+  const request = { prefix, before: new Date(before).toISOString(), bucket }
+  let sum: DeletedAll | undefined
+  for (let pass = 1; ; pass += 1) {
+    const failures = new Map<string, RefusedKey>()
+    let cursor: string | undefined
+    let unreadable = 0
+    do {
+      const body = { ...request, cursor }
+      const answer = await api(isErased, 'POST', '/files/delete-all', { body, signal })
+      for (const failure of answer.failures) failures.set(failure.key, failure)
+      unreadable += answer.unreadable
+      sum = {
+        deleted: answer.deleted + (sum?.deleted ?? 0),
+        versions: add(answer.versions, sum?.versions),
+        uploads: add(answer.uploads, sum?.uploads),
+        records: answer.records + (sum?.records ?? 0),
+        unreadable,
+        failures: [...failures.values()],
+        repeatAfter: answer.repeatAfter,
+      }
+      onProgress?.(sum)
+      cursor = answer.cursor
+    } while (cursor !== undefined)
+    if (pass === MAX_PASSES || !sum.failures.some(isTemporary)) return sum
+    await sleep(pauseMilliseconds * pass, signal)
+  }
+}
+
+const add = (one: number | null, other: number | null = 0): number | null =>
+  one === null || other === null ? null : one + other
+
+/** Tells whether another pass may delete this. */
+const isTemporary = ({ error }: RefusedKey): boolean => TEMPORARY.includes(error.code)
+
+const TEMPORARY: readonly string[] = [
+  'storage_error',
+  'storage_busy',
+  'index_unavailable',
+  'events_unavailable',
+  'purge_failed',
+  'state_unavailable',
+] satisfies ErrorCode[]

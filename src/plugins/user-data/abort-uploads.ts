@@ -1,0 +1,53 @@
+import { sixAtOnce } from '../../bucket/at-once.ts'
+import { askToDelete } from '../../core/uploads.ts'
+import { askInTime, timeOf, uploadSeams } from '../../http/deadline.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { abortMultipartUpload, listUploadsPage } from '../../storage/multipart.ts'
+import type { Place, PlaceIn } from './cursor.ts'
+import { type Erasure, ifSupported } from './erasure.ts'
+
+/**
+ * Aborts the unfinished uploads of one page that are below the prefix. The list is that of the whole
+ * bucket: MinIO accepts only whole keys as a prefix. Resolves with the next place, or undefined if
+ * this call is full.
+ */
+export async function abortUploadsPage(
+  erasure: Erasure,
+  place: PlaceIn<'uploads'>,
+): Promise<Place | undefined> {
+  if (!erasure.take(1)) return undefined
+  const { c, request, tally } = erasure
+  const { bucket, before } = request
+  const page = await ifSupported(listUploadsPage(bucket, place.marker, timeOf(c)))
+  if (page === null) {
+    tally.uploads = null
+    return { phase: 'objects' }
+  }
+  const { skip = 0 } = place
+  const rest = page.uploads
+    .filter(({ key, initiated }) => erasure.isBelow(key) && initiated.getTime() < before)
+    .slice(skip)
+  const taken = erasure.takeItems(rest, () => 1)
+  let aborted = 0
+  await sixAtOnce(taken, ({ key, s3UploadId }) =>
+    erasure.attempt(key, async () => {
+      await askToAbort(erasure, key)
+      await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
+      aborted += 1
+    }),
+  )
+  tally.uploads = (tally.uploads ?? 0) + aborted
+  if (taken.length < rest.length)
+    // What is aborted is no longer on this page.
+    return taken.length === 0 ? undefined : { ...place, skip: skip + taken.length - aborted }
+  return page.next ? { phase: 'uploads', marker: page.next } : { phase: 'objects' }
+}
+
+/** Asks like for a file, and the plugins also like for an upload that its owner aborts. */
+async function askToAbort({ c, request }: Erasure, key: ObjectKey): Promise<void> {
+  const { alias: bucket } = request.bucket
+  await askToDelete(c, { type: 'delete', bucket, key })
+  const step = { type: 'abort', bucket, key, size: undefined } as const
+  const by = { principal: c.get('principal') }
+  for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, by))
+}

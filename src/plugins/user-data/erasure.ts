@@ -1,0 +1,122 @@
+import type { Bucket } from '../../bucket/bucket.ts'
+import { Allowance } from '../../core/allowance.ts'
+import { asApiError } from '../../errors/api-error.ts'
+import type { AppContext } from '../../http/app-env.ts'
+import { isNewObjectKey } from '../../keys/new-key.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { deletesMany } from '../../storage/delete-objects.ts'
+
+/** What a caller wants to delete. */
+export interface ErasureRequest {
+  readonly bucket: Bucket
+  /** Ends with `/`. */
+  readonly prefix: string
+  /** Only what is older than this, in milliseconds since 1970. A whole second, as buckets tell it. */
+  readonly before: number
+}
+
+/** What one call has done. */
+export interface Tally {
+  /** Objects, with their records and edge copies. */
+  deleted: number
+  /** Old versions and delete markers. Null if the bucket can't list them. */
+  versions: number | null
+  /** Unfinished uploads in parts. Null if the bucket can't list them. */
+  uploads: number | null
+  /** Records without an object. */
+  records: number
+  /** Objects and entries of the index whose keys no URL can name. They stay. */
+  unreadable: number
+}
+
+/** What one call deletes at most, counting what it may not delete. */
+const MAX_DELETED = 100
+/** Until it is known whether the server has DeleteObjects, each object may need its own request. */
+const FIRST_DELETED = 10
+
+/** One call: what it is for, what it has done, and how much it may still do. */
+export class Erasure {
+  readonly c: AppContext
+  readonly request: ErasureRequest
+  readonly tally: Tally = { deleted: 0, versions: 0, uploads: 0, records: 0, unreadable: 0 }
+  /** Why each key is left. */
+  readonly failures = new Map<ObjectKey, unknown>()
+  readonly #allowance: Allowance
+  /** A webhook without a queue is a request too. */
+  readonly #requestsOfEvent: number
+  #left = MAX_DELETED
+
+  constructor(c: AppContext, request: ErasureRequest, requests: number) {
+    const { after, enqueue } = c.env.instance
+    this.c = c
+    this.request = request
+    this.#allowance = new Allowance(requests)
+    this.#requestsOfEvent = after !== null && enqueue === null ? 1 : 0
+  }
+
+  /** Takes requests. Returns false, and takes nothing, if this call may do no more. */
+  take(requests: number): boolean {
+    return this.#left > 0 && this.#allowance.take(requests)
+  }
+
+  /** Returns the first items that this call may still handle, and takes their requests. */
+  takeItems<T>(items: readonly T[], requestsOf: (item: T) => number, max = MAX_DELETED): T[] {
+    const taken: T[] = []
+    for (const item of items) {
+      if (taken.length >= max || !this.take(requestsOf(item))) break
+      this.#left -= 1
+      taken.push(item)
+    }
+    return taken
+  }
+
+  /**
+   * Returns the first items that this call may delete, and takes the requests to delete them, and
+   * those that `requestsOf` adds.
+   */
+  takeDeletions<T>(items: readonly T[], requestsOf: (item: T) => number): T[] {
+    const many = deletesMany(this.request.bucket)
+    if (items.length === 0 || !this.take(1)) return []
+    const each = many === true ? 0 : 1
+    const max = many === undefined ? FIRST_DELETED : MAX_DELETED
+    return this.takeItems(items, (item) => each + requestsOf(item), max)
+  }
+
+  /** Returns how many more requests `removeAll` needs for a file: it looks whether a chosen key is used again. */
+  requestsAfter(key: ObjectKey): number {
+    return this.#requestsOfEvent + (isNewObjectKey(key) ? 0 : 2)
+  }
+
+  /** Tells whether `key` is below the prefix, as the bucket stores it. */
+  isBelow(key: string): boolean {
+    const { bucket, prefix } = this.request
+    return (bucket.normalizesKeys ? key.normalize() : key).startsWith(prefix)
+  }
+
+  /** Notes why `key` is left. Throws `error` if it is not an ApiError. */
+  fail(key: ObjectKey, error: unknown): void {
+    if (asApiError(error) === null) throw error
+    this.failures.set(key, error)
+  }
+
+  /** Tells whether `work` succeeds. If it throws an ApiError, notes it for `key`. */
+  async attempt(key: ObjectKey, work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work()
+      return true
+    } catch (error) {
+      this.fail(key, error)
+      return false
+    }
+  }
+}
+
+/** Resolves with the result of `list`, or null if the bucket can't list that. */
+export async function ifSupported<T>(list: Promise<T>): Promise<T | null> {
+  try {
+    return await list
+  } catch (error) {
+    if (asApiError(error)?.code === 'not_supported') return null
+    throw error
+  }
+}

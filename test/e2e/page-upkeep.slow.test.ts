@@ -1,0 +1,215 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startS3rver } from '../../cli/s3rver.ts'
+import { buildPage } from '../../dev/build-page.ts'
+import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
+import { connectChromium } from './chromium.ts'
+import { seriousFindings } from './demo-page.ts'
+import { CHROMIUM, describeWith } from './system-package.ts'
+
+const READ = ['files:read', 'files:list', 'links:create'] as const
+const SECRET = '0123456789abcdef0123456789abcdef0123456789a'
+const KEYS = {
+  keeper: { scopes: [...READ, 'upkeep:read'], prefix: '' },
+  tenant: { scopes: [...READ, 'upkeep:read'], prefix: 'tenants/42/' },
+  reader: { scopes: [...READ], prefix: '' },
+}
+const IDS = ['keeper', 'tenant', 'reader'] as const
+type Id = (typeof IDS)[number]
+
+const keyOf = (id: Id) => `ep_${id}_${SECRET}`
+
+const COUNTS = {
+  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
+  ...{ unconfirmed: 0, expirable: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0 },
+  ...{ failed: 0, recorded: 0, corrected: 0, dropped: 0, expired: 0, aborted: 0 },
+}
+
+/** An answer of `GET /upkeep`. */
+const answerWith = (bucket: object, changes: object = {}) => ({
+  ...{ mode: 'record', plan: 'free', deadLetters: 0 },
+  buckets: [
+    {
+      ...{ bucket: 'files', phase: 'objects', startedAt: new Date().toISOString() },
+      ...{ counts: COUNTS, suspects: 0, stopped: null, last: null, dropped: 0 },
+      ...bucket,
+    },
+  ],
+  ...changes,
+})
+
+const ended = (counts: object) => ({
+  mode: 'record',
+  startedAt: new Date(Date.now() - 3_600_000).toISOString(),
+  endedAt: new Date(Date.now() - 300_000).toISOString(),
+  counts: { ...COUNTS, ...counts },
+  recent: { confirmed: 0, unconfirmed: 0 },
+})
+
+const STOPPED = answerWith(
+  {
+    ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
+    stopped: { reason: 'empty list', at: new Date().toISOString() },
+  },
+  { deadLetters: 5 },
+)
+
+describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
+  const stack = new AsyncDisposableStack()
+  let worker: BuiltWorker
+  let browser: Browser
+
+  beforeAll(async () => {
+    await buildPage()
+    const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    stack.defer(() => rm(directory, { recursive: true }))
+    const s3 = await startS3rver({
+      ...{ port: 0, directory, loopbackOrigins: true },
+      corsOrigins: ['http://localhost'],
+    })
+    stack.defer(() => s3.close())
+    const { endpoint, region, bucket } = s3
+    worker = await startBuiltWorker({
+      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+      accessKeys: { S3: s3 },
+      variables: {
+        API_KEYS: JSON.stringify(
+          IDS.map((id) => ({
+            ...{ id, ...KEYS[id] },
+            sha256: createHash('sha256').update(keyOf(id)).digest('hex'),
+          })),
+        ),
+      },
+    })
+    stack.defer(() => worker.close())
+    browser = await connectChromium()
+    stack.defer(() => browser.close())
+  })
+
+  afterAll(() => stack.disposeAsync())
+
+  interface Tab extends AsyncDisposable {
+    readonly page: Page
+    readonly failures: readonly string[]
+    /** How often the page has asked for the state of upkeep. */
+    readonly asked: () => number
+  }
+
+  /** Opens the page. `answer` replaces what the Worker answers. */
+  async function open(id: Id, answer?: (count: number) => { status?: number; json: object }): Promise<Tab> {
+    const context = await browser.newContext({ reducedMotion: 'reduce' })
+    const page = await context.newPage()
+    const failures: string[] = []
+    page.on('pageerror', ({ message }) => failures.push(message))
+    page.on('console', (message) => {
+      if (message.type() === 'error') failures.push(message.text())
+    })
+    let count = 0
+    await page.route('**/upkeep', (route) => {
+      count += 1
+      return answer === undefined ? route.continue() : route.fulfill(answer(count))
+    })
+    await page.addInitScript(`sessionStorage.setItem('token', '${keyOf(id)}')`)
+    await page.goto(worker.origin)
+    await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
+    return {
+      ...{ page, failures, asked: () => count },
+      [Symbol.asyncDispose]: () => context.close(),
+    }
+  }
+
+  const part = (page: Page) => page.getByRole('region', { name: 'Upkeep' })
+
+  it('shows why it has stopped and what to do, what waits, and its last look', async () => {
+    await using tab = await open('keeper', () => ({ json: STOPPED }))
+    const { page } = tab
+    const upkeep = part(page)
+    for (const text of [
+      'The bucket says that it is empty, but the list of files is not.',
+      'Check the name of the bucket, and whether somebody has emptied it.',
+      `npx edge-presigner upkeep go-on --bucket files --url ${worker.origin}`,
+      'Last look through all 1,234 files: 5m ago.',
+      '3 files that are not in the list',
+      '3 files added to the list',
+      '2 entries without a file wait for a second look.',
+      '5 messages could not be delivered, and wait to be sent again.',
+      `npx edge-presigner dead-letters list --url ${worker.origin}`,
+    ])
+      await upkeep.getByText(text).waitFor()
+    for (const [width, colorScheme] of [
+      [1280, 'light'],
+      [1280, 'dark'],
+      [390, 'light'],
+      [390, 'dark'],
+    ] as const) {
+      await page.setViewportSize({ width, height: 844 })
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+      expect(await seriousFindings(page), `${width} ${colorScheme}`).toEqual([])
+      const shots = process.env.SCREENSHOTS
+      if (shots) {
+        await upkeep.scrollIntoViewIfNeeded()
+        await page.screenshot({ path: join(shots, `upkeep-${width}-${colorScheme}.png`) })
+      }
+    }
+    expect(tab.failures).toEqual([])
+  })
+
+  it('opens and looks again with the keyboard alone', async () => {
+    const calm = answerWith({ last: ended({ objects: 10 }) })
+    const answers = [calm, answerWith({ suspects: 1, last: ended({ objects: 11 }) })]
+    await using tab = await open('keeper', (count) => ({ json: answers[count - 1] ?? calm }))
+    const { page } = tab
+    const upkeep = part(page)
+    await upkeep.getByText('all is well').waitFor()
+    expect(await upkeep.getByText('Last look').isVisible()).toBe(false)
+    await upkeep.locator('summary').focus()
+    await page.keyboard.press('Enter')
+    await upkeep.getByText('Last look through all 10 files: 5m ago.').waitFor()
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await upkeep.getByText('1 entry without a file waits for a second look.').waitFor()
+    await upkeep.getByRole('status').getByText('This is up to date.').waitFor()
+    expect(await upkeep.getByText('something waits').isVisible()).toBe(true)
+    expect(tab.failures).toEqual([])
+  })
+
+  it('shows a name of a bucket as text, and one heading for each of several', async () => {
+    const hostile = '<img src=x onerror="document.title=1">'
+    const { buckets } = answerWith({ bucket: hostile })
+    const json = { ...STOPPED, buckets: [...STOPPED.buckets, ...buckets] }
+    await using tab = await open('keeper', () => ({ json }))
+    await part(tab.page).getByRole('heading', { name: hostile, exact: true }).waitFor()
+    expect(await part(tab.page).getByRole('heading', { level: 3 }).count()).toBe(2)
+    expect(await tab.page.title()).toBe('Edge presigner')
+  })
+
+  it.each<[string, Id, number, number]>([
+    ['without its scope', 'reader', 200, 0],
+    ['with a prefix', 'tenant', 200, 0],
+    ['without Durable Objects', 'keeper', 501, 1],
+    ['if the Worker refuses', 'keeper', 403, 1],
+    ['without the plugin', 'keeper', 404, 1],
+  ])('is not there %s', async (_, id, status, count) => {
+    const code = 'not_supported'
+    const json = status === 200 ? STOPPED : { message: 'No.', code }
+    await using tab = await open(id, () => ({ status, json }))
+    await expect.poll(tab.asked).toBe(count)
+    await tab.page.getByText('Nothing here yet').waitFor()
+    expect(await part(tab.page).count()).toBe(0)
+  })
+
+  it('goes away with the token that could see it', async () => {
+    await using tab = await open('keeper', () => ({ json: STOPPED }))
+    const { page } = tab
+    await part(page).getByText('It has stopped.').waitFor()
+    await page.getByRole('button', { name: 'Token' }).click()
+    await page.getByLabel('Token or API key').fill(keyOf('reader'))
+    await page.getByRole('button', { name: 'Use it', exact: true }).click()
+    await expect.poll(() => part(page).isVisible()).toBe(false)
+  })
+})

@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest'
+import { csvLine } from '../../../src/plugins/user-data/csv.ts'
+
+// @threat formula-injection
+it.each(['=1+1', '+1', '-1', '@SUM(1)', '\t=1', '\r=1', '\n=1', '＝1', '＋1', '－1', '＠1'])(
+  'makes a text of %j',
+  (value) => {
+    expect(csvLine([value])).toMatch(/^"?'/)
+  },
+)
+
+it.each([
+  ['a', 'a'],
+  ['a=b', 'a=b'],
+  ['a,b', '"a,b"'],
+  ['a"b', '"a""b"'],
+  ['a\nb', '"a\nb"'],
+  ['=a"b', `"'=a""b"`],
+  [5, '5'],
+  [null, ''],
+  [undefined, ''],
+])('writes %j as %j', (value, cell) => {
+  expect(csvLine([value, 'x'])).toBe(`${cell},x\r\n`)
+})
