@@ -159,6 +159,16 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
     expect(tab.failures).toEqual([])
   })
 
+  it('shows what the Worker itself answers, before its first run', async () => {
+    await using tab = await open('keeper')
+    const { page } = tab
+    await part(page).getByText('not run yet').waitFor()
+    await part(page).locator('summary').click()
+    await part(page).getByText('It only reports, and changes nothing.').waitFor()
+    await part(page).getByText('It has not run yet.').waitFor()
+    expect(tab.failures).toEqual([])
+  })
+
   it('opens and looks again with the keyboard alone', async () => {
     const calm = answerWith({ last: ended({ objects: 10 }) })
     const answers = [calm, answerWith({ suspects: 1, last: ended({ objects: 11 }) })]
