@@ -33,6 +33,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/doctor.md',
       'docs/security.md',
       'docs/operations.md',
+      'docs/upkeep.md',
       'docs/index-copy.md',
       'docs/staging.md',
       'docs/alerts.md',

@@ -100,7 +100,7 @@ async function variables(title: string): Promise<Record<string, string>> {
   }
   if (/ \/(?:grants|g\/)/.test(title)) return grantVariables()
   if (/ \/(?:drop-boxes|d\/)/.test(title)) return boxVariables()
-  if (title.endsWith(' /index')) return indexVariables()
+  if (/ \/(?:index$|upkeep)/.test(title)) return indexVariables()
   if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link, BASE: base }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }

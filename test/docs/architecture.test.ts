@@ -100,7 +100,9 @@ describe('the folders', () => {
     const uses = files.filter((file) =>
       importsOf(file).some((name) => name.startsWith('cloudflare:')),
     )
-    expect(uses.toSorted()).toEqual(['plugins/links/cloudflare.ts', 'state/cloudflare.ts'])
+    expect(uses.toSorted()).toEqual([
+      ...['plugins/links/cloudflare.ts', 'plugins/upkeep/cloudflare.ts', 'state/cloudflare.ts'],
+    ])
   })
 })
 

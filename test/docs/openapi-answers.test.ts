@@ -376,6 +376,20 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('writeIndex', 200, { body: { ...body, to: 'd1' }, headers: admin })
   })
 
+  it('walks through the bucket, and lists and restores what was dropped', async () => {
+    const headers = { Authorization: `Bearer ${ADMIN_KEY}` }
+    await client.call('getUpkeep', 200)
+    const { cursor } = z
+      .object({ cursor: z.string() })
+      .parse(await client.call('stepUpkeep', 200, { body: {}, headers }))
+    await client.call('stepUpkeep', 200, { body: { cursor, limit: 2 }, headers })
+    const imported = { import: { prefix: 'a/', owner: 'a/{owner}/', ownerAs: 'app:{owner}' } }
+    await client.call('stepUpkeep', 200, { body: { ...imported, mode: 'report' }, headers })
+    await client.call('goOnWithUpkeep', 204, { body: { bucket: 'files' }, headers })
+    await client.call('listDropped', 200, { parameters: { limit: 1 }, headers })
+    await client.call('restoreDropped', 200, { body: { keys: ['a', '../b'] }, headers })
+  })
+
   it('calls the routes for Uppy in Companion mode', async () => {
     const file = { filename: 'Film.mp4', type: 'video/mp4', metadata: { name: 'Film' } }
     const { fields } = await readForm(client.call('getUppyForm', 200, { parameters: file }))

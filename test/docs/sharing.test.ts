@@ -133,7 +133,7 @@ describe('the pages for grants and drop boxes', async () => {
   it('compile', async () => expect(await snippets.typeErrors()).toBe(''))
 
   it('have the exports and blocks of a new project', () => {
-    for (const page of [GRANTS, BOXES]) {
+    for (const page of [GRANTS, BOXES, 'docs/upkeep.md']) {
       expect(readPage('template/src/worker.ts')).toContain(markedBlock(page, 'export'))
       expect(readPage('template/wrangler.toml')).toContain(markedBlock(page, 'exports'))
     }

@@ -14,6 +14,8 @@ export interface StoredObject {
 export interface Asked {
   readonly operation: string
   readonly key: string
+  /** The access key id that signed it. */
+  readonly by: string
 }
 
 /** An unfinished upload in parts. */
@@ -57,7 +59,8 @@ export class MemoryBucket {
     const { pathname, searchParams } = new URL(request.url)
     const key = decodeURIComponent(pathname.slice(1))
     const kind = ['list-type', 'uploads', 'uploadId'].find((name) => searchParams.has(name)) ?? ''
-    const asked = { operation: `${request.method} ${kind}`.trim(), key }
+    const [, by = ''] = /Credential=([^/]+)/.exec(request.headers.get('authorization') ?? '') ?? []
+    const asked = { operation: `${request.method} ${kind}`.trim(), key, by }
     this.asked.push(asked)
     const other = await this.before(asked)
     if (other !== undefined) return other

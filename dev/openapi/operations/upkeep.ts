@@ -49,7 +49,6 @@ export const upkeepOperations: Operations = {
       import: {
         description:
           'Records the objects below `prefix`, whoever put them there. `owner` says where the owner is in a key, and `ownerAs` what the id of the owner is in records.',
-        examples: [{ prefix: 'users/', owner: 'users/{owner}/', ownerAs: 'app:{owner}' }],
       },
       goOn: { description: 'Goes on although the brake has stopped this walk.' },
       limit: { description: 'Objects on a page.' },

@@ -26,7 +26,7 @@ export interface Stretch {
   readonly items: readonly Item[]
   /** The last key of the stretch, or null for one that ends both lists. */
   readonly until: string | null
-  /** Whether the bucket has no objects after these. */
+  /** Whether the bucket has no objects after those of the stretch. */
   readonly isListDone: boolean
   /** Entries of the bucket's list that no URL can name. */
   readonly unreadable: number
@@ -53,14 +53,16 @@ export async function readStretch(
   limit: number,
   now: Date,
 ): Promise<Stretch> {
-  const query = { prefix, limit, after: after ?? undefined }
+  // Ceph RGW's SQLite store begins with the key of start-after.
+  const query = { prefix, limit: Math.max(2, limit), after: after ?? undefined }
   const { objects: listed, next, last, unreadable } = await listObjects(bucket, query, now)
   const objects = listed.map((object) => ({ ...object, key: storedKey(bucket, object.key) }))
   requireOrder(objects, after, () =>
     storageError('The bucket does not list its objects in the order of their keys.'),
   )
   const listEnd = next === undefined ? null : bucket.normalizesKeys ? last?.normalize() : last
-  if (listEnd === undefined) throw storageError('The bucket lists pages that never end.')
+  const isStuck = listEnd === undefined || (listEnd !== null && byUtf8(listEnd, after ?? '') <= 0)
+  if (isStuck) throw storageError('The bucket lists pages that never end.')
   const read = await readIndex(bucket, index, after, indexCursor, prefix, limit, listEnd)
   const until =
     read.isDone || (listEnd !== null && byUtf8(listEnd, read.last ?? '') <= 0)
@@ -70,7 +72,7 @@ export async function readStretch(
   return {
     items: merge(objects.filter(isIn), read.records.filter(isIn)),
     until,
-    isListDone: listEnd === null,
+    isListDone: listEnd === null && objects.every(isIn),
     unreadable,
     indexAfter: (done) => {
       let passed = 0

@@ -71,7 +71,7 @@ const stepSchema = z.strictObject({
   cursor: z.optional(z.string()),
   mode: z.optional(z.enum(MODES)),
   import: z.optional(importSchema),
-  goOn: z.optional(z.literal(true)),
+  goOn: z.optional(z.boolean()),
   // Some servers list from the last key on, again: a page of one object would never end.
   limit: z.optional(z.int().check(z.minimum(2), z.maximum(MAX_KEYS))),
 })

@@ -202,6 +202,8 @@ class Step {
       now,
       ownerOf: ownerFinder(walk.import ?? walk.owner),
       statusOf: async ({ lastModified }) => {
+        // Workers KV may hide what somebody has just confirmed, and this record replaces that.
+        if (!walk.index.isConditional) return 'found'
         if (walk.import !== null || this.#isOldLoss(lastModified.getTime())) return 'found'
         since ??= Promise.resolve(walk.index.since?.(null) ?? null)
         return statusOf(lastModified, now, await since)
@@ -556,7 +558,7 @@ class Step {
     const isSame =
       known !== undefined && known.etag === record?.etag && known.createdAt === record.createdAt
     if (action === 'suspect' && isSame) return
-    if (action !== 'suspect' && known === undefined) return
+    if (action !== 'suspect' && (known === undefined || object === null)) return
     const others = suspects.filter((suspect) => suspect.key !== key)
     if (action !== 'suspect' || record === null) {
       this.#set({ suspects: others })

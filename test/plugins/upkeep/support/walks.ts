@@ -3,7 +3,9 @@ import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.
 import { memoryFileIndex } from '../../../../src/plugins/files/memory-file-index.ts'
 import type { StepResult, WalkState } from '../../../../src/plugins/upkeep/state.ts'
 import { startWalk, stepWalk, type Walk } from '../../../../src/plugins/upkeep/walk.ts'
+import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
+import { conditionalMemoryIndex } from '../../../support/conditional-index.ts'
 import type { StoredObject } from '../../../support/memory-bucket.ts'
 import { testBucket } from '../../../support/test-bucket.ts'
 
@@ -30,6 +32,12 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   maxRequests: 900,
   keep: async () => {},
   ...changes,
+})
+
+/** Returns an index in memory, with the conditions of D1, that began at a time. */
+export const indexSince = (began: Date): FileIndex => ({
+  ...conditionalMemoryIndex(),
+  since: async () => began,
 })
 
 let serial = 0

@@ -1,0 +1,28 @@
+import { afterEach, expect, it, vi } from 'vitest'
+import { runs } from '../../support/fuzz.ts'
+import { EXPIRE_HOURS, Simulation } from './support/simulation.ts'
+import { NOON } from './support/walks.ts'
+
+afterEach(() => void vi.unstubAllGlobals())
+
+/** `npm run fuzz` runs 2,000 operations. */
+const OPERATIONS = runs(1) > 1 ? 2000 : 120
+
+it.each(Array.from({ length: Math.min(runs(1), 8) }, (_, i) => 1 + i))(
+  'index and bucket agree after upkeep, whatever writers, failures and kills leave behind: seed %s',
+  async (seed) => {
+    const simulation = new Simulation(seed)
+    for (const key of ['others/a', 'others/b', 'uploads/not-ours.txt'])
+      simulation.foreign.set(key, simulation.bucket.put(key, NOON))
+    simulation.bucket.uploads.push({ key: 'others/c', id: 'other', time: NOON })
+    await simulation.run(OPERATIONS, 5)
+    // Old uploads in parts are aborted after eight days.
+    await simulation.upkeep(EXPIRE_HOURS + 9 * 24)
+    expect(await simulation.problems(), `seed ${seed}`).toEqual([])
+    expect(simulation.bucket.uploads).toHaveLength(1)
+    const { expired, recorded } = simulation.totals
+    expect(recorded).toBeGreaterThan(0)
+    expect(expired).toBeGreaterThan(0)
+    expect(simulation.accepted.size).toBeGreaterThan(0)
+  },
+)
