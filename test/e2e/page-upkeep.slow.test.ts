@@ -162,7 +162,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   it('shows what the Worker itself answers, before its first run', async () => {
     await using tab = await open('keeper')
     const { page } = tab
-    await part(page).getByText('not run yet').waitFor()
+    await part(page).getByText('not run yet', { exact: true }).waitFor()
     await part(page).locator('summary').click()
     await part(page).getByText('It only reports, and changes nothing.').waitFor()
     await part(page).getByText('It has not run yet.').waitFor()
