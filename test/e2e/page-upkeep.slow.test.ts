@@ -100,7 +100,10 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   }
 
   /** Opens the page. `answer` replaces what the Worker answers. */
-  async function open(id: Id, answer?: (count: number) => { status?: number; json: object }): Promise<Tab> {
+  async function open(
+    id: Id,
+    answer?: (count: number) => { status?: number; json: object },
+  ): Promise<Tab> {
     const context = await browser.newContext({ reducedMotion: 'reduce' })
     const page = await context.newPage()
     const failures: string[] = []

@@ -849,7 +849,10 @@ describe('queue and scheduled', () => {
   /** A plugin whose queues are called like `name`, or which keeps dead letters. */
   const handling = (name: string, done: string[], seam: 'queue' | 'deadLetters'): Plugin => {
     const handle = async (batch: QueueBatch) => void done.push(`${name} ${batch.queue}`)
-    return { name, setup: () => (seam === 'queue' ? { queue: { name, handle } } : { [seam]: handle }) }
+    return {
+      name,
+      setup: () => (seam === 'queue' ? { queue: { name, handle } } : { [seam]: handle }),
+    }
   }
 
   it('of several plugins get the queues with the longest name that they know', async () => {
