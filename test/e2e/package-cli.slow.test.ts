@@ -218,8 +218,18 @@ describe('edge-presigner', () => {
   it('has --help, --version and the help of each command', async () => {
     const { code, output } = await run(['--help'])
     expect(code).toBe(0)
-    const commands = [...output.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name)
-    expect(commands).toEqual(['dev', 'doctor', 'keys', 'index', 'deploy'])
+    const commands = [...output.matchAll(/^ {2}([\w-]+) /gm)].map(([, name = '']) => name)
+    expect(commands).toEqual([
+      'dev',
+      'doctor',
+      'keys',
+      'index',
+      'upkeep',
+      'dead-letters',
+      'export',
+      'delete-all',
+      'deploy',
+    ])
     for (const command of commands) {
       const help = await run([command, '--help'])
       expect(help.output).toContain(`edge-presigner ${command}`)

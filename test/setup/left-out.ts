@@ -67,6 +67,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/staging.slow.test.ts',
       'test/docs/test-changed.test.ts',
       'test/docs/update.full.test.ts',
+      'test/docs/upkeep.test.ts',
       'test/docs/wrangler.slow.test.ts',
       'test/e2e/client-build.slow.test.ts',
       'test/e2e/client-held-bytes.slow.test.ts',
