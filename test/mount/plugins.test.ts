@@ -917,6 +917,11 @@ describe('queue and scheduled', () => {
     // The lost plugin may be the one that keeps them.
     for (const queue of ['edge-presigner-jobs-dead', 'mail-dead'])
       await expect(dead.queue(batch(queue), env)).rejects.toThrow('The settings are not')
+    // A queue of the app itself may look like dead letters of the lost plugin.
+    const keeper = handling('keeper', [], 'deadLetters')
+    const kept = createPresigner(settings, { plugins: [events({}), broken, keeper] })
+    await expect(kept.queue(batch('mail-dead'), env)).rejects.toThrow('The settings are not')
+    expect(await kept.queue(batch('edge-presigner-jobs-dead'), env)).toBe(true)
     for (const options of [
       { plugins: [events({}), broken] },
       { plugins: [events({}), events({})] },

@@ -539,6 +539,24 @@ describe('uploads in parts', () => {
   })
 })
 
+it('ends a pass in which uploads or entries fail three times, and counts them as unknown', async () => {
+  const walk = testWalk()
+  walk.index.strayEntries = async () => {
+    throw new Error('It failed.')
+  }
+  bucket.before = ({ operation }) =>
+    operation === 'GET uploads' ? new Response(null, { status: 500 }) : undefined
+  let result = await pass(walk, 0)
+  const phases = [result.state.phase]
+  while (!result.isDone) {
+    expect(result.failure).not.toBe(null)
+    result = await pass(walk, 0, result.state)
+    phases.push(result.state.phase)
+  }
+  expect(phases).toEqual(['uploads', 'uploads', 'entries', 'entries', 'entries', 'objects'])
+  expect(result.ended?.counts).toMatchObject({ oldUploads: null, foreign: null })
+})
+
 describe('entries that no request can reach', () => {
   it('are counted page by page, with the aliases that are configured', async () => {
     const walk = testWalk({ aliases: ['files', 'other'] })
