@@ -90,6 +90,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/page-gallery.full.test.ts',
       'test/e2e/page-index.slow.test.ts',
       'test/e2e/page-shares.slow.test.ts',
+      'test/e2e/page-upkeep.slow.test.ts',
       'test/e2e/page-uploads.slow.test.ts',
       'test/e2e/page.slow.test.ts',
       'test/e2e/readme-page.test.ts',
