@@ -270,8 +270,8 @@ function createInstance<E extends Env>(
     if (authenticate && identify && !isOwn(identify))
       issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
-    if (!plugins.some(({ name }) => plugin.split('|').includes(name)))
-      issue(path, `needs the plugin ${plugin.replace('|', '() or ')}()`)
+    if (!plugins.some(({ name }) => plugin.split('() or ').includes(name)))
+      issue(path, `needs the plugin ${plugin}()`)
   const after = all('after')
   // What a client sends on purpose comes before what its browser adds.
   const identify = all('identify').toSorted(

@@ -34,14 +34,14 @@ export const WARNINGS = [
   'upkeep needs Durable Objects',
   'upkeep stopped',
   'upkeep failed',
+  'dead letters kept',
+  'dead letters not kept',
   'event not sent',
   'resized images are not kept',
   'webhook not delivered',
   'webhook lost',
   'job not done',
   'job lost',
-  'dead letters kept',
-  'dead letters not kept',
 ] as const
 
 export type Warning = (typeof WARNINGS)[number]

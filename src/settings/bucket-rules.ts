@@ -144,7 +144,7 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
         conditionalReplace: r.optional(r.flag),
         conditionalComplete: r.usedBy('multipart', r.optional(r.flag)),
         managedPrefixes: r.usedBy(
-          'notifications|upkeep',
+          'notifications() or upkeep',
           r.optional(r.list(r.text(keyPrefixError)), []),
         ),
         allowedTypes: r.optional(

@@ -24,7 +24,7 @@ export interface Place {
   readonly uses: Use[]
 }
 
-/** A value that only plugins read: the one of this name, or `one|other`. */
+/** A value that only plugins read: the one of this name, or `one() or other`. */
 export interface Use {
   readonly path: string
   readonly plugin: string

@@ -86,7 +86,11 @@ export async function listVersions(
   const decode = decoderOf(root)
   const read = (entry: XmlElement, isMarker: boolean): ObjectVersion[] => {
     const key = decode(entry, 'Key')
-    return isBelow(key, prefix) ? [{ key: parseObjectKey(key), isMarker, ...readEntry(entry) }] : []
+    if (!isBelow(key, prefix)) return []
+    const version = readEntry(entry)
+    // The marker is newer, whatever the server says of the first entry of a page.
+    const isLatest = version.isLatest && key !== marker?.key
+    return [{ key: parseObjectKey(key), isMarker, ...version, isLatest }]
   }
   const entries = childrenOf(root, 'Version')
   const markers = childrenOf(root, 'DeleteMarker')

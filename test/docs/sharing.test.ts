@@ -12,6 +12,7 @@ import { type Snippets, writeSnippets } from './support/snippets.ts'
 
 const ONE = 'docs/recipes/one-download.md'
 const BOX = 'docs/recipes/drop-box.md'
+const LEAVES = 'docs/recipes/user-leaves.md'
 const GRANTS = 'docs/grants.md'
 const BOXES = 'docs/drop-boxes.md'
 
@@ -89,6 +90,35 @@ const closed = (await open()).code
 console.log(JSON.stringify({ isPage: page.includes('Example Homes GmbH'), documents, refused, closed }))
 `
 
+/** Stores a file, a grant and a drop box of a user, and deletes them all. */
+const USER = `
+import { deleteUser } from './leave.ts'
+import { presigner } from './presigner.ts'
+import { endShares } from './shares.ts'
+
+const key = 'users/alice/a.txt'
+for (const one of [key, 'users/alice2/a.txt'])
+  await presigner.upload(Buffer.from('hello'), { key: one, mimetype: 'text/plain' })
+const deadline = new Date(Date.now() + 3_600_000).toISOString()
+const grant = await presigner.createGrant(key, { deadline })
+const box = await presigner.createDropBox('users/alice/inbox/', {
+  ...{ from: 'Ann', title: 'Files', deadline, maxFiles: 1, maxBytes: 10, maxTotalBytes: 10 },
+})
+// Objects of the same second stay.
+await new Promise((resolve) => setTimeout(resolve, 1500))
+await endShares('users/alice/')
+const repeatAfter = await deleteUser('alice')
+const left: string[] = []
+for await (const file of presigner.list({ prefix: 'users/' })) left.push(file.key)
+const page = await fetch(grant.url, { headers: { Accept: 'text/html' } })
+console.log(JSON.stringify({ left, repeatAfter, grant: page.status, box: await presigner.getDropBox(box.id).then(() => 'open', ({ code }) => code) }))
+`
+const PLANNED = `
+export async function planSecondPass(user: string, date: string): Promise<void> {
+  if (!(Date.parse(date) > Date.now())) throw new Error(user)
+}
+`
+
 let presigner: Presigner
 let snippets: Snippets
 beforeAll(async () => {
@@ -101,6 +131,10 @@ beforeAll(async () => {
       'database.ts': DATABASE,
       ...marked(ONE, ['offer', 'state', 'webhook']),
       ...marked(BOX, ['box', 'received']),
+      ...marked(LEAVES, ['leave', 'shares'], 'leaves/'),
+      'leaves/presigner.ts': CLIENT(presigner.origin),
+      'leaves/database.ts': PLANNED,
+      'leaves/user.ts': USER,
       'received-webhook.ts': markedBlock(BOX, 'webhook'),
       'grants.ts': `${PLUGINS}${markedBlock(GRANTS, 'plugin')}export { plugins }\n`,
       'drop-boxes.ts': `${PLUGINS}interface Env { readonly FILES: KVNamespace }\n${markedBlock(BOXES, 'plugin').replace('(env)', '(env: Env)')}export { plugins }\n`,
@@ -122,6 +156,7 @@ describe('the pages for grants and drop boxes', async () => {
   it('have only code that a test here compiles or runs', () => {
     const marks = (page: string) => codeBlocks(readPage(page)).map(({ mark }) => mark)
     expect(marks(ONE)).toEqual(['offer', 'curl', 'webhook', 'state'])
+    expect(marks(LEAVES)).toEqual(['', '', 'leave', 'shares']) // commands: user-data-commands.test.ts
     expect(marks(BOX)).toEqual(['box', 'webhook', 'received'])
     // Those of TOML, and the exports: test/e2e/grants-migrations.slow.test.ts, create.test.ts.
     expect(marks(GRANTS)).toEqual([
@@ -172,6 +207,16 @@ describe('the pages for grants and drop boxes', async () => {
     const KEY = 'uploads/offer.txt'
     const put = await runShell(presigner.here(markedBlock(ONE, 'curl')), { KEY, DEADLINE })
     expect(z.object({ code: z.string() }).parse(JSON.parse(put)).code).toBe('object_not_found')
+  })
+
+  it('user-leaves.md: nothing of the user is left', async () => {
+    const output = (await snippets.run('leaves/user.ts', {})).trim().split('\n').at(-1) ?? ''
+    expect(JSON.parse(output)).toEqual({
+      left: ['users/alice2/a.txt'],
+      repeatAfter: expect.any(String),
+      grant: 410,
+      box: 'not_found',
+    })
   })
 
   it('drop-box.md: a tenant sends documents, until the box is closed', async () => {

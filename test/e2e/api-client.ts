@@ -39,6 +39,10 @@ export interface ApiClient {
   list(query?: Query): Promise<readonly FileRecord[]>
   objects(query: Query): Promise<z.infer<typeof answers.objectPage>>
   remove(key: string, query?: Query): Promise<void>
+  /** The responses of `POST /files/delete-all`, until nothing is left. */
+  deleteAll(prefix: string, before: string): Promise<z.infer<typeof answers.erasure>[]>
+  /** The lines of `GET /export`. */
+  exported(prefix: string): Promise<unknown[]>
   /** Returns only the link from the response of `POST /files/:key/link`. */
   link(key: string, request?: Readonly<Record<string, unknown>>, query?: Query): Promise<string>
   startMultipart(request: Readonly<Record<string, unknown>>): Promise<Started>
@@ -93,6 +97,23 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
       answers.filePage.parse(await json(send('GET', `/files${search(query)}`), 200)).files,
     objects: async (query) =>
       answers.objectPage.parse(await json(send('GET', `/objects${search(query)}`), 200)),
+    async deleteAll(prefix, before) {
+      const all: z.infer<typeof answers.erasure>[] = []
+      let cursor: string | undefined
+      do {
+        const request = { prefix, before, cursor }
+        const body = await json(send('POST', '/files/delete-all', request), 200)
+        const answer = answers.erasure.parse(body)
+        all.push(answer)
+        cursor = answer.cursor
+      } while (cursor !== undefined)
+      return all
+    },
+    async exported(prefix) {
+      const response = await send('GET', `/export${search({ prefix })}`)
+      const lines = (await response.text()).trim().split('\n')
+      return lines.map((line) => JSON.parse(line))
+    },
     link: async (key, request = {}, query) => {
       const path = `${filePath(key)}/link${search(query)}`
       return answers.link.parse(await json(send('POST', path, request), 200)).link

@@ -4,6 +4,7 @@ import { bucketRules } from './contract/buckets.ts'
 import { chosenKeyRules } from './contract/chosen-keys.ts'
 import { type Capabilities, type Context, startContext } from './contract/context.ts'
 import { copyRules } from './contract/copies.ts'
+import { erasureRules } from './contract/erasure.ts'
 import { flowRules } from './contract/flow.ts'
 import { formRules } from './contract/forms.ts'
 import { keyRules } from './contract/keys.ts'
@@ -37,6 +38,7 @@ export function declareContract(
   describe('parts of an upload, at the server itself', () => partRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
   describe('the list of objects', () => objectRules(context, capabilities))
+  describe('everything below a prefix', () => erasureRules(context, capabilities))
   describe('a chosen key', () => chosenKeyRules(context, capabilities))
   describe('copies and moves', () => copyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))

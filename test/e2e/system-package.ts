@@ -26,6 +26,13 @@ export const RADOSGW: SystemPackage = {
   install: 'apt-get install radosgw',
 }
 
+/** An S3 server with versions and lists of unfinished uploads. It never checks a signature. */
+export const MOTO: SystemPackage = {
+  name: 'moto',
+  installed: existsSync('/usr/bin/moto_server'),
+  install: 'apt-get install python3-moto python3-flask python3-flask-cors',
+}
+
 /** Makes videos. */
 export const FFMPEG: SystemPackage = {
   name: 'ffmpeg',

@@ -849,7 +849,10 @@ describe('queue and scheduled', () => {
   /** A plugin whose queues are called like `name`, or which keeps dead letters. */
   const handling = (name: string, done: string[], seam: 'queue' | 'deadLetters'): Plugin => {
     const handle = async (batch: QueueBatch) => void done.push(`${name} ${batch.queue}`)
-    return { name, setup: () => (seam === 'queue' ? { queue: { name, handle } } : { [seam]: handle }) }
+    return {
+      name,
+      setup: () => (seam === 'queue' ? { queue: { name, handle } } : { [seam]: handle }),
+    }
   }
 
   it('of several plugins get the queues with the longest name that they know', async () => {
@@ -914,6 +917,11 @@ describe('queue and scheduled', () => {
     // The lost plugin may be the one that keeps them.
     for (const queue of ['edge-presigner-jobs-dead', 'mail-dead'])
       await expect(dead.queue(batch(queue), env)).rejects.toThrow('The settings are not')
+    // A queue of the app itself may look like dead letters of the lost plugin.
+    const keeper = handling('keeper', [], 'deadLetters')
+    const kept = createPresigner(settings, { plugins: [events({}), broken, keeper] })
+    await expect(kept.queue(batch('mail-dead'), env)).rejects.toThrow('The settings are not')
+    expect(await kept.queue(batch('edge-presigner-jobs-dead'), env)).toBe(true)
     for (const options of [
       { plugins: [events({}), broken] },
       { plugins: [events({}), events({})] },

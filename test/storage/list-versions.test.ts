@@ -63,6 +63,17 @@ describe('listVersions', () => {
     ])
   })
 
+  it('knows that what follows a version of its key is older', async () => {
+    scriptedBucket({
+      ListObjectVersions: page(
+        entry('Version', 'a/b', 'v1', 'true') + entry('Version', 'a/c', 'v2', 'true'),
+      ),
+    })
+    const marker = { key: 'a/b', versionId: 'v9' }
+    const { versions } = await listVersions(bucket, { ...query, marker }, NOW)
+    expect(versions.map(({ isLatest }) => isLatest)).toEqual([false, true])
+  })
+
   it.each([
     ['the same page again', page('', truncated('a/k', 'v1'))],
     ['no next page', page('', '<IsTruncated>true</IsTruncated>')],

@@ -149,14 +149,9 @@ export class VersionedBucket {
       .map((one, age) => ({ ...one, age, isLatest: this.#latestOf(one.key) === one }))
       .sort((a, b) => order(a.key, b.key) || b.age - a.age)
       .filter((one) => one.key.startsWith(query.get('prefix') ?? ''))
-    const idNumber = (versionId: string | null) => Number(versionId?.slice(1))
-    const rest = all.filter((one) => {
-      if (key === null) return true
-      const compared = order(one.key, key)
-      return (
-        compared > 0 || (compared === 0 && id !== null && idNumber(one.versionId) < idNumber(id))
-      )
-    })
+    // Like moto, it doesn't find the place of a version that is gone.
+    const place = all.findIndex((one) => one.key === key && one.versionId === id)
+    const rest = key === null ? all : place === -1 ? [] : all.slice(place + 1)
     const page = rest.slice(0, Number(query.get('max-keys')))
     const entries = page.map((one) => {
       const name = one.isMarker ? 'DeleteMarker' : 'Version'
@@ -169,10 +164,10 @@ export class VersionedBucket {
 
   #listUploads(query: URLSearchParams): Response {
     const nameOf = (one: { key: string; id: string }) => `${one.key}\n${one.id}`
-    const marker = `${query.get('key-marker') ?? ''}\n${query.get('upload-id-marker') ?? ''}`
-    const rest = [...this.uploads]
-      .sort((a, b) => order(nameOf(a), nameOf(b)))
-      .filter((one) => order(nameOf(one), marker) > 0)
+    const [key, id] = [query.get('key-marker'), query.get('upload-id-marker')]
+    const all = [...this.uploads].sort((a, b) => order(nameOf(a), nameOf(b)))
+    const place = all.findIndex((one) => one.key === key && one.id === id)
+    const rest = key === null ? all : place === -1 ? [] : all.slice(place + 1)
     const page = rest.slice(0, Number(query.get('max-uploads') ?? 1000))
     const entries = page.map(
       ({ key, id, initiated }) =>

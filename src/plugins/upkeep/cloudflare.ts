@@ -84,8 +84,9 @@ export class Upkeep extends DurableObject implements WalkObject {
   }
 
   async keep(records: readonly FileRecord[], now: number): Promise<void> {
+    const sql = this.#sql()
     for (const record of records)
-      this.#sql().exec(
+      sql.exec(
         'INSERT OR REPLACE INTO dropped (key, etag, at, record) VALUES (?, ?, ?, ?)',
         ...[record.key, record.etag, now, JSON.stringify(record)],
       )

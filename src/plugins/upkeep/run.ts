@@ -5,7 +5,7 @@ import type { WarningText } from '../../errors/warnings.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import { requireSettings } from '../../settings/define.ts'
 import { callObjectAt } from '../../state/object.ts'
-import type { Counts, WalkState } from './state.ts'
+import type { Counts, PassSummary, WalkState } from './state.ts'
 import { startWalk, stepWalk } from './walk.ts'
 import type { WalkObject } from './walk-object.ts'
 import { type StepSize, type Walker, walkedBuckets, walkObject, walkThrough } from './walks.ts'
@@ -32,6 +32,8 @@ const REST_MILLISECONDS = 55 * 60_000
 interface Visit {
   readonly alias: string
   readonly state: WalkState | null
+  /** The pass that has ended, or null. */
+  readonly ended?: PassSummary | null
   readonly error?: unknown
 }
 
@@ -114,10 +116,10 @@ async function visitBuckets(walker: Walker, start: number, clock: () => Date): P
     let state: WalkState | null = null
     try {
       if (!meter.goesOn()) break
-      let failure: ApiError | null = null
+      let [failure, ended]: [ApiError | null, PassSummary | null] = [null, null]
       for await (const step of visit(walker, bucket, object, room, meter, clock))
-        ({ state, failure } = step)
-      visits.push({ alias, state, ...(failure && { error: failure }) })
+        ({ state, failure, ended } = step)
+      visits.push({ alias, state, ended, ...(failure && { error: failure }) })
     } catch (error) {
       // It may have used all requests of the free plan.
       meter.count(0)
@@ -139,6 +141,7 @@ interface Meter {
 interface Step {
   readonly state: WalkState
   readonly failure: ApiError | null
+  readonly ended: PassSummary | null
 }
 
 /** Does the next steps in a bucket, and yields what each has left. Does nothing while another run is there, or if it is stopped. */
@@ -161,7 +164,7 @@ async function* visit(
   }
   try {
     let state = begun.state
-    if (state?.stopped) yield { state, failure: null }
+    if (state?.stopped) yield { state, failure: null, ended: null }
     while (!state?.stopped && meter.goesOn()) {
       const now = clock()
       const walk = await walkThrough(walker, bucket, order, now)
@@ -173,7 +176,7 @@ async function* visit(
         object.save(result.state, token, saved, result.isDone),
       )
       state = result.state
-      yield { state, failure: result.failure }
+      yield { state, failure: result.failure, ended: result.ended }
       if (result.isDone || !isOurs || result.failure) return
     }
   } finally {
@@ -192,10 +195,10 @@ const changesIn = ({ recorded, corrected, dropped, expired }: Counts): number =>
   recorded + corrected + dropped + expired
 
 /** Returns what a pass has found and done so far, without what is zero. */
-function inWords({ alias, state }: Visit): string {
+function inWords({ alias, state, ended }: Visit): string {
   if (state === null) return `${alias}: nothing`
-  const counts = Object.entries(state.counts).flatMap(([name, count]) =>
+  const counts = Object.entries((ended ?? state).counts).flatMap(([name, count]) =>
     count ? [`${name} ${count}`] : [],
   )
-  return `${alias}: ${[`${state.phase}`, ...counts].join(', ')}`
+  return `${alias}: ${[ended ? 'done' : state.phase, ...counts].join(', ')}`
 }

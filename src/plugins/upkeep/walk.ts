@@ -242,6 +242,21 @@ class Step {
     // The cursor may have expired.
     if (error instanceof IndexFailure && failures >= MAX_FAILURES)
       this.#set({ indexCursor: null, failures: 0 })
+    if (failures >= MAX_FAILURES && !LATER.includes(failure.code)) this.#giveUp(current)
+  }
+
+  /** Leaves out what can't be listed, so that the pass ends. */
+  #giveUp(phase: WalkState['phase']): void {
+    const { counts } = this.#state
+    if (phase === 'uploads') this.#skipUploads()
+    if (phase !== 'entries') return
+    this.#set({ counts: { ...counts, foreign: null } })
+    this.#end()
+  }
+
+  #skipUploads(): void {
+    const counts = { ...this.#state.counts, oldUploads: null }
+    this.#set({ counts, phase: 'entries', marker: null, failures: 0 })
   }
 
   #set(changes: Partial<WalkState>): void {
@@ -358,7 +373,8 @@ class Step {
         this.#set({ suspects: seenAt === null ? others : [...others, { ...suspect, seenAt }] })
       }
     })
-    const rest = announced.filter((key) => !due.some((suspect) => suspect.key === key))
+    const waiting = suspects.filter((suspect) => !due.includes(suspect))
+    const rest = announced.filter((key) => waiting.some((suspect) => suspect.key === key))
     this.#set({ announced: [...rest, ...told] })
   }
 
@@ -584,8 +600,7 @@ class Step {
       page = await listUploadsPage(bucket, marker, this.#now, Math.min(1000, pageSize))
     } catch (error) {
       if (!isRefusal(error)) throw error
-      this.#set({ counts: { ...this.#state.counts, oldUploads: null } })
-      return this.#set({ phase: 'entries', marker: null, failures: 0 })
+      return this.#skipUploads()
     }
     const { uploads, next } = page
     const isOld = ({ key, initiated }: ListedUpload) =>
@@ -620,7 +635,9 @@ class Step {
       this.#set({ counts: { ...counts, foreign: null } })
       return this.#end()
     }
-    const page = await index.strayEntries(aliases, marker ?? undefined)
+    const page = await index.strayEntries(aliases, marker ?? undefined).catch((cause: unknown) => {
+      throw new IndexFailure('Its entries can not be listed.', { cause })
+    })
     const foreign = Object.values(page.aliases).reduce((all, one) => all + one, 0)
     this.#add({ foreign, unreadable: page.unreadable })
     if (page.cursor === undefined) return this.#end()

@@ -28,18 +28,20 @@ export async function abortUploadsPage(
     .filter(({ key, initiated }) => erasure.isBelow(key) && initiated.getTime() < before)
     .slice(skip)
   const taken = erasure.takeItems(rest, () => 1)
-  let aborted = 0
+  if (taken.length === 0 && rest.length > 0) return undefined
+  const aborted = new Set<string>()
   await sixAtOnce(taken, ({ key, s3UploadId }) =>
     erasure.attempt(key, async () => {
       await askToAbort(erasure, key)
       await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
-      aborted += 1
+      aborted.add(s3UploadId)
     }),
   )
-  tally.uploads = (tally.uploads ?? 0) + aborted
-  if (taken.length < rest.length)
-    // What is aborted is no longer on this page.
-    return taken.length === 0 ? undefined : { ...place, skip: skip + taken.length - aborted }
+  tally.uploads = (tally.uploads ?? 0) + aborted.size
+  // Not every server finds the place of an upload that is gone. What is left is skipped.
+  const isGone = page.next !== undefined && aborted.has(page.next.uploadIdMarker)
+  if (taken.length < rest.length || isGone)
+    return { ...place, skip: skip + taken.length - aborted.size }
   return page.next ? { phase: 'uploads', marker: page.next } : { phase: 'objects' }
 }
 

@@ -44,13 +44,7 @@ const placeSchema = z.discriminatedUnion('phase', [
     after: z.optional(text),
   }),
   z.object({ phase: z.literal('versions'), marker: z.optional(versionMarker), skip }),
-  z.object({
-    phase: z.literal('markers'),
-    marker: z.optional(versionMarker),
-    skip,
-    /** The latest delete marker at the end of a page. A version may follow on the next one. */
-    held: z.optional(versionMarker),
-  }),
+  z.object({ phase: z.literal('markers'), marker: z.optional(versionMarker), skip }),
 ])
 
 export type Place = z.output<typeof placeSchema>

@@ -1,7 +1,6 @@
 import { purgeCopies } from '../../core/purge.ts'
 import { askToDelete } from '../../core/uploads.ts'
 import { timeOf } from '../../http/deadline.ts'
-import { byUtf8 } from '../../keys/encodings.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { deleteVersions } from '../../storage/delete-objects.ts'
 import { listVersions, type ObjectVersion, type VersionPage } from '../../storage/list-versions.ts'
@@ -18,8 +17,8 @@ export async function deleteVersionsPage(
   erasure: Erasure,
   place: PlaceIn<'versions'>,
 ): Promise<Place | null | undefined> {
-  if (!erasure.take(1)) return undefined
   const page = await pageOf(erasure, place)
+  if (page === undefined) return undefined
   if (page === null) {
     erasure.tally.versions = null
     return null
@@ -28,8 +27,8 @@ export async function deleteVersionsPage(
     ({ isMarker, isLatest, lastModified }) =>
       !isMarker && !isLatest && lastModified < erasure.request.before,
   )
-  const left = await removeVersions(erasure, old, place.skip)
-  if (left !== null) return left === place.skip ? undefined : { ...place, skip: left }
+  const result = await removeVersions(erasure, place, page, old)
+  if (result !== 'done') return result
   return page.next ? { phase: 'versions', marker: page.next } : { phase: 'markers' }
 }
 
@@ -41,52 +40,84 @@ export async function deleteMarkersPage(
   erasure: Erasure,
   place: PlaceIn<'markers'>,
 ): Promise<Place | null | undefined> {
-  if (!erasure.take(1)) return undefined
   const page = await pageOf(erasure, place)
-  if (page === null) return null
-  const { markers, held } = chooseMarkers(page, place.held)
-  const left = await removeVersions(erasure, markers, place.skip)
-  if (left !== null) return left === place.skip ? undefined : { ...place, skip: left }
+  if (page === undefined || page === null) return page
+  const kept = new Set(page.versions.filter(({ isMarker }) => !isMarker).map(({ key }) => key))
+  const last = page.next?.key
+  // Versions of the last key may be on the next page.
+  const isOpen = page.versions.some(({ key, isLatest }) => key === last && isLatest)
+  if (isOpen && last !== undefined && !kept.has(parseObjectKey(last))) {
+    const bare = await hasNoVersion(erasure, parseObjectKey(last))
+    if (bare === undefined) return undefined
+    if (!bare) kept.add(parseObjectKey(last))
+  }
+  const markers = page.versions.filter(
+    ({ key, isMarker, isLatest }) => isMarker && !(isLatest && kept.has(key)),
+  )
+  const result = await removeVersions(erasure, place, page, markers)
+  if (result !== 'done') return result
   erasure.tally.unreadable += page.unreadable
-  return page.next ? { phase: 'markers', marker: page.next, ...(held && { held }) } : null
+  return page.next ? { phase: 'markers', marker: page.next } : null
 }
 
-const pageOf = (erasure: Erasure, { marker }: PlaceIn<'versions' | 'markers'>) => {
+/** Resolves with null if the bucket can't list versions, or undefined if this call is full. */
+async function pageOf(
+  erasure: Erasure,
+  { marker }: PlaceIn<'versions' | 'markers'>,
+): Promise<VersionPage | null | undefined> {
+  if (!erasure.take(1)) return undefined
   const { c, request } = erasure
   const { bucket, prefix } = request
   return ifSupported(listVersions(bucket, { prefix, limit: PAGE, marker }, timeOf(c)))
 }
 
-type Version = Pick<ObjectVersion, 'key' | 'versionId' | 'isMarker'>
+/** Tells whether a key has only delete markers, or undefined if this call is full. */
+async function hasNoVersion(erasure: Erasure, key: ObjectKey): Promise<boolean | undefined> {
+  if (!erasure.take(1)) return undefined
+  const { c, request } = erasure
+  const page = await listVersions(request.bucket, { prefix: key, limit: PAGE }, timeOf(c))
+  const ofKey = page.versions.filter((version) => version.key === key)
+  const isComplete = page.next === undefined || ofKey.length < page.versions.length
+  return isComplete && ofKey.every(({ isMarker }) => isMarker)
+}
 
 /**
- * Deletes the versions after the first `skip`. Resolves with null if this call has tried all of them,
- * otherwise with the number to skip next time, since what is deleted is no longer on this page.
+ * Deletes `versions` of a page, after the first `skip`. Resolves with `done`, or with the same place if
+ * some were not tried, or if the next page would start after one that is gone: not every server finds
+ * that place again. What is deleted is then missing there, and what is left is skipped. Resolves with
+ * undefined if this call is full.
  */
-async function removeVersions(
+async function removeVersions<P extends PlaceIn<'versions' | 'markers'>>(
   erasure: Erasure,
-  versions: readonly Version[],
-  skip = 0,
-): Promise<number | null> {
+  place: P,
+  { next }: VersionPage,
+  versions: readonly ObjectVersion[],
+): Promise<P | 'done' | undefined> {
   const { c, request, tally } = erasure
-  const { bucket } = request
+  const { skip = 0 } = place
   const rest = versions.slice(skip)
   const taken = erasure.takeDeletions(rest, () => 0)
+  if (taken.length === 0) return rest.length === 0 ? 'done' : undefined
   const allowed = await askFor(erasure, taken)
-  const deletions = await deleteVersions(bucket, allowed, timeOf(c))
-  let deleted = 0
-  for (const [{ key }, failure] of deletions)
-    if (failure === null) deleted += 1
-    else erasure.fail(key, failure)
-  tally.versions = (tally.versions ?? 0) + deleted
-  return taken.length === rest.length ? null : skip + taken.length - deleted
+  const deletions = await deleteVersions(request.bucket, allowed, timeOf(c))
+  const deleted = allowed.filter((version) => deletions.get(version) === null)
+  for (const [{ key }, failure] of deletions) if (failure !== null) erasure.fail(key, failure)
+  tally.versions = (tally.versions ?? 0) + deleted.length
+  const isGone = deleted.some(
+    ({ key, versionId }) => key === next?.key && versionId === next.versionId,
+  )
+  if (taken.length === rest.length && !isGone) return 'done'
+  return { ...place, skip: skip + taken.length - deleted.length }
 }
 
 /**
  * Asks the app and the plugins once for each key, then purges edge copies: afterwards, nothing would
  * tell which ones there were. Resolves with the versions that may be deleted.
  */
-async function askFor(erasure: Erasure, versions: readonly Version[]): Promise<Version[]> {
+async function askFor(
+  erasure: Erasure,
+  versions: readonly ObjectVersion[],
+): Promise<ObjectVersion[]> {
   const { c, request } = erasure
   const { bucket } = request
   const refused = new Set<ObjectKey>()
@@ -107,28 +138,4 @@ async function askFor(erasure: Erasure, versions: readonly Version[]): Promise<V
       }
     })
   return versions.filter(({ key }) => !refused.has(key))
-}
-
-/**
- * Returns the markers of a page to delete, and the latest one of its last key, if versions of it may
- * follow on the next page.
- */
-function chooseMarkers(
-  { versions, next }: VersionPage,
-  before: PlaceIn<'markers'>['held'],
-): { readonly markers: readonly Version[]; readonly held: PlaceIn<'markers'>['held'] } {
-  const kept = new Set<string>(versions.filter(({ isMarker }) => !isMarker).map(({ key }) => key))
-  const listed = versions.filter(({ isMarker }) => isMarker)
-  const hiding: Version[] = listed.filter(({ isLatest, key }) => isLatest && !kept.has(key))
-  if (before && !kept.has(before.key))
-    hiding.unshift({ ...before, key: parseObjectKey(before.key), isMarker: true })
-  const last = versions
-    .map(({ key }) => key)
-    .reduce<string>((a, b) => (byUtf8(b, a) > 0 ? b : a), '')
-  const found = next && hiding.find(({ key }) => key === last)
-  const markers = [
-    ...hiding.filter((marker) => marker !== found),
-    ...listed.filter(({ isLatest }) => !isLatest),
-  ]
-  return { markers, held: found && { key: found.key, versionId: found.versionId } }
 }

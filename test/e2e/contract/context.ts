@@ -200,6 +200,7 @@ export const apiKeyEntry = (apiKey: string) => ({
     'links:create',
     'keys:choose',
     'objects:list',
+    'files:delete-all',
   ],
   prefix: '',
 })

@@ -65,6 +65,23 @@ describe('a look at the bucket', () => {
     expect(await holdsOf(box)).toEqual([])
   })
 
+  it('records a file whose record nobody has confirmed', async () => {
+    const box = await createBox()
+    const key = await (await visit(box)).put()
+    const { headers } = await bucketFetch(key, { method: 'HEAD' })
+    const guess: FileRecord = {
+      ...{ key: parseObjectKey(key), bucket: 'files', name: 'guess', size: 1, mimetype: 'a/b' },
+      ...{ etag: headers.get('ETag') ?? '', owner: 'key:guess', status: 'found' },
+      createdAt: new Date(headers.get('Last-Modified') ?? '').toISOString(),
+    }
+    const fileIndex = memoryFileIndex()
+    await fileIndex.put(guess)
+    await lookWith(box, 7 * MINUTE, { fileIndex })
+    const record = await fileIndex.get('files', guess.key)
+    expect(record).toMatchObject({ owner: `drop-box:${box.id}`, etag: guess.etag })
+    expect(record).not.toHaveProperty('status')
+  })
+
   it('records although the queue fails, and sends the events later', async () => {
     const lines = captureLog()
     const box = await createBox()

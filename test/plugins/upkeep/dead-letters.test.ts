@@ -286,17 +286,21 @@ describe('POST /upkeep/dead-letters/replay', () => {
       if (message.body === 'mute') return message.retry()
       if (message.body === 'throws') throw new Error('broken at https://a.example/?s=1')
       if (message.body === 'done') message.ack()
+      if (message.body === 'acks and throws') {
+        message.ack()
+        throw new Error('late')
+      }
       // A message without a decision is acknowledged, as Cloudflare Queues do.
     })
     await app.die(['done'])
     await app.die(['bad'])
-    await app.die(['mute', 'throws', 'undecided'])
+    await app.die(['mute', 'throws', 'undecided', 'acks and throws'])
     const { deadLetters } = await app.list()
     const idOf = (body: string) => deadLetters.find((one) => one.body === body)?.id ?? ''
     const unknown = '0'.repeat(32)
     expect(
       await app.replay(
-        ...['done', 'bad', 'mute', 'throws', 'undecided'].map(idOf),
+        ...['done', 'bad', 'mute', 'throws', 'undecided', 'acks and throws'].map(idOf),
         unknown,
         unknown,
       ),
@@ -306,6 +310,7 @@ describe('POST /upkeep/dead-letters/replay', () => {
       { id: idOf('mute'), outcome: 'failed', reason: 'It failed again.' },
       { id: idOf('throws'), outcome: 'failed', reason: 'Error: broken at (URL)' },
       { id: idOf('undecided'), outcome: 'replayed' },
+      { id: idOf('acks and throws'), outcome: 'replayed' },
       { id: unknown, outcome: 'missing' },
     ])
     expect(seen).toContainEqual(['mail', 1, 'done', 2])

@@ -129,6 +129,7 @@ describe('POST /upkeep/steps', () => {
     expect(await recordsIn(app)).toMatchObject([{ key: newKey('a.png'), name: 'a.png' }])
   })
 
+  // @threat upkeep-exceeds
   it('may not do more than the settings allow', async () => {
     listedBuckets({ one: {}, two: {} })
     const modes = ['report', 'record', 'expire'] as const
@@ -181,6 +182,7 @@ describe('POST /upkeep/steps', () => {
     expect(sent).toEqual([])
   })
 
+  // @threat upkeep-cursor
   it('refuses the cursor of another bucket, mode, import or presigner, and an old one', async () => {
     listedBuckets({ one: {}, two: {} })
     const buckets = { a: bucketAt('one'), b: bucketAt('two') }
@@ -217,6 +219,7 @@ describe('POST /upkeep/steps', () => {
     expect(await outcome(app.ask('POST /upkeep/steps', admin, larger))).toBe('413 body_too_large')
   })
 
+  // @threat upkeep-exceeds
   it('is only for keys without a prefix, and for their own buckets', async () => {
     listedBuckets({ one: {}, two: {} })
     const buckets = { a: bucketAt('one'), b: bucketAt('two') }
@@ -378,6 +381,7 @@ describe('records that upkeep has dropped', () => {
     expect(await recordsIn(app)).toEqual([recordOf(theirs, { status: 'found' }), confirmed])
   })
 
+  // @threat dropped-foreign
   it('are restored only below the prefix of the caller, and with keys that name an object', async () => {
     const app = await appWith('limits', { one: { [mine]: {}, [theirs]: {} } })
     const keys = [theirs, mine, 'team/../other/b.png', 'team/\u0000', '', mine]

@@ -79,6 +79,7 @@ describe('a run on the paid plan', () => {
         walk: { last: { mode: 'record', counts: {} } },
       })
     expect(await namesIn(app.index, 'a')).toHaveLength(120)
+    expect(app.lines[0]?.message).toMatch(/^a: done, objects 120, .*recorded 120.*; b: done$/)
     const { length } = sent
     await app.run(later(50))
     expect(sent).toHaveLength(length)
@@ -141,6 +142,7 @@ describe('a run', () => {
     const other = await object('overlap', 'files').begin(NOW.getTime())
     await app.run(later(1))
     expect(sent).toEqual([])
+    expect(app.lines).toMatchObject([{ status: 200 }])
     await object('overlap', 'files').end(other?.token ?? '')
     await app.run(later(1))
     expect(sent.length).toBeGreaterThan(0)

@@ -33,6 +33,7 @@ describe('the lease of a walk', () => {
     expect(await walk.begin(NOW + 3 * MINUTE)).not.toBeNull()
   })
 
+  // @threat upkeep-runs-twice
   it('ignores the step of a run that has lost it', async () => {
     const walk = object('lost')
     const late = (await walk.begin(NOW)) ?? { token: '' }

@@ -160,9 +160,8 @@ describe('an object without a record', () => {
       const key = generated()
       const object = bucket.put(key, OLD)
       const confirm = () => walk.index.put(recordOf(key, object))
-      const walk = testWalk({
-        announce: async () => void (moment === 'announce' && (await confirm())),
-      })
+      const announce = async () => void (await confirm())
+      const walk = testWalk({ announce: moment === 'announce' ? announce : null })
       bucket.before = async ({ operation }) => {
         if (operation === moment) await confirm()
         return undefined
@@ -424,6 +423,7 @@ describe('mode expire', () => {
     const walk = expiring()
     await store(walk)
     const { counts } = await run(walk)
+    expect(counts).not.toHaveProperty('expirable')
     expect(counts).not.toHaveProperty('expired')
     expect(bucket.objects.size).toBe(1)
   })
@@ -537,6 +537,24 @@ describe('uploads in parts', () => {
     expect(failure).toMatchObject({ code: 'storage_error' })
     expect(state).toMatchObject({ phase: 'uploads', failures: 1 })
   })
+})
+
+it('ends a pass in which uploads or entries fail three times, and counts them as unknown', async () => {
+  const walk = testWalk()
+  walk.index.strayEntries = async () => {
+    throw new Error('It failed.')
+  }
+  bucket.before = ({ operation }) =>
+    operation === 'GET uploads' ? new Response(null, { status: 500 }) : undefined
+  let result = await pass(walk, 0)
+  const phases = [result.state.phase]
+  while (!result.isDone) {
+    expect(result.failure).not.toBe(null)
+    result = await pass(walk, 0, result.state)
+    phases.push(result.state.phase)
+  }
+  expect(phases).toEqual(['uploads', 'uploads', 'entries', 'entries', 'entries', 'objects'])
+  expect(result.ended?.counts).toMatchObject({ oldUploads: null, foreign: null })
 })
 
 describe('entries that no request can reach', () => {

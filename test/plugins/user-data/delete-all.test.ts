@@ -6,8 +6,10 @@ import { ApiError } from '../../../src/errors/api-error.ts'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
+import { files } from '../../../src/plugins/files/index.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import { userData } from '../../../src/plugins/user-data/index.ts'
 import type { FileEvent } from '../../../src/records/file-event.ts'
 import { type FileIndex, indexUnavailable, noFileIndex } from '../../../src/records/file-index.ts'
 import { ANN } from '../../support/ann.ts'
@@ -456,6 +458,45 @@ describe('POST /files/delete-all with versions', () => {
     expect(new Set(bucket.versions.map(({ key }) => key))).toEqual(
       new Set(['users/alice/locked.txt']),
     )
+  })
+
+  it('deletes delete markers on several pages, also the latest of a key between two', async () => {
+    for (let i = 100; i < 230; i++)
+      for (const at of [OLD, LATER]) bucket.delete(`users/alice/${i}.txt`, at)
+    for (let i = 0; i < 120; i++) bucket.delete('users/alice/x.txt', OLD)
+    const answers = await deleteAll(mounted())
+    expect(total(answers, 'versions')).toBe(380)
+    expect(bucket.versions).toEqual([])
+  })
+
+  it('keeps a delete marker whose only version is on the next page, and later', async () => {
+    for (let i = 100; i < 199; i++) bucket.put(`users/alice/${i}.txt`, LATER)
+    bucket.put('users/alice/a.txt', LATER)
+    bucket.delete('users/alice/a.txt', LATER)
+    bucket.put('users/alice/b.txt', LATER)
+    await deleteAll(mounted())
+    expect(bucket.keys).not.toContain('users/alice/a.txt')
+    expect(bucket.versions.length).toBe(102)
+  })
+
+  it('purges the copies of old versions before it deletes them', async () => {
+    bucket.put('users/alice/a.txt', OLD)
+    bucket.delete('users/alice/a.txt', OLD)
+    const purges: string[][] = []
+    const purge = vi.fn(async (_: unknown, keys: readonly string[]) => {
+      purges.push([...keys])
+      if (purges.length === 1) throw new ApiError('purge_failed', 'Not purged.')
+    })
+    const source = { copySeconds: 0, hasCopies: true, open: vi.fn(), purge }
+    const plugin = { name: 'copies of links', setup: () => ({ objects: () => source }) }
+    const app = mounted({ plugins: [files({ index }), userData(), plugin] } as MountOptions)
+    const [failed] = await deleteAll(app)
+    expect(failed).toMatchObject({
+      ...{ versions: 0, failures: [{ key: 'users/alice/a.txt', error: { code: 'purge_failed' } }] },
+    })
+    expect(bucket.versions.length).toBe(2)
+    expect(await deleteAll(app)).toMatchObject([{ versions: 2, failures: [] }])
+    expect(purges).toEqual([['users/alice/a.txt'], ['users/alice/a.txt']])
   })
 
   it('keeps a version that is later than the date, and its markers', async () => {

@@ -1,0 +1,160 @@
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runCommand } from './command-process.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+interface Asked {
+  readonly path: string
+  readonly body: { readonly cursor?: string; readonly before?: string }
+}
+
+/** Starts a server that answers each request in turn. */
+async function scriptedWorker(
+  answers: readonly ((response: ServerResponse) => void)[],
+): Promise<{ origin: string; asked: Asked[] } & AsyncDisposable> {
+  const asked: Asked[] = []
+  const server = createServer(async (request, response) => {
+    const body = await text(request)
+    asked.push({ path: request.url ?? '', body: body === '' ? {} : JSON.parse(body) })
+    answers[asked.length - 1]?.(response)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    asked,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+const json = (body: object) => (response: ServerResponse) =>
+  void response.writeHead(200).end(JSON.stringify(body))
+
+const erased = (members: object = {}) =>
+  json({
+    ...{ deleted: 0, versions: 0, uploads: 0, records: 0, unreadable: 0, failures: [] },
+    ...{ repeatAfter: '2026-12-07T01:20:00.000Z', ...members },
+  })
+
+const deleteAll = (origin: string, ...args: readonly string[]) =>
+  runCommand({
+    ...{ program: 'delete-all-command.ts', folder, key: 'secret' },
+    args: [...args, '--url', origin],
+  })
+
+const exportFiles = (origin: string, ...args: readonly string[]) =>
+  runCommand({
+    ...{ program: 'export-command.ts', folder, key: 'secret' },
+    args: [...args, '--url', origin],
+  })
+
+describe('npx edge-presigner delete-all', () => {
+  it('repeats the request until nothing is left, and prints when to do it again', async () => {
+    await using worker = await scriptedWorker([
+      erased({ deleted: 100, cursor: 'one' }),
+      erased({ deleted: 7, versions: 3, uploads: 2, records: 1 }),
+    ])
+    const { code, output } = await deleteAll(
+      ...([worker.origin, '--prefix', 'users/alice/', '--yes'] as const),
+      ...['--before', '2026-11-28'],
+    )
+    expect(code).toBe(0)
+    expect(worker.asked).toEqual(
+      [{}, { cursor: 'one' }].map((more) => ({
+        path: '/files/delete-all',
+        body: { prefix: 'users/alice/', before: '2026-11-28T00:00:00.000Z', ...more },
+      })),
+    )
+    expect(output).toContain('107 files, 3 old versions, 2 unfinished uploads, 1 records')
+    expect(output).toContain('2026-12-07T01:20:00.000Z')
+  })
+
+  it('asks, and deletes nothing without a terminal to ask on', async () => {
+    await using worker = await scriptedWorker([])
+    const { code, errors } = await deleteAll(worker.origin, '--prefix', 'users/alice/')
+    expect([code, errors]).toEqual([1, expect.stringContaining('--yes')])
+    expect(worker.asked).toEqual([])
+  })
+
+  it.each([
+    [['--yes'], '--prefix is missing'],
+    [['--yes', '--prefix', 'users/al'], 'must end with "/"'],
+    [['--yes', '--prefix', ''], 'must end with "/"'],
+    [['--yes', '--prefix', 'a/', '--before', '2026-11-28T12:00:00'], 'must be a date'],
+    [['--yes', '--prefix', 'a/', '--before', 'yesterday'], 'must be a date'],
+  ])('refuses %j', async (args, message) => {
+    await using worker = await scriptedWorker([])
+    const { code, errors } = await deleteAll(worker.origin, ...args)
+    expect([code, errors]).toEqual([1, expect.stringContaining(message)])
+    expect(worker.asked).toEqual([])
+  })
+
+  it('fails if something is left, and tells what and why', async () => {
+    const error = { code: 'forbidden', message: 'On legal hold.' }
+    const failures = [{ key: 'users/alice/a.txt', error }]
+    await using worker = await scriptedWorker([
+      erased({ failures, versions: null, uploads: null, unreadable: 2 }),
+    ])
+    const { code, errors } = await deleteAll(worker.origin, '--prefix', 'users/alice/', '--yes')
+    expect(code).toBe(1)
+    expect(errors).toContain('"users/alice/a.txt" is left: forbidden. On legal hold.')
+    expect(errors).toMatch(/2 objects or entries .* are left/)
+    expect(errors).toContain("can't list older versions")
+    expect(errors).toContain("can't list unfinished uploads")
+    expect(worker.asked.length).toBe(1)
+  })
+})
+
+describe('npx edge-presigner export', () => {
+  const lines = '{"key":"a"}\n{"records":1}\n'
+  const send = (body: string) => (response: ServerResponse) => void response.end(body)
+
+  it('saves a complete file that only its owner can read', async () => {
+    await using worker = await scriptedWorker([send(lines)])
+    const { code } = await exportFiles(worker.origin, '--prefix', 'a/', '--out', 'a.ndjson')
+    expect(code).toBe(0)
+    expect(worker.asked[0]?.path).toBe('/export?prefix=a%2F&format=ndjson')
+    expect(await readFile(join(folder, 'a.ndjson'), 'utf8')).toBe(lines)
+    expect((await stat(join(folder, 'a.ndjson'))).mode & 0o777).toBe(0o600)
+    expect(await readdir(folder)).toEqual(['a.ndjson'])
+  })
+
+  it('writes to standard output', async () => {
+    await using worker = await scriptedWorker([send('\uFEFFkey\r\na\r\n')])
+    const { code, output } = await exportFiles(worker.origin, '--format', 'csv')
+    expect([code, output.trimStart()]).toEqual([0, expect.stringContaining('key\r\na\r\n')])
+  })
+
+  const cut = (response: ServerResponse) => {
+    response.write('key,bucket\r\n')
+    setTimeout(() => response.destroy(), 50)
+  }
+
+  // @threat export-cut
+  it.each([
+    ['the last line is missing', 'ndjson', send('{"key":"a"}\n')],
+    ['the connection breaks off', 'csv', cut],
+  ] as const)('saves nothing if %s', async (_, format, answer) => {
+    await using worker = await scriptedWorker([answer])
+    const { code, errors } = await exportFiles(
+      ...([worker.origin, '--format', format, '--out', 'a.txt'] as const),
+    )
+    expect([code, errors]).toEqual([1, expect.stringContaining('The export was cut')])
+    expect(await readdir(folder)).toEqual([])
+  })
+})
