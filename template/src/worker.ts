@@ -50,7 +50,8 @@ const { presigner, handler } = createWorker({
 export class Objects extends objectsEntrypoint(presigner) {}
 
 // Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants, Upkeep } from 'edge-presigner/cloudflare'
+export { Grants } from 'edge-presigner/cloudflare'
 export class DropBoxes extends dropBoxesObject(presigner) {}
+export { Upkeep } from 'edge-presigner/cloudflare'
 
 export default handler

@@ -11,7 +11,9 @@ import { shared } from './shared.ts'
 /* The built Worker with each way to declare its Durable Objects, and without one. */
 
 const EXPORTS =
-  markedBlock('docs/grants.md', 'exports') + markedBlock('docs/drop-boxes.md', 'exports')
+  markedBlock('docs/grants.md', 'exports') +
+  markedBlock('docs/drop-boxes.md', 'exports') +
+  markedBlock('docs/upkeep.md', 'exports')
 
 let directory: string
 let s3: S3Server

@@ -145,8 +145,6 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
       await upkeep.getByText(text).waitFor()
     for (const [width, colorScheme] of [
       [1280, 'light'],
-      [1280, 'dark'],
-      [390, 'light'],
       [390, 'dark'],
     ] as const) {
       await page.setViewportSize({ width, height: 844 })
@@ -211,8 +209,6 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
     ['without its scope', 'reader', 200, 0],
     ['with a prefix', 'tenant', 200, 0],
     ['without Durable Objects', 'keeper', 501, 1],
-    ['if the Worker refuses', 'keeper', 403, 1],
-    ['without the plugin', 'keeper', 404, 1],
   ])('is not there %s', async (_, id, status, count) => {
     const code = 'not_supported'
     const json = status === 200 ? STOPPED : { message: 'No.', code }

@@ -142,6 +142,7 @@ describe('a run', () => {
     const other = await object('overlap', 'files').begin(NOW.getTime())
     await app.run(later(1))
     expect(sent).toEqual([])
+    expect(app.lines).toMatchObject([{ status: 200 }])
     await object('overlap', 'files').end(other?.token ?? '')
     await app.run(later(1))
     expect(sent.length).toBeGreaterThan(0)

@@ -160,9 +160,8 @@ describe('an object without a record', () => {
       const key = generated()
       const object = bucket.put(key, OLD)
       const confirm = () => walk.index.put(recordOf(key, object))
-      const walk = testWalk({
-        announce: async () => void (moment === 'announce' && (await confirm())),
-      })
+      const announce = async () => void (await confirm())
+      const walk = testWalk({ announce: moment === 'announce' ? announce : null })
       bucket.before = async ({ operation }) => {
         if (operation === moment) await confirm()
         return undefined
@@ -424,6 +423,7 @@ describe('mode expire', () => {
     const walk = expiring()
     await store(walk)
     const { counts } = await run(walk)
+    expect(counts).not.toHaveProperty('expirable')
     expect(counts).not.toHaveProperty('expired')
     expect(bucket.objects.size).toBe(1)
   })
