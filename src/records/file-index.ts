@@ -75,9 +75,6 @@ export interface FileIndex {
   list(input: ListInput): Promise<ListedPage>
 }
 
-/** When indexes began, as far as this isolate has asked. */
-const beginnings = new WeakMap<FileIndex, Date>()
-
 /**
  * Returns `index` with a limit for each operation: `index_unavailable` after `milliseconds`, and
  * `storage_busy` at the deadline of `now`. The operation may still take effect.
@@ -112,13 +109,14 @@ export function timedIndex(
   }
   const { isConditional = false, answers } = index
   const since = index.since?.bind(index)
+  /** When it began. Only for this request: a restored index begins again. */
+  let began: Date | null = null
   const strayEntries = index.strayEntries?.bind(index)
   return {
     isConditional,
     ...(since && {
       async since(date) {
-        const began = beginnings.get(index) ?? (await timed(() => since(date)))
-        if (began) beginnings.set(index, began)
+        began ??= await timed(() => since(date))
         return began
       },
     }),
