@@ -52,6 +52,8 @@ export interface FileIndex {
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
   readonly isConditional?: boolean
+  /** Seconds in which a change may be missing from lists. Default: 0. */
+  readonly lagSeconds?: number
   /** What it answers beyond lists by prefix. Workers KV answers nothing. */
   readonly answers?: FileAnswers
   /** Throws `key_not_indexable` for a key that `put` would refuse. Optional. */
@@ -75,8 +77,9 @@ export interface FileIndex {
   list(input: ListInput): Promise<ListedPage>
 }
 
-/** When indexes began, as far as this isolate has asked. */
-const beginnings = new WeakMap<FileIndex, Date>()
+/** When indexes began, and until when to believe that, in milliseconds since 1970: an index may lose everything. */
+const beginnings = new WeakMap<FileIndex, { readonly date: Date; readonly until: number }>()
+const BEGINNING_MILLISECONDS = 60_000
 
 /**
  * Returns `index` with a limit for each operation: `index_unavailable` after `milliseconds`, and
@@ -110,15 +113,19 @@ export function timedIndex(
       unreadable: found.unreadable + found.records.length - records.length,
     }
   }
-  const { isConditional = false, answers } = index
+  const { isConditional = false, lagSeconds = 0, answers } = index
   const since = index.since?.bind(index)
   const strayEntries = index.strayEntries?.bind(index)
   return {
     isConditional,
+    lagSeconds,
     ...(since && {
       async since(date) {
-        const began = beginnings.get(index) ?? (await timed(() => since(date)))
-        if (began) beginnings.set(index, began)
+        const known = beginnings.get(index)
+        if (known !== undefined && Date.now() < known.until) return known.date
+        const began = await timed(() => since(date))
+        if (began)
+          beginnings.set(index, { date: began, until: Date.now() + BEGINNING_MILLISECONDS })
         return began
       },
     }),

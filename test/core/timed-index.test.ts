@@ -59,7 +59,7 @@ it('ends every operation at the deadline of the request, and starts none after i
 describe('when an index began', () => {
   const date = new Date('2026-11-28T12:00:00Z')
 
-  it('is asked once, for all requests, when it is known', async () => {
+  it('is asked once a minute, for all requests, when it is known', async () => {
     const since = vi.fn<NonNullable<FileIndex['since']>>(async (now) => now)
     const index = { ...memoryFileIndex(), since }
     const ask = (now: Date | null) => timedIndex(index, new Date()).since?.(now)
@@ -67,6 +67,9 @@ describe('when an index began', () => {
     expect(await ask(date)).toEqual(date)
     expect(await ask(null)).toEqual(date)
     expect(since.mock.calls).toEqual([[null], [date]])
+    // The index has lost everything.
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(await ask(null)).toBeNull()
   })
 
   it('is unknown if the index never tells', async () => {

@@ -11,7 +11,7 @@ import { settleLate } from './late.ts'
 import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
 import { UPKEEP, upkeepRoutes } from './routes.ts'
 import { runUpkeep } from './run.ts'
-import { aliasesOf } from './walks.ts'
+import { namesakesOf } from './walks.ts'
 
 export type { UpkeepInput } from './options.ts'
 
@@ -46,7 +46,7 @@ export const upkeep = <B = unknown>(
             const { fileIndex = noFileIndex } = options.files.setup?.(setup) ?? {}
             return settleLate(
               timedIndex(fileIndex, NO_DEADLINE, appMilliseconds),
-              (alias) => aliasesOf(settings, alias),
+              (alias) => namesakesOf(settings, alias),
               upkeep.expireSeconds,
             )(...change)
           },
