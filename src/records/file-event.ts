@@ -94,18 +94,18 @@ export const eventTypeOf = ({ type }: FileChange | ShareChange): EventType =>
 
 /**
  * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and
- * of the owner of a file that is stored. A repeat has the same id, also if it reports a replaced file
- * as recorded. A record with another owner, or the first one, has another id, and so has a copy of
+ * of the owner of a file that somebody has confirmed. A repeat has the same id, also if it reports a replaced file
+ * as recorded. A record with another owner, or the first one that is no guess, has another id, and so has a copy of
  * another source and a file that a drop box received. `about` is the record of the file. Without one, as for a deleted file that was never
  * recorded, each event has its own id, and so has each new name.
  */
 export async function eventId(
   change: FileChange | ShareChange,
-  about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner'> | null,
+  about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner' | 'status'> | null,
 ): Promise<string> {
   const { type, file } = change
   const { bucket, key } = file
-  const owner = about?.owner ?? null
+  const owner = about?.status === undefined ? (about?.owner ?? null) : null
   const what =
     change.type === 'copied' || change.type === 'moved'
       ? [type, owner, change.from.bucket, change.from.key]

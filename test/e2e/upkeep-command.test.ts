@@ -194,6 +194,16 @@ describe('npx edge-presigner upkeep', () => {
     expect(output).toContain('archive has 0 objects')
   })
 
+  it('repeats a request that may pass, but not one to a Worker with invalid settings', async () => {
+    await using worker = await scriptedWorker([
+      [503, { code: 'storage_busy', message: 'Later.' }],
+      [503, { code: 'misconfigured', message: 'The settings are not valid.' }],
+    ])
+    const { code, errors } = await upkeep(worker.origin)
+    expect([code, worker.asked.length]).toEqual([1, 2])
+    expect(errors).toContain('misconfigured')
+  })
+
   it('repeats a step that failed from the cursor of its answer', async () => {
     const failure = { code: 'storage_error', message: 'The bucket failed.' }
     await using worker = await scriptedWorker([
@@ -323,12 +333,12 @@ describe('npx edge-presigner index import', () => {
     const { code, output } = await importing(worker.origin, ...owner)
     expect(code).toBe(0)
     expect(output).toContain('7 files are in the index now')
-    await importing(worker.origin)
+    await importing(worker.origin, ...owner)
     const order = { prefix: 'photos/', owner: 'photos/{owner}/', ownerAs: 'key:app/{owner}' }
     expect(worker.asked.map(({ body }) => body)).toEqual([
       { import: order },
       { bucket: 'files', import: order, cursor: 'one' },
-      { import: { prefix: 'photos/' } },
+      { import: order },
     ])
   })
 

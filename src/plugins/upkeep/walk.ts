@@ -3,6 +3,7 @@ import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { type Announce, statusOf } from '../../core/record.ts'
 import { ApiError, asApiError, type ErrorCode } from '../../errors/api-error.ts'
+import { deadlineOf } from '../../errors/deadline.ts'
 import { byUtf8, utf8Length } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -14,6 +15,7 @@ import {
   listUploadsPage,
 } from '../../storage/multipart.ts'
 import { headObject } from '../../storage/object.ts'
+import { TIMEOUT_SECONDS } from '../../storage/s3.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
 import {
   identityOf,
@@ -83,6 +85,8 @@ export interface Walk {
   /** Objects that a page may have, and requests to the bucket that a step may make. */
   readonly pageSize: number
   readonly maxRequests: number
+  /** Requests that an event needs: a webhook without a queue is one. */
+  readonly eventRequests: number
   /**
    * Keeps records that are about to be dropped, for 30 days. Null if nobody does: then a step returns them
    * in `toDrop`, and the next one drops them.
@@ -99,6 +103,10 @@ const LOOK_REQUESTS = 3
 /** After so many failures at one place, the walk passes over it. */
 const MAX_FAILURES = 3
 const AT_ONCE = 6
+/** A step begins no more repairs after this time: half of a lease, ... */
+const STEP_MILLISECONDS = 60_000
+/** ... nor so shortly before the deadline of its request: one to the bucket may take so long. */
+const LAST_MILLISECONDS = TIMEOUT_SECONDS * 1000
 
 const NO_COUNTS: Counts = {
   ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
@@ -185,6 +193,8 @@ class Step {
   readonly #repair: Repair
   readonly #now: Date
   readonly #before: WalkState
+  /** In milliseconds since 1970. */
+  readonly #endsAt: number
   #state: WalkState
   #requests: number
   #toDrop: FileRecord[] = []
@@ -197,6 +207,7 @@ class Step {
     this.#walk = walk
     this.#now = now
     this.#before = state
+    this.#endsAt = Math.min(Date.now() + STEP_MILLISECONDS, deadlineOf(now) - LAST_MILLISECONDS)
     this.#state = state
     this.#requests = walk.maxRequests
     let since: Promise<Date | null> | undefined
@@ -287,6 +298,11 @@ class Step {
     return true
   }
 
+  /** Tells whether there is no time for another repair. */
+  get #isLate(): boolean {
+    return Date.now() >= this.#endsAt
+  }
+
   get #writes(): boolean {
     return this.#walk.mode !== 'report'
   }
@@ -351,7 +367,8 @@ class Step {
 
   /** Takes a second look at suspects, and drops the records whose objects are still missing. */
   async #lookAgain(): Promise<void> {
-    const { keep } = this.#walk
+    const { keep, eventRequests } = this.#walk
+    const requests = LOOK_REQUESTS + eventRequests
     const now = this.#now.getTime()
     const { announced, suspects } = this.#state
     const due = suspects
@@ -359,11 +376,11 @@ class Step {
       .sort(
         (one, other) => Number(announced.includes(other.key)) - Number(announced.includes(one.key)),
       )
-      .slice(0, Math.min(MAX_LOOKS, Math.floor(this.#requests / 2 / LOOK_REQUESTS)))
+      .slice(0, Math.min(MAX_LOOKS, Math.floor(this.#requests / 2 / requests)))
     const told: ObjectKey[] = []
     await sixAtOnce(due, async (suspect) => {
       const { key } = suspect
-      this.#take(LOOK_REQUESTS)
+      this.#take(requests)
       let seenAt: number | null = null
       try {
         const record = await lookAgain(this.#repair, suspect)
@@ -517,7 +534,8 @@ class Step {
   async #settle(found: readonly Found[]): Promise<{ finished: number; error: unknown }> {
     let finished = 0
     while (finished < found.length) {
-      const chunk = this.#nextChunk(found, finished)
+      // One chunk at least, so that the walk goes on.
+      const chunk = finished > 0 && this.#isLate ? [] : this.#nextChunk(found, finished)
       if (chunk.length === 0) break
       const results = await Promise.allSettled(chunk.map((one) => this.#act(one)))
       for (const [i, result] of results.entries()) {
@@ -558,13 +576,19 @@ class Step {
       if (one === undefined) break
       const { action } = one
       if (action === 'expire' && busy > 0) break
-      const requests = action === null ? 0 : REQUESTS[action]
+      const requests = action === null ? 0 : this.#requestsOf(action)
       if (!this.#take(requests)) break
       chunk.push(one)
       if (requests > 0) busy += 1
       if (action === 'expire') break
     }
     return chunk
+  }
+
+  /** Returns the requests of an action with its event. */
+  #requestsOf(action: Action): number {
+    const requests = REQUESTS[action]
+    return requests === 0 ? 0 : requests + this.#walk.eventRequests
   }
 
   async #act({ item: { key, record, object }, action }: Found): Promise<void> {
@@ -633,7 +657,8 @@ class Step {
       if (isOld(upload)) {
         if (mode === 'expire' && isFirst) {
           // The next step goes on after the last one that is done.
-          if (!this.#take(1)) return
+          const isFirstAbort = this.#state.counts.aborted === this.#before.counts.aborted
+          if ((!isFirstAbort && this.#isLate) || !this.#take(1)) return
           try {
             await abortMultipartUpload({ bucket, key, s3UploadId }, this.#now)
             this.#add({ aborted: 1 })

@@ -107,5 +107,6 @@ export async function walkThrough(
         after({ ...change, ...NOBODY }, about, at, background, isRepeat)),
     ...{ mode, expireSeconds: upkeep.expireSeconds, owner: upkeep.owner },
     ...{ import: given, pageSize, maxRequests, keep },
+    eventRequests: after !== null && enqueue === null ? 1 : 0,
   }
 }

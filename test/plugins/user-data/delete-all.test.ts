@@ -487,7 +487,7 @@ describe('POST /files/delete-all with versions', () => {
       purges.push([...keys])
       if (purges.length === 1) throw new ApiError('purge_failed', 'Not purged.')
     })
-    const source = { copySeconds: 0, hasCopies: true, open: vi.fn(), purge }
+    const source = { copySeconds: 0, keepsCopies: true, open: vi.fn(), purge }
     const plugin = { name: 'copies of links', setup: () => ({ objects: () => source }) }
     const app = mounted({ plugins: [files({ index }), userData(), plugin] } as MountOptions)
     const [failed] = await deleteAll(app)
@@ -519,6 +519,17 @@ describe('POST /files/delete-all with versions', () => {
       failures: [{ key: 'users/alice/a.txt' }],
     })
     expect(bucket.versions.length).toBe(3)
+  })
+
+  it('keeps the present object of a file that could not be deleted', async () => {
+    bucket.put('users/alice/a.txt', OLD)
+    const reserve = () => {
+      throw new ApiError('forbidden', 'No.')
+    }
+    const plugin = { name: 'quota', setup: () => ({ reserve }) }
+    const app = mounted({ plugins: [...everyPlugin({ files: { index } }), plugin] })
+    expect(await deleteAll(app)).toMatchObject([{ deleted: 0, versions: 0 }])
+    expect(bucket.keys).toEqual(['users/alice/a.txt'])
   })
 
   it('reports locked versions, and goes on after them', async () => {
