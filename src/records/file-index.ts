@@ -77,10 +77,6 @@ export interface FileIndex {
   list(input: ListInput): Promise<ListedPage>
 }
 
-/** When indexes began, and until when to believe that, in milliseconds since 1970: an index may lose everything. */
-const beginnings = new WeakMap<FileIndex, { readonly date: Date; readonly until: number }>()
-const BEGINNING_MILLISECONDS = 60_000
-
 /**
  * Returns `index` with a limit for each operation: `index_unavailable` after `milliseconds`, and
  * `storage_busy` at the deadline of `now`. The operation may still take effect.
@@ -115,17 +111,15 @@ export function timedIndex(
   }
   const { isConditional = false, lagSeconds = 0, answers } = index
   const since = index.since?.bind(index)
+  /** When it began. Only for this request: a restored index begins again. */
+  let began: Date | null = null
   const strayEntries = index.strayEntries?.bind(index)
   return {
     isConditional,
     lagSeconds,
     ...(since && {
       async since(date) {
-        const known = beginnings.get(index)
-        if (known !== undefined && Date.now() < known.until) return known.date
-        const began = await timed(() => since(date))
-        if (began)
-          beginnings.set(index, { date: began, until: Date.now() + BEGINNING_MILLISECONDS })
+        began ??= await timed(() => since(date))
         return began
       },
     }),

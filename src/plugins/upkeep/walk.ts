@@ -219,6 +219,8 @@ class Step {
         // Workers KV may hide what somebody has just confirmed, and this record replaces that.
         if (!walk.index.isConditional) return 'found'
         if (walk.import !== null || this.#isOldLoss(lastModified.getTime())) return 'found'
+        // The alias may be new, and the object confirmed under an older one.
+        if (state.last === null || state.last.mode === 'report') return 'found'
         since ??= Promise.resolve(walk.index.since?.(null) ?? null)
         return statusOf(lastModified, now, await since)
       },

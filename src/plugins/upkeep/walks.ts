@@ -1,5 +1,6 @@
 import type { Background, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
+import { withWalkingKeys } from '../../bucket/walking-keys.ts'
 import { purgeJobs } from '../../core/purge.ts'
 import type { Instance } from '../../http/app-env.ts'
 import { NOBODY } from '../../records/file-event.ts'
@@ -63,17 +64,6 @@ export const walkObject = (
   { context, settings }: Pick<Walker, 'context' | 'settings'>,
   alias: string,
 ): WalkObject => stateObjectIn<WalkObject>(context, settings, 'Upkeep', walkName(alias))
-
-/** Each bucket with the access keys of its walk, always the same object, since keys derived for signing belong to it. */
-const walkers = new WeakMap<ConfiguredBucket, ConfiguredBucket>()
-
-function withWalkingKeys(bucket: ConfiguredBucket): ConfiguredBucket {
-  const { upkeepCredentials: own } = bucket
-  if (own === undefined) return bucket
-  const walker = walkers.get(bucket) ?? { ...bucket, credentials: own, uploadCredentials: own }
-  walkers.set(bucket, walker)
-  return walker
-}
 
 /** Returns the walk through a bucket of the settings. Its events have no principal, like those of notifications. */
 export async function walkThrough(

@@ -18,7 +18,7 @@ export async function abortUploadsPage(
   if (!erasure.take(1)) return undefined
   const { c, request, tally } = erasure
   const { bucket, before } = request
-  const page = await ifSupported(listUploadsPage(bucket, place.marker, timeOf(c)))
+  const page = await ifSupported(listUploadsPage(await request.listing(), place.marker, timeOf(c)))
   if (page === null) {
     tally.uploads = null
     return { phase: 'objects' }

@@ -57,8 +57,11 @@ export async function deleteRecordsPage(
   const { c, request, tally } = erasure
   const { bucket, before } = request
   const index = fileIndexOf(c)
-  const prefix = spellingsOf(request)[spelling]
-  if (index === noFileIndex || prefix === undefined) return { phase: 'versions' }
+  const prefix = erasure.spellings()[spelling]
+  if (index === noFileIndex || prefix === undefined) {
+    await erasure.forgetDropped()
+    return { phase: 'versions' }
+  }
   if (!erasure.take(0)) return undefined
   const page = await index.list({
     ...{ bucket: bucket.alias, prefix, limit: PAGE },
@@ -92,8 +95,3 @@ export async function deleteRecordsPage(
   if (page.cursor !== undefined) return { phase: 'records', spelling, page: page.cursor }
   return { phase: 'records', spelling: spelling + 1 }
 }
-
-/** Returns the prefix, also decomposed if an older record may have it like that for the same objects. */
-const spellingsOf = ({ bucket, prefix }: Erasure['request']): string[] => [
-  ...new Set([prefix, ...(bucket.normalizesKeys ? [prefix.normalize('NFD')] : [])]),
-]
