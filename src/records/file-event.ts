@@ -132,10 +132,14 @@ export function eventBody(event: FileEvent): string {
  * result of the app's `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws
  * `events_unavailable`. Then the index may not change, so that a repeat announces the change again.
  */
-export type After = (
-  change: (FileChange | ShareChange) & Actor,
-  about: FileRecord | null,
-  at: Date,
-  background: Background,
-  isRepeat?: boolean,
-) => Promise<Json | undefined>
+export interface After {
+  (
+    change: (FileChange | ShareChange) & Actor,
+    about: FileRecord | null,
+    at: Date,
+    background: Background,
+    isRepeat?: boolean,
+  ): Promise<Json | undefined>
+  /** Requests to other servers that one change may cause. Default: 1. */
+  readonly requests?: number
+}

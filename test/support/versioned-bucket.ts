@@ -24,6 +24,8 @@ export class VersionedBucket {
   readonly locked = new Set<string>()
   /** The requests since the start. */
   readonly sent: string[] = []
+  /** The access key of the last request of each operation. */
+  readonly accessKeys = new Map<string, string>()
   /** Where webhooks go. They count as requests. */
   hooks = ''
   now = new Date()
@@ -95,6 +97,9 @@ export class VersionedBucket {
     )
     const operation = `${method} ${kind ?? ''}`.trim()
     this.sent.push(operation)
+    const [, accessKey = ''] =
+      /Credential=([^/]+)/.exec(request.headers.get('authorization') ?? '') ?? []
+    this.accessKeys.set(operation, accessKey)
     if (this.lacks.has(operation)) return errorOf(501, 'NotImplemented')
     switch (operation) {
       case 'GET list-type':
