@@ -16,9 +16,12 @@ const PAGE = 100
 async function remove(erasure: Erasure, keys: readonly ObjectKey[]): Promise<ObjectKey[]> {
   if (keys.length === 0) return []
   const { c, request } = erasure
-  const failures = await removeAll(c, request.bucket, keys, { isOne: true })
-  for (const key of keys) if (failures.has(key)) erasure.fail(key, failures.get(key))
-  return keys.filter((key) => !failures.has(key))
+  const answers = await Promise.all(keys.map((key) => erasure.ask(key)))
+  const allowed = keys.filter((_, i) => answers[i])
+  if (allowed.length === 0) return []
+  const failures = await removeAll(c, request.bucket, allowed, { isAsked: true, isOne: true })
+  for (const key of allowed) if (failures.has(key)) erasure.fail(key, failures.get(key))
+  return allowed.filter((key) => !failures.has(key))
 }
 
 /** Deletes the objects of one page. Resolves with the next place, or undefined if this call is full. */

@@ -1,6 +1,7 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import { Allowance } from '../../core/allowance.ts'
-import { asApiError } from '../../errors/api-error.ts'
+import { askToDelete } from '../../core/uploads.ts'
+import { ApiError, asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -100,6 +101,22 @@ export class Erasure {
   /** Returns how many more requests `removeAll` needs for a file: it looks whether a chosen key is used again. */
   requestsAfter(key: ObjectKey): number {
     return this.#requestsOfEvent + (isNewObjectKey(key) ? 0 : 2)
+  }
+
+  /**
+   * Tells whether the app and the plugins allow to delete `key`. If one of them fails, the key is left:
+   * it must not keep the others.
+   */
+  ask(key: ObjectKey): Promise<boolean> {
+    const { alias: bucket } = this.request.bucket
+    return this.attempt(key, async () => {
+      try {
+        await askToDelete(this.c, { type: 'delete', bucket, key })
+      } catch (cause) {
+        if (asApiError(cause) !== null) throw cause
+        throw new ApiError('internal', 'This app failed to decide on it. See the log.', { cause })
+      }
+    })
   }
 
   /** Forgets the records that upkeep has dropped. */

@@ -266,6 +266,23 @@ describe('POST /files/delete-all', () => {
     expect((await listed()).length).toBe(110)
   })
 
+  it('leaves only the files for which beforeDelete throws', async () => {
+    for (const name of ['a', 'broken', 'c']) bucket.put(`users/alice/${name}`, OLD)
+    const [key, id] = ['users/alice/broken', 'u1']
+    bucket.uploads.push({ key, id, initiated: OLD }, { key: 'users/alice/d', id, initiated: OLD })
+    const beforeDelete = ({ key }: { key: string }) => {
+      if (key.endsWith('broken')) throw new TypeError('undefined is not a user')
+    }
+    const app = mounted({ beforeDelete })
+    const [answer] = await deleteAll(app)
+    expect(answer).toMatchObject({
+      ...{ deleted: 2, uploads: 1 },
+      failures: [{ key, error: { code: 'internal' } }],
+    })
+    expect(bucket.keys).toEqual([key])
+    expect(app.lines.at(-1)?.warning).toContain('undefined is not a user')
+  })
+
   it('asks the checks of plugins, and lets them reserve and undo, as for any delete', async () => {
     const [kept = '', gone = ''] = (await store(2)).sort()
     const done: string[] = []
@@ -360,10 +377,12 @@ describe('POST /files/delete-all', () => {
     expect((await ask(app, { cursor: first.cursor })).status).toBeGreaterThanOrEqual(500)
   })
 
-  it('counts objects whose keys no URL can name', async () => {
+  it('counts objects and uploads whose keys no URL can name', async () => {
     bucket.put('users/alice/../bob.txt', OLD)
+    for (const key of ['users/alice/\u0001', 'users/bob/\u0001'])
+      bucket.uploads.push({ key, id: 'u1', initiated: OLD })
     const [answer] = await deleteAll(mounted())
-    expect(answer).toMatchObject({ deleted: 0, unreadable: 1 })
+    expect(answer).toMatchObject({ deleted: 0, unreadable: 2 })
   })
 
   // @threat delete-all-cursor
