@@ -52,6 +52,8 @@ export interface FileIndex {
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
   readonly isConditional?: boolean
+  /** Seconds in which a change may be missing from lists. Default: 0. */
+  readonly lagSeconds?: number
   /** What it answers beyond lists by prefix. Workers KV answers nothing. */
   readonly answers?: FileAnswers
   /** Throws `key_not_indexable` for a key that `put` would refuse. Optional. */
@@ -107,13 +109,14 @@ export function timedIndex(
       unreadable: found.unreadable + found.records.length - records.length,
     }
   }
-  const { isConditional = false, answers } = index
+  const { isConditional = false, lagSeconds = 0, answers } = index
   const since = index.since?.bind(index)
   /** When it began. Only for this request: a restored index begins again. */
   let began: Date | null = null
   const strayEntries = index.strayEntries?.bind(index)
   return {
     isConditional,
+    lagSeconds,
     ...(since && {
       async since(date) {
         began ??= await timed(() => since(date))

@@ -12,7 +12,7 @@ import { settleLate } from './late.ts'
 import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
 import { forgetDropped, UPKEEP, upkeepRoutes } from './routes.ts'
 import { runUpkeep } from './run.ts'
-import { aliasesOf } from './walks.ts'
+import { namesakesOf } from './walks.ts'
 
 export type { UpkeepInput } from './options.ts'
 
@@ -63,7 +63,7 @@ export const upkeep = <B = unknown>(
             const { fileIndex = noFileIndex } = options.files.setup?.(setup) ?? {}
             return settleLate(
               timedIndex(fileIndex, NO_DEADLINE, appMilliseconds),
-              (alias) => aliasesOf(settings, alias),
+              (alias) => namesakesOf(settings, alias),
               upkeep.expireSeconds,
             )(...change)
           },

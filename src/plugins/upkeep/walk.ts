@@ -39,6 +39,7 @@ import {
   graceOf,
   isListed,
   lookAgain,
+  MAX_UPLOAD_SECONDS,
   type Repair,
   recordObject,
 } from './repair.ts'
@@ -61,10 +62,14 @@ export interface Walk {
   /** Aliases that are configured. */
   readonly aliases: readonly string[]
   /**
-   * Other aliases of the same address. An object with a record under one of them is neither recorded nor
-   * expired here.
+   * Other aliases of the same address. An object with a record under one of them is not recorded here.
    */
   readonly siblings: readonly string[]
+  /**
+   * Other aliases of buckets of the same name, which may be this one. An object with a record under one of
+   * them does not expire here.
+   */
+  readonly namesakes: readonly string[]
   /** Whether this is the first alias of its address: only then it records, expires and aborts. */
   readonly isFirst: boolean
   readonly index: FileIndex
@@ -89,8 +94,6 @@ export interface Walk {
   readonly keep: ((records: readonly FileRecord[], now: Date) => Promise<void>) | null
 }
 
-/** Lists of unfinished uploads show them, and ids are valid for seven days. */
-const MAX_UPLOAD_SECONDS = 8 * 86_400
 /** Suspects of one state, and their size in JSON. */
 const MAX_SUSPECTS = 1000
 const MAX_SUSPECTS_LENGTH = 200 * 1024
@@ -240,6 +243,17 @@ class Step {
     return this.result()
   }
 
+  /** Stops the walk, but if the index may be late, only when that has been so for long enough. */
+  #doubt(reason: StopReason): void {
+    const { lagSeconds = 0 } = this.#walk.index
+    const now = this.#now.getTime()
+    const doubtedAt = this.#before.doubtedAt ?? now
+    if (now - doubtedAt >= 1500 * lagSeconds) return void this.stop(reason)
+    this.#set({ doubtedAt })
+    const why = new Error(`Upkeep looks again, and then stops: ${reason}.`)
+    this.#failure ??= indexUnavailable(why, 1.5 * lagSeconds)
+  }
+
   /** Remembers the first failure, and counts those at the same place. */
   fail(error: unknown): void {
     const failure =
@@ -322,7 +336,7 @@ class Step {
     const { phase, pages } = this.#state
     if (phase === 'objects' && pages === 0) {
       const reason = await this.#begin()
-      if (reason !== null) return void this.stop(reason)
+      if (reason !== null) return this.#doubt(reason)
     }
     if (this.#writes && this.#walk.import === null) await this.#lookAgain()
     if (phase === 'objects') await this.#walkObjects()
@@ -408,7 +422,7 @@ class Step {
     if (imported === null) {
       const counts = found.reduce((counts, { added }) => sum(counts, added), this.#state.counts)
       const reason = stopAfterLook(this.#state, { counts, isListDone: stretch.isListDone })
-      if (reason !== null) return void this.stop(reason)
+      if (reason !== null) return this.#doubt(reason)
     }
     if (found.some((one) => this.#isLost(one))) this.#set({ isRebuilt: true })
     const { finished, error } = await this.#settle(found)
@@ -422,18 +436,23 @@ class Step {
     this.#add({ unreadable: ofIndex + (isAll ? stretch.unreadable : 0) })
     const { pages, nextWitnesses, failures } = this.#state
     const failed = finished === 0 ? failures + 1 : 1
-    const witness = found
+    const pairs = found
       .slice(0, finished)
-      .find(({ item, action }) => action === null && item.object !== null && item.record !== null)
+      .filter(({ item, action }) => action === null && item.object !== null && item.record !== null)
+    // A small bucket has only one page, and somebody may delete one of its objects.
+    const places = pages === 0 ? [0, pairs.length >> 1, pairs.length - 1] : [0]
+    const chosen = new Set(places.map((place) => pairs[place]?.item))
+    const { doubtedAt: _, ...state } = this.#state
+    this.#state = state
     this.#set({
       pages: pages + 1,
       after: done === '' ? null : done,
       indexCursor: cursor,
       failures: error === null ? 0 : failed,
-      nextWitnesses: withWitness(
+      nextWitnesses: [...chosen].reduce(
+        (all, item) =>
+          withWitness(all, pages, item && { key: item.key, etag: item.record?.etag ?? '' }),
         nextWitnesses,
-        pages,
-        witness && { key: witness.item.key, etag: witness.item.record?.etag ?? '' },
       ),
     })
     if (done !== null) return
@@ -443,16 +462,18 @@ class Step {
 
   /** Returns the keys without a record here that have one under another alias of the bucket. */
   async #recordedElsewhere(items: readonly Item[]): Promise<ReadonlySet<string>> {
-    const { index, siblings } = this.#walk
-    const keys = items
-      .filter(
-        ({ object, record }) =>
-          object !== null && (record === null || record.status === 'unconfirmed'),
-      )
-      .map(({ key }) => key)
+    const { index, siblings, namesakes } = this.#walk
     const found = new Set<string>()
-    for (const alias of siblings)
-      for (const { key } of await getMany(index, alias, keys)) found.add(key)
+    const look = async (aliases: readonly string[], isAsked: (item: Item) => boolean) => {
+      const keys = items.filter(isAsked).map(({ key }) => key)
+      for (const alias of aliases)
+        for (const { key } of await getMany(index, alias, keys)) found.add(key)
+    }
+    await look(siblings, ({ object, record }) => object !== null && record === null)
+    await look(
+      namesakes,
+      ({ object, record }) => object !== null && record?.status === 'unconfirmed',
+    )
     return found
   }
 
@@ -469,19 +490,21 @@ class Step {
         ...added,
       },
     })
-    const grace = graceOf(this.#walk)
     const isOld = (date: string, seconds: number) =>
       ageIn(this.#repair, Date.parse(date)) >= seconds
     if (record === null) {
       if (object === null || elsewhere.has(key)) return is({})
       if (!isFirst || key.endsWith('/') || !this.#isManaged(key)) return is({ unmanaged: 1 })
-      return isOld(object.lastModified, grace) ? is({ unrecorded: 1 }, 'record') : is({ young: 1 })
+      return isOld(object.lastModified, graceOf(this.#walk, object))
+        ? is({ unrecorded: 1 }, 'record')
+        : is({ young: 1 })
     }
     if (object === null) {
       if (imported !== null || !isOld(record.createdAt, SECOND_LOOK_SECONDS)) return is({})
       return is({ gone: 1 }, 'suspect')
     }
     if (!isListed(record, object)) {
+      const grace = graceOf(this.#walk, object)
       const areOld = isOld(record.createdAt, grace) && isOld(object.lastModified, grace)
       return areOld ? is({ different: 1 }, 'correct') : is({})
     }

@@ -50,6 +50,15 @@ export function aliasesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string)
   return buckets.filter((bucket) => named.includes(addressOf(bucket))).map((one) => one.alias)
 }
 
+/**
+ * Returns the aliases of buckets of the same name, with `alias` itself. They may be one bucket at two addresses, such as
+ * with its name in the path and in the host.
+ */
+export function namesakesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string): string[] {
+  const named = buckets.find((bucket) => bucket.alias === alias)?.name
+  return buckets.filter(({ name }) => name === named).map((one) => one.alias)
+}
+
 /** Returns the object of a bucket's walk. Throws as `stateObjectIn`. */
 export const walkObject = (
   { context, settings }: Pick<Walker, 'context' | 'settings'>,
@@ -72,6 +81,7 @@ export async function walkThrough(
     aliases: settings.buckets.map(({ alias }) => alias),
     isFirst: given !== null || bucket.alias === first?.alias,
     siblings: aliases.filter((alias) => alias !== bucket.alias),
+    namesakes: namesakesOf(settings, bucket.alias).filter((alias) => alias !== bucket.alias),
     index: timedIndex(fileIndex, now, appMilliseconds),
     async purge(purged, keys) {
       try {

@@ -219,6 +219,9 @@ describe('the storage of dead letters', () => {
       expect([first.letters.map(({ id }) => id), first.next]).toEqual([['a'], { id: 'b', at: 1 }])
       const second = letters.page(10, first.next)
       expect([second.letters.map(({ id }) => id), second.next]).toEqual([['b', 'c'], null])
+      letters.add([letter('d', JSON.stringify('x'.repeat(2_000_000)))], 2)
+      const last = letters.page(10, { id: 'd', at: 2 })
+      expect([last.letters.map(({ id }) => id), last.next]).toEqual([['d'], null])
     })
   })
 
@@ -329,6 +332,11 @@ describe('POST /upkeep/dead-letters/replay', () => {
     expect(left.deadLetters).toHaveLength(3)
     await app.replay(idOf('bad'))
     expect(seen.at(-1)).toEqual(['mail', 1, 'bad', 3])
+  })
+
+  it('finds nothing before the first message', async () => {
+    const id = '0'.repeat(32)
+    expect(await appWith().replay(id)).toEqual([{ id, outcome: 'missing' }])
   })
 
   it('keeps a message whose queue no plugin has any more', async () => {

@@ -171,6 +171,21 @@ describe('the pages of a walk', () => {
     expect(shown(ended?.counts)).toEqual({ objects: 1, unmanaged: 1, unreadable: 3 })
   })
 
+  it('go on where the last key of a page can not be decoded', async () => {
+    const walk = testWalk({ pageSize: 2 })
+    const [one, two, three] = ['managed/a', 'managed/b', 'managed/c'].map((key) => ({
+      ...{ key, ...bucket.put(key, OLD) },
+    }))
+    bucket.before = async ({ operation }) => {
+      if (operation !== 'GET list-type' || !one || !two || !three) return undefined
+      const page = bucket.count(operation) === 1 ? [one, two] : [two, three]
+      const text = await listOf(page, bucket.count(operation) === 1).text()
+      return new Response(text.replace('managed%2Fb', 'managed%2Fa%FF'))
+    }
+    const { ended } = await pass(walk, 0)
+    expect(ended?.counts).toMatchObject({ objects: 2, recorded: 2 })
+  })
+
   it("count an index's unreadable entries once, also on a page that is read twice", async () => {
     const walk = testWalk({ pageSize: 1 })
     const { strayEntries: _, ...index } = walk.index

@@ -20,6 +20,7 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   bucket: testBucket({ managedPrefixes: ['managed/'] }),
   aliases: ['files'],
   siblings: [],
+  namesakes: [],
   isFirst: true,
   index: memoryFileIndex(),
   purge: async () => {},
