@@ -212,6 +212,23 @@ describe('a run', () => {
     expect(app.lines.at(-1)?.warning).toMatch(/^upkeep failed: a, credentials_unavailable$/)
   })
 
+  it('goes on with the next bucket if the object of one fails', async () => {
+    listedBuckets({ one: {}, two: objects(['b.png']) })
+    const getByName = (id: string) => {
+      const stub = stateStub('Upkeep', id)
+      const begin = () => Promise.reject(new Error('The storage is full.'))
+      return id.endsWith('walk a') ? { status: () => stub.status(), begin } : stub
+    }
+    const app = upkeepApp({
+      ...{ name: 'fails', buckets: { a: bucketAt('one'), b: bucketAt('two') } },
+      settings: { plan: 'paid', mode: 'record' },
+      context: () => Object.assign(withoutObjects(), { exports: { Upkeep: { getByName } } }),
+    })
+    await app.run(NOW)
+    expect(await namesIn(app.index, 'b')).toEqual([newKey('b.png')])
+    expect(app.lines.at(-1)?.warning).toBe('upkeep failed: a, state_unavailable')
+  })
+
   it('leaves a bucket alone in which another run is', async () => {
     const sent = listedBuckets({ one: {} })
     const app = upkeepApp({ name: 'overlap' })
