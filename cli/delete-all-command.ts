@@ -116,6 +116,7 @@ async function run(
 ): Promise<number> {
   const show = progressLine('Deleted', 1000, undefined)
   const done = { deleted: 0, versions: 0, uploads: 0, records: 0 }
+  const unlisted = new Set<keyof typeof UNLISTED>()
   for (let pass = 1; ; pass += 1) {
     const failures = new Map<string, Erased['failures'][number]['error']>()
     let unreadable = 0
@@ -124,6 +125,9 @@ async function run(
     do {
       const body = { ...request, ...(cursor !== undefined && { cursor }) }
       answer = await worker(erasedSchema, 'POST', '/files/delete-all', {}, body)
+      // Each list belongs to some of the calls.
+      for (const name of ['versions', 'uploads'] as const)
+        if (answer[name] === null) unlisted.add(name)
       done.deleted += answer.deleted
       done.versions += answer.versions ?? 0
       done.uploads += answer.uploads ?? 0
@@ -146,7 +150,7 @@ async function run(
       console.error(
         `${unreadable} objects or entries of the index are left, since no URL can name their keys. Delete them with your provider's tools.`,
       )
-    for (const line of unlisted(answer)) console.error(line)
+    for (const name of unlisted) console.error(UNLISTED[name])
     console.log(
       `Uploads that were signed until now may arrive until ${answer.repeatAfter}. Unless this was the second pass, run it again after that.`,
     )
@@ -154,16 +158,12 @@ async function run(
   }
 }
 
-/** Says what the bucket could not list. */
-const unlisted = ({ versions, uploads }: Erased): string[] => [
-  ...(versions === null
-    ? [
-        "The bucket can't list older versions. If it keeps them, its access key needs s3:ListBucketVersions.",
-      ]
-    : []),
-  ...(uploads === null
-    ? ["The bucket can't list unfinished uploads. Let a lifecycle rule abort them after 8 days."]
-    : []),
-]
+/** What to do about what the bucket could not list. */
+const UNLISTED = {
+  versions:
+    "The bucket can't list older versions. If it keeps them, its access key needs s3:ListBucketVersions.",
+  uploads:
+    "The bucket can't list unfinished uploads. Let a lifecycle rule abort them after 8 days.",
+} as const
 
 if (import.meta.main) process.exitCode = await deleteAll(process.argv.slice(2))

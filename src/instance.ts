@@ -325,24 +325,26 @@ const LOST: Seams['queue'] = {
 }
 
 /** Calls all in order, for the first result. Throws `events_unavailable`, also if one is late. */
-const eachOf =
-  (all: readonly Seams['after'][], milliseconds: number): After =>
-  async (...change) => {
-    let data: Awaited<ReturnType<After>>
-    try {
-      for (const after of all) {
-        const result = await within<unknown>(milliseconds, after(...change))
-        if (data === undefined) data = result as typeof data
+const eachOf = (all: readonly Seams['after'][], milliseconds: number): After =>
+  Object.assign(
+    async (...change: Parameters<After>) => {
+      let data: Awaited<ReturnType<After>>
+      try {
+        for (const after of all) {
+          const result = await within<unknown>(milliseconds, after(...change))
+          if (data === undefined) data = result as typeof data
+        }
+      } catch (cause) {
+        throw new ApiError(
+          'events_unavailable',
+          'The app could not be notified of this change, so the index did not change. Try again.',
+          { cause },
+        )
       }
-    } catch (cause) {
-      throw new ApiError(
-        'events_unavailable',
-        'The app could not be notified of this change, so the index did not change. Try again.',
-        { cause },
-      )
-    }
-    return data
-  }
+      return data
+    },
+    { requests: all.reduce((sum, { requests = 1 }) => sum + requests, 0) },
+  )
 
 /** Returns a function that checks settings with both, without a promise if neither needs one. */
 const andThen =

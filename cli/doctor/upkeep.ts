@@ -70,6 +70,7 @@ async function listsUploads(context: BucketContext): Promise<Result> {
   const after = await findUpload(bucket, credentials, upload)
   if (after === 'listed')
     return warn('An aborted upload stays in the list.', `Tell the server's maintainers. ${RULE}`)
+  if (!after.isComplete) return warn(`Not supported: ${after.reason}.`, CAN_NOT_ABORT)
   probe.forget(upload)
   return pass('Supported: an unfinished upload is listed, and gone after it was aborted.')
 }
@@ -79,6 +80,8 @@ interface NotListed {
   /** S3's error code. */
   readonly code: string | null
   readonly reason: string
+  /** Whether the whole list was read. Otherwise, the upload may still be there. */
+  readonly isComplete: boolean
 }
 
 /** Looks for an upload in the pages of ListMultipartUploads, without a prefix. */
@@ -97,6 +100,7 @@ async function findUpload(
         return {
           code: null,
           reason: 'the list of unfinished uploads lacks one that has just begun',
+          isComplete: true,
         }
       marker = next
     }
@@ -104,11 +108,17 @@ async function findUpload(
     if (!(error instanceof ApiError)) throw error
     const { cause } = error
     const refusal = cause instanceof StorageFailure && cause.status !== 200 ? cause : null
+    const isComplete = false
     return refusal === null
-      ? { code: null, reason: error.message.replace(/\.$/, '') }
-      : { code: refusal.s3Code, reason: `ListMultipartUploads is refused (${reasonOf(error)})` }
+      ? { code: null, reason: error.message.replace(/\.$/, ''), isComplete }
+      : {
+          code: refusal.s3Code,
+          reason: `ListMultipartUploads is refused (${reasonOf(error)})`,
+          isComplete,
+        }
   }
-  return { code: null, reason: `the list of unfinished uploads has more than ${MAX_PAGES} pages` }
+  const reason = `the list of unfinished uploads has more than ${MAX_PAGES} pages`
+  return { code: null, reason, isComplete: false }
 }
 
 /** ListObjectsV2 with `start-after`, in the order of the keys, as upkeep walks through the bucket. */

@@ -76,6 +76,7 @@ import {
 const records = files()
 const parts = multipart()
 const delivery = links({ images: images() }) // without resized images: links()
+const keeper = upkeep({ files: records })
 
 // Each plugin reads its variables and bindings (${DOCS}/configuration.md).
 // Delete the lines that you don't need: those plugins are then not in your bundle.
@@ -90,8 +91,8 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
-    userData(),
-    upkeep({ files: records }),
+    keeper,
+    userData({ upkeep: keeper }), // without upkeep: userData()
     events(),
     tokens(),
     jwt(),

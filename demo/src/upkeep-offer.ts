@@ -1,4 +1,4 @@
-import type { Client } from '../../client/src/index.ts'
+import { type Client, PresignerError } from '../../client/src/index.ts'
 import { pagePart } from './page-part.ts'
 import type { Permissions } from './permissions.ts'
 
@@ -10,27 +10,36 @@ export interface UpkeepOffer {
 
 export function createUpkeepOffer(client: Client): UpkeepOffer {
   let current: Permissions | undefined
-  let isShown = false
+  /** For whom it is shown. */
+  let shown: Permissions | undefined
   const part = pagePart(async () => {
     const { createUpkeepPart } = await import('./upkeep/upkeep-part.ts')
     return createUpkeepPart(() => look(current))
   })
-  /** Any error means that there is nothing to show: no plugin, no Durable Objects, no right. */
-  async function look(permissions?: Permissions): Promise<void> {
+  /**
+   * Resolves with whether it shows what is true now. Any error means that there is nothing to show: no plugin,
+   * no Durable Objects, no right. But one that passes leaves what this user already sees.
+   */
+  async function look(permissions?: Permissions): Promise<boolean> {
     const mayAsk = permissions?.scopes.includes('upkeep:read') && permissions.prefix === ''
-    const answer: unknown = mayAsk
-      ? await client.request('GET', '/upkeep').catch(() => undefined)
-      : undefined
+    let answer: unknown
+    try {
+      if (mayAsk) answer = await client.request('GET', '/upkeep')
+    } catch (error) {
+      const passes = error instanceof PresignerError && error.retryable
+      if (passes && shown === permissions) return false
+    }
     // The user may have entered another token.
-    if (current !== permissions || (answer === undefined && !isShown)) return
-    isShown = answer !== undefined
+    if (current !== permissions || (answer === undefined && shown === undefined)) return true
+    shown = answer === undefined ? undefined : permissions
     const { show } = await part()
     show(answer)
+    return true
   }
   return {
-    offer(permissions) {
+    async offer(permissions) {
       current = permissions
-      return look(permissions).catch(() => undefined)
+      await look(permissions).catch(() => undefined)
     },
   }
 }

@@ -273,6 +273,8 @@ export const provisional = (
 })
 
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000
+/** S3 refuses a signature whose clock differs by more. */
+const MAX_SKEW_MILLISECONDS = 15 * 60 * 1000
 
 /**
  * Returns the status of a record that is written `now` for an object that nobody has confirmed, in an index that
@@ -281,7 +283,7 @@ const DAY_MILLISECONDS = 24 * 60 * 60 * 1000
  */
 export const statusOf = (lastModified: Date, now: Date, since: Date | null): FileStatus =>
   since !== null &&
-  since.getTime() < lastModified.getTime() &&
+  since.getTime() + MAX_SKEW_MILLISECONDS < lastModified.getTime() &&
   Math.abs(now.getTime() - lastModified.getTime()) < DAY_MILLISECONDS
     ? 'unconfirmed'
     : 'found'

@@ -16,7 +16,7 @@ import { addWarning } from '../http/request-log.ts'
 import { checkApp } from '../http/validate.ts'
 import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
-import { actorOf, NOBODY } from '../records/file-event.ts'
+import { actorOf, type FileChange, NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
 import { uploadHeaderError } from '../settings/upload-headers-rule.ts'
 import { reserve, runChecks, undoing } from './change.ts'
@@ -293,11 +293,7 @@ export function announcerOf(c: AppContext): Announce | null {
   if (after === null && settles.length === 0) return null
   const principal = c.get('principal')
   return async (change, about, at = new Date(), isRepeat) => {
-    const lost: (Awaited<ReturnType<Settle>> & object)[] = []
-    for (const settle of settles) {
-      const onLost = await askInTime(c, 'settle', () => settle(change, { principal }))
-      if (onLost) lost.push(onLost)
-    }
+    const lost = await askToSettle(c, change)
     // The presigner itself makes a provisional record.
     const { type } = change
     const isProvisional = (type === 'recorded' || type === 'replaced') && change.file.owner === null
@@ -311,6 +307,20 @@ export function announcerOf(c: AppContext): Announce | null {
       return undefined
     }
   }
+}
+
+/** Asks the plugins' `settle` about a change, which they may refuse. Returns what to tell if its event can't be sent. */
+export async function askToSettle(
+  c: AppContext,
+  change: FileChange,
+): Promise<(Awaited<ReturnType<Settle>> & object)[]> {
+  const principal = c.get('principal')
+  const lost: (Awaited<ReturnType<Settle>> & object)[] = []
+  for (const settle of uploadSeams(c).settles) {
+    const onLost = await askInTime(c, 'settle', () => settle(change, { principal }))
+    if (onLost) lost.push(onLost)
+  }
+  return lost
 }
 
 /** Returns the body of a 201: the record, with what the app returned as `data`. */

@@ -47,7 +47,8 @@ export interface Seams {
    * index stays as it is, and a repeat of the request calls it again: at least once. Has the same time
    * as functions of the app. The first result that is not undefined is `data` in the response.
    */
-  readonly after: (...change: Parameters<After>) => ReturnType<After> | Promise<void>
+  readonly after: ((...change: Parameters<After>) => ReturnType<After> | Promise<void>) &
+    Pick<After, 'requests'>
   /**
    * Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. If several
    * match, the longest does.

@@ -94,18 +94,18 @@ export const eventTypeOf = ({ type }: FileChange | ShareChange): EventType =>
 
 /**
  * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and
- * of the owner of a file that is stored. A repeat has the same id, also if it reports a replaced file
- * as recorded. A record with another owner, or the first one, has another id, and so has a copy of
+ * of the owner of a file that somebody has confirmed. A repeat has the same id, also if it reports a replaced file
+ * as recorded. A record with another owner, or the first one that is no guess, has another id, and so has a copy of
  * another source and a file that a drop box received. `about` is the record of the file. Without one, as for a deleted file that was never
  * recorded, each event has its own id, and so has each new name.
  */
 export async function eventId(
   change: FileChange | ShareChange,
-  about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner'> | null,
+  about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner' | 'status'> | null,
 ): Promise<string> {
   const { type, file } = change
   const { bucket, key } = file
-  const owner = about?.owner ?? null
+  const owner = about?.status === undefined ? (about?.owner ?? null) : null
   const what =
     change.type === 'copied' || change.type === 'moved'
       ? [type, owner, change.from.bucket, change.from.key]
@@ -132,10 +132,14 @@ export function eventBody(event: FileEvent): string {
  * result of the app's `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws
  * `events_unavailable`. Then the index may not change, so that a repeat announces the change again.
  */
-export type After = (
-  change: (FileChange | ShareChange) & Actor,
-  about: FileRecord | null,
-  at: Date,
-  background: Background,
-  isRepeat?: boolean,
-) => Promise<Json | undefined>
+export interface After {
+  (
+    change: (FileChange | ShareChange) & Actor,
+    about: FileRecord | null,
+    at: Date,
+    background: Background,
+    isRepeat?: boolean,
+  ): Promise<Json | undefined>
+  /** Requests to other servers that one change may cause. Default: 1. */
+  readonly requests?: number
+}

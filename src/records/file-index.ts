@@ -52,6 +52,8 @@ export interface FileIndex {
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
   readonly isConditional?: boolean
+  /** Seconds in which a change may be missing from lists. Default: 0. */
+  readonly lagSeconds?: number
   /** What it answers beyond lists by prefix. Workers KV answers nothing. */
   readonly answers?: FileAnswers
   /** Throws `key_not_indexable` for a key that `put` would refuse. Optional. */
@@ -74,9 +76,6 @@ export interface FileIndex {
   /** Returns one page in the order of the keys: newest first for those of this Worker. */
   list(input: ListInput): Promise<ListedPage>
 }
-
-/** When indexes began, as far as this isolate has asked. */
-const beginnings = new WeakMap<FileIndex, Date>()
 
 /**
  * Returns `index` with a limit for each operation: `index_unavailable` after `milliseconds`, and
@@ -110,15 +109,17 @@ export function timedIndex(
       unreadable: found.unreadable + found.records.length - records.length,
     }
   }
-  const { isConditional = false, answers } = index
+  const { isConditional = false, lagSeconds = 0, answers } = index
   const since = index.since?.bind(index)
+  /** When it began. Only for this request: a restored index begins again. */
+  let began: Date | null = null
   const strayEntries = index.strayEntries?.bind(index)
   return {
     isConditional,
+    lagSeconds,
     ...(since && {
       async since(date) {
-        const began = beginnings.get(index) ?? (await timed(() => since(date)))
-        if (began) beginnings.set(index, began)
+        began ??= await timed(() => since(date))
         return began
       },
     }),

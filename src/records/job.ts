@@ -49,7 +49,8 @@ export interface QueueMessage {
   readonly body: unknown
   /** Counts from 1. */
   readonly attempts: number
-  ack(): void
-  /** A replay of dead letters shows the reason. Cloudflare Queues ignores it. */
+  /** With why the message is given up, if nothing was done. Then a replay of dead letters keeps it. */
+  ack(lost?: string): void
+  /** A replay of dead letters shows the reason. Cloudflare Queues ignores it, as it does that of `ack`. */
   retry(options?: { delaySeconds?: number; reason?: string }): void
 }

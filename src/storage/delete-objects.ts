@@ -23,6 +23,9 @@ const TIMEOUT_SECONDS = 20
 /** A key with what XML 1.0 forbids, or parsers remove. That would delete another object. */
 const AMBIGUOUS_IN_XML = /^\s|\s$|[\uFFFE\uFFFF]/
 
+/** Tells whether `key` may be deleted together with others. */
+export const fitsXml = (key: ObjectKey): boolean => !AMBIGUOUS_IN_XML.test(key)
+
 /**
  * How servers refuse DeleteObjects, or a checksum that they don't know, before they delete
  * anything. Google Cloud Storage returned InvalidArgument in the past.
@@ -60,7 +63,7 @@ export async function deleteVersions<T extends Target>(
   now: Date,
 ): Promise<Deletions<T>> {
   const results = new Map<T, ApiError | null>()
-  const together = targets.filter(({ key }) => !AMBIGUOUS_IN_XML.test(key))
+  const together = targets.filter(({ key }) => fitsXml(key))
   if (together.length > 1 && acceptsMany.get(bucket) !== false) {
     const answer = await failureOf(deleteTogether(bucket, together, now))
     if (!(answer instanceof ApiError)) acceptsMany.set(bucket, answer !== null)

@@ -24,7 +24,7 @@ export interface ObjectPage {
   readonly next: string | undefined
   /** Number of entries whose keys no URL can name, or that were not asked for. */
   readonly unreadable: number
-  /** The last key, also one that no URL can name, or undefined. */
+  /** The last key that is readable, also one that no URL can name, or undefined. */
   readonly last: string | undefined
 }
 
@@ -113,8 +113,8 @@ export async function listObjects(
   const given = contents.length + prefixes.length
   if (early > 0) throw unreadable('with keys that are not after start-after')
   const left = given - objects.length - folders.length
-  const lastEntry = contents.at(-1)
-  const last = (lastEntry && decode(lastEntry, 'Key')) ?? undefined
+  const last =
+    contents.map((entry) => decode(entry, 'Key')).findLast((key) => key !== null) ?? undefined
   return { objects, folders, next, unreadable: left, last }
 }
 

@@ -88,7 +88,7 @@ export async function createMultipartUpload(
   const answer = await callOnce('CreateMultipartUpload', request, now)
   const s3UploadId = answer === null ? null : textOf(answer, 'UploadId')
   if (s3UploadId) return s3UploadId
-  throw unreadable('CreateMultipartUpload', 'without an id')
+  throw unreadableAnswer('CreateMultipartUpload', 'without an id')
 }
 
 /**
@@ -108,7 +108,7 @@ export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPar
       if (!(next > marker)) break
       marker = next
     }
-    throw unreadable('ListParts', 'with pages that never end')
+    throw unreadableAnswer('ListParts', 'with pages that never end')
   })
 
 function readPart(element: XmlElement): ListedPart {
@@ -119,7 +119,7 @@ function readPart(element: XmlElement): ListedPart {
     lastModified: textOf(element, 'LastModified') ?? '',
   })
   if (part.success) return part.data
-  throw unreadable('ListParts', 'with a malformed part', part.error)
+  throw unreadableAnswer('ListParts', 'with a malformed part', part.error)
 }
 
 /**
@@ -172,6 +172,8 @@ export interface ListedUpload {
 
 export interface UploadsPage {
   readonly uploads: readonly ListedUpload[]
+  /** The keys of uploads that are left out. */
+  readonly unreadable: readonly string[]
   /** Start of the next page, or undefined after the last one. */
   readonly next: UploadsMarker | undefined
 }
@@ -211,17 +213,19 @@ export async function listUploadsPage(
     },
     now,
   )
-  if (page === null) return { uploads: [], next: undefined }
+  if (page === null) return { uploads: [], unreadable: [], next: undefined }
   const decode = decoderOf(page)
+  const unreadable: string[] = []
   const uploads = childrenOf(page, 'Upload').flatMap((upload): ListedUpload[] => {
     const key = decode(upload, 'Key')
     const s3UploadId = textOf(upload, 'UploadId')
     const initiated = new Date(textOf(upload, 'Initiated') ?? Number.NaN)
-    return key !== null && objectKeyError(key) === null && s3UploadId && initiated.getTime() > 0
-      ? [{ key: parseObjectKey(key), s3UploadId, initiated }]
-      : []
+    if (key !== null && objectKeyError(key) === null && s3UploadId && initiated.getTime() > 0)
+      return [{ key: parseObjectKey(key), s3UploadId, initiated }]
+    unreadable.push(key ?? '')
+    return []
   })
-  if (textOf(page, 'IsTruncated') !== 'true') return { uploads, next: undefined }
+  if (textOf(page, 'IsTruncated') !== 'true') return { uploads, unreadable, next: undefined }
   const next = {
     keyMarker: decode(page, 'NextKeyMarker') ?? '',
     uploadIdMarker: textOf(page, 'NextUploadIdMarker') ?? '',
@@ -229,8 +233,8 @@ export async function listUploadsPage(
   const isSame =
     next.keyMarker === marker?.keyMarker && next.uploadIdMarker === marker.uploadIdMarker
   if (next.keyMarker === '' || isSame)
-    throw unreadable('ListMultipartUploads', 'with pages that never end')
-  return { uploads, next }
+    throw unreadableAnswer('ListMultipartUploads', 'with pages that never end')
+  return { uploads, unreadable, next }
 }
 
 const listUploadsIn = (
@@ -297,7 +301,7 @@ function refusal(operation: Operation, answer: BucketResponse, namesUpload: bool
 }
 
 /** Returns the error for a response with status 200 and unexpected content. */
-const unreadable = (operation: Operation, how: string, cause?: unknown): ApiError =>
+const unreadableAnswer = (operation: Operation, how: string, cause?: unknown): ApiError =>
   new ApiError('storage_error', `The bucket answered ${operation} ${how}.`, {
     cause: new StorageFailure(operation, 200, null, cause),
   })

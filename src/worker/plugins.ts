@@ -115,7 +115,7 @@ export const fileAdmin = (): Plugin<WorkerEnv> =>
 /** Compares buckets and index at the times of Cron Triggers, as UPKEEP says. */
 export const upkeep = <B extends WorkerEnv = WorkerEnv>(
   options: Omit<upkeepPlugin.UpkeepOptions<B>, 'settings'>,
-): Plugin<B> =>
+): upkeepPlugin.Upkeep<B> =>
   reading(
     upkeepPlugin.upkeep<B>({ settings: setting('upkeep'), ...options }, 'UPKEEP'),
     rules.upkeep,

@@ -22,6 +22,7 @@ import {
 
 const records = files()
 const parts = multipart()
+const keeper = upkeep({ files: records })
 
 /** The plugins of the Worker: all of them. */
 export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
@@ -34,8 +35,8 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   tokens(),
   copies(),
   fileAdmin(),
-  userData(),
-  upkeep({ files: records }),
+  userData({ upkeep: keeper }),
+  keeper,
   apiKeys(),
 ]
 

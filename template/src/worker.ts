@@ -23,6 +23,7 @@ import {
 const records = files()
 const parts = multipart()
 const delivery = links({ images: images() }) // without resized images: links()
+const keeper = upkeep({ files: records })
 
 // Each plugin reads its variables and bindings (https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md).
 // Delete the lines that you don't need: those plugins are then not in your bundle.
@@ -37,8 +38,8 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
-    userData(),
-    upkeep({ files: records }),
+    keeper,
+    userData({ upkeep: keeper }), // without upkeep: userData()
     events(),
     tokens(),
     jwt(),

@@ -54,6 +54,14 @@ describe('the id of an event', () => {
     expect(await eventId(deleted, provisional)).toBe(await eventId(deleted, FILE))
   })
 
+  it('differs once somebody has confirmed a file, also one of the owner that its record has guessed', async () => {
+    const found = { ...FILE, status: 'found' as const }
+    const id = await eventId({ type: 'recorded', file: found }, found)
+    expect(id).not.toBe(await eventId(recorded, FILE))
+    const ownerless = { ...FILE, owner: null }
+    expect(await eventId({ type: 'recorded', file: ownerless }, ownerless)).toBe(id)
+  })
+
   it('is new each time for a deleted file without a record', async () => {
     expect(await eventId(deleted, null)).not.toBe(await eventId(deleted, null))
   })

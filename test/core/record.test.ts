@@ -329,10 +329,10 @@ withEachIndex((index) => {
   })
 
   it.each([
-    ['soon after the upload', 0, -1, 'unconfirmed'],
-    ['a day later', 86_400_000, -1, 'found'],
-    ['more than a day before it, by another clock', -86_400_000, -1, 'found'],
-    ['in an index that began with the object', 0, 0, 'found'],
+    ['soon after the upload', 0, -900_001, 'unconfirmed'],
+    ['a day later', 86_400_000, -900_001, 'found'],
+    ['more than a day before it, by another clock', -86_400_000, -900_001, 'found'],
+    ['in an index that began with the object, by its clock', 0, -900_000, 'found'],
   ])('has a status that says how it came to be: %s', (_, after, began, status) => {
     const at = (milliseconds: number) => new Date(UPLOADED.getTime() + milliseconds)
     expect(statusOf(UPLOADED, at(after), at(began))).toBe(status)

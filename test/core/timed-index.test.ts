@@ -59,14 +59,22 @@ it('ends every operation at the deadline of the request, and starts none after i
 describe('when an index began', () => {
   const date = new Date('2026-11-28T12:00:00Z')
 
-  it('is asked once, for all requests, when it is known', async () => {
+  it('is asked once in a request, when it is known', async () => {
     const since = vi.fn<NonNullable<FileIndex['since']>>(async (now) => now)
-    const index = { ...memoryFileIndex(), since }
-    const ask = (now: Date | null) => timedIndex(index, new Date()).since?.(now)
-    expect(await ask(null)).toBeNull()
-    expect(await ask(date)).toEqual(date)
-    expect(await ask(null)).toEqual(date)
+    const timed = timedIndex({ ...memoryFileIndex(), since }, new Date())
+    expect(await timed.since?.(null)).toBeNull()
+    expect(await timed.since?.(date)).toEqual(date)
+    expect(await timed.since?.(null)).toEqual(date)
     expect(since.mock.calls).toEqual([[null], [date]])
+  })
+
+  // @threat upkeep-expires-confirmed
+  it('is asked again in the next request, since the index may have lost its records', async () => {
+    const since = vi.fn<NonNullable<FileIndex['since']>>(async () => null)
+    const index = { ...memoryFileIndex(), since }
+    since.mockResolvedValueOnce(date)
+    expect(await timedIndex(index, new Date()).since?.(null)).toEqual(date)
+    expect(await timedIndex(index, new Date()).since?.(null)).toBeNull()
   })
 
   it('is unknown if the index never tells', async () => {

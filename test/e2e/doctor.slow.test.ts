@@ -457,6 +457,23 @@ describe('doctor, for a bucket,', () => {
     if (status === 'warn' || status === 'fail') expect(finding?.fix).toMatch(/\w/)
   })
 
+  it('ends its upload also if the server only claims to, and then lists nothing', async () => {
+    const credentials = {
+      accessKeyId: WALKER,
+      secretAccessKey: 's',
+      sessionToken: null,
+      expiresAt: Infinity,
+    }
+    const walker = { credentials, name: 'S3_WALK' }
+    const run = { upkeep: true, walker }
+    const { findings, server } = await checked({ listUploads: 'once' }, { run })
+    expect(server.uploads()).toEqual([])
+    expect(findings.find(({ check }) => check === 'bucket.list-uploads')).toMatchObject({
+      status: 'warn',
+      message: 'Not supported: ListMultipartUploads is refused (500 InternalError).',
+    })
+  })
+
   it('detects that clients and the Worker reach different servers', async () => {
     await using other = await startWrongServer()
     const { findings } = await checked({}, { bucket: { publicEndpoint: other.endpoint } })

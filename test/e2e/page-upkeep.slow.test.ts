@@ -195,6 +195,20 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
     expect(tab.failures).toEqual([])
   })
 
+  it('stays while the Worker does not answer, and goes away if it refuses', async () => {
+    const answers = [
+      ...[{ json: STOPPED }, { status: 503, json: { message: 'Wait.', code: 'storage_busy' } }],
+      { status: 403, json: { message: 'No.', code: 'forbidden' } },
+    ]
+    await using tab = await open('keeper', (count) => answers[count - 1] ?? { json: STOPPED })
+    const again = part(tab.page).getByRole('button', { name: 'Look again' })
+    await again.click()
+    await part(tab.page).getByRole('status').getByText('No answer. Try again later.').waitFor()
+    expect(await part(tab.page).getByText('It has stopped.').isVisible()).toBe(true)
+    await again.click()
+    await expect.poll(() => part(tab.page).isVisible()).toBe(false)
+  })
+
   it('shows a name of a bucket as text, and one heading for each of several', async () => {
     const hostile = '<img src=x onerror="document.title=1">'
     const { buckets } = answerWith({ bucket: hostile })

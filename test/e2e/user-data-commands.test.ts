@@ -108,7 +108,8 @@ describe('npx edge-presigner delete-all', () => {
     const error = { code: 'forbidden', message: 'On legal hold.' }
     const failures = [{ key: 'users/alice/a.txt', error }]
     await using worker = await scriptedWorker([
-      erased({ failures, versions: null, uploads: null, unreadable: 2 }),
+      erased({ cursor: 'one', uploads: null }),
+      erased({ failures, versions: null, unreadable: 2 }),
     ])
     const { code, errors } = await deleteAll(worker.origin, '--prefix', 'users/alice/', '--yes')
     expect(code).toBe(1)
@@ -116,7 +117,7 @@ describe('npx edge-presigner delete-all', () => {
     expect(errors).toMatch(/2 objects or entries .* are left/)
     expect(errors).toContain("can't list older versions")
     expect(errors).toContain("can't list unfinished uploads")
-    expect(worker.asked.length).toBe(1)
+    expect(worker.asked.length).toBe(2)
   })
 })
 

@@ -29,6 +29,7 @@ it('lists the uploads of the whole bucket, without a prefix, and decodes keys', 
     uploads: [
       { key: 'a b+c é', s3UploadId: 'one', initiated: new Date('2026-11-01T00:00:00.000Z') },
     ],
+    unreadable: ['../x', 'd'],
     next: { keyMarker: 'a b', uploadIdMarker: 'two' },
   })
   const { searchParams } = new URL(sent[0]?.url ?? '')

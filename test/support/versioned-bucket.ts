@@ -24,9 +24,13 @@ export class VersionedBucket {
   readonly locked = new Set<string>()
   /** The requests since the start. */
   readonly sent: string[] = []
+  /** The access key of the last request of each operation. */
+  readonly accessKeys = new Map<string, string>()
   /** Where webhooks go. They count as requests. */
   hooks = ''
   now = new Date()
+  /** Uploads on a page at most. */
+  maxUploads = 1000
   #id = 0
 
   constructor(isVersioned = true) {
@@ -95,6 +99,9 @@ export class VersionedBucket {
     )
     const operation = `${method} ${kind ?? ''}`.trim()
     this.sent.push(operation)
+    const [, accessKey = ''] =
+      /Credential=([^/]+)/.exec(request.headers.get('authorization') ?? '') ?? []
+    this.accessKeys.set(operation, accessKey)
     if (this.lacks.has(operation)) return errorOf(501, 'NotImplemented')
     switch (operation) {
       case 'GET list-type':
@@ -168,7 +175,7 @@ export class VersionedBucket {
     const all = [...this.uploads].sort((a, b) => order(nameOf(a), nameOf(b)))
     const place = all.findIndex((one) => one.key === key && one.id === id)
     const rest = key === null ? all : place === -1 ? [] : all.slice(place + 1)
-    const page = rest.slice(0, Number(query.get('max-uploads') ?? 1000))
+    const page = rest.slice(0, this.maxUploads)
     const entries = page.map(
       ({ key, id, initiated }) =>
         `<Upload><Key>${encode(key)}</Key><UploadId>${id}</UploadId><Initiated>${initiated.toISOString()}</Initiated></Upload>`,

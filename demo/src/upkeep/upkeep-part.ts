@@ -21,8 +21,8 @@ export interface UpkeepPart {
   show(answer?: unknown): void
 }
 
-/** Adds the section to the page. `onRefresh` asks the Worker again. */
-export function createUpkeepPart(onRefresh: () => Promise<void>): UpkeepPart {
+/** Adds the section to the page. `onRefresh` asks the Worker again. Resolves with whether it answered. */
+export function createUpkeepPart(onRefresh: () => Promise<boolean>): UpkeepPart {
   const title = element('h2', { id: 'upkeep-title' }, 'Upkeep')
   const state = element('span', { className: 'upkeep-state' })
   const content = element('div', { className: 'upkeep-content' })
@@ -43,9 +43,9 @@ export function createUpkeepPart(onRefresh: () => Promise<void>): UpkeepPart {
     if (isAsking) return
     isAsking = true
     said.textContent = ''
-    await onRefresh()
+    const hasAnswered = await onRefresh()
     isAsking = false
-    said.textContent = 'This is up to date.'
+    said.textContent = hasAnswered ? 'This is up to date.' : 'No answer. Try again later.'
   })
   return {
     show(answer) {

@@ -1,4 +1,5 @@
-import { narrowBucket } from '../../access/limits.ts'
+import { NO_LIMITS, narrowBucket } from '../../access/limits.ts'
+import type { Principal } from '../../access/principal.ts'
 import { provesUpload } from '../../access/upload-proof.ts'
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
@@ -71,19 +72,25 @@ async function lookAt(
   const owner = principalOf(box.id)
   // An event that fails must not stop the record. It is sent by the next look.
   let unsent: unknown
+  const principal: Principal = {
+    ...{ kind: 'token', id: owner, scopes: [], prefix: '', expiresAt: now.getTime() },
+    ...{ limits: NO_LIMITS, context: null },
+  }
   const announce: Announce | null =
-    after &&
-    (async (change, about, at = new Date()) => {
-      try {
-        return await after(
-          { ...change, ...actorOf({ id: owner, context: null }) },
-          ...([about, at, context] as const),
-        )
-      } catch (error) {
-        unsent = error
-        return undefined
-      }
-    })
+    (after ?? instance.settles[0])
+      ? async (change, about, at = new Date()) => {
+          for (const settle of instance.settles) await settle(change, { principal })
+          try {
+            return await after?.(
+              { ...change, ...actorOf({ id: owner, context: null }) },
+              ...([about, at, context] as const),
+            )
+          } catch (error) {
+            unsent = error
+            return undefined
+          }
+        }
+      : null
   const discard = async (): Promise<'deleted'> => {
     const purge = (keys: Parameters<ReturnType<Instance['objects']>['purge']>[1]) =>
       instance.objects(context).purge(configured, keys)

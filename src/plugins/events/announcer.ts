@@ -20,7 +20,7 @@ interface Listeners {
 /** Returns the function that announces changes to `listeners`, or null if nobody listens. */
 export function announcerTo({ onEvent, webhooks, enqueue }: Listeners): After | null {
   if (onEvent === null && webhooks.length === 0) return null
-  return async (change, about, at, background, isRepeat = false) => {
+  const announce: After = async (change, about, at, background, isRepeat = false) => {
     const event: FileEvent = { ...change, timestamp: at.toISOString() }
     const data = onEvent === null ? undefined : dataIn(await onEvent(event, background))
     const type = eventTypeOf(event)
@@ -40,6 +40,7 @@ export function announcerTo({ onEvent, webhooks, enqueue }: Listeners): After | 
       )
     return data
   }
+  return Object.assign(announce, { requests: enqueue === null ? Math.max(1, webhooks.length) : 0 })
 }
 
 /**

@@ -37,8 +37,9 @@ async function runJob(
   }
   const job = jobIn(message.body)
   if (job === 'malformed') {
-    message.ack()
-    return logWarning('job lost', { reason: 'the message is malformed' })
+    const reason = 'the message is malformed'
+    message.ack(reason)
+    return logWarning('job lost', { reason })
   }
   if (typeof job === 'string' || !loaded.ok) {
     const reason =
@@ -60,11 +61,9 @@ async function runJob(
   }
   const webhook = await endpointOf(job.endpoint, webhooks)
   if (webhook === null) {
-    message.ack()
-    return logWarning('webhook lost', {
-      event: job.id,
-      reason: 'the endpoint is no longer configured',
-    })
+    const reason = 'the endpoint is no longer configured'
+    message.ack(reason)
+    return logWarning('webhook lost', { event: job.id, reason })
   }
   const attempt = await deliver(webhook, job, new Date())
   if (attempt.outcome === 'failed')
@@ -72,9 +71,9 @@ async function runJob(
       event: job.id,
       ...retry(attempt.reason, attempt.askedSeconds),
     })
-  message.ack()
-  if (attempt.outcome === 'refused')
-    logWebhook('webhook lost', webhook, { event: job.id, reason: attempt.reason })
+  if (attempt.outcome === 'delivered') return message.ack()
+  message.ack(attempt.reason)
+  logWebhook('webhook lost', webhook, { event: job.id, reason: attempt.reason })
 }
 
 async function endpointOf(id: string, webhooks: readonly Webhook[]) {

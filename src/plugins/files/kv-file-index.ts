@@ -14,6 +14,8 @@ import {
 const MAX_KV_KEY_BYTES = 512
 /** Workers KV's limit for the keys of one read. */
 const MAX_BULK_KEYS = 100
+/** Seconds until Workers KV shows a change everywhere. */
+const LAG_SECONDS = 60
 /** Seconds until Workers KV accepts another write of the same key. */
 const WRITE_SECONDS = 1
 
@@ -34,6 +36,7 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
   }
   return {
     requireIndexable,
+    lagSeconds: LAG_SECONDS,
 
     async get(bucket, key) {
       const name = kvKey(bucket, key)

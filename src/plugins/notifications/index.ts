@@ -79,7 +79,7 @@ export async function consumeNotifications(
     if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
     else if (typeof result.value === 'number')
       message.retry({ delaySeconds: result.value, reason: 'it is too early' })
-    else message.ack()
+    else message.ack(MISTAKES.find((drop) => drop === result.value))
   }
   const { counts, warnings } = summarize(results)
   log({
@@ -94,6 +94,9 @@ export async function consumeNotifications(
     reason: loaded.ok ? undefined : whyInvalid(loaded),
   })
 }
+
+/** Drops after which other settings would help. */
+const MISTAKES = ['unknown bucket', 'other account'] as const satisfies readonly Drop[]
 
 /** A notification is kept while the settings are not valid, unless no settings could help. */
 const withoutSettings = (notification: Notification | Drop): Result =>

@@ -70,9 +70,9 @@ export function reasonsIn(
   ]
 }
 
-/** Tells whether enough recent files were confirmed that the others may expire. */
+/** Tells whether enough recent files were confirmed that the others may expire. Without recent files, nobody knows. */
 export const mayExpire = (last: PassSummary | null): boolean =>
-  last !== null && last.recent.confirmed >= last.recent.unconfirmed
+  last !== null && last.recent.confirmed > 0 && last.recent.confirmed >= last.recent.unconfirmed
 
 /** Tells whether an object of this date, in milliseconds since 1970, counts for `mayExpire`. */
 export const isRecent = (time: number, expireSeconds: number, now: Date): boolean =>

@@ -123,6 +123,15 @@ export class Upkeep extends DurableObject implements WalkObject {
       this.#sql().exec('DELETE FROM dropped WHERE key = ? AND etag = ?', key, etag)
   }
 
+  async forgetBelow(prefix: string, before: number): Promise<number> {
+    return this.#sql()
+      .exec(
+        "DELETE FROM dropped WHERE substr(key, 1, ?) = ? AND unixepoch(record ->> 'createdAt') < ? RETURNING key",
+        ...[[...prefix].length, prefix, Math.floor(before / 1000)],
+      )
+      .toArray().length
+  }
+
   /** Keeps dead letters. Returns the ids of those for which there is room. */
   async addDeadLetters(letters: readonly NewLetter[], now: number): Promise<string[]> {
     const kept = this.#letters.add(letters, now)

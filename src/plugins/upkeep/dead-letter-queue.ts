@@ -76,7 +76,7 @@ async function letterFor(queue: string, given: unknown): Promise<NewLetter | nul
 
 /**
  * Hands a letter to what handles its queue, as a message of its own. Resolves with null if that
- * acknowledges it, or with the reason why it stays.
+ * acknowledges it, or with the reason why it stays: also if it is given up, since other settings may help.
  */
 export async function replay(
   letter: DeadLetter,
@@ -90,7 +90,7 @@ export async function replay(
     body: JSON.parse(letter.body),
     // Not the first one: whoever waits before the first look has waited.
     attempts: letter.replays + 2,
-    ack: () => void decisions.push(null),
+    ack: (lost) => void decisions.push(lost ?? null),
     retry: (options) => void decisions.push(options?.reason ?? 'It failed again.'),
   }
   try {

@@ -128,7 +128,6 @@ export class DeadLetters {
    * arrived again since then stays too: it may be about a later change to the same file.
    */
   settle({ id, arrivals }: Pick<DeadLetter, 'id' | 'arrivals'>, reason: string | null): void {
-    if (!this.isThere()) return
     if (reason === null)
       this.#sql.exec('DELETE FROM dead_letters WHERE id = ? AND arrivals = ?', id, arrivals)
     else

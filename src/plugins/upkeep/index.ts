@@ -1,4 +1,5 @@
 import { NO_DEADLINE } from '../../errors/deadline.ts'
+import type { AppContext } from '../../http/app-env.ts'
 import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
@@ -9,9 +10,9 @@ import { keepDeadLetters } from './dead-letter-queue.ts'
 import { deadLetterRoutes } from './dead-letter-routes.ts'
 import { settleLate } from './late.ts'
 import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
-import { UPKEEP, upkeepRoutes } from './routes.ts'
+import { forgetDropped, UPKEEP, upkeepRoutes } from './routes.ts'
 import { runUpkeep } from './run.ts'
-import { aliasesOf } from './walks.ts'
+import { namesakesOf } from './walks.ts'
 
 export type { UpkeepInput } from './options.ts'
 
@@ -22,6 +23,21 @@ export interface UpkeepOptions<B> {
   readonly settings?: Option<UpkeepInput | undefined, B>
 }
 
+export interface Upkeep<in B = unknown> extends Plugin<B> {
+  readonly name: 'upkeep'
+  /**
+   * Forgets the records below `prefix` that were dropped from a bucket, and whose objects are older than
+   * `before`, in milliseconds since 1970. Resolves with their number: 0 outside of Workers, where none is
+   * kept. Throws `state_unavailable`.
+   */
+  readonly forgetDropped: (
+    c: AppContext,
+    bucket: string,
+    prefix: string,
+    before: number,
+  ) => Promise<number>
+}
+
 /**
  * Compares buckets and index, and repairs the index. `path` is that of `settings` in issues: the Worker has
  * its own.
@@ -29,8 +45,9 @@ export interface UpkeepOptions<B> {
 export const upkeep = <B = unknown>(
   options: UpkeepOptions<B>,
   path = 'upkeep.settings',
-): Plugin<B> => ({
+): Upkeep<B> => ({
   name: 'upkeep',
+  forgetDropped,
   plugins: [options.files],
   api: newApp().route('/', upkeepRoutes).route('/', deadLetterRoutes),
   setup(setup) {
@@ -46,7 +63,7 @@ export const upkeep = <B = unknown>(
             const { fileIndex = noFileIndex } = options.files.setup?.(setup) ?? {}
             return settleLate(
               timedIndex(fileIndex, NO_DEADLINE, appMilliseconds),
-              (alias) => aliasesOf(settings, alias),
+              (alias) => namesakesOf(settings, alias),
               upkeep.expireSeconds,
             )(...change)
           },

@@ -26,8 +26,20 @@ export interface Repair extends Walk {
 export const ageIn = ({ now }: Pick<Repair, 'now'>, time: number): number =>
   (now.getTime() - time) / 1000
 
-export const graceOf = ({ import: imported }: Pick<Walk, 'import'>): number =>
-  imported === null ? GRACE_SECONDS : IMPORT_GRACE_SECONDS
+/** Lists of unfinished uploads show them, and ids are valid for seven days. */
+export const MAX_UPLOAD_SECONDS = 8 * 86_400
+
+/**
+ * Returns the grace time for an object. On AWS, the date of an upload in parts is that of its start. Workers KV may not
+ * show that a client has just confirmed it, so this waits until nobody can finish an upload of that date any more.
+ */
+export const graceOf = (
+  { import: imported, index }: Pick<Walk, 'import' | 'index'>,
+  { etag }: { readonly etag: string },
+): number => {
+  if (imported !== null) return IMPORT_GRACE_SECONDS
+  return !index.isConditional && /-\d+"?$/.test(etag) ? MAX_UPLOAD_SECONDS : GRACE_SECONDS
+}
 
 /** Returns whether a record is of the object in a list. Their dates may differ within a second. */
 export const isListed = (
@@ -40,12 +52,13 @@ export const isListed = (
 
 const secondOf = (date: string): number => Math.floor(Date.parse(date) / 1000)
 
-/** Tells whether another alias of this bucket has a record of a key. */
-export async function isRecordedElsewhere(
-  { index, siblings }: Pick<Repair, 'index' | 'siblings'>,
+/** Tells whether one of these aliases has a record of a key. */
+async function isRecordedElsewhere(
+  { index }: Pick<Repair, 'index'>,
+  aliases: readonly string[],
   key: ObjectKey,
 ): Promise<boolean> {
-  for (const alias of siblings) if ((await index.get(alias, key)) !== null) return true
+  for (const alias of aliases) if ((await index.get(alias, key)) !== null) return true
   return false
 }
 
@@ -56,9 +69,10 @@ export async function isRecordedElsewhere(
 export async function recordObject(repair: Repair, key: ObjectKey): Promise<boolean> {
   const { bucket, index, announce, now } = repair
   const head = await headObject(bucket, key, now, true)
-  if (head === null || ageIn(repair, head.lastModified.getTime()) < graceOf(repair)) return false
+  if (head === null || ageIn(repair, head.lastModified.getTime()) < graceOf(repair, head))
+    return false
   const status = await repair.statusOf(head)
-  if (await isRecordedElsewhere(repair, key)) return false
+  if (await isRecordedElsewhere(repair, repair.siblings, key)) return false
   if ((await index.get(bucket.alias, key)) !== null) return false
   const file = { ...provisional(bucket, key, head), owner: repair.ownerOf(key), status }
   if (!(await tell(repair, 'recorded', file, null))) return false
@@ -82,7 +96,7 @@ export async function correctRecord(
   const { bucket, index, announce, purge, now } = repair
   const head = await headObject(bucket, key, now, true)
   if (head === null || isSameUpload(seen, head)) return false
-  if (ageIn(repair, head.lastModified.getTime()) < graceOf(repair)) return false
+  if (ageIn(repair, head.lastModified.getTime()) < graceOf(repair, head)) return false
   const known = await index.get(bucket.alias, key)
   if (known === null || !isSameRecord(known, seen)) return false
   await purge(bucket, [key])
@@ -124,7 +138,8 @@ export async function expireObject(
   seen: FileRecord,
 ): Promise<boolean> {
   const { bucket, index, purge, announce, now, expireSeconds } = repair
-  if (!isNewObjectKey(key) || (await isRecordedElsewhere(repair, key))) return false
+  if (!isNewObjectKey(key) || (await isRecordedElsewhere(repair, repair.namesakes, key)))
+    return false
   const head = await headObject(bucket, key, now, true)
   if (head === null || ageIn(repair, head.lastModified.getTime()) < expireSeconds) return false
   const known = await index.get(bucket.alias, key)

@@ -222,6 +222,17 @@ function objectIfAny(c: AppContext, alias: string): WalkObject | null {
   }
 }
 
+/** What `Upkeep` has for other plugins. */
+export async function forgetDropped(
+  c: AppContext,
+  bucket: string,
+  prefix: string,
+  before: number,
+): Promise<number> {
+  const object = objectIfAny(c, bucket)
+  return object === null ? 0 : callObject(c, () => object.forgetBelow(prefix, before))
+}
+
 /** Returns what the scheduled walk knows of the bucket. An import is about a part of it. */
 const lastWalk = async (
   c: AppContext,

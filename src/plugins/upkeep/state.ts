@@ -105,6 +105,8 @@ export interface WalkState {
   readonly announced: readonly string[]
   /** Failures in a row at this place. */
   readonly failures: number
+  /** When this step saw a reason to stop, in milliseconds since 1970, while the index may be late. */
+  readonly doubtedAt?: number
   readonly stopped: { readonly reason: StopReason; readonly at: string } | null
   /** Reasons that a person has accepted. */
   readonly accepted: readonly StopReason[]

@@ -67,6 +67,8 @@ export interface WalkObject {
   droppedOf(keys: readonly string[]): Promise<DroppedRecord[]>
   /** Forgets dropped records, such as those that are in the index again. */
   forget(names: readonly DroppedName[]): Promise<void>
+  /** Forgets dropped records below `prefix` of objects that are older than `before`. Resolves with their number. */
+  forgetBelow(prefix: string, before: number): Promise<number>
 }
 
 /** The name of the object of a bucket's walk. */

@@ -3,6 +3,7 @@ import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { type Announce, statusOf } from '../../core/record.ts'
 import { ApiError, asApiError, type ErrorCode } from '../../errors/api-error.ts'
+import { deadlineOf } from '../../errors/deadline.ts'
 import { byUtf8, utf8Length } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -14,6 +15,7 @@ import {
   listUploadsPage,
 } from '../../storage/multipart.ts'
 import { headObject } from '../../storage/object.ts'
+import { TIMEOUT_SECONDS } from '../../storage/s3.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
 import {
   identityOf,
@@ -37,6 +39,7 @@ import {
   graceOf,
   isListed,
   lookAgain,
+  MAX_UPLOAD_SECONDS,
   type Repair,
   recordObject,
 } from './repair.ts'
@@ -59,10 +62,14 @@ export interface Walk {
   /** Aliases that are configured. */
   readonly aliases: readonly string[]
   /**
-   * Other aliases of the same address. An object with a record under one of them is neither recorded nor
-   * expired here.
+   * Other aliases of the same address. An object with a record under one of them is not recorded here.
    */
   readonly siblings: readonly string[]
+  /**
+   * Other aliases of buckets of the same name, which may be this one. An object with a record under one of
+   * them does not expire here.
+   */
+  readonly namesakes: readonly string[]
   /** Whether this is the first alias of its address: only then it records, expires and aborts. */
   readonly isFirst: boolean
   readonly index: FileIndex
@@ -78,6 +85,8 @@ export interface Walk {
   /** Objects that a page may have, and requests to the bucket that a step may make. */
   readonly pageSize: number
   readonly maxRequests: number
+  /** Requests that an event needs: a webhook without a queue is one. */
+  readonly eventRequests: number
   /**
    * Keeps records that are about to be dropped, for 30 days. Null if nobody does: then a step returns them
    * in `toDrop`, and the next one drops them.
@@ -85,8 +94,6 @@ export interface Walk {
   readonly keep: ((records: readonly FileRecord[], now: Date) => Promise<void>) | null
 }
 
-/** Lists of unfinished uploads show them, and ids are valid for seven days. */
-const MAX_UPLOAD_SECONDS = 8 * 86_400
 /** Suspects of one state, and their size in JSON. */
 const MAX_SUSPECTS = 1000
 const MAX_SUSPECTS_LENGTH = 200 * 1024
@@ -96,6 +103,10 @@ const LOOK_REQUESTS = 3
 /** After so many failures at one place, the walk passes over it. */
 const MAX_FAILURES = 3
 const AT_ONCE = 6
+/** A step begins no more repairs after this time: half of a lease, ... */
+const STEP_MILLISECONDS = 60_000
+/** ... nor so shortly before the deadline of its request: one to the bucket may take so long. */
+const LAST_MILLISECONDS = TIMEOUT_SECONDS * 1000
 
 const NO_COUNTS: Counts = {
   ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
@@ -182,6 +193,8 @@ class Step {
   readonly #repair: Repair
   readonly #now: Date
   readonly #before: WalkState
+  /** In milliseconds since 1970. */
+  readonly #endsAt: number
   #state: WalkState
   #requests: number
   #toDrop: FileRecord[] = []
@@ -194,6 +207,7 @@ class Step {
     this.#walk = walk
     this.#now = now
     this.#before = state
+    this.#endsAt = Math.min(Date.now() + STEP_MILLISECONDS, deadlineOf(now) - LAST_MILLISECONDS)
     this.#state = state
     this.#requests = walk.maxRequests
     let since: Promise<Date | null> | undefined
@@ -205,6 +219,8 @@ class Step {
         // Workers KV may hide what somebody has just confirmed, and this record replaces that.
         if (!walk.index.isConditional) return 'found'
         if (walk.import !== null || this.#isOldLoss(lastModified.getTime())) return 'found'
+        // The alias may be new, and the object confirmed under an older one.
+        if (state.last === null || state.last.mode === 'report') return 'found'
         since ??= Promise.resolve(walk.index.since?.(null) ?? null)
         return statusOf(lastModified, now, await since)
       },
@@ -225,6 +241,17 @@ class Step {
   stop(reason: StopReason): StepResult {
     this.#state = { ...this.#state, stopped: { reason, at: this.#now.toISOString() } }
     return this.result()
+  }
+
+  /** Stops the walk, but if the index may be late, only when that has been so for long enough. */
+  #doubt(reason: StopReason): void {
+    const { lagSeconds = 0 } = this.#walk.index
+    const now = this.#now.getTime()
+    const doubtedAt = this.#before.doubtedAt ?? now
+    if (now - doubtedAt >= 1500 * lagSeconds) return void this.stop(reason)
+    this.#set({ doubtedAt })
+    const why = new Error(`Upkeep looks again, and then stops: ${reason}.`)
+    this.#failure ??= indexUnavailable(why, 1.5 * lagSeconds)
   }
 
   /** Remembers the first failure, and counts those at the same place. */
@@ -273,6 +300,11 @@ class Step {
     return true
   }
 
+  /** Tells whether there is no time for another repair. */
+  get #isLate(): boolean {
+    return Date.now() >= this.#endsAt
+  }
+
   get #writes(): boolean {
     return this.#walk.mode !== 'report'
   }
@@ -304,7 +336,7 @@ class Step {
     const { phase, pages } = this.#state
     if (phase === 'objects' && pages === 0) {
       const reason = await this.#begin()
-      if (reason !== null) return void this.stop(reason)
+      if (reason !== null) return this.#doubt(reason)
     }
     if (this.#writes && this.#walk.import === null) await this.#lookAgain()
     if (phase === 'objects') await this.#walkObjects()
@@ -337,7 +369,8 @@ class Step {
 
   /** Takes a second look at suspects, and drops the records whose objects are still missing. */
   async #lookAgain(): Promise<void> {
-    const { keep } = this.#walk
+    const { keep, eventRequests } = this.#walk
+    const requests = LOOK_REQUESTS + eventRequests
     const now = this.#now.getTime()
     const { announced, suspects } = this.#state
     const due = suspects
@@ -345,11 +378,11 @@ class Step {
       .sort(
         (one, other) => Number(announced.includes(other.key)) - Number(announced.includes(one.key)),
       )
-      .slice(0, Math.min(MAX_LOOKS, Math.floor(this.#requests / 2 / LOOK_REQUESTS)))
+      .slice(0, Math.min(MAX_LOOKS, Math.floor(this.#requests / 2 / requests)))
     const told: ObjectKey[] = []
     await sixAtOnce(due, async (suspect) => {
       const { key } = suspect
-      this.#take(LOOK_REQUESTS)
+      this.#take(requests)
       let seenAt: number | null = null
       try {
         const record = await lookAgain(this.#repair, suspect)
@@ -389,7 +422,7 @@ class Step {
     if (imported === null) {
       const counts = found.reduce((counts, { added }) => sum(counts, added), this.#state.counts)
       const reason = stopAfterLook(this.#state, { counts, isListDone: stretch.isListDone })
-      if (reason !== null) return void this.stop(reason)
+      if (reason !== null) return this.#doubt(reason)
     }
     if (found.some((one) => this.#isLost(one))) this.#set({ isRebuilt: true })
     const { finished, error } = await this.#settle(found)
@@ -403,18 +436,23 @@ class Step {
     this.#add({ unreadable: ofIndex + (isAll ? stretch.unreadable : 0) })
     const { pages, nextWitnesses, failures } = this.#state
     const failed = finished === 0 ? failures + 1 : 1
-    const witness = found
+    const pairs = found
       .slice(0, finished)
-      .find(({ item, action }) => action === null && item.object !== null && item.record !== null)
+      .filter(({ item, action }) => action === null && item.object !== null && item.record !== null)
+    // A small bucket has only one page, and somebody may delete one of its objects.
+    const places = pages === 0 ? [0, pairs.length >> 1, pairs.length - 1] : [0]
+    const chosen = new Set(places.map((place) => pairs[place]?.item))
+    const { doubtedAt: _, ...state } = this.#state
+    this.#state = state
     this.#set({
       pages: pages + 1,
       after: done === '' ? null : done,
       indexCursor: cursor,
       failures: error === null ? 0 : failed,
-      nextWitnesses: withWitness(
+      nextWitnesses: [...chosen].reduce(
+        (all, item) =>
+          withWitness(all, pages, item && { key: item.key, etag: item.record?.etag ?? '' }),
         nextWitnesses,
-        pages,
-        witness && { key: witness.item.key, etag: witness.item.record?.etag ?? '' },
       ),
     })
     if (done !== null) return
@@ -424,16 +462,18 @@ class Step {
 
   /** Returns the keys without a record here that have one under another alias of the bucket. */
   async #recordedElsewhere(items: readonly Item[]): Promise<ReadonlySet<string>> {
-    const { index, siblings } = this.#walk
-    const keys = items
-      .filter(
-        ({ object, record }) =>
-          object !== null && (record === null || record.status === 'unconfirmed'),
-      )
-      .map(({ key }) => key)
+    const { index, siblings, namesakes } = this.#walk
     const found = new Set<string>()
-    for (const alias of siblings)
-      for (const { key } of await getMany(index, alias, keys)) found.add(key)
+    const look = async (aliases: readonly string[], isAsked: (item: Item) => boolean) => {
+      const keys = items.filter(isAsked).map(({ key }) => key)
+      for (const alias of aliases)
+        for (const { key } of await getMany(index, alias, keys)) found.add(key)
+    }
+    await look(siblings, ({ object, record }) => object !== null && record === null)
+    await look(
+      namesakes,
+      ({ object, record }) => object !== null && record?.status === 'unconfirmed',
+    )
     return found
   }
 
@@ -450,19 +490,21 @@ class Step {
         ...added,
       },
     })
-    const grace = graceOf(this.#walk)
     const isOld = (date: string, seconds: number) =>
       ageIn(this.#repair, Date.parse(date)) >= seconds
     if (record === null) {
       if (object === null || elsewhere.has(key)) return is({})
       if (!isFirst || key.endsWith('/') || !this.#isManaged(key)) return is({ unmanaged: 1 })
-      return isOld(object.lastModified, grace) ? is({ unrecorded: 1 }, 'record') : is({ young: 1 })
+      return isOld(object.lastModified, graceOf(this.#walk, object))
+        ? is({ unrecorded: 1 }, 'record')
+        : is({ young: 1 })
     }
     if (object === null) {
       if (imported !== null || !isOld(record.createdAt, SECOND_LOOK_SECONDS)) return is({})
       return is({ gone: 1 }, 'suspect')
     }
     if (!isListed(record, object)) {
+      const grace = graceOf(this.#walk, object)
       const areOld = isOld(record.createdAt, grace) && isOld(object.lastModified, grace)
       return areOld ? is({ different: 1 }, 'correct') : is({})
     }
@@ -494,7 +536,8 @@ class Step {
   async #settle(found: readonly Found[]): Promise<{ finished: number; error: unknown }> {
     let finished = 0
     while (finished < found.length) {
-      const chunk = this.#nextChunk(found, finished)
+      // One chunk at least, so that the walk goes on.
+      const chunk = finished > 0 && this.#isLate ? [] : this.#nextChunk(found, finished)
       if (chunk.length === 0) break
       const results = await Promise.allSettled(chunk.map((one) => this.#act(one)))
       for (const [i, result] of results.entries()) {
@@ -535,13 +578,19 @@ class Step {
       if (one === undefined) break
       const { action } = one
       if (action === 'expire' && busy > 0) break
-      const requests = action === null ? 0 : REQUESTS[action]
+      const requests = action === null ? 0 : this.#requestsOf(action)
       if (!this.#take(requests)) break
       chunk.push(one)
       if (requests > 0) busy += 1
       if (action === 'expire') break
     }
     return chunk
+  }
+
+  /** Returns the requests of an action with its event. */
+  #requestsOf(action: Action): number {
+    const requests = REQUESTS[action]
+    return requests === 0 ? 0 : requests + this.#walk.eventRequests
   }
 
   async #act({ item: { key, record, object }, action }: Found): Promise<void> {
@@ -610,7 +659,8 @@ class Step {
       if (isOld(upload)) {
         if (mode === 'expire' && isFirst) {
           // The next step goes on after the last one that is done.
-          if (!this.#take(1)) return
+          const isFirstAbort = this.#state.counts.aborted === this.#before.counts.aborted
+          if ((!isFirstAbort && this.#isLate) || !this.#take(1)) return
           try {
             await abortMultipartUpload({ bucket, key, s3UploadId }, this.#now)
             this.#add({ aborted: 1 })

@@ -1,5 +1,6 @@
 import type { Background, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
+import { withWalkingKeys } from '../../bucket/walking-keys.ts'
 import { purgeJobs } from '../../core/purge.ts'
 import type { Instance } from '../../http/app-env.ts'
 import { NOBODY } from '../../records/file-event.ts'
@@ -49,22 +50,20 @@ export function aliasesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string)
   return buckets.filter((bucket) => named.includes(addressOf(bucket))).map((one) => one.alias)
 }
 
+/**
+ * Returns the aliases of buckets of the same name, with `alias` itself. They may be one bucket at two addresses, such as
+ * with its name in the path and in the host.
+ */
+export function namesakesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string): string[] {
+  const named = buckets.find((bucket) => bucket.alias === alias)?.name
+  return buckets.filter(({ name }) => name === named).map((one) => one.alias)
+}
+
 /** Returns the object of a bucket's walk. Throws as `stateObjectIn`. */
 export const walkObject = (
   { context, settings }: Pick<Walker, 'context' | 'settings'>,
   alias: string,
 ): WalkObject => stateObjectIn<WalkObject>(context, settings, 'Upkeep', walkName(alias))
-
-/** Each bucket with the access keys of its walk, always the same object, since keys derived for signing belong to it. */
-const walkers = new WeakMap<ConfiguredBucket, ConfiguredBucket>()
-
-function withWalkingKeys(bucket: ConfiguredBucket): ConfiguredBucket {
-  const { upkeepCredentials: own } = bucket
-  if (own === undefined) return bucket
-  const walker = walkers.get(bucket) ?? { ...bucket, credentials: own, uploadCredentials: own }
-  walkers.set(bucket, walker)
-  return walker
-}
 
 /** Returns the walk through a bucket of the settings. Its events have no principal, like those of notifications. */
 export async function walkThrough(
@@ -82,6 +81,7 @@ export async function walkThrough(
     aliases: settings.buckets.map(({ alias }) => alias),
     isFirst: given !== null || bucket.alias === first?.alias,
     siblings: aliases.filter((alias) => alias !== bucket.alias),
+    namesakes: namesakesOf(settings, bucket.alias).filter((alias) => alias !== bucket.alias),
     index: timedIndex(fileIndex, now, appMilliseconds),
     async purge(purged, keys) {
       try {
@@ -97,5 +97,6 @@ export async function walkThrough(
         after({ ...change, ...NOBODY }, about, at, background, isRepeat)),
     ...{ mode, expireSeconds: upkeep.expireSeconds, owner: upkeep.owner },
     ...{ import: given, pageSize, maxRequests, keep },
+    eventRequests: after !== null && enqueue === null ? 1 : 0,
   }
 }

@@ -1,5 +1,4 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
-import { askToDelete } from '../../core/uploads.ts'
 import { askInTime, timeOf, uploadSeams } from '../../http/deadline.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { abortMultipartUpload, listUploadsPage } from '../../storage/multipart.ts'
@@ -18,7 +17,7 @@ export async function abortUploadsPage(
   if (!erasure.take(1)) return undefined
   const { c, request, tally } = erasure
   const { bucket, before } = request
-  const page = await ifSupported(listUploadsPage(bucket, place.marker, timeOf(c)))
+  const page = await ifSupported(listUploadsPage(await request.listing(), place.marker, timeOf(c)))
   if (page === null) {
     tally.uploads = null
     return { phase: 'objects' }
@@ -30,25 +29,26 @@ export async function abortUploadsPage(
   const taken = erasure.takeItems(rest, () => 1)
   if (taken.length === 0 && rest.length > 0) return undefined
   const aborted = new Set<string>()
-  await sixAtOnce(taken, ({ key, s3UploadId }) =>
-    erasure.attempt(key, async () => {
+  await sixAtOnce(taken, async ({ key, s3UploadId }) => {
+    if (!(await erasure.ask(key))) return
+    await erasure.attempt(key, async () => {
       await askToAbort(erasure, key)
       await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
       aborted.add(s3UploadId)
-    }),
-  )
+    })
+  })
   tally.uploads = (tally.uploads ?? 0) + aborted.size
   // Not every server finds the place of an upload that is gone. What is left is skipped.
   const isGone = page.next !== undefined && aborted.has(page.next.uploadIdMarker)
   if (taken.length < rest.length || isGone)
     return { ...place, skip: skip + taken.length - aborted.size }
+  tally.unreadable += page.unreadable.filter((key) => erasure.isBelow(key)).length
   return page.next ? { phase: 'uploads', marker: page.next } : { phase: 'objects' }
 }
 
-/** Asks like for a file, and the plugins also like for an upload that its owner aborts. */
+/** Asks the plugins like for an upload that its owner aborts. */
 async function askToAbort({ c, request }: Erasure, key: ObjectKey): Promise<void> {
   const { alias: bucket } = request.bucket
-  await askToDelete(c, { type: 'delete', bucket, key })
   const step = { type: 'abort', bucket, key, size: undefined } as const
   const by = { principal: c.get('principal') }
   for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, by))

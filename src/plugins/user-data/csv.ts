@@ -1,13 +1,14 @@
 /**
  * Cells that a spreadsheet would read as a formula, also in the wide forms that Excel accepts (OWASP, CSV
- * Injection).
+ * Injection), at the start, also after invisible characters. And after what a program may take for a
+ * separator: Excel splits lines at semicolons where the comma is in numbers, also in quotes.
  */
-const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/
+const FORMULA = /(^|[;\t\r\n|])(?=[\s\p{C}]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu
 const NEEDS_QUOTES = /[",\r\n]/
 
 /** Returns one cell (RFC 4180). An apostrophe in front makes a formula a text. */
 function csvCell(value: string): string {
-  const text = FORMULA.test(value) ? `'${value}` : value
+  const text = value.replace(FORMULA, "$1'")
   return NEEDS_QUOTES.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 

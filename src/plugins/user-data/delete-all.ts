@@ -4,7 +4,7 @@ import { abortUploadsPage } from './abort-uploads.ts'
 import { type Place, START } from './cursor.ts'
 import { deleteObjectsPage, deleteRecordsPage } from './delete-files.ts'
 import { deleteMarkersPage, deleteVersionsPage } from './delete-versions.ts'
-import { Erasure, type ErasureRequest } from './erasure.ts'
+import { Erasure, type ErasureOptions, type ErasureRequest } from './erasure.ts'
 
 /**
  * Deletes a part of what is below a prefix, as much as one call may, from `start` on. Returns what was
@@ -15,9 +15,9 @@ export async function deletePart(
   c: AppContext,
   request: ErasureRequest,
   start: Place = START,
-  requests: number,
+  options: ErasureOptions,
 ): Promise<{ readonly erasure: Erasure; readonly place: Place | null }> {
-  const erasure = new Erasure(c, request, requests)
+  const erasure = new Erasure(c, request, options)
   let place = start
   try {
     for (;;) {

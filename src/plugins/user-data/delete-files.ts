@@ -16,9 +16,12 @@ const PAGE = 100
 async function remove(erasure: Erasure, keys: readonly ObjectKey[]): Promise<ObjectKey[]> {
   if (keys.length === 0) return []
   const { c, request } = erasure
-  const failures = await removeAll(c, request.bucket, keys, { isOne: true })
-  for (const key of keys) if (failures.has(key)) erasure.fail(key, failures.get(key))
-  return keys.filter((key) => !failures.has(key))
+  const answers = await Promise.all(keys.map((key) => erasure.ask(key)))
+  const allowed = keys.filter((_, i) => answers[i])
+  if (allowed.length === 0) return []
+  const failures = await removeAll(c, request.bucket, allowed, { isAsked: true, isOne: true })
+  for (const key of allowed) if (failures.has(key)) erasure.fail(key, failures.get(key))
+  return allowed.filter((key) => !failures.has(key))
 }
 
 /** Deletes the objects of one page. Resolves with the next place, or undefined if this call is full. */
@@ -57,8 +60,11 @@ export async function deleteRecordsPage(
   const { c, request, tally } = erasure
   const { bucket, before } = request
   const index = fileIndexOf(c)
-  const prefix = spellingsOf(request)[spelling]
-  if (index === noFileIndex || prefix === undefined) return { phase: 'versions' }
+  const prefix = erasure.spellings()[spelling]
+  if (index === noFileIndex || prefix === undefined) {
+    await erasure.forgetDropped()
+    return { phase: 'versions' }
+  }
   if (!erasure.take(0)) return undefined
   const page = await index.list({
     ...{ bucket: bucket.alias, prefix, limit: PAGE },
@@ -92,8 +98,3 @@ export async function deleteRecordsPage(
   if (page.cursor !== undefined) return { phase: 'records', spelling, page: page.cursor }
   return { phase: 'records', spelling: spelling + 1 }
 }
-
-/** Returns the prefix, also decomposed if an older record may have it like that for the same objects. */
-const spellingsOf = ({ bucket, prefix }: Erasure['request']): string[] => [
-  ...new Set([prefix, ...(bucket.normalizesKeys ? [prefix.normalize('NFD')] : [])]),
-]

@@ -1,5 +1,4 @@
 import { purgeCopies } from '../../core/purge.ts'
-import { askToDelete } from '../../core/uploads.ts'
 import { timeOf } from '../../http/deadline.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { deleteVersions } from '../../storage/delete-objects.ts'
@@ -124,8 +123,7 @@ async function askFor(
   const keys = [...new Set(versions.map(({ key }) => key))]
   await Promise.all(
     keys.map(async (key) => {
-      const asked = askToDelete(c, { type: 'delete', bucket: bucket.alias, key })
-      if (!(await erasure.attempt(key, () => asked))) refused.add(key)
+      if (!(await erasure.ask(key))) refused.add(key)
     }),
   )
   const hidden = versions.filter(({ key, isMarker }) => !isMarker && !refused.has(key))

@@ -1,18 +1,29 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import { Allowance } from '../../core/allowance.ts'
-import { asApiError } from '../../errors/api-error.ts'
+import { askToDelete } from '../../core/uploads.ts'
+import { ApiError, asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import { deletesMany } from '../../storage/delete-objects.ts'
+import { deletesMany, fitsXml } from '../../storage/delete-objects.ts'
+import type { Upkeep } from '../upkeep/index.ts'
 
 /** What a caller wants to delete. */
 export interface ErasureRequest {
   readonly bucket: Bucket
+  /** Returns the bucket with the access key that lists uploads: upkeep's own one if there is one. */
+  readonly listing: () => Bucket | Promise<Bucket>
   /** Ends with `/`. */
   readonly prefix: string
   /** Only what is older than this, in milliseconds since 1970. A whole second, as buckets tell it. */
   readonly before: number
+}
+
+export interface ErasureOptions {
+  /** Requests to the bucket that one call may send. */
+  readonly requests: number
+  /** Undefined without upkeep. */
+  readonly forgetDropped: Upkeep['forgetDropped'] | undefined
 }
 
 /** What one call has done. */
@@ -23,7 +34,7 @@ export interface Tally {
   versions: number | null
   /** Unfinished uploads in parts. Null if the bucket can't list them. */
   uploads: number | null
-  /** Records without an object. */
+  /** Records without an object, also those that upkeep has dropped. */
   records: number
   /** Objects and entries of the index whose keys no URL can name. They stay. */
   unreadable: number
@@ -42,16 +53,18 @@ export class Erasure {
   /** Why each key is left. */
   readonly failures = new Map<ObjectKey, unknown>()
   readonly #allowance: Allowance
-  /** A webhook without a queue is a request too. */
+  readonly #options: ErasureOptions
+  /** Webhooks without a queue are requests too. */
   readonly #requestsOfEvent: number
   #left = MAX_DELETED
 
-  constructor(c: AppContext, request: ErasureRequest, requests: number) {
-    const { after, enqueue } = c.env.instance
+  constructor(c: AppContext, request: ErasureRequest, options: ErasureOptions) {
+    const { after } = c.env.instance
     this.c = c
     this.request = request
-    this.#allowance = new Allowance(requests)
-    this.#requestsOfEvent = after !== null && enqueue === null ? 1 : 0
+    this.#options = options
+    this.#allowance = new Allowance(options.requests)
+    this.#requestsOfEvent = after?.requests ?? 0
   }
 
   /** Takes requests. Returns false, and takes nothing, if this call may do no more. */
@@ -74,17 +87,50 @@ export class Erasure {
    * Returns the first items that this call may delete, and takes the requests to delete them, and
    * those that `requestsOf` adds.
    */
-  takeDeletions<T>(items: readonly T[], requestsOf: (item: T) => number): T[] {
+  takeDeletions<T extends { readonly key: ObjectKey }>(
+    items: readonly T[],
+    requestsOf: (item: T) => number,
+  ): T[] {
     const many = deletesMany(this.request.bucket)
     if (items.length === 0 || !this.take(1)) return []
-    const each = many === true ? 0 : 1
+    const each = (key: ObjectKey) => (many === true && fitsXml(key) ? 0 : 1)
     const max = many === undefined ? FIRST_DELETED : MAX_DELETED
-    return this.takeItems(items, (item) => each + requestsOf(item), max)
+    return this.takeItems(items, (item) => each(item.key) + requestsOf(item), max)
   }
 
   /** Returns how many more requests `removeAll` needs for a file: it looks whether a chosen key is used again. */
   requestsAfter(key: ObjectKey): number {
     return this.#requestsOfEvent + (isNewObjectKey(key) ? 0 : 2)
+  }
+
+  /**
+   * Tells whether the app and the plugins allow to delete `key`. If one of them fails, the key is left:
+   * it must not keep the others.
+   */
+  ask(key: ObjectKey): Promise<boolean> {
+    const { alias: bucket } = this.request.bucket
+    return this.attempt(key, async () => {
+      try {
+        await askToDelete(this.c, { type: 'delete', bucket, key })
+      } catch (cause) {
+        if (asApiError(cause) !== null) throw cause
+        throw new ApiError('internal', 'This app failed to decide on it. See the log.', { cause })
+      }
+    })
+  }
+
+  /** Forgets the records that upkeep has dropped. */
+  async forgetDropped(): Promise<void> {
+    const { bucket, before } = this.request
+    for (const prefix of this.spellings())
+      this.tally.records +=
+        (await this.#options.forgetDropped?.(this.c, bucket.alias, prefix, before)) ?? 0
+  }
+
+  /** Returns the prefix, also decomposed if an older record may have it like that for the same objects. */
+  spellings(): string[] {
+    const { bucket, prefix } = this.request
+    return [...new Set([prefix, ...(bucket.normalizesKeys ? [prefix.normalize('NFD')] : [])])]
   }
 
   /** Tells whether `key` is below the prefix, as the bucket stores it. */

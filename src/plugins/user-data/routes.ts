@@ -1,13 +1,14 @@
 import * as z from 'zod/mini'
 import { requirePrefix, requireScope } from '../../access/principal.ts'
 import { MAX_REPLACEABLE_SECONDS, MAX_SKEW_SECONDS } from '../../bucket/limits.ts'
+import { withWalkingKeys } from '../../bucket/walking-keys.ts'
 import { attachment } from '../../core/content-disposition.ts'
 import { warnOfFailures } from '../../core/remove.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import { Kept } from '../../http/app-env.ts'
-import { chooseBucket, chooseOpenBucket } from '../../http/choose-bucket.ts'
+import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, removeDeadline, timeOf } from '../../http/deadline.ts'
 import { bucket, instant, refusedKey, usually } from '../../http/fields.ts'
 import { newApp } from '../../http/new-app.ts'
@@ -16,10 +17,11 @@ import { validateJson, validateQuery } from '../../http/validate.ts'
 import { parseKeyStart } from '../../keys/object-key.ts'
 import { openPlace, sealPlace } from './cursor.ts'
 import { deletePart } from './delete-all.ts'
+import type { ErasureOptions } from './erasure.ts'
 import { exportRecords, FORMATS } from './export.ts'
 
 /** What the plugin has read of its options. */
-export const LIMITS = new Kept<{ readonly requests: number }>()
+export const OPTIONS = new Kept<ErasureOptions>()
 
 const MAX_CURSOR_LENGTH = 16_384
 
@@ -47,7 +49,8 @@ export const userDataRoutes = newApp()
     requireScope(principal, 'files:delete-all')
     const prefix = parseKeyStart(given)
     requirePrefix(principal, prefix)
-    const bucket = await chooseOpenBucket(c, alias, prefix)
+    const chosen = chooseBucket(c, alias, prefix)
+    const bucket = await withCredentials(c, chosen)
     const now = timeOf(c)
     const time = Date.parse(before)
     if (time > now.getTime() + MAX_SKEW_SECONDS * 1000)
@@ -57,11 +60,14 @@ export const userDataRoutes = newApp()
     const settings = c.get('settings')
     const scope = { principal: principal.id, bucket: bucket.alias, prefix, before }
     const start = cursor === undefined ? undefined : await openPlace(settings, scope, cursor, now)
-    const requests = LIMITS.of(c.env.instance)?.requests
-    if (requests === undefined) throw new Error('The plugin userData was not set up.')
+    const options = OPTIONS.of(c.env.instance)
+    if (options === undefined) throw new Error('The plugin userData was not set up.')
     // A bucket may tell only the second. What could be later stays.
-    const request = { bucket, prefix, before: Math.floor(time / 1000) * 1000 }
-    const { erasure, place } = await deletePart(c, request, start, requests)
+    const request = {
+      ...{ bucket, prefix, before: Math.floor(time / 1000) * 1000 },
+      listing: () => withCredentials(c, withWalkingKeys(chosen)),
+    }
+    const { erasure, place } = await deletePart(c, request, start, options)
     warnOfFailures(c, 'deleted', [...erasure.failures.values()])
     const repeatAfter = new Date(now.getTime() + MAX_REPLACEABLE_SECONDS * 1000).toISOString()
     return json(c, {

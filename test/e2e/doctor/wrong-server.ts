@@ -43,7 +43,14 @@ export interface Switches {
   readonly parts?: 'refused' | 'lost'
   readonly listParts?: 'refused' | 'empty'
   readonly abort?: 'refused' | 'ignored'
-  readonly listUploads?: 'denied' | 'refused' | 'empty' | 'whole keys' | 'stale' | 'endless'
+  readonly listUploads?:
+    | 'denied'
+    | 'refused'
+    | 'empty'
+    | 'whole keys'
+    | 'stale'
+    | 'endless'
+    | 'once'
   /** Whether only the access key of upkeep may list. */
   readonly walkerOnly?: boolean
   readonly listObjects?: 'denied' | 'unordered' | 'from the start'
@@ -116,6 +123,8 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
   /** The key of each upload that was ever started. */
   const uploadKeys = new Map<string, string>()
   let versions = 0
+  /** Whether the access key of upkeep has aborted an upload. */
+  let wasAborted = false
   const state = { rules: GOOD_RULES, onRequest: (_method: string, _key: string): void => undefined }
 
   /** Null leaves the request without a response. */
@@ -213,6 +222,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
   function listUploads(query: URLSearchParams): Reply {
     if (switches.listUploads === 'denied') throw new Refusal(403, 'AccessDenied')
     if (switches.listUploads === 'refused') throw new Refusal(501, 'NotImplemented')
+    if (switches.listUploads === 'once' && wasAborted) throw new Refusal(500, 'InternalError')
     const ids = [...(switches.listUploads === 'stale' ? uploadKeys : uploads).keys()].filter(
       (id) =>
         switches.listUploads !== 'empty' &&
@@ -279,6 +289,10 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       uploadKeys.set(id, key)
       const result = 'InitiateMultipartUploadResult'
       return reply(200, `<${result}><UploadId>${id}</UploadId></${result}>`)
+    }
+    if (uploadId !== null && method === 'DELETE' && who === WALKER) {
+      wasAborted = true
+      if (switches.listUploads === 'once') return reply(204)
     }
     if (uploadId !== null) return ofUpload(method, name, uploadId, query, body, headers)
     const etag = switches.sendsNoETag ? undefined : `"${md5(body)}"`

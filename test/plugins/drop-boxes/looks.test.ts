@@ -1,6 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { ApiError } from '../../../src/errors/api-error.ts'
 import type { Instance } from '../../../src/http/app-env.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { Ledger } from '../../../src/plugins/drop-boxes/ledger.ts'
@@ -43,6 +44,24 @@ const receivedEtag = (box: DropBox): Promise<unknown> =>
     .then(({ files }) => files[0]?.etag)
 
 describe('a look at the bucket', () => {
+  it('records no file that a plugin refuses, such as one that may expire at any time', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue()
+    const box = await createBox()
+    const key = parseObjectKey(await (await visit(box)).put())
+    const fileIndex = memoryFileIndex()
+    const settle = vi.fn<Instance['settles'][number]>(async () => {
+      throw new ApiError('object_not_found', 'It is too late.')
+    })
+    await lookWith(box, 7 * MINUTE, { fileIndex, settles: [settle] })
+    expect(await fileIndex.get(box.bucket, key)).toBe(null)
+    expect(settle).toHaveBeenCalledWith(
+      expect.objectContaining({ type: 'recorded', file: expect.objectContaining({ key }) }),
+      { principal: expect.objectContaining({ id: `drop-box:${box.id}` }) },
+    )
+    await lookWith(box, DAY + HOUR, { fileIndex })
+    expect(await fileIndex.get(box.bucket, key)).not.toBe(null)
+  })
+
   it('sends the events that the Worker could not', async () => {
     const box = await createBox({ title: 'Papers' })
     const key = await (await visit(box, { sender: { name: 'Bob' } })).put()

@@ -387,10 +387,10 @@ withEachIndex((index) => {
 
     // @threat upkeep-expires-confirmed
     it.each([
-      ['is unconfirmed soon after the upload, but not in Workers KV', 200, 1, UNCONFIRMED],
-      ['is unconfirmed until a day after the upload', DAY - 1, 1, UNCONFIRMED],
-      ['is found a day after the upload', DAY, 1, 'found'],
-      ['is found if the index began with the object', 200, 0, 'found'],
+      ['is unconfirmed soon after the upload, but not in Workers KV', 200, 901, UNCONFIRMED],
+      ['is unconfirmed until a day after the upload', DAY - 1, 901, UNCONFIRMED],
+      ['is found a day after the upload', DAY, 901, 'found'],
+      ['is found if the index began with the object, by its clock', 200, 900, 'found'],
       ['is found if the index is younger than the object', 200, -60, 'found'],
       ['is found if nobody knows when the index began', 200, null, 'found'],
     ])('%s', async (_, age, began, status) => {
@@ -415,7 +415,7 @@ withEachIndex((index) => {
         ...{ key: parseObjectKey(KEY), bucket: 'files', name: 'a', size: 1, mimetype: 'a/b' },
         ...{ etag: '"e0"', owner: null, createdAt: '2026-11-24T11:00:00.000Z', ...changes },
       }
-      expect(await statusAfter(200, 1, previous)).toBe(status)
+      expect(await statusAfter(200, 901, previous)).toBe(status)
     })
   })
 

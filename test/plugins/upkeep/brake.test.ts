@@ -71,6 +71,7 @@ describe('the brake', () => {
 it('lets files expire only if at least half of the recent ones were confirmed', () => {
   expect(mayExpire(null)).toBe(false)
   expect(mayExpire(summary({}, 1, 2))).toBe(false)
+  expect(mayExpire(summary({}, 0, 0))).toBe(false)
   expect(mayExpire(summary({}, 2, 2))).toBe(true)
 })
 

@@ -11,6 +11,7 @@ import { apiKeys } from '../../../src/plugins/api-keys/index.ts'
 import { events } from '../../../src/plugins/events/index.ts'
 import { files } from '../../../src/plugins/files/index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import { notifications } from '../../../src/plugins/notifications/index.ts'
 import {
   DeadLetters,
   MAX_LETTERS,
@@ -59,7 +60,10 @@ function appWith(handle: Handle = (message) => message.ack(), isBroken = false) 
   }
   const settings = defineSettings(() => settingsInput(isBroken ? { buckets: {} } : { name }))
   const presigner = createPresigner(settings, {
-    plugins: [mail, events({}), records, upkeep({ files: records }), apiKeys({ keys: ENTRIES })],
+    plugins: [
+      ...[mail, events({}), records, notifications({ files: records })],
+      ...[upkeep({ files: records }), apiKeys({ keys: ENTRIES })],
+    ],
     log: (line) => void lines.push(line),
   })
   return {
@@ -215,6 +219,9 @@ describe('the storage of dead letters', () => {
       expect([first.letters.map(({ id }) => id), first.next]).toEqual([['a'], { id: 'b', at: 1 }])
       const second = letters.page(10, first.next)
       expect([second.letters.map(({ id }) => id), second.next]).toEqual([['b', 'c'], null])
+      letters.add([letter('d', JSON.stringify('x'.repeat(2_000_000)))], 2)
+      const last = letters.page(10, { id: 'd', at: 2 })
+      expect([last.letters.map(({ id }) => id), last.next]).toEqual([['d'], null])
     })
   })
 
@@ -327,6 +334,11 @@ describe('POST /upkeep/dead-letters/replay', () => {
     expect(seen.at(-1)).toEqual(['mail', 1, 'bad', 3])
   })
 
+  it('finds nothing before the first message', async () => {
+    const id = '0'.repeat(32)
+    expect(await appWith().replay(id)).toEqual([{ id, outcome: 'missing' }])
+  })
+
   it('keeps a message whose queue no plugin has any more', async () => {
     const app = appWith()
     const stub = app.stub()
@@ -335,6 +347,32 @@ describe('POST /upkeep/dead-letters/replay', () => {
       { id: '1'.repeat(32), outcome: 'failed', reason: 'No plugin handles this queue.' },
     ])
     expect((await app.list()).deadLetters).toHaveLength(1)
+  })
+
+  // @threat dead-letter-lost
+  it('keeps a message that its handler gives up, such as for an endpoint that is not configured', async () => {
+    const app = appWith()
+    const job = { version: 1, kind: 'webhook', endpoint: 'gone', id: 'evt_1', body: '{}' }
+    await app.die([job, { version: 1 }], { queue: 'edge-presigner-jobs-dead' })
+    const notified = (bucket: string, key: string) => ({
+      ...{ account: 'a', bucket, action: 'PutObject', eventTime: '2026-11-24T12:00:00.000Z' },
+      object: { key, size: 1, eTag: 'e' },
+    })
+    await app.die([notified('other', 'a.txt')], { queue: 'edge-presigner-notifications-dead' })
+    const { deadLetters } = await app.list()
+    const outcomes = await app.replay(...deadLetters.map(({ id }) => id))
+    expect(outcomes).toEqual(
+      expect.arrayContaining(
+        ['the endpoint is no longer configured', 'the message is malformed', 'unknown bucket'].map(
+          (reason) => expect.objectContaining({ outcome: 'failed', reason }),
+        ),
+      ),
+    )
+    expect((await app.list()).deadLetters).toHaveLength(3)
+    // What the presigner doesn't record anyway is done.
+    await app.die([notified('files', 'a.txt')], { queue: 'edge-presigner-notifications-dead' })
+    const last = (await app.list()).deadLetters.find(({ replays }) => replays === 0)
+    expect(await app.replay(last?.id ?? '')).toMatchObject([{ outcome: 'replayed' }])
   })
 
   it('keeps a message that dies again while it is replayed: it may be about a later change', async () => {

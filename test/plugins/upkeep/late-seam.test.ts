@@ -1,11 +1,14 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { afterEach, expect, it, vi } from 'vitest'
 import { createPresigner, defineSettings } from '../../../src/index.ts'
+import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { apiKeys } from '../../../src/plugins/api-keys/index.ts'
+import { fileAdmin } from '../../../src/plugins/files/admin/index.ts'
 import { files } from '../../../src/plugins/files/index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import { type UpkeepInput, upkeep } from '../../../src/plugins/upkeep/index.ts'
-import { ANN } from '../../support/ann.ts'
 import { ORIGIN } from '../../support/app.ts'
+import { testApiKey } from '../../support/credentials.ts'
 import { listedBuckets } from '../../support/listed-bucket.ts'
 import { bucketAt, newKey, recordOf } from '../../support/upkeep.ts'
 
@@ -15,34 +18,63 @@ afterEach(() => {
 
 const KEY = newKey('a.png')
 
-/** Returns the status of a confirm, of an upload that the walk has recorded under the alias "b". */
-async function confirmIn(settings: UpkeepInput): Promise<number> {
+/** Sends a request about the alias "a", of an upload that the walk has recorded under the alias "b". */
+async function ask(settings: UpkeepInput, route: string, body: object, b = bucketAt('one')) {
   listedBuckets({ one: { [KEY]: {} } })
   const index = memoryFileIndex()
   await index.put(recordOf(KEY, { bucket: 'b', owner: null, status: 'unconfirmed' }))
   const records = files({ index: () => index })
-  const buckets = { a: bucketAt('one'), b: bucketAt('one') }
+  const key = await testApiKey('app', ['files:upload', 'index:write'])
   const presigner = createPresigner(
-    defineSettings({ buckets, signingSecrets: 'k1:0123456789abcdef0123456789abcdef' }),
+    defineSettings({
+      ...{ buckets: { a: bucketAt('one'), b } },
+      signingSecrets: 'k1:0123456789abcdef0123456789abcdef',
+    }),
     {
-      plugins: [records, upkeep({ files: records, settings })],
-      authenticate: () => ANN,
+      plugins: [
+        ...[records, fileAdmin({ drivers: { memory: () => index } })],
+        ...[upkeep({ files: records, settings }), apiKeys({ keys: [key.entry] })],
+      ],
       log: () => undefined,
     },
   )
-  const request = new Request(`${ORIGIN}/files`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ key: KEY, bucket: 'a' }),
+  const [method = '', path = ''] = route.split(' ')
+  const request = new Request(`${ORIGIN}${path}`, {
+    method,
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${key.token}` },
+    body: JSON.stringify(body),
   })
-  return (await presigner.fetch(request, {}, createExecutionContext())).status
+  const response = await presigner.fetch(request, {}, createExecutionContext())
+  return { status: response.status, body: await response.json(), index }
 }
+
+const confirmIn = async (settings: UpkeepInput, b?: ReturnType<typeof bucketAt>) =>
+  (await ask(settings, 'POST /files', { key: KEY, bucket: 'a' }, b)).status
 
 it('refuses to confirm an upload that may expire at any time, under each alias of its bucket', async () => {
   expect(await confirmIn({ mode: 'expire', expireUnconfirmed: 10 })).toBe(404)
 })
 
+it('refuses it also if another alias has the same bucket at another address', async () => {
+  const virtual = bucketAt('one', { addressing: 'virtual' })
+  expect(await confirmIn({ mode: 'expire', expireUnconfirmed: 10 }, virtual)).toBe(404)
+})
+
 it('accepts it where nothing expires, and before that time', async () => {
   expect(await confirmIn({ mode: 'record' })).toBe(201)
   expect(await confirmIn({ mode: 'expire', expireUnconfirmed: 3650 })).toBe(201)
+})
+
+it.each([
+  ['confirmed', {}],
+  ['found', { status: 'found' }],
+] as const)('refuses a record by PUT /index that is %s, of such an upload', async (_, changes) => {
+  const put = { to: 'memory', bucket: 'a', records: [recordOf(KEY, { bucket: 'a', ...changes })] }
+  const late = await ask({ mode: 'expire', expireUnconfirmed: 10 }, 'PUT /index', put)
+  expect(late.body).toEqual({
+    records: [{ key: KEY, error: expect.objectContaining({ code: 'object_not_found' }) }],
+  })
+  expect(await late.index.get('a', parseObjectKey(KEY))).toBe(null)
+  const early = await ask({ mode: 'expire', expireUnconfirmed: 3650 }, 'PUT /index', put)
+  expect(early.body).toEqual({ records: [{ key: KEY, outcome: 'stored' }] })
 })

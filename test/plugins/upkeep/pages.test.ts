@@ -2,15 +2,17 @@ import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ApiError } from '../../../src/errors/api-error.ts'
+import { RequestTime } from '../../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
+import type { WalkState } from '../../../src/plugins/upkeep/state.ts'
 import { startWalk, stepWalk, type Walk } from '../../../src/plugins/upkeep/walk.ts'
 import type { FileIndex } from '../../../src/records/file-index.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { listOf, MemoryBucket } from '../../support/memory-bucket.ts'
 import { testBucket } from '../../support/test-bucket.ts'
-import { at, generated, HOUR, NOON, pass, recordOf, shown, testWalk } from './support/walks.ts'
+import { at, DAY, generated, HOUR, NOON, pass, recordOf, shown, testWalk } from './support/walks.ts'
 
 let bucket: MemoryBucket
 
@@ -18,6 +20,7 @@ beforeEach(() => {
   bucket = new MemoryBucket()
 })
 afterEach(async () => {
+  vi.useRealTimers()
   vi.unstubAllGlobals()
   await reset()
 })
@@ -85,6 +88,50 @@ describe('the pages of a walk', () => {
     expect(state.counts).toMatchObject({ objects: 40, unrecorded: 40, recorded: 40 })
   })
 
+  it('end earlier if each change sends a webhook', async () => {
+    let sent = 0
+    const announce = async () => {
+      sent += 1
+      return undefined
+    }
+    const walk = testWalk({ maxRequests: 45, announce, eventRequests: 1 })
+    for (let i = 0; i < 40; i++) bucket.put(generated(i), OLD)
+    const { state } = await step(walk)
+    expect(state.counts.recorded).toBe(11)
+    expect(bucket.asked.length + sent).toBeLessThanOrEqual(45)
+  })
+
+  it.each([
+    ['a minute', Number.POSITIVE_INFINITY, 60],
+    ['ten seconds before the deadline of its request', 25_000, 15],
+  ])(
+    'end after %s, so that a slow bucket costs no lease and no answer',
+    async (_, left, seconds) => {
+      const walk = testWalk({ mode: 'expire', expireSeconds: 30 * DAY })
+      for (let i = 0; i < 300; i++) bucket.put(generated(i), OLD)
+      bucket.uploads = Array.from({ length: 300 }, (_, i) => ({
+        ...{ key: generated(), id: `${i}`, time: NOON - 9 * DAY },
+      }))
+      bucket.before = () => void vi.setSystemTime(Date.now() + 1000)
+      const slowStep = async (state: WalkState) => {
+        vi.useFakeTimers({ now: NOON, toFake: ['Date'] })
+        const now = new RequestTime(NOON + left)
+        const result = await stepWalk(walk, state, now)
+        expect(result.failure).toBe(null)
+        return { ...result.state, seconds: (Date.now() - NOON) / 1000 }
+      }
+      const first = await slowStep(startWalk(walk, at(0)))
+      expect(first.counts.recorded).toBeGreaterThan(0)
+      // Six at once, with three requests each.
+      expect(first.seconds).toBeLessThan(seconds + 18)
+      const second = await slowStep(first)
+      expect(second.counts.recorded).toBeGreaterThan(first.counts.recorded)
+      const { counts } = await slowStep({ ...second, phase: 'uploads' })
+      expect(counts.aborted).toBeGreaterThan(seconds - 5)
+      expect(counts.aborted).toBeLessThanOrEqual(seconds)
+    },
+  )
+
   it('are worked on six at once', async () => {
     const walk = testWalk()
     for (let i = 0; i < 20; i++) bucket.put(generated(), OLD)
@@ -122,6 +169,21 @@ describe('the pages of a walk', () => {
     for (const key of ['a/../1', 'a/../2', 'a/../3', 'b']) bucket.put(key, OLD)
     const { ended } = await pass(walk, 0)
     expect(shown(ended?.counts)).toEqual({ objects: 1, unmanaged: 1, unreadable: 3 })
+  })
+
+  it('go on where the last key of a page can not be decoded', async () => {
+    const walk = testWalk({ pageSize: 2 })
+    const [one, two, three] = ['managed/a', 'managed/b', 'managed/c'].map((key) => ({
+      ...{ key, ...bucket.put(key, OLD) },
+    }))
+    bucket.before = async ({ operation }) => {
+      if (operation !== 'GET list-type' || !one || !two || !three) return undefined
+      const page = bucket.count(operation) === 1 ? [one, two] : [two, three]
+      const text = await listOf(page, bucket.count(operation) === 1).text()
+      return new Response(text.replace('managed%2Fb', 'managed%2Fa%FF'))
+    }
+    const { ended } = await pass(walk, 0)
+    expect(ended?.counts).toMatchObject({ objects: 2, recorded: 2 })
   })
 
   it("count an index's unreadable entries once, also on a page that is read twice", async () => {

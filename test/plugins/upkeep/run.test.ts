@@ -136,6 +136,18 @@ describe('a run', () => {
     expect((await object('turns', 'b').status()).ranAt).toBeGreaterThan(0)
   })
 
+  it('goes on with the next bucket if one has no access keys', async () => {
+    const upkeepCredentials = async () => {
+      throw new Error('no keys')
+    }
+    const buckets = { a: bucketAt('one', { upkeepCredentials }), b: bucketAt('two') }
+    listedBuckets({ one: {}, two: objects(['b.png']) })
+    const app = upkeepApp({ buckets, settings: { plan: 'paid', mode: 'record' } })
+    await app.run(NOW)
+    expect(await namesIn(app.index, 'b')).toEqual([newKey('b.png')])
+    expect(app.lines.at(-1)?.warning).toMatch(/^upkeep failed: a, credentials_unavailable$/)
+  })
+
   it('leaves a bucket alone in which another run is', async () => {
     const sent = listedBuckets({ one: {} })
     const app = upkeepApp({ name: 'overlap' })
@@ -170,6 +182,29 @@ describe('a run', () => {
       })
     }
     expect(sent).toEqual([])
+  })
+
+  it('takes no turn of the others for a bucket that the brake has stopped', async () => {
+    listedBuckets({ one: {}, two: {} })
+    const buckets = { a: bucketAt('one'), b: bucketAt('two') }
+    const app = upkeepApp({ name: 'stopped-first', buckets })
+    const walk = object('stopped-first', 'a')
+    const { token } = (await walk.begin(0)) ?? { token: '' }
+    const stopped = { reason: 'shorter list', at: LONG_AGO } as const
+    await walk.save(walkState({ bucket: 'a', stopped }), token, 0, false)
+    await walk.end(token)
+    await app.run(NOW)
+    expect((await object('stopped-first', 'b').status()).walk).not.toBeNull()
+  })
+
+  it('records nothing under another alias than the first one', async () => {
+    listedBuckets({ one: objects(['new.png']) })
+    const buckets = { a: bucketAt('one'), b: bucketAt('one') }
+    const app = upkeepApp({ name: 'second', buckets, settings: { plan: 'paid', mode: 'record' } })
+    await object('second', 'a').begin(NOW.getTime())
+    await app.run(later(1))
+    expect(app.lines.at(-1)?.message).toMatch(/b: done, objects 1, unmanaged 1/)
+    expect(await namesIn(app.index, 'b')).toEqual([])
   })
 
   it('records an object of several aliases only under the first one', async () => {

@@ -5,10 +5,12 @@ import { MAX_REPLACEABLE_SECONDS } from '../../../src/bucket/limits.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { events } from '../../../src/plugins/events/index.ts'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { files } from '../../../src/plugins/files/index.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import { upkeep } from '../../../src/plugins/upkeep/index.ts'
 import { userData } from '../../../src/plugins/user-data/index.ts'
 import type { FileEvent } from '../../../src/records/file-event.ts'
 import { type FileIndex, indexUnavailable, noFileIndex } from '../../../src/records/file-index.ts'
@@ -17,6 +19,7 @@ import { settingsInput } from '../../support/app.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { everyPlugin } from '../../support/every-plugin.ts'
 import { type Mounted, type MountOptions, mount } from '../../support/mount.ts'
+import { stateStub } from '../../support/state-stub.ts'
 import { VersionedBucket } from '../../support/versioned-bucket.ts'
 
 const OLD = new Date('2026-11-01T12:00:00Z')
@@ -70,7 +73,15 @@ async function store(count: number, prefix = 'users/alice/'): Promise<string[]> 
   return keys
 }
 
-const mounted = (options: MountOptions = {}): Mounted => mount({ files: { index }, ...options })
+/** Without links: their copies at the edge take most of a test's time. */
+const mounted = (options: MountOptions = {}): Mounted => {
+  const plugins = [
+    files(options.files ?? { index }),
+    userData(options.userData),
+    ...(options.events ? [events(options.events)] : []),
+  ]
+  return mount({ plugins, ...options })
+}
 
 async function ask(app: Mounted, body: object = {}): Promise<{ status: number; body: Answer }> {
   const request = { prefix: 'users/alice/', before: BEFORE, ...body }
@@ -200,17 +211,18 @@ describe('POST /files/delete-all', () => {
 
   it.each([
     ['chosen keys, which are looked at once more', [], true],
+    ['keys that XML can not carry', [], true, ' '],
     ['a server without DeleteObjects', ['POST delete'], false],
     ['chosen keys on a server without DeleteObjects', ['POST delete'], true],
-  ])('sends at most 50 requests a call with %s', async (_, lacks, areChosen) => {
+  ])('sends at most 50 requests a call with %s', async (_, lacks, areChosen, end = '') => {
     for (const operation of lacks) bucket.lacks.add(operation)
     if (!areChosen) await store(70)
-    else
-      for (let i = 100; i < 170; i++) {
-        bucket.put(`users/alice/${i}.txt`, OLD)
-        await record(`users/alice/${i}.txt`)
-        await record(`users/alice/${i}.gone`)
-      }
+    else await store(2)
+    for (let i = 100; i < 150; i++) {
+      bucket.put(`users/alice/z${i}.txt${end}`, OLD)
+      await record(`users/alice/z${i}.txt${end}`)
+      await record(`users/alice/z${i}.gone`)
+    }
     const app = mounted()
     let cursor: string | undefined
     do {
@@ -223,17 +235,23 @@ describe('POST /files/delete-all', () => {
     expect([bucket.keys, await listed()]).toEqual([[], []])
   })
 
-  it('sends one request less for each webhook without a queue', async () => {
-    await store(60)
-    const events = {
-      webhooks: [{ url: 'https://hooks.example', secret: `whsec_${btoa('x'.repeat(24))}` }],
-    }
-    bucket.hooks = 'https://hooks.example'
-    const { body } = await ask(mounted({ events }))
-    expect(body).toMatchObject({ cursor: expect.any(String) })
-    expect(body.deleted).toBeGreaterThan(10)
-    expect(bucket.sent.length).toBeLessThanOrEqual(50)
-  })
+  it.each([1, 3])(
+    'sends one request less for each of %s webhooks without a queue',
+    async (count) => {
+      await store(45)
+      const events = {
+        webhooks: Array.from({ length: count }, (_, i) => ({
+          url: `https://hooks.example/${i}`,
+          secret: `whsec_${btoa('x'.repeat(24))}`,
+        })),
+      }
+      bucket.hooks = 'https://hooks.example'
+      const { body } = await ask(mounted({ events }))
+      expect(body).toMatchObject({ cursor: expect.any(String) })
+      expect(body.deleted).toBeGreaterThanOrEqual(8)
+      expect(bucket.sent.length).toBeLessThanOrEqual(50)
+    },
+  )
 
   it('goes on after keys that the app refuses, and reports and leaves them', async () => {
     const keys = await store(110)
@@ -246,6 +264,46 @@ describe('POST /files/delete-all', () => {
     expect(total(answers, 'deleted')).toBe(0)
     expect(bucket.keys.length).toBe(110)
     expect((await listed()).length).toBe(110)
+  })
+
+  it('asks the plugins before it aborts an upload, as for an upload that its owner aborts', async () => {
+    const keys = ['users/alice/1.bin', 'users/alice/2.bin']
+    for (const key of keys) bucket.uploads.push({ key, id: key.slice(12, 13), initiated: OLD })
+    const step = ({ type, key }: { type: string; key: string }) => {
+      if (type === 'abort' && key === keys[0]) throw new ApiError('forbidden', 'No.')
+    }
+    const plugins = [files({ index }), userData(), { name: 'room', setup: () => ({ step }) }]
+    expect(await deleteAll(mounted({ plugins }))).toMatchObject([
+      { uploads: 1, failures: [{ key: keys[0], error: { code: 'forbidden' } }] },
+    ])
+    expect(bucket.uploads.map(({ id }) => id)).toEqual(['1'])
+  })
+
+  it('finds its place again in the list of uploads, after it has aborted the last one of a page', async () => {
+    bucket.maxUploads = 3
+    for (let i = 0; i < 8; i++)
+      bucket.uploads.push({ key: `users/alice/${i}.bin`, id: `u${i}`, initiated: OLD })
+    const beforeDelete = ({ key }: { key: string }) =>
+      key === 'users/alice/1.bin' ? { refuse: 'No.' } : undefined
+    expect(total(await deleteAll(mounted({ beforeDelete })), 'uploads')).toBe(7)
+    expect(bucket.uploads.map(({ id }) => id)).toEqual(['u1'])
+  })
+
+  it('leaves only the files for which beforeDelete throws', async () => {
+    for (const name of ['a', 'broken', 'c']) bucket.put(`users/alice/${name}`, OLD)
+    const [key, id] = ['users/alice/broken', 'u1']
+    bucket.uploads.push({ key, id, initiated: OLD }, { key: 'users/alice/d', id, initiated: OLD })
+    const beforeDelete = ({ key }: { key: string }) => {
+      if (key.endsWith('broken')) throw new TypeError('undefined is not a user')
+    }
+    const app = mounted({ beforeDelete })
+    const [answer] = await deleteAll(app)
+    expect(answer).toMatchObject({
+      ...{ deleted: 2, uploads: 1 },
+      failures: [{ key, error: { code: 'internal' } }],
+    })
+    expect(bucket.keys).toEqual([key])
+    expect(app.lines.at(-1)?.warning).toContain('undefined is not a user')
   })
 
   it('asks the checks of plugins, and lets them reserve and undo, as for any delete', async () => {
@@ -342,17 +400,20 @@ describe('POST /files/delete-all', () => {
     expect((await ask(app, { cursor: first.cursor })).status).toBeGreaterThanOrEqual(500)
   })
 
-  it('counts objects whose keys no URL can name', async () => {
+  it('counts objects and uploads whose keys no URL can name', async () => {
     bucket.put('users/alice/../bob.txt', OLD)
+    for (const key of ['users/alice/\u0001', 'users/bob/\u0001'])
+      bucket.uploads.push({ key, id: 'u1', initiated: OLD })
     const [answer] = await deleteAll(mounted())
-    expect(answer).toMatchObject({ deleted: 0, unreadable: 1 })
+    expect(answer).toMatchObject({ deleted: 0, unreadable: 2 })
   })
 
   // @threat delete-all-cursor
   it.each(['bucket', 'prefix', 'before', 'principal'])(
     'binds the cursor to its %s',
     async (what) => {
-      await store(120)
+      for (let i = 0; i < 60; i++)
+        bucket.uploads.push({ key: `users/alice/${i}.bin`, id: `u${i}`, initiated: OLD })
       const settings = settingsInput()
       const buckets = { ...settings.buckets, other: Object.values(settings.buckets ?? {})[0] }
       const two = { settings: { buckets } } as MountOptions
@@ -400,6 +461,45 @@ describe('POST /files/delete-all', () => {
     expect(bucket.uploads.length).toBe(60)
   })
 
+  // @threat delete-all-rest
+  it('forgets the records that upkeep has dropped, below the prefix and before the date', async () => {
+    const decomposed = 'users/José/'.normalize('NFD')
+    const kept = ['users/José2/a.txt', 'users/José/later.txt']
+    const dropped = [`${decomposed}a.txt`, 'users/José/a.txt']
+    const walk = stateStub('Upkeep', 'walk files')
+    const recordOf = (key: string) => ({
+      ...{ key: parseObjectKey(key), bucket: 'files', name: 'Alice.txt', size: 5, etag: '"e"' },
+      ...{ mimetype: 'text/plain', owner: 'alice' },
+      createdAt: (key.includes('later') ? LATER : OLD).toISOString(),
+    })
+    await walk.keep([...kept, ...dropped].map(recordOf), Date.now())
+    const records = files({ index })
+    const plugins = [records, userData({ upkeep: upkeep({ files: records }) })]
+    const [name, one] = Object.entries(settingsInput().buckets ?? {})[0] ?? []
+    const settings = { buckets: { [name ?? '']: { ...Object(one), normalizesKeys: true } } }
+    const app = mounted({ plugins, settings })
+    expect(await deleteAll(app, { prefix: 'users/José/' })).toMatchObject([{ records: 2 }])
+    const { items } = await walk.dropped('', 10, null)
+    expect(items.map(({ record }) => record.key)).toEqual(kept.toSorted())
+  })
+
+  it.each([true, false])(
+    'lists uploads with the access key of upkeep, if there is one: %s',
+    async (has) => {
+      bucket.uploads.push({ key: 'users/alice/a.bin', id: 'u1', initiated: OLD })
+      const [name, one] = Object.entries(settingsInput().buckets ?? {})[0] ?? []
+      const upkeepCredentials = { accessKeyId: 'WALKER', secretAccessKey: 'secret' }
+      const changed = { ...Object(one), ...(has && { upkeepCredentials }) }
+      const records = files({ index })
+      const plugins = [records, userData(), upkeep({ files: records })]
+      const app = mounted({ plugins, settings: { buckets: { [name ?? '']: changed } } })
+      expect(await deleteAll(app)).toMatchObject([{ uploads: 1 }])
+      expect(bucket.accessKeys.get('GET uploads') === 'WALKER').toBe(has)
+      // It may only be allowed to list.
+      expect(bucket.accessKeys.get('DELETE uploadId')).not.toBe('WALKER')
+    },
+  )
+
   it('finds records in a second spelling, where the bucket has one for both', async () => {
     const decomposed = 'users/José/'.normalize('NFD')
     bucket.put('users/José/a.txt', OLD)
@@ -425,6 +525,20 @@ describe('POST /files/delete-all', () => {
 describe('POST /files/delete-all with versions', () => {
   beforeEach(() => {
     bucket = new VersionedBucket(true)
+  })
+
+  it('sends at most 50 requests for versions whose keys XML can not carry', async () => {
+    for (let i = 100; i < 160; i++) bucket.delete(`users/alice/${i} `, OLD)
+    bucket.put('users/alice/a.txt', OLD)
+    bucket.put('users/alice/b.txt', OLD)
+    const app = mounted()
+    for (let cursor: string | undefined, calls = 0; calls < 9; calls++) {
+      bucket.sent.length = 0
+      cursor = (await ask(app, { ...(cursor && { cursor }) })).body.cursor
+      expect(bucket.sent.length).toBeLessThanOrEqual(50)
+      if (cursor === undefined) break
+    }
+    expect(bucket.versions).toEqual([])
   })
 
   // @threat delete-all-rest
@@ -487,7 +601,7 @@ describe('POST /files/delete-all with versions', () => {
       purges.push([...keys])
       if (purges.length === 1) throw new ApiError('purge_failed', 'Not purged.')
     })
-    const source = { copySeconds: 0, hasCopies: true, open: vi.fn(), purge }
+    const source = { copySeconds: 0, keepsCopies: true, open: vi.fn(), purge }
     const plugin = { name: 'copies of links', setup: () => ({ objects: () => source }) }
     const app = mounted({ plugins: [files({ index }), userData(), plugin] } as MountOptions)
     const [failed] = await deleteAll(app)
@@ -519,6 +633,17 @@ describe('POST /files/delete-all with versions', () => {
       failures: [{ key: 'users/alice/a.txt' }],
     })
     expect(bucket.versions.length).toBe(3)
+  })
+
+  it('keeps the present object of a file that could not be deleted', async () => {
+    bucket.put('users/alice/a.txt', OLD)
+    const reserve = () => {
+      throw new ApiError('forbidden', 'No.')
+    }
+    const plugin = { name: 'quota', setup: () => ({ reserve }) }
+    const app = mounted({ plugins: [...everyPlugin({ files: { index } }), plugin] })
+    expect(await deleteAll(app)).toMatchObject([{ deleted: 0, versions: 0 }])
+    expect(bucket.keys).toEqual(['users/alice/a.txt'])
   })
 
   it('reports locked versions, and goes on after them', async () => {

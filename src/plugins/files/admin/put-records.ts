@@ -20,7 +20,7 @@ export interface PutRecord {
  * Stores records of distinct keys that exist already. The index keeps its record of a later object, and,
  * unless `overwrites`, of the same one, also if somebody records or renames the file meanwhile. Looks for
  * each object after its record is stored: a file that is deleted meanwhile has no record at the end,
- * whoever was faster. Throws `index_unavailable`, `storage_error` and `storage_busy`. The same records can
+ * whoever was faster. Asks `settle` about each record that is not `unconfirmed`, before it stores that. Throws `index_unavailable`, `storage_error` and `storage_busy`. The same records can
  * be sent again.
  */
 export async function putRecords(
@@ -29,6 +29,7 @@ export async function putRecords(
   records: readonly FileRecord[],
   overwrites: boolean,
   now: Date,
+  settle: (file: FileRecord) => Promise<unknown>,
 ): Promise<(PutRecord | RefusedKey)[]> {
   const keys = records.map(({ key }) => key)
   const known = new Map(
@@ -43,6 +44,7 @@ export async function putRecords(
     const record: FileRecord = isUnsafe ? { ...given, status: 'found' } : given
     try {
       const before = known.get(key)
+      if (record.status !== 'unconfirmed') await settle(record)
       const stored =
         before === undefined || replaces(record, before, overwrites)
           ? await index.put(record, overwrites ? before : null)
@@ -56,7 +58,8 @@ export async function putRecords(
       await forget(bucket, index, key, stored, null, now)
       return { key, outcome: 'gone' }
     } catch (error) {
-      if (asApiError(error)?.code === 'key_not_indexable') return refusedKey(key, error)
+      const { code = '' } = asApiError(error) ?? {}
+      if (/^(?:key_not_indexable|object_not_found)$/.test(code)) return refusedKey(key, error)
       throw error
     }
   })

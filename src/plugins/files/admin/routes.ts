@@ -5,6 +5,7 @@ import type { SigningSettings } from '../../../access/settings.ts'
 import { requireSpelling } from '../../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../../bucket/limits.ts'
 import { MAX_FILE_NAME_LENGTH } from '../../../bucket/upload-fields.ts'
+import { askToSettle } from '../../../core/uploads.ts'
 import { ApiError } from '../../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../../http/app-env.ts'
 import { chooseBucket, chooseOpenBucket, withCredentials } from '../../../http/choose-bucket.ts'
@@ -143,7 +144,10 @@ export const adminRoutes = newApp()
         return refusedKey(record.key, error)
       }
     })
-    const put = await putRecords(open, index, [...accepted.values()], overwrite, timeOf(c))
+    const put = await putRecords(
+      ...([open, index, [...accepted.values()], overwrite, timeOf(c)] as const),
+      (file) => askToSettle(c, { type: 'recorded', file }),
+    )
     return json(c, { records: [...put, ...refused] })
   })
 

@@ -25,7 +25,7 @@ const record = (changes: Partial<FileRecord> = {}): FileRecord =>
   testRecord('a.txt', { etag: '"e"', createdAt: DATE, owner: 'key:ann', ...changes })
 
 const put = (index: FileIndex, records: readonly FileRecord[]) =>
-  putRecords(bucket, index, records, false, new Date())
+  putRecords(bucket, index, records, false, new Date(), async () => {})
 
 afterEach(async () => {
   vi.unstubAllGlobals()
@@ -69,7 +69,7 @@ it.each([
   scriptedBucket({ HeadObject: object })
   for (const index of [d1FileIndex(testDatabase), kvFileIndex(env.FILE_INDEX)]) {
     await index.put(known)
-    const put = await putRecords(bucket, index, [given], true, new Date())
+    const put = await putRecords(bucket, index, [given], true, new Date(), async () => {})
     expect(put).toEqual([{ key: given.key, outcome }])
     expect(await index.get(bucket.alias, given.key)).toStrictEqual(
       outcome === 'kept' ? known : given,
@@ -83,7 +83,7 @@ it('never makes a record unconfirmed that is found, also when it may overwrite',
   const d1 = d1FileIndex(testDatabase)
   await d1.put(FOUND)
   const given = { ...UNCONFIRMED, name: 'b' }
-  const put = await putRecords(bucket, d1, [given], true, new Date())
+  const put = await putRecords(bucket, d1, [given], true, new Date(), async () => {})
   expect(put).toEqual([{ key: given.key, outcome: 'kept' }])
   expect(await d1.get(bucket.alias, given.key)).toStrictEqual(FOUND)
 })

@@ -20,6 +20,7 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   bucket: testBucket({ managedPrefixes: ['managed/'] }),
   aliases: ['files'],
   siblings: [],
+  namesakes: [],
   isFirst: true,
   index: memoryFileIndex(),
   purge: async () => {},
@@ -30,6 +31,7 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   import: null,
   pageSize: 1000,
   maxRequests: 900,
+  eventRequests: 0,
   keep: async () => {},
   ...changes,
 })
