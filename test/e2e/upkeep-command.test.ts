@@ -495,10 +495,9 @@ describe('npx edge-presigner index restore', () => {
     const args = ['restore', DROPPED, '--to', 'memory', '--url', worker.origin]
     const call = { program: 'index-command.ts', args, folder, key: 'secret' }
     expect((await runCommand(call)).code).toBe(0)
-    const sent = ((worker.asked[0]?.body.records ?? []) as (typeof record)[]).map(({ key, name }) => [
-      key,
-      name,
-    ])
+    const sent = ((worker.asked[0]?.body.records ?? []) as (typeof record)[]).map(
+      ({ key, name }) => [key, name],
+    )
     expect(sent).toEqual([
       ['users/1/b.jpg', 'a.jpg'],
       ['users/1/a.jpg', 'new.jpg'],
