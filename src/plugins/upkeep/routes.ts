@@ -117,6 +117,7 @@ export const upkeepRoutes = newApp()
       ...scope,
       pageSize: Math.min(room.pageSize, limit ?? MAX_KEYS),
       maxRequests: Math.min(room.maxRequests, MAX_STEP_REQUESTS),
+      operations: { left: room.operations },
       keep:
         object &&
         ((records: Parameters<WalkObject['keep']>[0], at: Date) =>
