@@ -29,6 +29,8 @@ export class VersionedBucket {
   /** Where webhooks go. They count as requests. */
   hooks = ''
   now = new Date()
+  /** Uploads on a page at most. */
+  maxUploads = 1000
   #id = 0
 
   constructor(isVersioned = true) {
@@ -173,7 +175,7 @@ export class VersionedBucket {
     const all = [...this.uploads].sort((a, b) => order(nameOf(a), nameOf(b)))
     const place = all.findIndex((one) => one.key === key && one.id === id)
     const rest = key === null ? all : place === -1 ? [] : all.slice(place + 1)
-    const page = rest.slice(0, Number(query.get('max-uploads') ?? 1000))
+    const page = rest.slice(0, this.maxUploads)
     const entries = page.map(
       ({ key, id, initiated }) =>
         `<Upload><Key>${encode(key)}</Key><UploadId>${id}</UploadId><Initiated>${initiated.toISOString()}</Initiated></Upload>`,

@@ -266,6 +266,29 @@ describe('POST /files/delete-all', () => {
     expect((await listed()).length).toBe(110)
   })
 
+  it('asks the plugins before it aborts an upload, as for an upload that its owner aborts', async () => {
+    const keys = ['users/alice/1.bin', 'users/alice/2.bin']
+    for (const key of keys) bucket.uploads.push({ key, id: key.slice(12, 13), initiated: OLD })
+    const step = ({ type, key }: { type: string; key: string }) => {
+      if (type === 'abort' && key === keys[0]) throw new ApiError('forbidden', 'No.')
+    }
+    const plugins = [files({ index }), userData(), { name: 'room', setup: () => ({ step }) }]
+    expect(await deleteAll(mounted({ plugins }))).toMatchObject([
+      { uploads: 1, failures: [{ key: keys[0], error: { code: 'forbidden' } }] },
+    ])
+    expect(bucket.uploads.map(({ id }) => id)).toEqual(['1'])
+  })
+
+  it('finds its place again in the list of uploads, after it has aborted the last one of a page', async () => {
+    bucket.maxUploads = 3
+    for (let i = 0; i < 8; i++)
+      bucket.uploads.push({ key: `users/alice/${i}.bin`, id: `u${i}`, initiated: OLD })
+    const beforeDelete = ({ key }: { key: string }) =>
+      key === 'users/alice/1.bin' ? { refuse: 'No.' } : undefined
+    expect(total(await deleteAll(mounted({ beforeDelete })), 'uploads')).toBe(7)
+    expect(bucket.uploads.map(({ id }) => id)).toEqual(['u1'])
+  })
+
   it('leaves only the files for which beforeDelete throws', async () => {
     for (const name of ['a', 'broken', 'c']) bucket.put(`users/alice/${name}`, OLD)
     const [key, id] = ['users/alice/broken', 'u1']
