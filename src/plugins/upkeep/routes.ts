@@ -104,7 +104,7 @@ export const upkeepRoutes = newApp()
     const walker = walkerFor(c, 'upkeep:run')
     const { bucket: alias, cursor, import: given, limit, ...asked } = c.req.valid('json')
     const { settings, upkeep } = walker
-    const chosen = wholeBucket(c, alias)
+    const chosen = wholeBucket(c, alias ?? usableBuckets(c, upkeep)[0])
     const scope = {
       bucket: chosen.alias,
       import: given === undefined ? null : importOf(given),
