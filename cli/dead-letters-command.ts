@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { UsageError } from './doctor/options.ts'
+import { printable } from './printable.ts'
 import { type Worker, workerOf } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner dead-letters list
@@ -85,7 +86,7 @@ async function* letters(worker: Worker) {
 
 /** Prints all, one on each line. */
 async function list(worker: Worker): Promise<number> {
-  for await (const letter of letters(worker)) console.log(JSON.stringify(letter))
+  for await (const letter of letters(worker)) console.log(printable(JSON.stringify(letter)))
   return 0
 }
 
@@ -104,7 +105,7 @@ async function replay(worker: Worker, given: readonly string[]): Promise<number>
         continue
       }
       counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
-      if (outcome === 'failed') console.error(`${id}: ${reason}`)
+      if (outcome === 'failed') console.error(printable(`${id}: ${reason}`))
     }
   }
   const parts = Array.from(counts, ([outcome, count]) => `${count} ${outcome}`)

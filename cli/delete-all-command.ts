@@ -1,9 +1,11 @@
 /** `npx edge-presigner delete-all` deletes everything below a prefix, through `POST /files/delete-all`. */
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { UsageError } from './doctor/options.ts'
+import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import { type Worker, workerOf } from './worker-client.ts'
 
@@ -54,7 +56,7 @@ export async function deleteAll(args: readonly string[]): Promise<number> {
       throw new UsageError('--prefix must end with "/", so that it names one folder.')
     const date = dateOf(before)
     const worker = workerOf({ url, keyName, scope: 'files:delete-all', usage: USAGE })
-    if (!yes && !(await isSure(prefix, date))) {
+    if (!yes && !(await isSure(prefix, date, bucket === undefined ? url : `${bucket} of ${url}`))) {
       console.error('Nothing was deleted.')
       return 1
     }
@@ -94,12 +96,16 @@ function dateOf(given: string | undefined): string {
 }
 
 /** Asks on a terminal. Throws UsageError without one. */
-async function isSure(prefix: string, before: string): Promise<boolean> {
+async function isSure(prefix: string, before: string, where: string | undefined): Promise<boolean> {
   if (!process.stdin.isTTY)
     throw new UsageError('There is no terminal to ask on. To delete without a question, add --yes.')
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
   console.log(`This deletes everything below ${prefix} that is older than ${before}, for good.`)
-  const answer = await terminal.question('Type the prefix to go on: ')
+  console.log(`It deletes it in ${where}.`)
+  // Without an answer, the terminal closes: Ctrl-C or Ctrl-D.
+  const closed = once(terminal, 'close').then(() => '')
+  const question = terminal.question('Type the prefix to go on: ').catch(() => '')
+  const answer = await Promise.race([question, closed])
   terminal.close()
   return answer.trim() === prefix
 }
@@ -139,7 +145,7 @@ async function run(
       continue
     }
     for (const [key, { code, message }] of failures)
-      console.error(`${JSON.stringify(key)} is left: ${code}. ${message}`)
+      console.error(printable(`${JSON.stringify(key)} is left: ${code}. ${message}`))
     if (unreadable > 0)
       console.error(
         `${unreadable} objects or entries of the index are left, since no URL can name their keys. Delete them with your provider's tools.`,

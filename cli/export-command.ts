@@ -5,7 +5,7 @@ import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { UsageError } from './doctor/options.ts'
-import { downloadOf } from './worker-client.ts'
+import { downloadOf, foreignAnswer } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner export [--prefix PREFIX] [--format csv] [--out FILE]
 
@@ -17,6 +17,7 @@ const USAGE = `npx edge-presigner export [--prefix PREFIX] [--format csv] [--out
                   (EDGE_PRESIGNER_KEY). A Worker on this machine may need none
 --bucket ALIAS    the bucket (the first one that the key may use)`
 
+const TYPES = { ndjson: 'application/x-ndjson', csv: 'text/csv' }
 const LAST_LINE = /(?:^|\n)\{"records":\d+\}\n$/
 /** Longer than the last line. */
 const TAIL_BYTES = 64
@@ -32,8 +33,10 @@ export async function exportFiles(args: readonly string[]): Promise<number> {
     if (format !== 'ndjson' && format !== 'csv')
       throw new UsageError(`--format must be ndjson or csv.\n\n${USAGE}`)
     const download = downloadOf({ url, keyName, scope: 'files:list', usage: USAGE })
-    const { body } = await download('/export', { prefix, format, bucket })
-    if (body === null) throw new UsageError('The Worker sent nothing.')
+    const { body, headers } = await download('/export', { prefix, format, bucket })
+    // A CSV has no last line by which a web page could be told from it.
+    if (body === null || !headers.get('Content-Type')?.startsWith(TYPES[format]))
+      throw foreignAnswer()
     const needsEnd = format === 'ndjson'
     if (out === undefined) await save(body, process.stdout, needsEnd, false)
     else await saveAs(out, (file) => save(body, file, needsEnd, true))
@@ -66,9 +69,10 @@ function readArguments(args: readonly string[]) {
 
 /** Writes a file that only its owner can read. It has its name only when it is complete. */
 async function saveAs(out: string, write: (file: Writable) => Promise<void>): Promise<void> {
-  const part = `${out}.part`
+  const part = `${out}.${process.pid}.part`
   try {
-    await write(createWriteStream(part, { mode: 0o600 }))
+    await rm(part, { force: true })
+    await write(createWriteStream(part, { flags: 'wx', mode: 0o600, flush: true }))
     await rename(part, out)
   } catch (error) {
     await rm(part, { force: true })

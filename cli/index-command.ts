@@ -6,26 +6,37 @@ import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { UsageError } from './doctor/options.ts'
+import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
-import { FIRST_LINE, type IndexRecord, openFile, recordSchema, recordsIn } from './record-file.ts'
+import {
+  FIRST_LINE,
+  type IndexRecord,
+  openFile,
+  recordSchema,
+  recordsIn,
+  writeError,
+} from './record-file.ts'
+import { forgetWalks } from './upkeep-state.ts'
 import { STATE_FILE, type Walking, walkPass } from './upkeep-steps.ts'
 import { type Worker, workerOf } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
 npx edge-presigner index backup FILE --from NAME
 npx edge-presigner index restore FILE --to NAME [--overwrite]
-npx edge-presigner index import --prefix PREFIX [--owner TEMPLATE] [--owner-as TEMPLATE]
+npx edge-presigner index import --prefix PREFIX [--owner TEMPLATE] [--owner-as TEMPLATE] [--restart]
 
 NAME is an index of the Worker: kv or d1.
 --url URL         the Worker, or the presigner in your app: https://example.com/media
 --key-from NAME   the variable with an API key that has the scope index:write
                   (EDGE_PRESIGNER_KEY), for import upkeep:run. A Worker on this machine
                   may need none
---bucket ALIAS    only the records of this bucket (those of all)
+--bucket ALIAS    only the records of this bucket (those of all). import records the objects of
+                  one bucket (the first one)
 --overwrite       replaces also records of the same object, such as with another name
 --prefix PREFIX   import records the objects whose keys start with it, such as photos/
 --owner TEMPLATE  where the owner is in a key, such as 'users/{owner}/'
 --owner-as TEMPLATE  the owner's id in records, such as 'key:app/{owner}' ({owner})
+--restart         import forgets how far the last run came
 --state FILE      where import keeps how far it has come (${STATE_FILE})
 copy, restore and import can be interrupted and repeated: they send what is missing. A record
 of a file that is no longer in the bucket is left out.`
@@ -88,10 +99,17 @@ export async function index(args: readonly string[]): Promise<number> {
     if (command === 'import') {
       const { bucket, state, owner, 'owner-as': ownerAs } = values
       const prefix = needed(values.prefix, '--prefix')
-      const order = { prefix, ...(owner && { owner }), ...(ownerAs && { ownerAs }) }
-      const mode = 'default'
-      const walking = { worker, url: url ?? '', state, bucket, mode, goOn: false } as const
-      return await importObjects({ ...walking, import: order })
+      // An empty one is a mistake, and the Worker refuses it.
+      const owners = {
+        ...(owner !== undefined && { owner }),
+        ...(ownerAs !== undefined && { ownerAs }),
+      }
+      const walking: Walking = {
+        ...{ worker, url: url ?? '', state, bucket, mode: 'default', goOn: false },
+        import: { prefix, ...owners },
+      }
+      if (values.restart) await forgetWalks(state, { ...walking, bucket: bucket ?? '' })
+      return await importObjects(walking)
     }
     const name = takesFile ? needed(file, 'a file') : ''
     const pass = { worker, bucket: values.bucket, overwrite: values.overwrite }
@@ -121,6 +139,7 @@ function readArguments(args: readonly string[]) {
         prefix: { type: 'string' },
         owner: { type: 'string' },
         'owner-as': { type: 'string' },
+        restart: { type: 'boolean', default: false },
         state: { type: 'string', default: STATE_FILE },
       },
     })
@@ -226,7 +245,8 @@ async function send(
       .then((answer) => {
         for (const one of answer.records) {
           counts['error' in one ? 'refused' : one.outcome] += 1
-          if ('error' in one) console.error(`${JSON.stringify(one.key)}: ${one.error.message}`)
+          if ('error' in one)
+            console.error(printable(`${JSON.stringify(one.key)}: ${one.error.message}`))
         }
         onSent()
       })
@@ -332,7 +352,7 @@ async function backup(pass: Pass, from: string, file: string): Promise<number> {
     await handle.sync()
   } catch (error) {
     await rm(file)
-    throw error
+    throw writeError(file, error)
   } finally {
     await handle.close()
   }
@@ -342,13 +362,20 @@ async function backup(pass: Pass, from: string, file: string): Promise<number> {
 
 /** Sends the records in a file, after checking that it is complete. */
 async function restore(pass: Pass, to: string, file: string): Promise<number> {
+  // In a log, a record may appear again: a step was repeated, or it was dropped twice. The last one counts.
+  const places = new Map<string, number>()
+  const nameOf = ({ bucket, key }: IndexRecord): string => `${bucket}/${key}`
   let total = 0
-  for await (const _ of recordsIn(file)) total += 1
+  for await (const record of recordsIn(file)) {
+    places.set(nameOf(record), total)
+    total += 1
+  }
   const counts = emptyCounts()
   const show = progress('Restore', counts, total)
   const wanted = async function* (): AsyncGenerator<Sending, void> {
     for await (const record of recordsIn(file)) {
       counts.read += 1
+      if (places.get(nameOf(record)) !== counts.read - 1) continue
       if (pass.bucket === undefined || record.bucket === pass.bucket)
         yield { record: asFound(record), isCheck: false }
     }
@@ -365,9 +392,12 @@ const asFound = (record: IndexRecord): IndexRecord =>
 
 /** Records the objects below a prefix, until all of them have a record. */
 async function importObjects(walking: Walking): Promise<number> {
-  const { bucket, counts, stopped } = await walkPass(walking)
+  const { bucket, buckets, counts, stopped } = await walkPass(walking)
   const { recorded, young, different, refused, failed } = counts
   console.log(`${bucket}: ${recorded} files are in the index now.`)
+  const others = buckets.filter((one) => one !== bucket)
+  if (walking.bucket === undefined && others.length > 0)
+    console.log(`Other buckets were left out. Import them with --bucket: ${others.join(', ')}.`)
   if (young > 0)
     console.log(`${young} objects are younger than ten minutes. Run this again later for them.`)
   if (different > 0)

@@ -86,5 +86,10 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   return name === '--version' || name === '--help' ? 0 : 1
 }
 
+// A reader such as `head` has read enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(1)
+})
 process.exitCode = await main(process.argv.slice(2))
 if (process.argv[2] === 'dev') process.exit() // its servers may have connections left

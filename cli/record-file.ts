@@ -27,7 +27,7 @@ const lastLineSchema = z.strictObject({ records: z.number() })
 const FIRST_LINE_OF_LOG = JSON.stringify({ ...FORMAT, isLog: true })
 
 /**
- * Yields the records in a backup or a log. Throws UsageError for anything else, or if the end of a
+ * Yields the records in a backup or a log, in which a key may appear again. Throws UsageError for anything else, or if the end of a
  * backup is missing.
  */
 export async function* recordsIn(file: string): AsyncGenerator<IndexRecord, void> {
@@ -45,6 +45,8 @@ export async function* recordsIn(file: string): AsyncGenerator<IndexRecord, void
         continue
       }
       if (end !== undefined || invalid !== undefined) break
+      // Two commands may have begun the log at the same moment.
+      if (isLog && line === FIRST_LINE_OF_LOG) continue
       const value = jsonOf(line)
       const last = lastLineSchema.safeParse(value)
       const record = recordSchema.safeParse(value)
@@ -79,6 +81,8 @@ export async function appendToLog(file: string, records: readonly IndexRecord[])
     await handle.appendFile(`${lines.join('\n')}\n`)
     await handle.sync()
     if (isNew) await syncFolder(dirname(file))
+  } catch (error) {
+    throw writeError(file, error)
   } finally {
     await handle.close()
   }
@@ -134,6 +138,12 @@ async function* linesIn(handle: FileHandle): AsyncGenerator<string, void> {
     yield* lines
   }
   if (rest !== '') yield rest
+}
+
+/** Returns the error for a person, such as for a full disk. */
+export function writeError(file: string, error: unknown): unknown {
+  if (error instanceof UsageError || !(error instanceof Error && 'code' in error)) return error
+  return new UsageError(`${file} can't be written: ${error.code}.`)
 }
 
 /** Opens a file that only its owner can read, if it is new. Throws UsageError if that fails. */

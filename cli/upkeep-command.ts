@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { UsageError } from './doctor/options.ts'
+import { printable } from './printable.ts'
 import { recordSchema } from './record-file.ts'
 import { forgetWalks, savedBuckets } from './upkeep-state.ts'
 import {
@@ -55,6 +56,10 @@ export async function upkeep(args: readonly string[]): Promise<number> {
     if (run === undefined) throw new UsageError(`Unknown command "${command}".\n\n${USAGE}`)
     if (command !== 'restore' && rest[0] !== undefined)
       throw new UsageError(`Unexpected argument "${rest[0]}".\n\n${USAGE}`)
+    // Nobody who adds --dry-run wants a restore.
+    for (const [option, of] of ONLY_OF)
+      if (values[option] && command !== of)
+        throw new UsageError(`${command} has no option --${option}.\n\n${USAGE}`)
     const scope = command === 'restore' || command === 'dropped' ? 'index:write' : 'upkeep:run'
     const { url, 'key-from': keyName } = values
     const worker = workerOf({ url, keyName, scope, usage: USAGE })
@@ -104,22 +109,38 @@ const COMMANDS = new Map<string, (call: Call) => Promise<number>>([
   ['restore', restore],
 ])
 
+const ONLY_OF = [
+  ...(['dry-run', 'wait', 'go-on', 'restart'] as const).map((option) => [option, 'walk'] as const),
+  ['all', 'restore'],
+] as const
+
 /** Walks through one bucket, or all. The first one tells which there are. */
 async function walk({ worker, values }: Call): Promise<number> {
   const { url, state } = values
   const mode = values['dry-run'] ? 'report' : 'default'
-  if (values.restart) await forgetWalks(state, url, values.bucket)
-  const known = values.bucket === undefined ? await savedBuckets(state, url) : [values.bucket]
   const base = { worker, url, state, mode, import: null, goOn: values['go-on'] } as const
-  const codes: number[] = []
-  const waiting: (string | undefined)[] = [known[0]]
-  for (const bucket of waiting) {
-    const { end, code } = await walkBucket({ ...base, bucket }, values.wait)
-    codes.push(code)
-    if (bucket === waiting[0] && values.bucket === undefined)
-      waiting.push(...end.buckets.filter((one) => one !== end.bucket))
-  }
+  if (values.restart) await forgetWalks(state, { ...base, bucket: values.bucket })
+  const walkIn = (bucket: string | undefined) => walkBucket({ ...base, bucket }, values.wait)
+  if (values.bucket !== undefined) return (await walkIn(values.bucket)).code
+  const { end, code } = await walkFirst(walkIn, await savedBuckets(state, url))
+  const codes = [code]
+  for (const bucket of end.buckets)
+    if (bucket !== end.bucket) codes.push((await walkIn(bucket)).code)
   return Math.max(...codes)
+}
+
+/** Walks through the first bucket that the Worker still has of these, or through its own first one. */
+async function walkFirst(
+  walkIn: (bucket: string | undefined) => ReturnType<typeof walkBucket>,
+  known: readonly string[],
+): ReturnType<typeof walkBucket> {
+  for (const bucket of known)
+    try {
+      return await walkIn(bucket)
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== 'unknown_bucket') throw error
+    }
+  return walkIn(undefined)
 }
 
 /**
@@ -309,7 +330,7 @@ async function* droppedPages({ worker, values }: Call) {
 /** Prints the records that were dropped, one on each line. */
 async function dropped(call: Call): Promise<number> {
   for await (const { records } of droppedPages(call))
-    for (const record of records) console.log(JSON.stringify(record))
+    for (const record of records) console.log(printable(JSON.stringify(record)))
   return 0
 }
 
@@ -331,12 +352,14 @@ async function restore(call: Call): Promise<number> {
       for (const one of answer.records) {
         const outcome = 'error' in one ? 'refused' : one.outcome
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
-        if ('error' in one) console.error(`${JSON.stringify(one.key)}: ${one.error.message}`)
+        if ('error' in one)
+          console.error(printable(`${JSON.stringify(one.key)}: ${one.error.message}`))
       }
     }
   const counts = Array.from(outcomes, ([outcome, count]) => `${count} ${outcome}`)
   console.log(counts.length > 0 ? counts.join(', ') : 'Nothing was dropped.')
-  return outcomes.has('refused') ? 1 : 0
+  const isMissing = ['unknown', 'different', 'gone'].some((outcome) => outcomes.has(outcome))
+  return outcomes.has('refused') || (isMissing && !values.all) ? 1 : 0
 }
 
 if (import.meta.main) process.exitCode = await upkeep(process.argv.slice(2))

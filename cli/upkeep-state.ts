@@ -71,18 +71,20 @@ export async function saveWalk(
   await write(file, state)
 }
 
-/** Forgets the walks through the buckets of the Worker at `url`, or through one of them. */
+/**
+ * Forgets the walks with this mode and import through the buckets of the Worker at `url`, or through one
+ * of them. A report forgets nothing that the brake of another walk compares with.
+ */
 export async function forgetWalks(
   file: string,
-  url: string,
-  bucket: string | undefined,
+  { url, bucket, mode, import: order }: Omit<WalkName, 'bucket'> & { bucket: string | undefined },
 ): Promise<void> {
   const state = await stateIn(file)
   for (const name of Object.keys(state.walks)) {
-    const [at, alias] = z.parse(walkNameSchema, jsonOf(name))
-    if (at === urlOf(url) && (bucket === undefined || alias === bucket)) delete state.walks[name]
+    const [, alias] = walkNameSchema.safeParse(jsonOf(name)).data ?? []
+    if (alias === undefined || (bucket !== undefined && alias !== bucket)) continue
+    if (name === nameOf({ url, bucket: alias, mode, import: order })) delete state.walks[name]
   }
-  if (bucket === undefined) delete state.buckets[urlOf(url)]
   await write(file, state)
 }
 

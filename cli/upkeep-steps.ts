@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod/mini'
 import { UsageError } from './doctor/options.ts'
+import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import { appendToLog, recordSchema } from './record-file.ts'
 import { type SavedWalk, savedWalk, saveWalk } from './upkeep-state.ts'
@@ -18,6 +19,8 @@ const MAX_FAILURES = 8
 const MAX_WAIT_SECONDS = 60
 
 const number = z.number()
+/** A text to print. */
+const text = z.string().check(z.refine((given) => printable(given) === given))
 const countsSchema = z.object({
   ...{ objects: number, records: number, unrecorded: number, young: number, unmanaged: number },
   ...{ different: number, gone: number, unconfirmed: number, expirable: number },
@@ -32,17 +35,17 @@ const countsSchema = z.object({
 export type PassCounts = z.infer<typeof countsSchema>
 
 const stepSchema = z.object({
-  bucket: z.string(),
-  buckets: z.array(z.string()),
+  bucket: text,
+  buckets: z.array(text),
   cursor: z.string(),
   isDone: z.boolean(),
-  phase: z.string(),
+  phase: text,
   counts: countsSchema,
-  stopped: z.nullable(z.object({ reason: z.string(), at: z.string() })),
+  stopped: z.nullable(z.object({ reason: text, at: text })),
   last: z.nullable(z.object({ counts: z.object({ objects: number }) })),
   toDrop: z.array(recordSchema),
   suspects: number,
-  waitUntil: z.optional(z.string()),
+  waitUntil: z.optional(text),
   failure: z.optional(z.nullable(z.object({ code: z.string(), message: z.string() }))),
 })
 
@@ -89,7 +92,8 @@ export async function walkPass(walking: Walking): Promise<WalkEnd> {
   const { worker, url, state, mode, import: order } = walking
   let saved = await savedWalk(state, { url, bucket: walking.bucket ?? '', mode, import: order })
   let goOn = walking.goOn && saved !== undefined && saved.stopped !== null
-  if (saved !== undefined && !saved.isDone) console.log(`Continues the pass of ${saved.savedAt}.`)
+  if (saved !== undefined && !saved.isDone)
+    console.log(printable(`Continues the pass of ${saved.savedAt}.`))
   let { bucket } = walking
   let failures = 0
   let show: ReturnType<typeof progressLine> | undefined
@@ -124,7 +128,9 @@ export async function walkPass(walking: Walking): Promise<WalkEnd> {
     show(step.counts.objects, progressNumbers(step), isEnd)
     failures = step.failure ? failures + 1 : 0
     if (step.failure && failures === MAX_FAILURES)
-      throw new UsageError(`${step.bucket}: ${step.failure.code}. ${step.failure.message}`)
+      throw new UsageError(
+        printable(`${step.bucket}: ${step.failure.code}. ${step.failure.message}`),
+      )
     if (step.failure && !isEnd) await delay(1000 * Math.min(2 ** (failures - 1), MAX_WAIT_SECONDS))
     if (isEnd)
       return {

@@ -3,10 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod/mini'
 import { presignerUrl, UsageError } from './doctor/options.ts'
 import { isLoopbackHost } from './loopback.ts'
+import { printable } from './printable.ts'
 
 const TIMEOUT_MILLISECONDS = 60_000
 const MAX_TRIES = 8
 const MAX_WAIT_SECONDS = 60
+/** A person wants to know why a command waits longer. */
+const TOLD_SECONDS = 4
 
 const errorSchema = z.object({ code: z.string(), message: z.string() })
 
@@ -79,6 +82,8 @@ function exchangeWith({ url: given, keyName, scope, usage }: WorkerOptions) {
   // `edge-presigner dev` accepts requests of this machine without a key.
   if (!key && !isLocal)
     throw new UsageError(`Set the variable ${keyName} to an API key with ${scope}.`)
+  if (key && !/^[!-~]+$/.test(key))
+    throw new UsageError(`The variable ${keyName} has a character that no API key has.`)
   return async (
     method: string,
     path: string,
@@ -108,7 +113,10 @@ function exchangeWith({ url: given, keyName, scope, usage }: WorkerOptions) {
       const failure = failureOf(answer)
       if ('text' in failure) return failure
       if (!isPassing(failure) || tries === MAX_TRIES) throw failure
-      await delay(1000 * waitSeconds(answer, tries))
+      const seconds = waitSeconds(answer, tries)
+      if (!isAnswer(answer) && seconds >= TOLD_SECONDS)
+        console.error(`${failure.message} Tries again in ${seconds} seconds.`)
+      await delay(1000 * seconds)
     }
   }
 }
@@ -123,19 +131,38 @@ const isAnswer = (answer: unknown): answer is Answer =>
 
 /** Returns the answer if it is a success, and otherwise what is wrong. */
 function failureOf(answer: unknown): Answer | UsageError {
-  if (!isAnswer(answer)) return new UsageError('The Worker did not respond.')
+  if (!isAnswer(answer)) return new NoAnswer(causeOf(answer))
   const { response, text } = answer
   if (response.ok) return answer
   const error = errorSchema.safeParse(jsonOf(text))
-  const what = error.success ? `${error.data.code}. ${error.data.message}` : 'no error of its own'
+  const what = error.success
+    ? printable(`${error.data.code}. ${error.data.message}`)
+    : 'no error of its own'
   const message = `The Worker answered ${response.status}: ${what}`
   return new Refusal(message, response.status, error.success ? error.data.code : null)
 }
 
+/** There is no answer, such as with an invalid certificate. */
+class NoAnswer extends UsageError {
+  readonly cause: string | undefined
+
+  constructor(cause: string | undefined) {
+    super(`The Worker did not respond${cause === undefined ? '' : `: ${cause}`}.`)
+    this.cause = cause
+  }
+}
+
+/** Returns the code of the error, such as ENOTFOUND. Its message may have more, such as headers. */
+function causeOf(error: unknown): string | undefined {
+  const cause: unknown = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined
+}
+
 /** Tells whether a repeat may succeed. */
 const isPassing = (failure: UsageError): boolean =>
-  !(failure instanceof Refusal) ||
-  ([429, 502, 503, 504].includes(failure.status) && failure.code !== 'misconfigured')
+  failure instanceof Refusal
+    ? [429, 502, 503, 504].includes(failure.status) && failure.code !== 'misconfigured'
+    : !(failure instanceof NoAnswer && /CERT|SIGNATURE/.test(failure.cause ?? ''))
 
 const waitSeconds = (answer: unknown, tries: number): number => {
   const asked = isAnswer(answer) ? Number(answer.response.headers.get('Retry-After')) : 0
@@ -145,8 +172,12 @@ const waitSeconds = (answer: unknown, tries: number): number => {
 function schemaResult<T>(schema: z.ZodMiniType<T>, text: string): T {
   const read = schema.safeParse(jsonOf(text))
   if (read.success) return read.data
-  throw new UsageError('This answer is not of a Worker of this version. Check --url.')
+  throw foreignAnswer()
 }
+
+/** Returns the error for an answer of something else, such as of a web page at a wrong URL. */
+export const foreignAnswer = (): UsageError =>
+  new UsageError('This answer is not of a Worker of this version. Check --url.')
 
 /** Returns the value of a JSON text, and undefined for anything else. */
 export function jsonOf(text: string): unknown {

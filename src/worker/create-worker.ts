@@ -20,7 +20,7 @@ type WorkerPresigner<B extends WorkerEnv> = Presigner<{ Bindings: B; Variables: 
 export interface WorkerHandler<B extends WorkerEnv> {
   /** Serves the page at `/`, if ASSETS is bound, and the API. */
   fetch(...given: Parameters<WorkerPresigner<B>['fetch']>): Promise<Response>
-  /** Runs the jobs of plugins. */
+  /** Runs the jobs of plugins. Throws for a queue that none handles: otherwise, its messages would be lost. */
   queue(...given: Parameters<WorkerPresigner<B>['queue']>): Promise<void>
   /** Runs what plugins do at the times of Cron Triggers. */
   scheduled(...given: Parameters<WorkerPresigner<B>['scheduled']>): Promise<void>
@@ -46,8 +46,8 @@ export function createWorker<B extends WorkerEnv = WorkerEnv>(
     rateLimiter: (env) => env.RATE_LIMITER,
     ...options,
   })
-  // Workers ignores what they resolve with, and its types allow no value.
-  const { queue, scheduled } = presigner as unknown as WorkerHandler<B>
+  // Workers ignores what it resolves with, and its types allow no value.
+  const { scheduled } = presigner as unknown as WorkerHandler<B>
   return {
     presigner,
     settings,
@@ -55,7 +55,10 @@ export function createWorker<B extends WorkerEnv = WorkerEnv>(
       async fetch(request, env, context) {
         return (await pageFile(request, env, settings)) ?? presigner.fetch(request, env, context)
       },
-      queue,
+      async queue(batch, env, context) {
+        if (await presigner.queue(batch, env, context)) return
+        throw new Error(`No plugin handles the queue ${batch.queue}.`)
+      },
       scheduled,
     },
   }

@@ -1,10 +1,14 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCommand, startCommand } from './command-process.ts'
 
@@ -252,6 +256,110 @@ describe('npx edge-presigner upkeep', () => {
     expect(worker.asked.map(({ body }) => body.cursor)).toEqual([undefined, 'old', undefined])
   })
 
+  it('walks the other buckets if the Worker no longer has the first one', async () => {
+    const buckets = ['files', 'archive']
+    const unknown = { code: 'unknown_bucket', message: 'No bucket has the alias "files".' }
+    await using worker = await scriptedWorker([
+      step({ buckets }),
+      step({ bucket: 'archive', buckets }),
+      [404, unknown],
+      step({ bucket: 'archive', buckets: ['archive'] }),
+    ])
+    await upkeep(worker.origin)
+    const { code, errors } = await upkeep(worker.origin)
+    expect([code, errors]).toEqual([0, ''])
+    expect(worker.asked.map(({ body }) => body.bucket)).toEqual([
+      ...[undefined, 'archive', 'files', 'archive'],
+    ])
+  })
+
+  it('forgets nothing of the real walk in a dry run', async () => {
+    await using worker = await scriptedWorker([
+      step({ isDone: false, stopped: { reason: 'another bucket', at: '' }, cursor: 'held' }),
+      step(),
+      step(),
+    ])
+    await upkeep(worker.origin)
+    await upkeep(worker.origin, '--dry-run', '--restart')
+    await upkeep(worker.origin, '--go-on')
+    expect(worker.asked[2]?.body).toEqual({ bucket: 'files', cursor: 'held', goOn: true })
+  })
+
+  it('prints nothing that controls a terminal', async () => {
+    const hostile = { ...record, key: 'a\u009b31m\u202e', droppedAt: '' }
+    await using worker = await scriptedWorker([
+      { records: [hostile] },
+      [400, { code: 'invalid_key', message: '\u001b]0;title\u0007' }],
+      step({ bucket: '\u001b[2J' }),
+    ])
+    const { output } = await upkeep(worker.origin, 'dropped', '--bucket', 'files')
+    expect(output).toContain('a\\u009b31m\\u202e')
+    expect(JSON.parse(output)).toEqual(hostile)
+    expect((await upkeep(worker.origin)).errors).toContain('\\u001b]0;title\\u0007')
+    expect((await upkeep(worker.origin)).errors).toContain('not of a Worker of this version')
+  })
+
+  it('says why there is no answer, and repeats no request to an invalid certificate', async () => {
+    const files = ['-keyout', 'key.pem', '-out', 'certificate.pem', '-subj', '/CN=localhost']
+    const request = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+    ]
+    await promisify(execFile)('openssl', [...request, ...files], { cwd: folder })
+    const identity = { key: await contentOf('key.pem'), cert: await contentOf('certificate.pem') }
+    const server = createTlsServer(identity).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { code, errors } = await upkeep(`https://127.0.0.1:${port}`)
+    server.close()
+    expect([code, errors]).toEqual([
+      1,
+      'The Worker did not respond: DEPTH_ZERO_SELF_SIGNED_CERT.\n',
+    ])
+  })
+
+  it('refuses a key that was cut off, without a request', async () => {
+    await using worker = await scriptedWorker([])
+    const args = ['status', '--url', worker.origin]
+    const call = { program: 'upkeep-command.ts', args, folder, key: 'ep_upkeep_…' }
+    const { code, errors } = await runCommand(call)
+    expect([code, errors]).toEqual([
+      1,
+      expect.stringContaining('EDGE_PRESIGNER_KEY has a character'),
+    ])
+  })
+
+  it('ends without a stack if its reader ends', async () => {
+    const dropped = { ...record, name: 'x'.repeat(200_000), droppedAt: '' }
+    await using worker = await scriptedWorker([
+      { records: [dropped], cursor: 'c' },
+      { records: [dropped, dropped] },
+    ])
+    const args = ['upkeep', 'dropped', '--bucket', 'files', '--url', worker.origin]
+    const child = startCommand({ program: 'main.ts', args, folder, key: 'secret' })
+    child.stdout?.once('data', () => child.stdout?.destroy())
+    const [errors, [code]] = await Promise.all([
+      text(child.stderr as Readable),
+      once(child, 'close'),
+    ])
+    expect([code, errors]).toEqual([1, ''])
+  })
+
+  it('fails if it could not restore a key that it was told', async () => {
+    const records = [
+      { key: 'a', outcome: 'restored' },
+      { key: 'b', outcome: 'unknown' },
+    ]
+    await using worker = await scriptedWorker([{ records }])
+    const { code, output } = await upkeep(worker.origin, 'restore', 'a', 'b', '--bucket', 'files')
+    expect([code, output]).toEqual([1, '1 restored, 1 unknown\n'])
+  })
+
   it('ends with an error if keys failed again and again', async () => {
     await using worker = await scriptedWorker([step({}, { failed: 1 })])
     expect((await upkeep(worker.origin)).code).toBe(1)
@@ -314,6 +422,9 @@ describe('npx edge-presigner upkeep', () => {
     ['restore without keys', ['restore'], 'needs keys, or --all'],
     ['restore of keys in any bucket', ['restore', 'a'], 'needs --bucket'],
     ['go-on for any bucket', ['go-on'], 'needs --bucket'],
+    ['a restore that changes nothing', ['restore', '--all', '--dry-run'], 'no option --dry-run'],
+    ['go-on that changes nothing', ['go-on', '--dry-run'], 'no option --dry-run'],
+    ['a walk with the option of restore', ['--all'], 'no option --all'],
   ])('refuses %s', async (_, args, message) => {
     await using worker = await scriptedWorker([])
     const { code, errors } = await upkeep(worker.origin, ...args)
@@ -342,6 +453,25 @@ describe('npx edge-presigner index import', () => {
     ])
   })
 
+  it('starts again with --restart, after its cursor has expired', async () => {
+    await using worker = await scriptedWorker([
+      step({ isDone: false, cursor: 'one' }),
+      [400, { code: 'invalid_cursor', message: 'This cursor has expired.' }],
+      step(),
+    ])
+    const { errors } = await importing(worker.origin)
+    expect(errors).toContain('--restart')
+    await importing(worker.origin, '--restart')
+    expect(worker.asked.map(({ body }) => body.cursor)).toEqual([undefined, 'one', undefined])
+  })
+
+  it('says which buckets it leaves out, and sends an empty owner for the Worker to refuse', async () => {
+    await using worker = await scriptedWorker([step({ buckets: ['files', 'archive'] })])
+    const { output } = await importing(worker.origin, '--owner', '')
+    expect(output).toContain('Import them with --bucket: archive.')
+    expect(worker.asked[0]?.body.import).toEqual({ prefix: 'photos/', owner: '' })
+  })
+
   it('needs a prefix, and tells which keys the index refuses', async () => {
     await using worker = await scriptedWorker([step({}, { refused: 2 })])
     const args = ['import', '--url', worker.origin]
@@ -351,5 +481,26 @@ describe('npx edge-presigner index import', () => {
     const { code, errors } = await importing(worker.origin)
     expect(code).toBe(1)
     expect(errors).toContain('2 keys')
+  })
+})
+
+describe('npx edge-presigner index restore', () => {
+  it('sends of each key the last record of a log, once', async () => {
+    const lines = [{ name: 'old.jpg' }, { name: 'new.jpg' }, { key: 'users/1/b.jpg' }].map((one) =>
+      JSON.stringify({ ...record, ...one }),
+    )
+    const first = '{"format":"edge-presigner index","version":1,"isLog":true}'
+    await writeFile(join(folder, DROPPED), [first, ...lines, lines[1], ''].join('\n'))
+    await using worker = await scriptedWorker([{ records: [] }])
+    const args = ['restore', DROPPED, '--to', 'memory', '--url', worker.origin]
+    const call = { program: 'index-command.ts', args, folder, key: 'secret' }
+    expect((await runCommand(call)).code).toBe(0)
+    const sent = ((worker.asked[0]?.body.records ?? []) as (typeof record)[]).map(
+      ({ key, name }) => [key, name],
+    )
+    expect(sent).toEqual([
+      ['users/1/b.jpg', 'a.jpg'],
+      ['users/1/a.jpg', 'new.jpg'],
+    ])
   })
 })

@@ -2,6 +2,7 @@ import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { UsageError } from '../../cli/doctor/options.ts'
 import { appendToLog, type IndexRecord, recordsIn } from '../../cli/record-file.ts'
 import {
   forgetWalks,
@@ -76,20 +77,25 @@ describe('the state of upkeep', () => {
     expect((await savedWalk(file, others[4] as WalkName))?.cursor).toBe('5')
   })
 
-  it('forgets the walks of one bucket, or of one Worker', async () => {
+  it('forgets the walks of one bucket, or of one Worker, but no report, import or foreign entry', async () => {
     const file = at('state.json')
     const archive = { ...name, bucket: 'archive' }
     const elsewhere = { ...name, url: 'https://other.example' }
-    for (const one of [name, archive, elsewhere])
+    const report: WalkName = { ...name, mode: 'report' }
+    const importing = { ...name, import: { prefix: 'photos/' } }
+    for (const one of [name, archive, elsewhere, report, importing])
       await saveWalk(file, one, walk, ['files', 'archive'])
-    await forgetWalks(file, name.url, 'files')
+    const state = JSON.parse(await readFile(file, 'utf8'))
+    state.walks['by hand'] = walk
+    await writeFile(file, JSON.stringify(state))
+    await forgetWalks(file, name)
     expect(await savedWalk(file, name)).toBeUndefined()
     expect(await savedWalk(file, archive)).toEqual(walk)
-    expect(await savedBuckets(file, name.url)).toEqual(['files', 'archive'])
-    await forgetWalks(file, name.url, undefined)
+    await forgetWalks(file, { ...name, bucket: undefined })
     expect(await savedWalk(file, archive)).toBeUndefined()
-    expect(await savedBuckets(file, name.url)).toEqual([])
-    expect(await savedWalk(file, elsewhere)).toEqual(walk)
+    for (const one of [elsewhere, report, importing])
+      expect(await savedWalk(file, one)).toEqual(walk)
+    expect(await savedBuckets(file, name.url)).toEqual(['files', 'archive'])
   })
 
   it.each(['', '{}', '{"version": 2, "walks": {}, "buckets": {}}', '{"version": 1, "wal'])(
@@ -134,6 +140,22 @@ describe('the log of dropped records', () => {
         length >= whole.length - 1 ? 3 : length >= afterA - 1 ? 2 : 1,
       )
     }
+  })
+
+  it('can have been begun by two commands at once', async () => {
+    const file = at('dropped.ndjson')
+    await appendToLog(file, [recordOf('a')])
+    await appendFile(file, await readFile(file))
+    expect(await allIn(file)).toEqual(['a', 'a'])
+  })
+
+  it('says what the disk says', async () => {
+    await expect(appendToLog('/dev/full', [recordOf('a')])).rejects.toThrow(
+      expect.objectContaining({
+        name: UsageError.name,
+        message: expect.stringMatching(/ENOSPC|EINVAL/),
+      }),
+    )
   })
 
   it('refuses another file, and a broken line in the middle', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -123,7 +123,12 @@ describe('npx edge-presigner delete-all', () => {
 
 describe('npx edge-presigner export', () => {
   const lines = '{"key":"a"}\n{"records":1}\n'
-  const send = (body: string) => (response: ServerResponse) => void response.end(body)
+  const ndjson = { 'Content-Type': 'application/x-ndjson' }
+  const csv = { 'Content-Type': 'text/csv; charset=utf-8; header=present' }
+  const send =
+    (body: string, headers: Readonly<Record<string, string>> = ndjson) =>
+    (response: ServerResponse) =>
+      void response.writeHead(200, headers).end(body)
 
   it('saves a complete file that only its owner can read', async () => {
     await using worker = await scriptedWorker([send(lines)])
@@ -136,13 +141,29 @@ describe('npx edge-presigner export', () => {
   })
 
   it('writes to standard output', async () => {
-    await using worker = await scriptedWorker([send('\uFEFFkey\r\na\r\n')])
+    await using worker = await scriptedWorker([send('\uFEFFkey\r\na\r\n', csv)])
     const { code, output } = await exportFiles(worker.origin, '--format', 'csv')
     expect([code, output.trimStart()]).toEqual([0, expect.stringContaining('key\r\na\r\n')])
   })
 
+  it.each(['ndjson', 'csv'])('takes no web page for an export as %s', async (format) => {
+    await using worker = await scriptedWorker([send('<html>', { 'Content-Type': 'text/html' })])
+    const args = ['--format', format, '--out', 'a.txt'] as const
+    const { code, errors } = await exportFiles(worker.origin, ...args)
+    expect([code, errors]).toEqual([1, expect.stringContaining('Check --url')])
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  it('writes into no file that was there before', async () => {
+    await symlink(join(folder, 'elsewhere'), join(folder, 'a.ndjson.part'))
+    await using worker = await scriptedWorker([send(lines)])
+    expect((await exportFiles(worker.origin, '--out', 'a.ndjson')).code).toBe(0)
+    expect(await readdir(folder)).toEqual(['a.ndjson', 'a.ndjson.part'])
+    expect((await lstat(join(folder, 'a.ndjson'))).isSymbolicLink()).toBe(false)
+  })
+
   const cut = (response: ServerResponse) => {
-    response.write('key,bucket\r\n')
+    response.writeHead(200, csv).write('key,bucket\r\n')
     setTimeout(() => response.destroy(), 50)
   }
 

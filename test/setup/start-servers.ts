@@ -27,7 +27,7 @@ export default async function startServers(project: TestProject): Promise<() => 
   const s3 = await startS3rver({
     port: ports.s3,
     directory,
-    otherBuckets: ['archive'],
+    otherBuckets: ['archive', 'walked'],
     corsOrigins: ['http://localhost:8787'],
   })
   const servers = [

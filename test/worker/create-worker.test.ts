@@ -167,3 +167,11 @@ it('serves the page, and acknowledges jobs of its queue', async () => {
   expect(acknowledged).toEqual(['ack'])
   expectTypeOf(handler).toExtend<ExportedHandler<Env>>()
 })
+
+// @threat dead-letter-lost
+it('keeps the messages of a queue that none of its plugins handles, such as without upkeep', async () => {
+  const { handler } = createWorker({ plugins: [events()] })
+  const batch = { queue: 'edge-presigner-jobs-dead', messages: [] }
+  const handled = handler.queue(batch, variables(), createExecutionContext())
+  await expect(handled).rejects.toThrow('No plugin handles the queue edge-presigner-jobs-dead.')
+})

@@ -104,7 +104,7 @@ export const upkeepRoutes = newApp()
     const walker = walkerFor(c, 'upkeep:run')
     const { bucket: alias, cursor, import: given, limit, ...asked } = c.req.valid('json')
     const { settings, upkeep } = walker
-    const chosen = wholeBucket(c, alias)
+    const chosen = wholeBucket(c, alias ?? usableBuckets(c, upkeep)[0])
     const scope = {
       bucket: chosen.alias,
       import: given === undefined ? null : importOf(given),
@@ -117,6 +117,7 @@ export const upkeepRoutes = newApp()
       ...scope,
       pageSize: Math.min(room.pageSize, limit ?? MAX_KEYS),
       maxRequests: Math.min(room.maxRequests, MAX_STEP_REQUESTS),
+      operations: { left: room.operations },
       keep:
         object &&
         ((records: Parameters<WalkObject['keep']>[0], at: Date) =>

@@ -5,7 +5,7 @@ import type { WarningText } from '../../errors/warnings.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import { requireSettings } from '../../settings/define.ts'
 import { callObjectAt } from '../../state/object.ts'
-import type { Counts, PassSummary, WalkState } from './state.ts'
+import type { PassSummary, WalkState } from './state.ts'
 import { startWalk, stepWalk } from './walk.ts'
 import type { WalkObject } from './walk-object.ts'
 import { type StepSize, type Walker, walkedBuckets, walkObject, walkThrough } from './walks.ts'
@@ -13,15 +13,16 @@ import { type StepSize, type Walker, walkedBuckets, walkObject, walkThrough } fr
 /** What one run may do. */
 interface Room extends StepSize {
   readonly steps: number
+  /** Operations of the index. */
+  readonly operations: number
 }
 
-/** Cloudflare's free plan has 50 subrequests a run. */
-const FREE: Room = { steps: 1, pageSize: 40, maxRequests: 45 }
-/** The paid plan has 10,000, ... */
-const PAID: Room = { steps: 10, pageSize: 1000, maxRequests: 900 }
-/** ... of which 1,000 may go to Workers KV. */
-const PAID_WITH_KV: Room = { steps: 10, pageSize: 1000, maxRequests: 300 }
-const MAX_KV_CHANGES = 150
+/** Cloudflare's free plan has 50 subrequests a run, and 50 queries of D1. */
+const FREE: Room = { steps: 1, pageSize: 40, maxRequests: 45, operations: 45 }
+/** The paid plan has 10,000 subrequests, of which 1,000 may go to Workers KV or D1. */
+const PAID: Room = { steps: 10, pageSize: 1000, maxRequests: 900, operations: 900 }
+/** A run starts no step with fewer operations of the index. */
+const MIN_OPERATIONS = 30
 
 /** A run starts no step after this time. */
 const RUN_MILLISECONDS = 5 * 60_000
@@ -38,8 +39,8 @@ interface Visit {
 }
 
 /** Returns what a run may do. */
-export const roomFor = ({ instance, upkeep }: Pick<Walker, 'instance' | 'upkeep'>): Room =>
-  upkeep.plan === 'free' ? FREE : instance.fileIndex.isConditional ? PAID : PAID_WITH_KV
+export const roomFor = ({ upkeep }: Pick<Walker, 'upkeep'>): Room =>
+  upkeep.plan === 'free' ? FREE : PAID
 
 /**
  * Walks on through the buckets at a time of a Cron Trigger: first the one that was visited longest ago.
@@ -104,11 +105,13 @@ async function visitBuckets(walker: Walker, start: number, clock: () => Date): P
   )
   const due = found.flat().filter(({ status }) => start >= status.doneAt + REST_MILLISECONDS)
   let left = room.steps
+  const operations = { left: room.operations }
   const meter: Meter = {
-    goesOn: () => left > 0 && clock().getTime() < start + RUN_MILLISECONDS,
-    count(changes) {
+    operations,
+    goesOn: () =>
+      left > 0 && operations.left >= MIN_OPERATIONS && clock().getTime() < start + RUN_MILLISECONDS,
+    count() {
       left -= 1
-      if (room === PAID_WITH_KV && changes >= MAX_KV_CHANGES) left = 0
     },
   }
   for (const { bucket, object } of due.toSorted((a, b) => a.status.ranAt - b.status.ranAt)) {
@@ -122,7 +125,7 @@ async function visitBuckets(walker: Walker, start: number, clock: () => Date): P
       visits.push({ alias, state, ended, ...(failure && { error: failure }) })
     } catch (error) {
       // It may have used all requests of the free plan.
-      meter.count(0)
+      meter.count()
       visits.push({ alias, state, error })
     }
   }
@@ -133,8 +136,10 @@ async function visitBuckets(walker: Walker, start: number, clock: () => Date): P
 interface Meter {
   /** Whether the run has room and time for another step. */
   goesOn(): boolean
-  /** Counts a step that has changed so many records. */
-  count(changes: number): void
+  /** Counts a step. */
+  count(): void
+  /** What the steps may still do with the index. */
+  readonly operations: { left: number }
 }
 
 /** What a step has left. */
@@ -160,7 +165,7 @@ async function* visit(
   const { mode } = walker.upkeep
   const order = {
     ...{ mode, import: null, pageSize: room.pageSize, maxRequests: room.maxRequests },
-    keep: keeperOf(object),
+    ...{ operations: meter.operations, keep: keeperOf(object) },
   }
   try {
     let state = begun.state
@@ -170,7 +175,7 @@ async function* visit(
       const walk = await walkThrough(walker, bucket, order, now)
       const before = state ?? startWalk(walk, now)
       const result = await stepWalk(walk, before, now)
-      meter.count(changesIn(result.state.counts) - changesIn(before.counts))
+      meter.count()
       const saved = clock().getTime()
       const isOurs = await callObjectAt(now, () =>
         object.save(result.state, token, saved, result.isDone),
@@ -190,9 +195,6 @@ export const keeperOf =
   (object: WalkObject) =>
   (records: Parameters<WalkObject['keep']>[0], now: Date): Promise<void> =>
     callObjectAt(now, () => object.keep(records, now.getTime()))
-
-const changesIn = ({ recorded, corrected, dropped, expired }: Counts): number =>
-  recorded + corrected + dropped + expired
 
 /** Returns what a pass has found and done so far, without what is zero. */
 function inWords({ alias, state, ended }: Visit): string {

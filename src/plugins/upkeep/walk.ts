@@ -85,6 +85,8 @@ export interface Walk {
   /** Objects that a page may have, and requests to the bucket that a step may make. */
   readonly pageSize: number
   readonly maxRequests: number
+  /** Operations of the index that are left, for all steps of a run. Steps take from it. */
+  readonly operations: { left: number }
   /** Requests that an event needs: a webhook without a queue is one. */
   readonly eventRequests: number
   /**
@@ -100,6 +102,12 @@ const MAX_SUSPECTS_LENGTH = 200 * 1024
 /** Second looks of one step, and the requests of each to the bucket: a HEAD has two for a missing object. */
 const MAX_LOOKS = 8
 const LOOK_REQUESTS = 3
+/** What a second look, the start of a pass and a page need of the index at most. */
+const LOOK_OPERATIONS = 4
+const BEGIN_OPERATIONS = 4
+const PAGE_OPERATIONS = 5
+/** Keys that one operation of Workers KV asks for. */
+const KEYS_OF_OPERATION = 100
 /** After so many failures at one place, the walk passes over it. */
 const MAX_FAILURES = 3
 const AT_ONCE = 6
@@ -294,10 +302,18 @@ class Step {
     this.#set({ counts: sum(this.#state.counts, added) })
   }
 
-  #take(requests: number): boolean {
-    if (this.#requests < requests) return false
+  /** Takes requests to the bucket and operations of the index. Returns false, and takes nothing, without room. */
+  #take(requests: number, operations = 0): boolean {
+    const index = this.#walk.operations
+    if (this.#requests < requests || index.left < operations) return false
     this.#requests -= requests
+    index.left -= operations
     return true
+  }
+
+  /** Takes operations of the index that the step can't do without. */
+  #use(operations: number): void {
+    this.#walk.operations.left -= operations
   }
 
   /** Tells whether there is no time for another repair. */
@@ -348,6 +364,7 @@ class Step {
   async #begin(): Promise<StopReason | null> {
     const { bucket, index, import: imported } = this.#walk
     this.#set({ startedAt: this.#now.toISOString() })
+    this.#use(BEGIN_OPERATIONS)
     await index.since?.(this.#writes ? this.#now : null)
     if (!this.#writes || imported !== null) return null
     const { witnesses } = this.#before
@@ -378,11 +395,11 @@ class Step {
       .sort(
         (one, other) => Number(announced.includes(other.key)) - Number(announced.includes(one.key)),
       )
-      .slice(0, Math.min(MAX_LOOKS, Math.floor(this.#requests / 2 / requests)))
+      .slice(0, this.#looks(requests))
     const told: ObjectKey[] = []
     await sixAtOnce(due, async (suspect) => {
       const { key } = suspect
-      this.#take(requests)
+      this.#take(requests, LOOK_OPERATIONS)
       let seenAt: number | null = null
       try {
         const record = await lookAgain(this.#repair, suspect)
@@ -411,9 +428,17 @@ class Step {
     this.#set({ announced: [...rest, ...told] })
   }
 
+  /** Returns how many second looks there is room for, with as much left for the page. */
+  #looks(requests: number): number {
+    const { left } = this.#walk.operations
+    const half = Math.min(this.#requests / requests, left / LOOK_OPERATIONS) / 2
+    return Math.max(0, Math.min(MAX_LOOKS, Math.floor(half)))
+  }
+
   async #walkObjects(): Promise<void> {
     const { bucket, index, pageSize, import: imported } = this.#walk
     this.#take(1)
+    this.#use(PAGE_OPERATIONS)
     const prefix = imported?.prefix ?? ''
     const stretch = await readStretch(bucket, index, this.#state, prefix, pageSize, this.#now)
     const { items, until } = stretch
@@ -466,6 +491,7 @@ class Step {
     const found = new Set<string>()
     const look = async (aliases: readonly string[], isAsked: (item: Item) => boolean) => {
       const keys = items.filter(isAsked).map(({ key }) => key)
+      this.#use(aliases.length * Math.ceil(keys.length / KEYS_OF_OPERATION))
       for (const alias of aliases)
         for (const { key } of await getMany(index, alias, keys)) found.add(key)
     }
@@ -578,19 +604,22 @@ class Step {
       if (one === undefined) break
       const { action } = one
       if (action === 'expire' && busy > 0) break
-      const requests = action === null ? 0 : this.#requestsOf(action)
-      if (!this.#take(requests)) break
+      const needs = action === null || action === 'suspect' ? null : this.#needsOf(action)
+      // At least one, so that the walk goes on.
+      if (needs !== null && !this.#take(...needs) && (start > 0 || busy > 0)) break
       chunk.push(one)
-      if (requests > 0) busy += 1
+      if (needs !== null) busy += 1
       if (action === 'expire') break
     }
     return chunk
   }
 
-  /** Returns the requests of an action with its event. */
-  #requestsOf(action: Action): number {
-    const requests = REQUESTS[action]
-    return requests === 0 ? 0 : requests + this.#walk.eventRequests
+  /** Returns the requests and the operations of the index that an action needs, with its event. */
+  #needsOf(action: Exclude<Action, 'suspect'>): readonly [requests: number, operations: number] {
+    const { eventRequests, siblings, namesakes } = this.#walk
+    const [requests, operations] = NEEDS[action]
+    const elsewhere = { record: siblings, correct: [], expire: namesakes }[action].length
+    return [requests + eventRequests, operations + elsewhere]
   }
 
   async #act({ item: { key, record, object }, action }: Found): Promise<void> {
@@ -725,8 +754,11 @@ interface Found {
   readonly action: Action | null
 }
 
-/** The requests to the bucket that an action makes at most, apart from rare repeats. */
-const REQUESTS: Readonly<Record<Action, number>> = { record: 3, correct: 3, expire: 2, suspect: 0 }
+/**
+ * The requests to the bucket and the operations of the index that an action makes at most, apart from rare
+ * repeats. To store a record, D1 runs two queries.
+ */
+const NEEDS = { record: [3, 3], correct: [3, 3], expire: [2, 2] } as const
 
 /** Errors that say nothing about one key. */
 const LATER: readonly ErrorCode[] = [

@@ -34,6 +34,7 @@ export interface Order extends StepSize {
   readonly mode: Mode
   readonly import: Import | null
   readonly keep: Walk['keep']
+  readonly operations: Walk['operations']
 }
 
 /** Returns the buckets that upkeep walks through. */
@@ -69,7 +70,7 @@ export const walkObject = (
 export async function walkThrough(
   { instance, settings, upkeep, context }: Walker,
   bucket: ConfiguredBucket,
-  { mode, import: given, keep, pageSize, maxRequests }: Order,
+  { mode, import: given, keep, pageSize, maxRequests, operations }: Order,
   now: Date,
 ): Promise<Walk> {
   const { after, appMilliseconds, enqueue, fileIndex } = instance
@@ -96,7 +97,7 @@ export async function walkThrough(
       ((change, about, at = new Date(), isRepeat = false) =>
         after({ ...change, ...NOBODY }, about, at, background, isRepeat)),
     ...{ mode, expireSeconds: upkeep.expireSeconds, owner: upkeep.owner },
-    ...{ import: given, pageSize, maxRequests, keep },
-    eventRequests: after !== null && enqueue === null ? 1 : 0,
+    ...{ import: given, pageSize, maxRequests, operations, keep },
+    eventRequests: after === null ? 0 : (after.requests ?? 1),
   }
 }

@@ -146,6 +146,9 @@ describe('POST /upkeep/steps', () => {
     const other = { bucket: 'b', mode: 'record' }
     expect(await outcome(app.ask('POST /upkeep/steps', admin, other))).toBe('403 forbidden')
     expect(await step(app, { bucket: 'b' })).toMatchObject({ mode: 'report', buckets: ['a'] })
+    // The default is the first bucket that upkeep doesn't leave alone.
+    const second = upkeepApp({ keys: KEYS, buckets, settings: { mode: 'record', buckets: ['b'] } })
+    expect(await step(second, {})).toMatchObject({ bucket: 'b', mode: 'record' })
   })
 
   it('imports what is below a prefix, also if the settings only report', async () => {

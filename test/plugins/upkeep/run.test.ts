@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileIndex } from '../../../src/index.ts'
+import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import { conditionalMemoryIndex } from '../../support/conditional-index.ts'
 import { LONG_AGO, listedBuckets } from '../../support/listed-bucket.ts'
 import { operations } from '../../support/scripted-bucket.ts'
 import { stateStub } from '../../support/state-stub.ts'
@@ -86,6 +88,68 @@ describe('a run on the paid plan', () => {
     expect(app.lines.at(-1)).toMatchObject({ status: 200, message: '' })
     await app.run(later(60))
     expect(sent.length).toBeGreaterThan(length)
+  })
+})
+
+describe('the operations of the index', () => {
+  /** Returns an index that counts what Cloudflare counts. To store a record, D1 runs two queries. */
+  const countedIndex = (isD1: boolean) => {
+    const index = isD1 ? conditionalMemoryIndex() : memoryFileIndex()
+    const counter = { used: 0 }
+    const counted: FileIndex = {
+      ...index,
+      async get(...key) {
+        counter.used += 1
+        return index.get(...key)
+      },
+      async put(...change) {
+        counter.used += isD1 ? 2 : 1
+        return index.put(...change)
+      },
+      async remove(...key) {
+        counter.used += 1
+        return index.remove(...key)
+      },
+      async getMany(bucket, keys) {
+        counter.used += isD1 ? 1 : Math.ceil(keys.length / 100)
+        const found = await Promise.all(keys.map((key) => index.get(bucket, key)))
+        return found.filter((record) => record !== null)
+      },
+      async list(input) {
+        counter.used += 1
+        return index.list(input)
+      },
+    }
+    return { counter, counted }
+  }
+
+  it.each([
+    ['d1-free', true, 'free', 50],
+    ['kv-free', false, 'free', 50],
+    ['d1-paid', true, 'paid', 1000],
+    ['kv-paid', false, 'paid', 1000],
+  ] as const)('stay below the limit of one run with %s', async (name, isD1, plan, limit) => {
+    listedBuckets({ one: objects(numbered(plan === 'free' ? 40 : 350)) })
+    const buckets = { a: bucketAt('one'), b: bucketAt('one'), c: bucketAt('one') }
+    const { counter, counted } = countedIndex(isD1)
+    const app = upkeepApp({ name, buckets, settings: { mode: 'record', plan }, index: counted })
+    const used: number[] = []
+    for (let i = 0; i < 30 && (await namesIn(app.index, 'a')).length < 20; i++) {
+      counter.used = 0
+      await app.run(later(60 * i))
+      used.push(counter.used)
+    }
+    expect(Math.max(...used)).toBeLessThanOrEqual(limit)
+    expect((await namesIn(app.index, 'a')).length).toBeGreaterThanOrEqual(20)
+  })
+
+  it('are enough for one change of a page, also with many aliases on the free plan', async () => {
+    listedBuckets({ one: objects(numbered(3)) })
+    const aliases = Array.from({ length: 25 }, (_, i) => [`b${i}`, bucketAt('one')])
+    const settings = { mode: 'record' } as const
+    const app = upkeepApp({ name: 'aliases', buckets: Object.fromEntries(aliases), settings })
+    for (let i = 0; i < 2; i++) await app.run(later(60 * i))
+    expect(await namesIn(app.index, 'b0')).toHaveLength(1)
   })
 })
 

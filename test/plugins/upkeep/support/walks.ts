@@ -31,6 +31,7 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   import: null,
   pageSize: 1000,
   maxRequests: 900,
+  operations: { left: Number.POSITIVE_INFINITY },
   eventRequests: 0,
   keep: async () => {},
   ...changes,

@@ -1,0 +1,79 @@
+import { expect, inject, it } from 'vitest'
+import { provisional } from '../../../src/core/record.ts'
+import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import type { Walk } from '../../../src/plugins/upkeep/walk.ts'
+import { headObject } from '../../../src/storage/object.ts'
+import { bucketFetch } from '../../support/bucket.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
+import { DAY, generated, NOON, pass, testWalk } from './support/walks.ts'
+
+const ACCESS = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
+
+/** Milliseconds from the noon of the tests: two hours and two days from now. */
+const LATER = Date.now() - NOON + DAY / 12
+const LATER_STILL = LATER + 2 * DAY
+
+/** Returns a walk through the local bucket, which does not check clocks. */
+const walkOf = (changes: Partial<Walk> = {}): Walk =>
+  testWalk({
+    bucket: testBucket({
+      ...{ origin: inject('s3Endpoint'), basePath: '/walked/', name: 'walked' },
+      ...{ credentials: ACCESS, uploadCredentials: ACCESS, managedPrefixes: ['walked/'] },
+    }),
+    ...changes,
+  })
+
+/** Asks a bucket that no other test has. */
+const ask = (key: string, init: RequestInit) =>
+  bucketFetch(key.split('/').map(encodeURIComponent).join('/'), init, 'walked')
+
+const put = async (key: string) =>
+  expect((await ask(key, { method: 'PUT', body: 'hello' })).status).toBe(200)
+
+it('goes through the pages of the local bucket, with each kind of key, and finds the same again', async () => {
+  const names = [
+    'a b',
+    'a+b',
+    '100%',
+    '%20',
+    '\u00e9',
+    'e\u0301',
+    '\u{1f600}',
+    '\ufb01',
+    "'(*)",
+    'a/b',
+  ]
+  const keys = names.map((name) => `walked/${name}`)
+  for (const key of keys) await put(key)
+  const walk = walkOf({
+    ...{ import: { prefix: 'walked/', owner: null, ownerAs: '{owner}' }, pageSize: 3 },
+  })
+  const { ended } = await pass(walk, LATER)
+  expect(ended?.counts).toMatchObject({ objects: keys.length, recorded: keys.length })
+  const { records } = await walk.index.list({ bucket: 'files', prefix: '', limit: 100 })
+  expect(records.map(({ key }) => key).sort()).toEqual(keys.sort())
+  const again = await pass({ ...walk, import: null, mode: 'report', pageSize: 1000 }, LATER)
+  expect(again.ended?.counts).toMatchObject({ records: keys.length, different: 0, gone: 0 })
+})
+
+it('drops a record without an object there, and deletes only what nobody has confirmed', async () => {
+  const [gone, left, confirmed] = [parseObjectKey('walked/gone'), generated(), generated()]
+  const walk = walkOf({ mode: 'expire', expireSeconds: 3600 })
+  const { bucket, index } = walk
+  for (const key of [gone, left, confirmed]) {
+    await put(key)
+    const head = await headObject(bucket, key, new Date())
+    if (head === null) throw new Error('It is missing.')
+    const status = key === left ? 'unconfirmed' : undefined
+    await index.put({ ...provisional(bucket, key, head, status), owner: 'key:test' })
+  }
+  await ask(gone, { method: 'DELETE' })
+  const { state, ended } = await pass(walk, LATER)
+  expect([state.stopped, state.suspects.map(({ key }) => key)]).toEqual([null, [gone]])
+  expect(ended?.counts).toMatchObject({ gone: 1, expirable: 1, expired: 0 })
+  const next = await pass(walk, LATER_STILL, state)
+  expect(next.ended?.counts).toMatchObject({ dropped: 1, expired: 1 })
+  const isThere = async (key: string) => (await ask(key, { method: 'HEAD' })).ok
+  expect([await isThere(left), await isThere(confirmed)]).toEqual([false, true])
+  for (const key of [left, gone]) expect(await index.get('files', key)).toBe(null)
+})
