@@ -593,6 +593,18 @@ describe('POST /files/delete-all with versions', () => {
     expect(bucket.versions.length).toBe(102)
   })
 
+  it('keeps the last of a whole page of delete markers, since a version may follow', async () => {
+    for (const name of ['a', 'b']) bucket.put(`users/bob/${name}.txt`, OLD)
+    const app = mounted()
+    // From now on, it knows that the server deletes many at once.
+    await deleteAll(app, { prefix: 'users/bob/' })
+    bucket.put('users/alice/a.txt', LATER)
+    for (let i = 0; i < 100; i++) bucket.delete('users/alice/a.txt', LATER)
+    await deleteAll(app)
+    expect(bucket.keys).toEqual([])
+    expect(bucket.versions.length).toBe(2)
+  })
+
   it('purges the copies of old versions before it deletes them', async () => {
     bucket.put('users/alice/a.txt', OLD)
     bucket.delete('users/alice/a.txt', OLD)
