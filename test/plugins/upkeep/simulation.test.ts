@@ -15,6 +15,7 @@ it.each(Array.from({ length: Math.min(runs(1), 8) }, (_, i) => 1 + i))(
     for (const key of ['others/a', 'others/b', 'uploads/not-ours.txt'])
       simulation.foreign.set(key, simulation.bucket.put(key, NOON))
     simulation.bucket.uploads.push({ key: 'others/c', id: 'other', time: NOON })
+    for (let i = 0; i < 12; i++) await simulation.age()
     await simulation.run(OPERATIONS, 5)
     // Old uploads in parts are aborted after eight days.
     await simulation.upkeep(EXPIRE_HOURS + 9 * 24)

@@ -1,38 +1,28 @@
 import type { Bucket } from '../../../../src/bucket/bucket.ts'
-import { type Announce, recordUpload } from '../../../../src/core/record.ts'
+import { type Announce, isSameRecord, recordUpload } from '../../../../src/core/record.ts'
 import { removeFiles } from '../../../../src/core/remove.ts'
 import { ApiError } from '../../../../src/errors/api-error.ts'
+import { byUtf8 } from '../../../../src/keys/encodings.ts'
 import { isNewObjectKey } from '../../../../src/keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { renameFile } from '../../../../src/plugins/files/rename.ts'
-import { settleLate } from '../../../../src/plugins/upkeep/late.ts'
+import { CLOSED_SECONDS, settleLate } from '../../../../src/plugins/upkeep/late.ts'
 import type { PassSummary, WalkState } from '../../../../src/plugins/upkeep/state.ts'
 import { goOn, startWalk, stepWalk, type Walk } from '../../../../src/plugins/upkeep/walk.ts'
 import type { FileIndex } from '../../../../src/records/file-index.ts'
+import type { FileRecord } from '../../../../src/records/file-record.ts'
 import { MemoryBucket, type StoredObject } from '../../../support/memory-bucket.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../../../support/test-bucket.ts'
-import { at, DAY, generated, HOUR, indexSince, NOON, testWalk } from './walks.ts'
+import { type Operation, Schedule } from './schedule.ts'
+import { at, DAY, generated, HOUR, indexSince, NOON, recordOf, testWalk } from './walks.ts'
 
-/** Hours until files that nobody has confirmed expire. In use, it is at least ten days. */
-export const EXPIRE_HOURS = 6
-
-/** Returns numbers from 0 to 1, always the same ones for a seed (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-/** An operation of a writer, or a step of the walk. */
-interface Operation {
-  readonly id: string
-  isKilled: boolean
-  isDone: boolean
-}
+/**
+ * Hours until files that nobody has confirmed expire: over the day in which a record may become `unconfirmed`.
+ * In use, it is at least ten days.
+ */
+export const EXPIRE_HOURS = 30
+/** Age at which upkeep records an object, as in its documentation. */
+const RECORDED_AFTER = HOUR
 
 /** What somebody was told: 201 for this object. */
 export interface Accepted {
@@ -40,10 +30,20 @@ export interface Accepted {
   readonly owner: string
 }
 
+/** An object that the bucket does not show for a while. */
+interface Vanished {
+  readonly object: StoredObject
+  readonly until: number
+  /** Operations that have missed it. It stays away until they end. */
+  readonly missedBy: Operation[]
+}
+
+type Write = 'upload' | 'replace' | 'record' | 'rename' | 'delete'
+
 /**
- * Writers and a walk over few keys, at a simulated time. Each request to the bucket or the index waits until
- * the simulation lets one of all waiting requests go on, which it chooses by its seed. Some fail, before or
- * after their effect, and some operations are killed in between.
+ * Writers and a walk over few keys. Some requests to the bucket or the index fail, before or after their effect, and
+ * some operations are killed in between. Before some requests of the walk, a writer begins to change the same file,
+ * and comes first.
  */
 export class Simulation {
   readonly bucket = new MemoryBucket()
@@ -56,25 +56,32 @@ export class Simulation {
   /** What the walk has done in all passes. */
   readonly totals = { recorded: 0, corrected: 0, dropped: 0, expired: 0, aborted: 0 }
   state: WalkState
-  #now = NOON
-  #serial = 0
-  #isCalm = false
-  readonly #random: () => number
-  readonly #waiting: (() => void)[] = []
-  readonly #running = new Map<string, Operation>()
+  readonly #schedule: Schedule
   /** Keys, and the number of changes to each that have begun or ended. */
   readonly #changes = new Map<string, number>()
   /** Who has uploaded each object. */
   readonly #uploads = new Map<string, Accepted>()
+  readonly #vanished = new Map<string, Vanished>()
+  /** Records without an object that operations have written, by key. */
+  readonly #baseless = new Map<ObjectKey, { readonly id: string; readonly record: FileRecord }>()
+  /** Rules that a step has broken. Later passes may hide that. */
+  readonly #broken: string[] = []
 
   constructor(seed: number) {
-    this.#random = randomOf(seed)
+    this.#schedule = new Schedule(seed)
     this.state = startWalk(this.walkOf(this.bucketOf('start'), this.index, null), at(0))
+    // Nothing expires before one complete pass that has seen confirmed files.
+    const ended = at(-30 * DAY).toISOString()
+    const recent = { confirmed: 9, unconfirmed: 9 }
+    const last: PassSummary = {
+      ...{ mode: 'expire', startedAt: ended, endedAt: ended, recent, counts: this.state.counts },
+    }
+    this.state = { ...this.state, last }
     this.bucket.before = (asked) => this.#request(asked.by, asked.operation, asked.key)
   }
 
   get now(): Date {
-    return new Date(this.#now)
+    return new Date(this.#schedule.now)
   }
 
   bucketOf = (id: string): Bucket =>
@@ -86,56 +93,108 @@ export class Simulation {
   walkOf = (bucket: Bucket, index: FileIndex, announce: Announce | null): Walk =>
     testWalk({
       ...{ bucket, index, announce, mode: 'expire', expireSeconds: EXPIRE_HOURS * 3600 },
-      ...{ pageSize: this.#isCalm ? 1000 : 7, maxRequests: this.#isCalm ? 900 : 40 },
+      ...(!this.#schedule.isCalm && { pageSize: 12, maxRequests: 60 }),
     })
 
-  #pick<T>(items: readonly T[]): T {
-    const item = items[Math.floor(this.#random() * items.length)]
-    if (item === undefined) throw new Error('There is nothing to choose from.')
-    return item
+  /**
+   * Stores files of the last hours: one that is about to expire, and one that somebody has confirmed. Returns
+   * the key of the first one.
+   */
+  async age(): Promise<ObjectKey> {
+    const { random, now } = this.#schedule
+    const store = (hours: number) => {
+      const time = now - Math.floor(hours * HOUR)
+      const key = generated(time - NOON)
+      const object = this.bucket.put(key, time)
+      this.#uploads.set(key, { etag: object.etag, owner: 'ann' })
+      return recordOf(key, object)
+    }
+    const old = store(EXPIRE_HOURS + 0.5 - 2 * random())
+    await this.index.put({ ...old, owner: null, status: 'unconfirmed' })
+    const confirmed = { ...store(EXPIRE_HOURS * random()), owner: 'ann' }
+    await this.index.put(confirmed)
+    this.accepted.set(confirmed.key, { etag: confirmed.etag, owner: 'ann' })
+    return old.key
   }
-
-  /** Waits for its turn. Never comes back for a killed operation. */
-  async #turn(id: string): Promise<void> {
-    if (this.#isCalm) return
-    await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    if (this.#running.get(id)?.isKilled) await new Promise(() => {})
-  }
-
-  #fails = (): boolean => !this.#isCalm && this.#random() < 0.01
 
   /** Waits before a request to the bucket, and lets some fail, a delete also after its effect. */
   async #request(id: string, operation: string, key: string): Promise<Response | undefined> {
-    await this.#turn(id)
+    const { fails, running } = this.#schedule
+    await this.#schedule.turn(id)
+    if (operation === 'HEAD' || operation === 'DELETE') await this.#beforeLook(id, key, operation)
     const failure = () => new Response(null, { status: 500 })
-    if (this.#fails()) return failure()
-    if (operation !== 'DELETE' || !this.#fails()) return undefined
+    if (fails()) return failure()
+    const vanished = this.#vanished.get(key)
+    const asking = running.get(id)
+    if (vanished !== undefined && asking !== undefined && operation === 'HEAD') {
+      vanished.missedBy.push(asking)
+      this.#change(key)
+    }
+    if (operation !== 'DELETE' || !fails()) return undefined
     this.bucket.objects.delete(key)
     return failure()
   }
 
+  /** Before the walk asks for a key or changes it: lets a writer come first by chance. */
+  async #beforeLook(id: string, key: string, operation: string): Promise<void> {
+    const walk = this.#schedule.running.get(id)
+    if (walk?.kind !== 'walk' || this.foreign.has(key)) return
+    if (this.#schedule.random() < (operation === 'DELETE' ? 0.8 : 0.3)) {
+      const kinds: readonly Write[] =
+        operation === 'DELETE' ? ['record'] : ['record', 'record', 'delete', 'rename']
+      const kind = isNewObjectKey(key) ? this.#schedule.pick(kinds) : 'replace'
+      this.log.push(`rival ${kind} ${key}`)
+      const write = (rival: string) => this.#write(rival, kind, parseObjectKey(key))
+      await this.#schedule.begin(write, 'rival').ended
+    }
+    walk.touched.add(key)
+  }
+
   /** Returns the index for an operation: it waits, and sometimes fails before or after its effect. */
   #indexOf(id: string): FileIndex {
-    const act = async <T>(work: () => Promise<T>): Promise<T> => {
+    const act = async <T>(work: () => Promise<T>, key?: ObjectKey): Promise<T> => {
       const fail = () => {
-        if (this.#fails()) throw new ApiError('index_unavailable', 'It failed.')
+        if (this.#schedule.fails()) throw new ApiError('index_unavailable', 'It failed.')
       }
-      await this.#turn(id)
+      await this.#schedule.turn(id)
+      if (key !== undefined) await this.#beforeLook(id, key, 'index')
       fail()
       const result = await work()
-      await this.#turn(id)
+      await this.#schedule.turn(id)
       fail()
       return result
     }
     const { index } = this
     return {
       isConditional: true,
-      get: (...given) => act(() => index.get(...given)),
-      put: (...given) => act(() => index.put(...given)),
+      get: (bucket, key) => act(() => index.get(bucket, key), key),
+      put: (record, replaces) =>
+        act(async () => {
+          const stored = await index.put(record, replaces)
+          this.#checkRecord(id, record, stored, replaces)
+          return stored
+        }, record.key),
       remove: (...given) => act(() => index.remove(...given)),
       list: (input) => act(() => index.list({ ...input, limit: 5 })),
       since: async () => index.since?.(null) ?? null,
     }
+  }
+
+  /** Checks what the walk has recorded where nothing was. Only that replaces null. */
+  #checkRecord(
+    id: string,
+    record: FileRecord,
+    stored: FileRecord,
+    replaces: FileRecord | null | undefined,
+  ): void {
+    const { key, createdAt } = record
+    this.#baseless.delete(key)
+    if (replaces !== null || !isSameRecord(stored, record)) return
+    if (this.#schedule.now - Date.parse(createdAt) < RECORDED_AFTER)
+      this.#broken.push(`${key} was recorded before its client could do that`)
+    const isGone = !this.bucket.objects.has(key) && !this.#vanished.has(key)
+    // Nobody uploads to a generated key again.
+    if (isGone && isNewObjectKey(key)) this.#baseless.set(key, { id, record: stored })
   }
 
   /** Notes that a change to a key begins or ends. */
@@ -146,94 +205,139 @@ export class Simulation {
 
   /** Uploads an object, by a writer who may record it. */
   async #upload(id: string, key: string, owner: string): Promise<Accepted> {
-    await this.#turn(id)
+    await this.#schedule.turn(id)
     this.#change(key)
-    const { etag } = this.bucket.put(key, this.#now)
+    const { etag } = this.bucket.put(key, this.#schedule.now)
     this.#uploads.set(key, { etag, owner })
     return { etag, owner }
   }
 
-  /** Records an upload, whose writer proves it. */
-  async #record(id: string, key: ObjectKey, { owner, etag }: Accepted): Promise<void> {
-    const index = this.#indexOf(id)
+  /** Returns what refuses late changes, and fails as listeners do. */
+  #announcerOf(id: string, index: FileIndex, owner: string): Announce {
+    const principal = { kind: 'key', id: owner } as never
     const settle = settleLate(
       index,
       (alias) => [alias],
       EXPIRE_HOURS * 3600,
       () => this.now,
     )
-    const principal = { kind: 'key', id: owner } as never
+    return async (change) => {
+      await this.#schedule.turn(id)
+      await settle(change, { principal })
+      if (this.#schedule.fails()) throw new ApiError('events_unavailable', 'It failed.')
+    }
+  }
+
+  /** Records an upload, whose writer proves it. */
+  async #record(id: string, key: ObjectKey, { owner, etag }: Accepted): Promise<void> {
+    const index = this.#indexOf(id)
+    const announce = this.#announcerOf(id, index, owner)
     const before = this.#changes.get(key)
+    let settledAt = this.#schedule.now
     const { record } = await recordUpload(
       this.bucketOf(id),
       index,
       { key, name: `${owner}.txt`, owner, isExpected: (head) => head.etag === etag },
       this.now,
-      async (change) => {
-        await this.#turn(id)
-        await settle(change, { principal })
-        if (this.#fails()) throw new ApiError('events_unavailable', 'It failed.')
+      async (...change) => {
+        await announce(...change)
+        settledAt = this.#schedule.now
       },
     )
     // Otherwise, the file may be another one or gone by now, and that is right.
-    if (this.#changes.get(key) === before) this.accepted.set(key, { etag: record.etag, owner })
+    if (this.#changes.get(key) !== before) return
+    // So may that of a request of over an hour, if a walk has already asked for it.
+    const isSlow = this.#schedule.now - settledAt >= CLOSED_SECONDS * 1000
+    if (!isSlow || !this.#isAsked(key)) this.accepted.set(key, { etag: record.etag, owner })
   }
 
-  /** Begins an operation by chance. Returns its name. */
+  /** Tells whether a walk has begun to look at a key. */
+  #isAsked = (key: string): boolean =>
+    [...this.#schedule.running.values()].some(
+      ({ kind, touched }) => kind === 'walk' && touched.has(key),
+    )
+
+  /** Changes a file. */
+  async #write(id: string, kind: Write, key: ObjectKey): Promise<void> {
+    const index = this.#indexOf(id)
+    const owner = this.#schedule.pick(['ann', 'bob', 'cem'])
+    if (kind === 'upload' || kind === 'replace') {
+      const name = kind === 'upload' ? generated(this.#schedule.now - NOON) : key
+      const upload = await this.#upload(id, name, owner)
+      // Some record it later, and some never.
+      if (this.#schedule.random() < 0.7) await this.#record(id, name, upload)
+    } else if (kind === 'record') {
+      const upload = this.#uploads.get(key)
+      if (upload !== undefined) await this.#record(id, key, upload)
+    } else if (kind === 'rename') {
+      const announce = this.#announcerOf(id, index, owner)
+      await renameFile(this.bucketOf(id), index, key, 'new', null, this.now, announce)
+    } else {
+      this.#change(key)
+      const wait = () => this.#schedule.turn(id)
+      const removal = { index, purge: wait, announce: wait }
+      await removeFiles(this.bucketOf(id), [key], removal, this.now)
+      this.#change(key)
+    }
+  }
+
+  /** Begins an operation by chance. */
   async #operate(id: string): Promise<void> {
-    const owner = this.#pick(['ann', 'bob', 'cem'])
-    const chosen = parseObjectKey(this.#pick(['managed/a', 'managed/b', 'managed/c']))
+    const { now } = this.#schedule
+    const chosen = parseObjectKey(this.#schedule.pick(['managed/a', 'managed/b', 'managed/c']))
     const known = [...this.bucket.objects.keys()].filter((key) => !this.foreign.has(key))
-    const existing = known.length === 0 ? chosen : parseObjectKey(this.#pick(known))
-    const kind = this.#pick([
-      ...['upload', 'upload', 'upload', 'replace', 'replace', 'record', 'record', 'rename'],
-      ...['delete', 'parts', 'walk', 'walk', 'walk'],
+    const existing = known.length === 0 ? chosen : parseObjectKey(this.#schedule.pick(known))
+    const kind = this.#schedule.pick([
+      ...(['upload', 'upload', 'replace', 'record', 'record', 'rename', 'delete'] as const),
+      ...(['parts', 'age', 'vanish'] as const),
     ])
     this.log.push(`${kind} ${existing}`)
-    const index = this.#indexOf(id)
-    if (kind === 'upload') {
-      const key = generated(this.#now - NOON)
-      const upload = await this.#upload(id, key, owner)
-      // Some record it later, and some never.
-      if (this.#random() < 0.7) await this.#record(id, key, upload)
-    } else if (kind === 'replace') {
-      const upload = await this.#upload(id, chosen, owner)
-      if (this.#random() < 0.7) await this.#record(id, chosen, upload)
-    } else if (kind === 'record') {
-      const upload = this.#uploads.get(existing)
-      if (upload !== undefined) await this.#record(id, existing, upload)
-    } else if (kind === 'rename') {
-      const settle = settleLate(
-        index,
-        (alias) => [alias],
-        EXPIRE_HOURS * 3600,
-        () => this.now,
-      )
-      await renameFile(
-        this.bucketOf(id),
-        index,
-        existing,
-        'new',
-        null,
-        this.now,
-        async (change) =>
-          void (await settle(change, { principal: { kind: 'key', id: owner } as never })),
-      )
-    } else if (kind === 'delete') {
-      this.#change(existing)
-      const removal = { index, purge: () => this.#turn(id), announce: () => this.#turn(id) }
-      await removeFiles(this.bucketOf(id), [existing], removal, this.now)
-      this.#change(existing)
-    } else if (kind === 'parts') {
-      this.bucket.uploads.push({ key: generated(this.#now - NOON), id, time: this.#now })
-    } else await this.#step(this.walkOf(this.bucketOf(id), index, () => this.#turn(id)))
+    if (kind === 'age') await this.#write(id, 'record', await this.age())
+    else if (kind === 'vanish') this.#vanish()
+    else if (kind === 'parts')
+      this.bucket.uploads.push({ key: generated(now - NOON), id, time: now })
+    else await this.#write(id, kind, kind === 'replace' ? chosen : existing)
+  }
+
+  /** Hides confirmed objects for some minutes, of those that the walk comes to next. */
+  #vanish(): void {
+    const { random, now } = this.#schedule
+    const next = [...this.accepted.keys()]
+      .filter((key) => isNewObjectKey(key) && byUtf8(key, this.state.after ?? '') > 0)
+      .sort(byUtf8)
+    for (const key of next.slice(0, 3)) {
+      const object = this.bucket.objects.get(key)
+      if (object === undefined) continue
+      this.bucket.objects.delete(key)
+      const until = now + Math.floor(random() * HOUR)
+      this.#vanished.set(key, { object, until, missedBy: [] })
+    }
+  }
+
+  /** Shows vanished objects again. */
+  #reappear(): void {
+    for (const [key, { object, until, missedBy }] of this.#vanished) {
+      if (this.#schedule.now < until || missedBy.some(({ id }) => this.#schedule.running.has(id)))
+        continue
+      this.#vanished.delete(key)
+      this.bucket.objects.set(key, object)
+    }
   }
 
   /** Takes a step from what the last one has saved, also next to others. */
-  async #step(walk: Walk): Promise<void> {
-    const { state, ended } = await stepWalk(walk, this.state, this.now)
+  async #step(id: string): Promise<void> {
+    const announce = () => this.#schedule.turn(id)
+    const walk = this.walkOf(this.bucketOf(id), this.#indexOf(id), announce)
+    const { state, ended, failure } = await stepWalk(walk, this.state, this.now)
     this.state = goOn(state)
     this.#total(ended)
+    if (failure !== null) return
+    for (const [key, { id: writer, record }] of this.#baseless) {
+      if (writer !== id) continue
+      const known = await this.index.get('files', key)
+      if (known !== null && isSameRecord(known, record))
+        this.#broken.push(`${key} was recorded after its object was deleted`)
+    }
   }
 
   #total(ended: PassSummary | null): void {
@@ -244,50 +348,26 @@ export class Simulation {
 
   /** Runs so many operations, up to six at once, kills `kills` of them, and waits for the others. */
   async run(operations: number, kills: number): Promise<void> {
-    const killed = new Set(
-      Array.from({ length: kills }, () => Math.floor(this.#random() * operations)),
-    )
-    let begun = 0
-    while (begun < operations || this.#running.size > 0) {
-      if (begun < operations && this.#running.size < 6 && this.#random() < 0.5) {
-        const id = `op${this.#serial++}`
-        const operation: Operation = { id, isKilled: false, isDone: false }
-        this.#running.set(id, operation)
-        if (killed.has(begun)) setTimeout(() => this.#kill(operation), 3)
+    const { running, random } = this.#schedule
+    const killed = new Set(Array.from({ length: kills }, () => Math.floor(random() * operations)))
+    for (let begun = 0; begun < operations || running.size > 0; ) {
+      if (begun < operations && running.size < 6 && random() < 0.5) {
+        const turns = killed.has(begun) ? Math.floor(random() * 12) : undefined
+        if (random() < 0.5) this.#schedule.begin((id) => this.#step(id), 'walk', turns)
+        else this.#schedule.begin((id) => this.#operate(id), 'writer', turns)
         begun += 1
-        const end = () => void this.#running.delete(id)
-        this.#operate(id).then(end, (error) => {
-          end()
-          if (!(error instanceof ApiError)) throw error
-        })
       }
-      await this.#settled()
-      const next = Math.floor(this.#random() * this.#waiting.length)
-      this.#waiting.splice(next, 1)[0]?.()
-      this.#now += Math.floor(this.#random() * 20_000)
-    }
-    await this.#settled()
-  }
-
-  #kill(operation: Operation): void {
-    if (!this.#running.delete(operation.id)) return
-    this.#running.set(operation.id, { ...operation, isKilled: true })
-    // What it waits for never goes on, and nothing waits for it.
-    setTimeout(() => this.#running.delete(operation.id), 20)
-  }
-
-  /** Waits until everything that runs waits for its turn. */
-  async #settled(): Promise<void> {
-    for (let last = -1; last !== this.#waiting.length; ) {
-      last = this.#waiting.length
-      await new Promise((resolve) => setTimeout(resolve, 0))
+      await this.#schedule.next()
+      this.#reappear()
     }
   }
 
-  /** Runs a pass of the walk alone, without failures, every three hours. */
+  /** Runs a pass of the walk alone, without failures, every six hours. */
   async upkeep(hours: number): Promise<void> {
-    this.#isCalm = true
-    for (let i = 0; i < hours; i += 3) {
+    this.#schedule.isCalm = true
+    for (let i = 0; i < hours; i += 6) {
+      this.#schedule.now += 6 * HOUR
+      this.#reappear()
       for (let steps = 0; steps < 100; steps++) {
         const walk = this.walkOf(this.bucketOf('upkeep'), this.index, null)
         const result = await stepWalk(walk, this.state, this.now)
@@ -296,13 +376,12 @@ export class Simulation {
         this.#total(result.ended)
         if (result.isDone) break
       }
-      this.#now += 3 * HOUR
     }
   }
 
   /** Returns what is wrong after upkeep is done. */
   async problems(): Promise<string[]> {
-    const problems: string[] = []
+    const problems = [...this.#broken]
     const { records } = await this.index.list({ bucket: 'files', prefix: '', limit: 10_000 })
     const known = new Map<string, (typeof records)[number]>(
       records.map((record) => [record.key, record]),
