@@ -8,7 +8,7 @@ const FACTOR = '20'
 
 // Runs each file with a property test, in workerd and, where it is portable, in Node.
 const files = globSync('test/**/*.test.ts', { cwd: ROOT }).filter((file) =>
-  readFileSync(join(ROOT, file), 'utf8').includes("from 'fast-check'"),
+  /from '(?:fast-check|.*\/support\/fuzz\.ts)'/.test(readFileSync(join(ROOT, file), 'utf8')),
 )
 const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs')
 const args = [vitest, 'run', '--project=worker', '--project=signer', ...files]

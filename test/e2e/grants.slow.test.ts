@@ -51,7 +51,7 @@ async function writeWorker(): Promise<void> {
   const bundle = JSON.stringify(join(dirname(built), 'worker.js'))
   await writeFile(
     join(directory, 'main.js'),
-    `import worker, { DropBoxes, Grants as Real, Objects } from ${bundle}
+    `import worker, { DropBoxes, Grants as Real, Objects, Upkeep } from ${bundle}
 export class Grants extends Real {
   async take(...given) {
     const taken = await super.take(...given)
@@ -60,7 +60,7 @@ export class Grants extends Real {
     return taken
   }
 }
-export { DropBoxes, Objects }
+export { DropBoxes, Objects, Upkeep }
 export default worker
 `,
   )

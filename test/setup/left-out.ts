@@ -92,7 +92,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/page-index.slow.test.ts',
       'test/e2e/page-shares.slow.test.ts',
       'test/e2e/page-upkeep.slow.test.ts',
-      'test/e2e/page-uploads.slow.test.ts',
+      'test/e2e/page-uploads.full.test.ts',
       'test/e2e/page.slow.test.ts',
       'test/e2e/readme-page.test.ts',
       'test/e2e/visitor-pages.slow.test.ts',

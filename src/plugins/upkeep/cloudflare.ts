@@ -3,8 +3,8 @@ import type { FileRecord } from '../../records/file-record.ts'
 import type { Listed } from '../../state/list.ts'
 import { newSecretId } from '../../state/secret-id.ts'
 import { type DeadLetter, DeadLetters, type LetterPage, type NewLetter } from './dead-letters.ts'
+import { goOn } from './pass.ts'
 import type { WalkState } from './state.ts'
-import { goOn } from './walk.ts'
 import type {
   Begun,
   DroppedName,

@@ -3,8 +3,8 @@ import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
+import type { Walk } from './pass.ts'
 import type { Suspect } from './state.ts'
-import type { Walk } from './walk.ts'
 
 /**
  * Age of an object in seconds from which it is recorded: longer than the minute of Workers KV, and than

@@ -27,10 +27,11 @@ import {
   ownerTemplate,
   type UpkeepSettings,
 } from './options.ts'
+import { goOn, lookAgainAt, startWalk } from './pass.ts'
 import { restoreRecords } from './restore.ts'
 import { roomFor } from './run.ts'
 import { type Import, MODES, type Mode, type WalkState } from './state.ts'
-import { goOn, lookAgainAt, startWalk, stepWalk } from './walk.ts'
+import { stepWalk } from './walk.ts'
 import { type WalkObject, walkName } from './walk-object.ts'
 import { type Walker, walkedBuckets, walkThrough } from './walks.ts'
 

@@ -8,8 +8,8 @@ import { timedIndex } from '../../records/file-index.ts'
 import type { Settings } from '../../settings/settings.ts'
 import { stateObjectIn } from '../../state/object.ts'
 import type { UpkeepSettings } from './options.ts'
+import type { Walk } from './pass.ts'
 import type { Import, Mode } from './state.ts'
-import type { Walk } from './walk.ts'
 import { type WalkObject, walkName } from './walk-object.ts'
 
 /** How much a step does. */

@@ -9,8 +9,8 @@ import {
   stopAtWitnesses,
   withWitness,
 } from '../../../src/plugins/upkeep/brake.ts'
+import { startWalk } from '../../../src/plugins/upkeep/pass.ts'
 import type { Counts, PassSummary } from '../../../src/plugins/upkeep/state.ts'
-import { startWalk } from '../../../src/plugins/upkeep/walk.ts'
 import { testBucket } from '../../support/test-bucket.ts'
 import { at, NOON, testWalk } from './support/walks.ts'
 

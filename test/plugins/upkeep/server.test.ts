@@ -1,7 +1,7 @@
 import { expect, inject, it } from 'vitest'
 import { provisional } from '../../../src/core/record.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import type { Walk } from '../../../src/plugins/upkeep/walk.ts'
+import type { Walk } from '../../../src/plugins/upkeep/pass.ts'
 import { headObject } from '../../../src/storage/object.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'

@@ -3,14 +3,9 @@ import { ApiError } from '../../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../../src/keys/object-key.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
+import { goOn, lookAgainAt, startWalk, type Walk } from '../../../src/plugins/upkeep/pass.ts'
 import type { Counts, WalkState } from '../../../src/plugins/upkeep/state.ts'
-import {
-  goOn,
-  lookAgainAt,
-  startWalk,
-  stepWalk,
-  type Walk,
-} from '../../../src/plugins/upkeep/walk.ts'
+import { stepWalk } from '../../../src/plugins/upkeep/walk.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { listOf, MemoryBucket } from '../../support/memory-bucket.ts'
 import { testBucket } from '../../support/test-bucket.ts'
