@@ -8,7 +8,7 @@ afterEach(() => void vi.unstubAllGlobals())
 /** `npm run fuzz` runs 2,000 operations. */
 const OPERATIONS = runs(1) > 1 ? 2000 : 120
 /** Together, two notice late confirmations, early records, and objects that vanish or come back. */
-const SEEDS = runs(1) > 1 ? [1, 2, 3, 4, 5, 6, 7, 8] : [1, 5]
+const SEEDS = runs(1) > 1 ? [1, 2, 5] : [1, 5]
 
 it.each(SEEDS)(
   'index and bucket agree after upkeep, whatever writers, failures and kills leave behind: seed %s',
