@@ -190,7 +190,9 @@ export class Simulation {
   ): void {
     const { key, createdAt } = record
     this.#baseless.delete(key)
-    if (replaces !== null || !isSameRecord(stored, record)) return
+    // The record of another step is the matter of that one, which may have been killed.
+    const isKept = !isSameRecord(stored, record) || stored.status !== record.status
+    if (replaces !== null || isKept) return
     if (this.#schedule.now - Date.parse(createdAt) < RECORDED_AFTER)
       this.#broken.push(`${key} was recorded before its client could do that`)
     const isGone = !this.bucket.objects.has(key) && !this.#vanished.has(key)
@@ -336,7 +338,8 @@ export class Simulation {
     for (const [key, { id: writer, record }] of this.#baseless) {
       if (writer !== id) continue
       const known = await this.index.get('files', key)
-      if (known !== null && isSameRecord(known, record))
+      // A client that confirms at the same moment looks at the bucket itself, unless it is killed.
+      if (known !== null && isSameRecord(known, record) && known.status === record.status)
         this.#broken.push(`${key} was recorded after its object was deleted`)
     }
   }
