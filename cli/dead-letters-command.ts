@@ -2,9 +2,8 @@
  * `npx edge-presigner dead-letters` shows and replays what the queues of a Worker gave up, through
  * `/upkeep/dead-letters`.
  */
-import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { UsageError } from './doctor/options.ts'
+import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
 import { printable } from './printable.ts'
 import { type Worker, workerOf } from './worker-client.ts'
 
@@ -38,8 +37,8 @@ const resultsSchema = z.object({
 })
 
 /** Runs `npx edge-presigner dead-letters` with these arguments. Resolves with the exit code. */
-export async function deadLetters(args: readonly string[]): Promise<number> {
-  try {
+export const deadLetters = (args: readonly string[]): Promise<number> =>
+  runCommand(async () => {
     const { values, positionals } = readArguments(args)
     if (values.help) {
       console.log(USAGE)
@@ -51,29 +50,20 @@ export async function deadLetters(args: readonly string[]): Promise<number> {
     if (command === 'list' && ids.length === 0 && !values.all) return await list(worker())
     if (command === 'replay' && values.all !== ids.length > 0) return await replay(worker(), ids)
     throw new UsageError(USAGE)
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    console.error(error.message)
-    return 1
-  }
-}
+  })
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
+const readArguments = (args: readonly string[]) =>
+  parseOptions(
+    {
       args: [...args],
       allowPositionals: true,
       options: {
-        help: { type: 'boolean', default: false },
-        url: { type: 'string' },
-        'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
+        ...WORKER_OPTIONS,
         all: { type: 'boolean', default: false },
       },
-    })
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
-  }
-}
+    },
+    USAGE,
+  )
 
 async function* letters(worker: Worker) {
   let cursor: string | undefined

@@ -2,9 +2,8 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { UsageError } from './doctor/options.ts'
+import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
 import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import { type Worker, workerOf } from './worker-client.ts'
@@ -44,8 +43,8 @@ const erasedSchema = z.object({
 type Erased = z.infer<typeof erasedSchema>
 
 /** Runs `npx edge-presigner delete-all` with these arguments. Resolves with the exit code. */
-export async function deleteAll(args: readonly string[]): Promise<number> {
-  try {
+export const deleteAll = (args: readonly string[]): Promise<number> =>
+  runCommand(async () => {
     const { help, prefix, before, yes, url, bucket, 'key-from': keyName } = readArguments(args)
     if (help) {
       console.log(USAGE)
@@ -61,31 +60,22 @@ export async function deleteAll(args: readonly string[]): Promise<number> {
       return 1
     }
     return await run(worker, { prefix, before: date, bucket })
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    console.error(error.message)
-    return 1
-  }
-}
+  })
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
+const readArguments = (args: readonly string[]) =>
+  parseOptions(
+    {
       args: [...args],
       options: {
-        help: { type: 'boolean', default: false },
+        ...WORKER_OPTIONS,
         prefix: { type: 'string' },
         before: { type: 'string' },
         yes: { type: 'boolean', default: false },
-        url: { type: 'string' },
-        'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
         bucket: { type: 'string' },
       },
-    }).values
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
-  }
-}
+    },
+    USAGE,
+  ).values
 
 /** Returns a date in the API's format. A date without a time zone would be that of this machine. */
 function dateOf(given: string | undefined): string {

@@ -13,6 +13,7 @@ import { parseArgs, parseEnv } from 'node:util'
 import * as z from 'zod/mini'
 import type { Scope } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/plugins/api-keys/options.ts'
+import { UsageError } from './command.ts'
 import { CONFIG_NAMES, configName } from './config-name.ts'
 import {
   DEFAULT_ENV_FILE,
@@ -21,7 +22,7 @@ import {
   readVariables,
   type Variables,
 } from './doctor/environment.ts'
-import { secondsIn, UsageError, workerUrl } from './doctor/options.ts'
+import { secondsIn, workerUrl } from './doctor/options.ts'
 import { fail, type Result } from './doctor/report.ts'
 import { NoAnswer, type Requests, requestsUntil, Stopped } from './doctor/requests.ts'
 import { checkHealth, servesPage } from './doctor/worker.ts'

@@ -4,6 +4,7 @@
  */
 import { createInterface } from 'node:readline/promises'
 import packageJson from 'edge-presigner/package.json' with { type: 'json' }
+import { UsageError } from './command.ts'
 import { checkBucket } from './doctor/bucket.ts'
 import type { Consent } from './doctor/cors.ts'
 import {
@@ -16,7 +17,7 @@ import {
   type Variables,
   writtenFor,
 } from './doctor/environment.ts'
-import { type Options, readOptions, USAGE, UsageError } from './doctor/options.ts'
+import { type Options, readOptions, USAGE } from './doctor/options.ts'
 import { type Finding, type Report, reportOf, skip, summary, Table } from './doctor/report.ts'
 import { requestsUntil, Stopped } from './doctor/requests.ts'
 import { sharedMarkdown, sharedReportOf } from './doctor/shared-report.ts'

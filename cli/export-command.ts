@@ -3,8 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { parseArgs } from 'node:util'
-import { UsageError } from './doctor/options.ts'
+import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
 import { downloadOf, foreignAnswer } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner export [--prefix PREFIX] [--format csv] [--out FILE]
@@ -23,8 +22,8 @@ const LAST_LINE = /(?:^|\n)\{"records":\d+\}\n$/
 const TAIL_BYTES = 64
 
 /** Runs `npx edge-presigner export` with these arguments. Resolves with the exit code. */
-export async function exportFiles(args: readonly string[]): Promise<number> {
-  try {
+export const exportFiles = (args: readonly string[]): Promise<number> =>
+  runCommand(async () => {
     const { help, prefix, format, out, url, bucket, 'key-from': keyName } = readArguments(args)
     if (help) {
       console.log(USAGE)
@@ -41,31 +40,22 @@ export async function exportFiles(args: readonly string[]): Promise<number> {
     if (out === undefined) await save(body, process.stdout, needsEnd, false)
     else await saveAs(out, (file) => save(body, file, needsEnd, true))
     return 0
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    console.error(error.message)
-    return 1
-  }
-}
+  })
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
+const readArguments = (args: readonly string[]) =>
+  parseOptions(
+    {
       args: [...args],
       options: {
-        help: { type: 'boolean', default: false },
+        ...WORKER_OPTIONS,
         prefix: { type: 'string' },
         format: { type: 'string', default: 'ndjson' },
         out: { type: 'string' },
-        url: { type: 'string' },
-        'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
         bucket: { type: 'string' },
       },
-    }).values
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
-  }
-}
+    },
+    USAGE,
+  ).values
 
 /** Writes a file that only its owner can read. It has its name only when it is complete. */
 async function saveAs(out: string, write: (file: Writable) => Promise<void>): Promise<void> {

@@ -3,9 +3,8 @@
  * restores them, through `GET /index` and `PUT /index`.
  */
 import { rm } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { UsageError } from './doctor/options.ts'
+import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
 import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import {
@@ -74,8 +73,8 @@ interface Counts {
 }
 
 /** Runs `npx edge-presigner index` with these arguments. Resolves with the exit code. */
-export async function index(args: readonly string[]): Promise<number> {
-  try {
+export const index = (args: readonly string[]): Promise<number> =>
+  runCommand(async () => {
     const { values, positionals } = readArguments(args)
     const [command, file, ...rest] = positionals
     if (values.help) {
@@ -116,24 +115,17 @@ export async function index(args: readonly string[]): Promise<number> {
     if (command === 'backup') return await backup(pass, needed(from, '--from'), name)
     if (command === 'restore') return await restore(pass, needed(to, '--to'), name)
     return await copy(pass, needed(from, '--from'), needed(to, '--to'))
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    console.error(error.message)
-    return 1
-  }
-}
+  })
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
+const readArguments = (args: readonly string[]) =>
+  parseOptions(
+    {
       args: [...args],
       allowPositionals: true,
       options: {
-        help: { type: 'boolean', default: false },
+        ...WORKER_OPTIONS,
         from: { type: 'string' },
         to: { type: 'string' },
-        url: { type: 'string' },
-        'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
         bucket: { type: 'string' },
         overwrite: { type: 'boolean', default: false },
         prefix: { type: 'string' },
@@ -142,11 +134,9 @@ function readArguments(args: readonly string[]) {
         restart: { type: 'boolean', default: false },
         state: { type: 'string', default: STATE_FILE },
       },
-    })
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
-  }
-}
+    },
+    USAGE,
+  )
 
 interface Pass {
   readonly worker: Worker

@@ -10,7 +10,7 @@ import * as z from 'zod/mini'
 import { KEY_SCOPES } from '../src/access/scopes.ts'
 import { type ApiKey, apiKeysRule } from '../src/plugins/api-keys/options.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
-import { UsageError } from './doctor/options.ts'
+import { UsageError } from './command.ts'
 import { replaceText, textIfThere } from './replace-text.ts'
 import { runWrangler } from './wrangler.ts'
 

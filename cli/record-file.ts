@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import * as z from 'zod/mini'
-import { UsageError } from './doctor/options.ts'
+import { UsageError } from './command.ts'
 import { jsonOf } from './worker-client.ts'
 
 export const recordSchema = z.strictObject({

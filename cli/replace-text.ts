@@ -1,5 +1,5 @@
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
-import { UsageError } from './doctor/options.ts'
+import { UsageError } from './command.ts'
 
 /** Returns the text of a file, or undefined if it is missing. Throws UsageError if it can't be read. */
 export async function textIfThere(file: string): Promise<string | undefined> {

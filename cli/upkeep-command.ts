@@ -3,9 +3,8 @@
  * through `POST /upkeep/steps`. What it may do is a setting of the Worker.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
-import { UsageError } from './doctor/options.ts'
+import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
 import { printable } from './printable.ts'
 import { recordSchema } from './record-file.ts'
 import { forgetWalks, savedBuckets } from './upkeep-state.ts'
@@ -44,8 +43,8 @@ the brake has stopped it, and 1 for other errors.`
 const BRAKE_EXIT_CODE = 2
 
 /** Runs `npx edge-presigner upkeep` with these arguments. Resolves with the exit code. */
-export async function upkeep(args: readonly string[]): Promise<number> {
-  try {
+export const upkeep = (args: readonly string[]): Promise<number> =>
+  runCommand(async () => {
     const { values, positionals } = readArguments(args)
     if (values.help) {
       console.log(USAGE)
@@ -64,22 +63,15 @@ export async function upkeep(args: readonly string[]): Promise<number> {
     const { url, 'key-from': keyName } = values
     const worker = workerOf({ url, keyName, scope, usage: USAGE })
     return await run({ worker, values: { ...values, url: url ?? '' }, keys: rest })
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    console.error(error.message)
-    return 1
-  }
-}
+  })
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
+const readArguments = (args: readonly string[]) =>
+  parseOptions(
+    {
       args: [...args],
       allowPositionals: true,
       options: {
-        help: { type: 'boolean', default: false },
-        url: { type: 'string' },
-        'key-from': { type: 'string', default: 'EDGE_PRESIGNER_KEY' },
+        ...WORKER_OPTIONS,
         bucket: { type: 'string' },
         'dry-run': { type: 'boolean', default: false },
         wait: { type: 'boolean', default: false },
@@ -88,11 +80,9 @@ function readArguments(args: readonly string[]) {
         all: { type: 'boolean', default: false },
         state: { type: 'string', default: STATE_FILE },
       },
-    })
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
-  }
-}
+    },
+    USAGE,
+  )
 
 interface Call {
   readonly worker: Worker

@@ -5,7 +5,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import * as z from 'zod/mini'
-import { UsageError } from './doctor/options.ts'
+import { UsageError } from './command.ts'
 import { syncFolder } from './record-file.ts'
 import { jsonOf } from './worker-client.ts'
 

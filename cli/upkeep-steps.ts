@@ -1,7 +1,7 @@
 /** The loop of `npx edge-presigner upkeep` and `index import`: steps of a walk, until a pass is done. */
 import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod/mini'
-import { UsageError } from './doctor/options.ts'
+import { UsageError } from './command.ts'
 import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import { appendToLog, recordSchema } from './record-file.ts'

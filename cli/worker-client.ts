@@ -1,7 +1,8 @@
 /** How the commands call the routes of a Worker, or of the presigner in an app. */
 import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod/mini'
-import { presignerUrl, UsageError } from './doctor/options.ts'
+import { UsageError } from './command.ts'
+import { presignerUrl } from './doctor/options.ts'
 import { isLoopbackHost } from './loopback.ts'
 import { printable } from './printable.ts'
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { UsageError } from './doctor/options.ts'
+import { UsageError } from './command.ts'
 
 export interface WranglerRun {
   readonly stdout: string

@@ -10,12 +10,12 @@ import { withKey } from '../../src/plugins/jwt/public-key.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { accessKeys, loadEnvironment, type WorkerSettings } from '../../src/worker/environment.ts'
+import { UsageError } from '../command.ts'
 import { CONFIG_NAMES, NO_CONFIG } from '../config-name.ts'
 import { unknownNames, unknownText, withoutSecretPut } from '../env-file.ts'
 import { KEYS_FILE } from '../keys.ts'
 import { loadWrangler } from '../wrangler.ts'
 import { type ChangedSetting, changedSettingsIn, type OldSetting } from './changed-settings.ts'
-import { UsageError } from './options.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 
 export interface Sources {

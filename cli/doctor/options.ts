@@ -1,10 +1,6 @@
 import { parseArgs } from 'node:util'
+import { UsageError } from '../command.ts'
 import { configName } from '../config-name.ts'
-
-/** An error that the user can fix. Any other error is a bug. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
 
 /** The usage of `npx edge-presigner doctor`. */
 export const USAGE = `npx edge-presigner doctor [--env-file FILE] [--config FILE] [--env NAME] [--bucket ID] [--url URL]

@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { UsageError } from '../../cli/doctor/options.ts'
+import { UsageError } from '../../cli/command.ts'
 import { appendToLog, type IndexRecord, recordsIn } from '../../cli/record-file.ts'
 import {
   forgetWalks,

@@ -9,7 +9,7 @@ import { failureOf, type Step } from './step.ts'
 /** Second looks of one step, and the requests of each to the bucket: a HEAD has two for a missing object. */
 const MAX_LOOKS = 8
 const LOOK_REQUESTS = 3
-/** What a second look, the start of a pass and a page need of the index at most. */
+/** Operations of the index that a second look and the start of a pass need at most. */
 const LOOK_OPERATIONS = 4
 const BEGIN_OPERATIONS = 4
 

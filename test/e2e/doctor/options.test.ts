@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { readOptions, UsageError } from '../../../cli/doctor/options.ts'
+import { UsageError } from '../../../cli/command.ts'
+import { readOptions } from '../../../cli/doctor/options.ts'
 
 describe('the command line of doctor', () => {
   it('may be empty, for wrangler.toml and .dev.vars', () => {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { UsageError } from '../../../cli/command.ts'
 import { CHANGED_SETTINGS } from '../../../cli/doctor/changed-settings.ts'
 import {
   checkable,
@@ -14,7 +15,6 @@ import {
   readEnvironment,
   writtenFor,
 } from '../../../cli/doctor/environment.ts'
-import { UsageError } from '../../../cli/doctor/options.ts'
 import { environmentRules } from '../../../src/worker/environment.ts'
 import { type Variables, variables } from './run.ts'
 
