@@ -39,7 +39,7 @@ export type {
 export type { CallOptions } from './server/api.ts'
 export type { ServerClient, ServerClientOptions, SharingListOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
-export type { DeleteAllOptions, DeletedAll } from './server/delete-all.ts'
+export type { DeleteAllOptions } from './server/delete-all.ts'
 export type {
   ExportOptions,
   FileToRecord,
@@ -50,6 +50,7 @@ export type {
   TokenRequest,
 } from './server/requests.ts'
 export type {
+  DeletedAll,
   FileUrls,
   ObjectPage,
   Purged,

@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,6 +10,7 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCommand, startCommand } from './command-process.ts'
+import { type ScriptedWorker, scriptedWorker as startScripted } from './scripted-worker.ts'
 
 const STATE = '.edge-presigner-upkeep.json'
 const DROPPED = 'edge-presigner-dropped.ndjson'
@@ -39,41 +39,23 @@ const record = {
   ...{ etag: '"e"', owner: 'key:app', createdAt: '2026-11-24T12:00:00.000Z' },
 }
 
-interface Asked {
-  readonly method: string
-  readonly path: string
-  readonly body: { readonly cursor?: string; readonly [name: string]: unknown }
-}
-
 type Answer = object | readonly [status: number, body: object]
 
-/** Starts a server that answers as a script says, and keeps what was asked. Undefined never answers. */
-async function scriptedWorker(
+/** Starts a Worker that answers as a script says. Undefined never answers. */
+const scriptedWorker = (
   answers: readonly (Answer | undefined | (() => Promise<Answer>))[],
-): Promise<{ origin: string; asked: Asked[] } & AsyncDisposable> {
-  const asked: Asked[] = []
-  const server = createServer(async (request, response) => {
-    const body = await text(request)
-    const { method = '', url: path = '' } = request
-    asked.push({ method, path, body: body === '' ? {} : JSON.parse(body) })
-    const next = answers[asked.length - 1]
-    if (next === undefined) return
-    const answer = typeof next === 'function' ? await next() : next
-    const [status, sent] = Array.isArray(answer) ? answer : [200, answer]
-    response.writeHead(status).end(JSON.stringify(sent))
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return {
-    origin: `http://127.0.0.1:${port}`,
-    asked,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
+): Promise<ScriptedWorker> =>
+  startScripted(
+    answers.map((next) =>
+      next === undefined
+        ? undefined
+        : async (response) => {
+            const answer = typeof next === 'function' ? await next() : next
+            const [status, sent] = Array.isArray(answer) ? answer : [200, answer]
+            response.writeHead(status).end(JSON.stringify(sent))
+          },
+    ),
+  )
 
 const upkeep = (origin: string, ...args: readonly string[]) =>
   runCommand({

@@ -1,46 +1,16 @@
-import { once } from 'node:events'
 import { lstat, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCommand } from './command-process.ts'
+import { scriptedWorker } from './scripted-worker.ts'
 
 let folder: string
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
 })
 afterEach(() => rm(folder, { recursive: true }))
-
-interface Asked {
-  readonly path: string
-  readonly body: { readonly cursor?: string; readonly before?: string }
-}
-
-/** Starts a server that answers each request in turn. */
-async function scriptedWorker(
-  answers: readonly ((response: ServerResponse) => void)[],
-): Promise<{ origin: string; asked: Asked[] } & AsyncDisposable> {
-  const asked: Asked[] = []
-  const server = createServer(async (request, response) => {
-    const body = await text(request)
-    asked.push({ path: request.url ?? '', body: body === '' ? {} : JSON.parse(body) })
-    answers[asked.length - 1]?.(response)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return {
-    origin: `http://127.0.0.1:${port}`,
-    asked,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
 
 const json = (body: object) => (response: ServerResponse) =>
   void response.writeHead(200).end(JSON.stringify(body))
@@ -76,6 +46,7 @@ describe('npx edge-presigner delete-all', () => {
     expect(code).toBe(0)
     expect(worker.asked).toEqual(
       [{}, { cursor: 'one' }].map((more) => ({
+        method: 'POST',
         path: '/files/delete-all',
         body: { prefix: 'users/alice/', before: '2026-11-28T00:00:00.000Z', ...more },
       })),

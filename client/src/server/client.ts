@@ -35,7 +35,7 @@ import {
 import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
 import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
-import { type DeleteAllOptions, type DeletedAll, deleteAll } from './delete-all.ts'
+import { type DeleteAllOptions, deleteAll } from './delete-all.ts'
 import type {
   ExportOptions,
   FileToRecord,
@@ -45,6 +45,7 @@ import type {
   ObjectsOptions,
   TokenRequest,
 } from './requests.ts'
+import type { DeletedAll } from './responses.ts'
 import {
   type FileUrls,
   isFileUrls,

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../error-code.ts'
 import type { RefusedKey } from '../responses.ts'
 import type { CallOptions, ServerApi } from './api.ts'
-import { isErased } from './responses.ts'
+import { type DeletedAll, isErased } from './responses.ts'
 import { sleep } from './retry.ts'
 
 export interface DeleteAllOptions extends CallOptions {
@@ -11,24 +11,6 @@ export interface DeleteAllOptions extends CallOptions {
   readonly before?: Date | string | undefined
   /** Called after each request, with what was deleted until then. */
   readonly onProgress?: ((progress: DeletedAll) => void) | undefined
-}
-
-/** What was deleted below a prefix. */
-export interface DeletedAll {
-  /** Objects, with their records and edge copies. */
-  deleted: number
-  /** Older versions and delete markers. Null if the bucket can't list them. */
-  versions: number | null
-  /** Unfinished uploads in parts. Null if the bucket can't list them. */
-  uploads: number | null
-  /** Records without an object. */
-  records: number
-  /** Objects and entries of the index that stay, since their keys can't be named. */
-  unreadable: number
-  /** What is left, and why. */
-  failures: RefusedKey[]
-  /** When a second pass is needed, with a later `before`, ISO 8601 in UTC. */
-  repeatAfter: string
 }
 
 /** After so many passes, the failures stay. */

@@ -80,16 +80,27 @@ export const isObjectPage = isObject<ObjectPage>({
   cursor: isOptional(isString),
 })
 
-/** Response of `POST /files/delete-all`. */
-export interface Erased {
+/** What was deleted below a prefix. */
+export interface DeletedAll {
+  /** Objects, with their records and edge copies. */
   deleted: number
+  /** Older versions and delete markers. Null if the bucket can't list them. */
   versions: number | null
+  /** Unfinished uploads in parts. Null if the bucket can't list them. */
   uploads: number | null
+  /** Records without an object. */
   records: number
+  /** Objects and entries of the index that stay, since their keys can't be named. */
   unreadable: number
+  /** What is left, and why. */
   failures: RefusedKey[]
-  cursor?: string | undefined
+  /** When a second pass is needed, with a later `before`, ISO 8601 in UTC. */
   repeatAfter: string
+}
+
+/** Response of `POST /files/delete-all`. */
+export interface Erased extends DeletedAll {
+  cursor?: string | undefined
 }
 
 export const isErased = isObject<Erased>({
