@@ -55,8 +55,8 @@ export function hex(digest: ArrayBuffer): string {
 }
 
 /** Returns the SHA-256 of bytes, or of a text in UTF-8, in hexadecimal. */
-export const sha256 = async (data: string | Uint8Array): Promise<string> =>
-  hex(await crypto.subtle.digest('SHA-256', typeof data === 'string' ? utf8(data) : data))
+export const sha256 = (data: string | Uint8Array): Promise<string> =>
+  crypto.subtle.digest('SHA-256', typeof data === 'string' ? utf8(data) : data).then(hex)
 
 /** Writes `bytes` in hexadecimal, as ASCII, into `target` from `at` on. */
 export function writeHex(bytes: Uint8Array, target: number[] | Uint8Array, at: number): void {

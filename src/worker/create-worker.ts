@@ -52,8 +52,12 @@ export function createWorker<B extends WorkerEnv = WorkerEnv>(
     presigner,
     settings,
     handler: {
-      async fetch(request, env, context) {
-        return (await pageFile(request, env, settings)) ?? presigner.fetch(request, env, context)
+      // Without a promise of its own for what is no file of the page, which is most requests.
+      fetch(request, env, context) {
+        const file = pageFile(request, env, settings)
+        return file === undefined
+          ? presigner.fetch(request, env, context)
+          : file.then((found) => found ?? presigner.fetch(request, env, context))
       },
       async queue(batch, env, context) {
         if (await presigner.queue(batch, env, context)) return
