@@ -53,8 +53,10 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
     await countOnce()
     throw unauthenticated(verdict)
   }
-  await countPrincipal(c, verdict.principal)
-  c.set('principal', deepFreeze(verdict.principal))
+  const { principal } = verdict
+  await countPrincipal(c, principal)
+  // A credential that keeps its principal has frozen it.
+  c.set('principal', Object.isFrozen(principal) ? principal : deepFreeze(principal))
 }
 
 /** Returns the error for refused credentials. Only its cause, for the log, is exact. */

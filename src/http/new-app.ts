@@ -16,7 +16,8 @@ export const newApp = () =>
 
 /** Returns the undecoded path after `mountPath`, or an empty one if the URL isn't below that. */
 function rawPath(url: string, mountPath: string): string {
-  const [path = ''] = url.slice(url.indexOf('/', url.indexOf('://') + 3)).split('?', 1)
+  const query = url.indexOf('?')
+  const path = url.slice(url.indexOf('/', url.indexOf('://') + 3), query < 0 ? undefined : query)
   if (path === mountPath) return '/'
   return path.startsWith(`${mountPath}/`) ? path.slice(mountPath.length) : ''
 }

@@ -10,6 +10,7 @@ export type ObjectKey = string & { readonly [objectKey]: true }
 export const MAX_OBJECT_KEY_BYTES = 1024
 
 const CONTROL_CHARACTERS = /\p{Cc}/u
+const DOT_SEGMENT = /(?:^|\/)\.\.?(?:\/|$)/
 
 /** Tells whether `text` is in Unicode NFC. Then every part of it is too (UAX #15). */
 export const isNfc = (text: string): boolean => text === text.normalize()
@@ -30,8 +31,7 @@ export function objectKeyError(value: string): string | null {
   if (CONTROL_CHARACTERS.test(value)) return 'An object key must not contain control characters.'
   if (isLongerThan(value, MAX_OBJECT_KEY_BYTES))
     return `An object key must not be longer than ${MAX_OBJECT_KEY_BYTES} bytes.`
-  if (value.split('/').some((segment) => segment === '.' || segment === '..'))
-    return 'An object key must not contain a "." or ".." segment.'
+  if (DOT_SEGMENT.test(value)) return 'An object key must not contain a "." or ".." segment.'
   return null
 }
 
