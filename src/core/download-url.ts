@@ -63,11 +63,16 @@ export interface DownloadSigner {
 /** Signs GET URLs, even of missing objects. Throws `invalid_expiry` and `credentials_expired`. */
 export function downloadSigner(
   bucket: Bucket,
-  { expiresIn, download, inline = false, versionId, ...request }: DownloadRequest,
+  request: DownloadRequest,
   now: Date,
 ): DownloadSigner {
   const { credentials } = bucket
-  const validity = resolveValidity({ ...request, expiresIn, bucket, credentials, now })
+  const { download, inline = false, versionId } = request
+  const { use, expiresIn, defaultSeconds, stable } = request
+  const validity = resolveValidity({
+    ...{ use, expiresIn, defaultSeconds, stable },
+    ...{ bucket, credentials, now },
+  })
   const { signedAt, signedSeconds } = validity
   const query = versionId === undefined ? undefined : { versionId }
   const template = { bucket, credentials, method: 'GET', query, signedAt, signedSeconds } as const

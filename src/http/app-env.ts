@@ -169,11 +169,17 @@ export type Identify = BearerKind | OtherKind
 
 /** What middleware passes to handlers in the Hono apps. */
 export interface AppEnv {
-  Bindings: { readonly instance: Instance; readonly host: Host }
-  Variables: {
-    requestId: string
+  /** One object for each request. The map of variables is twice as large from five of them on. */
+  Bindings: {
+    readonly instance: Instance
+    readonly host: Host
     /** When the response must begin, in milliseconds since 1970. */
     deadline: number
+    /** The response that already has all its headers. */
+    complete: Response | undefined
+  }
+  Variables: {
+    requestId: string
     settings: Settings
     /** Frozen, since the app gets it. */
     principal: Principal
@@ -190,8 +196,6 @@ export interface AppEnv {
     /** Returns the response for an error, for clients that don't read JSON. It has all its headers. */
     errorResponse: ErrorResponse | undefined
     corsHeaders: Readonly<Record<string, string>> | undefined
-    /** The response that already has all its headers. */
-    complete: Response | undefined
     /** The error that ended the request, for the log. */
     failure: unknown
     /** A problem that did not end the request, for the log. `addWarning` sets it. */

@@ -4,10 +4,12 @@ import { type FileIndex, timedIndex } from '../records/file-index.ts'
 import type { AppContext, UploadSeams } from './app-env.ts'
 
 /** Returns the time with the request's deadline. Call it after the body was read. */
-export const timeOf = (c: AppContext): RequestTime => new RequestTime(c.get('deadline'))
+export const timeOf = (c: AppContext): RequestTime => new RequestTime(c.env.deadline)
 
 /** Removes the deadline, since the client has sent a whole file. Calls keep their own limits. */
-export const removeDeadline = (c: AppContext): void => c.set('deadline', Infinity)
+export function removeDeadline(c: AppContext): void {
+  c.env.deadline = Infinity
+}
 
 /** Resolves with the result of `work`, a call without its own limit. Throws `storage_busy`. */
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>

@@ -1,5 +1,4 @@
 import type { H, Next } from 'hono/types'
-import { newDeadline } from '../errors/deadline.ts'
 import type { AppContext } from './app-env.ts'
 import { logRequest } from './request-log.ts'
 import { complete, onError, onNotFound } from './responses.ts'
@@ -17,13 +16,11 @@ export const frame = (handlers: readonly H[], route: string | undefined) =>
   async function frame(c: AppContext): Promise<Response> {
     const start = Date.now()
     c.set('requestId', crypto.randomUUID())
-    c.set('deadline', newDeadline())
     let response: Response | undefined
     try {
-      for (const handler of handlers) {
-        const answer = handler(c, next)
+      for (let i = 0; i < handlers.length && response === undefined; i++) {
+        const answer = handlers[i]?.(c, next)
         response = answer === GO_ON ? undefined : await answer
-        if (response !== undefined) break
       }
       response = complete(c, response ?? onNotFound(c))
     } catch (thrown) {

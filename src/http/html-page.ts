@@ -69,7 +69,7 @@ ${script === undefined ? '' : html`<script type="module" nonce="${nonce}" src="$
       ...headers,
     },
   })
-  c.set('complete', response)
+  c.env.complete = response
   return response
 }
 

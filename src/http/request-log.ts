@@ -3,6 +3,7 @@ import { asApiError, type ErrorCode, statusOf } from '../errors/api-error.ts'
 import { describe, stackOf } from '../errors/describe.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { AppContext } from './app-env.ts'
+import type { LogLine } from './host.ts'
 
 /** Logs the route's pattern, and no path, query, header or body: they hold keys and tokens. */
 export function logRequest(
@@ -13,7 +14,8 @@ export function logRequest(
 ): void {
   // Uses `c.get` for each, since `c.var` copies all variables into an object.
   const principal: Principal | undefined = c.get('principal')
-  c.env.instance.log({
+  const failure: unknown = c.get('failure')
+  const line: LogLine = {
     requestId: c.get('requestId'),
     method: c.req.method,
     route,
@@ -23,8 +25,8 @@ export function logRequest(
     bucket: c.get('bucket'),
     cache: c.get('cacheStatus'),
     warning: c.get('warning'),
-    ...describeError(c.get('failure')),
-  })
+  }
+  c.env.instance.log(failure === undefined ? line : { ...line, ...describeError(failure) })
 }
 
 /** Adds to the warnings in the log line of the request, unless they have it. */
@@ -40,7 +42,6 @@ function describeError(failure: unknown): {
   readonly message?: string
   readonly reason?: string
 } {
-  if (failure === undefined) return {}
   const error = asApiError(failure)
   if (error === null) return { code: 'internal', reason: stackOf(failure) }
   const { code, message, cause } = error

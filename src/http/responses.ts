@@ -28,13 +28,13 @@ export function json<Body, Status extends number = 200>(
       ...headers,
     },
   })
-  c.set('complete', response)
+  c.env.complete = response
   return response as ReturnType<typeof json<Body, Status>>
 }
 
 /** Adds the common headers to a response not from `json`, which may have its own Cache-Control. */
 export function complete(c: AppContext, given: Response): Response {
-  if (c.get('complete') === given) return given
+  if (c.env.complete === given) return given
   let response = given
   try {
     given.headers.delete('X-Request-Id')

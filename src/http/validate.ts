@@ -163,7 +163,7 @@ const invalidRequest = (issues: readonly Issue[]): ApiError =>
 export async function readBody(c: Context<AppEnv>, maxBytes: number): Promise<unknown> {
   const start = Date.now()
   const body = await readJson(c.req.raw, maxBytes)
-  c.set('deadline', c.get('deadline') + Date.now() - start)
+  c.env.deadline += Date.now() - start
   return body
 }
 

@@ -52,7 +52,7 @@ export const deadLetterRoutes = newApp()
     const results = await sixAtOnce(ids, async (id) => {
       const letter = letters.find((one) => one.id === id)
       if (letter === undefined) return { id, outcome: 'missing' }
-      if (c.get('deadline') - Date.now() < NEEDED_MILLISECONDS) return { id, outcome: 'waiting' }
+      if (c.env.deadline - Date.now() < NEEDED_MILLISECONDS) return { id, outcome: 'waiting' }
       const reason = await replay(letter, instance, c.executionCtx)
       await callObject(c, () => letterObject(c).settleDeadLetter(letter, reason))
       return reason === null ? { id, outcome: 'replayed' } : { id, outcome: 'failed', reason }
