@@ -4,6 +4,7 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
+import { askAboutStep } from '../../core/change.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import {
   type Announce,
@@ -214,9 +215,11 @@ async function continueCopy(
     await dropParts(call.target, file.to, copy, timeOf(c))
     throw sourceReplaced()
   }
-  const { kind, source } = call
+  const { kind, source, target } = call
+  const step = { type: 'parts', bucket: target.alias, key: file.to, size: copy.size } as const
   // Days may have passed.
   await askAboutSource(c, call, file.from)
+  await askAboutStep(c, step)
   const known = await recordOf(c, source, file.from, seen)
   return advance(c, call, file, copy, ownerOf(c, kind, known))
 }
