@@ -41,14 +41,15 @@ export interface DownloadUrl {
 }
 
 /** Returns a signed GET URL of one object. Throws what `downloadSigner` throws. */
-export async function downloadUrl(
+export function downloadUrl(
   bucket: Bucket,
   key: ObjectKey,
   request: DownloadRequest,
   now: Date,
 ): Promise<DownloadUrl> {
   const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, now)
-  return { url: await urlOf(key), key, bucket: bucket.alias, expiresIn, expiresAt }
+  const { alias } = bucket
+  return urlOf(key).then((url) => ({ url, key, bucket: alias, expiresIn, expiresAt }))
 }
 
 /** Signs download URLs of one bucket for one request. */

@@ -40,17 +40,19 @@ function countRequest(c: AppContext, subject: string): Promise<void> | undefined
   return new Promise((resolve, reject) => {
     let timer: ReturnType<typeof setTimeout> | null = null
     let hasEnded = false
-    const finish = (answer: unknown) => {
+    const finish = (allowed: unknown) => {
       hasEnded = true
       clearTimeout(timer)
-      const allowed: unknown = Object(answer).success
       if (allowed === false)
         return reject(new ApiError('rate_limited', 'Too many requests. Try again in a minute.'))
-      if (allowed !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
+      if (allowed !== true) addWarning(c, `rate limit not applied: ${describe(allowed)}`)
       resolve()
     }
     try {
-      Promise.resolve(rateLimiter.limit({ key: subject })).then(finish, finish)
+      Promise.resolve(rateLimiter.limit({ key: subject })).then(
+        (answer) => finish(answer?.success),
+        finish,
+      )
     } catch (error) {
       finish(error)
     }

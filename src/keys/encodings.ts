@@ -25,6 +25,10 @@ export const fromUtf8 = (bytes: ArrayBuffer | Uint8Array): string =>
 /** Returns the number of bytes of `text` in UTF-8. */
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
+/** Tells whether `text` is longer than `bytes` in UTF-8. A code unit has 1 to 3 bytes. */
+export const isLongerThan = (text: string, bytes: number): boolean =>
+  text.length > bytes || (3 * text.length > bytes && utf8Length(text) > bytes)
+
 /** Compares two texts by their bytes in UTF-8, the order of lists. */
 export function byUtf8(one: string, other: string): number {
   const end = Math.min(one.length, other.length)

@@ -1,5 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
-import { utf8Length } from './encodings.ts'
+import { isLongerThan, utf8Length } from './encodings.ts'
 import { isShown, SHOWN_CHARACTERS, UNSAFE } from './shown-name.ts'
 
 /** The last segment of a path. `extension` is in lower case, with its dot, or empty. */
@@ -30,7 +30,7 @@ export function requireFileName(name: string): void {
 
 /** Returns the start of `text` that fits in `maxBytes` of UTF-8. Cuts between characters. */
 export function cutToBytes(text: string, maxBytes: number): string {
-  if (utf8Length(text) <= maxBytes) return text
+  if (!isLongerThan(text, maxBytes)) return text
   let bytes = 0
   let end = 0
   for (const character of text) {

@@ -84,11 +84,12 @@ function newId(
   random: Uint8Array = crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS)),
 ): string {
   // Not a text that grows, since each step would be a new one.
-  const codes: number[] = []
+  const codes = new Array<number>(TIME_DIGITS + RANDOM_DIGITS)
   let time = MAX_TIME - now.getTime()
   for (let i = TIME_DIGITS; i--; time = Math.floor(time / 32))
     codes[i] = DIGITS.charCodeAt(time % 32)
-  for (const byte of random.subarray(0, RANDOM_DIGITS)) codes.push(DIGITS.charCodeAt(byte % 32))
+  for (let i = 0; i < RANDOM_DIGITS; i++)
+    codes[TIME_DIGITS + i] = DIGITS.charCodeAt((random[i] ?? 0) % 32)
   return String.fromCharCode(...codes)
 }
 

@@ -1,5 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
-import { utf8Length } from './encodings.ts'
+import { isLongerThan } from './encodings.ts'
 
 declare const objectKey: unique symbol
 
@@ -14,10 +14,6 @@ const DOT_SEGMENT = /(?:^|\/)\.\.?(?:\/|$)/
 
 /** Tells whether `text` is in Unicode NFC. Then every part of it is too (UAX #15). */
 export const isNfc = (text: string): boolean => text === text.normalize()
-
-/** Tells whether `text` is longer than `bytes` in UTF-8. A code unit has 1 to 3 bytes. */
-const isLongerThan = (text: string, bytes: number): boolean =>
-  text.length > bytes || (3 * text.length > bytes && utf8Length(text) > bytes)
 
 /**
  * Returns why `value` can't be an object key, or null if it can.

@@ -68,7 +68,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
   const algorithm = utf8('AWS4-HMAC-SHA256\n')
   const credentialScope = utf8(`\n${credentialString}\n`)
   const urlBeforeKey = origin + basePath
-  const headersOf = canonicalHeadersBy(signer)
+  const headersOf = canonicalHeadersBy(signer, input.headers)
   const key = await signingKey(signer)
   return {
     fits: (other, at) =>
@@ -81,7 +81,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
     fill({ headers }, at) {
       const requestHeaders = headersOf(headers)
       const urlQuery = `${urlBeforeDate}X-Amz-Date=${at}${urlAfterDate}&X-Amz-Signature=`
-      return async function presignKey(objectKey) {
+      return function presignKey(objectKey) {
         const path = encodeKey(objectKey)
         assertNamesKey(path, objectKey)
         startText()
@@ -92,34 +92,45 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
         add(requestAfterDate)
         add(requestHeaders)
         add(requestAfterHeaders)
-        const digest = await crypto.subtle.digest('SHA-256', textBytes())
-        startText()
-        add(algorithm)
-        addAscii(at)
-        add(credentialScope)
-        addHex(digest)
-        const signature = await crypto.subtle.sign('HMAC', key, textBytes())
-        return urlBeforeKey + path + urlQuery + hex(signature)
+        return crypto.subtle.digest('SHA-256', textBytes()).then((digest) => {
+          startText()
+          add(algorithm)
+          addAscii(at)
+          add(credentialScope)
+          addHex(digest)
+          return crypto.subtle
+            .sign('HMAC', key, textBytes())
+            .then((signature) => urlBeforeKey + path + urlQuery + hex(signature))
+        })
       }
     },
   }
 }
 
-/** Returns a function that builds canonical headers, each with its line break, like `signer`. */
+/**
+ * Returns a function that builds canonical headers, each with its line break, like `signer`. The
+ * names of the headers are always those of `sample`.
+ */
 function canonicalHeadersBy(
   signer: AwsV4Signer,
+  sample: PresignTemplate['headers'] = {},
 ): (headers: PresignTemplate['headers']) => Uint8Array {
   const { host } = signer.url
   const hostAlone = utf8(`host:${host}\n`)
-  const signedHeaders: string[] = signer.signedHeaders.split(';')
+  const given = new Map(Object.keys(sample).map((name) => [name.toLowerCase(), name]))
+  const names: [string, string][] = signer.signedHeaders
+    .split(';')
+    .map((name: string) => [name, given.get(name) ?? ''])
   return (headers) => {
     if (headers === undefined) return hostAlone
-    const values = new Map([['host', host]])
-    for (const [name, value] of Object.entries(headers))
-      values.set(name.toLowerCase(), value.trim().replace(/\s+/g, ' '))
-    return utf8(signedHeaders.map((name) => `${name}:${values.get(name)}\n`).join(''))
+    let text = ''
+    for (const [name, spelled] of names)
+      text += `${name}:${(headers[spelled] ?? host).trim().replace(SPACES, ' ')}\n`
+    return utf8(text)
   }
 }
+
+const SPACES = /\s+/g
 
 const namesOf = (headers: PresignTemplate['headers']): string =>
   headers === undefined ? '' : Object.keys(headers).join()

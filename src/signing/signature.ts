@@ -76,7 +76,16 @@ export async function calculateSignature(
 }
 
 /** Returns `date` in the format of `X-Amz-Date`: ISO 8601's basic format in UTC. */
-export const amzDate = (date: Date): string => date.toISOString().replace(/[-:]|\.\d+/g, '')
+export function amzDate(date: Date): string {
+  const time = date.getTime()
+  if (time !== lastTime) lastDate = date.toISOString().replace(/[-:]|\.\d+/g, '')
+  lastTime = time
+  return lastDate
+}
+
+/** The last date and its text, since many URLs are signed in one second. */
+let lastTime = Number.NaN
+let lastDate = ''
 
 /** Writes spaces as "%20", as signed: S3 servers read "+" in two ways. A plus is already "%2B". */
 export const spaced = (text: string): string => text.replaceAll('+', '%20')

@@ -235,6 +235,16 @@ it('waits one second for a rate limit that never answers', async () => {
   ])
 })
 
+it('starts no timer for a rate limit that answers from memory', async () => {
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  const path = '/files/a.txt/url'
+  expect((await worker.fetch(path, bearer(one.token))).status).toBe(200)
+  expect(timers).not.toHaveBeenCalled()
+  const limit = () => scheduler.wait(1).then(() => ({ success: true }))
+  expect((await limitedBy({ limit }).fetch(path, bearer(one.token))).status).toBe(200)
+  expect(timers.mock.calls.map(([, milliseconds]) => milliseconds)).toEqual([1000])
+})
+
 it('leaves no timer behind, whatever the rate limit answers', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   captureLog()
