@@ -9,12 +9,17 @@ export function uploadHeaders(
   bucket: Pick<Bucket, 'uploadHeaders'>,
   file: Omit<UploadFields, 'fileName' | 'size'>,
 ): Record<string, string> {
-  const { mimetype, sha256, metadata = {}, overwrite } = file
+  const { mimetype, sha256, metadata, overwrite } = file
   const headers: Record<string, string> = { 'Content-Type': mimetype }
   for (const [field, header] of OBJECT_HEADERS) if (file[field]) headers[header] = file[field]
   if (overwrite === false) headers['If-None-Match'] = '*'
   if (sha256) headers['x-amz-checksum-sha256'] = sha256
-  return { ...headers, ...metadataFields(metadata), ...file.headers, ...bucket.uploadHeaders }
+  return {
+    ...headers,
+    ...(metadata && metadataFields(metadata)),
+    ...file.headers,
+    ...bucket.uploadHeaders,
+  }
 }
 
 /** Returns the members of `metadata` that fit into S3's limit, starting with the first one. */

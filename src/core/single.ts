@@ -26,7 +26,7 @@ export interface UploadUrl {
 }
 
 /** Returns a signed PUT. Throws what `uploadSignature` and `uploadHeaders` throw. */
-export async function createUploadUrl(
+export function createUploadUrl(
   bucket: Bucket,
   key: ObjectKey,
   request: UploadRequest,
@@ -40,13 +40,9 @@ export async function createUploadUrl(
     method: 'PUT',
     headers: size === undefined ? headers : { ...headers, 'Content-Length': String(size) },
   })
-  return {
-    uploadUrl: await presignKey(key),
-    key,
-    bucket: bucket.alias,
-    method: 'PUT',
-    headers,
-    expiresIn,
-    expiresAt,
-  }
+  const { alias } = bucket
+  return presignKey(key).then((uploadUrl) => ({
+    ...{ uploadUrl, key, bucket: alias, method: 'PUT' as const },
+    ...{ headers, expiresIn, expiresAt },
+  }))
 }

@@ -39,9 +39,10 @@ const validateUploads = validateFiles(oneOfUploads, MAX_FILES, { expiresIn, buck
 /** Upload URLs, for one file and for many. */
 export const uploadUrlRoutes = newApp()
   .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
-    const { bucket: alias, ...request } = c.req.valid('json')
+    const request = c.req.valid('json')
     requireScope(c.get('principal'), 'files:upload')
-    const bucket = await chooseOpenBucket(c, alias, null)
+    const opened = chooseOpenBucket(c, request.bucket, null)
+    const bucket = opened instanceof Promise ? await opened : opened
     return json(c, await signUpload(c, bucket, request))
   })
   .post('/files/upload-urls', validateUploads, async (c) => {
@@ -61,6 +62,9 @@ export const signUpload = (
   bucket: Bucket,
   request: Naming & Omit<UploadRequest, keyof Naming>,
 ): Promise<UploadUrl> =>
-  startUpload(c, bucket, request, MAX_PUT_BYTES, async (key, file, now) =>
-    createUploadUrl(bucket, key, await keepExisting(bucket, file, now), now),
-  )
+  startUpload(c, bucket, request, MAX_PUT_BYTES, (key, file, now) => {
+    const kept = keepExisting(bucket, file, now)
+    return kept instanceof Promise
+      ? kept.then((kept) => createUploadUrl(bucket, key, kept, now))
+      : createUploadUrl(bucket, key, kept, now)
+  })

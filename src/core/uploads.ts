@@ -81,10 +81,13 @@ export async function startUpload<File extends Nameable, T>(
   const named = nameFile(c, bucket, request)
   if (host.beforeUpload !== null || hasSeams) refuseForeignPage(c, c.get('settings'))
   // Before the app, so that it is not blamed for the client's values.
-  let key = newUpload(bucket, named, prefix, s3Max, timeOf(c))
-  const file =
-    host.beforeUpload === null ? named : await askApp(c, bucket, named, host.beforeUpload)
-  const now = timeOf(c)
+  let now = timeOf(c)
+  let key = newUpload(bucket, named, prefix, s3Max, now)
+  let file = named
+  if (host.beforeUpload !== null) {
+    file = await askApp(c, bucket, named, host.beforeUpload)
+    now = timeOf(c)
+  }
   if (file.key !== named.key && file.key !== undefined) {
     key = file.key
     requireContentType(file.mimetype, key, bucket)

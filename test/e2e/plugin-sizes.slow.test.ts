@@ -22,7 +22,7 @@ const ROUNDING_KIB = 0.1
 
 /** Text that only one folder below src/plugins/ has, also after the code is minified. */
 const TEXTS = [
-  ['api-keys', 'ep_([a-z0-9-]{1,32})'],
+  ['api-keys', 'ep_[a-z0-9-]{1,32}_'],
   ['api-keys', 'the SHA-256 of the key'],
   ['copies', '/files/copy'],
   ['copies', 'copied onto itself'],
