@@ -21,7 +21,7 @@ import { fileIndexOf, timeOf } from '../../http/deadline.ts'
 import { nameInKey, requireChoice } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { noFileIndex } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { copyObject, sourceReplaced } from '../../storage/copy.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
@@ -268,8 +268,8 @@ const ownerOf = (c: AppContext, kind: CopyScope['kind'], known: FileRecord | nul
 
 /**
  * Tells whether the object under the target's key is what an earlier call with the same request
- * stored, whose response got lost: the same object, which nobody else has recorded. A copy that is
- * recorded was finished, so a repeat would be a second one.
+ * stored, whose response got lost: the same object, whose record nobody else has confirmed. A copy that
+ * is recorded was finished, so a repeat would be a second one.
  */
 async function isEarlierCopy(
   c: AppContext,
@@ -285,9 +285,9 @@ async function isEarlierCopy(
   if (there.lastModified < seen.lastModified) return false
   const index = fileIndexOf(c)
   const known = await index.get(target.alias, key)
-  return kind === 'move'
-    ? known === null || (known.owner === owner && isSameUpload(known, there))
-    : known === null && index !== noFileIndex
+  // A notification of the bucket, or the upkeep, may have found the copy meanwhile.
+  if (known === null || !isConfirmed(known)) return kind === 'move' || index !== noFileIndex
+  return kind === 'move' && known.owner === owner && isSameUpload(known, there)
 }
 
 /** Records the copy, and announces it with its source. Throws `file_replaced` for another object. */
@@ -383,7 +383,8 @@ async function finishMove(c: AppContext, call: CopyCall, file: FileToCopy): Prom
     index.get(target.alias, to),
   ])
   if (head === null) throw objectNotFound()
-  const isRecorded = index === noFileIndex || (moved !== null && isSameUpload(moved, head))
+  const isRecorded =
+    index === noFileIndex || (moved !== null && isConfirmed(moved) && isSameUpload(moved, head))
   const isOther = (known: string) => !known.includes('-') && unquoted(known) !== unquoted(head.etag)
   const copy =
     cursor === undefined
