@@ -4,6 +4,7 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
+import { newUpload } from '../../core/new-upload.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import {
   type Announce,
@@ -37,6 +38,8 @@ export interface CopyCall {
   readonly target: Bucket
   readonly sizes: CopySizes
   readonly allowance: Allowance
+  /** Counts a file against the rate limit. Throws `rate_limited`. */
+  readonly count: () => Promise<void> | undefined
 }
 
 export interface FileToCopy {
@@ -89,6 +92,8 @@ export async function copyFile(
     throw new ApiError('storage_busy', 'This call had no time left for this file. Send it again.', {
       retryAfterSeconds: 1,
     })
+  // Not before, since a file that isn't started is sent again.
+  await call.count()
   const seen = await headObject(source, from, timeOf(c))
   if (seen === null) {
     if (kind === 'move') return finishMove(c, call, file)
@@ -128,8 +133,7 @@ async function startCopy(
   const owner = ownerOf(c, kind, known)
   const upload = {
     ...{ key: to, overwrite, fileName: asked ?? known?.name ?? nameInKey(to), size: seen.size },
-    // AWS stores `binary/octet-stream` for a form without a type.
-    mimetype: seen.mimetype.replace(/^binary\//, 'application/'),
+    mimetype: typeOf(seen),
   }
   return startUpload(c, target, upload, MAX_OBJECT_BYTES, async (key, file) => {
     // A repeat and a cursor name the client's own key.
@@ -182,6 +186,9 @@ async function startCopy(
   })
 }
 
+/** AWS stores `binary/octet-stream` for a form without a type. */
+const typeOf = ({ mimetype }: ObjectHead): string => mimetype.replace(/^binary\//, 'application/')
+
 /** Asks the app whether the source may be read, and deleted by a move. */
 async function askAboutSource(
   c: AppContext,
@@ -214,8 +221,10 @@ async function continueCopy(
     await dropParts(call.target, file.to, copy, timeOf(c))
     throw sourceReplaced()
   }
-  const { kind, source } = call
+  const { kind, source, target } = call
   // Days may have passed.
+  const upload = { key: file.to, fileName: copy.name, mimetype: typeOf(seen), size: seen.size }
+  newUpload(target, upload, '', MAX_OBJECT_BYTES, timeOf(c))
   await askAboutSource(c, call, file.from)
   const known = await recordOf(c, source, file.from, seen)
   return advance(c, call, file, copy, ownerOf(c, kind, known))

@@ -505,6 +505,30 @@ describe('many files', () => {
       expect([await contentOf(from), await contentOf(`${from}-copy.png`)]).toEqual([null, 'pixels'])
   })
 
+  it('count against the rate limit when they start, and not before', async () => {
+    const sources = keys(...Array.from({ length: 12 }, (_, i) => `${i}.png`))
+    await Promise.all(sources.map((key) => put(key)))
+    let counted = 0
+    const rateLimiter = {
+      limit: async () => {
+        counted += 1
+        return { success: counted <= 4 }
+      },
+    }
+    const files = sources.map((from) => ({ from, to: `${from}-copy.png` }))
+    const app = mounted({ rateLimiter: () => rateLimiter })
+    const response = await app.post('/media/files/copy', { files })
+    const { files: results } = await jsonOf<{ files: { error?: { code: string } }[] }>(response)
+    const codes = results.map(({ error }) => error?.code ?? 'copied').toSorted()
+    expect(codes).toEqual([
+      ...Array.from({ length: 4 }, () => 'copied'),
+      'rate_limited',
+      ...Array.from({ length: 7 }, () => 'storage_busy'),
+    ])
+    // The first one has counted as the request.
+    expect(counted).toBe(5)
+  })
+
   it('have either one file or a list', async () => {
     const app = mounted()
     for (const body of [{}, { from: 'a' }, { from: 'a', to: 'b', files: [] }, { files: [] }]) {

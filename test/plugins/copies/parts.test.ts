@@ -125,6 +125,21 @@ describe('a large object', () => {
   })
 
   // @threat copy-bypasses
+  it.each([
+    ['413 file_too_large', { maxBytes: MIB }],
+    ['400 mimetype_not_allowed', { allowedTypes: ['image/*'] }],
+  ] as const)('is %s in a later call within limits %j', async (expected, narrower) => {
+    const to = newKey()
+    let limits = {}
+    const app = presigner('ann', 20, { authenticate: () => ({ ...ANN, limits }) })
+    const { cursor } = await send(app, 'copy', { from: FROM, to })
+    limits = narrower
+    const { status, code } = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(`${status} ${code}`).toBe(expected)
+    expect((await bucketFetch(to)).status).toBe(404)
+  })
+
+  // @threat copy-bypasses
   it('is not deleted if the app refuses that in a later call of a move', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes)
