@@ -23,12 +23,12 @@ import { nameInKey, requireChoice } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { noFileIndex } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
-import { copyObject, sourceReplaced } from '../../storage/copy.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import { copyHeaders, hasTypeOf } from './copy-headers.ts'
 import { beginParts, type CopySizes, copyParts, dropParts } from './copy-parts.ts'
 import { type CopyInParts, type CopyScope, openCopy, sealCopy } from './cursor.ts'
+import { copyObject, sourceReplaced } from './s3.ts'
 import { folded, mayBeOne, requireOneServer, requireOther } from './same-object.ts'
 
 /** What all files of a call have in common. The buckets have the limits of the caller. */
@@ -277,12 +277,11 @@ const ownerOf = (c: AppContext, kind: CopyScope['kind'], known: FileRecord | nul
 
 /**
  * Tells whether the object under the target's key is what an earlier call with the same request
- * stored, whose response got lost: the same object, whose record nobody else has confirmed. A copy that
- * is recorded was finished, so a repeat would be a second one.
+ * stored, whose response got lost: the same object, which nobody else has recorded.
  */
 async function isEarlierCopy(
   c: AppContext,
-  { kind, target }: CopyCall,
+  { target }: CopyCall,
   key: ObjectKey,
   owner: string,
   seen: ObjectHead,
@@ -292,11 +291,10 @@ async function isEarlierCopy(
   if (etag !== seen.etag || size !== seen.size || mimetype !== seen.mimetype) return false
   // It was there before its source, so it is another file with the same bytes.
   if (there.lastModified < seen.lastModified) return false
-  const index = fileIndexOf(c)
-  const known = await index.get(target.alias, key)
+  const known = await fileIndexOf(c).get(target.alias, key)
   // A notification of the bucket, or the upkeep, may have found the copy meanwhile.
-  if (known === null || !isConfirmed(known)) return kind === 'move' || index !== noFileIndex
-  return kind === 'move' && known.owner === owner && isSameUpload(known, there)
+  if (known === null || !isConfirmed(known)) return true
+  return known.owner === owner && isSameUpload(known, there)
 }
 
 /** Records the copy, and announces it with its source. Throws `file_replaced` for another object. */

@@ -142,17 +142,19 @@ describe('POST /files/copy', () => {
     expect(await contentOf(to)).toBe('pixels')
   })
 
-  it('records what an earlier call has copied, but not a second time', async () => {
+  it('answers a repeat with the same record, but not for the file of somebody else', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
     await put(to)
-    const app = mounted()
-    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toMatchObject({
-      key: to,
-    })
-    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toBe(
-      '409 object_exists',
-    )
+    const index = memoryFileIndex()
+    const app = mounted({ files: { index } })
+    const copy = async (as: typeof app) =>
+      outcome(await as.post('/media/files/copy', { from, to }))
+    const first = await copy(app)
+    expect(first).toMatchObject({ key: to, owner: 'app:ann' })
+    expect(await copy(app)).toEqual(first)
+    const bob = mounted({ files: { index }, authenticate: () => ({ ...ANN, id: 'bob' }) })
+    expect(await copy(bob)).toBe('409 object_exists')
   })
 
   // @threat chosen-key-generated
