@@ -148,8 +148,7 @@ describe('POST /files/copy', () => {
     await put(to)
     const index = memoryFileIndex()
     const app = mounted({ files: { index } })
-    const copy = async (as: typeof app) =>
-      outcome(await as.post('/media/files/copy', { from, to }))
+    const copy = async (as: typeof app) => outcome(await as.post('/media/files/copy', { from, to }))
     const first = await copy(app)
     expect(first).toMatchObject({ key: to, owner: 'app:ann' })
     expect(await copy(app)).toEqual(first)
