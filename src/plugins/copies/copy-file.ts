@@ -4,6 +4,7 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
+import { askAboutStep } from '../../core/change.ts'
 import { newUpload } from '../../core/new-upload.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import {
@@ -222,10 +223,12 @@ async function continueCopy(
     throw sourceReplaced()
   }
   const { kind, source, target } = call
+  const step = { type: 'parts', bucket: target.alias, key: file.to, size: copy.size } as const
   // Days may have passed.
   const upload = { key: file.to, fileName: copy.name, mimetype: typeOf(seen), size: seen.size }
   newUpload(target, upload, '', MAX_OBJECT_BYTES, timeOf(c))
   await askAboutSource(c, call, file.from)
+  await askAboutStep(c, step)
   const known = await recordOf(c, source, file.from, seen)
   return advance(c, call, file, copy, ownerOf(c, kind, known))
 }
