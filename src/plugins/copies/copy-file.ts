@@ -4,6 +4,7 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
+import { askAboutStep } from '../../core/change.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import {
   type Announce,
@@ -22,12 +23,12 @@ import { nameInKey, requireChoice } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { noFileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
-import { copyObject, sourceReplaced } from '../../storage/copy.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import { copyHeaders, hasTypeOf } from './copy-headers.ts'
 import { beginParts, type CopySizes, copyParts, dropParts } from './copy-parts.ts'
 import { type CopyInParts, type CopyScope, openCopy, sealCopy } from './cursor.ts'
+import { copyObject, sourceReplaced } from './s3.ts'
 import { folded, mayBeOne, requireOneServer, requireOther } from './same-object.ts'
 
 /** What all files of a call have in common. The buckets have the limits of the caller. */
@@ -214,9 +215,11 @@ async function continueCopy(
     await dropParts(call.target, file.to, copy, timeOf(c))
     throw sourceReplaced()
   }
-  const { kind, source } = call
+  const { kind, source, target } = call
+  const step = { type: 'parts', bucket: target.alias, key: file.to, size: copy.size } as const
   // Days may have passed.
   await askAboutSource(c, call, file.from)
+  await askAboutStep(c, step)
   const known = await recordOf(c, source, file.from, seen)
   return advance(c, call, file, copy, ownerOf(c, kind, known))
 }
