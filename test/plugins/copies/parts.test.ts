@@ -135,6 +135,20 @@ describe('a large object', () => {
   })
 
   // @threat copy-bypasses
+  it.each([
+    ['413 file_too_large', { maxBytes: MIB }],
+    ['400 mimetype_not_allowed', { allowedTypes: ['image/*'] }],
+  ] as const)('is %s in a later call within limits %j', async (expected, narrower) => {
+    const to = newKey()
+    let limits = {}
+    const app = presigner('ann', 20, { authenticate: () => ({ ...ANN, limits }) })
+    const { cursor } = await send(app, 'copy', { from: FROM, to })
+    limits = narrower
+    const { status, code } = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(`${status} ${code}`).toBe(expected)
+    expect((await bucketFetch(to)).status).toBe(404)
+  })
+
   it('is not copied further if a plugin refuses the step in a later call', async () => {
     const to = newKey()
     const step = vi.fn<Step>()
