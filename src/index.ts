@@ -2,7 +2,6 @@ import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
 import { createApp, listPlugins, pluginIssues } from './app.ts'
-import { newDeadline } from './errors/deadline.ts'
 import type { Instance, ScheduledEvent } from './http/app-env.ts'
 import { principalOfApp } from './http/app-principal.ts'
 import type { Host } from './http/host.ts'
@@ -79,17 +78,13 @@ export function createPresigner<B extends object = object, V extends object = ob
     uses: [],
   })
   const instanceFor = instancesOf(settings, options, usable, issues)
-  const envOf = (env: B, host: Host) => ({
-    ...{ instance: instanceFor(env), host },
-    ...{ deadline: newDeadline(), complete: undefined },
-  })
   /** With an invalid base path, every path that ends with `/healthz` says so. */
   const baseOf = ({ url }: Request) =>
     basePath === BROKEN ? new URL(url).pathname.replace(/\/[^/]*$/, '') : basePath
   const app = new HonoBase<E>({ router: everyPath() })
   app.all('*', async (c) => {
     const mountPath = mountPathOf(c) || baseOf(c.req.raw)
-    const env = envOf(c.env, hostOf(c, mountPath, options))
+    const env = { instance: instanceFor(c.env), host: hostOf(c, mountPath, options) }
     return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
   const { authenticate, beforeUpload, beforeDelete, beforeDownload } = options
@@ -102,7 +97,10 @@ export function createPresigner<B extends object = object, V extends object = ob
         isAlone
           ? routes.fetch(
               request,
-              envOf(env, alone ?? hostOf(ALONE, baseOf(request), options)),
+              {
+                instance: instanceFor(env),
+                host: alone ?? hostOf(ALONE, baseOf(request), options),
+              },
               context,
             )
           : app.fetch(request, env, context),

@@ -77,27 +77,17 @@ export const preconditionFailed = (head: ObjectHead | null, cause?: unknown): Ap
   )
 
 /**
- * Returns `file` with a condition to sign, or looks first. A generated key needs neither, and no
- * promise. Throws what `requireVacant` and `requireMatch` throw.
+ * Returns `file` with a condition to sign, or looks first. Throws what `requireVacant` and
+ * `requireMatch` throw.
  */
-export const keepExisting = <File extends Replacing>(
-  bucket: Bucket,
-  file: File,
-  now: Date,
-): File | Promise<File> => (file.key === undefined ? file : keepAt(file.key, bucket, file, now))
-
-interface Replacing extends Pick<UploadFields, 'key' | 'overwrite' | 'headers'> {
-  readonly ifMatch?: string | undefined
-}
-
-async function keepAt<File extends Replacing>(
-  key: ObjectKey,
-  bucket: Bucket,
-  file: File,
-  now: Date,
-): Promise<File> {
-  const { overwrite, ifMatch } = file
+export async function keepExisting<
+  File extends Pick<UploadFields, 'key' | 'overwrite' | 'headers'> & {
+    readonly ifMatch?: string | undefined
+  },
+>(bucket: Bucket, file: File, now: Date): Promise<File> {
+  const { key, overwrite, ifMatch } = file
   const { conditionalPut, conditionalReplace } = bucket
+  if (key === undefined) return file
   if (ifMatch !== undefined) {
     if (conditionalReplace)
       return { ...file, headers: { ...file.headers, 'If-Match': `"${unquoted(ifMatch)}"` } }

@@ -69,10 +69,12 @@ export function downloadSigner(
 ): DownloadSigner {
   const { credentials } = bucket
   const { download, inline = false, versionId } = request
-  const { use, expiresIn, defaultSeconds, stable } = request
   const validity = resolveValidity({
-    ...{ use, expiresIn, defaultSeconds, stable },
-    ...{ bucket, credentials, now },
+    ...request,
+    expiresIn: request.expiresIn,
+    bucket,
+    credentials,
+    now,
   })
   const { signedAt, signedSeconds } = validity
   const query = versionId === undefined ? undefined : { versionId }

@@ -62,9 +62,8 @@ export const signUpload = (
   bucket: Bucket,
   request: Naming & Omit<UploadRequest, keyof Naming>,
 ): Promise<UploadUrl> =>
-  startUpload(c, bucket, request, MAX_PUT_BYTES, (key, file, now) => {
-    const kept = keepExisting(bucket, file, now)
-    return kept instanceof Promise
-      ? kept.then((kept) => createUploadUrl(bucket, key, kept, now))
-      : createUploadUrl(bucket, key, kept, now)
-  })
+  startUpload(c, bucket, request, MAX_PUT_BYTES, (key, file, now) =>
+    file.key === undefined
+      ? createUploadUrl(bucket, key, file, now)
+      : keepExisting(bucket, file, now).then((kept) => createUploadUrl(bucket, key, kept, now)),
+  )

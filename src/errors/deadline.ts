@@ -51,23 +51,12 @@ export const inTime = <T>(
   work: () => T | Promise<T>,
   late: () => unknown = () => new Error('No response in time.'),
 ): Promise<T> =>
-  // One promise, since this is part of every request.
   new Promise((resolve, reject) => {
     const left = timeLeft(own, now)
-    if (left === Infinity) return resolve(work())
+    const working = Promise.resolve(work())
+    if (left === Infinity) return resolve(working)
     const timer = setTimeout(() => reject(left < own ? outOfTime() : late()), left)
-    const fail = (error: unknown) => {
-      clearTimeout(timer)
-      reject(error)
-    }
-    try {
-      Promise.resolve(work()).then((result) => {
-        clearTimeout(timer)
-        resolve(result)
-      }, fail)
-    } catch (error) {
-      fail(error)
-    }
+    working.finally(() => clearTimeout(timer)).then(resolve, reject)
   })
 
 export const NO_DEADLINE = new Date(0)

@@ -176,10 +176,10 @@ export interface AppEnv {
   Bindings: {
     readonly instance: Instance
     readonly host: Host
-    /** When the response must begin, in milliseconds since 1970. */
+    /** When the response must begin, in milliseconds since 1970. `frame` sets it. */
     deadline: number
     /** The response that already has all its headers. */
-    complete: Response | undefined
+    complete?: Response
   }
   Variables: {
     requestId: string

@@ -1,4 +1,5 @@
 import type { H, Next } from 'hono/types'
+import { newDeadline } from '../errors/deadline.ts'
 import type { AppContext } from './app-env.ts'
 import { logRequest } from './request-log.ts'
 import { complete, onError, onNotFound } from './responses.ts'
@@ -16,6 +17,7 @@ export const frame = (handlers: readonly H[], route: string | undefined) =>
   async function frame(c: AppContext): Promise<Response> {
     const start = Date.now()
     c.set('requestId', crypto.randomUUID())
+    c.env.deadline = newDeadline()
     let response: Response | undefined
     try {
       for (let i = 0; i < handlers.length && response === undefined; i++) {

@@ -8,5 +8,5 @@ const BEARER = /^Bearer +\S+$/i
 /** Returns the bearer credential in the Authorization header. */
 export function bearerIn(c: AppContext): string | undefined {
   const given = c.req.header('Authorization') ?? ''
-  return BEARER.test(given) ? given.slice(given.lastIndexOf(' ') + 1) : undefined
+  return BEARER.test(given) ? given.slice(7).trim() : undefined
 }

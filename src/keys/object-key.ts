@@ -10,7 +10,7 @@ export type ObjectKey = string & { readonly [objectKey]: true }
 export const MAX_OBJECT_KEY_BYTES = 1024
 
 const CONTROL_CHARACTERS = /\p{Cc}/u
-const DOT_SEGMENT = /(?:^|\/)\.\.?(?:\/|$)/
+const DOT_SEGMENT = /(?:^|\/)\.{1,2}(?:\/|$)/
 
 /** Tells whether `text` is in Unicode NFC. Then every part of it is too (UAX #15). */
 export const isNfc = (text: string): boolean => text === text.normalize()

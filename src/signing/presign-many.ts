@@ -31,7 +31,7 @@ export function presignMany(input: PresignTemplate): PresignKey {
   const template = templates.get(input.bucket)?.find(({ fits }) => fits(input, datetime))
   if (template !== undefined) return template.fill(input, datetime)
   const presignKey = prepareTemplate(input).then((made) => made.fill(input, datetime))
-  return async (key) => (await presignKey)(key)
+  return (key) => presignKey.then((sign) => sign(key))
 }
 
 /** Creates a template, checks it, and stores it for its bucket. */
@@ -68,7 +68,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
   const algorithm = utf8('AWS4-HMAC-SHA256\n')
   const credentialScope = utf8(`\n${credentialString}\n`)
   const urlBeforeKey = origin + basePath
-  const headersOf = canonicalHeadersBy(signer, input.headers)
+  const headersOf = canonicalHeadersBy(signer)
   const key = await signingKey(signer)
   return {
     fits: (other, at) =>
@@ -107,30 +107,21 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
   }
 }
 
-/**
- * Returns a function that builds canonical headers, each with its line break, like `signer`. The
- * names of the headers are always those of `sample`.
- */
+/** Returns a function that builds canonical headers, each with its line break, like `signer`. */
 function canonicalHeadersBy(
   signer: AwsV4Signer,
-  sample: PresignTemplate['headers'] = {},
 ): (headers: PresignTemplate['headers']) => Uint8Array {
   const { host } = signer.url
   const hostAlone = utf8(`host:${host}\n`)
-  const given = new Map(Object.keys(sample).map((name) => [name.toLowerCase(), name]))
-  const names: [string, string][] = signer.signedHeaders
-    .split(';')
-    .map((name: string) => [name, given.get(name) ?? ''])
+  const signedHeaders: string[] = signer.signedHeaders.split(';')
   return (headers) => {
     if (headers === undefined) return hostAlone
-    let text = ''
-    for (const [name, spelled] of names)
-      text += `${name}:${(headers[spelled] ?? host).trim().replace(SPACES, ' ')}\n`
-    return utf8(text)
+    const values = new Map([['host', host]])
+    for (const [name, value] of Object.entries(headers))
+      values.set(name.toLowerCase(), value.trim().replace(/\s+/g, ' '))
+    return utf8(signedHeaders.map((name) => `${name}:${values.get(name)}\n`).join(''))
   }
 }
-
-const SPACES = /\s+/g
 
 /** Tells whether `headers` have exactly these names, in this order. */
 function haveNames(headers: PresignTemplate['headers'], names: readonly string[]): boolean {
