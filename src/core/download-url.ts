@@ -48,8 +48,7 @@ export function downloadUrl(
   now: Date,
 ): Promise<DownloadUrl> {
   const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, now)
-  const { alias } = bucket
-  return urlOf(key).then((url) => ({ url, key, bucket: alias, expiresIn, expiresAt }))
+  return urlOf(key).then((url) => ({ url, key, bucket: bucket.alias, expiresIn, expiresAt }))
 }
 
 /** Signs download URLs of one bucket for one request. */
@@ -71,7 +70,6 @@ export function downloadSigner(
   const { download, inline = false, versionId } = request
   const validity = resolveValidity({
     ...request,
-    expiresIn: request.expiresIn,
     bucket,
     credentials,
     now,

@@ -64,7 +64,7 @@ export const downloadUrlRoutes = newApp()
     // Waits only for a promise, since each `await` costs as much as the rest of this handler.
     const bucket = opened instanceof Promise ? await opened : opened
     const asked = askToDownload(c, bucket, key, 'url')
-    if (asked !== undefined) await asked
+    if (asked) await asked
     return json(c, await downloadUrl(bucket, key, request, new Date()))
   })
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {

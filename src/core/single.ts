@@ -40,9 +40,8 @@ export function createUploadUrl(
     method: 'PUT',
     headers: size === undefined ? headers : { ...headers, 'Content-Length': String(size) },
   })
-  const { alias } = bucket
   return presignKey(key).then((uploadUrl) => ({
-    ...{ uploadUrl, key, bucket: alias, method: 'PUT' as const },
+    ...{ uploadUrl, key, bucket: bucket.alias, method: 'PUT' as const },
     ...{ headers, expiresIn, expiresAt },
   }))
 }

@@ -56,7 +56,8 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   const { principal } = verdict
   await countPrincipal(c, principal)
   // A credential that keeps its principal has frozen it.
-  c.set('principal', Object.isFrozen(principal) ? principal : deepFreeze(principal))
+  if (!Object.isFrozen(principal)) deepFreeze(principal)
+  c.set('principal', principal)
 }
 
 /** Returns the error for refused credentials. Only its cause, for the log, is exact. */

@@ -55,7 +55,7 @@ export function requireBase(base: string | null): string {
   if (base !== null) return base
   const path = 'linkBase'
   const message =
-    'is missing. Set it to the URL of the presigner for clients, such as https://app.example.com/media'
+    'is missing. Set it to the URL for clients, such as https://app.example.com/media'
   throw new ApiError(
     'misconfigured',
     'Outside of Cloudflare Workers, links and other URLs of the presigner need the setting linkBase.',

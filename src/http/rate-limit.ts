@@ -38,11 +38,10 @@ function countRequest(c: AppContext, subject: string): Promise<void> | undefined
   const { rateLimiter } = c.env.instance
   if (rateLimiter === null) return undefined
   return new Promise((resolve, reject) => {
-    let timer: ReturnType<typeof setTimeout> | null = null
-    let hasEnded = false
+    let timer: ReturnType<typeof setTimeout> | null | undefined
     const finish = (allowed: unknown) => {
-      hasEnded = true
-      clearTimeout(timer)
+      clearTimeout(timer ?? null)
+      timer = null
       if (allowed === false)
         return reject(new ApiError('rate_limited', 'Too many requests. Try again in a minute.'))
       if (allowed !== true) addWarning(c, `rate limit not applied: ${describe(allowed)}`)
@@ -58,7 +57,7 @@ function countRequest(c: AppContext, subject: string): Promise<void> | undefined
     }
     // A timer costs more than the rest. A limiter that counts in memory has answered by then.
     queueMicrotask(() => {
-      if (!hasEnded) timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no response')
+      if (timer === undefined) timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no response')
     })
   })
 }

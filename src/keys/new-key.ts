@@ -65,7 +65,7 @@ export function requireChoice(key: ObjectKey): void {
   if (isNewObjectKey(key) || isNewObjectKey(folded))
     throw new ApiError(
       'invalid_key',
-      'A chosen key must not look like a generated one: uploads/, 20 characters, and "-". Choose another name.',
+      'A chosen key must not look like a generated one: uploads/, 20 characters, and "-".',
     )
 }
 

@@ -36,7 +36,7 @@ const isObjectKey = (value: string): value is ObjectKey => objectKeyError(value)
 /** Returns `value` as a key. It must already be decoded. Throws `invalid_key`. */
 export function parseObjectKey(value: string): ObjectKey {
   if (isObjectKey(value)) return value
-  throw new ApiError('invalid_key', objectKeyError(value) ?? 'This is not an object key.')
+  throw new ApiError('invalid_key', String(objectKeyError(value)))
 }
 
 /** Returns `value` as the start of keys to list: empty, or a valid key. Throws `invalid_key`. */

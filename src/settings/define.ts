@@ -164,12 +164,12 @@ const corsOriginRule: Rule<string> = (value, place) => {
   if (!isExact || !/^[^.]+\.[^.]/.test(behind))
     return r.breaks(
       place,
-      'must have its star as the first label after https://, followed by at least two more labels, as in https://*.app.pages.dev',
+      'must have its star as the first label, before at least two more, as in https://*.app.pages.dev',
     )
   return SHARED.test(behind.replace(/:\d+$/, ''))
     ? r.breaks(
         place,
-        'must not have its star before a suffix under which anyone can register names. Put your own name between them, as in https://*.app.pages.dev',
+        'must not have its star before a public suffix. Put your own name between them, as in https://*.app.pages.dev',
       )
     : value
 }

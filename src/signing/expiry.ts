@@ -8,7 +8,7 @@ export type Use = Exclude<keyof SecondsByUse, 'link'>
 export interface ValidityInput {
   readonly use: Use
   /** The requested lifetime in seconds. Default: the bucket's default for the use. */
-  readonly expiresIn: number | undefined
+  readonly expiresIn?: number | undefined
   /** Replaces that default. */
   readonly defaultSeconds?: number | undefined
   /** Whether all callers in the same time window get the same dates. */

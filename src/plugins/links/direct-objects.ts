@@ -26,7 +26,7 @@ export const directObjects = (background: Background): ObjectSource => ({
       await opened.body?.cancel()
       throw new ApiError(
         'not_supported',
-        'Links can\'t deliver an object with a Content-Encoding here. Use a download URL, or a link with delivery "redirect".',
+        'Links can\'t deliver an object with a Content-Encoding here. Use a download URL, or the delivery "redirect".',
       )
     }
     return relay(opened, { requestId, bucket: bucket.alias })[0]
