@@ -1,7 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import * as z from 'zod/mini'
 import { sixAtOnce } from '../bucket/at-once.ts'
-import { ApiError, type Issue } from '../errors/api-error.ts'
+import { ApiError, type Issue, invalidRequest } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { AppEnv } from './app-env.ts'
 import { itemError, MAX_KEYS_BODY_BYTES } from './fields.ts'
@@ -155,9 +155,6 @@ const describeIssue: z.core.$ZodErrorMap = (issue) => {
 }
 
 const isLength = (origin: string): boolean => origin === 'string' || origin === 'array'
-
-const invalidRequest = (issues: readonly Issue[]): ApiError =>
-  new ApiError('invalid_request', 'The request is not valid.', { issues })
 
 /** Does what `readJson` does. The time that this takes doesn't count for the deadline. */
 export async function readBody(c: Context<AppEnv>, maxBytes: number): Promise<unknown> {
