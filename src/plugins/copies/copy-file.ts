@@ -22,12 +22,12 @@ import { nameInKey, requireChoice } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { noFileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
-import { copyObject, sourceReplaced } from '../../storage/copy.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import { copyHeaders, hasTypeOf } from './copy-headers.ts'
 import { beginParts, type CopySizes, copyParts, dropParts } from './copy-parts.ts'
 import { type CopyInParts, type CopyScope, openCopy, sealCopy } from './cursor.ts'
+import { copyObject, sourceReplaced } from './s3.ts'
 import { folded, mayBeOne, requireOneServer, requireOther } from './same-object.ts'
 
 /** What all files of a call have in common. The buckets have the limits of the caller. */
