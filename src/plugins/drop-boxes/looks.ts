@@ -80,8 +80,9 @@ async function lookAt(
   const announce: Announce | null =
     (after ?? instance.settles[0])
       ? async (change, about, at = new Date()) => {
+          const by = { principal, index }
           for (const settle of instance.settles)
-            await inTime(instance.appMilliseconds, now, () => settle(change, { principal }))
+            await inTime(instance.appMilliseconds, now, () => settle(change, by))
           try {
             return await after?.(
               { ...change, ...actorOf({ id: owner, context: null }) },
