@@ -88,14 +88,14 @@ export function createPresigner<B extends object = object, V extends object = ob
     const env = { instance: instanceFor(c.env), host: hostOf(c, mountPath, options) }
     return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
-  const { authenticate, beforeUpload, beforeDelete, beforeDownload } = options
-  const hasFunctions = authenticate || beforeUpload || beforeDelete || beforeDownload
-  const alone = hasFunctions || basePath === BROKEN ? null : hostOf(ALONE, basePath, options)
+  const alone = basePath === BROKEN ? null : hostOf(ALONE, basePath, options)
+  // A function of the app would get the context.
+  const isAlone = alone !== null && !Object.values(alone).some((one) => typeof one === 'function')
   return {
     app,
     fetch: (request, env, context = NO_CONTEXT) =>
       Promise.resolve(
-        alone
+        isAlone
           ? routes.fetch(request, { instance: instanceFor(env), host: alone }, context)
           : app.fetch(request, env, context),
       ),
