@@ -3,11 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Address, Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { copySourceOf } from '../../src/plugins/copies/s3.ts'
 import { authorize } from '../../src/signing/authorization-header.ts'
 import { objectUrl } from '../../src/signing/object-url.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { awsSigner, spaced } from '../../src/signing/signature.ts'
-import { copySourceOf } from '../../src/storage/copy.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,

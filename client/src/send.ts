@@ -24,10 +24,13 @@ export function send(
   targets: Targets,
 ): Promise<string> {
   const line = lineOf(api)
-  const attempt = async (stall: Stall) =>
-    put(await targets.get(stall), body, (sentBytes) => report(part, sentBytes), signal, stall)
-  const act = async (stall: Stall) => {
+  const attempt = async (stall: Stall) => {
     signal.throwIfAborted() // the wait may have been long
+    const target = await targets.get(stall)
+    signal.throwIfAborted() // several files may have been signed, for which one signal can't cancel
+    return put(target, body, (sentBytes) => report(part, sentBytes), signal, stall)
+  }
+  const act = async (stall: Stall) => {
     try {
       return await attempt(stall)
     } catch (error) {

@@ -211,7 +211,7 @@ function stop(item: Item, status: 'paused' | 'canceled'): void {
   const { upload, controller, send } = item
   change(item, { status, stalled: undefined })
   if (upload.status === 'uploading') controller?.abort(status === 'paused' ? 'pause' : undefined)
-  else if (controller && (upload.status === 'paused' || upload.status === 'failed')) {
+  else if (controller && status === 'canceled' && upload.status !== 'canceled') {
     // The client deletes the parts of an upload that is canceled after it began.
     const again = new AbortController()
     send({ signal: again.signal }).catch(() => undefined)

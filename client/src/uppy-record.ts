@@ -49,19 +49,22 @@ export function recordUploads(
 ): () => void {
   const records = new Map<string, Promise<FileRecord>>()
 
-  /** Returns the record of `file`. Creates it if it is missing. */
-  function record(file: UppyFile, { body }: Response = {}): Promise<FileRecord> | undefined {
+  /** Records `file`. If its upload `isKnown`, returns the record that it has, or may get. */
+  function record(
+    file: UppyFile,
+    { body }: Response = {},
+    isKnown = false,
+  ): Promise<FileRecord> | undefined {
     const key = body?.key
     if (typeof key !== 'string') return undefined
-    let made = records.get(key)
-    if (!made) {
-      made = withRetries(new AbortController().signal, () => client.record(key, nameOf(file)))
-      records.set(key, made)
-      made.then(
-        (record) => onRecord?.(record, file),
-        () => records.delete(key),
-      )
-    }
+    const known = isKnown && records.get(key)
+    if (known) return known
+    const made = withRetries(new AbortController().signal, () => client.record(key, nameOf(file)))
+    records.set(key, made)
+    made.then(
+      (record) => onRecord?.(record, file),
+      () => records.get(key) === made && records.delete(key),
+    )
     return made
   }
 
@@ -73,7 +76,7 @@ export function recordUploads(
       const file = uppy.getFile(id)
       if (!file || file.error) continue
       try {
-        await record(file, file.response)
+        await record(file, file.response, true)
       } catch (error) {
         const failure = error instanceof Error ? error : new Error(String(error))
         uppy.emit('upload-error', file, failure, file.response) // without the response, Uppy forgets the key

@@ -78,6 +78,13 @@ export function createQueue(
     run()
   }
 
+  /** Deletes the parts of an earlier try, as the client does if an upload is canceled after it began. */
+  function dropParts({ file }: Item): void {
+    const again = new AbortController()
+    send(file, { signal: again.signal, onProgress() {} }).catch(() => undefined)
+    again.abort()
+  }
+
   return {
     items,
     add(file, error) {
@@ -96,17 +103,13 @@ export function createQueue(
       run()
     },
     cancel(item) {
-      item.controller?.abort()
+      if (item.state === 'sending') item.controller?.abort()
+      else if (item.controller) dropParts(item)
       change(item, { state: 'canceled', error: undefined })
       run()
     },
     remove(item, returns) {
-      // The client deletes the parts of an upload that is canceled after it began.
-      if (item.state === 'failed' && !returns) {
-        const again = new AbortController()
-        send(item.file, { signal: again.signal, onProgress() {} }).catch(() => undefined)
-        again.abort()
-      }
+      if (item.state === 'failed' && !returns) dropParts(item)
       items.delete(item)
       changed(item)
     },

@@ -2,7 +2,7 @@ import { within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { askInTime, uploadSeams } from '../http/deadline.ts'
-import type { Change, Reserve } from '../http/host.ts'
+import type { Change, Reserve, UploadStep } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
@@ -13,6 +13,12 @@ type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[
 export async function runChecks(c: AppContext, change: Change): Promise<void> {
   const by = { principal: c.get('principal') }
   for (const check of c.env.instance.checks) await askInTime(c, 'check', () => check(change, by))
+}
+
+/** Asks the plugins about a later step of an upload in parts, which they may refuse. */
+export async function askAboutStep(c: AppContext, step: UploadStep): Promise<void> {
+  const by = { principal: c.get('principal') }
+  for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, by))
 }
 
 /** Lets the plugins reserve a change, in order, and adds to `reserved`, also what is late. */

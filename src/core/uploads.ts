@@ -9,7 +9,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { afterOf, askInTime, timeOf, uploadSeams } from '../http/deadline.ts'
+import { afterOf, askInTime, fileIndexOf, timeOf, uploadSeams } from '../http/deadline.ts'
 import { metadataRecord, objectHeaders } from '../http/fields.ts'
 import type { Change, Deletion, Host, Settle, SharedFile } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
@@ -314,10 +314,10 @@ export async function askToSettle(
   c: AppContext,
   change: FileChange,
 ): Promise<(Awaited<ReturnType<Settle>> & object)[]> {
-  const principal = c.get('principal')
+  const by = { principal: c.get('principal'), index: fileIndexOf(c) }
   const lost: (Awaited<ReturnType<Settle>> & object)[] = []
   for (const settle of uploadSeams(c).settles) {
-    const onLost = await askInTime(c, 'settle', () => settle(change, { principal }))
+    const onLost = await askInTime(c, 'settle', () => settle(change, by))
     if (onLost) lost.push(onLost)
   }
   return lost

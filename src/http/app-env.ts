@@ -35,7 +35,10 @@ export interface Seams {
   readonly check: Check
   /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
   readonly reserve: Reserve
-  /** Asked before parts of an upload are signed, listed or completed, and before it is aborted. */
+  /**
+   * Asked before parts of an upload are signed, listed or completed, before it is aborted, and before a
+   * call that continues a copy in parts.
+   */
   readonly step: Step
   /**
    * Called with what the bucket has done, before `after`. May refuse to record it, like a check. For a

@@ -3,6 +3,7 @@ import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { FileChange } from '../records/file-event.ts'
+import type { FileIndex } from '../records/file-index.ts'
 
 /** What the app around a mounted presigner adds to a request. */
 export interface Host {
@@ -165,8 +166,14 @@ type Undo = () => void | Promise<void>
 /** Refuses a step like a check. It may remember that the upload goes on. */
 export type Step = (step: UploadStep, by: Requester) => void | Promise<void>
 
-/** Refuses a record like a check. May return what to do if its event can't be sent. */
-export type Settle = (change: FileChange, by: Requester) => Lost | void | Promise<Lost | void>
+/**
+ * Refuses a record like a check. May return what to do if its event can't be sent. `index` is the one
+ * that will have the record.
+ */
+export type Settle = (
+  change: FileChange,
+  by: Requester & { readonly index: FileIndex },
+) => Lost | void | Promise<Lost | void>
 
 /** Remembers an event that could not be sent, so that it is sent later. Then the record goes on. */
 type Lost = (error: unknown) => void | Promise<void>

@@ -82,6 +82,23 @@ describe('the folders', () => {
     expect(wrong).toEqual([])
   })
 
+  it('have nothing of the core that only one plugin imports', () => {
+    const importers = Map.groupBy(
+      files.flatMap((file) =>
+        importsOf(file).map((name) => ({ file, to: posix.join(posix.dirname(file), name) })),
+      ),
+      ({ to }) => to,
+    )
+    const ofOnePlugin = files.filter((file) => {
+      // What plugins outside of `src` may import is there for the others too.
+      const users = (importers.get(file) ?? []).filter((one) => one.file !== 'plugin-api.ts')
+      const [first, ...others] = new Set(users.map((one) => folderOf(one.file)))
+      const isOfCore = folders.slice(0, folders.indexOf('plugins')).includes(folderOf(file) ?? '')
+      return isOfCore && others.length === 0 && first?.startsWith('plugins/')
+    })
+    expect(ofOnePlugin).toEqual([])
+  })
+
   it('use Hono only around requests', () => {
     const uses = files.filter((file) =>
       importsOf(file).some((name) => /^hono(?:\/|$)|\/(?:app-env|new-app)\.ts$/.test(name)),

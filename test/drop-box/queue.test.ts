@@ -104,4 +104,22 @@ describe('the queue of a drop box', () => {
     expect(sent[1]?.signal.aborted).toBe(true)
     expect([...queue.items]).toEqual([])
   })
+
+  it('deletes the parts of a failed file that is canceled before its next turn', async () => {
+    const { queue, sent, add, states } = testQueue()
+    const [a] = add('a', 'b', 'c', 'd')
+    queue.start()
+    await sent[0]?.end(new Error('lost'))
+    if (a) queue.retry(a)
+    expect(states()[0]).toBe('waiting')
+    if (a) queue.cancel(a)
+    expect(sent.map(({ name, signal }) => [name, signal.aborted])).toEqual([
+      ['a', false],
+      ['b', false],
+      ['c', false],
+      ['d', false],
+      ['a', true],
+    ])
+    expect(states()).toEqual(['canceled', 'sending', 'sending', 'sending'])
+  })
 })

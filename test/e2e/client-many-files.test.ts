@@ -308,6 +308,26 @@ describe('one upload', () => {
     },
   )
 
+  it('that is canceled while it is signed with others is not sent', async () => {
+    answerApi = (path, files) =>
+      path === '/files/upload-urls'
+        ? new Promise((resolve) => {
+            const answer = { uploads: Array.from({ length: files }, sign) }
+            setTimeout(() => resolve(Response.json(answer)), 3000)
+          })
+        : undefined
+    const uploads = client()
+    const stop = new AbortController()
+    const results = Promise.allSettled(
+      filesOf(6).map((file) => uploads.upload(file, { signal: stop.signal })),
+    )
+    await vi.advanceTimersByTimeAsync(1000)
+    stop.abort()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect((await results).every(({ status }) => status === 'rejected')).toBe(true)
+    expect(count(/PUT/)).toBe(0)
+  })
+
   it('that is canceled in an outage leaves none for the next upload', async () => {
     const uploads = client()
     let tries = 0

@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 // Imported without types, because their types exclude Node.
 const CLIENT = join(import.meta.dirname, '../../client/src')
-const { restartLostUploads, retryAfterOutages, uppyOptions } = await import(join(CLIENT, 'uppy.ts'))
+const { recordUploads, restartLostUploads, retryAfterOutages, uppyOptions } = await import(
+  join(CLIENT, 'uppy.ts')
+)
 const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
 const { default: UppyCore } = await import(import.meta.resolve('@uppy/core'))
 
@@ -209,6 +211,26 @@ describe("the client's functions for Uppy's core", () => {
         { contentDisposition: 'inline', contentEncoding: 'gzip' },
         { contentDisposition: 'attachment; filename="a.csv"', contentEncoding: 'gzip' },
       ])
+    })
+  })
+
+  describe('recordUploads', () => {
+    it('records a file again that is uploaded to the same key, and once for each upload', async () => {
+      const recorded: unknown[] = []
+      const client = {
+        record: async (key: string, name: string) => ({ key, name, etag: `"${recorded.length}"` }),
+      }
+      recordUploads(uppy, client, { onRecord: (record: object) => recorded.push(record) })
+      const succeed = () =>
+        uppy.emit('upload-success', uppy.getFile(fileId), { status: 200, body: { key: 'me.png' } })
+      uppy.addUploader(async () => {
+        succeed()
+      })
+      await uppy.upload()
+      expect(recorded).toMatchObject([{ etag: '"0"' }])
+      succeed()
+      await vi.advanceTimersByTimeAsync(0)
+      expect(recorded).toMatchObject([{ etag: '"0"' }, { etag: '"1"' }])
     })
   })
 

@@ -18,7 +18,7 @@ const NEEDS: readonly Need[] = [
   {
     what: 'the processes in /proc',
     met: (platform) => platform === 'linux',
-    files: ['test/e2e/end-leftovers.test.ts'],
+    files: ['test/e2e/end-leftovers.test.ts', 'test/e2e/image-memory.full.test.ts'],
   },
   {
     what: 'the program script of util-linux',

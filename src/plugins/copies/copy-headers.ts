@@ -2,8 +2,8 @@ import type { Bucket } from '../../bucket/bucket.ts'
 import { UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
-import { type CopySource, sourceReplaced } from '../../storage/copy.ts'
 import { askHead, type ObjectHead } from '../../storage/object.ts'
+import { type CopySource, sourceReplaced } from './s3.ts'
 
 /** What an object keeps besides its metadata when its headers are replaced. */
 const KEPT =

@@ -7,7 +7,6 @@ import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { timeOf } from '../../http/deadline.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import { type CopySource, copyPart, sourceReplaced } from '../../storage/copy.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
@@ -17,6 +16,7 @@ import {
 } from '../../storage/multipart.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import type { CopyInParts } from './cursor.ts'
+import { type CopySource, copyPart, sourceReplaced } from './s3.ts'
 
 const MIB = 1024 ** 2
 

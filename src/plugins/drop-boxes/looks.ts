@@ -79,7 +79,7 @@ async function lookAt(
   const announce: Announce | null =
     (after ?? instance.settles[0])
       ? async (change, about, at = new Date()) => {
-          for (const settle of instance.settles) await settle(change, { principal })
+          for (const settle of instance.settles) await settle(change, { principal, index })
           try {
             return await after?.(
               { ...change, ...actorOf({ id: owner, context: null }) },

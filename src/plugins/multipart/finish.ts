@@ -1,6 +1,7 @@
 import { type Principal, requireKey, requireUpload } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../../bucket/limits.ts'
+import { askAboutStep } from '../../core/change.ts'
 import {
   completedObject,
   isOfUpload,
@@ -17,7 +18,7 @@ import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { askInTime, fileIndexOf, removeDeadline, timeOf, uploadSeams } from '../../http/deadline.ts'
+import { fileIndexOf, removeDeadline, timeOf } from '../../http/deadline.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
@@ -263,12 +264,7 @@ export async function openUpload(
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
   requireUpload(principal, scope.key, upload)
   const type = c.req.method === 'DELETE' ? 'abort' : 'parts'
-  const step = {
-    type,
-    bucket: bucket.alias,
-    key: scope.key,
-    size: upload.size ?? undefined,
-  } as const
-  for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, { principal }))
+  const size = upload.size ?? undefined
+  await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size })
   return { bucket, upload, now }
 }

@@ -1,9 +1,7 @@
-import { NO_DEADLINE } from '../../errors/deadline.ts'
-import type { AppContext } from '../../http/app-env.ts'
+import { DROPPED } from '../../core/dropped.ts'
 import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
-import { noFileIndex, timedIndex } from '../../records/file-index.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
 import { keepDeadLetters } from './dead-letter-queue.ts'
@@ -25,17 +23,6 @@ export interface UpkeepOptions<B> {
 
 export interface Upkeep<in B = unknown> extends Plugin<B> {
   readonly name: 'upkeep'
-  /**
-   * Forgets the records below `prefix` that were dropped from a bucket, and whose objects are older than
-   * `before`, in milliseconds since 1970. Resolves with their number: 0 outside of Workers, where none is
-   * kept. Throws `state_unavailable`.
-   */
-  readonly forgetDropped: (
-    c: AppContext,
-    bucket: string,
-    prefix: string,
-    before: number,
-  ) => Promise<number>
 }
 
 /**
@@ -47,26 +34,18 @@ export const upkeep = <B = unknown>(
   path = 'upkeep.settings',
 ): Upkeep<B> => ({
   name: 'upkeep',
-  forgetDropped,
   plugins: [options.files],
   api: newApp().route('/', upkeepRoutes).route('/', deadLetterRoutes),
   setup(setup) {
     setup.only('upkeep', options, ['files', 'settings'])
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
     const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
-    const { settings, appMilliseconds } = setup
+    const { settings } = setup
+    DROPPED.keep(setup, forgetDropped)
     return {
       ...(upkeep.mode === 'expire' &&
         settings !== null && {
-          settle: (...change) => {
-            // It is bound once for each environment, so this is the same one.
-            const { fileIndex = noFileIndex } = options.files.setup?.(setup) ?? {}
-            return settleLate(
-              timedIndex(fileIndex, NO_DEADLINE, appMilliseconds),
-              (alias) => namesakesOf(settings, alias),
-              upkeep.expireSeconds,
-            )(...change)
-          },
+          settle: settleLate((alias) => namesakesOf(settings, alias), upkeep.expireSeconds),
         }),
       scheduled: (_event, instance, context) =>
         runUpkeep({ instance, context, upkeep }, () => new Date()),

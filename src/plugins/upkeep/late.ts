@@ -2,7 +2,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import type { Settle } from '../../http/host.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { FileChange } from '../../records/file-event.ts'
-import { type FileIndex, getMany } from '../../records/file-index.ts'
+import { getMany } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 
 /** So many seconds before an upload expires, nobody can confirm it any more. */
@@ -44,13 +44,12 @@ function mayBeLate(
 /** Returns the seam with which the plugin refuses late records, in the mode `expire`. */
 export const settleLate =
   (
-    index: FileIndex,
     /** All aliases of the bucket that an alias names, with that one. */
     aliasesOf: (alias: string) => readonly string[],
     expireSeconds: number,
     clock: () => Date = () => new Date(),
   ): Settle =>
-  async (change) => {
+  async (change, { index }) => {
     const now = clock()
     if (!mayBeLate(change, expireSeconds, now)) return
     const { bucket, key } = change.file

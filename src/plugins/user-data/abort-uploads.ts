@@ -1,6 +1,6 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
-import { askInTime, timeOf, uploadSeams } from '../../http/deadline.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
+import { askAboutStep } from '../../core/change.ts'
+import { timeOf } from '../../http/deadline.ts'
 import { abortMultipartUpload, listUploadsPage } from '../../storage/multipart.ts'
 import type { Place, PlaceIn } from './cursor.ts'
 import { type Erasure, ifSupported } from './erasure.ts'
@@ -32,7 +32,8 @@ export async function abortUploadsPage(
   await sixAtOnce(taken, async ({ key, s3UploadId }) => {
     if (!(await erasure.ask(key))) return
     await erasure.attempt(key, async () => {
-      await askToAbort(erasure, key)
+      // Like for an upload that its owner aborts.
+      await askAboutStep(c, { type: 'abort', bucket: bucket.alias, key, size: undefined })
       await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
       aborted.add(s3UploadId)
     })
@@ -44,12 +45,4 @@ export async function abortUploadsPage(
     return { ...place, skip: skip + taken.length - aborted.size }
   tally.unreadable += page.unreadable.filter((key) => erasure.isBelow(key)).length
   return page.next ? { phase: 'uploads', marker: page.next } : { phase: 'objects' }
-}
-
-/** Asks the plugins like for an upload that its owner aborts. */
-async function askToAbort({ c, request }: Erasure, key: ObjectKey): Promise<void> {
-  const { alias: bucket } = request.bucket
-  const step = { type: 'abort', bucket, key, size: undefined } as const
-  const by = { principal: c.get('principal') }
-  for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, by))
 }

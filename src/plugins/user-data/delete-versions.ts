@@ -2,9 +2,9 @@ import { purgeCopies } from '../../core/purge.ts'
 import { timeOf } from '../../http/deadline.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { deleteVersions } from '../../storage/delete-objects.ts'
-import { listVersions, type ObjectVersion, type VersionPage } from '../../storage/list-versions.ts'
 import type { Place, PlaceIn } from './cursor.ts'
 import { type Erasure, ifSupported } from './erasure.ts'
+import { listVersions, type ObjectVersion, type VersionPage } from './list-versions.ts'
 
 const PAGE = 100
 

@@ -1,5 +1,7 @@
 import { Hono } from 'hono'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { ApiError } from '../../../src/errors/api-error.ts'
+import type { Step } from '../../../src/http/host.ts'
 import { createPresigner, defineSettings, type PresignerOptions } from '../../../src/index.ts'
 import { copies } from '../../../src/plugins/copies/index.ts'
 import { files } from '../../../src/plugins/files/index.ts'
@@ -25,12 +27,20 @@ const newKey = (): string => {
 }
 
 /** A presigner whose large objects have more than 2 MiB. A call copies up to 11 parts, or fewer. */
-function presigner(id = 'ann', maxRequests = 20, more: Partial<PresignerOptions> = {}) {
+function presigner(
+  id = 'ann',
+  maxRequests = 20,
+  { plugins = [], ...more }: Partial<PresignerOptions> = {},
+) {
   const index = memoryFileIndex()
   const { app } = createPresigner(
     defineSettings(() => settingsInput()),
     {
-      plugins: [files({ index }), copies({ maxRequests }, { wholeBytes: 2 * MIB, partBytes: MIB })],
+      plugins: [
+        files({ index }),
+        copies({ maxRequests }, { wholeBytes: 2 * MIB, partBytes: MIB }),
+        ...plugins,
+      ],
       authenticate: () => ({ ...ANN, id }),
       log: () => undefined,
       ...more,
@@ -122,6 +132,38 @@ describe('a large object', () => {
     const answer = await send(app, 'copy', { from: FROM, to, cursor })
     expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
     expect((await bucketFetch(to)).status).toBe(404)
+  })
+
+  // @threat copy-bypasses
+  it.each([
+    ['413 file_too_large', { maxBytes: MIB }],
+    ['400 mimetype_not_allowed', { allowedTypes: ['image/*'] }],
+  ] as const)('is %s in a later call within limits %j', async (expected, narrower) => {
+    const to = newKey()
+    let limits = {}
+    const app = presigner('ann', 20, { authenticate: () => ({ ...ANN, limits }) })
+    const { cursor } = await send(app, 'copy', { from: FROM, to })
+    limits = narrower
+    const { status, code } = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(`${status} ${code}`).toBe(expected)
+    expect((await bucketFetch(to)).status).toBe(404)
+  })
+
+  it('is not copied further if a plugin refuses the step in a later call', async () => {
+    const to = newKey()
+    const step = vi.fn<Step>()
+    const app = presigner('ann', 20, { plugins: [{ name: 'asking', setup: () => ({ step }) }] })
+    const { cursor } = await send(app, 'copy', { from: FROM, to })
+    expect(step).not.toHaveBeenCalled()
+    step.mockImplementationOnce(() => {
+      throw new ApiError('forbidden', 'Not now.')
+    })
+    const answer = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
+    expect((await bucketFetch(to)).status).toBe(404)
+    const told = { type: 'parts', bucket: 'files', key: to, size: SIZE }
+    expect(step.mock.calls[0]?.[0]).toEqual(told)
+    expect(await send(app, 'copy', { from: FROM, to, cursor })).toMatchObject({ status: 201 })
   })
 
   // @threat copy-bypasses

@@ -23,7 +23,9 @@ async function ask(settings: UpkeepInput, route: string, body: object, b = bucke
   listedBuckets({ one: { [KEY]: {} } })
   const index = memoryFileIndex()
   await index.put(recordOf(KEY, { bucket: 'b', owner: null, status: 'unconfirmed' }))
-  const records = files({ index: () => index })
+  const made = files({ index: () => index })
+  const setup = vi.fn(made.setup ?? (() => ({})))
+  const records = { ...made, setup }
   const key = await testApiKey('app', ['files:upload', 'index:write'])
   const presigner = createPresigner(
     defineSettings({
@@ -45,7 +47,7 @@ async function ask(settings: UpkeepInput, route: string, body: object, b = bucke
     body: JSON.stringify(body),
   })
   const response = await presigner.fetch(request, {}, createExecutionContext())
-  return { status: response.status, body: await response.json(), index }
+  return { status: response.status, body: await response.json(), index, setup }
 }
 
 const confirmIn = async (settings: UpkeepInput, b?: ReturnType<typeof bucketAt>) =>
@@ -58,6 +60,13 @@ it('refuses to confirm an upload that may expire at any time, under each alias o
 it('refuses it also if another alias has the same bucket at another address', async () => {
   const virtual = bucketAt('one', { addressing: 'virtual' })
   expect(await confirmIn({ mode: 'expire', expireUnconfirmed: 10 }, virtual)).toBe(404)
+})
+
+it('sets up no plugin again', async () => {
+  const body = { key: KEY, bucket: 'a' }
+  const asked = await ask({ mode: 'expire', expireUnconfirmed: 10 }, 'POST /files', body)
+  expect(asked.status).toBe(404)
+  expect(asked.setup).toHaveBeenCalledTimes(1)
 })
 
 it('accepts it where nothing expires, and before that time', async () => {

@@ -60,9 +60,9 @@ describe('the seam for records', () => {
     const record = recordOf(key, memory.put(key, CLOSED), changes)
     await index.put(record)
     const aliasesOf = vi.fn((alias: string) => [alias, 'other'])
-    const settle = settleLate(index, aliasesOf, SECONDS, () => at(0))
+    const settle = settleLate(aliasesOf, SECONDS, () => at(0))
     const announce = async (change: Parameters<typeof settle>[0]) =>
-      void (await settle(change, { principal: { kind: 'key', id: 'key:app' } as never }))
+      void (await settle(change, { principal: { kind: 'key', id: 'key:app' } as never, index }))
     return { index, key, record, announce }
   }
 
@@ -96,12 +96,11 @@ describe('the seam for records', () => {
     const index = indexSince(at(0))
     const get = vi.spyOn(index, 'get')
     const settle = settleLate(
-      index,
       (alias) => [alias],
       SECONDS,
       () => at(0),
     )
-    const by = { principal: { kind: 'key', id: 'key:app' } as never }
+    const by = { principal: { kind: 'key', id: 'key:app' } as never, index }
     const object = { etag: '"e"', size: 1, mimetype: 'text/plain', time: NOON }
     await settle({ type: 'recorded', file: recordOf(generated(), object) }, by)
     const old = recordOf(parseObjectKey('managed/a'), { ...object, time: CLOSED })

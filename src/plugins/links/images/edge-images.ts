@@ -19,11 +19,18 @@ import {
   type WantedVariant,
 } from './edge-variants.ts'
 import { withRoom } from './room.ts'
-import { heldBytes, type ImageResizer, imageResponse, resize } from './variant.ts'
+import {
+  heldBytes,
+  type ImageResizer,
+  imageResponse,
+  inPieces,
+  isUnsure,
+  resize,
+} from './variant.ts'
 
 /** How long it is remembered at most that an image can't be resized. */
 const REFUSAL_SECONDS = 3600
-/** How long that is remembered of an original without a length, which may have been cut. */
+/** How long if that may change: the original may have been cut, or Cloudflare may have failed. */
 const UNSURE_SECONDS = 60
 
 /** A request for a resized image. */
@@ -107,8 +114,8 @@ export async function edgeImage(
     if (asApiError(error)?.code !== 'unsupported_image') throw error
     // Caches keep a 404, but not a 415. The code of the error is in a header.
     const refusal = new Response(null, { status: 404, headers: failure(error).headers })
-    const isWhole = source?.original.headers.has('content-length')
-    await setLifetime(refusal.headers, isWhole ? REFUSAL_SECONDS : UNSURE_SECONDS)
+    const isSure = source?.original.headers.has('content-length') && !isUnsure(error)
+    await setLifetime(refusal.headers, isSure ? REFUSAL_SECONDS : UNSURE_SECONDS)
     waitUntil(store(refusal.clone()))
     return refusal
   }
@@ -133,7 +140,12 @@ async function copiedOriginal(
         original,
         async keep(bytes) {
           if (bytes !== null && original.headers.get('Cache-Control') !== 'no-store')
-            await keepCopy(url, fill, new Response(bytes, original), Promise.resolve(true))
+            await keepCopy(
+              url,
+              fill,
+              new Response(inPieces(bytes), original),
+              Promise.resolve(true),
+            )
           endFill(url, turn)
         },
       }

@@ -5,9 +5,10 @@ import {
   type VariantFormat,
   type VariantSpec,
 } from '../../../bucket/image-size.ts'
-import { endedEarly } from '../../../core/pump.ts'
+import { endedEarly, pipeOf } from '../../../core/pump.ts'
 import { ApiError, asApiError } from '../../../errors/api-error.ts'
 import { inTime } from '../../../errors/deadline.ts'
+import { describe } from '../../../errors/describe.ts'
 import { sha256 } from '../../../keys/encodings.ts'
 import { rangeOf } from '../byte-range.ts'
 import { weightsIn } from '../field-syntax.ts'
@@ -73,20 +74,37 @@ export interface KeptImage {
   readonly headers: [name: string, value: string][]
 }
 
+/** Bytes of an image that a response has in memory at a time. */
+const PIECE_BYTES = 64 * 1024
+
 /** Returns the response with a resized image, or with one range of it. */
 export function imageResponse({ bytes, headers }: KeptImage, range: string | null): Response {
   const size = bytes.byteLength
   const part = range === null ? null : rangeOf(range, size)
-  if (part === null) return new Response(bytes, { headers })
+  if (part === null) return new Response(inPieces(bytes), { headers })
   if (part.first > part.last)
     return new Response(null, {
       status: 416,
       headers: { 'Cache-Control': 'no-store', 'Content-Range': `bytes */${size}` },
     })
-  const response = new Response(bytes.subarray(part.first, part.last + 1), { status: 206, headers })
-  response.headers.set('Content-Length', String(part.last - part.first + 1))
+  const body = bytes.subarray(part.first, part.last + 1)
+  const response = new Response(inPieces(body), { status: 206, headers })
+  response.headers.set('Content-Length', String(body.byteLength))
   response.headers.set('Content-Range', `bytes ${part.first}-${part.last}/${size}`)
   return response
+}
+
+/** Many responses share `bytes`: on Workers, each body made of them would have its own copy. */
+export function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
+  const { readable, writable } = pipeOf(String(bytes.byteLength))
+  const writer = writable.getWriter()
+  const send = async () => {
+    for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES)
+      await writer.write(bytes.subarray(at, at + PIECE_BYTES))
+    await writer.close()
+  }
+  send().catch(() => undefined) // The client has left.
+  return readable
 }
 
 /** How to resize an image. */
@@ -154,9 +172,8 @@ async function make(
   for (const format of types.slice(0, MAX_CALLS)) {
     // Nobody waits for a second call after the first one took too long.
     if (Date.now() >= end) break
-    const source = new Response(image).body ?? new ReadableStream<Uint8Array>()
     const result = await resizer
-      .input(source)
+      .input(inPieces(image))
       .transform(size)
       .output({ format, quality, anim: false })
     const bytes = await readBytes(result.response(), outputBytes(spec), now)
@@ -266,16 +283,27 @@ function outputBytes({ width, height, format }: VariantSpec): number {
   return Math.min(Math.max(bytes, MIN_OUTPUT_BYTES), MAX_OUTPUT_BYTES)
 }
 
-/** Cloudflare's codes: too large, no image, too many pixels, an unsupported type, broken. */
-const UNREADABLE = [9402, 9412, 9413, 9520, 9523]
+/** Cloudflare's codes for no image, too many pixels, and an unsupported type (Images, Errors). */
+const UNREADABLE = [9412, 9413, 9420, 9520]
+/** Codes for an image that is too large or broken, and for failures of Cloudflare itself. */
+const UNSURE = [9402, 9416, 9516, 9523]
+
+const codeOf = (error: unknown): number =>
+  Number(typeof error === 'object' && error !== null && Reflect.get(error, 'code'))
 
 function resizeError(error: unknown): ApiError {
   const known = asApiError(error)
   if (known?.code === 'unsupported_image') return known
-  const code: unknown = typeof error === 'object' && error !== null && Reflect.get(error, 'code')
-  if (UNREADABLE.includes(Number(code))) return unsupported('This image could not be read.', error)
-  return unavailable(error)
+  // The binding's text for a response without a code, which becomes 9523. A 500 may mean the image.
+  const isDown = /Unexpected error response (?:429|50[^0])/.test(describe(error))
+  return !isDown && [...UNREADABLE, ...UNSURE].includes(codeOf(error))
+    ? unsupported('This image could not be read.', error)
+    : unavailable(error)
 }
+
+/** Tells whether Cloudflare may be able to read the image later that this error is about. */
+export const isUnsure = (error: unknown): boolean =>
+  UNSURE.includes(codeOf(asApiError(error)?.cause))
 
 const unsupported = (message: string, cause?: unknown): ApiError =>
   new ApiError('unsupported_image', message, { cause })

@@ -192,6 +192,35 @@ it('keeps for a minute that it could not read an original that may have been cut
     }
 })
 
+// @threat image-outdated
+it.each([
+  [9412, 3600],
+  [9516, 60],
+  [9523, 60],
+])('keeps error %i of Cloudflare Images for %i seconds', async (code, seconds) => {
+  for (const [, behindCache] of CACHES) {
+    const failing = () => Promise.reject(Object.assign(new Error('no'), { code }))
+    const { show } = objectsOf(objectOf(PNG), behindCache, failing)
+    const lifetime = `public, max-age=${seconds}, must-revalidate`
+    expect((await show(newKey())).headers.get('Cache-Control')).toBe(lifetime)
+  }
+})
+
+it('keeps no failure of Cloudflare Images that will pass', async () => {
+  for (const [, behindCache] of CACHES) {
+    const failing = () =>
+      Promise.reject(
+        Object.assign(new Error('Unexpected error response 503: busy'), { code: 9523 }),
+      )
+    const { show } = objectsOf(objectOf(PNG), behindCache, failing)
+    const answer = await show(newKey())
+    expect([codeOf(answer), answer.headers.get('Cache-Control')]).toEqual([
+      'image_unavailable',
+      'no-store',
+    ])
+  }
+})
+
 it('reads neither the original nor a copy of it if it is too large', async () => {
   const pull = () => Promise.reject(new Error('must not be read'))
   const huge: Answer = () =>

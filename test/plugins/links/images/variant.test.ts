@@ -7,6 +7,7 @@ import {
   VARIANT_FORMATS,
   type VariantSpec,
 } from '../../../../src/bucket/image-size.ts'
+import { readerOf } from '../../../../src/core/pump.ts'
 import { asApiError } from '../../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../../src/errors/deadline.ts'
 import { imageInfo } from '../../../../src/plugins/links/images/image-info.ts'
@@ -148,6 +149,10 @@ describe('an image that is not resized', () => {
     expect([code, message]).toEqual(['unsupported_image', expect.stringContaining(reason)])
   })
 
+  /** What the binding makes of a response without a code. */
+  const unexpected = (status: number) =>
+    Object.assign(new Error(`Unexpected error response ${status}: no`), { code: 9523 })
+
   // @threat image-bomb
   it.each([
     ['a length over the limit', { 'content-length': `${LIMIT + 1}` }],
@@ -168,15 +173,20 @@ describe('an image that is not resized', () => {
     expect(reads).toBeLessThan(23)
   })
 
-  it.each([9402, 9412, 9413, 9520, 9523])('is 415 if the binding answers %i', async (code) => {
-    const broken = resizerWith(() => Promise.reject(Object.assign(new Error('no'), { code })))
-    const png = original(await twoColorPng(30, 20))
-    expect((await failureOf(resize(png, SPEC, broken)))[0]).toBe('unsupported_image')
-  })
+  it.each([9402, 9412, 9413, 9416, 9420, 9516, 9520, 9523])(
+    'is 415 if the binding answers %i',
+    async (code) => {
+      const broken = resizerWith(() => Promise.reject(Object.assign(new Error('no'), { code })))
+      const png = original(await twoColorPng(30, 20))
+      expect((await failureOf(resize(png, SPEC, broken)))[0]).toBe('unsupported_image')
+    },
+  )
 
   it.each([
     ['the quota is used up', Object.assign(new Error('quota'), { code: 9422 }), 'quota'],
     ['the binding fails', new Error('reset'), 'reset'],
+    ['Cloudflare limits it', unexpected(429), 'response 429'],
+    ['Cloudflare is busy', unexpected(503), 'response 503'],
   ])('is 503 if %s', async (_, error, cause) => {
     const png = original(await twoColorPng(30, 20))
     const [code, reason] = await failureOf(
@@ -514,5 +524,22 @@ describe('the response with a resized image', () => {
     expect([response.status, response.headers.get('Content-Range')]).toEqual([status, contentRange])
     expect(response.headers.get('Cache-Control')).toBe(status === 416 ? 'no-store' : null)
     expect([...new Uint8Array(await response.arrayBuffer())]).toEqual(bytes)
+  })
+
+  // @threat image-bomb
+  it('has a piece of the image in memory, and not a copy for each client', async () => {
+    const large = { bytes: crypto.getRandomValues(new Uint8Array(60_000)), headers: image.headers }
+    const bytes = new Uint8Array(6_000_000)
+    for (let at = 0; at < bytes.length; at += 60_000) bytes.set(large.bytes, at)
+    for (const range of [null, 'bytes=1-']) {
+      const reader = readerOf(
+        imageResponse({ ...large, bytes }, range).body ?? new ReadableStream(),
+      )
+      const first = await reader.read(1, new Uint8Array(bytes.length))
+      expect(first.value?.byteLength).toBe(64 * 1024)
+      await reader.cancel()
+    }
+    const all = new Uint8Array(await imageResponse({ ...large, bytes }, null).arrayBuffer())
+    expect(bytes.every((byte, at) => byte === all[at]) && all.length).toBe(bytes.length)
   })
 })

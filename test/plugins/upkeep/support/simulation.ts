@@ -219,14 +219,13 @@ export class Simulation {
   #announcerOf(id: string, index: FileIndex, owner: string): Announce {
     const principal = { kind: 'key', id: owner } as never
     const settle = settleLate(
-      index,
       (alias) => [alias],
       EXPIRE_HOURS * 3600,
       () => this.now,
     )
     return async (change) => {
       await this.#schedule.turn(id)
-      await settle(change, { principal })
+      await settle(change, { principal, index })
       if (this.#schedule.fails()) throw new ApiError('events_unavailable', 'It failed.')
     }
   }

@@ -1,7 +1,7 @@
-import type { Bucket } from '../bucket/bucket.ts'
-import { ApiError, type ErrorCode } from '../errors/api-error.ts'
-import type { ObjectKey } from '../keys/object-key.ts'
-import { assertNamesKey, encodeKey } from '../signing/object-url.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import { ApiError, type ErrorCode } from '../../errors/api-error.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { assertNamesKey, encodeKey } from '../../signing/object-url.ts'
 import {
   ask,
   type BucketResponse,
@@ -10,9 +10,9 @@ import {
   unexpectedResponse,
   unquoted,
   withDeadline,
-} from './s3.ts'
-import { StorageFailure } from './storage-failure.ts'
-import { readXml, textOf } from './xml.ts'
+} from '../../storage/s3.ts'
+import { StorageFailure } from '../../storage/storage-failure.ts'
+import { readXml, textOf } from '../../storage/xml.ts'
 
 /** The object to copy, as it was seen. `etag` is in its quotes. */
 export interface CopySource {

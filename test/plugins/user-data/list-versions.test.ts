@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { deletesMany, deleteVersions } from '../../src/storage/delete-objects.ts'
-import { listVersions } from '../../src/storage/list-versions.ts'
-import { answer, operations, s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
-import { testBucket } from '../support/test-bucket.ts'
+import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { listVersions } from '../../../src/plugins/user-data/list-versions.ts'
+import { deletesMany, deleteVersions } from '../../../src/storage/delete-objects.ts'
+import { answer, operations, s3Error, scriptedBucket } from '../../support/scripted-bucket.ts'
+import { testBucket } from '../../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const DATE = '2026-11-01T00:00:00.000Z'

@@ -1,12 +1,18 @@
 import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
-import type { Bucket } from '../bucket/bucket.ts'
-import { ApiError } from '../errors/api-error.ts'
-import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
-import { isBelow } from './list-objects.ts'
-import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedResponse, withDeadline } from './s3.ts'
-import { StorageFailure } from './storage-failure.ts'
-import { childrenOf, decoderOf, readXml, textOf } from './xml.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
+import { isBelow } from '../../storage/list-objects.ts'
+import {
+  ask,
+  s3CodeIn,
+  TIMEOUT_SECONDS,
+  unexpectedResponse,
+  withDeadline,
+} from '../../storage/s3.ts'
+import { StorageFailure } from '../../storage/storage-failure.ts'
+import { childrenOf, decoderOf, readXml, textOf } from '../../storage/xml.ts'
 
 /** One version of an object, or a delete marker. The `versionId` of a bucket without versions is `null`. */
 export interface ObjectVersion {

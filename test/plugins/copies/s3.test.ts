@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
-import { copyObject, copyPart, copySourceOf } from '../../src/storage/copy.ts'
-import { hostileText } from '../support/hostile.ts'
-import { authorizationError } from '../support/sigv4-authorization.ts'
-import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+import { objectKeyError, parseObjectKey } from '../../../src/keys/object-key.ts'
+import { copyObject, copyPart, copySourceOf } from '../../../src/plugins/copies/s3.ts'
+import { hostileText } from '../../support/hostile.ts'
+import { authorizationError } from '../../support/sigv4-authorization.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const ETAG = '"0123456789abcdef0123456789abcdef"'
