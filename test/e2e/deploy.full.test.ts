@@ -393,7 +393,7 @@ describe('npx edge-presigner deploy', () => {
     await using project = await createProject(server, { targets: [health.origin] })
     const { code, output } = await project.deploy(['--yes'])
     expect(code, output).toBe(0)
-    expect(health.requests()).toBe(3)
+    expect(health.requests()).toBe(4) // the last one is doctor's
     expect(await project.calls()).toEqual(FIRST_CALLS)
 
     const { PRESIGNER_KEY: key = '' } = await project.appVariables()
@@ -806,7 +806,7 @@ describe('npx edge-presigner deploy', () => {
     )
     expect(output).toContain('Warning: .dev.vars is not only for staging.')
     expect(output).toContain(
-      `Check the Worker: npx edge-presigner doctor --fix-cors --url ${health.origin} ${where.join(' ')}\n`,
+      `Check the Worker, and the CORS rules of its page: npx edge-presigner doctor --fix-cors --url ${health.origin} ${where.join(' ')}\n`,
     )
     const { PRESIGNER_KEY = '' } = parseEnv(await project.read('.env.presigner.staging'))
     expect(await project.read('staging-keys.json')).toContain(digestOf(PRESIGNER_KEY))
@@ -814,7 +814,7 @@ describe('npx edge-presigner deploy', () => {
 
     await project.write('staging-keys.json', '[]')
     const lost = await project.deploy(['--yes', ...where, ...own, '--no-key'])
-    expect(lost.output).toContain('push --file staging-keys.json --env staging --remove app:')
+    expect(lost.output).toContain('push --file staging-keys.json --env staging --config other.toml --remove app:')
     const missing = await project.deploy(['--yes', '--config', 'other.toml', '--env', 'live'])
     expect(missing).toMatchObject({ code: 1, output: '\nother.toml has no [env.live].\n' })
   })
