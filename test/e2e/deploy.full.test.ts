@@ -814,7 +814,9 @@ describe('npx edge-presigner deploy', () => {
 
     await project.write('staging-keys.json', '[]')
     const lost = await project.deploy(['--yes', ...where, ...own, '--no-key'])
-    expect(lost.output).toContain('push --file staging-keys.json --env staging --config other.toml --remove app:')
+    expect(lost.output).toContain(
+      'push --file staging-keys.json --env staging --config other.toml --remove app:',
+    )
     const missing = await project.deploy(['--yes', '--config', 'other.toml', '--env', 'live'])
     expect(missing).toMatchObject({ code: 1, output: '\nother.toml has no [env.live].\n' })
   })
