@@ -25,6 +25,7 @@ import {
   imageResponse,
   inPieces,
   isUnsure,
+  RESIZE_MILLISECONDS,
   resize,
 } from './variant.ts'
 
@@ -51,6 +52,13 @@ export interface ImagePlace {
   readonly resizer: ImageResizer
   waitUntil(work: Promise<unknown>): void
 }
+
+/**
+ * Returns how long the copy of an original must live on. The image that is made from it lives no
+ * longer, and without a copy of the image, each view would be billed.
+ */
+const neededSeconds = ({ bucket, key }: Pick<ImageRequest, 'bucket' | 'key'>): number =>
+  Math.min(RESIZE_MILLISECONDS / 1000, copySeconds(bucket, key) / 2)
 
 interface Source {
   readonly original: Response
@@ -84,12 +92,14 @@ export async function edgeImage(
     if (usesCacheApi) {
       generation = await currentGeneration(url)
       source = await copiedOriginal(asked, fromBucket, now)
-    } else
-      source = {
-        original: await (originals === null
-          ? fromBucket()
-          : originals.open('GET', bucket, key, null, null, { now, requestId })),
+    } else {
+      let original = await originals?.open('GET', bucket, key, null, null, { now, requestId })
+      if (original && secondsLeft(original.headers, bucket, key) < neededSeconds(asked)) {
+        await original.body?.cancel()
+        original = undefined
       }
+      source = { original: original ?? (await fromBucket()) }
+    }
     return [heldBytes(source.original, variant), source] as const
   }
   const make = () =>
@@ -127,7 +137,8 @@ async function copiedOriginal(
   open: () => Promise<Response>,
   now: Date,
 ): Promise<Source> {
-  const wanted = { url, range: null, maxAgeSeconds: copySeconds(bucket, key) }
+  const maxAgeSeconds = copySeconds(bucket, key) - neededSeconds({ bucket, key })
+  const wanted = { url, range: null, maxAgeSeconds }
   const turn = await findCopy(wanted, now, true)
   if (turn instanceof Response) return { original: turn }
   if (!turn) return { original: await open() }
