@@ -25,6 +25,7 @@ import {
   imageResponse,
   inPieces,
   isUnsure,
+  type KeptImage,
   RESIZE_MILLISECONDS,
   resize,
 } from './variant.ts'
@@ -33,6 +34,9 @@ import {
 const REFUSAL_SECONDS = 3600
 /** How long if that may change: the original may have been cut, or Cloudflare may have failed. */
 const UNSURE_SECONDS = 60
+
+/** An image of more bytes is sent from its copy. */
+const LARGE_BYTES = 256 * 1024
 
 /** A request for a resized image. */
 export interface ImageRequest extends WantedVariant {
@@ -59,6 +63,8 @@ export interface ImagePlace {
  */
 const neededSeconds = ({ bucket, key }: Pick<ImageRequest, 'bucket' | 'key'>): number =>
   Math.min(RESIZE_MILLISECONDS / 1000, copySeconds(bucket, key) / 2)
+
+const isLarge = ({ bytes }: KeptImage): boolean => bytes.byteLength > LARGE_BYTES
 
 interface Source {
   readonly original: Response
@@ -112,11 +118,15 @@ export async function edgeImage(
       const image = { bytes: resized.bytes, headers: [...headers] }
       const stored = store(imageResponse(image, null))
       during(stored)
+      if (usesCacheApi && isLarge(image)) await stored
       return [image, stored]
     })
   try {
     const image = await makeOnce(`${url}?${query}`, make, now)
     if (!usesCacheApi) return imageResponse(image, null)
+    // A slow client would keep it in memory.
+    const copy = isLarge(image) && (await matchVariant(asked, range))
+    if (copy) return withStatus(copy, 'MISS')
     return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
   } catch (error) {
     await source?.keep?.(null)
