@@ -9,6 +9,9 @@ import {
   type UploadsState,
 } from './upload-queue.ts'
 
+/** How long files fail together with the one that could not open the box. */
+const RETRY_MILLISECONDS = 1000
+
 export type DropBoxUploadsOptions = UploadQueueOptions & DropBoxVisitor
 
 export interface DropBoxState extends UploadsState {
@@ -45,19 +48,18 @@ export function createDropBoxUploads(
   let access: DropBoxState['access'] = 'opening'
   let accessError: Error | undefined
   let box: DropBoxTerms | undefined
-  /** The latest try. The results of earlier ones are ignored. */
+  /**
+   * The latest try. The results of earlier ones are ignored. One that is refused stays until the next
+   * `open`, and one that failed for a moment, so that not each of many files asks again.
+   */
   let opening: Promise<OpenDropBox> | undefined
   let opened: OpenDropBox | undefined
-  /** Why the box doesn't open, until the next `open`. */
-  let denied: Error | undefined
   let isWatching = false
 
   const uploader: Uploader = {
     upload(file, more) {
       // At once: to delete its parts, an upload begins and is canceled at the same moment.
       if (opened) return opened.client.upload(file, more)
-      // Each of many files would ask again.
-      if (denied) return Promise.reject(denied)
       return (opening ?? reopen()).then(({ client }) => client.upload(file, more))
     },
   }
@@ -100,7 +102,6 @@ export function createDropBoxUploads(
     const promise = openDropBox(url, visitor)
     opening = promise
     opened = undefined
-    denied = undefined
     access = 'opening'
     accessError = undefined
     store.changed()
@@ -115,10 +116,11 @@ export function createDropBoxUploads(
       },
       (thrown) => {
         if (opening !== promise) return
-        opening = undefined
-        const error = asError(thrown)
-        close(error)
-        if (access !== 'failed') denied = error
+        close(asError(thrown))
+        const forget = () => {
+          if (opening === promise) opening = undefined
+        }
+        if (access === 'failed') setTimeout(forget, RETRY_MILLISECONDS)
       },
     )
     return promise

@@ -22,7 +22,6 @@ import {
 
 const records = files()
 const parts = multipart()
-const keeper = upkeep({ files: records })
 
 /** The plugins of the Worker: all of them. */
 export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
@@ -35,8 +34,8 @@ export const PLUGINS: readonly Plugin<WorkerEnv>[] = [
   tokens(),
   copies(),
   fileAdmin(),
-  userData({ upkeep: keeper }),
-  keeper,
+  userData(),
+  upkeep({ files: records }),
   apiKeys(),
 ]
 

@@ -23,7 +23,6 @@ import {
 const records = files()
 const parts = multipart()
 const delivery = links({ images: images() }) // without resized images: links()
-const keeper = upkeep({ files: records })
 
 // Each plugin reads its variables and bindings (https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md).
 // Delete the lines that you don't need: those plugins are then not in your bundle.
@@ -38,8 +37,8 @@ const { presigner, handler } = createWorker({
     uppy({ multipart: parts }),
     copies(),
     fileAdmin(),
-    keeper,
-    userData({ upkeep: keeper }), // without upkeep: userData()
+    upkeep({ files: records }),
+    userData(),
     events(),
     tokens(),
     jwt(),

@@ -67,6 +67,19 @@ describe('the client package', () => {
     expect(bytes).toBeLessThanOrEqual(max)
   })
 
+  it('says in its README how large it is', async () => {
+    const readme = await readFile(join(installed, 'README.md'), 'utf8')
+    const stated = Array.from(readme.matchAll(/(\d\.\d) KB\s+with gzip/g), ([, size]) =>
+      Number(size),
+    )
+    const scripts = ['index.js', 'sharing.js', 'react.js', 'server.js']
+    expect(stated).toHaveLength(scripts.length)
+    for (const [index, file] of scripts.entries()) {
+      const { length } = gzipSync(await readFile(join(installed, 'dist', file)))
+      expect(stated[index], file).toBeCloseTo(length / 1000, 1)
+    }
+  })
+
   it('has only these scripts, with source maps, and no dependencies', async () => {
     expect(await readdir(join(directory, 'node_modules'))).toEqual([
       '.package-lock.json',

@@ -560,6 +560,26 @@ describe('uploads to a drop box in a component', () => {
     expect(onError).toHaveBeenCalledOnce()
   })
 
+  it('ask once for all files if the box can not be opened, and again for the next ones', async () => {
+    answer = () => Promise.reject(new TypeError('Failed to fetch'))
+    const { uploads } = start()
+    await settle(uploads)
+    calls = []
+    uploads.add(Array.from({ length: 30 }, file))
+    await settle(uploads)
+    expect(uploads.getSnapshot()).toMatchObject({ access: 'failed', status: 'failed' })
+    expect(tokenCalls()).toHaveLength(1)
+    uploads.retry()
+    await settle(uploads)
+    expect(tokenCalls()).toHaveLength(2)
+    answer = () => undefined
+    uploads.add([file()])
+    uploads.retry()
+    await settle(uploads)
+    expect(uploads.getSnapshot()).toMatchObject({ access: 'open', status: 'done' })
+    expect(tokenCalls()).toHaveLength(3)
+  })
+
   it('ignore the result of an earlier try to open it', async () => {
     const { promise, resolve } = Promise.withResolvers<Response>()
     answer = () => (tokenCalls().length === 1 ? promise : undefined)

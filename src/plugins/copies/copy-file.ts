@@ -5,6 +5,7 @@ import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
 import { askAboutStep } from '../../core/change.ts'
+import { newUpload } from '../../core/new-upload.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import {
   type Announce,
@@ -22,7 +23,7 @@ import { fileIndexOf, timeOf } from '../../http/deadline.ts'
 import { nameInKey, requireChoice } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { noFileIndex } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import { copyHeaders, hasTypeOf } from './copy-headers.ts'
@@ -38,6 +39,8 @@ export interface CopyCall {
   readonly target: Bucket
   readonly sizes: CopySizes
   readonly allowance: Allowance
+  /** Counts a file against the rate limit. Throws `rate_limited`. */
+  readonly count: () => Promise<void> | undefined
 }
 
 export interface FileToCopy {
@@ -86,10 +89,13 @@ export async function copyFile(
   requireChoice(to)
   requireOneServer(source, target)
   requireOther(source, from, target, to)
-  if (!allowance.take(REQUESTS[kind]))
+  // With that of one part, since others of the call may use up the rest.
+  if (!allowance.take(REQUESTS[kind] + (cursor === undefined ? 0 : 1)))
     throw new ApiError('storage_busy', 'This call had no time left for this file. Send it again.', {
       retryAfterSeconds: 1,
     })
+  // Not before, since a file that isn't started is sent again.
+  await call.count()
   const seen = await headObject(source, from, timeOf(c))
   if (seen === null) {
     if (kind === 'move') return finishMove(c, call, file)
@@ -129,8 +135,7 @@ async function startCopy(
   const owner = ownerOf(c, kind, known)
   const upload = {
     ...{ key: to, overwrite, fileName: asked ?? known?.name ?? nameInKey(to), size: seen.size },
-    // AWS stores `binary/octet-stream` for a form without a type.
-    mimetype: seen.mimetype.replace(/^binary\//, 'application/'),
+    mimetype: typeOf(seen),
   }
   return startUpload(c, target, upload, MAX_OBJECT_BYTES, async (key, file) => {
     // A repeat and a cursor name the client's own key.
@@ -183,6 +188,9 @@ async function startCopy(
   })
 }
 
+/** AWS stores `binary/octet-stream` for a form without a type. */
+const typeOf = ({ mimetype }: ObjectHead): string => mimetype.replace(/^binary\//, 'application/')
+
 /** Asks the app whether the source may be read, and deleted by a move. */
 async function askAboutSource(
   c: AppContext,
@@ -218,23 +226,28 @@ async function continueCopy(
   const { kind, source, target } = call
   const step = { type: 'parts', bucket: target.alias, key: file.to, size: copy.size } as const
   // Days may have passed.
+  const upload = { key: file.to, fileName: copy.name, mimetype: typeOf(seen), size: seen.size }
+  newUpload(target, upload, '', MAX_OBJECT_BYTES, timeOf(c))
   await askAboutSource(c, call, file.from)
   await askAboutStep(c, step)
   const known = await recordOf(c, source, file.from, seen)
-  return advance(c, call, file, copy, ownerOf(c, kind, known))
+  return advance(c, call, file, copy, ownerOf(c, kind, known), 1)
 }
 
-/** Copies parts, and records the object after the last one. */
+/** Copies parts, `taken` of which have their requests, and records the object after the last one. */
 async function advance(
   c: AppContext,
   call: CopyCall,
   { from, to }: Pick<FileToCopy, 'from' | 'to'>,
   copy: CopyInParts,
   owner: string,
+  taken = 0,
 ): Promise<Copied | Unfinished> {
   const { source, target, allowance } = call
   const object = { bucket: source, key: from, etag: copy.etag }
-  const done = await copyParts(c, object, target, to, copy, allowance)
+  const { next: first } = copy
+  const mayCopy = (partNumber: number) => partNumber < first + taken || allowance.take(1)
+  const done = await copyParts(c, object, target, to, copy, mayCopy)
   if ('next' in done) {
     const { size, partSize, next } = done
     const scope = scopeOf(c, call, { from, to })
@@ -271,12 +284,11 @@ const ownerOf = (c: AppContext, kind: CopyScope['kind'], known: FileRecord | nul
 
 /**
  * Tells whether the object under the target's key is what an earlier call with the same request
- * stored, whose response got lost: the same object, which nobody else has recorded. A copy that is
- * recorded was finished, so a repeat would be a second one.
+ * stored, whose response got lost: the same object, which nobody else has recorded.
  */
 async function isEarlierCopy(
   c: AppContext,
-  { kind, target }: CopyCall,
+  { target }: CopyCall,
   key: ObjectKey,
   owner: string,
   seen: ObjectHead,
@@ -286,11 +298,10 @@ async function isEarlierCopy(
   if (etag !== seen.etag || size !== seen.size || mimetype !== seen.mimetype) return false
   // It was there before its source, so it is another file with the same bytes.
   if (there.lastModified < seen.lastModified) return false
-  const index = fileIndexOf(c)
-  const known = await index.get(target.alias, key)
-  return kind === 'move'
-    ? known === null || (known.owner === owner && isSameUpload(known, there))
-    : known === null && index !== noFileIndex
+  const known = await fileIndexOf(c).get(target.alias, key)
+  // A notification of the bucket, or the upkeep, may have found the copy meanwhile.
+  if (known === null || !isConfirmed(known)) return true
+  return known.owner === owner && isSameUpload(known, there)
 }
 
 /** Records the copy, and announces it with its source. Throws `file_replaced` for another object. */
@@ -386,7 +397,8 @@ async function finishMove(c: AppContext, call: CopyCall, file: FileToCopy): Prom
     index.get(target.alias, to),
   ])
   if (head === null) throw objectNotFound()
-  const isRecorded = index === noFileIndex || (moved !== null && isSameUpload(moved, head))
+  const isRecorded =
+    index === noFileIndex || (moved !== null && isConfirmed(moved) && isSameUpload(moved, head))
   const isOther = (known: string) => !known.includes('-') && unquoted(known) !== unquoted(head.etag)
   const copy =
     cursor === undefined

@@ -71,7 +71,10 @@ async function answer(
   const { requests, sizes } = limits
   // A server may need longer than a request has.
   removeDeadline(c)
-  const call = { kind, source, target, sizes, allowance: new Allowance(requests) }
+  let started = 0
+  // The first one has already counted as the request.
+  const count = () => (started++ === 0 ? undefined : countPrincipal(c, principal))
+  const call = { kind, source, target, sizes, allowance: new Allowance(requests), count }
   const act = async ({ from, to, ...file }: z.output<typeof oneOfCopies>) => {
     const keys = { from: parseObjectKey(from), to: parseObjectKey(to) }
     const done = await copyFile(c, call, { ...keys, ...file })
@@ -83,14 +86,10 @@ async function answer(
   }
   const requireIndependent = independence(call)
   const failures: unknown[] = []
-  let count = 0
   const results = await sixAtOnce(files ?? [], async (given) => {
     try {
       const file = check(oneOfCopies, given)
       requireIndependent(file)
-      // The first one has already counted as the request.
-      count += 1
-      if (count > 1) await countPrincipal(c, principal)
       return await act(file)
     } catch (error) {
       failures.push(error)

@@ -1,6 +1,8 @@
 import * as z from 'zod/mini'
 import { LINK_REFUSALS, type LinkRefusal } from '../../access/verdict.ts'
+import type { Restricted } from '../../core/link.ts'
 import { ApiError, type ErrorCode } from '../../errors/api-error.ts'
+import { describe } from '../../errors/describe.ts'
 import { instant } from '../../http/fields.ts'
 import { isInRanges, parseIpRange } from './ip-range.ts'
 import type { KeptLinks } from './options.ts'
@@ -52,14 +54,6 @@ export const restricted = {
   notCountries: countries,
 }
 
-/** The values of these members. */
-export interface Restricted {
-  readonly notBefore?: string | undefined
-  readonly ips?: readonly string[] | undefined
-  readonly countries?: readonly string[] | undefined
-  readonly notCountries?: readonly string[] | undefined
-}
-
 /** Returns when a link is valid from, in seconds since 1970, or undefined for at once. */
 export const validFrom = ({ notBefore }: Restricted): number | undefined =>
   notBefore === undefined ? undefined : Math.ceil(Date.parse(notBefore) / 1000)
@@ -94,7 +88,7 @@ export function requireAllowed(
   if (now.getTime() < Number(query.get('nbf')) * 1000) throw refusedLink('link not valid yet')
   const ips = list('ips')
   if (ips !== undefined) {
-    const address: unknown = addressOf?.(request)
+    const address = addressIn(request, addressOf)
     // An unhandled rejection would end a Node process.
     if (address instanceof Promise) address.catch(() => undefined)
     if (typeof address !== 'string') throw refusedLink('link address unknown')
@@ -109,6 +103,15 @@ export function requireAllowed(
     throw refusedLink('link country not allowed')
 }
 
+/** Returns what the app says about the client's address. If it throws, nothing is known. */
+function addressIn(request: Request, addressOf: KeptLinks['addressOf']): unknown {
+  try {
+    return addressOf?.(request)
+  } catch (error) {
+    throw refusedLink('link address unknown', `; ${describe(error)}`)
+  }
+}
+
 const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
   link_expired: 'This link has expired.',
   link_not_yet_valid: 'This link is not valid yet.',
@@ -116,8 +119,8 @@ const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
   link_country_not_allowed: 'This link is not for your country.',
 }
 
-/** Returns the error of a refused link. */
-export function refusedLink(refusal: LinkRefusal): ApiError {
+/** Returns the error of a refused link. The log has its reason, with what is added to it. */
+export function refusedLink(refusal: LinkRefusal, more = ''): ApiError {
   const code = LINK_REFUSALS[refusal]
-  return new ApiError(code, MESSAGES[code] ?? 'This link is not valid.', { cause: refusal })
+  return new ApiError(code, MESSAGES[code] ?? 'This link is not valid.', { cause: refusal + more })
 }

@@ -1,4 +1,4 @@
-import type { AppContext } from '../../http/app-env.ts'
+import { DROPPED } from '../../core/dropped.ts'
 import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
@@ -23,17 +23,6 @@ export interface UpkeepOptions<B> {
 
 export interface Upkeep<in B = unknown> extends Plugin<B> {
   readonly name: 'upkeep'
-  /**
-   * Forgets the records below `prefix` that were dropped from a bucket, and whose objects are older than
-   * `before`, in milliseconds since 1970. Resolves with their number: 0 outside of Workers, where none is
-   * kept. Throws `state_unavailable`.
-   */
-  readonly forgetDropped: (
-    c: AppContext,
-    bucket: string,
-    prefix: string,
-    before: number,
-  ) => Promise<number>
 }
 
 /**
@@ -45,7 +34,6 @@ export const upkeep = <B = unknown>(
   path = 'upkeep.settings',
 ): Upkeep<B> => ({
   name: 'upkeep',
-  forgetDropped,
   plugins: [options.files],
   api: newApp().route('/', upkeepRoutes).route('/', deadLetterRoutes),
   setup(setup) {
@@ -53,6 +41,7 @@ export const upkeep = <B = unknown>(
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
     const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
     const { settings } = setup
+    DROPPED.keep(setup, forgetDropped)
     return {
       ...(upkeep.mode === 'expire' &&
         settings !== null && {

@@ -7,6 +7,7 @@ import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
+import type { ForgetDropped } from '../../core/dropped.ts'
 import { announcerOf } from '../../core/uploads.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
@@ -224,13 +225,8 @@ function objectIfAny(c: AppContext, alias: string): WalkObject | null {
   }
 }
 
-/** What `Upkeep` has for other plugins. */
-export async function forgetDropped(
-  c: AppContext,
-  bucket: string,
-  prefix: string,
-  before: number,
-): Promise<number> {
+/** Resolves with 0 outside of Workers, where none is kept. Throws `state_unavailable`. */
+export const forgetDropped: ForgetDropped = async (c, bucket, prefix, before) => {
   const object = objectIfAny(c, bucket)
   return object === null ? 0 : callObject(c, () => object.forgetBelow(prefix, before))
 }

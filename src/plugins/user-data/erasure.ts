@@ -1,12 +1,12 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import { Allowance } from '../../core/allowance.ts'
+import { DROPPED } from '../../core/dropped.ts'
 import { askToDelete } from '../../core/uploads.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { deletesMany, fitsXml } from '../../storage/delete-objects.ts'
-import type { Upkeep } from '../upkeep/index.ts'
 
 /** What a caller wants to delete. */
 export interface ErasureRequest {
@@ -22,8 +22,6 @@ export interface ErasureRequest {
 export interface ErasureOptions {
   /** Requests to the bucket that one call may send. */
   readonly requests: number
-  /** Undefined without upkeep. */
-  readonly forgetDropped: Upkeep['forgetDropped'] | undefined
 }
 
 /** What one call has done. */
@@ -53,7 +51,6 @@ export class Erasure {
   /** Why each key is left. */
   readonly failures = new Map<ObjectKey, unknown>()
   readonly #allowance: Allowance
-  readonly #options: ErasureOptions
   /** Webhooks without a queue are requests too. */
   readonly #requestsOfEvent: number
   #left = MAX_DELETED
@@ -62,7 +59,6 @@ export class Erasure {
     const { after } = c.env.instance
     this.c = c
     this.request = request
-    this.#options = options
     this.#allowance = new Allowance(options.requests)
     this.#requestsOfEvent = after?.requests ?? 0
   }
@@ -122,9 +118,9 @@ export class Erasure {
   /** Forgets the records that upkeep has dropped. */
   async forgetDropped(): Promise<void> {
     const { bucket, before } = this.request
+    const forget = DROPPED.of(this.c.env.instance)
     for (const prefix of this.spellings())
-      this.tally.records +=
-        (await this.#options.forgetDropped?.(this.c, bucket.alias, prefix, before)) ?? 0
+      this.tally.records += (await forget?.(this.c, bucket.alias, prefix, before)) ?? 0
   }
 
   /** Returns the prefix, also decomposed if an older record may have it like that for the same objects. */

@@ -142,17 +142,18 @@ describe('POST /files/copy', () => {
     expect(await contentOf(to)).toBe('pixels')
   })
 
-  it('records what an earlier call has copied, but not a second time', async () => {
+  it('answers a repeat with the same record, but not for the file of somebody else', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
     await put(to)
-    const app = mounted()
-    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toMatchObject({
-      key: to,
-    })
-    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toBe(
-      '409 object_exists',
-    )
+    const index = memoryFileIndex()
+    const app = mounted({ files: { index } })
+    const copy = async (as: typeof app) => outcome(await as.post('/media/files/copy', { from, to }))
+    const first = await copy(app)
+    expect(first).toMatchObject({ key: to, owner: 'app:ann' })
+    expect(await copy(app)).toEqual(first)
+    const bob = mounted({ files: { index }, authenticate: () => ({ ...ANN, id: 'bob' }) })
+    expect(await copy(bob)).toBe('409 object_exists')
   })
 
   // @threat chosen-key-generated
@@ -503,6 +504,30 @@ describe('many files', () => {
     vi.unstubAllGlobals()
     for (const from of sources)
       expect([await contentOf(from), await contentOf(`${from}-copy.png`)]).toEqual([null, 'pixels'])
+  })
+
+  it('count against the rate limit when they start, and not before', async () => {
+    const sources = keys(...Array.from({ length: 12 }, (_, i) => `${i}.png`))
+    await Promise.all(sources.map((key) => put(key)))
+    let counted = 0
+    const rateLimiter = {
+      limit: async () => {
+        counted += 1
+        return { success: counted <= 4 }
+      },
+    }
+    const files = sources.map((from) => ({ from, to: `${from}-copy.png` }))
+    const app = mounted({ rateLimiter: () => rateLimiter })
+    const response = await app.post('/media/files/copy', { files })
+    const { files: results } = await jsonOf<{ files: { error?: { code: string } }[] }>(response)
+    const codes = results.map(({ error }) => error?.code ?? 'copied').toSorted()
+    expect(codes).toEqual([
+      ...Array.from({ length: 4 }, () => 'copied'),
+      'rate_limited',
+      ...Array.from({ length: 7 }, () => 'storage_busy'),
+    ])
+    // The first one has counted as the request.
+    expect(counted).toBe(5)
   })
 
   it('have either one file or a list', async () => {

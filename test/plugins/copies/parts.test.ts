@@ -135,6 +135,20 @@ describe('a large object', () => {
   })
 
   // @threat copy-bypasses
+  it.each([
+    ['413 file_too_large', { maxBytes: MIB }],
+    ['400 mimetype_not_allowed', { allowedTypes: ['image/*'] }],
+  ] as const)('is %s in a later call within limits %j', async (expected, narrower) => {
+    const to = newKey()
+    let limits = {}
+    const app = presigner('ann', 20, { authenticate: () => ({ ...ANN, limits }) })
+    const { cursor } = await send(app, 'copy', { from: FROM, to })
+    limits = narrower
+    const { status, code } = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(`${status} ${code}`).toBe(expected)
+    expect((await bucketFetch(to)).status).toBe(404)
+  })
+
   it('is not copied further if a plugin refuses the step in a later call', async () => {
     const to = newKey()
     const step = vi.fn<Step>()
@@ -163,6 +177,28 @@ describe('a large object', () => {
     const answer = await send(app, 'move', { from, to, cursor })
     expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+  })
+
+  it('goes on in each call, however many others it is sent with', async () => {
+    const from = newKey()
+    await put(from, bytes.slice(0, 3 * MIB))
+    // As many requests as three files need without any part.
+    const app = presigner('ann', 27)
+    let files: { from: string; to: string }[] = [newKey(), newKey(), newKey()].map((to) => ({
+      ...{ from, to },
+    }))
+    const done: Answer[] = []
+    for (let calls = 1; files.length > 0; calls += 1) {
+      expect(calls).toBeLessThan(6)
+      const response = await app.post('/media/files/copy', { files })
+      const { files: answers } = await jsonOf<{ files: Answer[] }>(response)
+      files = files.flatMap((file, i) => {
+        const { cursor, key } = answers[i] ?? {}
+        if (key !== undefined) done.push(answers[i] ?? {})
+        return key === undefined ? [{ ...file, ...(cursor && { cursor }) }] : []
+      })
+    }
+    expect(done.map(({ size }) => size)).toEqual([3 * MIB, 3 * MIB, 3 * MIB])
   })
 
   // @threat copy-other-object

@@ -499,6 +499,20 @@ describe('in an app, a link with ips', () => {
     expect(unhandled).not.toHaveBeenCalled()
   })
 
+  // @threat link-restriction
+  it('is refused if addressOf throws, and the log has the error', async () => {
+    const app = mount({
+      links: {
+        addressOf() {
+          throw new TypeError('No socket.')
+        },
+      },
+    })
+    const { link } = await (await app.post('/media/files/a.png/link', { ips })).json<Link>()
+    expect(await outcome(await app.fetch(link))).toBe('link_address_not_allowed')
+    expect(app.lines.at(-1)?.reason).toBe('link address unknown; TypeError: No socket.')
+  })
+
   it('needs a function', async () => {
     const app = mount({ links: { addressOf: 'CF-Connecting-IP' as never } })
     expect(await (await app.fetch('/media/healthz')).json()).toMatchObject({

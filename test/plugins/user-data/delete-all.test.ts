@@ -474,7 +474,7 @@ describe('POST /files/delete-all', () => {
     })
     await walk.keep([...kept, ...dropped].map(recordOf), Date.now())
     const records = files({ index })
-    const plugins = [records, userData({ upkeep: upkeep({ files: records }) })]
+    const plugins = [records, userData(), upkeep({ files: records })]
     const [name, one] = Object.entries(settingsInput().buckets ?? {})[0] ?? []
     const settings = { buckets: { [name ?? '']: { ...Object(one), normalizesKeys: true } } }
     const app = mounted({ plugins, settings })
