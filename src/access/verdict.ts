@@ -55,9 +55,12 @@ export const LINK_REFUSALS = {
 
 export type LinkRefusal = keyof typeof LINK_REFUSALS
 
-/** The result of a credential check. `refusal` and `detail` are only for the log. */
+/**
+ * The result of a credential check. `refusal` and `detail` are only for the log. `isFrozen` says that
+ * the principal, with all its members, is frozen already, so that nobody freezes it in each request.
+ */
 export type Verdict =
-  | { readonly ok: true; readonly principal: Principal }
+  | { readonly ok: true; readonly principal: Principal; readonly isFrozen?: true }
   | { readonly ok: false; readonly refusal: Refusal; readonly detail?: string }
 
 /** Returns the verdict for refused credentials. `name` is the key or claim that caused it. */

@@ -55,9 +55,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   }
   const { principal } = verdict
   await countPrincipal(c, principal)
-  // A credential that keeps its principal has frozen it.
-  if (!Object.isFrozen(principal)) deepFreeze(principal)
-  c.set('principal', principal)
+  c.set('principal', verdict.isFrozen ? principal : deepFreeze(principal))
 }
 
 /** Returns the error for refused credentials. Only its cause, for the log, is exact. */

@@ -58,7 +58,7 @@ export function requireBase(base: string | null): string {
     'is missing. Set it to the URL for clients, such as https://app.example.com/media'
   throw new ApiError(
     'misconfigured',
-    'Outside of Cloudflare Workers, links and other URLs of the presigner need the setting linkBase.',
+    'Outside of Cloudflare Workers, links need the setting linkBase.',
     { issues: [{ path, message }], cause: path },
   )
 }

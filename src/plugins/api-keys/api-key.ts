@@ -1,4 +1,5 @@
 import { onlyBuckets } from '../../access/limits.ts'
+import type { Principal } from '../../access/principal.ts'
 import { refuse, type Verdict } from '../../access/verdict.ts'
 import { areEqual, sha256 } from '../../keys/encodings.ts'
 import { deepFreeze } from '../../settings/rules.ts'
@@ -40,5 +41,6 @@ export function verifyApiKey(
 function accept({ id, scopes, prefix, buckets }: ApiKey): Verdict {
   const limits = onlyBuckets(buckets)
   const rights = { scopes, prefix, expiresAt: Infinity, limits, context: null }
-  return { ok: true, principal: deepFreeze({ kind: 'key', id: `key:${id}`, ...rights }) }
+  const principal = deepFreeze<Principal>({ kind: 'key', id: `key:${id}`, ...rights })
+  return { ok: true, principal, isFrozen: true }
 }

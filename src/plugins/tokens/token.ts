@@ -100,7 +100,7 @@ export async function mintToken(
   if (token.length > MAX_TOKEN_LENGTH)
     throw new ApiError(
       'invalid_request',
-      `The token would have ${token.length} characters. At most ${MAX_TOKEN_LENGTH} are allowed. Shorten its prefix, buckets, allowedTypes or context.`,
+      `The token would have more than ${MAX_TOKEN_LENGTH} characters. Shorten its prefix, buckets, allowedTypes or context.`,
     )
   return { token, expiresAt: new Date(exp * 1000) }
 }
