@@ -102,8 +102,10 @@ function judge(
   if (authenticate !== null) return judgeByApp(c, settings, authenticate, call.now)
 
   for (const one of identify)
-    if (bearer !== undefined && 'prefix' in one && bearer.startsWith(one.prefix))
-      return untilDeadline(c, one.verify(bearer, call))
+    if (bearer !== undefined && 'prefix' in one && bearer.startsWith(one.prefix)) {
+      const verdict = one.verify(bearer, call)
+      return one.isLocal ? verdict : untilDeadline(c, verdict)
+    }
   for (const one of identify) {
     const found = 'find' in one ? one.find(call) : undefined
     if (found === undefined) continue

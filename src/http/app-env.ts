@@ -153,6 +153,8 @@ export interface BearerKind {
   /** Tells whether the host that serves only links answers a request, since its pages need that. */
   readonly onLinkHost?: (c: AppContext, settings: Settings) => boolean
   readonly verify: (credential: string, call: Call) => Verdict | Promise<Verdict>
+  /** Whether `verify` only computes, so that it needs no time limit, which costs a timer. */
+  readonly isLocal?: true
 }
 
 /** Finds the principal of another credential, such as one in a header of its own. */

@@ -54,11 +54,10 @@ export function linkBase(c: AppContext): string {
 export function requireBase(base: string | null): string {
   if (base !== null) return base
   const path = 'linkBase'
-  const message =
-    'is missing. Set it to the URL for clients, such as https://app.example.com/media'
+  const message = 'is missing. Set it to the URL for clients, such as https://app.example.com/media'
   throw new ApiError(
     'misconfigured',
-    'Outside of Cloudflare Workers, links need the setting linkBase.',
+    'Outside Cloudflare Workers, links need the setting linkBase.',
     { issues: [{ path, message }], cause: path },
   )
 }

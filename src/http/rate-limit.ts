@@ -57,7 +57,8 @@ function countRequest(c: AppContext, subject: string): Promise<void> | undefined
     }
     // A timer costs more than the rest. A limiter that counts in memory has answered by then.
     queueMicrotask(() => {
-      if (timer === undefined) timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no response')
+      if (timer === undefined)
+        timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no response')
     })
   })
 }

@@ -24,7 +24,7 @@ export function requireFileName(name: string): void {
   if (isShown(name) && name.search(UNSAFE) === -1) return
   throw new ApiError(
     'invalid_name',
-    `A file name needs a visible character among its first ${SHOWN_CHARACTERS}, and no control character, half of a surrogate pair, line break or text direction mark.`,
+    `A file name needs a visible character in its first ${SHOWN_CHARACTERS}, and no control character, half of a surrogate pair, line break or text direction mark.`,
   )
 }
 

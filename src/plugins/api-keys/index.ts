@@ -17,7 +17,11 @@ export const apiKeys = <B = unknown>(
     setup.only('apiKeys', options, ['keys'])
     const keys = setup.read(path, options.keys, apiKeysRule(setup.settings)) ?? []
     return {
-      identify: { prefix: API_KEY_PREFIX, verify: (apiKey) => verifyApiKey(apiKey, keys) },
+      identify: {
+        prefix: API_KEY_PREFIX,
+        isLocal: true,
+        verify: (apiKey) => verifyApiKey(apiKey, keys),
+      },
       minter: (id) => keys.find((key) => id === `key:${key.id}`),
     }
   },
