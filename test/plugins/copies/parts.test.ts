@@ -149,6 +149,18 @@ describe('a large object', () => {
     expect((await bucketFetch(to)).status).toBe(404)
   })
 
+  it('does not replace an object if the caller may no longer delete files in a later call', async () => {
+    const to = newKey()
+    await put(to, 'older')
+    let scopes = ANN.scopes
+    const app = presigner('ann', 20, { authenticate: () => ({ ...ANN, scopes }) })
+    const { cursor } = await send(app, 'copy', { from: FROM, to, overwrite: true })
+    scopes = scopes.filter((scope) => scope !== 'files:delete')
+    const answer = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
+    expect(await (await bucketFetch(to)).arrayBuffer()).toHaveProperty('byteLength', 5)
+  })
+
   it('is not copied further if a plugin refuses the step in a later call', async () => {
     const to = newKey()
     const step = vi.fn<Step>()
