@@ -465,6 +465,19 @@ describe('POST /files/move', () => {
   })
 
   // @threat copy-bypasses
+  it('is not done by another file under the target than the record of the source says', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const app = mounted()
+    await put(from)
+    await put(to, 'other')
+    for (const key of [from, to]) await app.post('/media/files', { key })
+    await bucketFetch(from, { method: 'DELETE' })
+    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
+      '404 object_not_found',
+    )
+    expect(await contentOf(to)).toBe('other')
+  })
+
   it('asks beforeDelete about the source before anything happens', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)

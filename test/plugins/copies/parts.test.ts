@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Scope } from '../../../src/access/scopes.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import type { Step } from '../../../src/http/host.ts'
 import { createPresigner, defineSettings, type PresignerOptions } from '../../../src/index.ts'
@@ -152,7 +153,7 @@ describe('a large object', () => {
   it('does not replace an object if the caller may no longer delete files in a later call', async () => {
     const to = newKey()
     await put(to, 'older')
-    let scopes = ANN.scopes
+    let scopes: readonly Scope[] = ANN.scopes
     const app = presigner('ann', 20, { authenticate: () => ({ ...ANN, scopes }) })
     const { cursor } = await send(app, 'copy', { from: FROM, to, overwrite: true })
     scopes = scopes.filter((scope) => scope !== 'files:delete')
