@@ -56,7 +56,9 @@ describe('a look at the bucket', () => {
     expect(await fileIndex.get(box.bucket, key)).toBe(null)
     expect(settle).toHaveBeenCalledWith(
       expect.objectContaining({ type: 'recorded', file: expect.objectContaining({ key }) }),
-      { principal: expect.objectContaining({ id: `drop-box:${box.id}` }) },
+      expect.objectContaining({
+        principal: expect.objectContaining({ id: `drop-box:${box.id}` }),
+      }),
     )
     await lookWith(box, DAY + HOUR, { fileIndex })
     expect(await fileIndex.get(box.bucket, key)).not.toBe(null)
