@@ -237,11 +237,11 @@ function createInstance<E extends Env>(
 ): Instance {
   const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
   const loaded = loadedBy(settings, env)
-  const given = loaded.ok ? [] : loaded.issues
-  const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
-  const problems: Problems = { issues: [...given, ...known], thrown, warnings: new Set() }
-  const { issues, warnings } = problems
-  const { attempt, ...readers } = setupIn(env, loaded, problems, evaluate)
+  const { issues: given, thrown: before = [] } = loaded.ok ? NO_FAILURE : loaded
+  const issues = [...given, ...known]
+  const thrown = [...before]
+  const warnings = new Set<Warning>()
+  const { attempt, ...readers } = setupIn(env, loaded, { issues, thrown, warnings }, evaluate)
   const { issue, only, read, bind } = readers
   const seconds = read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0
   const setup: Setup<E['Bindings']> = { ...readers, appMilliseconds: seconds * 1000 }
@@ -277,6 +277,9 @@ function createInstance<E extends Env>(
   const identify = all('identify').toSorted(
     (a, b) => Number('ambient' in a) - Number('ambient' in b),
   )
+  const starts = identify.flatMap((one) => ('prefix' in one ? [one.prefix] : [])).toSorted()
+  if (starts.some((start, i) => i > 0 && start.startsWith(starts[i - 1] ?? '')))
+    issue('plugins', 'must not share the start of credentials')
   const instance = {
     setup,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
@@ -308,6 +311,8 @@ function createInstance<E extends Env>(
   }
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }
+
+const NO_FAILURE: Omit<LoadedSettings & { ok: false }, 'ok'> = { issues: [] }
 
 /** A presigner without links keeps no copies, and has no route that reads an object. */
 const NO_OBJECTS: ObjectSource = {
@@ -360,12 +365,5 @@ function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {
     const warning: WarningText = `The presigner's log failed: ${describe(error)}`
     console.error(warning)
   }
-  return (line) => {
-    try {
-      const done = log(line)
-      if (done instanceof Promise) done.catch(report)
-    } catch (error) {
-      report(error)
-    }
-  }
+  return (line) => void (async () => log(line))().catch(report)
 }
