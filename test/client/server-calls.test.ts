@@ -100,6 +100,49 @@ describe('a call that fails for a moment', () => {
     }
   })
 
+  it('is a start of parts, with an id for the same key', async () => {
+    for (const answer of [lost, () => refusal(500, 'internal'), refusedConnection]) {
+      calls = []
+      const upload = clientOf(answer).upload(new Uint8Array(6 * 1024 ** 2), { partSize: 5_242_880 })
+      expect(await errorOf(upload)).toMatchObject({ name: 'PresignerError' })
+      expect(calls.map(({ path }) => path)).toEqual(Array(7).fill('/multipart'))
+      expect(calls[0]?.body).toMatchObject({
+        startId: expect.stringMatching(/^\d{13}-[0-9a-f-]{36}$/),
+      })
+      expect(calls[6]?.body).toEqual(calls[0]?.body)
+    }
+  })
+
+  it('is no start of parts once its signal aborts, although that cancels no such request', async () => {
+    const stop = new AbortController()
+    const upload = clientOf(lost).upload(new Uint8Array(6 * 1024 ** 2), {
+      partSize: 5_242_880,
+      signal: stop.signal,
+    })
+    const ended = expect(upload).rejects.toThrow('enough')
+    await vi.advanceTimersByTimeAsync(100)
+    stop.abort(new Error('enough'))
+    await ended
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(calls.map(({ path, init }) => [path, init.signal?.aborted])).toEqual([
+      ['/multipart', false],
+    ])
+  })
+
+  it('is deleted if its signal aborted while it started', async () => {
+    const stop = new AbortController()
+    const started = { uploadId: 'u', key: KEY, partSize: 5_242_880, expiresAt: '2026-12-02' }
+    const uploads = clientOf(({ method }) => {
+      if (method === 'DELETE') return new Response(null, { status: 204 })
+      stop.abort(new Error('enough'))
+      return Response.json(started)
+    })
+    const bytes = new Uint8Array(6 * 1024 ** 2)
+    const upload = uploads.upload(bytes, { partSize: 5_242_880, signal: stop.signal })
+    await expect(upload).rejects.toThrow('enough')
+    expect(calls.map(({ method }) => method)).toEqual(['POST', 'DELETE'])
+  })
+
   it.each([
     { what: 'a lost response', answer: lost, tries: 1 },
     { what: '500', answer: () => refusal(500, 'internal'), tries: 1 },
@@ -107,10 +150,10 @@ describe('a call that fails for a moment', () => {
     { what: '429', answer: () => refusal(429, 'rate_limited'), tries: 7 },
     { what: '503', answer: () => refusal(503, 'storage_busy'), tries: 7 },
     { what: 'a refused connection', answer: refusedConnection, tries: 7 },
-  ])('is a start of parts after $what: $tries tries', async ({ answer, tries }) => {
-    const upload = clientOf(answer).upload(new Uint8Array(6 * 1024 ** 2), { partSize: 5_242_880 })
-    expect(await errorOf(upload)).toMatchObject({ name: 'PresignerError' })
-    expect(calls.map(({ path }) => path)).toEqual(Array(tries).fill('/multipart'))
+  ])('is a new grant after $what: $tries tries', async ({ answer, tries }) => {
+    const grant = clientOf(answer).createGrant(KEY, { deadline: '2026-12-01T00:00:00Z' })
+    expect(await errorOf(grant)).toMatchObject({ name: 'PresignerError' })
+    expect(calls.map(({ path }) => path)).toEqual(Array(tries).fill('/grants'))
   })
 
   it('succeeds as soon as one try does', async () => {

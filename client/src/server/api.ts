@@ -9,11 +9,8 @@ const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
 
 /** Paths whose 404 says that this grant or drop box doesn't exist. */
 const ITEM = /^\/(?:grants|drop-boxes)\/./
-/**
- * Paths of requests that make one more with each repeat: a link or a page that nobody withdraws, or
- * parts of an upload that nobody knows.
- */
-const CREATES = /^\/(?:multipart|grants|drop-boxes)$/
+/** Paths of requests that make one more with each repeat: a link or a page that nobody withdraws. */
+const CREATES = /^\/(?:grants|drop-boxes)$/
 
 /** Options of every method. */
 export interface CallOptions {
@@ -151,7 +148,9 @@ export function createServerApi({
   return {
     api(check, method, path, request = {}) {
       const mayRepeat = method === 'POST' && CREATES.test(path) ? wasRefused : undefined
-      return withRetries(request.signal, () => ask(check, method, path, request), mayRepeat)
+      // An upload whose id is unknown can't be aborted, so the signal ends only the retries of its start.
+      const sent = path === '/multipart' ? { ...request, signal: undefined } : request
+      return withRetries(request.signal, () => ask(check, method, path, sent), mayRepeat)
     },
     open: (path, request) => withRetries(request.signal, () => openOnce(path, request)),
   }

@@ -85,7 +85,9 @@ export async function upload(
       if (whole)
         return await uploadSingle(context, { ...body, size: whole.size }, name, whole, signal)
     }
-    const request = { ...file, size: size ?? undefined, partSize: planned }
+    // A repeat of the start gets the same new key.
+    const startId = key ? undefined : `${Date.now()}-${crypto.randomUUID()}`
+    const request = { ...file, size: size ?? undefined, partSize: planned, startId }
     const next = async (bytes: number) => ahead.pop() ?? source.read(bytes)
     return await uploadParts(context, request, { name, ifMatch }, next, signal)
   } finally {
@@ -152,8 +154,7 @@ async function uploadParts(
   next: Source['read'],
   signal: AbortSignal | undefined,
 ): Promise<FileRecord> {
-  // The signal doesn't cancel this request, since an upload without a known id can't be aborted.
-  const started = await api(isStartedUpload, 'POST', '/multipart', { body })
+  const started = await api(isStartedUpload, 'POST', '/multipart', { body, signal })
   const { key, uploadId, partSize } = started
   const path = `/multipart/${uploadId}`
   try {
