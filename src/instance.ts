@@ -1,6 +1,6 @@
 import type { Context, Env } from 'hono'
 import type { Principal } from './access/principal.ts'
-import { ApiError, asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
+import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import type { Warning, WarningText } from './errors/warnings.ts'
@@ -253,7 +253,7 @@ function createInstance<E extends Env>(
     const part = attempt(name, () => plugin.setup?.(setup) ?? {})
     isLost ||= part === null
     // A promise has no check, which would let everything pass. So would one outside of setup.
-    const isOdd = part && Object.prototype.toString.call(part) !== '[object Object]'
+    const isOdd = part && !isObject(part)
     if (isOdd || SEAMS.some((seam) => seam in plugin))
       issue(name, 'must return an object with its seams from setup')
     only(`${name}.setup`, part ?? {}, SEAMS)

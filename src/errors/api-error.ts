@@ -77,6 +77,10 @@ export interface Issue {
   readonly message: string
 }
 
+/** Tells whether this is an object with members: no list, Error, Date, promise and the like. */
+export const isObject = (given: unknown): given is object =>
+  Object.prototype.toString.call(given) === '[object Object]'
+
 /**
  * Returns what is wrong with an object that has other members than `known`, or null. Doesn't name
  * them: `/healthz` is public, and somebody may have pasted a secret as a name.
