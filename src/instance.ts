@@ -263,7 +263,7 @@ function createInstance<E extends Env>(
     parts.map((part) => part[name]).filter((has) => has !== undefined && has !== null)
   const one = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
     const [first, second] = all(name)
-    if (second !== undefined) issue('plugins', `must have only one ${name}`)
+    if (second) issue('plugins', `must have only one ${name}`)
     return first
   }
   for (const [i, { identify }] of parts.entries())
@@ -278,8 +278,8 @@ function createInstance<E extends Env>(
     (a, b) => Number('ambient' in a) - Number('ambient' in b),
   )
   const starts = identify.flatMap((one) => ('prefix' in one ? [one.prefix] : [])).toSorted()
-  if (starts.some((start, i) => i > 0 && start.startsWith(starts[i - 1] ?? '')))
-    issue('plugins', 'must not share the start of credentials')
+  if (starts.some((start, i) => starts[i + 1]?.startsWith(start)))
+    issue('plugins', 'must not share a prefix')
   const instance = {
     setup,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),

@@ -77,10 +77,6 @@ export interface Issue {
   readonly message: string
 }
 
-/** Tells whether this is an object with members: no list, Error, Date, promise and the like. */
-export const isObject = (given: unknown): given is object =>
-  Object.prototype.toString.call(given) === '[object Object]'
-
 /**
  * Returns what is wrong with an object that has other members than `known`, or null. Doesn't name
  * them: `/healthz` is public, and somebody may have pasted a secret as a name.
@@ -91,6 +87,10 @@ export function unknownMembers(given: object, known: readonly string[]): string 
     ? null
     : `has unknown members: ${unknown}. Known members: ${known.join(', ')}`
 }
+
+/** Tells whether this is an object with members: no list, Error, Date, promise and the like. */
+export const isObject = (given: unknown): given is object =>
+  Object.prototype.toString.call(given) === '[object Object]'
 
 export interface ApiErrorOptions {
   readonly issues?: readonly Issue[]

@@ -292,7 +292,7 @@ describe('the start of credentials', () => {
     ['ep_', 'ep_x'],
     ['', 'ep_'],
   ])('is not that of another plugin, or the order would matter: "%s" and "%s"', async (a, b) => {
-    const shared = inPlugins('must not share the start of credentials')
+    const shared = inPlugins('must not share a prefix')
     expect(await issuesOfAll([taking('one', a), taking('two', b)])).toEqual(shared)
     expect(await issuesOfAll([taking('one', b), taking('two', a)])).toEqual(shared)
     expect(await issuesOfAll([taking('one', 'mine_'), ...credentials(), tokens()])).toBeUndefined()
