@@ -30,7 +30,7 @@ export function searchOf(query: object): string {
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries<unknown>({ ...query }))
     if (value !== undefined) search.set(name, String(value))
-  return search.size > 0 ? `?${search}` : ''
+  return search.size ? `?${search}` : ''
 }
 
 /** Returns the value of `json`, or undefined if it is not JSON. */

@@ -26,7 +26,7 @@ let lastByteAt = 0
 
 /** Runs `act` when a slot is free among all uploads of the page. */
 export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
-  if (free > 0) free--
+  if (free) free--
   else await new Promise<void>((resolve) => queue.push(resolve))
   try {
     return await act()

@@ -37,6 +37,8 @@ export interface Grant {
 export interface GrantPage {
   /** The newest first. */
   grants: Grant[]
+  /** Present if some could not be read at the moment: their ids. */
+  unavailable?: string[] | undefined
   /** Present while more pages may follow. */
   cursor?: string | undefined
 }
@@ -69,6 +71,8 @@ export interface DropBox {
 export interface DropBoxPage {
   /** The newest first. */
   dropBoxes: DropBox[]
+  /** Present if some could not be read at the moment: their ids. */
+  unavailable?: string[] | undefined
   /** Present while more pages may follow. */
   cursor?: string | undefined
 }
@@ -166,6 +170,7 @@ export const isGrant = isObject<Grant>({
 
 export const isGrantPage = isObject<GrantPage>({
   grants: isListOf(isGrant),
+  unavailable: isOptional(isListOf(isString)),
   cursor: isOptional(isString),
 })
 
@@ -189,6 +194,7 @@ export const isDropBox = isObject<DropBox>({
 
 export const isDropBoxPage = isObject<DropBoxPage>({
   dropBoxes: isListOf(isDropBox),
+  unavailable: isOptional(isListOf(isString)),
   cursor: isOptional(isString),
 })
 

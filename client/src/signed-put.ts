@@ -43,8 +43,8 @@ export function refusalOf(
   const reason = /<Code>(\w+)/.exec(text)?.[1] ?? ''
   const signedAtBucket = Date.parse(`${date}`) - Date.now() + signedAt
   const isAhead = signedAtBucket >= Date.parse(expiresAt) && REFUSALS.includes(status)
-  // S3 answers 404 if the object is gone.
-  const isOutdated = headers['If-Match'] !== undefined && [404, 412].includes(status)
+  // S3 answers 404 if the object is gone, and 409 while somebody else replaces it.
+  const isOutdated = headers['If-Match'] && [404, 409, 412].includes(status)
   return new PresignerError(
     isAhead ? 'clock_skew' : isOutdated ? 'precondition_failed' : 'bucket_refused',
     `The bucket returned ${status} ${reason}${isAhead ? `. Its clock is ahead: ${date}` : ''}`,

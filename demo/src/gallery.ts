@@ -215,6 +215,7 @@ export function createGallery(options: GalleryOptions): Gallery {
     if (isStale) clear()
     if (page === undefined) {
       states.showError(error)
+      if (tiles.size === 0) question.failed()
     } else {
       question.showFolders(page.folders)
       list.append(...page.files.filter(({ record }) => isNews(record)).map(tileOf))

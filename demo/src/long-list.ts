@@ -19,6 +19,10 @@ export function createLongList(list: HTMLElement): LongList {
   let near: ReadonlySet<HTMLElement> = new Set()
   let isLong = false
   let isPlanned = false
+  /** What `measure` has found, until the size of the list changes: it takes a layout. */
+  let grid: ReturnType<typeof measure> | undefined
+  /** Which rows are near, and how they are laid out. Most frames of a scroll change nothing. */
+  let place = ''
 
   /** Measures the grid. Only near items have a height. */
   function measure() {
@@ -33,8 +37,12 @@ export function createLongList(list: HTMLElement): LongList {
   function show(): void {
     isPlanned = false
     if (!isLong) return
-    const { columns, rowHeight } = measure()
-    if (rowHeight === 0) return // the list is not shown
+    grid ??= measure()
+    const { columns, rowHeight } = grid
+    if (rowHeight === 0) {
+      grid = undefined // the list is not shown
+      return
+    }
     const { top } = list.getBoundingClientRect()
     const rows = Math.ceil(items.length / columns)
     const steps = (pixels: number) => Math.max(0, Math.min(rows, pixels / rowHeight)) / STEP
@@ -42,6 +50,9 @@ export function createLongList(list: HTMLElement): LongList {
     const first = Math.min(lastStart, Math.floor(steps(-top - MARGIN)) * STEP)
     const end = Math.ceil(steps(innerHeight - top + MARGIN)) * STEP
     const last = Math.min(rows, Math.max(first + STEP, end))
+    const shownPlace = place
+    place = [first, last, columns, rowHeight].join()
+    if (place === shownPlace) return
     const start = first * columns
     const shown = new Set(items.slice(start, last * columns))
     for (const item of near) if (!shown.has(item)) item.classList.add('is-far')
@@ -59,7 +70,10 @@ export function createLongList(list: HTMLElement): LongList {
     isPlanned ||= isLong
   }
   addEventListener('scroll', plan, { passive: true })
-  new ResizeObserver(plan).observe(list)
+  new ResizeObserver(() => {
+    grid = undefined
+    plan()
+  }).observe(list)
 
   return {
     update() {
@@ -67,6 +81,8 @@ export function createLongList(list: HTMLElement): LongList {
       const isOut = list.classList.contains('is-filtered') ? '[hidden], .place' : '[hidden]'
       const all = [...list.children].filter((item) => item instanceof HTMLElement)
       items = all.filter((item) => !item.matches(isOut))
+      grid = undefined
+      place = ''
       const wasLong = isLong
       isLong = items.length > MANY
       list.classList.toggle('is-long', isLong)

@@ -477,8 +477,13 @@ export const grant = z.object({
     .check(z.describe('When it last dispensed a link, ISO 8601 in UTC; null for never.')),
 })
 
+const unavailable = z
+  .optional(z.array(z.string()))
+  .check(z.describe('Ids of those that could not be read at the moment.'))
+
 export const grants = z.object({
   grants: z.array(grant).check(z.describe('The newest first.')),
+  unavailable,
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
@@ -513,6 +518,7 @@ export const dropBox = z.object({
 
 export const dropBoxes = z.object({
   dropBoxes: z.array(dropBox).check(z.describe('The newest first.')),
+  unavailable,
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 

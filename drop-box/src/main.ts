@@ -97,6 +97,7 @@ const queue = createQueue(
 
 const rows = new Map<Item, Row>()
 const shown = new Map<Item, State>()
+let isPlanned = false
 
 /** Shows a file, and what follows from its state. */
 function show(item: Item): void {
@@ -121,11 +122,13 @@ function show(item: Item): void {
   if (isClosed(error)) problem(error)
   else if (state === 'failed' || state === 'refused') say(`${file.name}: ${reason(error)}`)
   if (state !== 'waiting' && state !== 'sending') wake()
-  showAll()
+  if (!isPlanned) queueMicrotask(showAll)
+  isPlanned = true
 }
 
-/** Shows what depends on all files. */
+/** Shows what depends on all files, once for all that change together. */
 function showAll(): void {
+  isPlanned = false
   const ready = filesIn('ready').length
   submit.hidden = ready === 0
   submit.textContent = `Send ${filesInWords(ready)}`
@@ -149,8 +152,11 @@ function showAll(): void {
 }
 
 function showKept(): void {
-  const chosen = new Set([...queue.items].map(({ file }) => toFileName(file.name)))
-  const names = keptNames(name).filter((kept) => !chosen.has(kept))
+  const all = keptNames(name)
+  const chosen = new Set(
+    all.length > 0 ? [...queue.items].map(({ file }) => toFileName(file.name)) : [],
+  )
+  const names = all.filter((one) => !chosen.has(one))
   const kept = find<HTMLElement>('#kept')
   kept.hidden = names.length === 0
   kept.textContent = `Not finished: ${names.join(', ')}. Choose the same file again, and it continues where it stopped.`
@@ -169,18 +175,17 @@ function problem(error: unknown, where = '#problem'): void {
 }
 
 function add(files: Iterable<File>): void {
-  const isSame = (one: File, other: File) =>
-    one.name === other.name && one.size === other.size && one.lastModified === other.lastModified
+  const identity = ({ name, size, lastModified }: File) => `${size} ${lastModified} ${name}`
+  const known = new Map([...queue.items].map((item) => [identity(item.file), item]))
+  const planned = filesIn('ready', 'waiting', 'sending')
+  let room = { files: left.files - planned.length, bytes: left.bytes - bytesOf(planned) }
   for (const file of files) {
-    const old = [...queue.items].find((item) => isSame(item.file, file))
+    const old = known.get(identity(file))
     if (old && /^(?:ready|waiting|sending|done)$/.test(old.state)) continue
     if (old) queue.remove(old, 'returns')
-    const planned = filesIn('ready', 'waiting', 'sending')
-    const room = {
-      files: left.files - planned.length,
-      bytes: left.bytes - bytesOf(planned),
-    }
-    queue.add(file, refusalOf(file, box, room))
+    const refused = refusalOf(file, box, room)
+    known.set(identity(file), queue.add(file, refused))
+    if (!refused) room = { files: room.files - 1, bytes: room.bytes - file.size }
   }
 }
 

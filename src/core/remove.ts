@@ -9,7 +9,7 @@ import { countPrincipal } from '../http/rate-limit.ts'
 import { addWarning } from '../http/request-log.ts'
 import { isNewObjectKey, keyCreatedAt } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { type FileIndex, noFileIndex } from '../records/file-index.ts'
+import { type FileIndex, indexUnavailable, noFileIndex } from '../records/file-index.ts'
 import { deleteObjects } from '../storage/delete-objects.ts'
 import { headObject } from '../storage/object.ts'
 import { mayHaveHappened } from '../storage/storage-failure.ts'
@@ -78,17 +78,21 @@ async function finish(
   if (!isNewObjectKey(key) && (await headObject(bucket, key, now, true)) !== null) return
   try {
     const known = await index.get(alias, key)
-    if (known === null) await purged
+    if (known === null) {
+      await purged
+      await index.removeMalformed?.(alias, key)
+    }
     // A recent record may look absent.
     const age = now.getTime() - keyCreatedAt(key)
     if (known === null && age > MAX_LAG_SECONDS * 1000) return
     await forget(bucket, index, key, known, tell, now)
   } catch (error) {
     // An index of the app may throw anything.
-    const known = isPresignerError(error) ? error : { code: 'index_unavailable', cause: error }
+    const known = (isPresignerError(error) && asApiError(error)) || indexUnavailable(error)
     if (known.code !== 'index_unavailable') throw error
     const message = 'The object is deleted, but the index failed and has its record. Try again.'
-    throw new ApiError(known.code, message, { cause: known.cause })
+    const { cause, retryAfterSeconds } = known
+    throw new ApiError(known.code, message, { cause, retryAfterSeconds })
   }
 }
 

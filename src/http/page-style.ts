@@ -88,7 +88,7 @@ button:disabled { cursor: default; opacity: 0.6; }
 .drop input { height: 1px; opacity: 0; position: absolute; width: 1px; }
 .drop:hover, .over .drop { background: var(--paper); border-color: var(--accent); }
 .files { list-style: none; }
-.files li { align-items: center; border-top: 1px solid var(--line); display: flex; flex-wrap: wrap; gap: 0.25rem 0.5rem; padding: 0.625rem 0; }
+.files li { align-items: center; border-top: 1px solid var(--line); contain-intrinsic-size: auto 3.5rem; content-visibility: auto; display: flex; flex-wrap: wrap; gap: 0.25rem 0.5rem; overflow-clip-margin: 0.5rem; padding: 0.625rem 0; }
 .files p { flex: 1; margin: 0; min-width: 0; }
 .files span { display: block; }
 .files button { min-height: 2.25rem; padding: 0.25rem 0.75rem; }

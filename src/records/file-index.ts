@@ -50,6 +50,11 @@ export interface FileIndex {
    * one unless both have an owner that differs.
    */
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
+  /**
+   * Removes what is stored of a deleted file, if it is no valid record, so that `get` finds nothing.
+   * Optional.
+   */
+  removeMalformed?(bucket: string, key: ObjectKey): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
   readonly isConditional?: boolean
   /** Seconds in which a change may be missing from lists. Default: 0. */
@@ -143,6 +148,7 @@ export function timedIndex(
     put: async (record, replaces) =>
       requireRecord(await timed(() => index.put(record, replaces)), record.bucket, record.key),
     remove: (...key) => timed(() => index.remove(...key)),
+    removeMalformed: (...key) => timed(async () => index.removeMalformed?.(...key)),
     async getMany(bucket, keys) {
       const records = await timed(() => getMany(index, bucket, keys))
       return records.filter((record) => record?.bucket === bucket && keys.includes(record.key))
@@ -171,7 +177,7 @@ function requireRecord(record: FileRecord, bucket: string, key: ObjectKey): File
 }
 
 /** Returns the error for an operation that failed. */
-export const indexUnavailable = (cause: unknown, retryAfterSeconds?: number): ApiError =>
+export const indexUnavailable = (cause: unknown, retryAfterSeconds = 5): ApiError =>
   new ApiError('index_unavailable', 'The index did not respond. Try again.', {
     cause,
     retryAfterSeconds,

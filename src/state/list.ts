@@ -1,6 +1,7 @@
 import { seal, unseal } from '../access/seal.ts'
 import type { SigningSettings } from '../access/settings.ts'
-import { ApiError } from '../errors/api-error.ts'
+import { sixAtOnce } from '../bucket/at-once.ts'
+import { ApiError, asApiError } from '../errors/api-error.ts'
 
 /** One item in the list of a minter. */
 export interface Listed {
@@ -45,4 +46,32 @@ export async function openListCursor(
   if (of.list === list && of.principal === principal)
     if (typeof id === 'string' && typeof at === 'number') return { id, at }
   throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
+}
+
+/** Items of a list, and the ids of those that could not be read now. Without any, these are left out. */
+export interface ReadItems<T> {
+  readonly items: T[]
+  readonly failed: { readonly unavailable?: string[] }
+}
+
+/**
+ * Reads the items of a page. One whose object fails must not hide the others. Throws
+ * `state_unavailable` if all fail, and what else `read` throws.
+ */
+export async function readItems<T>(
+  listed: readonly Listed[],
+  read: (id: string) => Promise<readonly T[]>,
+): Promise<ReadItems<T>> {
+  const unavailable: string[] = []
+  const items = await sixAtOnce(listed, async ({ id }) => {
+    try {
+      return await read(id)
+    } catch (error) {
+      if (asApiError(error)?.code !== 'state_unavailable') throw error
+      unavailable.push(id)
+      if (unavailable.length === listed.length) throw error
+      return []
+    }
+  })
+  return { items: items.flat(), failed: unavailable.length === 0 ? {} : { unavailable } }
 }

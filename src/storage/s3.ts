@@ -26,7 +26,7 @@ const MAX_TEXT_BYTES = 4 * 1024 ** 2
 const RETRY_AFTER_SECONDS = 5
 const MAX_RETRY_AFTER_SECONDS = 3600
 
-const BUSY = ['SlowDown', 'ServiceUnavailable', 'TooManyRequests']
+const BUSY = ['SlowDown', 'ServiceUnavailable', 'TooManyRequests', 'ConditionalRequestConflict']
 
 /**
  * S3's codes for what stays wrong until somebody sets a clock or the credentials. R2 returns

@@ -332,7 +332,7 @@ describe('a PUT to the bucket', () => {
   })
 
   // @threat replaced-unseen
-  it.each([412, 404])(
+  it.each([412, 409, 404])(
     'with ifMatch is precondition_failed when the bucket answers %i',
     async (status) => {
       vi.stubGlobal('fetch', async () => new Response('<Code>No</Code>', { status }))

@@ -275,6 +275,14 @@ describe.each([
       expect(await remove(() => failed().finally(() => (bucket.object = SECOND)))).toBe(0)
     })
 
+    it('removes what is no record of a deleted file', async () => {
+      oneObject()
+      const index = { ...open(), get: async () => null, removeMalformed: vi.fn() }
+      const removal = { index, purge: async () => {}, announce: null }
+      await removeFiles(bucketOf('ann'), [KEY], removal, NOW)
+      expect(index.removeMalformed).toHaveBeenCalledExactlyOnceWith('files', KEY)
+    })
+
     it('asks the bucket again, and with KV once more', async () => {
       const { requests } = oneObject()
       const removal = { index: open(), purge: async () => {}, announce: null }

@@ -206,6 +206,21 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
     expect(tab.failures).toEqual([])
   })
 
+  it('does not show the count of an earlier search after one that failed', async () => {
+    await using tab = await open()
+    const { page } = tab
+    await search(page).fill('summe')
+    await totals(page, '1 file found')
+    await page.route('**/files?*q=broken*', (route) =>
+      route.fulfill({ status: 503, json: { code: 'index_unavailable', message: 'Try again.' } }),
+    )
+    await search(page).fill('broken')
+    await page.locator('#files-error').getByText('Try again.').waitFor()
+    expect(await page.locator('#totals').textContent()).toBe('')
+    await search(page).fill('summe')
+    await totals(page, '1 file found')
+  })
+
   it('opens folders by keyboard, and goes back by the path', async () => {
     await using tab = await open()
     const { page } = tab
@@ -292,6 +307,20 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
     expect(near).toBeLessThan(150)
     expect(off).toBeLessThan(500) // the row gap at the end, and a page that is about to load
     expect(isInView).toBe(true)
+    const changes = await page.evaluate(`new Promise((done) => {
+      let changes = 0
+      const list = document.querySelector('#files')
+      scrollBy(0, -2000)
+      const count = new MutationObserver((all) => (changes += all.length))
+      const step = (left) => {
+        if (left === 5) count.observe(list, { attributes: true, subtree: true })
+        if (left === 0) return done(changes)
+        scrollBy(0, -1)
+        requestAnimationFrame(() => requestAnimationFrame(() => step(left - 1)))
+      }
+      step(8)
+    })`)
+    expect(changes).toBe(0) // the same rows are near
     await page.evaluate('scrollTo(0, 0)')
     await tile(page, 'Summe.png').getByRole('link').focus()
     await page.keyboard.press('Control+a')

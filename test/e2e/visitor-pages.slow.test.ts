@@ -326,6 +326,36 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
       expect(tab.failures).toEqual([])
     })
 
+    it('takes thousands of files in one step', async () => {
+      const box = await api.box({ maxFiles: 10_000 })
+      await using tab = await open(box.url)
+      const { page } = tab
+      const steps = await page.evaluate(`new Promise((done) => {
+        const button = document.querySelector('#send [type=submit]')
+        let steps = 0
+        new MutationObserver(() => steps++).observe(button, { childList: true })
+        const files = new DataTransfer()
+        for (let i = 0; i < 3000; i++) files.items.add(new File(['x'], i + '.txt', { lastModified: 1 }))
+        const chooser = document.querySelector('[type=file]')
+        for (let i = 0; i < 2; i++) {
+          chooser.files = files.files
+          chooser.dispatchEvent(new Event('change'))
+        }
+        setTimeout(() => {
+          done([steps, document.querySelectorAll('.files li').length, button.textContent])
+        })
+      })`)
+      // The same files again are the same files.
+      expect(steps).toEqual([1, 3000, 'Send 3000 files'])
+      // Only those near the screen are laid out.
+      const isLaidOut = () =>
+        page.evaluate(
+          `document.querySelectorAll('.files p')[2000].checkVisibility({ contentVisibilityAuto: true })`,
+        )
+      await expect.poll(isLaidOut).toBe(false)
+      expect(tab.failures).toEqual([])
+    })
+
     it('continues a large file after a reload', async () => {
       const film = join(directory, FILM.name)
       await writeFile(film, Buffer.alloc(FILM.size, FILM.name))

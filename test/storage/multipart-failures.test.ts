@@ -110,6 +110,11 @@ describe.each(ALL)('%s', (operation) => {
     ['503 SlowDown', s3Error(503, 'SlowDown'), '503 SlowDown'],
     ['SlowDown under 200', s3Error(200, 'SlowDown'), '200 SlowDown'],
     ['503 ServiceUnavailable', s3Error(503, 'ServiceUnavailable'), '503 ServiceUnavailable'],
+    [
+      '409 while somebody else writes the object',
+      s3Error(409, 'ConditionalRequestConflict'),
+      '409 ConditionalRequestConflict',
+    ],
     ['429', answer(429), '429'],
     ['503 of a proxy', answer(503, '<html></html>'), '503'],
   ])('throws storage_busy for %s, without a retry', async (_, failure, reason) => {

@@ -65,6 +65,8 @@ export interface Question {
   count(): void
   /** Shows how many files a search has found so far. */
   found(files: number, isAtEnd: boolean): void
+  /** Called if there is no answer. Hides how many files an earlier search has found. */
+  failed(): void
 }
 
 /** Connects the line above the list to the page. */
@@ -215,6 +217,9 @@ export function createQuestion({ client, tools, onAsk }: QuestionOptions): Quest
     count() {
       clearTimeout(countTimer)
       if (isAnswered) countTimer = setTimeout(count, TYPING_MILLISECONDS)
+    },
+    failed() {
+      if (tools.isFiltering) totals.textContent = ''
     },
     found(files, isAtEnd) {
       if (!isAnswered || !tools.isFiltering) return

@@ -12,8 +12,8 @@ export function boxList(live: LiveDialog): PagedList {
   const { client } = live
   const list = createPagedList({
     async load(cursor) {
-      const page = await client.listDropBoxes({ limit: PAGE_SIZE, cursor })
-      return { items: page.dropBoxes, cursor: page.cursor }
+      const { dropBoxes: items, ...page } = await client.listDropBoxes({ limit: PAGE_SIZE, cursor })
+      return { items, ...page }
     },
     item,
     none: 'No drop box is open. “Ask for files” creates one.',

@@ -13,8 +13,8 @@ export function grantList(live: LiveDialog): PagedList {
   const { client } = live
   const list = createPagedList({
     async load(cursor) {
-      const page = await client.listGrants({ limit: PAGE_SIZE, cursor })
-      return { items: page.grants, cursor: page.cursor }
+      const { grants: items, ...page } = await client.listGrants({ limit: PAGE_SIZE, cursor })
+      return { items, ...page }
     },
     item,
     none: 'No link counts its uses. To make one, open the menu of a file, and choose “Copy another link…”.',

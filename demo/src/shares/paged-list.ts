@@ -4,6 +4,8 @@ import { errorText, wantsCredentials } from '../error-text.ts'
 /** A page of a list of the API. */
 interface ListPage<T> {
   readonly items: readonly T[]
+  /** Names those that the API could not read. */
+  readonly unavailable?: readonly string[] | undefined
   readonly cursor?: string | undefined
 }
 
@@ -40,11 +42,13 @@ export function createPagedList<T>(options: PagedListOptions<T>): PagedList {
     'Show more',
   )
   let cursor: string | undefined
+  /** Whether items are missing on the pages so far. */
+  let failed = false
   /** The latest load from the start. Pages of an earlier one are not shown. */
   let turn = 0
 
   const update = () => {
-    none.hidden = list.childElementCount > 0 || !more.hidden
+    none.hidden = list.childElementCount > 0 || !more.hidden || failed
   }
   const focusOn = (item: Element | null | undefined) =>
     (item?.querySelector<HTMLElement>('button') ?? options.heading).focus()
@@ -58,6 +62,10 @@ export function createPagedList<T>(options: PagedListOptions<T>): PagedList {
       while (page.items.length === 0 && page.cursor !== undefined && mine === turn)
         page = await options.load(page.cursor) // an empty page may not be the last
       if (mine !== turn) return
+      const { length } = page.unavailable ?? []
+      failed = length > 0 || (from !== undefined && failed)
+      if (failed)
+        errorBox.textContent = 'Some could not be loaded. Open this list again in a moment.'
       const last = list.lastElementChild
       const hadFocus = more === document.activeElement
       list.append(...page.items.map(options.item))

@@ -89,7 +89,8 @@ export async function copyFile(
   requireChoice(to)
   requireOneServer(source, target)
   requireOther(source, from, target, to)
-  if (!allowance.take(REQUESTS[kind]))
+  // With that of one part, since others of the call may use up the rest.
+  if (!allowance.take(REQUESTS[kind] + (cursor === undefined ? 0 : 1)))
     throw new ApiError('storage_busy', 'This call had no time left for this file. Send it again.', {
       retryAfterSeconds: 1,
     })
@@ -230,20 +231,23 @@ async function continueCopy(
   await askAboutSource(c, call, file.from)
   await askAboutStep(c, step)
   const known = await recordOf(c, source, file.from, seen)
-  return advance(c, call, file, copy, ownerOf(c, kind, known))
+  return advance(c, call, file, copy, ownerOf(c, kind, known), 1)
 }
 
-/** Copies parts, and records the object after the last one. */
+/** Copies parts, `taken` of which have their requests, and records the object after the last one. */
 async function advance(
   c: AppContext,
   call: CopyCall,
   { from, to }: Pick<FileToCopy, 'from' | 'to'>,
   copy: CopyInParts,
   owner: string,
+  taken = 0,
 ): Promise<Copied | Unfinished> {
   const { source, target, allowance } = call
   const object = { bucket: source, key: from, etag: copy.etag }
-  const done = await copyParts(c, object, target, to, copy, allowance)
+  const { next: first } = copy
+  const mayCopy = (partNumber: number) => partNumber < first + taken || allowance.take(1)
+  const done = await copyParts(c, object, target, to, copy, mayCopy)
   if ('next' in done) {
     const { size, partSize, next } = done
     const scope = scopeOf(c, call, { from, to })

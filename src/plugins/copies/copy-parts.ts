@@ -1,7 +1,6 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_PARTS, UPLOAD_MARK } from '../../bucket/limits.ts'
-import type { Allowance } from '../../core/allowance.ts'
 import { completedObject, requireVacant } from '../../core/chosen-key.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -54,7 +53,7 @@ const asCopier = (bucket: Bucket): Bucket =>
 const LASTING = ['file_replaced', 'object_not_found', 'object_exists']
 
 /**
- * Copies as many parts as this call may, six at once. Returns the copied object after the last one,
+ * Copies parts, six at once, until `mayCopy` is false. Returns the copied object after the last one,
  * otherwise the copy with its next part. If the source or the target has changed, deletes the parts.
  */
 export async function copyParts(
@@ -63,7 +62,7 @@ export async function copyParts(
   target: Bucket,
   key: ObjectKey,
   copy: CopyInParts,
-  allowance: Allowance,
+  mayCopy: (partNumber: number) => boolean,
 ): Promise<ObjectHead | CopyInParts> {
   const { size, partSize, s3UploadId, overwrite } = copy
   const count = Math.ceil(size / partSize)
@@ -73,7 +72,7 @@ export async function copyParts(
     const rest = Array.from({ length: count + 1 - next }, (_, i) => next + i)
     await sixAtOnce(rest, async (partNumber) => {
       // In order: when one gets no request, neither do those after it.
-      if (next !== partNumber || !allowance.take(1)) return
+      if (next !== partNumber || !mayCopy(partNumber)) return
       next += 1
       const start = (partNumber - 1) * partSize
       const part = { s3UploadId, partNumber, start, end: Math.min(start + partSize, size) }

@@ -4,7 +4,6 @@ import { mayUse, narrowLimits } from '../../access/limits.ts'
 import { hashGuess, hashPassword } from '../../access/password.ts'
 import { type Principal, requirePrefix, requireScope } from '../../access/principal.ts'
 import { storedPrincipal } from '../../access/stored-principal.ts'
-import { sixAtOnce } from '../../bucket/at-once.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
 import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -27,6 +26,7 @@ import {
   type ListPage,
   listName,
   openListCursor,
+  readItems,
   sealListCursor,
 } from '../../state/list.ts'
 import { callObject, hintFor, stateObject } from '../../state/object.ts'
@@ -151,7 +151,9 @@ export const dropBoxRoutes = newApp()
     try {
       await callObject(c, () => listOf(c, principal).list({ id, at: box.createdAt }, ends))
     } catch (error) {
-      await object.close(Date.now()).catch(() => undefined)
+      // Nobody has its URL. If it can't be closed now, it ends at its deadline.
+      const ending = callObject(c, () => object.close(Date.now()))
+      c.executionCtx.waitUntil(ending.catch(() => undefined))
       throw error
     }
     return json(c, shown(c, { box, received: NOTHING }), 201, {
@@ -165,12 +167,13 @@ export const dropBoxRoutes = newApp()
     const scope = { list: 'drop boxes', principal: principal.id } as const
     const start = await openListCursor(settings, scope, cursor)
     const { items, next } = await callObject(c, () => listOf(c, principal).listed(limit, start))
-    const states = await sixAtOnce(items, ({ id }) => callObject(c, () => boxObject(c, id).state()))
-    const dropBoxes = states.flatMap((state) =>
-      isOpenTo(state, principal) ? [shown(c, state)] : [],
-    )
+    const read = await readItems(items, async (id) => {
+      const state = await callObject(c, () => boxObject(c, id).state())
+      return isOpenTo(state, principal) ? [shown(c, state)] : []
+    })
     return json(c, {
-      dropBoxes,
+      dropBoxes: read.items,
+      ...read.failed,
       ...(next && { cursor: await sealListCursor(settings, scope, next) }),
     })
   })

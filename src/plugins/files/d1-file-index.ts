@@ -36,8 +36,11 @@ const PUT = `${PUT_FIRST} AND (old.owner IS NULL OR (old.status IS NOT NULL AND 
 /** Keeps also the record of the same object, unless only the new one is confirmed. */
 const COPY = `${PUT_FIRST} AND (old.owner IS NULL OR old.status IS NOT NULL) AND excluded.owner IS NOT NULL)`
 
-/** Replaces exactly this row. */
-const OR_EXACTLY = ` OR (${OWN.map((name) => `old.${name} IS ?`).join(' AND ')} AND rtrim(old.status) IS ?)`
+/** Exactly this row. */
+const EXACTLY = `${OWN.map((name) => `old.${name} IS ?`).join(' AND ')} AND rtrim(old.status) IS ?`
+
+/** What `EXACTLY` binds. */
+const valuesOf = (row: FileRow): readonly unknown[] => [...OWN, 'status'].map((name) => row[name])
 
 /** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
 export function d1FileIndex(db: D1Database): FileIndex {
@@ -81,7 +84,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
         const put =
           own == null
             ? db.prepare(own === null ? COPY : PUT).bind(...values)
-            : db.prepare(PUT + OR_EXACTLY).bind(...values, ...own)
+            : db.prepare(`${PUT} OR (${EXACTLY})`).bind(...values, ...own)
         const results = await run([put, select(record.bucket, record.key)])
         return results[1]?.results[0]
       }
@@ -89,7 +92,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
       const stored = fromRow(row)
       if (stored !== null) return stored
       // A malformed row counts as missing, but has the place of this one.
-      const mended = await putOver([...OWN, 'status'].map((name) => row[name]))
+      const mended = await putOver(valuesOf(row))
       return fromRow(mended ?? {}) ?? unreadable()
     },
 
@@ -104,6 +107,13 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
               )
               .bind(bucket, key, of.createdAt, of.createdAt, of.etag, provenOwner(of)),
       ])
+    },
+
+    async removeMalformed(bucket, key) {
+      const row = (await run([select(bucket, key)]))[0]?.results[0]
+      if (row === undefined || fromRow(row) !== null) return
+      const sql = `DELETE FROM presigner_files AS old WHERE bucket = ? AND key = ? AND ${EXACTLY}`
+      await run([db.prepare(sql).bind(bucket, key, ...valuesOf(row))])
     },
 
     async list({ bucket, prefix, limit, cursor }) {

@@ -77,6 +77,14 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
         await attempt(() => writeTwice(() => kv.delete(name)))
     },
 
+    async removeMalformed(bucket, key) {
+      const name = kvKey(bucket, key)
+      if (utf8Length(name) > MAX_KV_KEY_BYTES) return
+      const { value, metadata } = await attempt(() => kv.getWithMetadata(name))
+      if (value === null || fromMetadata(bucket, key, metadata) !== null) return
+      await attempt(() => writeTwice(() => kv.delete(name)))
+    },
+
     async list({ bucket, prefix, limit, cursor }) {
       const start = kvKey(bucket, prefix)
       if (utf8Length(start) > MAX_KV_KEY_BYTES)

@@ -3,14 +3,7 @@ import type { PasswordHash } from '../../access/password.ts'
 import type { Principal } from '../../access/principal.ts'
 import type { Scope } from '../../access/scopes.ts'
 import type { StoredPrincipal } from '../../access/stored-principal.ts'
-
-/** Who may open what a grant dispenses, as its creator wrote it. */
-export interface Restricted {
-  readonly notBefore?: string | undefined
-  readonly ips?: readonly string[] | undefined
-  readonly countries?: readonly string[] | undefined
-  readonly notCountries?: readonly string[] | undefined
-}
+import type { Restricted } from '../../core/link.ts'
 
 /** A grant as its object keeps it. Times are in milliseconds since 1970. */
 export interface Grant {
@@ -33,6 +26,7 @@ export interface Grant {
   readonly direct: boolean
   /** Name to save the file under, if the creator chose one. */
   readonly download: string | null
+  /** As its creator wrote them. */
   readonly restrictions: Restricted | null
   readonly createdAt: number
   readonly lastUsedAt: number | null

@@ -2,7 +2,6 @@ import * as z from 'zod/mini'
 import { hashPassword } from '../../access/password.ts'
 import { type Principal, requirePrefix, requireScope } from '../../access/principal.ts'
 import { storedPrincipal } from '../../access/stored-principal.ts'
-import { sixAtOnce } from '../../bucket/at-once.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
 import { objectNotFound } from '../../core/record.ts'
@@ -18,7 +17,7 @@ import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { nameInKey } from '../../keys/new-key.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
-import { listName, openListCursor, sealListCursor } from '../../state/list.ts'
+import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
 import { callObject, hintFor, stateObject } from '../../state/object.ts'
 import { isPublicId, newSecretId, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
@@ -137,12 +136,13 @@ export function grantRoutes({ restricted }: LinkSteps) {
       const start = await openListCursor(settings, scope, cursor)
       const base = linkBase(c)
       const { items, next } = await callObject(c, () => listIn(c).listed(limit, start))
-      const found = await sixAtOnce(items, async ({ id }) => {
+      const read = await readItems(items, async (id) => {
         const grant = await callObject(c, () => grantObject(c, id).read())
         return grant !== null && mayManage(principal, grant) ? [grantBody(id, base, grant)] : []
       })
       return json(c, {
-        grants: found.flat(),
+        grants: read.items,
+        ...read.failed,
         ...(next && { cursor: await sealListCursor(settings, scope, next) }),
       })
     })

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { LINK_REFUSALS, type LinkRefusal } from '../../access/verdict.ts'
+import type { Restricted } from '../../core/link.ts'
 import { ApiError, type ErrorCode } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { instant } from '../../http/fields.ts'
@@ -51,14 +52,6 @@ export const restricted = {
   ),
   countries,
   notCountries: countries,
-}
-
-/** The values of these members. */
-export interface Restricted {
-  readonly notBefore?: string | undefined
-  readonly ips?: readonly string[] | undefined
-  readonly countries?: readonly string[] | undefined
-  readonly notCountries?: readonly string[] | undefined
 }
 
 /** Returns when a link is valid from, in seconds since 1970, or undefined for at once. */

@@ -14,7 +14,7 @@ import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES, MAX_IMAGE_SIZES } from '../../bucket/image-size.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
-import { linkExpiry, MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
+import { linkExpiry, MAX_LINK_NAME_LENGTH, type Restricted } from '../../core/link.ts'
 import { purgeCopies } from '../../core/purge.ts'
 import { askToDownload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -43,7 +43,6 @@ import { keepsCopiesOf } from './direct-objects.ts'
 import { LINKS } from './options.ts'
 import { redirectTarget } from './redirect.ts'
 import {
-  type Restricted,
   refusedLink,
   requireAllowed,
   restricted,

@@ -179,6 +179,28 @@ describe('a large object', () => {
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
   })
 
+  it('goes on in each call, however many others it is sent with', async () => {
+    const from = newKey()
+    await put(from, bytes.slice(0, 3 * MIB))
+    // As many requests as three files need without any part.
+    const app = presigner('ann', 27)
+    let files: { from: string; to: string }[] = [newKey(), newKey(), newKey()].map((to) => ({
+      ...{ from, to },
+    }))
+    const done: Answer[] = []
+    for (let calls = 1; files.length > 0; calls += 1) {
+      expect(calls).toBeLessThan(6)
+      const response = await app.post('/media/files/copy', { files })
+      const { files: answers } = await jsonOf<{ files: Answer[] }>(response)
+      files = files.flatMap((file, i) => {
+        const { cursor, key } = answers[i] ?? {}
+        if (key !== undefined) done.push(answers[i] ?? {})
+        return key === undefined ? [{ ...file, ...(cursor && { cursor }) }] : []
+      })
+    }
+    expect(done.map(({ size }) => size)).toEqual([3 * MIB, 3 * MIB, 3 * MIB])
+  })
+
   // @threat copy-other-object
   it('that is replaced between two calls is not copied', async () => {
     const [from, to] = [newKey(), newKey()]

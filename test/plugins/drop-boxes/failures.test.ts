@@ -98,6 +98,42 @@ describe('an object that fails', () => {
     expect(seconds).toBe(5)
   })
 
+  it('that fails hides no other box of a list', async () => {
+    captureLog()
+    const [first, broken, last] = [await createBox(), await createBox(), await createBox()]
+    const partly = workerWith({
+      getByName: (id: string) => {
+        if (id !== broken.id) return objectOf({ id })
+        return { state: () => Promise.reject(new Error('Gone.')) }
+      },
+    })
+    const page = await (await partly.fetch('/drop-boxes?limit=3')).json<object>()
+    expect(page).toMatchObject({
+      dropBoxes: [{ id: last.id }, { id: first.id }],
+      unavailable: [broken.id],
+    })
+    expect(page).toHaveProperty('dropBoxes.length', 2)
+  })
+
+  it('is 503 if nothing but its creation responds', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    captureLog()
+    const by = workerWith({
+      getByName: (id: string) =>
+        new Proxy(objectOf({ id }), {
+          get: (target, method) =>
+            /^(?:list|close)$/.test(String(method))
+              ? () => new Promise(() => undefined)
+              : Reflect.get(target, method),
+        }),
+    })
+    const [response, seconds] = await fakeSeconds(by.post('/drop-boxes', boxRequest()))
+    vi.useRealTimers()
+    expect(await outcome(response)).toBe('503 state_unavailable')
+    // The second half is after the response: this Worker waits for that too.
+    expect(seconds).toBe(10)
+  })
+
   it('leaves no listed box that does not exist', async () => {
     const by = failing(async () => {
       throw new Error('Gone.')

@@ -212,7 +212,7 @@ describe('a question', () => {
     const down = testWorker({ ...variables, FILES_DB: broken, OPEN_ACCESS: 'localhost' })
     for (const path of ['/files?q=a', '/files', '/files?delimiter=/', '/stats']) {
       const response = await down.fetch(path, bearer(root.token))
-      expect.soft(response.status, path).toBe(503)
+      expect.soft([response.status, response.headers.get('Retry-After')], path).toEqual([503, '5'])
       expect.soft(await response.json(), path).toMatchObject({ code: 'index_unavailable' })
     }
     const up = testWorker({ ...variables, OPEN_ACCESS: 'localhost', API_KEYS: undefined })

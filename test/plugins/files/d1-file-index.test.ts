@@ -63,6 +63,34 @@ it.each([
   expect(await index.get('files', record.key)).toEqual(record)
 })
 
+it('removes a row that is no record, and no other one', async () => {
+  await index.put(testRecord('a'))
+  await index.put(testRecord('b'))
+  await testDatabase.prepare(`UPDATE presigner_files SET status = 'new' WHERE key = 'a'`).run()
+  for (const key of ['a', 'b', 'c']) await index.removeMalformed?.('files', testRecord(key).key)
+  const { results } = await testDatabase.prepare('SELECT key FROM presigner_files').all()
+  expect(results).toEqual([{ key: 'b' }])
+})
+
+it('keeps a record that takes the place of a malformed row meanwhile', async () => {
+  await index.put(testRecord('a'))
+  await testDatabase.prepare('UPDATE presigner_files SET size = 1.5').run()
+  const slow = d1FileIndex(
+    new Proxy(testDatabase, {
+      get: (target, name) =>
+        name !== 'batch'
+          ? Reflect.get(target, name).bind(target)
+          : async (statements: D1PreparedStatement[]) => {
+              const results = await target.batch(statements)
+              await index.put(testRecord('a'))
+              return results
+            },
+    }),
+  )
+  await slow.removeMalformed?.('files', testRecord('a').key)
+  expect(await index.get('files', testRecord('a').key)).toEqual(testRecord('a'))
+})
+
 it('began when somebody says so, until it is empty', async () => {
   const now = new Date('2026-11-28T12:00:00.000Z')
   expect(await index.since?.(null)).toBeNull()

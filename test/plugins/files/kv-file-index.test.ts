@@ -128,6 +128,15 @@ describe('when the index in Workers KV began', () => {
   })
 })
 
+it('removes an entry that is no record, and no other one', async () => {
+  const record = await index.put(testRecord('a'))
+  await env.FILE_INDEX.put('file:files:b', '', { metadata: { name: 5 } })
+  await env.FILE_INDEX.put('file:files:c', '')
+  for (const key of ['a', 'b', 'c', 'd'])
+    await index.removeMalformed?.('files', parseObjectKey(key))
+  expect(await index.list(all)).toEqual({ records: [record], cursor: undefined, unreadable: 0 })
+})
+
 it('counts malformed entries, and those of other buckets, on every page', async () => {
   const { key: _, bucket: __, ...metadata } = testRecord('a')
   const names = ['file:', 'file:files', 'file:files:a/../b', 'file:old:a', 'file:old:', 'other:b']
@@ -172,7 +181,7 @@ describe('an error of KV', () => {
       await expect(operation).rejects.toMatchObject({
         code: 'index_unavailable',
         cause: failure,
-        retryAfterSeconds: undefined,
+        retryAfterSeconds: 5,
       })
   })
 })

@@ -1,5 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { jsonOf } from '../../support/app.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import {
   currently,
@@ -262,6 +263,21 @@ describe('an object that', () => {
     expect(await outcome(submit(grant.url, {}, ended))).toBe('503 state_unavailable')
     expect((await currently(grant)).usesLeft).toBe(0)
     expect(await outcome(submit(grant.url))).toBe('410 grant_ended')
+  })
+
+  it('that fails hides no other grant of a list', async () => {
+    captureLog()
+    const [first, broken, last] = [await grantFor({}), await grantFor({}), await grantFor({})]
+    const partly = workerWith(({ method, name, call }) => {
+      if (method === 'read' && name === broken.id) throw new Error('gone')
+      return call()
+    })
+    const page = await jsonOf<{ grants: { id: string }[]; unavailable?: string[] }>(
+      await partly.fetch('/grants?limit=3'),
+    )
+    expect(page.grants.map(({ id }) => id)).toEqual([last.id, first.id])
+    expect(page.unavailable).toEqual([broken.id])
+    expect(await jsonOf(await worker.fetch('/grants?limit=3'))).not.toHaveProperty('unavailable')
   })
 
   it('fails answers no request of its creator', async () => {
