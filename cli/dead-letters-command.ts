@@ -74,9 +74,16 @@ async function* letters(worker: Worker) {
   } while (cursor !== undefined)
 }
 
+const NONE = 'There are no dead letters.'
+
 /** Prints all, one on each line. */
 async function list(worker: Worker): Promise<number> {
-  for await (const letter of letters(worker)) console.log(printable(JSON.stringify(letter)))
+  let isEmpty = true
+  for await (const letter of letters(worker)) {
+    isEmpty = false
+    console.log(printable(JSON.stringify(letter)))
+  }
+  if (isEmpty) console.error(NONE)
   return 0
 }
 
@@ -99,7 +106,7 @@ async function replay(worker: Worker, given: readonly string[]): Promise<number>
     }
   }
   const parts = Array.from(counts, ([outcome, count]) => `${count} ${outcome}`)
-  console.log(parts.length > 0 ? parts.join(', ') : 'There are no dead letters.')
+  console.log(parts.length > 0 ? parts.join(', ') : NONE)
   return counts.has('failed') ? 1 : 0
 }
 

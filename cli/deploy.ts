@@ -14,7 +14,7 @@ import * as z from 'zod/mini'
 import type { Scope } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/plugins/api-keys/options.ts'
 import { UsageError } from './command.ts'
-import { CONFIG_NAMES, configName } from './config-name.ts'
+import { configName } from './config-name.ts'
 import {
   DEFAULT_ENV_FILE,
   pairsOf,
@@ -25,12 +25,13 @@ import {
 import { secondsIn, workerUrl } from './doctor/options.ts'
 import { fail, type Result } from './doctor/report.ts'
 import { NoAnswer, type Requests, requestsUntil, Stopped } from './doctor/requests.ts'
-import { checkHealth, servesPage } from './doctor/worker.ts'
+import { checkHealth } from './doctor/worker.ts'
 import { ask, ownTable, runChecks } from './doctor.ts'
 import { NO_SETTING, whyNotSent } from './env-file.ts'
 import {
   changeOfSecrets,
   checkSize,
+  commandFor,
   deployedSecrets,
   digestOf,
   KEYS_FILE,
@@ -188,12 +189,22 @@ async function deployAll(options: Options): Promise<void> {
       `The Worker is deployed, but wrangler names no host of it. Add --url URL, and ${AGAIN}.`,
     )
   await waitForHealth(url, options.timeoutSeconds)
-  const page = await servesPage(url, requestsUntil(new AbortController().signal, REQUEST_SECONDS))
-  await finish(plan, url, change, nextCheck(options, url, page))
+  await writeForApp(plan, url)
+
+  step(5, 'Check the Worker and the CORS rules of its page')
+  const isChecked = !skipsDoctor && (await checkDeployed(options, plan.checked, url))
+  if (skipsDoctor) console.log('Skipped.')
+  sayNext(plan, change, isChecked ? undefined : checkCommand(options, url))
 }
 
-/** Says how to check the deployed Worker, with the options that find the same files. */
-function nextCheck(options: Options, url: string, page: boolean): string {
+/** Checks what only a deployed Worker shows, and offers rules for its own host. Tells whether all is well. */
+async function checkDeployed(options: Options, secrets: Variables, url: string): Promise<boolean> {
+  const { ok } = await runChecks({ ...checksFor(options), url }, secrets, 'deployed')
+  return ok
+}
+
+/** Returns the command that checks the deployed Worker, with the options that find the same files. */
+function checkCommand(options: Options, url: string): string {
   const { config, env, 'env-file': envFile } = options
   const words = [
     ...['npx edge-presigner doctor --fix-cors --url', url],
@@ -201,7 +212,7 @@ function nextCheck(options: Options, url: string, page: boolean): string {
     ...(env ? ['--env', env] : []),
     ...(envFile === undefined ? [] : ['--env-file', envFile]),
   ]
-  return `${page ? `Let the page at / upload: add ${url} to the CORS rules of the bucket` : 'Check the Worker'}: ${words.join(' ')}`
+  return words.join(' ')
 }
 
 const step = (number: number, title: string): void => console.log(`\n${number}. ${title}\n`)
@@ -271,7 +282,7 @@ async function readPlan(options: Options): Promise<Plan> {
     : `k1:${randomBytes(32).toString('hex')}`
 
   const list = await readKeys(keysFile)
-  const appKey = keyForApp(list, readAppKey(appFile, texts.get(appFile)), options)
+  const appKey = keyForApp(list, keysFile, readAppKey(appFile, texts.get(appFile)), options)
   const { entry } = appKey
   const keys =
     entry !== undefined ? parseKeys([...list, entry]) : existsSync(keysFile) ? list : undefined
@@ -301,6 +312,7 @@ async function readPlan(options: Options): Promise<Plan> {
 /** Returns the key for the app's server: the one in its file, a new one, or why there is none. */
 function keyForApp(
   list: readonly ApiKey[],
+  file: string,
   kept: string | undefined,
   { prefix, 'no-key': noKey }: Options,
 ): AppKey {
@@ -309,9 +321,9 @@ function keyForApp(
   const other = list.find(({ scopes }) => scopes.includes('tokens:create'))
   if (other !== undefined)
     return {
-      why: `Its key is the one of "${other.id}", which was shown once. If you have lost it, run \`npx edge-presigner keys rotate ${other.id}\`.`,
+      why: `Its key is the one of "${other.id}", which was shown once. If you have lost it, run \`${commandFor(`rotate ${other.id}`, { file })}\`.`,
     }
-  if (noKey) return { why: 'For a key, run `npx edge-presigner keys create`.' }
+  if (noKey) return { why: `For a key, run \`${commandFor('create', { file })}\`.` }
   if (isInCi())
     return {
       why: 'In CI, deploy creates no API key, since nobody would get it. Run it once on your machine, and commit the list of keys.',
@@ -352,18 +364,21 @@ async function requireIgnored(file: string): Promise<void> {
     )
 }
 
+/** Returns the options of doctor for the same project. */
+function checksFor(options: Options) {
+  const { config, env: environment, admin, yes, 'dry-run': isDry } = options
+  return {
+    ...{ config, environment, admin, yes, envFile: options['env-file'] },
+    fixCors: !isDry,
+    ...{ bucket: undefined, url: undefined, json: false, report: false },
+    timeoutSeconds: REQUEST_SECONDS,
+  }
+}
+
 /** Runs doctor. Throws UsageError if a check fails. */
 async function runDoctor(options: Options, secrets: Variables): Promise<void> {
-  const { config, env: environment, admin, yes, 'dry-run': isDry } = options
-  const report = await runChecks(
-    {
-      ...{ config, environment, admin, yes, envFile: options['env-file'] },
-      fixCors: !isDry,
-      ...{ bucket: undefined, url: undefined, json: false, report: false },
-      timeoutSeconds: REQUEST_SECONDS,
-    },
-    secrets,
-  )
+  const { 'dry-run': isDry } = options
+  const report = await runChecks(checksFor(options), secrets)
   const failed = report.findings.filter(({ status }) => status === 'fail')
   if (failed.length === 0) return
   if (isDry && failed.every(({ check }) => check === 'bucket.cors'))
@@ -377,7 +392,8 @@ type Change = Readonly<Record<string, string | null>>
 function changeFor(plan: Plan, existing: readonly string[], options: Options): Change {
   const { secrets, newSigningSecrets, keys, keysFile: file } = plan
   const { env, config, where, 'replace-all': replaceAll } = options
-  const shown = CONFIG_NAMES.includes(config) ? where.slice(2) : where
+  const isDefault = config === defaultConfig()
+  const shown = isDefault ? where.slice(2) : where
   const command = ['npx edge-presigner deploy', ...shown].join(' ')
   const accepted = { remove: '', restore: '', 'replace-all': replaceAll, command }
   // What an existing secret has signed would be invalid with another one.
@@ -389,7 +405,12 @@ function changeFor(plan: Plan, existing: readonly string[], options: Options): C
   )
   const isEmpty = keys?.length === 0 && !existing.some((name) => name.startsWith('API_KEYS_'))
   const ofKeys =
-    keys === undefined || isEmpty ? {} : changeOfSecrets(keys, existing, { ...accepted, file, env })
+    keys === undefined || isEmpty
+      ? {}
+      : changeOfSecrets(keys, existing, {
+          ...accepted,
+          ...{ file, env, config: isDefault ? undefined : config },
+        })
   return { ...Object.fromEntries(change), ...ofKeys }
 }
 
@@ -544,27 +565,29 @@ async function healthOf(url: string, requests: Requests): Promise<Result[]> {
   }
 }
 
-/** Writes the file of the app's server, and says what to do next. */
-async function finish(plan: Plan, url: string, change: Change, check: string): Promise<void> {
-  const { appFile, appKey, keysFile, envFile } = plan
-  if (appKey.key === undefined) console.log(`\nPRESIGNER_URL is ${url}. ${appKey.why}`)
-  else {
-    await writeAppFile(appFile, await textIfThere(appFile), url, appKey.key)
-    console.log(
-      `\nWrote PRESIGNER_URL and PRESIGNER_KEY to ${appFile}. Set both for your app's server.`,
-    )
-    // A log is not for secrets, and some CI systems have a terminal.
-    if (process.stdout.isTTY && !isInCi())
-      console.log(`\n  PRESIGNER_URL=${url}\n  PRESIGNER_KEY=${appKey.key}`)
-  }
+/** Writes the file of the app's server. */
+async function writeForApp({ appFile, appKey }: Plan, url: string): Promise<void> {
+  if (appKey.key === undefined) return console.log(`\nPRESIGNER_URL is ${url}. ${appKey.why}`)
+  await writeAppFile(appFile, await textIfThere(appFile), url, appKey.key)
+  console.log(
+    `\nWrote PRESIGNER_URL and PRESIGNER_KEY to ${appFile}. Set both for your app's server.`,
+  )
+  // A log is not for secrets, and some CI systems have a terminal.
+  if (process.stdout.isTTY && !isInCi())
+    console.log(`\n  PRESIGNER_URL=${url}\n  PRESIGNER_KEY=${appKey.key}`)
+}
+
+/** Says what is left to do. `check` is the command that checks the Worker, unless it is well. */
+function sayNext(plan: Plan, change: Change, check: string | undefined): void {
+  const { appKey, keysFile, envFile } = plan
   const next = [
     ...(appKey.entry === undefined ? [] : [`Commit ${keysFile}: it contains only digests.`]),
     ...(isNewSigning(plan, change)
       ? [`Keep SIGNING_SECRETS of ${envFile} in a password manager.`]
       : []),
-    check,
+    ...(check === undefined ? [] : [`Check the Worker, and the CORS rules of its page: ${check}`]),
   ]
-  console.log(`\nNext:\n${next.map((line) => `- ${line}`).join('\n')}`)
+  if (next.length > 0) console.log(`\nNext:\n${next.map((line) => `- ${line}`).join('\n')}`)
 }
 
 if (import.meta.main) process.exitCode = await deploy(process.argv.slice(2))

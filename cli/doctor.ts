@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline/promises'
 import packageJson from 'edge-presigner/package.json' with { type: 'json' }
 import { UsageError } from './command.ts'
-import { checkBucket } from './doctor/bucket.ts'
+import { checkBucket, type Part } from './doctor/bucket.ts'
 import type { Consent } from './doctor/cors.ts'
 import {
   checkable,
@@ -46,11 +46,12 @@ export async function doctor(args: readonly string[]): Promise<number> {
 
 /**
  * Checks and prints what the options ask for. `secrets` replaces what the file with the secrets
- * contains. Throws UsageError for a mistake in the options or files, and Stopped after Ctrl-C.
+ * contains. `deployed` leaves out what a deployment has checked before. Throws UsageError for a mistake in the options or files, and Stopped after Ctrl-C.
  */
 export async function runChecks(
   options: Omit<Options, 'help'>,
   secrets?: Variables,
+  part: Part = 'all',
 ): Promise<Report> {
   const stop = new AbortController()
   const onSignal = () => {
@@ -63,7 +64,7 @@ export async function runChecks(
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   for (const name of signals) process.on(name, onSignal)
   try {
-    return await checkAll(options, secrets, stop.signal)
+    return await checkAll(options, secrets, part, stop.signal)
   } finally {
     for (const name of signals) process.off(name, onSignal)
   }
@@ -72,6 +73,7 @@ export async function runChecks(
 async function checkAll(
   options: Omit<Options, 'help'>,
   secrets: Variables | undefined,
+  part: Part,
   stop: AbortSignal,
 ): Promise<Report> {
   const { bucket: only, url, json, timeoutSeconds } = options
@@ -91,7 +93,8 @@ async function checkAll(
     }
 
   const source = worker.envFile === null ? '' : ` and ${worker.envFile}`
-  tellUnder(`Settings (${worker.config}${source})`)(...(await checkSettings(worker)))
+  if (part === 'all')
+    tellUnder(`Settings (${worker.config}${source})`)(...(await checkSettings(worker)))
 
   const settings = worker.loaded.ok ? worker.loaded.settings : null
   const valid = checkable(worker)
@@ -109,6 +112,7 @@ async function checkAll(
       const { endpoint, walks, ...names } = writtenFor(worker, bucket.alias)
       await checkBucket({
         bucket,
+        part,
         names,
         upkeep: {
           isOn: hasUpkeep(worker),

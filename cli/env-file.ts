@@ -1,5 +1,6 @@
 import type { Issue } from '../src/errors/api-error.ts'
 import { environmentRules } from '../src/worker/environment.ts'
+import { DEPLOY_ADVICE } from '../src/worker/variables.ts'
 
 const SETTINGS = Object.keys(environmentRules({})).filter(
   (name) => name !== 'FILE_INDEX' && name !== 'RATE_LIMITER', // bindings
@@ -29,10 +30,8 @@ export const unknownText = (file: string, { name, meant }: UnknownName): string 
   `${file} sets ${name}, which is no setting.${meant === undefined ? '' : ` Did you mean ${meant}?`}`
 
 /** Returns what the Worker says about a setting, without its advice for a deployed secret. */
-export const withoutSecretPut = (message: string): string =>
-  message
-    .replace(/ Set it with `npx wrangler secret put \w+`\./, '')
-    .replace(/,? with `npx wrangler secret put \w+`/, '')
+export const withoutDeployAdvice = (message: string): string =>
+  message.replace(` ${DEPLOY_ADVICE}`, '')
 
 /** Says what is wrong with a setting, and in which file. */
 export function issueInFiles(
@@ -43,7 +42,7 @@ export function issueInFiles(
   const [name = ''] = path.split('.')
   const isMissing = message.startsWith('is missing') && path === name
   if (!isMissing) return `${given[name] ? file : 'wrangler.toml'}: ${path} ${message}`
-  const local = withoutSecretPut(message)
+  const local = withoutDeployAdvice(message)
   return `${file}: ${path} ${local === 'is missing.' ? 'is missing. Add it to the file.' : local}`
 }
 

@@ -35,7 +35,9 @@ export const COMMANDS = {
   list: { usage: ['list'], notes: ['file'] },
   check: { usage: ['check                (reads a key from standard input)'], notes: ['file'] },
   push: {
-    usage: ['push [--remove KEY[,KEY]] [--restore KEY[,KEY]] [--replace-all] [--env ENVIRONMENT]'],
+    usage: [
+      'push [--remove KEY[,KEY]] [--restore KEY[,KEY]] [--replace-all] [--env NAME] [--config FILE]',
+    ],
     notes: ['file', 'push', 'key'],
   },
 } as const
@@ -45,7 +47,8 @@ const NOTES = {
   alias: `ALIAS is a bucket of the configuration. The first one is the default of the key. Without --buckets, a
 key can use all of them.`,
   file: '--file FILE names the list of keys (default: api-keys.json). It contains digests, not keys.',
-  push: 'push sends the file to the deployed Worker. The other commands only change the file.',
+  push: `push sends the file to the deployed Worker. The other commands only change the file. --env and --config
+name the Worker, as for wrangler.`,
   key: `KEY is ID:DIGEST, with the first 8 digits of the digest. --remove also accepts an ID that the file no
 longer contains.`,
 } as const
@@ -133,6 +136,7 @@ function readArguments(args: readonly string[]) {
         restore: { type: 'string', default: '' },
         'replace-all': { type: 'boolean', default: false },
         env: { type: 'string' },
+        config: { type: 'string' },
       },
     })
   } catch (error) {
@@ -140,6 +144,21 @@ function readArguments(args: readonly string[]) {
     throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${usageOf(command)}`)
   }
 }
+
+interface Places {
+  readonly file: string
+  readonly env?: string | undefined
+  readonly config?: string | undefined
+}
+
+/** Returns a command for the same list, and for `push` the same Worker. */
+export const commandFor = (words: string, { file, env, config }: Places): string =>
+  [
+    `npx edge-presigner keys ${words}`,
+    ...(file === KEYS_FILE ? [] : [`--file ${file}`]),
+    ...(env === undefined ? [] : [`--env ${env}`]),
+    ...(config === undefined ? [] : [`--config ${config}`]),
+  ].join(' ')
 
 interface CreateOptions {
   readonly id?: string | undefined
@@ -163,7 +182,7 @@ async function create(
   const keys = await writeKeys(file, [...(await readKeys(file)), entry])
   console.log(`The key, shown only once:\n\n  ${key}\n
 Its entry, added to ${file}:\n\n  ${JSON.stringify(keys.at(-1))}\n
-Commit ${file}, then send it to the Worker:\n\n  npx edge-presigner keys push`)
+Commit ${file}, then send it to the Worker:\n\n  ${commandFor('push', { file })}`)
 }
 
 /**
@@ -184,14 +203,14 @@ async function rotate(
       keys.map((key) => (key.id === id ? { ...key, sha256 } : key)),
     )
   const pushRemoved = (removed: readonly string[]) =>
-    `Commit ${file}, then send it to the Worker:\n\n  npx edge-presigner keys push --remove ${removed
+    `Commit ${file}, then send it to the Worker:\n\n  ${commandFor('push', { file })} --remove ${removed
       .map((digest) => keyName(id, digest))
       .join(',')}`
 
   if (finish) {
     if (digests.length < 2)
       throw new UsageError(
-        `${id} has only one key. First run: npx edge-presigner keys rotate ${id}`,
+        `${id} has only one key. First run: ${commandFor(`rotate ${id}`, { file })}`,
       )
     await replace(newest)
     console.log(`Removed the older key of ${id}. ${pushRemoved(digests.slice(1))}`)
@@ -199,7 +218,7 @@ async function rotate(
   }
   if (digests.length > 1 && !now)
     throw new UsageError(
-      `${id} already has two keys. First remove the older one: npx edge-presigner keys rotate ${id} --finish`,
+      `${id} already has two keys. First remove the older one: ${commandFor(`rotate ${id} --finish`, { file })}`,
     )
   const key = newKey(id)
   await replace(now ? digestOf(key) : [digestOf(key), newest])
@@ -208,9 +227,9 @@ async function rotate(
     now
       ? `Removed all earlier keys of ${id} from ${file}. ${pushRemoved(digests)}`
       : `The earlier key of ${id} still works. Commit ${file}, then send it to the Worker:\n
-  npx edge-presigner keys push\n
+  ${commandFor('push', { file })}\n
 When every client has the new key, remove the earlier one:\n
-  npx edge-presigner keys rotate ${id} --finish`,
+  ${commandFor(`rotate ${id} --finish`, { file })}`,
   )
 }
 
@@ -222,7 +241,7 @@ async function revoke(id: string, file: string): Promise<void> {
     keys.filter((key) => key !== entry),
   )
   console.log(`Removed ${id} from ${file}. It works until you send the file to the Worker:\n
-  npx edge-presigner keys push --remove ${id}`)
+  ${commandFor('push', { file })} --remove ${id}`)
 }
 
 async function list(file: string): Promise<void> {
@@ -245,20 +264,22 @@ async function check(file: string): Promise<void> {
   console.log(`Yes: ${id} may ${scopes.join(', ')} under "${prefix}"${inBuckets}.`)
 }
 
-interface PushOptions {
+interface PushOptions extends Omit<Places, 'file'> {
   readonly remove: string
   readonly restore: string
   readonly 'replace-all': boolean
-  readonly env?: string | undefined
 }
 
 async function push(options: PushOptions, file: string): Promise<void> {
   if (!existsSync(file))
     throw new UsageError(
-      `${file} is missing. Get it (git pull), or create a key: npx edge-presigner keys create`,
+      `${file} is missing. Get it (git pull), or create a key: ${commandFor('create', { file })}`,
     )
   const keys = await readKeys(file)
-  const where = options.env === undefined ? [] : ['--env', options.env]
+  const where = (['config', 'env'] as const).flatMap((name) => {
+    const value = options[name]
+    return value === undefined ? [] : [`--${name}`, value]
+  })
   checkSize(keys, file)
   const change = changeOfSecrets(keys, await deployedSecrets(where), { ...options, file })
   await setSecrets(change, where)
@@ -295,8 +316,8 @@ export function changeOfSecrets(
     readonly command?: string
   },
 ): Record<string, string | null> {
-  const { file, env } = options
-  const push = `npx edge-presigner keys push${file === KEYS_FILE ? '' : ` --file ${file}`}${env === undefined ? '' : ` --env ${env}`}`
+  const { file } = options
+  const push = commandFor('push', options)
   const marked = (state: string) =>
     secrets.flatMap((name) => {
       const [, marker, id = '', digest = ''] = MARKER.exec(name) ?? []

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import * as z from 'zod/mini'
 import { UsageError } from './command.ts'
 
 export interface WranglerRun {
@@ -25,9 +27,25 @@ function resolveWrangler(id: string): string {
   throw new UsageError('wrangler is missing. Run `npm install --save-dev wrangler`.')
 }
 
-/** Returns the path of the program, for `node`. */
-export const wranglerProgram = (): string =>
-  join(dirname(resolveWrangler('wrangler/package.json')), 'bin/wrangler.js')
+/**
+ * The oldest wrangler that was tried. Much older ones start, and leave out `[exports]` and `[cache]` of
+ * the configuration with a warning.
+ */
+const OLDEST = { major: 4, minor: 156 }
+
+/** Returns the path of the program, for `node`. Throws UsageError if wrangler is missing or too old. */
+export function wranglerProgram(): string {
+  const file = resolveWrangler('wrangler/package.json')
+  const { version } = z
+    .object({ version: z.string() })
+    .parse(JSON.parse(readFileSync(file, 'utf8')))
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major < OLDEST.major || (major === OLDEST.major && minor < OLDEST.minor))
+    throw new UsageError(
+      `This project has wrangler ${version}, and needs ${OLDEST.major}.${OLDEST.minor} or newer. Run: npm install --save-dev wrangler@latest`,
+    )
+  return join(dirname(file), 'bin/wrangler.js')
+}
 
 /** Loads wrangler as a library, which takes a second. */
 export const loadWrangler = async (): Promise<typeof import('wrangler')> =>

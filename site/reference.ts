@@ -169,9 +169,21 @@ function scopes({ security }: Operation): string {
   return `Needs the scope ${names.map((name) => `\`${name}\``).join(', ')}.`
 }
 
-/** Returns the command and the responses that the guide shows. Tests run them. */
+const blocksIn = (text: string, languages: string): string[] =>
+  [...text.matchAll(new RegExp(`^\`\`\`(?:${languages})\\n[\\s\\S]*?^\`\`\`$`, 'gm'))].map(
+    ([block]) => block,
+  )
+
+/**
+ * Returns the command and the responses that the guide shows, or the first response of the route that
+ * `<!-- answer: ROUTE -->` names. Tests run them.
+ */
 function example(text: string, route: string): string[] {
-  const blocks = [...text.matchAll(/^```(?:sh|json|http)\n[\s\S]*?^```$/gm)].map(([block]) => block)
+  const [, same] = /^<!-- answer: (.+) -->$/m.exec(text) ?? []
+  const blocks =
+    same === undefined
+      ? blocksIn(text, 'sh|json|http')
+      : [...blocksIn(text, 'sh'), ...blocksIn(guideOf(same).text, 'json|http').slice(0, 1)]
   return blocks.length === 0 ? [] : [heading('Example', route), ...blocks]
 }
 

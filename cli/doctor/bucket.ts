@@ -10,8 +10,12 @@ import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 import { type Answer, NoAnswer, type Requests } from './requests.ts'
 import { upkeepChecks } from './upkeep.ts'
 
+/** What to check: everything, or only whether the pages of a deployed Worker may use the bucket. */
+export type Part = 'all' | 'deployed'
+
 export interface BucketOptions {
   readonly bucket: Bucket
+  readonly part: Part
   /** The names of its pairs in the settings, such as `S3`. */
   readonly names: { readonly reads: string; readonly uploads: string }
   /** Whether UPKEEP is set, and the access key of `upkeepCredentials`, if there is one. */
@@ -98,7 +102,7 @@ async function runChecks(context: BucketContext): Promise<void> {
     return tellSkipped(context, after(name), `Needs "${name}", which failed.`)
   }
   let silences = 0
-  for (const [name, run] of OTHERS) {
+  for (const [name, run] of context.part === 'all' ? OTHERS : []) {
     const result = await tried(run, context, () => {
       silences += 1
     })

@@ -12,7 +12,7 @@ import type { Settings } from '../../src/settings/settings.ts'
 import { accessKeys, loadEnvironment, type WorkerSettings } from '../../src/worker/environment.ts'
 import { UsageError } from '../command.ts'
 import { CONFIG_NAMES, NO_CONFIG } from '../config-name.ts'
-import { unknownNames, unknownText, withoutSecretPut } from '../env-file.ts'
+import { unknownNames, unknownText, withoutDeployAdvice } from '../env-file.ts'
 import { KEYS_FILE } from '../keys.ts'
 import { loadWrangler } from '../wrangler.ts'
 import { type ChangedSetting, changedSettingsIn, type OldSetting } from './changed-settings.ts'
@@ -307,7 +307,7 @@ async function checkValues(worker: WorkerEnvironment): Promise<Finding[]> {
       check: 'settings.valid',
       subject: path,
       ...fail(
-        `${path} ${withoutSecretPut(message)}`.trim(),
+        `${path} ${withoutDeployAdvice(message)}`.trim(),
         whereToSet(worker, path, /^is missing/.test(message)),
       ),
     }))

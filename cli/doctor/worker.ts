@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import type { Warning } from '../../src/errors/warnings.ts'
 import { LOCAL_HOSTS } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
+import { withoutDeployAdvice } from '../env-file.ts'
 import { FOREIGN_ORIGIN, preflightError, preflightHeaders, sampleOf } from './cors.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 import { type Answer, NoAnswer, type Requests } from './requests.ts'
@@ -143,7 +144,7 @@ export function checkHealth(answer: Answer, url: string): Result[] {
   if ('issues' in health)
     return health.issues.map(({ path, message }) =>
       fail(
-        `${path} ${message}`.trim(),
+        `${path} ${withoutDeployAdvice(message)}`.trim(),
         'Set it in wrangler.toml or in .dev.vars, and run `npx edge-presigner deploy`.',
       ),
     )

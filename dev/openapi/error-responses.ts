@@ -2,7 +2,7 @@ import { type ErrorCode, isErrorCode, STATUS_BY_CODE } from '../../src/errors/ap
 import { schemaRef } from './json-schema.ts'
 import type { Operation } from './operation.ts'
 
-/** When each code is returned, from docs/api.md. */
+/** When each code is returned, from docs/troubleshooting.md. */
 export type WhenByCode = ReadonlyMap<string, string>
 
 export interface ErrorResponses {

@@ -58,7 +58,7 @@ export async function readRoutes(): Promise<readonly RegisteredRoute[]> {
  */
 export async function readSources(): Promise<Sources> {
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
-  const page = await readFile(join(ROOT, 'docs', 'api.md'), 'utf8')
+  const page = await readFile(join(ROOT, 'docs', 'troubleshooting.md'), 'utf8')
   return {
     routes: await readRoutes(),
     version: z.object({ version: z.string() }).parse(manifest).version,
@@ -67,11 +67,11 @@ export async function readSources(): Promise<Sources> {
 }
 
 /**
- * Reads the table of errors. test/docs/api-table.test.ts checks that it has a row for each code.
+ * Reads the table of errors. test/docs/troubleshooting.test.ts checks that it has a row for each code.
  */
 function whenByCode(page: string): WhenByCode {
-  const [, table = ''] = page.split('<!-- test: errors -->')
-  const rows = table.matchAll(/^\| `(\w+)` \| (?:\d{3}|4XX) \| (.+) \|$/gm)
+  const [, table = ''] = page.split('<!-- test: codes -->')
+  const rows = table.matchAll(/^\| `(\w+)` \| (?:\d{3}|4XX) \| (.+) \| .+ \|$/gm)
   const withoutLinks = (text: string) => text.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
   return new Map([...rows].map(([, code = '', when = '']) => [code, withoutLinks(when)]))
 }

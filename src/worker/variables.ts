@@ -55,6 +55,9 @@ export const TOML: Words = {
   table: (names) => (names.length === 0 ? 'a table' : `a table with ${names.join(', ')}`),
 }
 
+/** How a secret gets to the deployed Worker. */
+export const DEPLOY_ADVICE = 'Write it to .dev.vars, and run `npx edge-presigner deploy`.'
+
 /** Returns the rules of every variable, secret and binding, except the buckets' access keys. */
 export const variableRules = (variables: Readonly<Record<string, unknown>>, own: PluginRules) => ({
   FILE_INDEX: indexRule(variables, own),
@@ -67,7 +70,7 @@ export const variableRules = (variables: Readonly<Record<string, unknown>>, own:
   SIGNING_SECRETS: r.needed(
     signingSecretsRule,
     misspelt(variables, 'SIGNING_SECRET') ??
-      'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
+      `Set it to "k1:" and the output of \`openssl rand -hex 32\`. ${DEPLOY_ADVICE}`,
   ),
   API_KEYS: r.optional(tableOrJson(forPlugin<ApiKey[]>('apiKeys', own))),
   CORS_ORIGINS: unlessMisspelt(
@@ -197,18 +200,13 @@ function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Cr
   }
 }
 
-const secretAdvice = (name: string): string => `Set it with \`npx wrangler secret put ${name}\`.`
-
 /** Reads the access keys of a name: `S3_ACCESS_KEY_ID` and the others. */
 export const accessKeys = (name: string): Rule<Credentials> =>
   r.into(
     r.table(
       {
-        [`${name}_ACCESS_KEY_ID`]: r.needed(r.accessKey, secretAdvice(`${name}_ACCESS_KEY_ID`)),
-        [`${name}_SECRET_ACCESS_KEY`]: r.needed(
-          r.accessKey,
-          secretAdvice(`${name}_SECRET_ACCESS_KEY`),
-        ),
+        [`${name}_ACCESS_KEY_ID`]: r.needed(r.accessKey, DEPLOY_ADVICE),
+        [`${name}_SECRET_ACCESS_KEY`]: r.needed(r.accessKey, DEPLOY_ADVICE),
         [`${name}_SESSION_TOKEN`]: r.optional(r.notEmpty, null),
         [`${name}_CREDENTIAL_EXPIRATION`]: r.optional(instant, null),
       },

@@ -14,23 +14,31 @@ const CONTENT = 'not really a picture'
 /** Headers of the connection, which no handler sets. */
 const OF_CONNECTION = ['connection', 'date', 'keep-alive', 'transfer-encoding']
 
+/** The text of each route's section, by its title. */
+const TEXTS = new Map(
+  readPage('docs/api.md')
+    .split(/^## /m)
+    .filter((section) => /^[A-Z]+ \//.test(section))
+    .map((section) => [section.split('\n', 1).join(), section]),
+)
+
 /**
  * The sections of routes: the title, the command, and the first response shown, as a body or
- * headers.
+ * headers, or that of the section which `<!-- answer: TITLE -->` names.
  */
-const SECTIONS = readPage('docs/api.md')
-  .split(/^## /m)
-  .filter((section) => /^[A-Z]+ \//.test(section))
-  .map((section) => {
-    const blocks = codeBlocks(section)
-    const first = (language: string) => blocks.find((block) => block.language === language)?.code
-    return {
-      title: section.split('\n', 1).join(),
-      command: first('sh'),
-      answer: first('json'),
-      headers: first('http'),
-    }
-  })
+const SECTIONS = Array.from(TEXTS, ([title, section]) => {
+  const first = (text: string, language: string) =>
+    codeBlocks(text).find((block) => block.language === language)?.code
+  const [, same = title] = /^<!-- answer: (.+) -->$/m.exec(section) ?? []
+  const shown = TEXTS.get(same)
+  if (shown === undefined) throw new Error(`docs/api.md has no section ${same}.`)
+  return {
+    title,
+    command: first(section, 'sh'),
+    answer: first(shown, 'json'),
+    headers: first(shown, 'http'),
+  }
+})
 
 const uploadSchema = z.object({
   uploadUrl: z.string(),

@@ -19,21 +19,6 @@ const unique = (values: readonly string[]): string[] => [...new Set(values)].toS
 
 const inTokenPath = (route: string): boolean => route.includes(' /u/:token/')
 
-describe('the table of errors', () => {
-  const [, table = ''] = API.split('<!-- test: errors -->')
-  const rows = [...table.matchAll(/^\| `(\w+)` \| (\d{3}|4XX) \| (.+) \|$/gm)]
-
-  it('lists exactly the existing codes, with their status', () => {
-    const documented = rows.map(([, code, status]) => [code, status])
-    const existing = Object.entries(STATUS_BY_CODE).map(([code, status]) => [code, String(status)])
-    expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(existing))
-  })
-
-  it('lists each code once', () => {
-    expect(rows).toHaveLength(Object.keys(STATUS_BY_CODE).length)
-  })
-})
-
 describe('the routes', () => {
   const documented = unique(
     [API, UPPY].flatMap(headings).filter((heading) => /^[A-Z]+ \//.test(heading)),

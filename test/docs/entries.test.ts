@@ -35,6 +35,7 @@ describe('an entry of the package', () => {
     'index.ts',
     'signer.ts',
     'testing.ts',
+    'indexes.ts',
     'plugin-api.ts',
     'worker/index.ts',
     'plugins/links/images/index.ts',

@@ -9,11 +9,11 @@ import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 const PAGE = 'docs/troubleshooting.md'
 
 /** The rows of the table under a mark. */
-function rows(mark: string): { name: string; cause: string; fix: string }[] {
+function rows(mark: string): { name: string; status: string; cause: string; fix: string }[] {
   const [, behind = ''] = readPage(PAGE).split(`<!-- test: ${mark} -->\n`)
   const [table = ''] = behind.split('\n\n', 1)
-  return [...table.matchAll(/^\| `([^`]+)` \| (.+) \| (.+) \|$/gm)].map(
-    ([, name = '', cause = '', fix = '']) => ({ name, cause, fix }),
+  return [...table.matchAll(/^\| `([^`]+)` \|(?: (\d{3}|4XX) \|)? (.+) \| (.+) \|$/gm)].map(
+    ([, name = '', status = '', cause = '', fix = '']) => ({ name, status, cause, fix }),
   )
 }
 
@@ -34,6 +34,12 @@ describe.each([
       expect(fix, name).toMatch(/^.{8,}\.$/)
     }
   })
+})
+
+it('states the status of each code', () => {
+  const documented = rows('codes').map(({ name, status }) => [name, status])
+  const existing = Object.entries(STATUS_BY_CODE).map(([code, status]) => [code, String(status)])
+  expect(documented).toEqual(existing)
 })
 
 it('lists every warning that the code writes to the console', () => {

@@ -317,7 +317,7 @@ ${Object.entries(bucket)
     await mkdir(join(modules, 'wrangler/bin'), { recursive: true })
     const library = `module.exports = require('${WRANGLER}/wrangler-dist/cli.js')\n`
     await project.write('node_modules/wrangler/index.js', library)
-    await project.write('node_modules/wrangler/package.json', '{ "name": "wrangler" }\n')
+    await project.write('node_modules/wrangler/package.json', '{ "version": "4.156.2" }\n')
     await project.write('node_modules/wrangler/bin/wrangler.js', FAKE_WRANGLER)
   }
   const state: Cloudflare = { secrets: null, fails: null, targets: [...targets], calls: [] }
@@ -393,7 +393,7 @@ describe('npx edge-presigner deploy', () => {
     await using project = await createProject(server, { targets: [health.origin] })
     const { code, output } = await project.deploy(['--yes'])
     expect(code, output).toBe(0)
-    expect(health.requests()).toBe(3)
+    expect(health.requests()).toBe(4) // the last one is doctor's
     expect(await project.calls()).toEqual(FIRST_CALLS)
 
     const { PRESIGNER_KEY: key = '' } = await project.appVariables()
@@ -736,15 +736,6 @@ describe('npx edge-presigner deploy', () => {
     expect(await project.appVariables()).toEqual({ ...before, DATABASE_URL: 'one' })
   })
 
-  it('says that the page at / can only upload with a CORS rule for the new host', async () => {
-    await using health = await startHealth(0, true)
-    await using project = await createProject(server, { targets: [health.origin] })
-    const { output } = await project.deploy(['--yes', '--skip-doctor'])
-    expect(output).toContain(
-      `Let the page at / upload: add ${health.origin} to the CORS rules of the bucket: npx edge-presigner doctor --fix-cors --url ${health.origin}\n`,
-    )
-  })
-
   it('makes a file with a new secret readable only for its user', async () => {
     await using health = await startHealth(0)
     await using project = await createProject(server, { targets: [health.origin] })
@@ -815,7 +806,7 @@ describe('npx edge-presigner deploy', () => {
     )
     expect(output).toContain('Warning: .dev.vars is not only for staging.')
     expect(output).toContain(
-      `Check the Worker: npx edge-presigner doctor --fix-cors --url ${health.origin} ${where.join(' ')}\n`,
+      `Check the Worker, and the CORS rules of its page: npx edge-presigner doctor --fix-cors --url ${health.origin} ${where.join(' ')}\n`,
     )
     const { PRESIGNER_KEY = '' } = parseEnv(await project.read('.env.presigner.staging'))
     expect(await project.read('staging-keys.json')).toContain(digestOf(PRESIGNER_KEY))
@@ -823,7 +814,9 @@ describe('npx edge-presigner deploy', () => {
 
     await project.write('staging-keys.json', '[]')
     const lost = await project.deploy(['--yes', ...where, ...own, '--no-key'])
-    expect(lost.output).toContain('push --file staging-keys.json --env staging --remove app:')
+    expect(lost.output).toContain(
+      'push --file staging-keys.json --env staging --config other.toml --remove app:',
+    )
     const missing = await project.deploy(['--yes', '--config', 'other.toml', '--env', 'live'])
     expect(missing).toMatchObject({ code: 1, output: '\nother.toml has no [env.live].\n' })
   })
@@ -929,6 +922,39 @@ describeWith([RADOSGW], 'npx edge-presigner deploy, for Ceph RGW,', () => {
     expect(output).toMatch(/pass {2}fix-cors/)
     const { CORSRules } = await s3.send(new GetBucketCorsCommand({ Bucket }))
     expect(CORSRules).toMatchObject([{ AllowedOrigins: [ORIGIN] }])
+    s3.destroy()
+  })
+
+  it('offers the CORS rules for the page of the new host, and writes them after a yes', async () => {
+    const server = await sharedCeph({ port: 0, directory: '', corsOrigins: [ORIGIN] })
+    const s3 = sdkClient(server, server)
+    const origins = async () => {
+      const { CORSRules = [] } = await s3.send(new GetBucketCorsCommand({ Bucket: server.bucket }))
+      return CORSRules.flatMap(({ AllowedOrigins = [] }) => AllowedOrigins)
+    }
+    const worker = await startBuiltWorker({
+      ...UNREACHABLE,
+      variables: { API_KEYS: '', CORS_ORIGINS: `["${ORIGIN}"]` },
+    })
+    await using project = await createProject(server, {
+      targets: [worker.origin],
+      bucket: { uploadCredentials: 'S3' },
+    })
+    const command = `npx edge-presigner doctor --fix-cors --url ${worker.origin}`
+    const refused = await project.deployOnTerminal(['y', 'y', 'y', 'n'])
+    expect({ code: refused.code, asked: refused.asked }, refused.output).toEqual({
+      code: 0,
+      asked: 4,
+    })
+    expect(refused.output).toContain(`Check the Worker, and the CORS rules of its page: ${command}`)
+    expect((await project.appVariables()).PRESIGNER_URL).toBe(worker.origin)
+    expect(await origins()).not.toContain(worker.origin)
+
+    const { code, output } = await project.deploy(['--yes'])
+    expect(code, output).toBe(0)
+    expect(await origins()).toEqual(expect.arrayContaining([ORIGIN, worker.origin]))
+    expect(output).not.toContain(command)
+    await worker.close()
     s3.destroy()
   })
 })

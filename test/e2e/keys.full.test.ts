@@ -75,6 +75,20 @@ describe('npx edge-presigner keys', () => {
     expect(keys(['list', '--file', other]).stdout).toContain('\tin photos,docs\t(two keys')
   })
 
+  it('prints the next commands for the same list of keys', () => {
+    const next = (...args: string[]) => {
+      const { stdout, stderr } = keys([...args, '--file', 'staging.json'])
+      return (stdout + stderr).match(/(?<=npx edge-presigner keys ).*/g)
+    }
+    const same = '--file staging.json'
+    expect(next('push')).toEqual([`create ${same}`])
+    expect(next('create', '--id', 'stage', '--scopes', 'files:read')).toEqual([`push ${same}`])
+    expect(next('rotate', 'stage', '--finish')).toEqual([`rotate stage ${same}`])
+    expect(next('rotate', 'stage')).toEqual([`push ${same}`, `rotate stage --finish ${same}`])
+    expect(next('rotate', 'stage')).toEqual([`rotate stage --finish ${same}`])
+    expect(next('revoke', 'stage')).toEqual([`push ${same} --remove stage`])
+  })
+
   it('lists the keys, and recognizes a key that it created', () => {
     const key = keyIn(create('second', 'files:list').stdout)
     const { stdout } = keys(['list'])
@@ -448,13 +462,46 @@ describe('npx edge-presigner keys push', () => {
     await create(theirs, 'ci')
     const wrangler = join(theirs, 'node_modules/wrangler')
     await mkdir(join(wrangler, 'bin'), { recursive: true })
-    await writeFile(join(wrangler, 'package.json'), '{ "name": "wrangler" }')
+    await writeFile(join(wrangler, 'package.json'), '{ "version": "4.156.2" }')
     const program = "console.error('the one of the project'); process.exitCode = 1\n"
     await writeFile(join(wrangler, 'bin/wrangler.js'), program)
     const { status, stderr } = await keys(theirs, 'push')
     expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
     expect(stderr).toContain('the one of the project')
     expect(stderr).toContain('npx wrangler login')
+  })
+
+  it('refuses a wrangler that is too old for the configuration, and says how to update it', async () => {
+    const theirs = await clone()
+    await create(theirs, 'ci')
+    const wrangler = join(theirs, 'node_modules/wrangler')
+    await mkdir(join(wrangler, 'bin'), { recursive: true })
+    await writeFile(join(wrangler, 'bin/wrangler.js'), 'process.exitCode = 1\n')
+    for (const [version, isOld] of [
+      ['4.86.0', true],
+      ['3.200.0', true],
+      ['5.0.0-beta.1', false],
+    ]) {
+      await writeFile(join(wrangler, 'package.json'), JSON.stringify({ version }))
+      const { status, stderr } = await keys(theirs, 'push')
+      expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
+      const advice = `This project has wrangler ${version}, and needs 4.156 or newer. Run: npm install --save-dev wrangler@latest`
+      expect(stderr.includes(advice), stderr).toBe(isOld)
+    }
+  })
+
+  it('sends the list to the Worker of another configuration, and names it in its advice', async () => {
+    const theirs = await clone()
+    await create(theirs, 'ci')
+    const config = await readFile(join(theirs, 'wrangler.toml'), 'utf8')
+    await writeFile(join(theirs, 'other.toml'), config)
+    await writeFile(join(theirs, 'wrangler.toml'), 'name = "elsewhere"\n')
+    cloudflare.secrets = new Map([['API_KEYS', '[]']])
+    const { stderr } = await keys(theirs, 'push', '--config', 'other.toml')
+    expect(stderr).toMatch(/npx edge-presigner keys push --config other\.toml --replace-all$/m)
+    const sent = await keys(theirs, ...lastCommand(stderr))
+    expect(sent, sent.stderr).toMatchObject({ status: 0 })
+    expect(ids()).toEqual(['ci'])
   })
 
   it("shows wrangler's own error", async () => {

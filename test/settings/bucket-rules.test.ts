@@ -347,7 +347,14 @@ describe('the message for a common mistake', () => {
     expect(issuesIn(others)).toEqual([
       {
         path: 'S3_SECRET_ACCESS_KEY',
-        message: 'is missing. Set it with `npx wrangler secret put S3_SECRET_ACCESS_KEY`.',
+        message: 'is missing. Write it to .dev.vars, and run `npx edge-presigner deploy`.',
+      },
+    ])
+    const { SIGNING_SECRETS: _secret, ...rest } = fullVariables()
+    expect(issuesIn(rest)).toEqual([
+      {
+        path: 'SIGNING_SECRETS',
+        message: expect.stringMatching(/ Write it to \.dev\.vars, and run `.* deploy`\.$/),
       },
     ])
   })

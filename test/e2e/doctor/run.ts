@@ -86,6 +86,7 @@ export async function findingsOf(settings: Variables, run: BucketRun = {}): Prom
   const { buckets, corsOrigins } = loaded.settings
   const findings: Finding[] = []
   await checkBucket({
+    part: 'all',
     bucket: buckets[0],
     names: { reads: 'S3', uploads: 'S3_WRITE' },
     upkeep: { isOn: upkeep, walker },

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Finding, Status } from '../../../cli/doctor/report.ts'
 import { checkWorker } from '../../../cli/doctor/worker.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
+import { DEPLOY_ADVICE } from '../../../src/worker/variables.ts'
 import { startBuiltWorker, UNREACHABLE } from '../built-worker.ts'
 import { type Hangs, ORIGIN, patientRequests, statuses, type Variables, variables } from './run.ts'
 import { startWorker, WORKER_HEADERS, type Wrong } from './wrong-worker.ts'
@@ -56,6 +57,22 @@ describe('doctor --url', () => {
               body: {
                 code: 'misconfigured',
                 issues: [{ path: 'JWT.issuer', message: 'is missing' }],
+              },
+            }
+          : undefined,
+    ],
+    [
+      'a missing secret, without the advice that is in its fix',
+      'health',
+      'fail',
+      /^S3_ACCESS_KEY_ID is missing\.$/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              status: 503,
+              body: {
+                code: 'misconfigured',
+                issues: [{ path: 'S3_ACCESS_KEY_ID', message: `is missing. ${DEPLOY_ADVICE}` }],
               },
             }
           : undefined,

@@ -25,6 +25,8 @@ import {
   imageResponse,
   inPieces,
   isUnsure,
+  type KeptImage,
+  RESIZE_MILLISECONDS,
   resize,
 } from './variant.ts'
 
@@ -32,6 +34,9 @@ import {
 const REFUSAL_SECONDS = 3600
 /** How long if that may change: the original may have been cut, or Cloudflare may have failed. */
 const UNSURE_SECONDS = 60
+
+/** An image of more bytes is sent from its copy. */
+const LARGE_BYTES = 256 * 1024
 
 /** A request for a resized image. */
 export interface ImageRequest extends WantedVariant {
@@ -51,6 +56,15 @@ export interface ImagePlace {
   readonly resizer: ImageResizer
   waitUntil(work: Promise<unknown>): void
 }
+
+/**
+ * Returns how long the copy of an original must live on. The image that is made from it lives no
+ * longer, and without a copy of the image, each view would be billed.
+ */
+const neededSeconds = ({ bucket, key }: Pick<ImageRequest, 'bucket' | 'key'>): number =>
+  Math.min(RESIZE_MILLISECONDS / 1000, copySeconds(bucket, key) / 2)
+
+const isLarge = ({ bytes }: KeptImage): boolean => bytes.byteLength > LARGE_BYTES
 
 interface Source {
   readonly original: Response
@@ -84,12 +98,14 @@ export async function edgeImage(
     if (usesCacheApi) {
       generation = await currentGeneration(url)
       source = await copiedOriginal(asked, fromBucket, now)
-    } else
-      source = {
-        original: await (originals === null
-          ? fromBucket()
-          : originals.open('GET', bucket, key, null, null, { now, requestId })),
+    } else {
+      let original = await originals?.open('GET', bucket, key, null, null, { now, requestId })
+      if (original && secondsLeft(original.headers, bucket, key) < neededSeconds(asked)) {
+        await original.body?.cancel()
+        original = undefined
       }
+      source = { original: original ?? (await fromBucket()) }
+    }
     return [heldBytes(source.original, variant), source] as const
   }
   const make = () =>
@@ -102,11 +118,15 @@ export async function edgeImage(
       const image = { bytes: resized.bytes, headers: [...headers] }
       const stored = store(imageResponse(image, null))
       during(stored)
+      if (usesCacheApi && isLarge(image)) await stored
       return [image, stored]
     })
   try {
     const image = await makeOnce(`${url}?${query}`, make, now)
     if (!usesCacheApi) return imageResponse(image, null)
+    // A slow client would keep it in memory.
+    const copy = isLarge(image) && (await matchVariant(asked, range))
+    if (copy) return withStatus(copy, 'MISS')
     return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
   } catch (error) {
     await source?.keep?.(null)
@@ -127,7 +147,8 @@ async function copiedOriginal(
   open: () => Promise<Response>,
   now: Date,
 ): Promise<Source> {
-  const wanted = { url, range: null, maxAgeSeconds: copySeconds(bucket, key) }
+  const maxAgeSeconds = copySeconds(bucket, key) - neededSeconds({ bucket, key })
+  const wanted = { url, range: null, maxAgeSeconds }
   const turn = await findCopy(wanted, now, true)
   if (turn instanceof Response) return { original: turn }
   if (!turn) return { original: await open() }

@@ -13,7 +13,7 @@ import { FAILURE } from '../../../../src/plugins/links/objects-protocol.ts'
 import { environmentSettings, loadEnvironment } from '../../../../src/worker/environment.ts'
 import { captureLog } from '../../../support/capture-log.ts'
 import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
-import { twoColorPng } from '../../../support/images.ts'
+import { joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../../../support/images.ts'
 import { type Answer, found, scriptedBucket } from '../../../support/scripted-bucket.ts'
 
 afterEach(() => {
@@ -57,6 +57,7 @@ function objectsOf(
   behindCache = false,
   during = async () => {},
   entrypoint: string | null = 'Objects',
+  result = SMALL,
 ) {
   const sent = scriptedBucket({ GetObject, HeadObject: found(1) })
   const counts = { calls: 0, gets: 0 }
@@ -66,7 +67,7 @@ function objectsOf(
         async output() {
           counts.calls += 1
           await during()
-          return { response: () => new Response(SMALL) }
+          return { response: () => new Response(result) }
         },
       }),
     }),
@@ -252,13 +253,24 @@ it('keeps an image of a chosen key no longer than the copy that it comes from', 
   const key = chosenKey()
   const { counts, show } = objectsOf(objectOf(PNG), true)
   await show(key, null)
-  vi.setSystemTime(Date.now() + 50_000)
+  vi.setSystemTime(Date.now() + 40_000)
   const image = await show(key)
-  expect(image.headers.get('Cache-Control')).toMatch(/^public, max-age=(9|10), must-revalidate$/)
-  vi.setSystemTime(Date.now() + 11_000)
-  const late = await show(key, { ...VARIANT, ...sizeOf(32) })
-  expect(late.headers.get('Cache-Control')).toBe('no-store')
-  expect(counts).toEqual({ calls: 2, gets: 1 })
+  expect(image.headers.get('Cache-Control')).toMatch(/^public, max-age=(19|20), must-revalidate$/)
+  expect(counts).toEqual({ calls: 1, gets: 1 })
+})
+
+// @threat image-costs
+it.each(CACHES)('%s, makes no image that it could not keep', async (_, behindCache) => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const key = chosenKey()
+  const slowly = async () => void vi.setSystemTime(Date.now() + 300)
+  const { counts, show } = objectsOf(objectOf(PNG), behindCache, slowly)
+  await show(key)
+  // The copy of the original lives for another half second, and that of the image does not.
+  vi.setSystemTime(Date.now() + 59_200)
+  const other = { ...VARIANT, ...sizeOf(32) }
+  for (let i = 0; i < 3; i++) expect((await show(key, other)).status).toBe(200)
+  expect(counts).toEqual({ calls: 2, gets: 2 })
 })
 
 // @threat copy-outdated
@@ -274,6 +286,33 @@ it('counts the time to make an image as part of that minute', async () => {
     expect(headers.get('Cache-Control')).toMatch(/^public, max-age=5[34], must-revalidate$/)
     put.mockRestore()
   }
+})
+
+// @threat image-bomb
+it.each([
+  ['sends a large image from its copy, also to those who waited for it', 300, 2],
+  ['sends a small image at once', 200, 0],
+])('%s', async (_, kibibytes, copies) => {
+  const pixels = pngChunk('IDAT', new Uint8Array(kibibytes * 1024))
+  const end = pngChunk('IEND', new Uint8Array())
+  const image = joined(PNG_START, pngHeader(15, 10), pixels, end)
+  const { counts, show } = objectsOf(objectOf(PNG), false, undefined, undefined, image)
+  const match = vi.spyOn(caches.default, 'match')
+  const key = newKey()
+  const crowd = await Promise.all([show(key), show(key)])
+  for (const answer of crowd) expect((await answer.arrayBuffer()).byteLength).toBe(image.length)
+  const found = await Promise.all(match.mock.results.map(({ value }) => value))
+  const isImage = (one: Response | undefined) => one?.headers.get('Content-Type') === 'image/png'
+  expect([counts.calls, found.filter(isImage).length]).toEqual([1, copies])
+})
+
+// @threat image-bomb
+it('sends a large image where the Cache API keeps nothing', async () => {
+  vi.spyOn(caches.default, 'put').mockResolvedValue()
+  const pixels = pngChunk('IDAT', new Uint8Array(300 * 1024))
+  const image = joined(PNG_START, pngHeader(15, 10), pixels, pngChunk('IEND', new Uint8Array()))
+  const { show } = objectsOf(objectOf(PNG), false, undefined, undefined, image)
+  expect((await (await show(newKey())).arrayBuffer()).byteLength).toBe(image.length)
 })
 
 // @threat copy-undeleted
