@@ -1,6 +1,7 @@
 import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
+import type { Principal } from './access/principal.ts'
 import { createApp, listPlugins, pluginIssues } from './app.ts'
 import type { Instance, ScheduledEvent } from './http/app-env.ts'
 import { principalOfApp } from './http/app-principal.ts'
@@ -9,7 +10,7 @@ import { handlerFor } from './http/queues.ts'
 import { type AnyEnv, instancesOf, type PresignerOptions } from './instance.ts'
 import type { QueueBatch } from './records/job.ts'
 import type { SettingsFor } from './settings/define.ts'
-import { BROKEN, matching, optional, TYPESCRIPT } from './settings/rules.ts'
+import { BROKEN, deepFreeze, matching, optional, TYPESCRIPT } from './settings/rules.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
 export type { Principal } from './access/principal.ts'
@@ -87,22 +88,15 @@ export function createPresigner<B extends object = object, V extends object = ob
     const env = { instance: instanceFor(c.env), host: hostOf(c, mountPath, options) }
     return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
-  const { authenticate, beforeUpload, beforeDelete, beforeDownload } = options
-  const isAlone = !(authenticate || beforeUpload || beforeDelete || beforeDownload)
-  const alone = basePath === BROKEN ? undefined : hostOf(ALONE, basePath, options)
+  const alone = basePath === BROKEN ? null : hostOf(ALONE, basePath, options)
+  // A function of the app would get the context.
+  const isAlone = alone !== null && !Object.values(alone).some((one) => typeof one === 'function')
   return {
     app,
     fetch: (request, env, context = NO_CONTEXT) =>
       Promise.resolve(
         isAlone
-          ? routes.fetch(
-              request,
-              {
-                instance: instanceFor(env),
-                host: alone ?? hostOf(ALONE, baseOf(request), options),
-              },
-              context,
-            )
+          ? routes.fetch(request, { instance: instanceFor(env), host: alone }, context)
           : app.fetch(request, env, context),
       ),
     async queue(batch, env, context = NO_CONTEXT) {
@@ -150,6 +144,9 @@ function hostOf<E extends Env>(
   mountPath: string,
   { authenticate, beforeUpload, beforeDelete, beforeDownload }: PresignerOptions<E>,
 ): Host {
+  /** What a function gets is frozen: the metadata was checked already, and is signed next. */
+  const bind = <File>(ask?: (file: File, principal: Principal, c: Context<E>) => unknown) =>
+    ask ? async (file: File, principal: Principal) => ask(deepFreeze(file), principal, c) : null
   return {
     mountPath,
     authenticate: authenticate
@@ -158,11 +155,9 @@ function hostOf<E extends Env>(
           return principal ? principalOfApp(principal) : null
         }
       : null,
-    beforeUpload: beforeUpload ? async (file, principal) => beforeUpload(file, principal, c) : null,
-    beforeDelete: beforeDelete ? async (file, principal) => beforeDelete(file, principal, c) : null,
-    beforeDownload: beforeDownload
-      ? async (file, principal) => beforeDownload(file, principal, c)
-      : null,
+    beforeUpload: bind(beforeUpload),
+    beforeDelete: bind(beforeDelete),
+    beforeDownload: bind(beforeDownload),
   }
 }
 

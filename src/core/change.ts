@@ -5,6 +5,7 @@ import { askInTime, uploadSeams } from '../http/deadline.ts'
 import type { Change, Reserve, UploadStep } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
+import { deepFreeze } from '../settings/rules.ts'
 
 /** What plugins have reserved, the last one first. */
 type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[]
@@ -12,7 +13,8 @@ type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[
 /** Asks the plugins whether a change may happen. Throws what the first one throws that refuses. */
 export async function runChecks(c: AppContext, change: Change): Promise<void> {
   const by = { principal: c.get('principal') }
-  for (const check of c.env.instance.checks) await askInTime(c, 'check', () => check(change, by))
+  for (const check of c.env.instance.checks)
+    await askInTime(c, 'check', () => check(deepFreeze(change), by))
 }
 
 /** Asks the plugins about a later step of an upload in parts, which they may refuse. */
@@ -26,7 +28,7 @@ export async function reserve(c: AppContext, change: Change, reserved: Reserved)
   const by = { principal: c.get('principal') }
   for (const one of uploadSeams(c).reserves)
     await askInTime(c, 'reserve', () => {
-      const made = one(change, by)
+      const made = one(deepFreeze(change), by)
       reserved.unshift({ key: change.key, made })
       return made
     })

@@ -5,7 +5,7 @@ import type { Bucket, ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { UPLOAD_MARK } from '../bucket/limits.ts'
 import { DIRECTORY, S3_METADATA_NAME, type UploadFields } from '../bucket/upload-fields.ts'
-import { ApiError } from '../errors/api-error.ts'
+import { ApiError, invalidMember } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
@@ -184,9 +184,7 @@ export function requireReplacement({
   overwrite,
 }: Pick<UploadFields, 'key' | 'overwrite'>): void {
   if (key !== undefined && overwrite) return
-  throw new ApiError('invalid_request', 'The request is not valid.', {
-    issues: [{ path: 'ifMatch', message: 'needs key and overwrite: true' }],
-  })
+  throw invalidMember('ifMatch', 'needs key and overwrite: true')
 }
 
 const refusable = { refuse: z.optional(z.string().check(z.minLength(1))) }

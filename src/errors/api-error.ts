@@ -132,6 +132,14 @@ export class ApiError extends Error implements PresignerError {
   }
 }
 
+/** Returns the error for a request that is well-formed, and breaks the rules for its members. */
+export const invalidRequest = (issues: readonly Issue[]): ApiError =>
+  new ApiError('invalid_request', 'The request is not valid.', { issues })
+
+/** Returns the same for one member. */
+export const invalidMember = (path: string, message: string): ApiError =>
+  invalidRequest([{ path, message }])
+
 /** Returns the HTTP status of the response. Not a member, so that a signer has no table of codes. */
 export function statusOf({ code, status }: ApiError): number {
   const usual = STATUS_BY_CODE[code]

@@ -9,7 +9,7 @@ import { type LoadedSettings, requireSettings } from '../settings/define.ts'
 import { deepFreeze, LOCAL_HOSTS } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
-import { askInTime } from './deadline.ts'
+import { askInTime, byDeadline } from './deadline.ts'
 import { bearerIn } from './identify.ts'
 import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
@@ -67,11 +67,15 @@ export function unauthenticated({ refusal, detail }: Verdict & { ok: false }): A
 /** Returns the settings, and stores them in `c`. Throws `misconfigured`: see `/healthz`. */
 export function configure(c: AppContext): Settings | Promise<Settings> {
   const { settings, ready } = c.env.instance
-  const checked = ready(settings)
+  const checked = untilDeadline(c, ready(settings))
   return checked instanceof Promise
     ? checked.then((loaded) => keepSettings(c, loaded))
     : keepSettings(c, checked)
 }
+
+/** Returns what a plugin answers. Waits for a promise until the deadline of the request. */
+const untilDeadline = <T>(c: AppContext, given: T | Promise<T>): T | Promise<T> =>
+  given instanceof Promise ? byDeadline(c, () => given) : given
 
 function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
   const settings = requireSettings(loaded)
@@ -98,10 +102,11 @@ function judge(
 
   for (const one of identify)
     if (bearer !== undefined && 'prefix' in one && bearer.startsWith(one.prefix))
-      return one.verify(bearer, call)
+      return untilDeadline(c, one.verify(bearer, call))
   for (const one of identify) {
-    const verdict = 'find' in one ? one.find(call) : undefined
-    if (verdict === undefined) continue
+    const found = 'find' in one ? one.find(call) : undefined
+    if (found === undefined) continue
+    const verdict = untilDeadline(c, found)
     return 'ambient' in one ? ofOwnPage(c, settings, verdict) : verdict
   }
   const authorization = c.req.header('Authorization')

@@ -1,7 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import * as z from 'zod/mini'
 import { sixAtOnce } from '../bucket/at-once.ts'
-import { ApiError, type Issue } from '../errors/api-error.ts'
+import { ApiError, type Issue, invalidRequest } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { AppEnv } from './app-env.ts'
 import { itemError, MAX_KEYS_BODY_BYTES } from './fields.ts'
@@ -71,25 +71,30 @@ export function checkUrl(url: string): void {
 }
 
 /** Returns what `schema` makes of `value`. Throws `invalid_request` with issues. */
-export function check<Schema extends z.ZodMiniType<object>>(
+export const check = <Schema extends z.ZodMiniType<object>>(
   schema: Schema,
   value: unknown,
+): z.output<Schema> => parse(schema, value, invalidRequest)
+
+/** Returns what `schema` makes of a value of the app. Throws TypeError with `mistake` and the issues. */
+export const checkApp = <T>(schema: z.ZodMiniType<T>, value: unknown, mistake: string): T =>
+  parse(schema, value, (issues) => {
+    const list = issues.map(({ path, message }) => `${path} ${message}`.trim())
+    return new TypeError(`${mistake}: ${list.join('; ')}`)
+  })
+
+/** Returns what `schema` makes of `value`, or throws what `fail` makes of the issues. */
+function parse<Schema extends z.ZodMiniType>(
+  schema: Schema,
+  value: unknown,
+  fail: (issues: readonly Issue[]) => Error,
 ): z.output<Schema> {
   // Set here, since `z.config` would change the messages of the host's own schemas.
   const parsed = schema.safeParse(value, { error: describeIssue })
-  if (!parsed.success) throw invalidRequest(issuesIn(parsed.error))
-  return parsed.data
-}
-
-const issuesIn = ({ issues }: z.core.$ZodError): Issue[] =>
-  issues.map(({ path, message }) => ({ path: path.map(String).join('.'), message }))
-
-/** Returns what `schema` makes of a value of the app. Throws TypeError with `mistake` and the issues. */
-export function checkApp<T>(schema: z.ZodMiniType<T>, value: unknown, mistake: string): T {
-  const parsed = schema.safeParse(value, { error: describeIssue })
   if (parsed.success) return parsed.data
-  const issues = issuesIn(parsed.error).map((issue) => [issue.path, issue.message].join(' ').trim())
-  throw new TypeError(`${mistake}: ${issues.join('; ')}`)
+  throw fail(
+    parsed.error.issues.map(({ path, message }) => ({ path: path.map(String).join('.'), message })),
+  )
 }
 
 /** Checks a body with 1 to `max` `files`, but not yet the files: others may be valid. */
@@ -155,9 +160,6 @@ const describeIssue: z.core.$ZodErrorMap = (issue) => {
 }
 
 const isLength = (origin: string): boolean => origin === 'string' || origin === 'array'
-
-const invalidRequest = (issues: readonly Issue[]): ApiError =>
-  new ApiError('invalid_request', 'The request is not valid.', { issues })
 
 /** Does what `readJson` does. The time that this takes doesn't count for the deadline. */
 export async function readBody(c: Context<AppEnv>, maxBytes: number): Promise<unknown> {

@@ -102,8 +102,7 @@ export function timedIndex(
   const page = <P extends ListedPage>(found: P, input: ListInput): P => {
     const records = found.records.filter(
       (record) =>
-        record?.bucket === input.bucket &&
-        typeof record.key === 'string' &&
+        isRecord(record, input.bucket) &&
         record.key.startsWith(input.prefix) &&
         objectKeyError(record.key) === null,
     )
@@ -136,9 +135,14 @@ export function timedIndex(
         async find(query) {
           const found = page(await timed(() => answers.find(query)), query)
           const folders = found.folders?.filter(({ prefix }) => prefix.startsWith(query.prefix))
-          return folders ? { ...found, folders } : found
+          return { ...found, folders }
         },
-        stats: (query) => timed(() => answers.stats(query)),
+        async stats(query) {
+          const found = await timed(() => answers.stats(query))
+          if (query.groupBy !== 'folder') return found
+          const groups = found.groups?.filter(({ value }) => value?.startsWith(query.prefix))
+          return { ...found, groups }
+        },
       },
     }),
     async get(bucket, key) {
@@ -151,7 +155,7 @@ export function timedIndex(
     removeMalformed: (...key) => timed(async () => index.removeMalformed?.(...key)),
     async getMany(bucket, keys) {
       const records = await timed(() => getMany(index, bucket, keys))
-      return records.filter((record) => record?.bucket === bucket && keys.includes(record.key))
+      return records.filter((record) => isRecord(record, bucket) && keys.includes(record.key))
     },
     list: async (input) => page(await timed(() => index.list(input)), input),
     requireIndexable: (...key) => index.requireIndexable?.(...key),
@@ -172,9 +176,16 @@ export async function getMany(
 
 /** Returns `record`. Throws `index_unavailable` unless it is of this file. */
 function requireRecord(record: FileRecord, bucket: string, key: ObjectKey): FileRecord {
-  if (record?.bucket === bucket && record.key === key) return record
+  if (isRecord(record, bucket) && record.key === key) return record
   throw indexUnavailable(new Error('It returned something other than the record of this file.'))
 }
+
+/** The spelling of `toISOString`. In another one, or as a `Date`, every upload would look replaced. */
+const DATE = /^.{10}T.{12}Z$/
+
+/** Tells whether this is a record in this bucket. */
+const isRecord = (record: FileRecord | null | undefined, bucket: string): boolean =>
+  record?.bucket === bucket && typeof record.key === 'string' && DATE.test(record.createdAt)
 
 /** Returns the error for an operation that failed. */
 export const indexUnavailable = (cause: unknown, retryAfterSeconds = 5): ApiError =>

@@ -43,7 +43,7 @@ export interface Folder extends Totals {
 
 export interface AnsweredPage extends ListedPage {
   /** With `delimiter`: the folders come before the files, in the order of their names. */
-  readonly folders?: readonly Folder[]
+  readonly folders?: readonly Folder[] | undefined
 }
 
 export interface StatsQuery {
@@ -60,7 +60,7 @@ export interface Group extends Totals {
 
 export interface Stats extends Totals {
   /** With `groupBy`: at most 1000, days from the newest, others from the most bytes. */
-  readonly groups?: readonly Group[]
+  readonly groups?: readonly Group[] | undefined
 }
 
 /** What an index answers beyond lists by prefix. Both throw `index_unavailable`. */

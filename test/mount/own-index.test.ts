@@ -97,6 +97,62 @@ describe('an index of the app that returns other records', () => {
     }
   })
 
+  // @threat index-other-file
+  it('shows only folders that start with the prefix, in a list and in totals', async () => {
+    const folders = ['users/a_b/x/', 'users/axb/y/', 'users/A_B/z/']
+    const counted = { count: 1, bytes: 1 }
+    const seen: string[] = []
+    const index: FileIndex = {
+      ...memoryFileIndex(),
+      answers: {
+        find: async () => ({
+          ...{ records: [], cursor: undefined, unreadable: 0 },
+          folders: folders.map((prefix) => ({ prefix, ...counted })),
+        }),
+        async stats({ groupBy }) {
+          seen.push(String(groupBy))
+          const values = groupBy === 'folder' ? [...folders, null] : ['image/png', null]
+          return groupBy === undefined
+            ? counted
+            : { ...counted, groups: values.map((value) => ({ value, ...counted })) }
+        },
+      },
+    }
+    const authenticate = () => ({ ...ANN, prefix: 'users/a_b/' })
+    const app = mount({ files: { index: () => index }, authenticate })
+    const answer = async (path: string) => jsonOf(await app.fetch(`/media${path}`))
+    const [own] = folders
+    expect(await answer('/files?delimiter=/')).toMatchObject({
+      folders: [{ prefix: own, ...counted }],
+    })
+    expect(await answer('/stats?groupBy=folder')).toEqual({
+      ...counted,
+      groups: [{ value: own, ...counted }],
+    })
+    expect(await answer('/stats?groupBy=type')).toMatchObject({
+      groups: [{ value: 'image/png' }, { value: null }],
+    })
+    expect(await answer('/stats')).toEqual(counted)
+    expect(seen).toEqual(['folder', 'type', 'undefined'])
+  })
+
+  it.each<readonly [string, (date: string) => unknown]>([
+    ['a Date', (date) => new Date(date)],
+    ['the text of a database', (date) => date.replace('T', ' ').replace('Z', '+00')],
+    ['nothing', () => undefined],
+  ])('with %s for createdAt blames the index, and not the file', async (_, dated) => {
+    const files = memoryFileIndex()
+    const put: FileIndex['put'] = async (record) => {
+      const stored = await files.put(record)
+      return { ...stored, createdAt: dated(stored.createdAt) as string }
+    }
+    const app = mount({ files: { index: () => ({ ...files, put }) } })
+    const key = await upload(app, '/media')
+    const response = await app.post('/media/files', { key })
+    expect(await jsonOf(response)).toMatchObject({ code: 'index_unavailable' })
+    expect(app.lines.at(-1)?.reason).toContain('other than the record of this file')
+  })
+
   it('may return undefined for no record', async () => {
     const files = memoryFileIndex()
     const app = mount({

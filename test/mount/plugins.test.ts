@@ -1,6 +1,6 @@
 import { createExecutionContext, env } from 'cloudflare:test'
 import { getCookie } from 'hono/cookie'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Granted } from '../../src/access/minter.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
@@ -35,6 +35,8 @@ import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
+import { outcome } from '../support/grants.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { clientOf, type MountOptions, mount } from '../support/mount.ts'
 import { baseVariables } from '../support/worker.ts'
@@ -521,6 +523,7 @@ describe('the options of a plugin', () => {
       notifications({ files: files(), ...(more as object) }),
       'files, secrets, queueName',
     ],
+    ['uppy', uppy({ multipart: multipart(), ...(more as object) }), 'multipart'],
   ])('have no unknown members: %s', async (name, plugin, known) => {
     // Members that are undefined count too.
     expect(await issuesOf([plugin])).toEqual([
@@ -982,6 +985,34 @@ describe('queue and scheduled', () => {
     const without = createPresigner(settings, { plugins: [files()] })
     expect(await without.scheduled(event, env)).toBe(false)
   })
+})
+
+describe('a credential', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+  const never = () => new Promise<never>(() => {})
+  const hanging: Readonly<Record<string, Partial<Seams>>> = {
+    find: { identify: { find: never } },
+    'find of a cookie': { identify: { ambient: true, find: never } },
+    verify: { identify: { prefix: 'mine_', verify: never } },
+    ready: { ready: never },
+  }
+
+  // @threat request-slow
+  it.each(Object.entries(hanging))(
+    'of a plugin that never answers ends with the request: %s',
+    async (_, seams) => {
+      vi.useFakeTimers(FAKE_CLOCK)
+      const { fetch } = createPresigner(defineSettings(settingsInput()), {
+        plugins: [{ name: 'mine', setup: () => seams }],
+        log: () => undefined,
+      })
+      const request = new Request(`${ORIGIN}/limits`, bearer('mine_1'))
+      const [response, seconds] = await fakeSeconds(fetch(request, {}))
+      expect([await outcome(response), seconds]).toEqual(['503 storage_busy', 25])
+    },
+  )
 })
 
 describe('an ambient credential', () => {

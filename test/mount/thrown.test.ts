@@ -74,6 +74,7 @@ describe('what a function of the app throws', () => {
       [{ authenticate: thrower }, (app) => app.fetch('/media/files')],
       [{ beforeUpload: thrower }, (app) => app.post('/media/files/upload-url', file)],
       [{ beforeDelete: thrower }, (app) => app.post('/media/files/delete', { keys: ['none'] })],
+      [{ beforeDownload: thrower }, (app) => app.post('/media/files/urls', { keys: ['none'] })],
       [
         { files: { index: () => ({ ...memoryFileIndex(), list }) } },
         (app) => app.fetch('/media/files'),
@@ -291,6 +292,7 @@ describe('an HTTPException', () => {
       mount({ beforeUpload: thrower }).post('/media/files/upload-url', file),
     beforeDelete: (thrower) =>
       mount({ beforeDelete: thrower }).fetch('/media/files/none', { method: 'DELETE' }),
+    beforeDownload: (thrower) => mount({ beforeDownload: thrower }).fetch('/media/files/none/url'),
     fileIndex: (thrower) => mount({ files: { index: () => list(thrower) } }).fetch('/media/files'),
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { createPresigner, defineSettings, type Principal } from '../../src/index.ts'
+import { files } from '../../src/plugins/files/index.ts'
 import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { createSigner } from '../../src/signer.ts'
@@ -182,6 +183,44 @@ it.each(['app', 'token', 'key'])(
     expect((await mount().post('/media/files/upload-url', large)).status).toBe(200)
   },
 )
+
+// @threat app-changes
+it('hands functions of the app and plugins a frozen file and change', async () => {
+  const frozen: Record<string, boolean[]> = {}
+  const see =
+    (name: string) =>
+    (...[given]: readonly [object, ...unknown[]]): undefined => {
+      const seen = [given, ...Object.values(given)]
+      frozen[name] = [...(frozen[name] ?? []), seen.every((one) => Object.isFrozen(one))]
+    }
+  const app = mount({
+    beforeUpload: see('beforeUpload'),
+    beforeDelete: see('beforeDelete'),
+    beforeDownload: see('beforeDownload'),
+    plugins: [
+      files(),
+      { name: 'mine', setup: () => ({ check: see('check'), reserve: see('reserve') }) },
+    ],
+  })
+  const asked = { ...png, metadata: { camera: 'a' } }
+  expect((await app.post('/media/files/upload-url', asked)).status).toBe(200)
+  expect((await app.fetch('/media/files/frozen.png/url')).status).toBe(200)
+  expect((await app.fetch('/media/files/frozen.png', { method: 'DELETE' })).status).toBe(204)
+  expect(frozen).toEqual({
+    ...{ beforeUpload: [true], beforeDelete: [true], beforeDownload: [true] },
+    ...{ check: [true, true], reserve: [true, true] },
+  })
+})
+
+// @threat app-changes
+it('signs no metadata that beforeUpload has written into its file', async () => {
+  const app = mount({
+    beforeUpload: ({ metadata }) => void Object.assign(metadata ?? {}, { owner: 'a\nb' }),
+  })
+  const asked = { ...png, metadata: { camera: 'a' } }
+  expect((await app.post('/media/files/upload-url', asked)).status).toBe(500)
+  expect(app.lines[0]?.reason).toContain('TypeError')
+})
 
 // @threat app-limits
 it('refuses a principal with an unknown member, and names the known ones in the log', async () => {

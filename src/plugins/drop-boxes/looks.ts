@@ -9,6 +9,7 @@ import { requireAllowedType } from '../../core/content-type.ts'
 import { type Announce, isSameUpload, recordUpload, toRecord } from '../../core/record.ts'
 import { removeFiles } from '../../core/remove.ts'
 import { asApiError } from '../../errors/api-error.ts'
+import { inTime } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import type { Instance } from '../../http/app-env.ts'
@@ -79,7 +80,9 @@ async function lookAt(
   const announce: Announce | null =
     (after ?? instance.settles[0])
       ? async (change, about, at = new Date()) => {
-          for (const settle of instance.settles) await settle(change, { principal, index })
+          const by = { principal, index }
+          for (const settle of instance.settles)
+            await inTime(instance.appMilliseconds, now, () => settle(change, by))
           try {
             return await after?.(
               { ...change, ...actorOf({ id: owner, context: null }) },

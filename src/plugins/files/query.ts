@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { ApiError } from '../../errors/api-error.ts'
+import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import { instant } from '../../http/fields.ts'
 import type { FileIndex } from '../../records/file-index.ts'
 import { type FileAnswers, type FileQuery, GROUPS, SORTS } from '../../records/file-query.ts'
@@ -57,9 +57,7 @@ export function questionText(asked: Pick<FileQuery, keyof typeof question>): str
   )
   const other = given.find(([name]) => name !== 'delimiter' && name !== 'sort')
   if (asked.delimiter !== undefined && other !== undefined)
-    throw new ApiError('invalid_request', 'The request is not valid.', {
-      issues: [{ path: 'delimiter', message: `must not be given with ${other[0]}` }],
-    })
+    throw invalidMember('delimiter', `must not be given with ${other[0]}`)
   return given.length === 0 ? undefined : JSON.stringify(given)
 }
 

@@ -6,7 +6,7 @@ import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
 import { objectNotFound } from '../../core/record.ts'
 import { askToDownload } from '../../core/uploads.ts'
-import { ApiError } from '../../errors/api-error.ts'
+import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
@@ -95,7 +95,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
       const bucket = chooseBucket(c, alias, key)
       const { direct = false } = asked
       if (direct && password !== undefined)
-        throw invalid('password', "can't be combined with direct")
+        throw invalidMember('password', "can't be combined with direct")
       const deadline = deadlineIn(principal, asked.deadline)
       const base = linkBase(c)
       await askToDownload(c, bucket, key, 'grant')
@@ -232,6 +232,3 @@ function deadlineIn({ limits }: Principal, text: string): number {
   if (left > 0 && left <= max * 1000) return deadline
   throw new ApiError('invalid_expiry', `deadline must be within ${max} seconds from now.`)
 }
-
-const invalid = (path: string, message: string): ApiError =>
-  new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })

@@ -17,7 +17,7 @@ import { MAX_KEYS } from '../../bucket/limits.ts'
 import { linkExpiry, MAX_LINK_NAME_LENGTH, type Restricted } from '../../core/link.ts'
 import { purgeCopies } from '../../core/purge.ts'
 import { askToDownload } from '../../core/uploads.ts'
-import { ApiError } from '../../errors/api-error.ts'
+import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -122,7 +122,7 @@ export const linkRoutes = newApp()
     requireScope(principal, 'links:create')
     const restrictions = restrictionsOf(principal, delivery, image)
     if (keys.length * (image.widths?.length ?? 1) > MAX_LINKS)
-      throw invalid('widths', `must make at most ${MAX_LINKS} links with these keys`)
+      throw invalidMember('widths', `must make at most ${MAX_LINKS} links with these keys`)
     const bucket = chooseBucket(c, alias, null)
     const expires = expiryOf(bucket, expiresIn, image)
     const base = linkBase(c)
@@ -187,22 +187,23 @@ function variantOf(
   if (isOriginal || fallback !== undefined) requireScope(c.get('principal'), 'files:read')
   if (isOriginal) {
     if (format === undefined && fallback === undefined) return undefined
-    throw invalid(format === undefined ? 'fallback' : 'format', 'needs a width')
+    throw invalidMember(format === undefined ? 'fallback' : 'format', 'needs a width')
   }
   if (width !== undefined && widths !== undefined)
-    throw invalid('widths', 'must not be combined with width')
-  if (delivery === 'redirect') throw invalid('delivery', 'must be "stream" for a resized image')
+    throw invalidMember('widths', 'must not be combined with width')
+  if (delivery === 'redirect')
+    throw invalidMember('delivery', 'must be "stream" for a resized image')
   if (widths !== undefined && new Set(widths).size < widths.length)
-    throw invalid('widths', 'must not repeat a width')
+    throw invalidMember('widths', 'must not repeat a width')
   const images = LINKS.of(c.env.instance)?.images
   if (fallback === undefined && !canResize(c, bucket))
-    throw invalid(
+    throw invalidMember(
       'width',
       'needs the Images binding and an edge copy. Ask for fallback "original", or add the binding',
     )
   const known = (images?.sizes ?? DEFAULT_IMAGE_SIZES).map((size) => size.width)
   const toVariant = (one: number, path: string): Variant => {
-    if (!known.includes(one)) throw invalid(path, `must be one of ${known.join(', ')}`)
+    if (!known.includes(one)) throw invalidMember(path, `must be one of ${known.join(', ')}`)
     return { width: one, format: format ?? 'auto', fallback: fallback !== undefined }
   }
   return width === undefined
@@ -215,9 +216,6 @@ function canResize(c: AppContext, bucket: ConfiguredBucket): boolean {
   const objects = c.env.instance.objects(c.executionCtx)
   return objects.resizesImages === true && keepsCopiesOf(bucket, objects)
 }
-
-const invalid = (path: string, message: string): ApiError =>
-  new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })
 
 /**
  * Returns the restrictions of a link. Throws `forbidden` for a redirect if lifetimes are limited: its
@@ -236,9 +234,9 @@ export function restrictionsOf(
     )
   const restrictions = restrictionsText(asked)
   if (delivery === 'redirect' && restrictions !== undefined)
-    throw invalid('delivery', 'must be "stream" for a link with restrictions')
+    throw invalidMember('delivery', 'must be "stream" for a link with restrictions')
   if (asked.countries && asked.notCountries)
-    throw invalid('notCountries', 'must not be combined with countries')
+    throw invalidMember('notCountries', 'must not be combined with countries')
   return restrictions
 }
 

@@ -12,7 +12,7 @@ import { completedObject, isRepeatable, requireVacant } from '../../core/chosen-
 import { type UploadSignature, uploadSignature } from '../../core/new-upload.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { requireBytes, requireStatedSize, withLimitOf } from '../../core/size-limit.ts'
-import { ApiError } from '../../errors/api-error.ts'
+import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import { cutToBytes } from '../../keys/file-name.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { presign } from '../../signing/presign.ts'
@@ -194,11 +194,7 @@ export function planParts(size: number | null, asked?: number, max = Infinity): 
   if (size === null) return { partSize: Math.min(asked ?? DEFAULT_PART_BYTES, max) }
   const smallest = Math.ceil(size / MAX_PARTS)
   if (asked !== undefined && asked < smallest)
-    throw new ApiError('invalid_request', 'The request is not valid.', {
-      issues: [
-        { path: 'partSize', message: `must be at least ${smallest}, for ${MAX_PARTS} parts` },
-      ],
-    })
+    throw invalidMember('partSize', `must be at least ${smallest}, for ${MAX_PARTS} parts`)
   const partSize = asked ?? Math.max(DEFAULT_PART_BYTES, Math.ceil(smallest / MIB) * MIB)
   return { partSize, partCount: Math.ceil(size / partSize) }
 }

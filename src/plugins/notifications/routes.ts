@@ -1,7 +1,7 @@
 import { REFUSALS } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { purgeNow } from '../../core/purge.ts'
-import { ApiError, asApiError } from '../../errors/api-error.ts'
+import { ApiError, asApiError, invalidMember } from '../../errors/api-error.ts'
 import { configure } from '../../http/admit.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { afterOf, fileIndexOf, timeOf } from '../../http/deadline.ts'
@@ -66,8 +66,6 @@ async function readNotifications(c: AppContext): Promise<(Notification | Drop)[]
   }
   const notifications = readS3Body(body)
   if (notifications.length > MAX_RECORDS)
-    throw new ApiError('invalid_request', 'The request is not valid.', {
-      issues: [{ path: 'Records', message: `must have at most ${MAX_RECORDS} items` }],
-    })
+    throw invalidMember('Records', `must have at most ${MAX_RECORDS} items`)
   return notifications
 }

@@ -15,7 +15,7 @@ import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { loggable, refuse, type Verdict } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { ApiError } from '../../errors/api-error.ts'
+import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import type { Json } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 
@@ -108,9 +108,7 @@ export async function mintToken(
 /** Returns the context of a request, and null without one. Throws `invalid_request` above 1 KB. */
 function readContext(context: unknown = null): Json {
   if (isContext(context)) return context
-  throw new ApiError('invalid_request', 'The request is not valid.', {
-    issues: [{ path: 'context', message: `must be at most ${MAX_CONTEXT_BYTES} bytes of JSON` }],
-  })
+  throw invalidMember('context', `must be at most ${MAX_CONTEXT_BYTES} bytes of JSON`)
 }
 
 const withoutNulls = (claims: object): object =>

@@ -9,7 +9,7 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import type { ForgetDropped } from '../../core/dropped.ts'
 import { announcerOf } from '../../core/uploads.ts'
-import { ApiError, asApiError } from '../../errors/api-error.ts'
+import { ApiError, asApiError, invalidMember } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
@@ -257,9 +257,7 @@ function modeFor(
 ): Mode {
   if (isImport) {
     if (asked !== 'expire') return asked ?? 'record'
-    throw new ApiError('invalid_request', 'The request is not valid.', {
-      issues: [{ path: 'mode', message: "can't be expire for an import" }],
-    })
+    throw invalidMember('mode', "can't be expire for an import")
   }
   const allowed = buckets?.includes(alias) === false ? 'report' : mode
   const wanted = asked ?? allowed

@@ -32,8 +32,12 @@ export function uppyRoutes(steps: MultipartSteps) {
 }
 
 /** Everything below `/s3`, which Uppy calls. */
-export const uppy = ({ multipart }: { readonly multipart: Multipart }): Plugin => ({
+export const uppy = (options: { readonly multipart: Multipart }): Plugin => ({
   name: 'uppy',
-  plugins: [multipart],
-  open: uppyRoutes(multipart.steps),
+  plugins: [options.multipart],
+  open: uppyRoutes(options.multipart.steps),
+  setup(setup) {
+    setup.only('uppy', options, ['multipart'])
+    return {}
+  },
 })

@@ -4,7 +4,7 @@ import { MAX_REPLACEABLE_SECONDS, MAX_SKEW_SECONDS } from '../../bucket/limits.t
 import { withWalkingKeys } from '../../bucket/walking-keys.ts'
 import { attachment } from '../../core/content-disposition.ts'
 import { warnOfFailures } from '../../core/remove.ts'
-import { ApiError } from '../../errors/api-error.ts'
+import { invalidMember } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import { Kept } from '../../http/app-env.ts'
@@ -54,9 +54,7 @@ export const userDataRoutes = newApp()
     const now = timeOf(c)
     const time = Date.parse(before)
     if (time > now.getTime() + MAX_SKEW_SECONDS * 1000)
-      throw new ApiError('invalid_request', 'The request is not valid.', {
-        issues: [{ path: 'before', message: 'must not be in the future' }],
-      })
+      throw invalidMember('before', 'must not be in the future')
     const settings = c.get('settings')
     const scope = { principal: principal.id, bucket: bucket.alias, prefix, before }
     const start = cursor === undefined ? undefined : await openPlace(settings, scope, cursor, now)

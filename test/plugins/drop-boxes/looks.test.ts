@@ -56,8 +56,24 @@ describe('a look at the bucket', () => {
     expect(await fileIndex.get(box.bucket, key)).toBe(null)
     expect(settle).toHaveBeenCalledWith(
       expect.objectContaining({ type: 'recorded', file: expect.objectContaining({ key }) }),
-      { principal: expect.objectContaining({ id: `drop-box:${box.id}` }) },
+      {
+        index: expect.objectContaining({ get: expect.any(Function) }),
+        principal: expect.objectContaining({ id: `drop-box:${box.id}` }),
+      },
     )
+    await lookWith(box, DAY + HOUR, { fileIndex })
+    expect(await fileIndex.get(box.bucket, key)).not.toBe(null)
+  })
+
+  // @threat app-hangs
+  it('ends, and comes again, if a plugin never answers about a file', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue()
+    const box = await createBox()
+    const key = parseObjectKey(await (await visit(box)).put())
+    const fileIndex = memoryFileIndex()
+    const settle = () => new Promise<never>(() => {})
+    await lookWith(box, 7 * MINUTE, { fileIndex, settles: [settle], appMilliseconds: 10 })
+    expect(await fileIndex.get(box.bucket, key)).toBe(null)
     await lookWith(box, DAY + HOUR, { fileIndex })
     expect(await fileIndex.get(box.bucket, key)).not.toBe(null)
   })

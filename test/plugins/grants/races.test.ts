@@ -1,5 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { newSecretId } from '../../../src/state/secret-id.ts'
 import { jsonOf } from '../../support/app.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import {
@@ -111,6 +112,18 @@ describe('between the look and the use', () => {
   ])('a grant that is %s dispenses nothing', async (name, racing) => {
     const grant = await grantFor({ uses: name.startsWith('changed') ? 2 : 1 })
     expect(await outcome(submit(grant.url, {}, racing(grant)))).toBe('410 grant_ended')
+  })
+
+  it('a repeat at the deadline gets no link', async () => {
+    const grant = await grantFor({ uses: 2 })
+    const page = newSecretId()
+    expect(await outcome(submit(grant.url, { page }))).toBe('303')
+    const end = Date.parse(grant.deadline)
+    const isRepeated = await runInDurableObject(stateStub('Grants', grant.id), async (object) => [
+      (await object.take(end - 1, page, 7200))?.isRepeat,
+      (await object.take(end, page, 7200))?.isRepeat,
+    ])
+    expect(isRepeated).toEqual([true, undefined])
   })
 
   it('a change by PATCH of a withdrawn grant brings nothing back', async () => {
