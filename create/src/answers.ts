@@ -142,7 +142,9 @@ export async function readAnswers(
   const appOrigin = await answer({
     flag: 'app-origin',
     text: 'Origin of your app, such as https://app.example.com (empty: none yet)',
-    read: (line) => (line === '' ? undefined : valid(corsOriginsRule, [line])[0]),
+    // The address bar of a browser shows an origin with a slash.
+    read: (line) =>
+      line === '' ? undefined : valid(corsOriginsRule, [line.replace(/(?<=[^/])\/$/, '')])[0],
   })
   const page =
     flags.page ??

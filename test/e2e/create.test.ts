@@ -125,6 +125,12 @@ describe('a project', () => {
     )
   })
 
+  it("accepts the app's origin as a browser shows it, with a slash", async () => {
+    const files = await filesFor('--provider', 'none', '--app-origin', 'https://app.example.com/')
+    const { vars } = await readToml(files.get('wrangler.toml') ?? '')
+    expect(vars).toMatchObject({ CORS_ORIGINS: ['https://app.example.com'] })
+  })
+
   it.each(documented)('has the documented table of $provider', async ({ code, flags }) => {
     const files = await filesFor(...flags, '--app-origin', 'https://app.example.com')
     const { vars } = await readToml(files.get('wrangler.toml') ?? '')
@@ -285,7 +291,7 @@ describe('an answer that is refused', () => {
       '--region must be a region, such as "eu-central-1", or "auto".',
     ],
     [
-      [...s3, '--app-origin', 'https://app.example.com/'],
+      [...s3, '--app-origin', 'https://app.example.com/shop'],
       '--app-origin must be an exact origin, such as https://app.example.com.',
     ],
     [

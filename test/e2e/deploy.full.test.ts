@@ -953,6 +953,10 @@ describeWith([RADOSGW], 'npx edge-presigner deploy, for Ceph RGW,', () => {
     const { code, output } = await project.deploy(['--yes'])
     expect(code, output).toBe(0)
     expect(await origins()).toEqual(expect.arrayContaining([ORIGIN, worker.origin]))
+    // What the first step has checked is not checked again.
+    const [, last = ''] = output.split('\n5. ')
+    expect(last).toMatch(/pass {2}cors/)
+    expect(last).not.toMatch(/^ {2}\w+ +(?:valid|upload-key|parts) /m)
     expect(output).not.toContain(command)
     await worker.close()
     s3.destroy()

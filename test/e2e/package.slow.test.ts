@@ -185,6 +185,7 @@ describe('the package', () => {
       import * as presigner from 'edge-presigner'
       import * as signer from 'edge-presigner/signer'
       import * as testing from 'edge-presigner/testing'
+      import * as indexes from 'edge-presigner/indexes'
       import document from 'edge-presigner/openapi.json' with { type: 'json' }
       const { createPresigner, defineSettings } = presigner
       const bucket = { endpoint: 'https://s3.example.com', region: 'auto', bucket: 'files' }
@@ -196,7 +197,7 @@ describe('the package', () => {
       const request = new Request('https://files.example.com/healthz')
       const response = await createPresigner(settings, { log() {} }).fetch(request)
       console.log(JSON.stringify({
-        names: [presigner, signer, testing].map(Object.keys),
+        names: [presigner, signer, testing, indexes].map(Object.keys),
         openapi: document.openapi,
         health: response.status,
       }))`
@@ -206,6 +207,7 @@ describe('the package', () => {
         ['createPresigner', 'defineSettings', 'isPresignerError'],
         ['createSigner', 'defineSettings', 'isPresignerError'],
         ['fixedClock', 'memoryFileIndex'],
+        ['d1FileIndex', 'kvFileIndex'],
       ],
       openapi: expect.stringMatching(/^3\.1\./),
       health: 200,

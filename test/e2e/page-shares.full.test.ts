@@ -443,6 +443,19 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     expect(await live.getByText(message).isVisible()).toBe(false)
   })
 
+  it('says that some items of a list could not be loaded', async () => {
+    await using tab = await open('full')
+    const { page } = tab
+    await page.getByRole('button', { name: 'Shared' }).waitFor()
+    await page.route('**/grants?*', (route) =>
+      route.fulfill({ json: { grants: [], unavailable: ['4598ac794eaa5ca01c10c2fdbad11996'] } }),
+    )
+    await page.getByRole('button', { name: 'Shared' }).click()
+    const live = dialog(page, 'Shared')
+    await live.getByRole('alert').getByText('Some could not be loaded.').waitFor()
+    expect(await live.getByText('No link counts its uses.').isVisible()).toBe(false)
+  })
+
   it('opens a dialog once, also after two clicks, and says that it could not be loaded', async () => {
     await using tab = await open('full')
     const { page } = tab

@@ -2,6 +2,7 @@ import { createExecutionContext, env } from 'cloudflare:test'
 import { getCookie } from 'hono/cookie'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Granted } from '../../src/access/minter.ts'
+import type { Principal } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
@@ -34,7 +35,7 @@ import { environmentSettings } from '../../src/worker/environment.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
-import { everyPlugin } from '../support/every-plugin.ts'
+import { credentials, everyPlugin } from '../support/every-plugin.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { outcome } from '../support/grants.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
@@ -146,6 +147,20 @@ describe('credentials', () => {
     const app = mount({ ...nobody, plugins: [own] })
     expect((await app.fetch('/media/limits', bearer('zz_1'))).status).toBe(200)
     expect((await app.fetch('/media/u/zz_1/limits')).status).toBe(401)
+  })
+
+  // @threat app-changes
+  it('of a plugin that froze only the principal reach the app with frozen members', async () => {
+    const seen: unknown[] = []
+    const principal = { ...principalOfApp(ANN), limits: { ...principalOfApp(ANN).limits } }
+    const verify = () => ({ ok: true, principal: Object.freeze(principal) }) as const
+    const own: Plugin = { name: 'own', setup: () => ({ identify: { prefix: 'zz_', verify } }) }
+    const beforeDownload = (_: unknown, { limits, scopes }: Principal) =>
+      void seen.push(Object.isFrozen(limits), Object.isFrozen(scopes))
+    const app = mount({ ...nobody, plugins: [own], beforeDownload })
+    const key = `${ANN.prefix}a.txt`
+    const asked = await app.fetch(`/media/files/${encodeURIComponent(key)}/url`, bearer('zz_1'))
+    expect([asked.status, ...seen]).toEqual([200, true, true])
   })
 
   // @threat app-login-bypassed
@@ -273,6 +288,30 @@ describe('credentials', () => {
       expect(app.lines.at(-1)).toMatchObject({ reason: 'session expired' })
     },
   )
+})
+
+describe('the start of credentials', () => {
+  const taking = (name: string, prefix: string): Plugin => ({
+    name,
+    setup: () => ({ identify: { prefix, verify: () => refuse('api key malformed') } }),
+  })
+  const issuesOfAll = async (plugins: readonly Plugin<object>[]): Promise<unknown> => {
+    const settings = defineSettings(() => settingsInput())
+    const app = clientOf(createPresigner(settings, { plugins, log: () => undefined }))
+    return (await jsonOf(await app.fetch('/healthz'))).issues
+  }
+
+  it.each([
+    ['ep', 'ep_'],
+    ['ep_', 'ep_'],
+    ['ep_', 'ep_x'],
+    ['', 'ep_'],
+  ])('is not that of another plugin, or the order would matter: "%s" and "%s"', async (a, b) => {
+    const shared = inPlugins('must not share a prefix')
+    expect(await issuesOfAll([taking('one', a), taking('two', b)])).toEqual(shared)
+    expect(await issuesOfAll([taking('one', b), taking('two', a)])).toEqual(shared)
+    expect(await issuesOfAll([taking('one', 'mine_'), ...credentials(), tokens()])).toBeUndefined()
+  })
 })
 
 describe("a plugin's middleware", () => {

@@ -1,6 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Listed, listName } from '../../src/state/list.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import { type Listed, listName, readItems } from '../../src/state/list.ts'
 import { stateStub } from '../support/state-stub.ts'
 
 afterEach(() => {
@@ -94,5 +95,29 @@ describe('the list of a minter', () => {
     expect(await runDurableObjectAlarm(list)).toBe(true)
     expect(await list.listed(10, null)).toEqual({ items: [], next: null })
     expect(await runInDurableObject(list, (_, { storage }) => storage.getAlarm())).toBeNull()
+  })
+})
+
+describe('the items of a page', () => {
+  const listed = ['a', 'b', 'c'].map((id) => ({ id, at: 0 }))
+  const failing = (code: 'state_unavailable' | 'storage_busy', ...ids: string[]) =>
+    readItems(listed, async (id) => {
+      if (ids.includes(id)) throw new ApiError(code, 'It failed.')
+      return [id.toUpperCase()]
+    })
+
+  it('are those that can be read, with the ids of the others', async () => {
+    expect(await failing('state_unavailable')).toEqual({ items: ['A', 'B', 'C'], failed: {} })
+    expect(await failing('state_unavailable', 'b')).toEqual({
+      items: ['A', 'C'],
+      failed: { unavailable: ['b'] },
+    })
+    expect(await readItems([], async () => [])).toEqual({ items: [], failed: {} })
+  })
+
+  it('are an error if all fail, or if the request must end', async () => {
+    const all = failing('state_unavailable', 'a', 'b', 'c')
+    await expect(all).rejects.toMatchObject({ code: 'state_unavailable' })
+    await expect(failing('storage_busy', 'b')).rejects.toMatchObject({ code: 'storage_busy' })
   })
 })

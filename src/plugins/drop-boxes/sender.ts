@@ -46,7 +46,7 @@ export const busy = (message: string, retryAfterSeconds: number): ApiError =>
 
 /**
  * Returns a drop box that accepts files now. Throws `drop_box_closed`, also if its creator may no longer
- * do what the box lets others do.
+ * do what the box lets others do, or its bucket is no longer configured.
  */
 export async function openBox(
   c: AppContext,
@@ -57,9 +57,11 @@ export async function openBox(
   const state = await callObject(c, () => object.state())
   if (state === null || !isOpen(state.box, now.getTime())) throw closed()
   const { owner, bucket } = state.box
-  const minters = { ...c.get('settings'), minters: c.env.instance.minters }
+  const settings = c.get('settings')
+  const minters = { ...settings, minters: c.env.instance.minters }
   const rights = presentRights(owner, minters, BOX_SCOPES)
-  if (rights === null || !mayUse(rights.limits, bucket)) throw closed()
+  const isConfigured = settings.buckets.some(({ alias }) => alias === bucket)
+  if (rights === null || !isConfigured || !mayUse(rights.limits, bucket)) throw closed()
   return { ...state, object }
 }
 

@@ -93,7 +93,7 @@ function failureOf({ headers, status }: Response): Error {
   if (code === 'unknown_bucket')
     return new ApiError(
       'misconfigured',
-      'The objects entrypoint has different settings. Set links({ entrypoint }) to another one, or to null.',
+      'The objects entrypoint has other settings. Set links({ entrypoint }) to another, or to null.',
     )
   return new ApiError(code, message, { cause, retryAfterSeconds })
 }

@@ -14,6 +14,7 @@ it('returns the scopes and the prefix of the entry', async () => {
   const two = await testApiKey('two', ['files:list'])
   expect(await verifyApiKey(one.token, [configured(two), configured(one)])).toEqual({
     ok: true,
+    isFrozen: true,
     principal: {
       kind: 'key',
       id: 'key:one',

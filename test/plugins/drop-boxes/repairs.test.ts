@@ -135,6 +135,23 @@ describe('a file that lands late', () => {
     await passes(DAY + HOUR, box)
     expect(await isInBucket(ofKey(key))).toBe(false)
   })
+
+  it('is deleted although there is room again meanwhile, and never counted', async () => {
+    const box = await createBox({ maxFiles: 2 })
+    const signed = await begin(box, '203.0.113.1')
+    await passes(7 * MINUTE, box)
+    const other = await visit(box, { ip: '203.0.113.2' })
+    const started = await startInParts(other, 'hello')
+    await (await visit(box, { ip: '203.0.113.3' })).send()
+    const key = await putTo(signed, 'hello')
+    expect(await outcome(await other.record(key))).toBe('409 drop_box_full')
+    const upload = `${encodeURIComponent(started.uploadId)}?key=${encodeURIComponent(started.key)}`
+    expect((await other.fetch(`/multipart/${upload}`, { method: 'DELETE' })).status).toBe(204)
+    expect(await outcome(await other.record(key))).toBe('409 drop_box_full')
+    await passes(0, box)
+    expect(await isInBucket(ofKey(key))).toBe(false)
+    expect((await currently(box)).received.files).toBe(1)
+  })
 })
 
 it('counts a file with its real size', async () => {

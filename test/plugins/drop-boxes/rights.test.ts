@@ -9,6 +9,7 @@ import { bucketFetch } from '../../support/bucket.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
+  askToken,
   boxRequest,
   createBox,
   currently,
@@ -26,7 +27,7 @@ import {
   requestTo,
 } from '../../support/protected-routes.ts'
 import { signingSettings } from '../../support/signing-settings.ts'
-import { s3rverBucket, testWorker } from '../../support/worker.ts'
+import { baseVariables, s3rverBucket, testWorker } from '../../support/worker.ts'
 
 const worker = testWorker()
 
@@ -220,6 +221,20 @@ describe('the creator', () => {
     const body = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
     const begun = await now.post(path, body, bearer(ann.token))
     expect(await outcome(begun)).toBe('410 drop_box_closed')
+  })
+
+  it('closes the box whose bucket is no longer configured', async () => {
+    const own = await createBox()
+    const ann = await visit(own)
+    const { files } = baseVariables().BUCKETS
+    const now = testWorker({ BUCKETS: { photos: files } })
+    const body = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+    for (const response of [
+      await now.fetch(own.url),
+      await askToken(own, {}, now),
+      await now.post('/files/upload-url', body, bearer(ann.token)),
+    ])
+      expect(await outcome(response)).toBe('410 drop_box_closed')
   })
 
   it('keeps the box with a key that is narrowed to a prefix of the box', async () => {

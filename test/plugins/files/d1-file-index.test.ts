@@ -48,13 +48,15 @@ it('counts a row that is no record as unreadable', async () => {
   expect(await index.get('files', testRecord('b').key)).toBeNull()
 })
 
-it.each([
+const MALFORMED = [
   `created_at = 'now'`,
   'size = 1.5',
   `size = 'big', name = X'00'`,
   `status = 'new'`,
   'status = 5',
-])('replaces a row that is no record, with %s', async (malformed) => {
+]
+
+it.each(MALFORMED)('replaces a row that is no record, with %s', async (malformed) => {
   const record = testRecord('a')
   await index.put(record)
   await testDatabase.prepare(`UPDATE presigner_files SET ${malformed}`).run()
@@ -63,10 +65,10 @@ it.each([
   expect(await index.get('files', record.key)).toEqual(record)
 })
 
-it('removes a row that is no record, and no other one', async () => {
+it.each(MALFORMED)('removes a row that is no record, with %s, and no other one', async (bad) => {
   await index.put(testRecord('a'))
   await index.put(testRecord('b'))
-  await testDatabase.prepare(`UPDATE presigner_files SET status = 'new' WHERE key = 'a'`).run()
+  await testDatabase.prepare(`UPDATE presigner_files SET ${bad} WHERE key = 'a'`).run()
   for (const key of ['a', 'b', 'c']) await index.removeMalformed?.('files', testRecord(key).key)
   const { results } = await testDatabase.prepare('SELECT key FROM presigner_files').all()
   expect(results).toEqual([{ key: 'b' }])

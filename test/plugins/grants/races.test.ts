@@ -1,5 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { newSecretId } from '../../../src/state/secret-id.ts'
 import { jsonOf } from '../../support/app.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import {
@@ -113,6 +114,18 @@ describe('between the look and the use', () => {
     expect(await outcome(submit(grant.url, {}, racing(grant)))).toBe('410 grant_ended')
   })
 
+  it('a repeat at the deadline gets no link', async () => {
+    const grant = await grantFor({ uses: 2 })
+    const page = newSecretId()
+    expect(await outcome(submit(grant.url, { page }))).toBe('303')
+    const end = Date.parse(grant.deadline)
+    const isRepeated = await runInDurableObject(stateStub('Grants', grant.id), async (object) => [
+      (await object.take(end - 1, page, 7200))?.isRepeat,
+      (await object.take(end, page, 7200))?.isRepeat,
+    ])
+    expect(isRepeated).toEqual([true, undefined])
+  })
+
   it('a change by PATCH of a withdrawn grant brings nothing back', async () => {
     const grant = await grantFor()
     const racing = workerWith(async ({ method, call }) => {
@@ -147,6 +160,8 @@ describe('guesses of a password', () => {
   // @threat grant-password-guessed
   it('at once from one network are limited as if they came one after another', async () => {
     const grant = await grantFor({ password: 'open' })
+    // The wait for the next guess must not pass on a slow machine.
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
     const from = (ip: string) => times(30, (i) => submit(grant.url, { password: `${i}`, ip }))
     expect(await tally(from('192.0.2.1'))).toEqual({
       '403 password_wrong': 4,
@@ -157,6 +172,7 @@ describe('guesses of a password', () => {
   // @threat grant-password-guessed
   it('at once from many networks are limited for each, and lock out nobody else', async () => {
     const grant = await grantFor({ password: 'open' })
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
     const answers = times(50, (network) =>
       times(10, (i) =>
         submit(grant.url, { password: `${network} ${i}`, ip: `2001:db8:0:${network}::${i + 1}` }),
