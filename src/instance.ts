@@ -1,6 +1,6 @@
 import type { Context, Env } from 'hono'
 import type { Principal } from './access/principal.ts'
-import { ApiError, asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
+import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import type { Warning, WarningText } from './errors/warnings.ts'
@@ -237,11 +237,11 @@ function createInstance<E extends Env>(
 ): Instance {
   const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
   const loaded = loadedBy(settings, env)
-  const given = loaded.ok ? [] : loaded.issues
-  const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
-  const problems: Problems = { issues: [...given, ...known], thrown, warnings: new Set() }
-  const { issues, warnings } = problems
-  const { attempt, ...readers } = setupIn(env, loaded, problems, evaluate)
+  const { issues: given, thrown: before = [] } = loaded.ok ? NO_FAILURE : loaded
+  const issues = [...given, ...known]
+  const thrown = [...before]
+  const warnings = new Set<Warning>()
+  const { attempt, ...readers } = setupIn(env, loaded, { issues, thrown, warnings }, evaluate)
   const { issue, only, read, bind } = readers
   const seconds = read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0
   const setup: Setup<E['Bindings']> = { ...readers, appMilliseconds: seconds * 1000 }
@@ -253,7 +253,7 @@ function createInstance<E extends Env>(
     const part = attempt(name, () => plugin.setup?.(setup) ?? {})
     isLost ||= part === null
     // A promise has no check, which would let everything pass. So would one outside of setup.
-    const isOdd = part && Object.prototype.toString.call(part) !== '[object Object]'
+    const isOdd = part && !isObject(part)
     if (isOdd || SEAMS.some((seam) => seam in plugin))
       issue(name, 'must return an object with its seams from setup')
     only(`${name}.setup`, part ?? {}, SEAMS)
@@ -263,7 +263,7 @@ function createInstance<E extends Env>(
     parts.map((part) => part[name]).filter((has) => has !== undefined && has !== null)
   const one = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
     const [first, second] = all(name)
-    if (second !== undefined) issue('plugins', `must have only one ${name}`)
+    if (second) issue('plugins', `must have only one ${name}`)
     return first
   }
   for (const [i, { identify }] of parts.entries())
@@ -277,6 +277,9 @@ function createInstance<E extends Env>(
   const identify = all('identify').toSorted(
     (a, b) => Number('ambient' in a) - Number('ambient' in b),
   )
+  const starts = identify.flatMap((one) => ('prefix' in one ? [one.prefix] : [])).toSorted()
+  if (starts.some((start, i) => starts[i + 1]?.startsWith(start)))
+    issue('plugins', 'must not share a prefix')
   const instance = {
     setup,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
@@ -308,6 +311,8 @@ function createInstance<E extends Env>(
   }
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }
+
+const NO_FAILURE: Omit<LoadedSettings & { ok: false }, 'ok'> = { issues: [] }
 
 /** A presigner without links keeps no copies, and has no route that reads an object. */
 const NO_OBJECTS: ObjectSource = {
@@ -360,12 +365,5 @@ function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {
     const warning: WarningText = `The presigner's log failed: ${describe(error)}`
     console.error(warning)
   }
-  return (line) => {
-    try {
-      const done = log(line)
-      if (done instanceof Promise) done.catch(report)
-    } catch (error) {
-      report(error)
-    }
-  }
+  return (line) => void (async () => log(line))().catch(report)
 }

@@ -5,7 +5,7 @@ import type { Bucket, ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { UPLOAD_MARK } from '../bucket/limits.ts'
 import { DIRECTORY, S3_METADATA_NAME, type UploadFields } from '../bucket/upload-fields.ts'
-import { ApiError, invalidMember } from '../errors/api-error.ts'
+import { ApiError, invalidMember, isObject } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
@@ -248,8 +248,7 @@ function readAnswer<T extends { refuse?: string | undefined }>(
 ): Omit<T, 'refuse'> {
   const given = returned ?? {}
   // An Error or a Date has no members either, but doesn't accept anything.
-  const isObject = Object.prototype.toString.call(given) === '[object Object]'
-  const { refuse, ...answer } = checkApp(schema, isObject && given, mistakeOf(name))
+  const { refuse, ...answer } = checkApp(schema, isObject(given) && given, mistakeOf(name))
   if (refuse !== undefined) throw new ApiError('forbidden', refuse)
   return answer
 }

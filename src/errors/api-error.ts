@@ -88,6 +88,10 @@ export function unknownMembers(given: object, known: readonly string[]): string 
     : `has unknown members: ${unknown}. Known members: ${known.join(', ')}`
 }
 
+/** Tells whether this is an object with members: no list, Error, Date, promise and the like. */
+export const isObject = (given: unknown): given is object =>
+  Object.prototype.toString.call(given) === '[object Object]'
+
 export interface ApiErrorOptions {
   readonly issues?: readonly Issue[]
   readonly cause?: unknown

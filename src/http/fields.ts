@@ -11,7 +11,7 @@ import {
   reservedNameError,
   SHA256,
 } from '../bucket/upload-fields.ts'
-import { asApiError, type Issue } from '../errors/api-error.ts'
+import { asApiError, type Issue, isObject } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 
 /** Members of bodies and queries that several routes share. */
@@ -62,7 +62,7 @@ export const metadataRecord = <Value extends z.ZodMiniType>(value: Value, name =
   z.pipe(
     // An object of zod leaves out `__proto__` silently.
     z.transform((input: Record<string, z.input<Value>>, { issues }): object | null => {
-      if (Object.prototype.toString.call(input) !== '[object Object]') return null
+      if (!isObject(input)) return null
       const members = Object.entries(input).map(([member, content]) => {
         const message = reservedNameError(member)
         if (message !== null) issues.push({ code: 'custom', input, path: [member], message })

@@ -63,9 +63,10 @@ function holdsBucket(endpoint: string, bucket: string): boolean {
 }
 
 function addressingError({ endpoint, publicEndpoint, ...bucket }: Addressed): string | null {
-  const own = endpointMismatch('endpoint', endpoint, bucket)
-  if (own !== null || publicEndpoint === undefined) return own
-  return endpointMismatch('publicEndpoint', publicEndpoint, bucket)
+  return (
+    endpointMismatch('endpoint', endpoint, bucket) ??
+    (publicEndpoint ? endpointMismatch('publicEndpoint', publicEndpoint, bucket) : null)
+  )
 }
 
 /** Returns why `endpoint`, the member called `name`, doesn't match the bucket, or null. */

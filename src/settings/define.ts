@@ -164,7 +164,7 @@ const corsOriginRule: Rule<string> = (value, place) => {
   if (!isExact || !/^[^.]+\.[^.]/.test(behind))
     return r.breaks(
       place,
-      'must have its star as the first label after https://, followed by at least two more labels, as in https://*.app.pages.dev',
+      'must have its star as the first label, and then at least two more, as in https://*.app.pages.dev',
     )
   return SHARED.test(behind.replace(/:\d+$/, ''))
     ? r.breaks(

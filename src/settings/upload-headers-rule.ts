@@ -80,8 +80,7 @@ function contextError(value: string): string | null {
   }
 }
 
-const CONTEXT =
-  'must be a JSON object of strings in base64, such as "eyJ0ZWFtIjoid2ViIn0=" for {"team":"web"}'
+const CONTEXT = 'must be a JSON object of strings in base64'
 
 const RULES: ReadonlyMap<string, Rule<string>> = new Map<keyof UploadHeaders, Rule<string>>([
   ['x-amz-server-side-encryption', oneOf('AES256', 'aws:kms', 'aws:kms:dsse')],

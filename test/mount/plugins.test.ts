@@ -34,7 +34,7 @@ import { environmentSettings } from '../../src/worker/environment.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
-import { everyPlugin } from '../support/every-plugin.ts'
+import { credentials, everyPlugin } from '../support/every-plugin.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { outcome } from '../support/grants.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
@@ -273,6 +273,30 @@ describe('credentials', () => {
       expect(app.lines.at(-1)).toMatchObject({ reason: 'session expired' })
     },
   )
+})
+
+describe('the start of credentials', () => {
+  const taking = (name: string, prefix: string): Plugin => ({
+    name,
+    setup: () => ({ identify: { prefix, verify: () => refuse('api key malformed') } }),
+  })
+  const issuesOfAll = async (plugins: readonly Plugin<object>[]): Promise<unknown> => {
+    const settings = defineSettings(() => settingsInput())
+    const app = clientOf(createPresigner(settings, { plugins, log: () => undefined }))
+    return (await jsonOf(await app.fetch('/healthz'))).issues
+  }
+
+  it.each([
+    ['ep', 'ep_'],
+    ['ep_', 'ep_'],
+    ['ep_', 'ep_x'],
+    ['', 'ep_'],
+  ])('is not that of another plugin, or the order would matter: "%s" and "%s"', async (a, b) => {
+    const shared = inPlugins('must not share a prefix')
+    expect(await issuesOfAll([taking('one', a), taking('two', b)])).toEqual(shared)
+    expect(await issuesOfAll([taking('one', b), taking('two', a)])).toEqual(shared)
+    expect(await issuesOfAll([taking('one', 'mine_'), ...credentials(), tokens()])).toBeUndefined()
+  })
 })
 
 describe("a plugin's middleware", () => {
