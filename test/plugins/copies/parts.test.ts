@@ -192,6 +192,17 @@ describe('a large object', () => {
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
   })
 
+  it('is not what somebody else has stored since the last call of a move', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes)
+    const app = presigner('ann', 20)
+    const { cursor } = await send(app, 'move', { from, to })
+    await bucketFetch(from, { method: 'DELETE' })
+    await put(to, bytes)
+    const answer = await send(app, 'move', { from, to, cursor })
+    expect(answer).toMatchObject({ status: 404, code: 'object_not_found' })
+  })
+
   it('goes on in each call, however many others it is sent with', async () => {
     const from = newKey()
     await put(from, bytes.slice(0, 3 * MIB))
