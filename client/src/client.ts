@@ -53,8 +53,8 @@ export interface Client {
    * the page closes, the upload resumes when you upload the same File again within a week.
    */
   upload(file: File | Blob, options?: UploadOptions): Promise<RecordedFile>
-  /** Lists one page of the index, or the answer of an index that answers. */
-  list(options?: ListOptions): Promise<FilePage>
+  /** Lists one page of the index, or the answer of an index that answers. `signal` cancels it. */
+  list(options?: ListOptions & Pick<ApiRequest, 'signal'>): Promise<FilePage>
   /** Counts files and their bytes. Needs an index that answers. */
   stats(options?: StatsOptions): Promise<Stats>
   /** Returns a signed GET URL. */
@@ -109,7 +109,8 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
   return {
     bucket,
     upload: (file, uploadOptions = {}) => upload(api, options.baseUrl, bucket, file, uploadOptions),
-    list: (query) => api(isFilePage, 'GET', '/files', { query: { ...query, bucket } }),
+    list: ({ signal, ...query } = {}) =>
+      api(isFilePage, 'GET', '/files', { query: { ...query, bucket }, signal }),
     stats: (query) => api(isStats, 'GET', '/stats', { query: { ...query, bucket } }),
     url: (key, query) =>
       api(isFileUrl, 'GET', `${pathOf(key)}/url`, { query: { ...query, bucket } }),
@@ -118,10 +119,10 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
     links: (keys, body) => api(isLinks, 'POST', '/links', { body: { ...body, keys, bucket } }),
     folderLink: (prefix, body) =>
       api(isFolderLink, 'POST', '/links/folder', { body: { ...body, prefix, bucket } }),
-    record(key, name) {
-      const body: RecordRequest = { key, name, bucket }
-      return api(isFileRecord, 'POST', '/files', { body })
-    },
+    record: (key, name) =>
+      api(isFileRecord, 'POST', '/files', {
+        body: { key, name, bucket } satisfies RecordRequest,
+      }),
     rename: (key, name) => api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket } }),
     copy: (from, to, body) => copyFile(api, 'copy', { ...body, from, to, bucket }),
     move: (from, to, body) => copyFile(api, 'move', { ...body, from, to, bucket }),

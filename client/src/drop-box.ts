@@ -38,7 +38,7 @@ export async function openDropBox(
     // Deletes the parts of an earlier try, which only an upload that has begun does.
     const cancel = () => {
       const begun = new AbortController()
-      client.upload(file, { ...options, signal: begun.signal }).catch(() => undefined)
+      client.upload(file, { ...options, signal: begun.signal }).catch(() => {})
       begun.abort(signal?.reason)
     }
     return inTurn(file.size, signal, () => client.upload(file, options), cancel)

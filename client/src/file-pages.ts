@@ -68,8 +68,9 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
   let status: FilesState['status'] = 'loading'
   let cursor: string | undefined
   let error: Error | undefined
-  /** The latest request for a page. The responses to earlier ones are ignored. */
+  /** The latest request for a page. Earlier ones are canceled, and their responses are ignored. */
   let fetching: Promise<void> | undefined
+  let controller = new AbortController()
   /** Whether a file has changed since the request began that may change the answer to the question. */
   let isOutdated = false
   let subscribers = 0
@@ -89,21 +90,26 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     from: string | undefined,
     show: (page: readonly ShownFile[], folders: readonly Folder[]) => void,
   ): Promise<void> {
+    controller.abort()
+    controller = new AbortController()
+    const { signal } = controller
     const load = async () => {
-      let page = await client.list({ ...query, cursor: from })
-      // A page may be empty although more follow.
-      while (!page.files.length && !page.folders?.length && page.cursor !== undefined)
-        page = await client.list({ ...query, cursor: page.cursor })
-      return { ...page, files: await withLinks(page.files) }
+      for (let next = from; ; ) {
+        const page = await client.list({ ...query, cursor: next, signal })
+        next = page.cursor
+        // A page may be empty although more follow.
+        if (page.files.length || page.folders?.length || next === undefined)
+          return { ...page, files: await withLinks(page.files) }
+      }
     }
     const done = (act: () => void) => {
-      if (fetching !== promise) return
+      if (signal.aborted) return
       fetching = undefined
       act()
       store.changed()
       if (isOutdated) void refresh()
     }
-    const promise: Promise<void> = load().then(
+    fetching = load().then(
       (page) =>
         done(() => {
           cursor = page.cursor
@@ -117,11 +123,10 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
           if (status === 'loading') status = 'failed'
         }),
     )
-    fetching = promise
     error = undefined
     if (status === 'failed') status = 'loading'
     store.changed()
-    return promise
+    return fetching
   }
 
   function refresh(): Promise<void> {
@@ -169,20 +174,6 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     return records.map((record) => ({ ...record, link: undefined, ...linkOf.get(record.key) }))
   }
 
-  async function removeNow(key: string): Promise<boolean> {
-    try {
-      await client.remove(key)
-      announce(client, key, null)
-      return true
-    } catch (thrown) {
-      error = asError(thrown)
-      return false
-    } finally {
-      removals.delete(key)
-      store.changed()
-    }
-  }
-
   return {
     ...store,
     subscribe(listener) {
@@ -203,6 +194,12 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
       return () => {
         unsubscribe()
         if (--subscribers === 0) stopListening()
+        // Not when React mounts a component twice, as in StrictMode.
+        setTimeout(() => {
+          if (subscribers > 0) return
+          controller.abort()
+          fetching = undefined
+        })
       }
     },
     refresh,
@@ -222,7 +219,22 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
       const known = removals.get(key)
       if (known) return known
       error = undefined
-      const removal = removeNow(key)
+      const removal = client
+        .remove(key)
+        .then(
+          () => {
+            announce(client, key, null)
+            return true
+          },
+          (thrown) => {
+            error = asError(thrown)
+            return false
+          },
+        )
+        .finally(() => {
+          removals.delete(key)
+          store.changed()
+        })
       removals.set(key, removal)
       store.changed()
       return removal

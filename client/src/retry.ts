@@ -16,15 +16,15 @@ const OUTAGES: readonly number[] = [0, 429, 502, 503, 504]
 /** Requests that depend on the same server. During an outage, only one of them tries, for all. */
 export interface Line {
   /** Why the last one failed. Undefined while the server responds. */
-  error: PresignerError | undefined
+  error?: PresignerError | undefined
   /** Failed tries of this outage, when it began, and when the last one failed. */
   failures: number
   begun: number
   failedAt: number
   /** Resolves when the next one may try. */
-  pause: Promise<void> | undefined
+  pause?: Promise<void> | undefined
   /** Resolves when the last one in the line has tried. */
-  end: Promise<void> | undefined
+  end?: Promise<void> | undefined
   /** How many wait in the line. */
   waiting: number
   /** How often the browser was offline. */
@@ -33,12 +33,9 @@ export interface Line {
 
 /** Returns a line in which nobody waits. */
 export const createLine = (): Line => ({
-  error: undefined,
   failures: 0,
   begun: 0,
   failedAt: 0,
-  pause: undefined,
-  end: undefined,
   waiting: 0,
   restarts: 0,
 })

@@ -242,17 +242,11 @@ const UNFINISHED: readonly UploadStatus[] = ['waiting', 'uploading', 'paused']
 function stateOf(uploads: readonly Upload[]): UploadsState {
   const counted = uploads.filter(({ status }) => status !== 'canceled')
   const sumOf = (name: 'loaded' | 'total') => counted.reduce((sum, each) => sum + each[name], 0)
-  const has = (...wanted: UploadStatus[]) => counted.some(({ status }) => wanted.includes(status))
-  const status =
-    counted.length === 0
-      ? 'idle'
-      : has('waiting', 'uploading')
-        ? 'uploading'
-        : has('paused')
-          ? 'paused'
-          : has('failed')
-            ? 'failed'
-            : 'done'
+  const has = (wanted: UploadStatus) => counted.some(({ status }) => status === wanted)
+  const status = has('waiting')
+    ? 'uploading'
+    : ((['uploading', 'paused', 'failed'] as const).find(has) ??
+      (counted.length > 0 ? 'done' : 'idle'))
   const [loaded, total] = [sumOf('loaded'), sumOf('total')]
   return {
     uploads,

@@ -128,7 +128,11 @@ export function createUploader(options: UploaderOptions): Uploader {
     shouldUseMultipart: ({ size }) => (size ?? 0) > MULTIPART_ABOVE_BYTES,
     getChunkSize: () => PART_BYTES,
   })
-  uppy.use(GoldenRetriever, { indexedDB: KEPT })
+  try {
+    uppy.use(GoldenRetriever, { indexedDB: KEPT })
+  } catch {
+    // Firefox refuses to open a database while cookies are blocked. Then a reload can't continue uploads.
+  }
   uploadLastNameFirst(uppy, onBatch)
   reserveLastPercent(uppy)
   recordUploads(uppy, client, { onRecord })

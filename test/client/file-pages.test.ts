@@ -11,7 +11,7 @@ const fileOf = (key: string, name = key): ListedFile => ({
 })
 
 interface Asked extends PromiseWithResolvers<FilePage> {
-  readonly query: ListOptions | undefined
+  readonly query: (ListOptions & { readonly signal?: AbortSignal | undefined }) | undefined
 }
 
 /** Returns a list that somebody watches, and the requests for its pages, which a test answers. */
@@ -42,7 +42,7 @@ it('a list without a question shows an upload first, and loads nothing', async (
   await answer({ files: [fileOf('a/1')] })
   change('a/2')
   expect(keys()).toEqual(['a/2', 'a/1'])
-  expect(asked.map(({ query }) => query)).toEqual([{ prefix: 'a/', limit: 2 }])
+  expect(asked.map(({ query }) => query)).toMatchObject([{ prefix: 'a/', limit: 2 }])
 })
 
 it.each<FilePagesOptions>([
@@ -91,7 +91,7 @@ it('has the folders of all pages, also of a page without files', async () => {
   expect(asked).toHaveLength(1)
   expect(pages.getSnapshot()).toMatchObject({ folders: [folder('a/')], hasMore: true })
   const more = pages.loadMore()
-  expect(asked[1]?.query).toEqual({ delimiter: '/', cursor: 'c' })
+  expect(asked[1]?.query).toMatchObject({ delimiter: '/', cursor: 'c' })
   await answer({ files: [fileOf('1')], folders: [folder('b/')] })
   await more
   expect(pages.getSnapshot().folders).toEqual([folder('a/'), folder('b/')])
@@ -107,4 +107,28 @@ it('a list that nobody watches is not loaded again', async () => {
   stop()
   change('a1')
   expect(asked).toHaveLength(1)
+})
+
+it('a request whose answer nobody waits for is canceled', async () => {
+  const { pages, asked, answer, stop } = watch({ q: 'a' })
+  const canceled = () => asked.map(({ query }) => query?.signal?.aborted)
+  const refreshed = pages.refresh()
+  expect(canceled()).toEqual([true, false])
+  asked[0]?.reject(new Error('canceled'))
+  await answer({ files: [fileOf('a1')], cursor: 'next' })
+  await refreshed
+  expect(pages.getSnapshot()).toMatchObject({ status: 'ready', error: undefined, hasMore: true })
+  void pages.loadMore()
+  const more = asked.at(-1)
+  stop()
+  const stopAgain = pages.subscribe(() => {}) // as React does in StrictMode
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(canceled()).toEqual([true, true, false])
+  stopAgain()
+  await vi.waitFor(() => expect(canceled()).toEqual([true, true, true]))
+  more?.reject(new Error('canceled'))
+  pages.subscribe(() => {})
+  expect(asked).toHaveLength(4)
+  await answer({ files: [fileOf('a2')] })
+  expect(pages.getSnapshot()).toMatchObject({ files: [{ key: 'a2' }], error: undefined })
 })

@@ -603,6 +603,25 @@ describe('a list', () => {
     ])
   })
 
+  it('has what a page could not have, or fails', async () => {
+    const grant = {
+      ...{ id: 'g2', url: 'https://a/', bucket: 'files', key: KEY, name: 'a', size: 1, uses: null },
+      ...{ label: null, usesLeft: null, deadline: '2026-12-01T00:00:00Z', hasPassword: false },
+      ...{ direct: false, download: null, restrictions: null, lastUsedAt: null },
+      createdAt: '2026-11-25T12:00:00Z',
+    }
+    let ofOne = () => Response.json(grant)
+    const grants = () =>
+      clientOf(({ path }) =>
+        path.startsWith('/grants/')
+          ? ofOne()
+          : Response.json({ grants: [{ ...grant, id: 'g1' }], unavailable: ['g2'] }),
+      ).listGrants()
+    expect((await collect(grants())).map(({ id }) => id)).toEqual(['g1', 'g2'])
+    ofOne = () => refusal(503, 'state_unavailable')
+    expect(await errorOf(collect(grants()))).toMatchObject({ code: 'state_unavailable' })
+  })
+
   it('sends a request only when the loop needs it, and none after a break', async () => {
     const list = clientOf(answer).list()
     expect(calls).toHaveLength(0)

@@ -377,6 +377,20 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     expect(parts).toEqual(['1', '2', '3'])
   })
 
+  it('uploads and lists files in a browser that refuses to open a database', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await page.addInitScript(`IDBFactory.prototype.open = () => {
+      throw new DOMException('The operation is insecure.', 'SecurityError')
+    }`)
+    await page.reload()
+    await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
+    await choose(page, film)
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    await tile(page, FILM.name).first().waitFor()
+    expect(tab.failures).toEqual([])
+  })
+
   it('asks before the user leaves while files are uploading, and only then', async () => {
     await using tab = await open(FULL)
     const { page } = tab

@@ -198,7 +198,7 @@ function requireBaseUrl(baseUrl: string): string {
     throw invalid(`baseUrl: ${JSON.stringify(baseUrl)} is not a URL. ${example}`)
   const { username, search, hash } = new URL(baseUrl)
   if (username || search || hash)
-    throw invalid(`baseUrl: a user, a query or a fragment is not allowed. ${example}`)
+    throw invalid(`baseUrl: has a user, a query or a fragment. ${example}`)
   return baseUrl.replace(/\/+$/, '')
 }
 
@@ -218,8 +218,6 @@ function credentialFor(hostname: string, apiKey: string | undefined): Record<str
       'apiKey: missing. Set it to an API key (ep_…), a token or a JWT. Only a Worker on localhost needs none.',
     )
   if (!/^[\x21-\x7e]+$/.test(apiKey))
-    throw invalid(
-      'apiKey: contains a space, a line break or another wrong character. Copy it again.',
-    )
+    throw invalid('apiKey: contains a wrong character, such as a line break. Copy it again.')
   return { Authorization: `Bearer ${apiKey}` }
 }

@@ -245,11 +245,17 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
     ...sharing,
     async *listGrants({ signal, pageSize: limit } = {}) {
       const load = (cursor: string | undefined) => sharing.listGrants({ limit, cursor, signal })
-      for await (const { grants } of pages(load)) yield* grants
+      for await (const { grants, unavailable = [] } of pages(load)) {
+        yield* grants
+        for (const id of unavailable) yield sharing.getGrant(id, { signal })
+      }
     },
     async *listDropBoxes({ signal, pageSize: limit } = {}) {
       const load = (cursor: string | undefined) => sharing.listDropBoxes({ limit, cursor, signal })
-      for await (const { dropBoxes } of pages(load)) yield* dropBoxes
+      for await (const { dropBoxes, unavailable = [] } of pages(load)) {
+        yield* dropBoxes
+        for (const id of unavailable) yield sharing.getDropBox(id, { signal })
+      }
     },
     async *listReceived(id, { signal, pageSize: limit } = {}) {
       const load = (cursor: string | undefined) =>

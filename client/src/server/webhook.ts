@@ -116,12 +116,12 @@ export async function verifyWebhook(
   if (!id || !timestamp || !signature || !/^\d{1,12}$/.test(timestamp))
     throw refused(
       'headers',
-      'The header webhook-id, webhook-timestamp or webhook-signature is missing or malformed.',
+      'webhook-id, webhook-timestamp or webhook-signature is missing or malformed.',
     )
   if (!(Math.abs(Date.now() / 1000 - Number(timestamp)) <= tolerance))
     throw refused(
       'timestamp',
-      `The timestamp differs by more than ${tolerance} seconds from the clock of this server.`,
+      `The timestamp is more than ${tolerance} seconds off the clock here.`,
     )
   const body =
     request instanceof Request ? new Uint8Array(await request.arrayBuffer()) : bytesOf(request.body)
@@ -156,8 +156,7 @@ async function isSigned(
 async function importSecret(secret: string) {
   if (!secret) throw invalid('secret: missing. Pass the whsec_… of this endpoint.')
   const bytes = typeof secret === 'string' ? fromBase64(secret.replace(/^whsec_/, '')) : null
-  if (bytes === null || bytes.length === 0)
-    throw invalid('A secret must be whsec_ and bytes in base64.')
+  if (bytes === null || bytes.length === 0) throw invalid('secret: not whsec_ and bytes in base64.')
   return crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['verify'])
 }
 
@@ -170,7 +169,7 @@ function headerOf(headers: WebhookRequest['headers'], name: string): string | un
 function bytesOf(body: unknown): Uint8Array {
   if (typeof body === 'string') return new TextEncoder().encode(body)
   if (body instanceof Uint8Array) return body
-  throw invalid('body: pass the text or bytes as they were sent, not parsed JSON.')
+  throw invalid('body: pass the text or bytes as sent, not parsed JSON.')
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> | null {

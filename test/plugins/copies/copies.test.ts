@@ -352,6 +352,33 @@ describe('POST /files/copy', () => {
       }
   })
 
+  // @threat foreign-key
+  it('does not show a record outside of the prefix as the result of an earlier move', async () => {
+    const [own = '', other = ''] = keys('team-a/a.png', 'team-b/a.png')
+    await put(other)
+    const index = memoryFileIndex()
+    await mounted({ files: { index } }).post('/media/files', { key: other })
+    const prefix = own.slice(0, -'a.png'.length)
+    const app = mounted({ files: { index }, authenticate: () => ({ ...ANN, prefix }) })
+    const response = await app.post('/media/files/move', { from: own, to: other })
+    expect(await outcome(response)).toBe('403 forbidden')
+  })
+
+  // @threat key-two-spellings
+  it('refuses a second spelling of a source and of a target, where the bucket has only one', async () => {
+    const [from = '', to = ''] = keys('e\u0301.png', 'b.png')
+    const buckets = { files: { ...bucketInput, normalizesKeys: true } }
+    const app = mounted({ settings: { buckets } })
+    for (const kind of ['copy', 'move'])
+      for (const file of [
+        { from, to },
+        { from: to, to: from },
+      ]) {
+        const response = await app.post(`/media/files/${kind}`, file)
+        expect.soft(await outcome(response), kind).toBe('400 invalid_key')
+      }
+  })
+
   it('sends the headers of the bucket, and the condition on the source', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
@@ -438,6 +465,19 @@ describe('POST /files/move', () => {
   })
 
   // @threat copy-bypasses
+  it('is not done by another file under the target than the record of the source says', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const app = mounted()
+    await put(from)
+    await put(to, 'other')
+    for (const key of [from, to]) await app.post('/media/files', { key })
+    await bucketFetch(from, { method: 'DELETE' })
+    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
+      '404 object_not_found',
+    )
+    expect(await contentOf(to)).toBe('other')
+  })
+
   it('asks beforeDelete about the source before anything happens', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Scope } from '../../../src/access/scopes.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import type { Step } from '../../../src/http/host.ts'
 import { createPresigner, defineSettings, type PresignerOptions } from '../../../src/index.ts'
@@ -147,6 +148,18 @@ describe('a large object', () => {
     const { status, code } = await send(app, 'copy', { from: FROM, to, cursor })
     expect(`${status} ${code}`).toBe(expected)
     expect((await bucketFetch(to)).status).toBe(404)
+  })
+
+  it('does not replace an object if the caller may no longer delete files in a later call', async () => {
+    const to = newKey()
+    await put(to, 'older')
+    let scopes: readonly Scope[] = ANN.scopes
+    const app = presigner('ann', 20, { authenticate: () => ({ ...ANN, scopes }) })
+    const { cursor } = await send(app, 'copy', { from: FROM, to, overwrite: true })
+    scopes = scopes.filter((scope) => scope !== 'files:delete')
+    const answer = await send(app, 'copy', { from: FROM, to, cursor })
+    expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
+    expect(await (await bucketFetch(to)).arrayBuffer()).toHaveProperty('byteLength', 5)
   })
 
   it('is not copied further if a plugin refuses the step in a later call', async () => {

@@ -16,6 +16,7 @@ import { addWarning } from '../../../http/request-log.ts'
 import { json } from '../../../http/responses.ts'
 import { validateJson, validateQuery } from '../../../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../../keys/object-key.ts'
+import { toFileName } from '../../../keys/shown-name.ts'
 import { type FileIndex, getMany, timedIndex } from '../../../records/file-index.ts'
 import type { FileRecord } from '../../../records/file-record.ts'
 import { listObjects } from '../../../storage/list-objects.ts'
@@ -138,7 +139,8 @@ export const adminRoutes = newApp()
         requireSpelling(open, key)
         if (record.bucket !== open.alias || accepted.has(key))
           throw new ApiError('invalid_request', 'This is of another bucket, or appears twice.')
-        accepted.set(key, { ...record, key })
+        // Upload routes refuse a name that nobody can see. An import keeps the record.
+        accepted.set(key, { ...record, key, name: toFileName(record.name, key) })
         return []
       } catch (error) {
         return refusedKey(record.key, error)

@@ -191,6 +191,18 @@ describe('PUT /index', () => {
     })
   })
 
+  // @threat name-hidden
+  it.each([
+    [' ', 'admin-a/1.txt'],
+    ['\u3164', 'admin-a/1.txt'],
+    ['photo\u202egpj.exe', 'photo_gpj.exe'],
+    ['a\nb\ud800', 'a_b_'],
+  ])('stores the name %j, which no upload can have, as %j', async (name, shown) => {
+    const one = record('admin-a/1.txt', { name })
+    expect(outcomes((await put({ records: [one] })).body)).toMatchObject([{ outcome: 'stored' }])
+    expect((await get('/files')).body).toMatchObject({ files: [{ name: shown }] })
+  })
+
   it.each<readonly [string, Partial<FileRecord>, string, string]>([
     ['of a later object', { createdAt: '2026-11-24T12:00:01.000Z' }, 'kept', 'kept'],
     ['of an earlier object', { createdAt: '2026-11-24T11:59:59.000Z' }, 'stored', 'stored'],

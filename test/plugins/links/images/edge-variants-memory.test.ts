@@ -16,7 +16,13 @@ import { environmentSettings, loadEnvironment } from '../../../../src/worker/env
 import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 import { joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../../../support/images.ts'
-import { type Answer, found, scriptedBucket } from '../../../support/scripted-bucket.ts'
+import {
+  type Answer,
+  found,
+  later,
+  s3Error,
+  scriptedBucket,
+} from '../../../support/scripted-bucket.ts'
 
 const MIB = 1024 ** 2
 const CAP = 40 * MIB
@@ -294,5 +300,18 @@ it('costs one call and one request for 200 clients of an image that takes 13 sec
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]))
   expect([counts.calls, counts.gets, seconds]).toEqual([1, 1, 10])
   await fakeSeconds(sleep(3000))
+  await leftEmpty()
+})
+
+// @threat image-costs
+it('costs one request for 200 clients of a bucket that fails after 9 seconds', async () => {
+  vi.useFakeTimers(FAKE_CLOCK)
+  const { counts, show } = await counted(MIB, true, 0)
+  const sent = scriptedBucket({ GetObject: later(9000, s3Error(503, 'SlowDown')) })
+  const crowd = Array.from({ length: 200 }, () => show('uploads/fails.png'))
+  const [answers, seconds] = await fakeSeconds(Promise.all(crowd))
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]))
+  for (const { failure } of answers) expect(failure).toMatchObject({ code: 'storage_busy' })
+  expect([counts.calls, sent.length, seconds]).toEqual([0, 1, 9])
   await leftEmpty()
 })
