@@ -192,6 +192,23 @@ describe('a large object', () => {
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
   })
 
+  // @threat move-loses
+  it('of which the bucket lost a part is not moved', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes.slice(0, 3 * MIB))
+    const real = fetch
+    vi.stubGlobal('fetch', (input: string, init?: RequestInit) =>
+      input.includes('partNumber=2')
+        ? Promise.resolve(new Response('<CopyPartResult><ETag>"e"</ETag></CopyPartResult>'))
+        : real(input, init),
+    )
+    const answer = await send(presigner('ann', 45), 'move', { from, to })
+    vi.unstubAllGlobals()
+    expect(answer).toMatchObject({ status: 502, code: 'storage_error' })
+    expect((await bucketFetch(to)).status).toBe(404)
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+  })
+
   it('is not what somebody else has stored since the last call of a move', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes)
