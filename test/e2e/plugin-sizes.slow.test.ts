@@ -136,9 +136,13 @@ describe('the bundle of a Worker with two plugins', () => {
   })
 })
 
-it('the signer is bundled with aws4fetch, and with no other package', () => {
-  const packages = bundleOf(SIGNER_WITH_SETTINGS).modules.flatMap(
+it.each([
+  [SIGNER_WITH_SETTINGS, ['aws4fetch']],
+  // Without jose and a parser of XML.
+  [CORE, ['aws4fetch', 'hono', 'zod']],
+])('a bundle has no other package than it needs: %s', (name, needed) => {
+  const packages = bundleOf(name).modules.flatMap(
     (path) => /.*\/?node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
   )
-  expect([...new Set(packages)]).toEqual(['aws4fetch'])
+  expect([...new Set(packages)].toSorted()).toEqual(needed)
 })

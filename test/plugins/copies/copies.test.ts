@@ -465,6 +465,15 @@ describe('POST /files/move', () => {
   })
 
   // @threat copy-bypasses
+  it('asks beforeDelete also when the source is gone', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const index = memoryFileIndex()
+    await put(to)
+    await mounted({ files: { index } }).post('/media/files', { key: to })
+    const app = mounted({ files: { index }, beforeDelete: () => ({ refuse: 'It is in use.' }) })
+    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe('403 forbidden')
+  })
+
   it('is not done by another file under the target than the record of the source says', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     const app = mounted()

@@ -192,6 +192,34 @@ describe('a large object', () => {
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
   })
 
+  // @threat move-loses
+  it('of which the bucket lost a part is not moved', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes.slice(0, 3 * MIB))
+    const real = fetch
+    vi.stubGlobal('fetch', (input: string, init?: RequestInit) =>
+      input.includes('partNumber=2')
+        ? Promise.resolve(new Response('<CopyPartResult><ETag>"e"</ETag></CopyPartResult>'))
+        : real(input, init),
+    )
+    const answer = await send(presigner('ann', 45), 'move', { from, to })
+    vi.unstubAllGlobals()
+    expect(answer).toMatchObject({ status: 502, code: 'storage_error' })
+    expect((await bucketFetch(to)).status).toBe(404)
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+  })
+
+  it('is not what somebody else has stored since the last call of a move', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes)
+    const app = presigner('ann', 20)
+    const { cursor } = await send(app, 'move', { from, to })
+    await bucketFetch(from, { method: 'DELETE' })
+    await put(to, bytes)
+    const answer = await send(app, 'move', { from, to, cursor })
+    expect(answer).toMatchObject({ status: 404, code: 'object_not_found' })
+  })
+
   it('goes on in each call, however many others it is sent with', async () => {
     const from = newKey()
     await put(from, bytes.slice(0, 3 * MIB))
