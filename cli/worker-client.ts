@@ -66,7 +66,7 @@ export function workerOf(options: WorkerOptions): Worker {
   }
 }
 
-/** Returns the same Worker, for what is too large for memory. */
+/** Returns a client of the Worker that streams its responses, for what is too large for memory. */
 export function downloadOf(options: WorkerOptions): Download {
   const exchange = exchangeWith(options)
   return async (path, query) => (await exchange('GET', path, query, undefined, true)).response

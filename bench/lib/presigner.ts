@@ -65,7 +65,7 @@ export interface Presigner {
   readonly bundle: Bundle
   /** Starts another process of it. `kvPort` is the port of a server that replaces Workers KV. */
   start(kvPort?: number): Promise<RunningServer>
-  /** The same, and counts V8's allocations. */
+  /** Starts a process of it that counts what V8 allocates. */
   startTraced(): Promise<TracedServer>
 }
 

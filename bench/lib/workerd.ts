@@ -47,7 +47,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<RunningServ
   return server
 }
 
-/** The same, and counts V8's allocations. */
+/** Runs one Worker under `workerd serve`, and counts what V8 allocates. */
 export async function startTracedWorkerd(options: WorkerdOptions): Promise<TracedServer> {
   // V8 buffers its lines in a pipe. stdbuf writes each line immediately.
   const { server, child } = await serve(options, TRACE_FLAGS, 'stdbuf', ['-oL', workerdPath])

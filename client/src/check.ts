@@ -22,13 +22,13 @@ export const isListOf =
   (value): value is T[] =>
     Array.isArray(value) && value.every(check)
 
-/** Accepts what `check` accepts, and undefined. */
+/** Accepts a member that may be missing. */
 export const isOptional =
   <T>(check: Check<T>): Check<T | undefined> =>
   (value): value is T | undefined =>
     value === undefined || check(value)
 
-/** Accepts what either check accepts. */
+/** Accepts a value that passes one of two checks. */
 export const isEither =
   <A, B>(first: Check<A>, second: Check<B>): Check<A | B> =>
   (value): value is A | B =>
@@ -44,6 +44,6 @@ export const isObject =
       check(Reflect.get(value, name)),
     )
 
-/** Accepts what `check` accepts, and null. */
+/** Accepts a value that may be null. */
 export const isNullOr = <T>(check: Check<T>): Check<T | null> =>
   isEither(check, (value) => value === null)

@@ -288,7 +288,7 @@ export const statusOf = (lastModified: Date, now: Date, since: Date | null): Fil
     ? 'unconfirmed'
     : 'found'
 
-/** Returns the same for an index, and asks that when it began. Throws `index_unavailable`. */
+/** Returns the status of an object for the index, which is asked when it began. Throws `index_unavailable`. */
 export const newStatus = async (
   index: FileIndex,
   { lastModified }: ObjectHead,

@@ -140,7 +140,7 @@ export class ApiError extends Error implements PresignerError {
 export const invalidRequest = (issues: readonly Issue[]): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues })
 
-/** Returns the same for one member. */
+/** Returns `invalid_request` for one member of a request that breaks its rule. */
 export const invalidMember = (path: string, message: string): ApiError =>
   invalidRequest([{ path, message }])
 

@@ -162,7 +162,7 @@ const describeIssue: z.core.$ZodErrorMap = (issue) => {
 
 const isLength = (origin: string): boolean => origin === 'string' || origin === 'array'
 
-/** Does what `readJson` does. The time that this takes doesn't count for the deadline. */
+/** Reads the body of a request as `readJson` does, and moves the deadline by the time that this takes. */
 export function readBody(c: Context<AppEnv>, maxBytes: number): Promise<unknown> {
   const start = Date.now()
   return readJson(c.req.raw, maxBytes).then((body) => {

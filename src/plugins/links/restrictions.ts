@@ -58,7 +58,7 @@ export const restricted = {
 export const validFrom = ({ notBefore }: Restricted): number | undefined =>
   notBefore === undefined ? undefined : Math.ceil(Date.parse(notBefore) / 1000)
 
-/** Returns the part of a link's query with its restrictions, or undefined. The same for the same ones. */
+/** Returns the part of a link's query with its restrictions, in one spelling, or undefined for none. */
 export function restrictionsText(asked: Restricted): string | undefined {
   const list = (given: readonly string[] = []) => [...new Set(given)].toSorted().join()
   const members = {

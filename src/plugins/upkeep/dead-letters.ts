@@ -14,7 +14,7 @@ const MAX_PAGE_BYTES = 2_000_000
 
 /** A message as it arrives, with its body as JSON. */
 export interface NewLetter {
-  /** The same for the same body in the same queue. */
+  /** Derived from the queue and the body, so that a message that arrives twice has one id. */
   readonly id: string
   /** The queue that gave it up, without `-dead`. */
   readonly queue: string
