@@ -40,7 +40,7 @@ function countRequest(c: AppContext, subject: string): Promise<void> | undefined
   return new Promise((resolve, reject) => {
     let timer: ReturnType<typeof setTimeout> | null | undefined
     const finish = (allowed: unknown) => {
-      clearTimeout(timer ?? null)
+      if (timer) clearTimeout(timer)
       timer = null
       if (allowed === false)
         return reject(new ApiError('rate_limited', 'Too many requests. Try again in a minute.'))
