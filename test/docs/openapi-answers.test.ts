@@ -133,12 +133,15 @@ describe('a client that reads only docs/openapi.json', () => {
       { fileName: 'a.png', mimetype: 'image/png', size: CONTENT.length },
       { fileName: 'b.png', mimetype: 'no type' },
       { fileName: 'c.txt', mimetype: 'text/html' },
+      { fileName: 'd.webp', mimetype: 'image/webp' },
     ]
     const { uploads } = await readUploads(
       client.call('createUploadUrls', 200, { body: { files, expiresIn: 60, bucket: 'files' } }),
     )
     const [{ uploadUrl = '', key = '', headers } = {}] = uploads
     await put(uploadUrl, headers)
+    const other = uploads.at(-1)
+    await put(other?.uploadUrl ?? '', other?.headers)
     const parameters = { key }
     const body = { name: 'Holiday.png', bucket: 'files' }
     await client.call('renameFile', 404, { parameters, body })
@@ -147,7 +150,7 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('recordFiles', 200, { body: { files: [{ key }, { key: '../secret' }] } })
     const copy = { from: key, to: `${key}/copy.png` }
     await client.call('copyFiles', 201, { body: copy })
-    await client.call('copyFiles', 409, { body: { ...copy, to: `${key}/copy.png` } })
+    await client.call('copyFiles', 409, { body: { from: key, to: other?.key } })
     await client.call('copyFiles', 200, { body: { files: [copy, { ...copy, to: '../x' }] } })
     const move = { from: copy.to, to: `${key}/moved.png`, name: 'moved.png' }
     await client.call('moveFiles', 201, { body: move })
