@@ -150,7 +150,7 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('recordFiles', 200, { body: { files: [{ key }, { key: '../secret' }] } })
     const copy = { from: key, to: `${key}/copy.png` }
     await client.call('copyFiles', 201, { body: copy })
-    await client.call('copyFiles', 409, { body: { from: key, to: other?.key } })
+    await client.call('copyFiles', 409, { body: { from: other?.key, to: copy.to } })
     await client.call('copyFiles', 200, { body: { files: [copy, { ...copy, to: '../x' }] } })
     const move = { from: copy.to, to: `${key}/moved.png`, name: 'moved.png' }
     await client.call('moveFiles', 201, { body: move })
