@@ -27,7 +27,7 @@ import {
   requireSettings,
   type SettingsFor,
 } from './settings/define.ts'
-import { BROKEN, TYPESCRIPT, whole } from './settings/rules.ts'
+import { BROKEN, quiet, TYPESCRIPT, whole } from './settings/rules.ts'
 import type { ObjectSource } from './storage/object-source.ts'
 
 /** What `createPresigner` has without type arguments. */
@@ -147,7 +147,7 @@ export function instancesOf<E extends Env>(
     if (!isFunction<E['Bindings']>(given)) return given
     const once = kept.get(given) ?? keepEach(given)
     kept.set(given, once)
-    return once(env)
+    return quiet(once(env))
   }
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
@@ -178,7 +178,7 @@ function setupIn<B>(
   const issue = (path: string, message: string) => void issues.push({ path, message })
   const attempt = <T>(path: string, work: () => T): T | null => {
     try {
-      return work()
+      return quiet(work())
     } catch (error) {
       // The message of another error may contain a secret.
       const known = asApiError(error)
@@ -203,7 +203,7 @@ function setupIn<B>(
     },
     read: (path, given, rule) =>
       attempt(path, () => {
-        const value = isFunction<B>(given) ? given(env) : given
+        const value = isFunction<B>(given) ? quiet(given(env)) : given
         if (value === undefined) return null
         const result = rule(value, { path, issues, words: TYPESCRIPT, uses: [] })
         return result === BROKEN ? null : result

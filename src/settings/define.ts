@@ -55,7 +55,7 @@ export const defineSettings = <B = unknown>(
   given: SettingsInput | ((env: B) => SettingsInput),
 ): DefinedSettings<B> =>
   typeof given === 'function'
-    ? keepFor((env) => loadWith(settingsRule(), given(env)))
+    ? keepFor((env) => loadWith(settingsRule(), r.quiet(given(env))))
     : keepFor(() => loadWith(settingsRule(), given), 'once')
 
 /** Marks settings that were checked, also by another copy of this package, with their uses. */

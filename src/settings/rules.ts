@@ -219,6 +219,15 @@ export function deepFreeze<T>(value: T): T {
   return value
 }
 
+/**
+ * Returns what a function of the app returned where it can't be async. A promise is not valid there,
+ * and must not end a process in Node when it is rejected.
+ */
+export function quiet<T>(value: T): T {
+  if (value instanceof Promise) value.catch(() => null)
+  return value
+}
+
 /** Tells whether `value` is an object that is not a list. */
 export const isTable = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
