@@ -52,7 +52,7 @@ export interface FileIndex {
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
   /**
    * Removes what is stored of a deleted file, if it is no valid record, so that `get` finds nothing.
-   * Optional.
+   * Called after such a `get`. Optional.
    */
   removeMalformed?(bucket: string, key: ObjectKey): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */

@@ -62,15 +62,19 @@ function unreadable(): never {
 export function indexIn(db: D1Database, database: Database): FileIndex {
   const { run } = database
   const select = (bucket: string, key: string) => db.prepare(SELECT).bind(bucket, key)
-  const readOne = (result: D1Result<FileRow> | undefined): FileRecord | null => {
-    const row = result?.results[0]
-    return row === undefined ? null : fromRow(row)
-  }
+  /** What `get` has just seen, so that to delete a file without a row costs no second query. */
+  const malformed = new Set<string>()
+  const nameOf = (bucket: string, key: string) => `${bucket}/${key}`
   return {
     isConditional: true,
     answers: d1Answers(database, db),
 
-    get: async (bucket, key) => readOne((await run([select(bucket, key)]))[0]),
+    async get(bucket, key) {
+      const row = (await run([select(bucket, key)]))[0]?.results[0]
+      const record = row === undefined ? null : fromRow(row)
+      if (record === null && row !== undefined) malformed.add(nameOf(bucket, key))
+      return record
+    },
 
     async getMany(bucket, keys) {
       const sql = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))`
@@ -110,6 +114,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     },
 
     async removeMalformed(bucket, key) {
+      if (!malformed.delete(nameOf(bucket, key))) return
       const row = (await run([select(bucket, key)]))[0]?.results[0]
       if (row === undefined || fromRow(row) !== null) return
       const sql = `DELETE FROM presigner_files AS old WHERE bucket = ? AND key = ? AND ${EXACTLY}`

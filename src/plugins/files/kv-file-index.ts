@@ -34,6 +34,8 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
         `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(bucket, '').length} bytes in this bucket.`,
       )
   }
+  /** What `get` has just seen, so that to delete a file without an entry costs no second read. */
+  const malformed = new Set<string>()
   return {
     requireIndexable,
     lagSeconds: LAG_SECONDS,
@@ -41,8 +43,10 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
     async get(bucket, key) {
       const name = kvKey(bucket, key)
       if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
-      const { metadata } = await attempt(() => kv.getWithMetadata(name))
-      return fromMetadata(bucket, key, metadata)
+      const { value, metadata } = await attempt(() => kv.getWithMetadata(name))
+      const record = fromMetadata(bucket, key, metadata)
+      if (record === null && value !== null) malformed.add(name)
+      return record
     },
 
     async getMany(bucket, keys) {
@@ -79,7 +83,7 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
 
     async removeMalformed(bucket, key) {
       const name = kvKey(bucket, key)
-      if (utf8Length(name) > MAX_KV_KEY_BYTES) return
+      if (!malformed.delete(name)) return
       const { value, metadata } = await attempt(() => kv.getWithMetadata(name))
       if (value === null || fromMetadata(bucket, key, metadata) !== null) return
       await attempt(() => writeTwice(() => kv.delete(name)))

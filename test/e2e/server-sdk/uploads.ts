@@ -115,7 +115,7 @@ export function uploadRules(context: () => ServerContext, isCeph: boolean): void
     api.failure = ({ path }) => (path === '/multipart' ? 'lost' : null)
     const lost = client.upload(inChunks(CONTENT), TYPE)
     await expect(lost).rejects.toMatchObject({ code: 'network', retryable: true })
-    expect(api.calls).toHaveLength(1)
+    expect(new Set(api.calls.map(({ path }) => path))).toEqual(new Set(['/multipart']))
   })
 
   it('leaves nothing in the bucket after an abort, and cancels the stream', async () => {

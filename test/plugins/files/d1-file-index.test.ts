@@ -69,7 +69,10 @@ it.each(MALFORMED)('removes a row that is no record, with %s, and no other one',
   await index.put(testRecord('a'))
   await index.put(testRecord('b'))
   await testDatabase.prepare(`UPDATE presigner_files SET ${bad} WHERE key = 'a'`).run()
-  for (const key of ['a', 'b', 'c']) await index.removeMalformed?.('files', testRecord(key).key)
+  for (const { key } of ['a', 'b', 'c'].map((name) => testRecord(name))) {
+    await index.get('files', key)
+    await index.removeMalformed?.('files', key)
+  }
   const { results } = await testDatabase.prepare('SELECT key FROM presigner_files').all()
   expect(results).toEqual([{ key: 'b' }])
 })
@@ -77,6 +80,7 @@ it.each(MALFORMED)('removes a row that is no record, with %s, and no other one',
 it('keeps a record that takes the place of a malformed row meanwhile', async () => {
   await index.put(testRecord('a'))
   await testDatabase.prepare('UPDATE presigner_files SET size = 1.5').run()
+  let batches = 0
   const slow = d1FileIndex(
     new Proxy(testDatabase, {
       get: (target, name) =>
@@ -84,12 +88,15 @@ it('keeps a record that takes the place of a malformed row meanwhile', async () 
           ? Reflect.get(target, name).bind(target)
           : async (statements: D1PreparedStatement[]) => {
               const results = await target.batch(statements)
-              await index.put(testRecord('a'))
+              batches += 1
+              if (batches === 2) await index.put(testRecord('a'))
               return results
             },
     }),
   )
+  expect(await slow.get('files', testRecord('a').key)).toBeNull()
   await slow.removeMalformed?.('files', testRecord('a').key)
+  expect(batches).toBe(3)
   expect(await index.get('files', testRecord('a').key)).toEqual(testRecord('a'))
 })
 
