@@ -296,7 +296,7 @@ describe('an answer that is refused', () => {
     ],
     [
       [...s3, '--app-origin', 'https://*.pages.dev'],
-      '--app-origin must not have its star before a suffix',
+      '--app-origin must not have its star before a public suffix.',
     ],
     [
       [...s3, '--endpoint', 'https://acme-files.s3.amazonaws.com'],
