@@ -1,7 +1,7 @@
 /**
  * `node bench/import.ts` imports a local bucket of 100,000 photos by `npx edge-presigner index import`,
  * through the Worker with KV and then with D1, and prints what that needs. `--objects N` changes the
- * number, `--plan free` the Worker's plan, and `--index KV` measures only one. docs/upkeep.md has its table.
+ * number, `--plan free` the Worker's plan, and `--index KV` measures only one. docs/upkeep.md has the table.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -33,7 +33,7 @@ const digest = createHash('sha256').update(key).digest('hex')
 const { script } = await bundle('bench/peers/import.ts')
 const date = await compatibilityDate()
 
-/** Runs the command to its end, and returns its memory at the highest. */
+/** Runs the command to its end, and returns its peak memory. */
 async function runImport(url: string, folder: string): Promise<number> {
   const owner = ['--owner', 'photos/{owner}/', '--owner-as', 'key:app/{owner}']
   const args = [PROGRAM, 'import', '--prefix', 'photos/', ...owner, '--url', url]

@@ -18,7 +18,7 @@ stays with the reason.
 --key-from NAME   the variable with an API key that has the scope upkeep:run
                   (EDGE_PRESIGNER_KEY). A Worker on this machine may need none`
 
-/** So many are replayed at once. More in one request would only wait. */
+/** How many a request replays. More would only wait in it. */
 const IDS_AT_ONCE = 6
 
 const letterSchema = z.looseObject({ id: z.string() })

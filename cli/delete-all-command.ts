@@ -20,7 +20,7 @@ const USAGE = `npx edge-presigner delete-all --prefix PREFIX
 It can be interrupted and repeated. Uploads that were signed before may still arrive:
 run it again after the date that it prints.`
 
-/** After so many passes, what failed stays. */
+/** How many passes try to delete everything. */
 const MAX_PASSES = 3
 const PAUSE_MILLISECONDS = 5000
 const TEMPORARY =

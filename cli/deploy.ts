@@ -236,7 +236,7 @@ interface Plan {
   readonly secrets: Variables
   /** The names in it that the Worker doesn't get, and why. */
   readonly notSent: readonly string[]
-  /** What doctor reads in place of that file. */
+  /** What doctor reads instead of that file. */
   readonly checked: Variables
   /** A value for SIGNING_SECRETS, if the file has none. */
   readonly newSigningSecrets: string | undefined

@@ -46,7 +46,8 @@ export async function doctor(args: readonly string[]): Promise<number> {
 
 /**
  * Checks and prints what the options ask for. `secrets` replaces what the file with the secrets
- * contains. `deployed` leaves out what a deployment has checked before. Throws UsageError for a mistake in the options or files, and Stopped after Ctrl-C.
+ * contains. `deployed` leaves out what a deployment has checked before. Throws UsageError for a
+ * mistake in the options or files, and Stopped after Ctrl-C.
  */
 export async function runChecks(
   options: Omit<Options, 'help'>,

@@ -33,7 +33,7 @@ export const exportFiles = (args: readonly string[]): Promise<number> =>
       throw new UsageError(`--format must be ndjson or csv.\n\n${USAGE}`)
     const download = downloadOf({ url, keyName, scope: 'files:list', usage: USAGE })
     const { body, headers } = await download('/export', { prefix, format, bucket })
-    // A CSV has no last line by which a web page could be told from it.
+    // Unlike NDJSON, a CSV has no last line that tells it from a web page.
     if (body === null || !headers.get('Content-Type')?.startsWith(TYPES[format]))
       throw foreignAnswer()
     const needsEnd = format === 'ndjson'

@@ -192,7 +192,7 @@ const DECODERS: Readonly<Record<string, (body: Buffer) => Buffer>> = {
 
 const MAX_FAILURE_CHARACTERS = 400
 
-/** A message can contain a client's text, also one that moves the cursor of a terminal. */
+/** A message can contain a client's text, even text that moves the cursor of a terminal. */
 const oneLine = (text: string): string =>
   withoutUrls(text)
     .replace(/\p{C}+/gu, ' ')

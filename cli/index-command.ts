@@ -41,10 +41,10 @@ copy, restore and import can be interrupted and repeated: they send what is miss
 of a file that is no longer in the bucket is left out.`
 
 const PAGE = 1000
-/** What one PUT accepts, and how many are sent at once. */
+/** How many records one PUT accepts, and how many PUTs are sent at once. */
 const RECORDS = 20
 const AT_ONCE = 4
-/** After so many passes, something else keeps changing the records. */
+/** If this many passes were not enough, something else keeps changing the records. */
 const MAX_PASSES = 5
 
 const pageSchema = z.object({
@@ -352,7 +352,7 @@ async function backup(pass: Pass, from: string, file: string): Promise<number> {
 
 /** Sends the records in a file, after checking that it is complete. */
 async function restore(pass: Pass, to: string, file: string): Promise<number> {
-  // In a log, a record may appear again: a step was repeated, or it was dropped twice. The last one counts.
+  // In a log, a record may appear again: a step was repeated, or the record was dropped twice. The last one counts.
   const places = new Map<string, number>()
   const nameOf = ({ bucket, key }: IndexRecord): string => `${bucket}/${key}`
   let total = 0

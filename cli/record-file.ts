@@ -27,8 +27,8 @@ const lastLineSchema = z.strictObject({ records: z.number() })
 const FIRST_LINE_OF_LOG = JSON.stringify({ ...FORMAT, isLog: true })
 
 /**
- * Yields the records in a backup or a log, in which a key may appear again. Throws UsageError for anything else, or if the end of a
- * backup is missing.
+ * Yields the records in a backup, or in a log, where a key may appear again. Throws UsageError for
+ * any other file, or if the end of a backup is missing.
  */
 export async function* recordsIn(file: string): AsyncGenerator<IndexRecord, void> {
   const handle = await openFile(file, 'r')
@@ -140,7 +140,7 @@ async function* linesIn(handle: FileHandle): AsyncGenerator<string, void> {
   if (rest !== '') yield rest
 }
 
-/** Returns the error for a person, such as for a full disk. */
+/** Returns the error with a message for the user, such as for a full disk. */
 export function writeError(file: string, error: unknown): unknown {
   if (error instanceof UsageError || !(error instanceof Error && 'code' in error)) return error
   return new UsageError(`${file} can't be written: ${error.code}.`)

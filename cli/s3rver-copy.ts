@@ -2,15 +2,15 @@ import { rm } from 'node:fs/promises'
 import objectController from '@20minutes/s3rver/lib/controllers/object.js'
 import FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 
-/** Makes s3rver's copies those of S3. */
+/** Makes s3rver copy objects as S3 does. */
 export function correctCopies(): void {
   readCopySources()
   replaceETags()
 }
 
 /**
- * Reads `x-amz-copy-source` as S3 does. s3rver's own leaves some characters encoded, such as `+` and
- * `?`, and then copies the object of another key. The signature is verified by then.
+ * Reads `x-amz-copy-source` as S3 does. s3rver itself leaves some characters encoded, such as `+` and
+ * `?`, and then copies the object of another key. The signature is verified before this.
  */
 function readCopySources(): void {
   for (const operation of ['putObjectCopy', 'uploadPartCopy'] as const) {
@@ -23,7 +23,7 @@ function readCopySources(): void {
   }
 }
 
-/** With new metadata, s3rver's own copy keeps the ETag of the object that it replaces. */
+/** Corrects the ETag of a copy with new metadata, which s3rver keeps from the replaced object. */
 function replaceETags(): void {
   const { copyObject } = FilesystemStore.prototype
   FilesystemStore.prototype.copyObject = async function (from, fromKey, to, key, replacement) {

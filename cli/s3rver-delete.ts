@@ -5,8 +5,8 @@ import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import { childrenOf, escapeXml, readXml, textOf } from '../src/storage/xml.ts'
 
 /**
- * S3 DeleteObjects for s3rver. Its own reads a key like `007` as a number, requires no checksum, and
- * escapes keys twice in its response.
+ * Handles S3 DeleteObjects. s3rver's own handler reads a key like `007` as a number, requires no
+ * checksum, and escapes keys twice in its response.
  */
 export async function deleteMultipleObjects(ctx: Context): Promise<void> {
   const body = await buffer(ctx.req)

@@ -10,8 +10,9 @@ import { escapeXml } from '../src/storage/xml.ts'
 const MAX_KEYS = 1000
 
 /**
- * Makes s3rver's ListObjectsV2 that of S3. Its own fails above one page, since Node no longer has the
- * cipher of its tokens, encodes no keys, has another order, and misses a folder that has only folders.
+ * Makes s3rver list objects as S3 does. Its own ListObjectsV2 fails after one page, since Node no
+ * longer has the cipher of its tokens. It also encodes no keys, lists them in another order, and
+ * misses a folder that has only folders.
  */
 export function listInPages(): void {
   const { getBucket } = bucketController
@@ -92,7 +93,7 @@ async function pageOf(
 /** What the file of an object ends with. */
 const OBJECT = '._S3rver_object'
 
-/** Returns all keys in the order of their bytes. The store itself goes through its folders in another one. */
+/** Returns all keys in the order of their bytes. The store itself reads its folders in another order. */
 function keysIn(store: FilesystemStore, bucket: string): string[] {
   const files = readdirSync(store.getBucketPath(bucket), { encoding: 'utf8', recursive: true })
   return files

@@ -47,7 +47,7 @@ export function completeMultipartUploads(): void {
   router.get(OBJECT_ROUTE, (ctx, next) => (isOfUpload(ctx, 'GET') ? listParts(ctx) : next()))
   router.delete(OBJECT_ROUTE, (ctx, next) => (isOfUpload(ctx, 'DELETE') ? abort(ctx) : next()))
   // s3rver's own handlers don't call the next one, so these two must come before them. The
-  // signature is verified by then.
+  // signature is verified before them.
   const added = router.stack.splice(-2)
   const first = router.stack.findIndex(
     ({ path, methods }) => path === OBJECT_ROUTE && methods.includes('DELETE'),

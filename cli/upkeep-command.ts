@@ -104,7 +104,7 @@ const ONLY_OF = [
   ['all', 'restore'],
 ] as const
 
-/** Walks through one bucket, or all. The first one tells which there are. */
+/** Walks through one bucket, or all. The walk through the first one tells which others there are. */
 async function walk({ worker, values }: Call): Promise<number> {
   const { url, state } = values
   const mode = values['dry-run'] ? 'report' : 'default'
@@ -119,7 +119,7 @@ async function walk({ worker, values }: Call): Promise<number> {
   return Math.max(...codes)
 }
 
-/** Walks through the first bucket that the Worker still has of these, or through its own first one. */
+/** Walks through the first of these buckets that the Worker still has, or through the Worker's first one. */
 async function walkFirst(
   walkIn: (bucket: string | undefined) => ReturnType<typeof walkBucket>,
   known: readonly string[],
@@ -135,7 +135,7 @@ async function walkFirst(
 
 /**
  * Walks through a bucket until its pass is done. Some records without an object may have had their
- * second look only later: with `wait`, it goes on until all had one.
+ * second look only later: with `wait`, it continues until all have had one.
  */
 async function walkBucket(
   walking: Walking,
@@ -153,7 +153,7 @@ async function walkBucket(
     const code = counts.failed > 0 ? 1 : 0
     if (walking.mode === 'report' || suspects === 0 || waitUntil === undefined) return { end, code }
     const milliseconds = Date.parse(waitUntil) - Date.now()
-    // Each pass must bring them nearer to an end, or something else keeps them.
+    // Each pass must leave fewer of them, or something else keeps them.
     if ((milliseconds > 0 && !wait) || suspects >= waiting) {
       console.log(
         `${suspects} records without an object wait for a second look. Run this again after ${waitUntil}, or with --wait.`,
@@ -324,7 +324,7 @@ async function dropped(call: Call): Promise<number> {
   return 0
 }
 
-/** Restores records that were dropped, of these keys or all. */
+/** Restores records that were dropped: those of these keys, or all. */
 async function restore(call: Call): Promise<number> {
   const { keys, values } = call
   if (values.all ? keys.length > 0 : keys.length === 0)

@@ -1,6 +1,6 @@
 /**
  * Where `npx edge-presigner upkeep` keeps how far it has come: a file with the sealed cursor of each walk.
- * A Worker of the same secrets reads it, so the file says nothing without them.
+ * Only a Worker with the same secrets can read the cursors.
  */
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -15,7 +15,7 @@ const entrySchema = z.object({
   savedAt: z.string(),
   /** Whether the pass has ended: the cursor is the start of the next one. */
   isDone: z.boolean(),
-  /** What the brake has told a person, who can now say `--go-on`. */
+  /** Why the brake has stopped the walk, which the command has shown. `--go-on` then works. */
   stopped: z.nullable(z.string()),
 })
 
@@ -55,7 +55,7 @@ export const savedBuckets = async (file: string, url: string): Promise<readonly 
   (await stateIn(file)).buckets[urlOf(url)] ?? []
 
 /**
- * Saves how far a walk has come, or that there is nothing to go on with. The other walks of the file stay.
+ * Saves how far a walk has come, or that there is nothing to continue. The other walks of the file stay.
  * The file is replaced at once, so a crash leaves the old or the new one.
  */
 export async function saveWalk(

@@ -14,7 +14,7 @@ export const STATE_FILE = '.edge-presigner-upkeep.json'
 export const DROPPED_FILE = 'edge-presigner-dropped.ndjson'
 
 const EVERY_OBJECTS = 10_000
-/** After so many failures in a row, a person must look. */
+/** After this many failures in a row, the command gives up. */
 const MAX_FAILURES = 8
 const MAX_WAIT_SECONDS = 60
 
@@ -144,7 +144,7 @@ export async function walkPass(walking: Walking): Promise<WalkEnd> {
   }
 }
 
-/** Saves the walk. Of an import that is done, nothing is left to go on with. */
+/** Saves the walk. After an import that is done, there is nothing to continue. */
 async function keep(walking: Walking, step: Step, saved: SavedWalk): Promise<void> {
   const { state, url, mode, import: order } = walking
   if (order !== null) {

@@ -9,7 +9,7 @@ import { printable } from './printable.ts'
 const TIMEOUT_MILLISECONDS = 60_000
 const MAX_TRIES = 8
 const MAX_WAIT_SECONDS = 60
-/** A person wants to know why a command waits longer. */
+/** From this long a wait on, the command says why it waits. */
 const TOLD_SECONDS = 4
 
 const errorSchema = z.object({ code: z.string(), message: z.string() })
@@ -57,7 +57,7 @@ export interface WorkerOptions {
   readonly usage: string
 }
 
-/** Returns the Worker at `url`. The key goes only to HTTPS, or to this machine, and to no redirect. */
+/** Returns the Worker at `url`. The key is sent only over HTTPS or to this machine, and to no redirect. */
 export function workerOf(options: WorkerOptions): Worker {
   const exchange = exchangeWith(options)
   return async (schema, method, path, query, body) => {
@@ -176,7 +176,7 @@ function schemaResult<T>(schema: z.ZodMiniType<T>, text: string): T {
   throw foreignAnswer()
 }
 
-/** Returns the error for an answer of something else, such as of a web page at a wrong URL. */
+/** Returns the error for an answer that isn't the Worker's, such as a web page at a wrong URL. */
 export const foreignAnswer = (): UsageError =>
   new UsageError('This answer is not of a Worker of this version. Check --url.')
 

@@ -66,7 +66,7 @@ function startOfBranch(base: string): string {
   return start
 }
 
-/** Returns the test files that import something that has changed since `start`, says Vitest. */
+/** Returns the test files that import, according to Vitest, something that has changed since `start`. */
 function importers(start: string): readonly string[] {
   const args = ['list', '--filesOnly', '--json', '--project=!full', '--changed', start]
   const output = execFileSync(process.execPath, [VITEST, ...args], { cwd: ROOT, encoding: 'utf8' })

@@ -13,7 +13,7 @@ import { environmentRules } from '../src/worker/environment.ts'
 const ROOT = join(import.meta.dirname, '..')
 const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
 
-/** Returns the types in bindings.d.ts, and those that wrangler makes of wrangler.toml, by name. */
+/** Returns the types in bindings.d.ts, and those that wrangler makes from wrangler.toml, by name. */
 async function readTypes(): Promise<[ReadonlyMap<string, string>, ReadonlyMap<string, string>]> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   try {

@@ -20,7 +20,7 @@ interface MarkdownIt {
   readonly core: { readonly ruler: { push(name: string, rule: (state: State) => void): void } }
 }
 
-/** Changes what the pages say to GitHub into what the site needs: links, pictures and tabs. */
+/** Turns Markdown for GitHub into what the site needs: links, pictures and tabs. */
 export function repositoryMarkdown(md: MarkdownIt): void {
   md.core.ruler.push('repository_links', (state) => {
     const page = pageOf(state)

@@ -324,7 +324,7 @@ const codes = (values: readonly string[]): string =>
   values.map((value) => `\`${value}\``).join(', ')
 
 function bounds(from: number | undefined, to: number | undefined, unit: string): string[] {
-  // What no reader counts: JavaScript's largest integer.
+  // JavaScript's largest integer tells a reader nothing.
   const most = to === Number.MAX_SAFE_INTEGER ? undefined : to
   if (most === undefined)
     return from === undefined || from === 0 ? [] : [`At least ${from}${unit}.`]

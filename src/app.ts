@@ -39,8 +39,9 @@ export function createApp(plugins: readonly Pick<Plugin, 'open' | 'api'>[]) {
 }
 
 /**
- * Adds the routes of a plugin. Hono's own way would wrap each handler of an app with an `onError`, or
- * from another copy of Hono, and then a middleware would answer instead of the route behind it.
+ * Adds the routes of a plugin. Hono's own `route` would wrap each handler of an app that has an
+ * `onError` or comes from another copy of Hono. A middleware would then answer instead of the route
+ * behind it.
  */
 function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
   for (const { method, path, handler } of added?.routes ?? []) app.on(method, path, handler)

@@ -89,7 +89,7 @@ export function createPresigner<B extends object = object, V extends object = ob
     return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
   const alone = basePath === BROKEN ? null : hostOf(ALONE, basePath, options)
-  // A function of the app would get the context.
+  // Without functions of the app, nothing needs the context.
   const isAlone = alone !== null && !Object.values(alone).some((one) => typeof one === 'function')
   return {
     app,
@@ -108,7 +108,7 @@ export function createPresigner<B extends object = object, V extends object = ob
     async scheduled(event, env, context = NO_CONTEXT) {
       const instance = instanceFor(env)
       const runs = instance.scheduled.map(async (run) => run(event, instance, context))
-      // Each ends, also if another one fails.
+      // Each run ends, even if another one fails.
       await Promise.allSettled(runs)
       await Promise.all(runs)
       return runs.length > 0
@@ -136,7 +136,7 @@ const basePathRule = optional(
   '',
 )
 
-/** The context of a host that has no function which would get it. */
+/** Stands for the context of a host without functions that would get it. */
 const ALONE = null as never
 
 function hostOf<E extends Env>(

@@ -252,7 +252,7 @@ function createInstance<E extends Env>(
     const { name } = plugin
     const part = attempt(name, () => plugin.setup?.(setup) ?? {})
     isLost ||= part === null
-    // A promise has no check, which would let everything pass. So would one outside of setup.
+    // A promise, or a seam outside of setup, would add no check, so everything would pass.
     const isOdd = part && !isObject(part)
     if (isOdd || SEAMS.some((seam) => seam in plugin))
       issue(name, 'must return an object with its seams from setup')

@@ -26,8 +26,8 @@ export interface Plugin<in B = unknown> {
   /** Plugins that it was given. They are registered with it. */
   readonly plugins?: readonly Plugin<B>[]
   /**
-   * Routes without the core's credentials, for links, secrets of its own and the like. They have the
-   * request id, the log line, CORS and the deadline, and call `configure` themselves.
+   * Routes without the core's credentials, for links, a plugin's own secrets and the like. They have
+   * the request id, the log line, CORS and the deadline, and call `configure` themselves.
    */
   readonly open?: Routes
   /**

@@ -19,14 +19,14 @@ export type Ask =
   | { readonly put: number }
   | { readonly written: number }
 
-/** Made again at the end, which is much faster. */
+/** Created again at the end, which is much faster. */
 const INDEXES = (STEPS[0]?.statements ?? []).filter((sql) => sql.startsWith('CREATE INDEX'))
 
 /** The words of names. Every third name also has "invoice". */
 const WORDS = Array.from({ length: 1000 }, (_, i) => `${'bcdfghklmn'[i % 10]}${i.toString(36)}word`)
 const pick = (i: number, factor: number) => WORDS[(i * factor) % WORDS.length] ?? ''
 
-/** Returns file `i`: ten are below `small/`, and each 10,000 others below a folder of their own. */
+/** Returns file `i`: ten are below `small/`, and every 10,000 of the others below their own folder. */
 function record(i: number): FileRecord {
   const folder = i < 10 ? 'small/' : `tenant-${Math.floor(i / 10_000)}/`
   const subfolder = Math.floor((i % 10_000) / 1000)

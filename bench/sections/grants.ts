@@ -10,11 +10,11 @@ import { interleave, ratio, spread } from '../lib/rounds.ts'
 import { atMost, type Section, type Tools } from '../lib/section.ts'
 import type { RunningServer } from '../lib/workerd.ts'
 
-/** Of 100 KB. */
+/** An object of 100 KB. */
 const KEY = 'image.jpg'
 const CONNECTIONS = 16
 const SECONDS = 1.5
-/** Their uses are counted apart, as in a mail to many people. */
+/** Each counts its own uses, as in a mail to many people. */
 const GRANTS = 64
 const bucketSchema = z.object({
   endpoint: z.string(),

@@ -28,7 +28,7 @@ const keysOf = (count: number): readonly string[] =>
     return `photos/${user}/IMG_${String(i).padStart(8, '0')}.jpg`
   })
 
-/** Starts the bucket, at any name below its endpoint. */
+/** Starts the bucket, which answers to any name below its endpoint. */
 export async function startListedBucket(count: number): Promise<ListedBucket> {
   const keys = keysOf(count)
   const places = new Map(keys.map((key, i) => [key, i]))

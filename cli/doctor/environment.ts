@@ -41,7 +41,7 @@ export interface WorkerEnvironment {
   readonly localNames: ReadonlySet<string>
   readonly envFile: string | null
   readonly config: string
-  /** Such as `1200 requests in 60 seconds`; null if the file doesn't set it. */
+  /** The rate limit, such as `1200 requests in 60 seconds`; null if the file doesn't set it. */
   readonly rateLimit: string | null
   /** Whether the file declares the Durable Object class of drop boxes. */
   readonly dropBoxes: boolean

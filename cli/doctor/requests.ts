@@ -35,7 +35,7 @@ export interface Requests {
 
 const MAX_TEXT_BYTES = 1024 ** 2
 const BUSY = [429, 503]
-/** R2 accepts one write per second for an object, and returns 429 for more. */
+/** How often to try. R2 accepts one write per second for an object, and returns 429 for more. */
 export const BUSY_TRIES = 3
 export const BUSY_MILLISECONDS = 1100
 

@@ -16,7 +16,7 @@ import { isFresh, type SignedPut } from './signed-put.ts'
 
 /** How many files are signed in one request. */
 const SIGNED_TOGETHER = 100
-/** How many are recorded in one: what Cloudflare's free plan allows, also with webhooks. */
+/** How many are recorded in one request: what Cloudflare's free plan allows, even with webhooks. */
 const RECORDED_TOGETHER = 16
 
 export type SignedFile = SignedPut & { readonly key: string }
@@ -25,7 +25,7 @@ export type SignedFile = SignedPut & { readonly key: string }
 export interface Unsigned {
   readonly job: Job
   readonly body: UploadUrlRequest
-  /** Its URL from a request for several files; undefined if that one was refused. */
+  /** Its URL from a request for several files; undefined if that request didn't sign it. */
   signing?: Promise<SignedFile | undefined> | undefined
 }
 
@@ -52,8 +52,8 @@ function waitingOf({ api }: Job): Waiting {
 }
 
 /**
- * Announces a file, so that it can be signed together with others until its job is over. Throws the
- * reason of a job that is.
+ * Announces a file, so that it can be signed together with others until its job is over. If that is
+ * over already, throws its reason.
  */
 export function announceFile(file: Unsigned): void {
   file.job.signal.throwIfAborted()
@@ -105,7 +105,7 @@ const signedNow = (answer: UploadUrl): SignedFile => ({
 
 /**
  * Returns `none` for an `internal` error, which one of the files may cause, for example in a function
- * of the app. Then each asks alone.
+ * of the app. Each file then asks alone.
  */
 const unlessInternal =
   <T>(none: T) =>
@@ -117,7 +117,7 @@ const unlessInternal =
 const withoutBuckets = (files: readonly { readonly body: object }[]): object[] =>
   files.map(({ body }) => ({ ...body, bucket: undefined }))
 
-/** Records a file. While such a request is on its way, collects files for the next one. */
+/** Records a file. While one request is on its way, files wait for the next one. */
 export async function record(job: Job, body: RecordRequest): Promise<FileRecord> {
   job.signal.throwIfAborted()
   const waiting = waitingOf(job)
@@ -137,7 +137,7 @@ const recordAlone = ({ job, body }: Unrecorded, stall?: Stall): Promise<FileReco
   call(job, isFileRecord, 'POST', '/files', { body }, stall)
 
 /**
- * Starts to record what waits, and resolves when that has ended. A single file that has to wait
+ * Records the files that wait, and resolves afterwards. A single file that has to wait
  * doesn't delay the others.
  */
 async function recordNext({ unrecorded }: Waiting): Promise<void> {

@@ -1,7 +1,7 @@
 /** When a token is replaced before it expires. */
 const RENEWAL_MILLISECONDS = 60_000
 
-/** A token of a drop box, with what else its response has. */
+/** A token of a drop box, with the other members of its response. */
 interface Token {
   readonly token: string
   /** ISO 8601 in UTC. */

@@ -1,6 +1,6 @@
 import type { DropBoxTerms } from './sharing-responses.ts'
 
-/** How many files of one sender the API lets be unfinished. */
+/** How many unfinished files the API allows one sender. */
 const MOST_FILES = 4
 
 /**
@@ -15,8 +15,8 @@ export type InTurn = <T>(
 ) => Promise<T>
 
 /**
- * Lets the uploads to a box begin in turn, so that they hold only what one sender may: four files, and
- * half of the box. The API refuses more of them for up to a minute, although one may end at once.
+ * Starts the uploads to a box in turn, so that they reserve no more than one sender may: four files,
+ * and half of the box. The API would refuse more of them for up to a minute, even if one ends sooner.
  */
 export function createTurns({ maxFiles, maxTotalBytes }: DropBoxTerms): InTurn {
   const most = Math.min(MOST_FILES, Math.ceil(maxFiles / 2))

@@ -53,9 +53,9 @@ export interface Client {
    * the page closes, the upload resumes when you upload the same File again within a week.
    */
   upload(file: File | Blob, options?: UploadOptions): Promise<RecordedFile>
-  /** Lists one page of the index, or the answer of an index that answers. `signal` cancels it. */
+  /** Lists one page of the index. Sort, filters and folders need `answers`. `signal` cancels it. */
   list(options?: ListOptions & Pick<ApiRequest, 'signal'>): Promise<FilePage>
-  /** Counts files and their bytes. Needs an index that answers. */
+  /** Counts files and their bytes. Needs an index with `answers`, such as one in D1. */
   stats(options?: StatsOptions): Promise<Stats>
   /** Returns a signed GET URL. */
   url(key: string, options?: UrlOptions): Promise<FileUrl>
@@ -69,9 +69,9 @@ export interface Client {
   record(key: string, name: string): Promise<RecordedFile>
   /** Changes the display name in the index. */
   rename(key: string, name: string): Promise<FileRecord>
-  /** Copies a file to another key, by the server of the bucket. */
+  /** Copies a file to another key. The bucket's server copies the bytes. */
   copy(from: string, to: string, options?: CopyOptions): Promise<RecordedFile>
-  /** Moves a file to another key: copies it, and then deletes the source. A repeat finishes it. */
+  /** Moves a file: copies it to another key, and then deletes the source. Repeat it if it failed. */
   move(from: string, to: string, options?: CopyOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
   remove(key: string): Promise<void>
@@ -81,7 +81,7 @@ export interface Client {
   limits(): Promise<Limits>
   /** Sends any other request to the API, with the token. `path` starts with a slash. */
   request(method: Method, path: string, request?: ApiRequest): Promise<unknown>
-  /** With a `check`, which the response must pass. Otherwise, the code is `bad_answer`. */
+  /** Sends a request whose response must pass `check`. Otherwise, the code is `bad_answer`. */
   request<T>(
     method: Method,
     path: string,

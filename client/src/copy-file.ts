@@ -2,7 +2,7 @@ import { isEither } from './check.ts'
 import type { CopyOptions } from './requests.ts'
 import { isFileRecord, isUnfinishedCopy, type RecordedFile } from './responses.ts'
 
-/** Sends one POST, in the way of the client. */
+/** Sends one POST as the client does. */
 type Post = <T>(
   check: (value: unknown) => value is T,
   method: 'POST',

@@ -1,4 +1,4 @@
-// Not from their own files, for which the build would make one more script.
+// Not from their own files: the build would create another script for these.
 import { type DropBoxTerms, type DropBoxVisitor, type OpenDropBox, openDropBox } from './sharing.ts'
 import { asError, createStore, type Store } from './store.ts'
 import {
@@ -9,7 +9,7 @@ import {
   type UploadsState,
 } from './upload-queue.ts'
 
-/** How long files fail together with the one that could not open the box. */
+/** How long the other files fail too after one could not open the box. */
 const RETRY_MILLISECONDS = 1000
 
 export type DropBoxUploadsOptions = UploadQueueOptions & DropBoxVisitor
@@ -18,7 +18,7 @@ export interface DropBoxState extends UploadsState {
   /** What the box asks for and allows, after it was opened. `left` counts this page's uploads. */
   readonly box: DropBoxTerms | undefined
   /**
-   * `opening`, then `open`. `password` if the box needs one, or another one. `closed` for good.
+   * `opening`, then `open`. `password` if the password is missing or wrong. `closed` for good.
    * `failed` if it can't be opened at the moment.
    */
   readonly access: 'opening' | 'open' | 'password' | 'closed' | 'failed'
@@ -28,8 +28,8 @@ export interface DropBoxState extends UploadsState {
 
 export interface DropBoxActions extends UploadActions {
   /**
-   * Opens the box again: with a password, or as a sender with a name and a note, or after it failed.
-   * What is missing stays as it was. Resolves with whether the box is open.
+   * Opens the box again: with a password, as a sender with a name and a note, or after a failure.
+   * Missing members stay as they were. Resolves with whether the box is open.
    */
   open(visitor?: DropBoxVisitor): Promise<boolean>
 }
@@ -49,8 +49,8 @@ export function createDropBoxUploads(
   let accessError: Error | undefined
   let box: DropBoxTerms | undefined
   /**
-   * The latest try. The results of earlier ones are ignored. One that is refused stays until the next
-   * `open`, and one that failed for a moment, so that not each of many files asks again.
+   * The latest try. The results of earlier ones are ignored. A refusal stays until the next `open`.
+   * Another failure stays for a moment, so that many files don't each ask again.
    */
   let opening: Promise<OpenDropBox> | undefined
   let opened: OpenDropBox | undefined
@@ -134,7 +134,7 @@ export function createDropBoxUploads(
       const unsubscribe = store.subscribe(listener)
       if (!isWatching) {
         isWatching = true
-        // For as long as the queue, whose uploads also go on after the component has unmounted.
+        // For as long as the queue, whose uploads continue after the component has unmounted.
         queue.subscribe(store.changed)
         // Not again when React mounts a component twice, as in StrictMode.
         if (!opening) reopen().catch(() => undefined)

@@ -1,7 +1,7 @@
 import { createApi } from './api.ts'
 import { createTokens } from './box-tokens.ts'
 import { createTurns } from './box-turns.ts'
-// Not from their own files, for which the build would make one more script.
+// Not from their own files: the build would create another script for these.
 import { type Client, createClient, PresignerError } from './index.ts'
 import { type DropBoxTerms, type DropBoxVisitor, isDropBoxToken } from './sharing-responses.ts'
 
@@ -27,7 +27,7 @@ export async function openDropBox(
 
   const { endpoint, bucket, expiresAt: _, token: __, ...terms } = await current()
   const api = new URL(endpoint, boxUrl)
-  // The box may be of a stranger, who must not make this page use the cookies of its user.
+  // The box may be a stranger's, who must not make this page send its user's cookies.
   const credentials = api.origin === origin ? undefined : 'omit'
   // So that the same file in another box doesn't resume this upload.
   api.hash = await idOf(secret)
@@ -46,7 +46,7 @@ export async function openDropBox(
   return { ...terms, client: { ...client, upload } }
 }
 
-/** Returns the URL without its query and fragment, and how to call it in a message. */
+/** Returns the URL without its query and fragment, and its name for messages. */
 function parseBoxUrl(url: string | URL) {
   const base = globalThis.location?.href
   const { origin, pathname } = URL.canParse(url, base) ? new URL(url, base) : { pathname: '' }

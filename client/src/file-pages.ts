@@ -13,7 +13,7 @@ export interface FilePagesOptions extends Omit<ListOptions, 'cursor' | 'urls'> {
 }
 
 export interface ShownFile extends FileRecord {
-  /** Only with `links`, and if the API allows a link of this file. */
+  /** Only with `links`, and if the API allows a link to this file. */
   readonly link?: string | undefined
   /** For `<img srcset>`. Only with `widths` in `links`. */
   readonly srcset?: string | undefined
@@ -46,7 +46,7 @@ export interface FileActions {
   /** Shows a file that was recorded in another way, such as with Uppy, in all lists of the client. */
   add(record: FileRecord): void
   /**
-   * Deletes a file. It disappears at once, and returns if the API can't delete it. Resolves with
+   * Deletes a file. It disappears at once, and comes back if the API can't delete it. Resolves with
    * whether the file is deleted.
    */
   remove(key: string): Promise<boolean>
@@ -184,7 +184,7 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
           store.changed()
           void linkNewFiles()
           if (!isQuestion || change.record === null) return
-          // One request at a time, also while many files are uploaded.
+          // One request at a time, even while many files are uploaded.
           if (fetching) isOutdated = true
           else void refresh()
         })

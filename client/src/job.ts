@@ -21,8 +21,8 @@ export interface Job extends Tracker {
 const lines = new WeakMap<Api, Line>()
 
 /**
- * Returns the line of a client's uploads: each upload needs both its Worker and its bucket. Another
- * client may have others, or another token.
+ * Returns the line in which a client's uploads wait: each needs both the Worker and the bucket.
+ * Another client may have other servers, or another token.
  */
 export function lineOf(api: Api): Line {
   const line = lines.get(api) ?? createLine()

@@ -19,7 +19,7 @@ import { send } from './send.ts'
 
 /** How many parts of a file are prepared at the same time. */
 const PARALLEL_PARTS = 4
-/** How often parts are sent again that the bucket accepted and then lost. */
+/** How often to send parts again that the bucket accepted and then lost. */
 const MAX_REPAIRS = 3
 
 /** The reason of a signal that stops an upload and keeps its parts. */

@@ -37,7 +37,7 @@ export interface FileConditions {
 /** What both ways to upload a file begin with. It has either `fileName` or `key`. */
 interface FileRequest extends FileConditions {
   readonly fileName?: string | undefined
-  /** The key to use, in place of a generated one. Needs the scope `keys:choose`. */
+  /** The key to use instead of a generated one. Needs the scope `keys:choose`. */
   readonly key?: string | undefined
   /** Whether the upload may replace an object under `key`. Needs the scope `files:delete`. */
   readonly overwrite?: boolean | undefined
@@ -125,8 +125,8 @@ export type Sort = 'createdAt' | '-createdAt' | 'name' | '-name' | 'size' | '-si
 export type GroupBy = 'type' | 'owner' | 'day' | 'folder'
 
 /**
- * Which files a list has, and in which order. Every condition must hold. All but `prefix` need an
- * index that answers. Otherwise, the code is `not_supported`.
+ * Which files a list has, and in which order. Every condition must hold. All except `prefix` need an
+ * index with `answers`, such as one in D1. Otherwise, the code is `not_supported`.
  */
 export interface FileQuestion {
   /** Only keys that start with this. */
@@ -139,9 +139,9 @@ export interface FileQuestion {
   readonly type?: string | undefined
   /** Id of who recorded the file. */
   readonly owner?: string | undefined
-  /** Files of this time or later, ISO 8601. */
+  /** Files created at this time or later, ISO 8601. */
   readonly createdAfter?: string | undefined
-  /** Files before this time, ISO 8601. */
+  /** Files created before this time, ISO 8601. */
   readonly createdBefore?: string | undefined
   /** Bytes. */
   readonly minSize?: number | undefined
@@ -183,7 +183,7 @@ export interface UrlOptions {
   readonly versionId?: string | undefined
 }
 
-/** Who may open a link, and from when on. Other requests get 403. */
+/** Who may open a link, and when it starts to work. Other requests get 403. */
 export interface LinkRestrictions {
   /** ISO 8601 in UTC. The link then expires exactly `expiresIn` after this date. */
   readonly notBefore?: string | undefined
@@ -191,7 +191,7 @@ export interface LinkRestrictions {
   readonly ips?: string[] | undefined
   /** Countries of the clients in ISO 3166 alpha-2, such as `DE`: 1 to 64. Only on Cloudflare. */
   readonly countries?: string[] | undefined
-  /** All countries but these, in place of `countries`. */
+  /** All countries except these, instead of `countries`. */
   readonly notCountries?: string[] | undefined
 }
 
@@ -205,7 +205,7 @@ export interface LinksOptions extends LinkRestrictions {
   readonly delivery?: 'stream' | 'redirect' | undefined
   /** Shows images in this width, one of the Worker's `IMAGE_WIDTHS`. Default: the original. */
   readonly width?: number | undefined
-  /** Returns `srcset` with these widths, in place of `width`. */
+  /** Returns `srcset` with these widths, instead of `width`. */
   readonly widths?: number[] | undefined
   /** Default: `auto`, the best format that the browser accepts. */
   readonly format?: 'auto' | 'avif' | 'webp' | 'jpeg' | 'png' | undefined

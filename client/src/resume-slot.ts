@@ -5,7 +5,7 @@ import type { StartRequest } from './requests.ts'
 import { isStartedUpload, type StartedUpload } from './responses.ts'
 
 const PREFIX = 'edge-presigner:'
-/** Long enough for a page that is closing to release its lock, also on a busy machine. */
+/** Long enough for a closing page to release its lock, even on a busy machine. */
 const LOCK_MILLISECONDS = 3000
 /**
  * The lifetime of an upload id. On its last day, the client drops the upload. The user probably
@@ -130,8 +130,8 @@ function remove(storage: Storage, name: string, { uploadId }: StartedUpload): vo
 /**
  * Removes expired uploads. Drops uploads to the API at `baseUrl` that were canceled or are about to
  * expire, unless a tab works on them. Compares them with an upload that has `just` started, since
- * the clock of this machine may be wrong. Keeps what other code of the page saves, also if its name
- * starts with the same prefix.
+ * the clock of this machine may be wrong. Keeps what other code of the page saves, even under a name
+ * with the same prefix.
  */
 function sweep(
   storage: Storage,

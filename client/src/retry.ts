@@ -10,7 +10,7 @@ const LONGEST_FIRST_MILLISECONDS = 5000
 const FIRST_PAUSE_MILLISECONDS = 500
 const LONGEST_PAUSE_MILLISECONDS = 15_000
 
-/** Statuses of a server that can't answer anybody at the moment, or only fewer requests. */
+/** Statuses of a server that can answer no requests at the moment, or only fewer. */
 const OUTAGES: readonly number[] = [0, 429, 502, 503, 504]
 
 /** Requests that depend on the same server. During an outage, only one of them tries, for all. */
@@ -45,9 +45,9 @@ export const createLine = (): Line => ({
  * jitter, for about a minute in total. While the browser is offline, waits without a limit, and
  * then starts over. Adds the Worker's Retry-After to the wait. During an outage, the requests of a
  * `line` try one after the other with these waits, and give up together. Calls `stall` with each
- * error before it waits; `act` calls its `stall` without an error if the server responds. If it has
- * to wait before it tries, and then the line has an `error` and it doesn't lead, it throws that
- * error to get into the line. Throws the last error, or the reason of `signal`.
+ * error before it waits; `act` calls its `stall` without an error if the server responds. If `act`
+ * first waits for something else, and the line has an `error` by then, `act` throws that error to
+ * join the line, unless it leads. Throws the last error, or the reason of `signal`.
  */
 export async function withRetries<T>(
   signal: AbortSignal,
@@ -110,7 +110,7 @@ export async function withRetries<T>(
       }
       const most = retriesAfter(error, Date.now() - line.begun)
       if (!error.retryable || retry >= most || (isOutage && line.failures > most)) giveUp(error)
-      // In the line, it says so at its start.
+      // In the line, `stall` is called before the next try.
       if (!isOutage || retry >= line.failures) {
         stall?.(error)
         own = pauseAfter(error, retry, line)
@@ -126,8 +126,8 @@ export async function withRetries<T>(
 const end = (line: Line): void => void Object.assign(line, { error: undefined, failures: 0 })
 
 /**
- * Resolves when all before have tried, and the pause after that is over. Returns a function that
- * lets the next one try. Throws the error of an outage that took too long.
+ * Resolves when all earlier requests have tried, and the pause after the last one is over. Returns a
+ * function that lets the next one try. Throws the error of an outage that took too long.
  */
 async function takeTurn(line: Line, signal: AbortSignal): Promise<() => void> {
   const before = line.end

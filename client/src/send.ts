@@ -27,7 +27,7 @@ export function send(
   const attempt = async (stall: Stall) => {
     signal.throwIfAborted() // the wait may have been long
     const target = await targets.get(stall)
-    signal.throwIfAborted() // several files may have been signed, for which one signal can't cancel
+    signal.throwIfAborted() // signing several files together ignores the signal of one
     return put(target, body, (sentBytes) => report(part, sentBytes), signal, stall)
   }
   const act = async (stall: Stall) => {

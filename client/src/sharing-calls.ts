@@ -23,7 +23,7 @@ export interface GrantOptions {
   readonly password?: string | undefined
   /** One line for people, which the page shows. */
   readonly label?: string | undefined
-  /** Redirects to the file at once, for `<img>` and `curl`, in place of a page with a button. */
+  /** Redirects to the file at once, for `<img>` and `curl`, instead of showing a page with a button. */
   readonly direct?: boolean | undefined
   /** Name to save under. Default: the file's. With `direct`, the default is to show the file. */
   readonly download?: string | undefined
@@ -32,7 +32,7 @@ export interface GrantOptions {
 
 /** Body of `PATCH /grants/:id`. Members that are missing stay as they are. */
 export interface GrantChanges {
-  /** How often it can be used in total, with the past uses. Null for any number. */
+  /** How often it can be used in total, including past uses. Null for any number. */
   readonly uses?: number | null | undefined
   readonly label?: string | null | undefined
   readonly deadline?: string | undefined
@@ -92,7 +92,7 @@ export interface SharingCalls {
   closeDropBox(id: string, options?: Cancelable): Promise<void>
 }
 
-/** Sends one request, in the way of the client. */
+/** Sends one request as the client does. */
 type Call = <T>(
   check: Check<T>,
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE',

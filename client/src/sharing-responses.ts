@@ -105,7 +105,7 @@ export interface DropBoxSender {
 
 /** What a visitor gives to use a drop box. */
 export interface DropBoxVisitor {
-  /** Only for a box that has one. Without the right one, the code is `password_wrong`. */
+  /** Only for a box with a password. If it is wrong or missing, the code is `password_wrong`. */
   readonly password?: string | undefined
   readonly sender?: DropBoxSender | undefined
 }

@@ -30,7 +30,7 @@ export const refusesUrl = (error: unknown): boolean =>
 
 /**
  * Returns the error for the bucket's response to a PUT: `clock_skew` if the URL had already expired
- * when it was signed, by the bucket's clock in `date`. Every new URL then has too. Or
+ * when it was signed, by the bucket's clock in `date`, since every new URL has expired then too. Or
  * `precondition_failed` if the object doesn't have the ETag of `ifMatch`.
  */
 export function refusalOf(

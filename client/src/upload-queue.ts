@@ -20,9 +20,9 @@ export interface UploadQueueOptions {
   readonly concurrency?: number | undefined
   /** Options of `client.upload()` for all files, or a function that returns them for a file. */
   readonly fileOptions?: FileOptions | ((file: File | Blob) => FileOptions) | undefined
-  /** Called with the record of each uploaded file, also after the component has unmounted. */
+  /** Called with the record of each uploaded file, even after the component has unmounted. */
   readonly onUploaded?: ((record: FileRecord, upload: Upload) => void) | undefined
-  /** Called when an upload fails, also after the component has unmounted. */
+  /** Called when an upload fails, even after the component has unmounted. */
   readonly onError?: ((error: Error, upload: Upload) => void) | undefined
 }
 

@@ -27,7 +27,7 @@ export interface UploadOptions extends FileConditions {
   readonly sha256?: boolean | undefined
   /** Display name of the file. Default: the name of the File. */
   readonly fileName?: string | undefined
-  /** The object's key, in place of a generated one. Needs the scope `keys:choose`. */
+  /** The object's key, instead of a generated one. Needs the scope `keys:choose`. */
   readonly key?: string | undefined
   /** Replaces the object under `key`. Needs the scope `files:delete`. */
   readonly overwrite?: boolean | undefined

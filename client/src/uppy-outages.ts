@@ -42,8 +42,8 @@ const MAX_RETRIES = 15
 
 /**
  * Retries a file that failed because the bucket or the Worker did not respond, every five seconds,
- * for about two minutes without the bucket. Doesn't retry if the page has never sent a byte, since the bucket's CORS rules are then
- * the likely reason. Returns a function that stops this.
+ * for about two minutes without the bucket. Doesn't retry if the page has never sent a byte: the
+ * bucket's CORS rules are then the likely reason. Returns a function that stops this.
  */
 export function retryAfterOutages<Result extends UploadResult | undefined>(
   uppy: WaitingUppy<Result>,

@@ -49,7 +49,7 @@ export function recordUploads(
 ): () => void {
   const records = new Map<string, Promise<FileRecord>>()
 
-  /** Records `file`. If its upload `isKnown`, returns the record that it has, or may get. */
+  /** Records `file`. If its upload `isKnown`, returns the record that was made or is being made. */
   function record(
     file: UppyFile,
     { body }: Response = {},

@@ -210,7 +210,7 @@ function refuseUnused(flags: Flags, provider: Provider): void {
 
 /** Names of Workers: one label of a host name. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
-/** A project can't depend on a package of its own name. */
+/** A project can't depend on a package with the same name. */
 const TAKEN = ['edge-presigner', 'hono', 'wrangler']
 
 function nameError(name: string): string | null {

@@ -7,10 +7,10 @@ import { type Answers, type Ask, readAnswers, readFlags, USAGE, UsageError } fro
 import { PATHS, projectFiles, SECRETS_FILE, secretNames } from './files.ts'
 
 const NEEDED_NODE = 22
-/** What a shell expects of a program that Ctrl-C has ended. */
+/** The exit code that shells expect after Ctrl-C. */
 const CANCELED = 130
 
-/** The user has ended the questions. */
+/** The user has ended the dialog. */
 class Canceled extends Error {}
 
 /** Creates the project. Resolves with the exit code. */

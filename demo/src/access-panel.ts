@@ -6,8 +6,8 @@ import type { KeptText } from './storage.ts'
 /** The field for a token or API key. */
 export interface AccessPanel {
   /**
-   * Opens the panel. Shows why the Worker refused the credential, if one was used, in place of an
-   * earlier notice.
+   * Opens the panel. If a credential was used, replaces an earlier notice by why the Worker refused
+   * it.
    */
   ask(error: unknown): void
   /** Closes the panel after credentials worked. Keeps it open if the user opened it. */
@@ -15,7 +15,7 @@ export interface AccessPanel {
 }
 
 /**
- * Connects the panel to the page. Calls `onToken` when the user submits a token, also an empty one.
+ * Connects the panel to the page. Calls `onToken` when the user submits a token, even an empty one.
  */
 export function createAccessPanel(
   token: KeptText,

@@ -4,7 +4,7 @@ import { PresignerError } from '../../client/src/index.ts'
 export const wantsCredentials = (error: unknown): boolean =>
   error instanceof PresignerError && error.code === 'unauthenticated'
 
-/** Tells whether a request got no response, or one that is not the Worker's, as of a proxy. */
+/** Tells whether a request got no response, or one that is not the Worker's, such as a proxy's. */
 export const isWithoutAnswer = (error: unknown): boolean =>
   error instanceof Error &&
   ['network', 'unreachable', 'bad_answer', 'NETWORK'].includes(codeOf(error))

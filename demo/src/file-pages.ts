@@ -17,8 +17,8 @@ export interface FilePages {
 }
 
 /**
- * Reads the part of the index that `client` may read, or what `question` asks for. Each page takes one request for the records,
- * and one each for the links of pictures and of other files.
+ * Reads the part of the index that `client` may read, or what `question` asks for. Each page takes
+ * one request for the records, and one each for the links of pictures and of other files.
  */
 export function createFilePages(
   client: Client,

@@ -49,7 +49,7 @@ export interface Gallery {
   /** Gives up the place of an upload that failed or was canceled. */
   release(id: string): void
   /**
-   * Adds a new file, in the place of its upload if that has one, or at the top. The index may take
+   * Adds a new file: in the place of its upload if that has one, otherwise at the top. The index may take
    * a minute to list it.
    */
   add(record: FileRecord, id: string): Promise<void>
@@ -177,12 +177,12 @@ export function createGallery(options: GalleryOptions): Gallery {
     return done
   }
 
-  /** Resolves when the list shows the answer to the question of now. What changes earlier would be lost. */
+  /** Resolves when the list shows the answer to the current question. Earlier changes would be lost. */
   async function answered(): Promise<void> {
     while (isStale && loading !== undefined) await loading.done
   }
 
-  /** Asks the question of now. The list stays as it is until the answer. */
+  /** Asks the current question. The list stays as it is until the answer. */
   function ask(): void {
     pages = createFilePages(client, links, question.options)
     isStale = true

@@ -87,7 +87,7 @@ export function createLongList(list: HTMLElement): LongList {
       isLong = items.length > MANY
       list.classList.toggle('is-long', isLong)
       if (isLong) {
-        // Measures at once only what has no height yet: that takes a layout of its own.
+        // Measures at once only what has no height yet, because that takes another layout.
         if ([...near].some(isShown)) plan()
         else show()
         for (const item of items)

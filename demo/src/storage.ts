@@ -20,7 +20,7 @@ export function keptText(storage: () => Storage, name: string): KeptText {
         if (text === '') storage().removeItem(name)
         else storage().setItem(name, text)
       } catch {
-        // See above.
+        // The user blocks cookies: only this page keeps the text.
       }
     },
   }

@@ -17,8 +17,8 @@ export function createUpkeepOffer(client: Client): UpkeepOffer {
     return createUpkeepPart(() => look(current))
   })
   /**
-   * Resolves with whether it shows what is true now. Any error means that there is nothing to show: no plugin,
-   * no Durable Objects, no right. But one that passes leaves what this user already sees.
+   * Resolves with whether it shows the current state. Most errors mean that there is nothing to show: no
+   * plugin, no Durable Objects, no right. A temporary error leaves what this user already sees.
    */
   async function look(permissions?: Permissions): Promise<boolean> {
     const mayAsk = permissions?.scopes.includes('upkeep:read') && permissions.prefix === ''

@@ -19,7 +19,7 @@ export function uploadTitle<M extends Meta, B extends Body>(
 }
 
 /**
- * Shows 99 % in place of 100 % until all files are complete. A bucket may need a minute to join the
+ * Shows 99 % instead of 100 % until all files are complete. A bucket may need a minute to join the
  * parts of a file after the last byte.
  */
 export function reserveLastPercent<M extends Meta, B extends Body>(uppy: Uppy<M, B>): void {

@@ -138,7 +138,9 @@ export const recordedFiles = z.object({
 export const unfinishedCopy = z.object({
   from: z.string(),
   to: z.string(),
-  cursor: text('For the same request again. Valid for 7 days, for this caller, source and target.'),
+  cursor: text(
+    'Send it with the same request. Valid for 7 days, for this caller, source and target.',
+  ),
   copied: bytes('Bytes that the target has.'),
   size: bytes('Bytes.'),
 })
@@ -191,10 +193,10 @@ export const erasure = z.object({
   deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
   versions: z
     .nullable(bytes('Older versions and delete markers.'))
-    .check(z.describe('Older versions and delete markers. Null if the bucket can not list them.')),
+    .check(z.describe("Older versions and delete markers. Null if the bucket can't list them.")),
   uploads: z
     .nullable(bytes('Unfinished uploads in parts.'))
-    .check(z.describe('Unfinished uploads in parts. Null if the bucket can not list them.')),
+    .check(z.describe("Unfinished uploads in parts. Null if the bucket can't list them.")),
   records: bytes('Records without an object.'),
   unreadable: bytes(
     'Objects and entries of the index that stay, since their keys can not be named.',
@@ -297,7 +299,9 @@ const last = z.nullable(passSummary).check(z.describe('The last pass that has en
 const stopped = z
   .nullable(z.object({ reason: z.enum(STOP_REASONS), at: instant('When the brake stopped it.') }))
   .check(
-    z.describe('Why the brake has stopped the walk. It changes nothing until a person says go on.'),
+    z.describe(
+      'Why the brake has stopped the walk. It changes nothing until a person lets it go on.',
+    ),
   )
 const suspects = found('Records without an object that wait for a second look.')
 
@@ -320,7 +324,7 @@ export const upkeepStatus = z.object({
 export const deadLetters = z.object({
   deadLetters: z.array(
     z.object({
-      id: text('The same for the same message.'),
+      id: text('Each message keeps its id.'),
       queue: text('The queue that gave it up.'),
       body: z.unknown().check(z.describe('What was sent: JSON.')),
       firstAt: instant('When it arrived. It is kept for 30 days from then on.'),
@@ -443,7 +447,7 @@ export const links = z.object({
 
 export const grant = z.object({
   id: text('For requests of its creator, and in events. It opens nothing.'),
-  url: url('For the recipient. Who has it can use the grant.'),
+  url: url('For the recipient. Anyone who has it can use the grant.'),
   bucket: alias(),
   key: objectKey(),
   name: text('Name of the file.'),
@@ -470,7 +474,7 @@ export const grant = z.object({
         notCountries: z.optional(z.array(z.string())),
       }),
     )
-    .check(z.describe('Who may open it, and from when on; null for everyone.')),
+    .check(z.describe('Who may open it, and when it starts to work; null for everyone.')),
   createdAt: instant('When it was created, ISO 8601 in UTC.'),
   lastUsedAt: z
     .nullable(z.iso.datetime())
@@ -507,7 +511,7 @@ const boxTerms = {
 
 export const dropBox = z.object({
   id: text('For requests of its creator, and in events. It opens nothing.'),
-  url: url('For senders. Who has it can send files.'),
+  url: url('For senders. Anyone who has it can send files.'),
   bucket: alias(),
   prefix: text('Where the files go.'),
   ...boxTerms,
@@ -537,7 +541,7 @@ export const receivedFiles = z.object({
           .check(z.describe('What the sender wrote: plain text that nobody has checked.')),
         country: z
           .nullable(z.string())
-          .check(z.describe("The sender's country, as Cloudflare says it; null if unknown.")),
+          .check(z.describe("The sender's country, as Cloudflare reports it; null if unknown.")),
       }),
     )
     .check(z.describe('The newest first.')),

@@ -31,7 +31,7 @@ const WITH_BODY: readonly ErrorCode[] = [
 
 const RETRY_AFTER = {
   'Retry-After':
-    'Seconds, with `purge_failed`, `storage_busy`, `credentials_unavailable`, and `index_unavailable` if a record was written twice in a second.',
+    'Seconds, with `purge_failed`, `storage_busy`, `credentials_unavailable` and `index_unavailable`.',
 }
 
 /** Errors of every request to a bucket. */

@@ -27,7 +27,7 @@ export const COMMON_MEMBERS: Members = {
   },
   objectKey: {
     description:
-      'The key to use, in place of a generated one. Needs the scope `keys:choose`. `filename` or `key` is then only the name of the file.',
+      'The key to use instead of a generated one. Needs the scope `keys:choose`. `filename` or `key` is then only the name of the file.',
     maxLength: MAX_OBJECT_KEY_BYTES,
   },
   contentDisposition: {
@@ -78,7 +78,7 @@ export const COMMON_MEMBERS: Members = {
 /** `key` where an upload begins. */
 export const CHOSEN_KEY: Member = {
   description:
-    'The key to use, in place of a generated one. Needs the scope `keys:choose`, and no `fileName` or `directory` next to it.',
+    'The key to use instead of a generated one. Needs the scope `keys:choose`, and no `fileName` or `directory` next to it.',
   minLength: 1,
   maxLength: MAX_OBJECT_KEY_BYTES,
 }

@@ -18,8 +18,8 @@ import { reasonOf, refusalOf } from './refusal.ts'
 import { createRow, type Row } from './row.ts'
 
 /**
- * Files of this size or larger go in parts: they can be resumed, and one that is canceled takes no room
- * any more. A signed PUT keeps its room until its URL expires.
+ * Files of this size or larger go in parts: they can be resumed, and a canceled one frees its room in
+ * the box at once. A signed PUT keeps its room until its URL expires.
  */
 const IN_PARTS_BYTES = 5 * 1024 ** 2
 /** How long messages for screen readers are collected. */
@@ -48,13 +48,13 @@ let { left } = box
 let name = ''
 
 const { patient, wake } = createPatience()
-/** The API takes no other control characters, which are pasted from tables and documents. */
+/** Reads the fields, without the control characters of pasted text that the API refuses. */
 const readVisitor = (): Visitor => ({
   password: password.value,
   name: sender.value.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ').trim(),
   note: note.value.replace(/[^\P{Cc}\n\t]/gu, ' ').trim(),
 })
-/** Not what the fields have: it would change with each key, and may be too long at the moment. */
+/** Not read from the fields each time: they change with each keystroke, and may be too long. */
 let visitor = readVisitor()
 const access = createAccess(location.pathname, () => visitor)
 

@@ -7,7 +7,7 @@ const LONGEST_SECONDS = 60
 export interface Patience {
   /** Returns `api`, which waits as long as the server asks for, and tries again. */
   readonly patient: (api: Api) => Api
-  /** Lets those that wait try now: a file has ended. */
+  /** Lets the waiting requests try now, because a file has ended. */
   readonly wake: () => void
 }
 

@@ -36,7 +36,7 @@ export interface Queue {
 
 /**
  * Returns an empty queue. `changed` is called with each file whose state or progress changed. After an
- * error that `isLast`, those that wait fail with it.
+ * error that `isLast`, the waiting files fail with the same error.
  */
 export function createQueue(
   send: (file: File, options: Options) => Promise<unknown>,

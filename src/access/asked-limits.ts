@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { ALLOWED_TYPE } from './limits.ts'
 
-/** For lists of what a principal may use. */
+/** Maximum number of buckets or types in one list. */
 const MAX_ITEMS = 100
 
 /** The limits that a token, or an app for its own user, may have. */

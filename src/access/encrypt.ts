@@ -5,8 +5,8 @@ import type { SigningSecret } from './settings.ts'
 const IV_BYTES = 12
 
 /**
- * Encrypts `text` with AES-GCM, for what is sealed but its holder must not read. `bound` is needed to
- * decrypt it. The initialization vector comes first.
+ * Encrypts the part of a seal that its holder must not read, with AES-GCM. To decrypt it, the same
+ * `bound` is needed. The initialization vector comes first.
  */
 export async function encrypt(secret: SigningSecret, bound: string, text: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))

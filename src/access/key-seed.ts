@@ -11,9 +11,9 @@ export const START_ID = /^\d{13}-[\w-]{16,64}$/
 export type KeySeed = Pick<NewKeyInput, 'now' | 'random'>
 
 /**
- * Returns the seed of a key from `startId`, the same one for each repeat of a request, unless the
- * client's clock is wrong. Nobody can choose a key with it, or get one of another principal, since
- * its random part is an HMAC.
+ * Derives the seed of a key from `startId`, so that a repeated request gets the same key, unless
+ * the client's clock is wrong. Its random part is an HMAC, so that nobody can choose a key or get
+ * that of another principal.
  */
 export async function keySeed(
   { signingSecrets }: SigningSettings,

@@ -2,7 +2,7 @@ import type { ConfiguredBucket, SecondsByUse } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
 
-/** What narrows a principal further than its scopes and prefix. Null means no limit of its own. */
+/** Limits of a principal beyond its scopes and prefix. Null means no limit. */
 export interface Limits {
   /** Aliases of the buckets that it may use. The first one is its default. */
   readonly buckets: readonly string[] | null
@@ -25,13 +25,13 @@ export const NO_LIMITS: Limits = /* @__PURE__ */ Object.freeze({
 export const onlyBuckets = (buckets: readonly string[] | undefined): Limits =>
   buckets === undefined ? NO_LIMITS : { ...NO_LIMITS, buckets }
 
-/** Buckets by their limits. Each token has its own object of limits, with the same few values. */
+/** Narrowed buckets by the text of their limits, whose values repeat from token to token. */
 const narrowed = new WeakMap<ConfiguredBucket, Map<string, ConfiguredBucket>>()
 const MAX_NARROWED = 64
 
 /**
- * Returns `bucket` as a principal with these limits sees it: the same object if it is the same. The
- * same limits return the same object again, since what is derived for signing is kept by bucket.
+ * Returns `bucket` narrowed to these limits, or `bucket` itself without any. Equal limits return
+ * the same object, since what is derived for signing is kept by bucket.
  */
 export function narrowBucket<B extends ConfiguredBucket>(
   bucket: B,
@@ -83,8 +83,9 @@ export type AskedLimits = {
 }
 
 /**
- * Returns the caller's limits with those in `asked`. Throws `forbidden` with an issue for each one
- * that is wider than what the caller may do in every bucket of the token, and `unknown_bucket`.
+ * Returns the caller's limits, replaced by those in `asked`. Throws `unknown_bucket`, and
+ * `forbidden` with an issue for each limit that is wider than the caller's in every bucket of the
+ * token.
  */
 export function narrowLimits(
   caller: Limits,
@@ -133,7 +134,7 @@ const tooWide = (issues: readonly Issue[]): ApiError =>
 export const mayUse = ({ buckets }: Pick<Limits, 'buckets'>, alias: string): boolean =>
   buckets === null || buckets.includes(alias)
 
-/** Returns the buckets that these limits allow and that exist, as narrowed, the default first. */
+/** Returns the existing buckets that these limits allow, narrowed to them, the default first. */
 export const usableBuckets = (
   limits: Limits,
   { buckets }: { readonly buckets: readonly ConfiguredBucket[] },

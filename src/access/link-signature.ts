@@ -30,7 +30,7 @@ export interface LinkPolicy {
   /** Null for the original. */
   readonly variant: Variant | null
   /**
-   * Who may open the link, and from when on, as its query says it: `restrictionsText` of
+   * Who may open the link, and from when, in the form of its query: `restrictionsText` of
    * src/plugins/links/restrictions.ts. Undefined for everyone.
    */
   readonly restrictions?: string | undefined
@@ -59,7 +59,7 @@ export const canonicalString = (policy: SignedPolicy): string => {
   ].join('\n')
 }
 
-/** Returns the members of the query that a link to an original for everyone doesn't have. */
+/** Returns the members of the query for a variant and for restrictions. */
 const moreQuery = ({ variant, restrictions }: SignedPolicy): string[] => [
   ...(variant ? [`w=${variant.width}`, `fmt=${variant.format}`] : []),
   ...(variant?.fallback ? ['fallback=original'] : []),
@@ -119,7 +119,7 @@ export async function verifyLink(
   return { ok: true, policy }
 }
 
-/** Returns the variant in a link's query, or null. Other text makes the link rewritten. */
+/** Returns the variant in a link's query, or null. `verifyLink` refuses any other spelling. */
 function variantIn(query: URLSearchParams): Variant | null {
   const format = LINK_FORMATS.find((name) => name === query.get('fmt'))
   const width = Number(query.get('w'))
@@ -127,7 +127,7 @@ function variantIn(query: URLSearchParams): Variant | null {
   return { width, format, fallback: query.has('fallback') }
 }
 
-/** Returns the restrictions in a link's query, unread, or undefined. */
+/** Returns the restrictions in a link's query, unparsed, or undefined. */
 function restrictionsIn(query: string): string | undefined {
   const start = query.search(/&(?:nbf|ips|countries|notCountries)=/)
   return start < 0 ? undefined : query.slice(start + 1, query.lastIndexOf('&kid='))

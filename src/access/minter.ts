@@ -10,9 +10,9 @@ export interface Granted {
 }
 
 /**
- * Returns what the credential with this id may do, such as `key:ci`, also for `key:ci/alice`. Null
- * refuses what it has made.
- * Undefined leaves the answer to other plugins: without one, API keys and JWTs are refused.
+ * Returns what the credential with this id, such as `key:ci`, may do. The answer also applies to
+ * ids below it, such as `key:ci/alice`. Null refuses everything that the credential has signed.
+ * Undefined leaves the answer to other plugins. If none answers, API keys and JWTs are refused.
  */
 export type Minter = (id: string) => Granted | null | undefined
 
@@ -26,10 +26,10 @@ export interface Minters {
 const EVERYTHING: Granted = { prefix: '' }
 
 /**
- * Returns what is left of the rights of `principal`, whom a token, a form or an upload step names:
- * the scopes and buckets that its credential still has. Refuses it if the credential is no longer
+ * Returns the rights that remain to `principal`, named by a token, a form or an upload step: the
+ * scopes and buckets that its credential still has. Refuses it if the credential is no longer
  * configured, or its prefix no longer contains that of `principal`. A JWT's own claims are unknown
- * here. Without a change, returns the same object.
+ * here. If nothing has changed, returns the same object.
  */
 export function stillGranted(principal: Principal, minters: Minters): Verdict {
   // Ids of users may have slashes. Other ids end with the subject of a token.

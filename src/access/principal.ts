@@ -75,7 +75,7 @@ export function idOfSubject(caller: Pick<Principal, 'kind' | 'id'>, subject: str
 export const maySetContext = ({ kind, context }: Pick<Principal, 'kind' | 'context'>): boolean =>
   context === null && (kind === 'key' || kind === 'localhost' || kind === 'app')
 
-/** Returns the principal's context for what is sealed, which has no such member without one. */
+/** Returns the principal's context as a member to seal, or no member without a context. */
 export const contextOf = ({ context }: Pick<Principal, 'context'>): { readonly context?: Json } =>
   context === null ? {} : { context }
 

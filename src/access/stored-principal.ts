@@ -13,7 +13,7 @@ export function storedPrincipal(principal: Principal): StoredPrincipal {
 
 /**
  * Returns what this principal may do now, or null if its credential is no longer configured or lacks
- * one of `scopes`. It may be used longer than the token with which it was made.
+ * one of `scopes`. A stored principal can outlive the token that created it.
  */
 export function presentRights(
   stored: StoredPrincipal,

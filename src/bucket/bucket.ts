@@ -37,7 +37,7 @@ export interface Bucket extends Address {
   readonly conditionalPut: boolean
   /** Whether the server supports If-Match on PutObject. */
   readonly conditionalReplace: boolean
-  /** Whether the server supports such conditions when it completes an upload in parts. */
+  /** Whether the server supports its conditions on PutObject also on CompleteMultipartUpload. */
   readonly conditionalComplete: boolean
   /** Prefixes of chosen keys that bucket notifications may record. */
   readonly managedPrefixes: readonly string[]
@@ -63,7 +63,7 @@ export type ConfiguredBucket = BucketWith<Credentials | CredentialSource>
 export type BucketWith<C> = Omit<Bucket, 'credentials' | 'uploadCredentials'> & {
   readonly [Name in 'credentials' | 'uploadCredentials']: C
 } & {
-  /** The pair that upkeep walks with. Undefined for the other two. */
+  /** The access key for upkeep. Undefined if upkeep uses the other two. */
   readonly upkeepCredentials?: C | undefined
 }
 

@@ -14,13 +14,13 @@ import type {
 const CALL_MILLISECONDS = 10_000
 /** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = CALL_MILLISECONDS + 500
-/** After a failed call, and at least after each other one, how long there is no other call. */
+/** The pause after a failed call, and the minimum after any other call. */
 const PAUSE_SECONDS = 10
-/** For this long after a failed call, requests don't wait for the next one of another request. */
+/** For this long after a failed call, requests don't wait for another request's next call. */
 const OUTAGE_SECONDS = 30
 /** The last call is at most this old. */
 const MAX_AGE_MILLISECONDS = 3_600_000
-/** How long before credentials expire the next call begins. It is at most half of their lifetime. */
+/** The next call begins this long before credentials expire, at most half of their lifetime. */
 const RENEW_MILLISECONDS = 15 * 60_000
 
 /**

@@ -25,7 +25,7 @@ export const MAX_UPLOAD_AGE_SECONDS = 604_800
 export const MAX_SKEW_SECONDS = 600
 /**
  * After this time, no URL can replace the object of a key that the presigner created, since the
- * last signature for an upload in parts has expired, also if the key has the time of a client. One
+ * last signature for an upload in parts has expired, even if the key has the time of a client. One
  * more day is for a PUT that starts in time and ends late.
  */
 export const MAX_REPLACEABLE_SECONDS =

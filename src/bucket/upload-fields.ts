@@ -56,7 +56,7 @@ export const OBJECT_HEADERS = [
 
 type ObjectHeader = (typeof OBJECT_HEADERS)[number]
 
-/** What is wrong with another value. Apart, since the signer's message is the same for all of them. */
+/** Messages for invalid values. Not in `OBJECT_HEADERS`, since the signer has one message for all. */
 export const HEADER_MESSAGES: Readonly<Record<ObjectHeader[0], string>> = {
   cacheControl: 'must be printable ASCII',
   contentDisposition: 'must be a Content-Disposition, such as attachment; filename="a.pdf"',

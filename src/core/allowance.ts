@@ -1,4 +1,4 @@
-/** From this time on, a call starts nothing else. */
+/** After this time, a call starts nothing more. */
 const MAX_MILLISECONDS = 20_000
 
 /**

@@ -10,7 +10,7 @@ import { deepFreeze } from '../settings/rules.ts'
 /** What plugins have reserved, the last one first. */
 type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[]
 
-/** Asks the plugins whether a change may happen. Throws what the first one throws that refuses. */
+/** Asks the plugins in order whether a change may happen. Throws the first refusal. */
 export async function runChecks(c: AppContext, change: Change): Promise<void> {
   const by = { principal: c.get('principal') }
   for (const check of c.env.instance.checks)
@@ -23,7 +23,7 @@ export async function askAboutStep(c: AppContext, step: UploadStep): Promise<voi
   for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, by))
 }
 
-/** Lets the plugins reserve a change, in order, and adds to `reserved`, also what is late. */
+/** Lets the plugins reserve a change, in order. `reserved` also gets what finishes late. */
 export async function reserve(c: AppContext, change: Change, reserved: Reserved): Promise<void> {
   const by = { principal: c.get('principal') }
   for (const one of uploadSeams(c).reserves)
@@ -53,7 +53,7 @@ export async function undo(c: AppContext, reserved: Reserved): Promise<void> {
   await Promise.all([...Map.groupBy(reserved, ({ key }) => key).values()].map(undoEach))
 }
 
-/** Runs `work`, also after the client has gone. If it fails, undoes what it has reserved. */
+/** Runs `work`, even after the client disconnects. If it fails, undoes what it has reserved. */
 export function undoing<T>(c: AppContext, work: (reserved: Reserved) => Promise<T>): Promise<T> {
   const reserved: Reserved = []
   const done = work(reserved).catch(async (error: unknown) => {

@@ -32,7 +32,7 @@ export async function requireVacant(
   if ((await lookAt(bucket, key, 'send overwrite: true', now)) !== null) throw objectExists()
 }
 
-/** Returns the object under a key. Throws `not_supported` with other advice than a new policy. */
+/** Returns a key's object. Throws `not_supported` with `advice` if the Worker may not look. */
 const lookAt = (
   bucket: Bucket,
   key: ObjectKey,
@@ -50,8 +50,9 @@ const lookAt = (
   })
 
 /**
- * Throws `precondition_failed` unless the object under `key` has this ETag, and `not_supported`.
- * Also accepts the object that `upload` itself has made. It can change after this.
+ * Throws `precondition_failed` unless the object under `key` has this ETag, or `upload` itself has
+ * made it. Throws `not_supported` if the access key may not look. The object can still change
+ * afterwards.
  */
 export async function requireMatch(
   bucket: Bucket,
@@ -66,7 +67,7 @@ export async function requireMatch(
     throw preconditionFailed(head)
 }
 
-/** Returns the error for an object with another ETag, or null for none. */
+/** Returns the error for an object with another ETag, or for a missing object (null). */
 export const preconditionFailed = (head: ObjectHead | null, cause?: unknown): ApiError =>
   new ApiError(
     'precondition_failed',
@@ -110,7 +111,7 @@ export const isRepeatable = ({ overwrite, mark }: Pick<SharedKey, 'overwrite' | 
 
 /**
  * Throws what `requireVacant` throws before `upload` is complete. Also throws `object_exists` if an
- * upload with the same `startId` is.
+ * upload with the same `startId` is complete.
  */
 export async function requireUnused(bucket: Bucket, upload: SharedKey, now: Date): Promise<void> {
   const { key, overwrite } = upload

@@ -9,7 +9,7 @@ export interface DownloadRequest {
   readonly use: Exclude<Use, 'upload'>
   /** Lifetime in seconds. Default: the default of the use. */
   readonly expiresIn?: number | undefined
-  /** Replaces that default. */
+  /** The lifetime without `expiresIn`, in place of the default of the use. */
   readonly defaultSeconds?: number
   /** Serve as an attachment under this name. */
   readonly download?: string | undefined

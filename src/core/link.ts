@@ -20,7 +20,7 @@ export function linkExpiry(
 /** Maximum length of a name to save a file under, in UTF-16 code units. */
 export const MAX_LINK_NAME_LENGTH = 255
 
-/** Who may open a link, as a request says it. */
+/** Who may open a link, as a request states it. */
 export interface Restricted {
   readonly notBefore?: string | undefined
   readonly ips?: readonly string[] | undefined

@@ -10,9 +10,9 @@ import { requireBytes, requireStatedSize } from './size-limit.ts'
 
 /** A file that a client is about to upload. */
 export interface PlannedUpload extends Omit<UploadFields, 'size'> {
-  /** In bytes. Undefined is not stated, which a limit refuses. Null is checked in another way. */
+  /** In bytes. Undefined if not stated, which a limit refuses. Null if checked elsewhere. */
   readonly size?: number | null | undefined
-  /** Makes the new key, in place of the time and random bytes. */
+  /** Replaces the time and the random bytes of a new key. */
   readonly seed?: KeySeed | undefined
 }
 

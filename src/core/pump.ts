@@ -22,8 +22,8 @@ export interface Sinks {
 /**
  * Copies `source` to its sinks at the speed of the client. Resolves with whether the copy is
  * complete. Abandons a copy that fails or stalls. Continues the copy if the client disconnects.
- * Cancels the source without both. Throws `storage_error` and fails the sinks if the source breaks
- * off, stalls, or has other than `length` bytes, unless that is null.
+ * Cancels the source when no sink is left. Throws `storage_error` and fails the sinks if the source
+ * breaks off, stalls, or doesn't have `length` bytes, unless that is null.
  */
 export async function pump(
   source: ReadableStream<Uint8Array>,

@@ -6,7 +6,7 @@ import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { Job } from '../records/job.ts'
 
-/** Purges edge copies. If it fails, warns, and a queue repeats it, or throws `purge_failed`. */
+/** Purges edge copies. If that fails, warns and queues a retry, or throws `purge_failed`. */
 export async function purgeCopies(
   c: AppContext,
   bucket: ConfiguredBucket,

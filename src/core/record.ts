@@ -16,7 +16,7 @@ export interface RecordRequest {
   readonly name: string
   /** Id of the principal. */
   readonly owner: string
-  /** Tells whether this is the upload to record. Default: it is. */
+  /** Tells whether this is the upload to record. By default, every upload is. */
   readonly isExpected?: (head: ObjectHead) => boolean
   /**
    * For a caller who names a key. Returns what they may record, or null if the object, or null for
@@ -42,7 +42,7 @@ export interface Recorded {
 
 /**
  * Tells listeners about a change `at` a time, or now. `about` is the record of the file, which the
- * index already has if it `isRepeat`. If it throws, the index may not change.
+ * index already has if it `isRepeat`. If it throws, the index must not change.
  */
 export type Announce = (
   change: FileChange,
@@ -57,14 +57,14 @@ export const MAX_LAG_SECONDS = 600
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
  * date) keeps its name and owner, so repeating this changes nothing. Only the proven owner of an
- * upload replaces another one. A provisional record, without an owner or with a status, gets both, and
- * loses its status. Removes the record
- * if the object is missing or is deleted meanwhile. Does everything again, once, if the object is
- * replaced meanwhile: its newer record may be overwritten. Announces each change before the index
- * changes, and again when its owner repeats it. `announce` is null if nobody listens. Throws
- * `forbidden`, `file_too_large` and `mimetype_not_allowed` for a claim that is not allowed,
- * `file_replaced` for another upload than the expected one, `object_not_found`, `storage_error`,
- * `key_not_indexable`, `index_unavailable`, and what `announce` throws.
+ * upload replaces another one. A provisional record, without an owner or with a status, gets the
+ * name and the owner, and loses its status. Removes the record if the object is missing or is
+ * deleted meanwhile. Does everything again, once, if the object is replaced meanwhile: its newer
+ * record may be overwritten. Announces each change before the index changes, and again when its
+ * owner repeats it. `announce` is null if nobody listens. Throws `forbidden`, `file_too_large` and
+ * `mimetype_not_allowed` for a claim that is not allowed, `file_replaced` for another upload than
+ * the expected one, `object_not_found`, `storage_error`, `key_not_indexable`, `index_unavailable`,
+ * and what `announce` throws.
  */
 export async function recordUpload(
   bucket: Bucket,

@@ -58,8 +58,8 @@ export function metadataFields(
 }
 
 /**
- * Keeps printable ASCII with single spaces. Makes any other text, and what looks like one, an
- * encoded word (RFC 2047), as S3 does, so that a header doesn't change it.
+ * Keeps printable ASCII with single spaces. Encodes any other text, and what looks like an encoded
+ * word, as an encoded word (RFC 2047), as S3 does: a header would change it.
  */
 export function encodedWord(value: string): string {
   if (value === '' || (HEADER_VALUE.test(value) && !value.startsWith('=?'))) return value

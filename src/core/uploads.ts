@@ -64,9 +64,9 @@ type Named<File> = File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite' | 
  * `start` have effects. If `start` fails, undoes what is reserved. `start` gets the key, and the
  * file with the app's changes, which has a `key` only if the client or the app chose it. Throws what
  * `nameFile`, `newUpload` with `s3Max` and `start` throw, `invalid_request` for an `ifMatch` without
- * an object that may be replaced, and `forbidden` if the app refuses the file, or if a page of
- * another origin sent the request while somebody is asked: also a GET, since the app may count its
- * calls.
+ * an object that may be replaced, and `forbidden` if the app refuses the file. If the app or a
+ * plugin would be asked, also throws `forbidden` for a page of another origin, even for a GET, since
+ * the app may count its calls.
  */
 export async function startUpload<File extends Nameable, T>(
   c: AppContext,
@@ -212,7 +212,7 @@ export async function askToDelete(c: AppContext, change: Deletion): Promise<void
 
 /**
  * Asks the app's `beforeDownload`, if there is one, before `key` is shared or copied. Throws
- * `forbidden` if the app refuses, or for a page of another origin, like an upload.
+ * `forbidden` if the app refuses, or if it would be asked for a page of another origin.
  */
 export function askToDownload(
   c: AppContext,
@@ -256,7 +256,7 @@ function readAnswer<T extends { refuse?: string | undefined }>(
   return answer
 }
 
-/** S3 doesn't distinguish the case of these names. */
+/** S3 ignores the case of these names. */
 const lowerCased = (metadata: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name.toLowerCase(), value]))
 

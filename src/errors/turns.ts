@@ -65,7 +65,7 @@ export class Turn<T = void> {
     return outcome
   }
 
-  /** Waits for the end of the turn, at most so long. */
+  /** Waits for the end of the turn, at most for this time. */
   async ended(milliseconds: number): Promise<void> {
     await within(milliseconds, this.#end.promise).catch(() => undefined)
   }

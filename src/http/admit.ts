@@ -199,7 +199,7 @@ export function refuseForeignPage(c: AppContext, settings: Settings): void {
   if (site === 'same-origin' || origin === new URL(c.req.url).origin) return
   const base = ownBase(c, settings)
   if (base !== null && origin === new URL(base).origin) return
-  // A star is not for cookies.
+  // An origin with a star may not send cookies.
   const takes =
     c.req.header('Cookie') === undefined
       ? (from: string) => takesOrigin(settings, from)

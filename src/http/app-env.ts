@@ -23,13 +23,13 @@ export interface Seams {
   readonly minter: Minter
   /** A last check of the settings, for what needs a promise. Runs with each request. */
   readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
-  /** Keeps records of files. Only one plugin may have it, as the next two. */
+  /** Keeps records of files. Only one plugin may have it. */
   readonly fileIndex: FileIndex
-  /** Returns the source of objects for a request with this execution context. */
+  /** Returns the source of objects for a request. Only one plugin may have it. */
   readonly objects: (context: ExecutionContext) => ObjectSource
   /** Returns warnings for `/healthz` that depend on the execution context of a request. */
   readonly warnings: (context: ExecutionContext) => readonly Warning[]
-  /** Queues work that failed, to repeat it. */
+  /** Queues work that failed, to repeat it. Only one plugin may have it. */
   readonly enqueue: Enqueue
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
   readonly check: Check
@@ -46,9 +46,10 @@ export interface Seams {
    */
   readonly settle: Settle
   /**
-   * Called after each change to a file except a rename, before the index changes. If it throws, the
-   * index stays as it is, and a repeat of the request calls it again: at least once. Has the same time
-   * as functions of the app. The first result that is not undefined is `data` in the response.
+   * Called for each change to a file, after the bucket has changed and before the index does. If it
+   * throws, the index stays as it is, and a repeat of the request calls it again: at least once.
+   * Has the same time as functions of the app. The first result that is not undefined is `data` in
+   * the response.
    */
   readonly after: ((...change: Parameters<After>) => ReturnType<After> | Promise<void>) &
     Pick<After, 'requests'>
@@ -65,8 +66,8 @@ export interface Seams {
     ) => Promise<void>
   }
   /**
-   * Keeps what the queues of all plugins gave up: the batches of a queue that is called like one of
-   * theirs, and ends with `-dead`. Only one plugin may have it.
+   * Keeps what the queues of all plugins gave up: the batches of queues whose names start like one
+   * of theirs and end with `-dead`. Only one plugin may have it.
    */
   readonly deadLetters: Seams['queue']['handle']
   /** Runs at a time of a Cron Trigger. */
@@ -150,14 +151,14 @@ export interface BearerKind {
    * to the app's `authenticate`, which switches all other credentials off.
    */
   readonly isOwn?: true
-  /** Tells whether the host that serves only links answers a request, since its pages need that. */
+  /** Tells whether the host that serves only links answers a request that its own pages need. */
   readonly onLinkHost?: (c: AppContext, settings: Settings) => boolean
   readonly verify: (credential: string, call: Call) => Verdict | Promise<Verdict>
   /** Whether `verify` only computes, so that it needs no time limit, which costs a timer. */
   readonly isLocal?: true
 }
 
-/** Finds the principal of another credential, such as one in a header of its own. */
+/** Finds the principal of another credential, such as one in its own header. */
 export interface OtherKind {
   /**
    * Whether browsers add it by themselves, such as a cookie. Pages of other origins may not use it to

@@ -28,7 +28,7 @@ export function chooseBucket(
   return narrowBucket(bucket, limits)
 }
 
-/** Chooses a bucket like `chooseBucket` and opens it, without a promise if its credentials are values. */
+/** Returns the bucket that the request names, with its credentials. No promise if these are values. */
 export const chooseOpenBucket = (
   c: AppContext,
   alias: string | undefined,

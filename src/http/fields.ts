@@ -20,7 +20,7 @@ import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 export const bucket = z.optional(z.string())
 /** Lifetime in seconds. */
 export const expiresIn = z.optional(z.int())
-/** Returns `schema`, with `value` for nothing. */
+/** Returns `schema` with a default `value`. */
 export const usually = <Schema extends z.ZodMiniType>(schema: Schema, value: z.output<Schema>) =>
   Object.assign(
     z.pipe(
@@ -113,7 +113,7 @@ interface FileNames {
   readonly startId?: string | undefined
 }
 
-/** Requires that `allows` is true of the names. If not, the member `name` has the error. */
+/** Requires that `allows` accepts the names. Otherwise, reports `error` for the member `name`. */
 const names = (
   name: keyof FileNames,
   error: string,

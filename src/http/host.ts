@@ -108,9 +108,9 @@ export interface SharedFile extends StoredFile {
   readonly kind: 'url' | 'link' | 'folder' | 'copy' | 'grant'
 }
 
-/** What the app says about that. */
+/** What the app says about reading or copying a file. */
 export interface DownloadAnswer {
-  /** Refuses it. The client receives `forbidden` with this message. */
+  /** Refuses the read or the copy. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }
 
@@ -154,10 +154,10 @@ export type Check = (change: Change, by: Requester) => void | Promise<void>
  * Does what a change needs, such as counting its bytes, and returns how to undo that. May refuse it
  * like a check. Bucket and key identify a reservation: a repeated start with the same `startId` has
  * the same key, and so has each upload to a chosen key. For what is already reserved, do and return
- * nothing, and let the earlier undo do nothing from then on: if that request fails, this one still
- * needs what is reserved. A URL, a form or a step is reserved when it is signed. A reservation
- * needs an end of its own, since the client may never send the file. One for a failed delete is
- * undone even if the object may be gone: the client repeats the delete.
+ * nothing, and let the earlier undo do nothing from then on: if the earlier request fails, this one
+ * still needs what is reserved. A URL, a form or a step is reserved when it is signed. A
+ * reservation must end by itself, since the client may never send the file. One for a failed delete
+ * is undone even if the object may be gone: the client repeats the delete.
  */
 export type Reserve = (change: Change, by: Requester) => Undo | void | Promise<Undo | void>
 
@@ -175,6 +175,6 @@ export type Settle = (
   by: Requester & { readonly index: FileIndex },
 ) => Lost | void | Promise<Lost | void>
 
-/** Remembers an event that could not be sent, so that it is sent later. Then the record goes on. */
+/** Remembers an event that could not be sent, to send it later. The file is recorded anyway. */
 type Lost = (error: unknown) => void | Promise<void>
 // biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer

@@ -33,7 +33,7 @@ export function askedUrl(c: AppContext): string {
 }
 
 /**
- * Returns the URL of this presigner as clients see it, or null if nothing tells it. With
+ * Returns the URL of this presigner as clients see it, or null if it is unknown. With
  * `linkHostOnly`, `linkBase` is only the host of links, but has the same protocol.
  */
 export function ownBase(c: AppContext, { linkBase, linkHostOnly }: Settings): string | null {
@@ -50,7 +50,7 @@ export function linkBase(c: AppContext): string {
   return settings.linkBase ?? requireBase(ownBase(c, settings))
 }
 
-/** Returns `base`. Throws `misconfigured` if nothing tells it. */
+/** Returns `base`. Throws `misconfigured` if it is unknown. */
 export function requireBase(base: string | null): string {
   if (base !== null) return base
   const path = 'linkBase'

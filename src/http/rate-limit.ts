@@ -31,8 +31,9 @@ export const countPrincipal = (
 ): Promise<void> | undefined => countRequest(c, `principal ${c.get('countAs') ?? id}`)
 
 /**
- * Counts the request in the rate limit, if any, which Cloudflare has per location. Throws
- * `rate_limited`. Warns and allows the request if the limiter fails or takes more than a second.
+ * Counts the request in the rate limiter, if there is one (Cloudflare's counts per location).
+ * Throws `rate_limited`. Warns and allows the request if the limiter fails or takes more than a
+ * second.
  */
 function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance

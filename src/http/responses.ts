@@ -7,7 +7,7 @@ import type { AppContext } from './app-env.ts'
 
 type Headers = Readonly<Record<string, string>>
 
-/** Headers of each response that has no other value for them, and of all responses. */
+/** Headers that a response may replace, and headers that every response has. */
 const USUAL: Headers = { 'Cache-Control': 'no-store', Vary: 'Origin' }
 const ALWAYS: Headers = { 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff' }
 const OF_JSON: Headers = { 'Content-Type': 'application/json', ...USUAL, ...ALWAYS }

@@ -2,8 +2,9 @@
 export const ON_WORKERS = typeof IdentityTransformStream !== 'undefined'
 
 /**
- * Tells whether `fetch` can reach other Workers of the account by their public URLs: the flag
- * `global_fetch_strictly_public`. Otherwise, it is error 1042. Outside of Workers, it always can.
+ * Tells whether `fetch` reaches other Workers of the account by their public URLs, as the flag
+ * `global_fetch_strictly_public` allows. Without it, they answer with error 1042. Always true
+ * outside Workers.
  */
 export function fetchIsPublic(): boolean {
   const runtime: unknown = Reflect.get(globalThis, 'Cloudflare')

@@ -162,7 +162,7 @@ const describeIssue: z.core.$ZodErrorMap = (issue) => {
 
 const isLength = (origin: string): boolean => origin === 'string' || origin === 'array'
 
-/** Reads the body of a request as `readJson` does, and moves the deadline by the time that this takes. */
+/** Reads the JSON in the body of a request, and moves the deadline by the time that this takes. */
 export function readBody(c: Context<AppEnv>, maxBytes: number): Promise<unknown> {
   const start = Date.now()
   return readJson(c.req.raw, maxBytes).then((body) => {
@@ -208,7 +208,7 @@ function readBytes(request: Request, maxBytes: number): Promise<ArrayBuffer | Ui
   })
 }
 
-/** Resolves with what was read. Throws `invalid_request` if the client has left during that. */
+/** Resolves with what was read. Throws `invalid_request` if the client disconnects meanwhile. */
 export const fromClient = <T>(reading: Promise<T>): Promise<T> =>
   reading.catch((cause: unknown) => {
     throw new ApiError('invalid_request', 'The request ended in the middle of its body.', { cause })

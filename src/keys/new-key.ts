@@ -53,8 +53,8 @@ export const isNewObjectKey = (key: string): boolean => NEW_KEY.test(key)
 
 /**
  * Throws `invalid_key` unless a caller may choose `key`. It must end with a name. It must not have
- * the form of `newObjectKey`, whose objects browsers may keep for ever, also not in the spellings
- * that some servers treat as the same key: not in Unicode NFC, in another case, with a slash twice.
+ * the form of `newObjectKey`, whose objects browsers may keep indefinitely, even in a spelling that
+ * some servers treat as the same key: not in Unicode NFC, in another case, or with a doubled slash.
  */
 export function requireChoice(key: ObjectKey): void {
   if (key.endsWith('/')) throw new ApiError('invalid_key', 'A chosen key must not end with "/".')
@@ -70,8 +70,8 @@ export function requireChoice(key: ObjectKey): void {
 }
 
 /**
- * Returns a name to show for `key`: its last segment, without the id if `newObjectKey` created it. Of
- * a last segment that nobody can see, returns the key. Other programs may put any name into a key.
+ * Returns a name to show for `key`: its last segment, without the id if `newObjectKey` created it. If
+ * that is invisible, returns the key. Other programs may put any name into a key.
  */
 export function nameInKey(key: ObjectKey): string {
   const name = lastSegment(key)
@@ -83,7 +83,7 @@ function newId(
   now: Date,
   random: Uint8Array = crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS)),
 ): string {
-  // Not a text that grows, since each step would be a new one.
+  // An array, since a growing text would be a new one in each step.
   const codes = new Array<number>(TIME_DIGITS + RANDOM_DIGITS)
   let time = MAX_TIME - now.getTime()
   for (let i = TIME_DIGITS; i--; time = Math.floor(time / 32))

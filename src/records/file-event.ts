@@ -93,10 +93,10 @@ export const eventTypeOf = ({ type }: FileChange | ShareChange): EventType =>
   type === 'used' ? 'grant.used' : type === 'received' ? 'drop-box.received' : `file.${type}`
 
 /**
- * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and
- * of the owner of a file that somebody has confirmed. A repeat has the same id, also if it reports a replaced file
- * as recorded. A record with another owner, or the first one that is no guess, has another id, and so has a copy of
- * another source and a file that a drop box received. `about` is the record of the file. Without one, as for a deleted file that was never
+ * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and of the
+ * owner of a confirmed file. A repeat has the same id, even if it reports a replaced file as recorded. A record
+ * with another owner, the first confirmed record, a copy of another source, and a file that a drop box received
+ * have other ids. `about` is the record of the file. Without one, as for a deleted file that was never
  * recorded, each event has its own id, and so has each new name.
  */
 export async function eventId(
@@ -130,7 +130,7 @@ export function eventBody(event: FileEvent): string {
  * Tells the app and its webhooks about a change that happened `at`, before the index changes.
  * `about` is the record of the file, also of a deleted one. Resolves with what `dataIn` finds in the
  * result of the app's `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws
- * `events_unavailable`. Then the index may not change, so that a repeat announces the change again.
+ * `events_unavailable`. Then the index must not change, so that a repeat announces the change again.
  */
 export interface After {
   (

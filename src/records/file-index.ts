@@ -37,23 +37,20 @@ export interface FileIndex {
   /** Returns one record or null, up to 60 seconds older than a change in another location. */
   get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
   /**
-   * Returns what is stored now. Throws `key_not_indexable` and `index_unavailable`.
+   * Stores a record, and returns what is stored now. Throws `key_not_indexable` and `index_unavailable`.
    *
    * A conditional index keeps its record, and returns that one, if it is of a later object, of another
-   * object of the same date, or of the same object with an owner. But it replaces `replaces`, if it
-   * still has exactly that record: its writer has seen that the bucket has the object of `record`.
-   * With null, for a copy, it also keeps its record of the same object, unless only `record` has an owner.
+   * object of the same date, or of the same object with an owner. But it replaces `replaces`, if it still
+   * has exactly that record: its writer has seen that the bucket has the object of `record`. With null,
+   * for a copy, it also keeps its record of the same object, unless only `record` has an owner.
    */
   put(record: FileRecord, replaces?: FileRecord | null): Promise<FileRecord>
   /**
-   * A conditional index removes only the record of an earlier object than that of `of`, or of the same
-   * one unless both have an owner that differs.
+   * Removes a record. A conditional index removes only one of an earlier object than that of `of`, or
+   * of the same object, unless both have owners and these differ.
    */
   remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
-  /**
-   * Removes what is stored of a deleted file, if it is no valid record, so that `get` finds nothing.
-   * Called after such a `get`. Optional.
-   */
+  /** Removes a malformed record of a deleted file after `get` has read it. Optional. */
   removeMalformed?(bucket: string, key: ObjectKey): Promise<void>
   /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
   readonly isConditional?: boolean
@@ -65,7 +62,7 @@ export interface FileIndex {
   requireIndexable?(bucket: string, key: ObjectKey): void
   /**
    * Returns the records of up to 1000 distinct keys, without those that have none, in any order.
-   * Optional: `getMany` asks for one after the other otherwise.
+   * Optional: otherwise, `getMany` asks for each key, six at once.
    */
   getMany?(bucket: string, keys: readonly ObjectKey[]): Promise<FileRecord[]>
   /**

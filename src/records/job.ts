@@ -27,7 +27,7 @@ export const jobMessage = (job: Job): JobMessage => ({ version: 1, ...job })
 
 /**
  * Returns the job in a message, or why there is none. A later version of the Worker may send jobs
- * while this one still runs; any other message can be read by no version.
+ * while this one still runs. No version can read any other message.
  */
 export function jobIn(message: unknown): Job | 'malformed' | 'of a later version' {
   const version: unknown = Reflect.get(Object(message), 'version')
@@ -49,7 +49,7 @@ export interface QueueMessage {
   readonly body: unknown
   /** Counts from 1. */
   readonly attempts: number
-  /** With why the message is given up, if nothing was done. Then a replay of dead letters keeps it. */
+  /** `lost` is why a message was given up without effect. A replay of dead letters then keeps it. */
   ack(lost?: string): void
   /** A replay of dead letters shows the reason. Cloudflare Queues ignores it, as it does that of `ack`. */
   retry(options?: { delaySeconds?: number; reason?: string }): void

@@ -7,7 +7,7 @@ export interface Settings<B extends ConfiguredBucket = ConfiguredBucket> extends
   readonly buckets: readonly [B, ...B[]]
   /** Origins whose pages may use the API. `*` matches one label of a host. */
   readonly corsOrigins: readonly string[]
-  /** Those among them whose pages may send what the browser adds, such as cookies. */
+  /** Those of `corsOrigins` whose pages may send what the browser adds, such as cookies. */
   readonly corsCookieOrigins: readonly string[]
   /** The URL before `/i/…` in a link. Null for the URL where the instance is mounted. */
   readonly linkBase: string | null

@@ -24,7 +24,7 @@ const MAX_TEMPLATES = 64
 const SAMPLE = parseObjectKey('sample')
 const templates = new WeakMap<Bucket, Template[]>()
 
-/** Presigns URLs that differ in the key, as `presign` does, for a digest and an HMAC each. */
+/** Presigns URLs that differ only in the key. Each one costs a digest and an HMAC. */
 export function presignMany(input: PresignTemplate): PresignKey {
   const datetime = amzDate(input.signedAt)
   // Without a promise if the template exists, since most requests sign one URL.

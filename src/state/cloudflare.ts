@@ -8,8 +8,9 @@ import type { Listed, ListPage } from './list.ts'
  */
 export abstract class StateObject<Env = unknown> extends DurableObject<Env> {
   /**
-   * Adds an item that ends `ends`, in milliseconds since 1970, or moves its end to a later time. An
-   * earlier one may be of an older change: a row without its item is harmless, but not the reverse.
+   * Adds an item that ends at `ends`, in milliseconds since 1970, or moves its end to a later time.
+   * An earlier one may be of an older change: a row without its item is harmless, but not the
+   * reverse.
    */
   async list(item: Listed, ends: number): Promise<void> {
     this.#createList()

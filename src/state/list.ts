@@ -48,7 +48,7 @@ export async function openListCursor(
   throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
 }
 
-/** Items of a list, and the ids of those that could not be read now. Without any, these are left out. */
+/** Items of a list, and the ids of those that could not be read now, if there are any. */
 export interface ReadItems<T> {
   readonly items: T[]
   readonly failed: { readonly unavailable?: string[] }

@@ -13,7 +13,7 @@ interface Namespace {
 
 const CALL_MILLISECONDS = 5000
 
-/** Returns the object called `name` for a request. Throws as `stateObjectIn`. */
+/** Returns the object called `name` for a request. Throws what `stateObjectIn` throws. */
 export const stateObject = <T extends object>(
   c: AppContext,
   className: string,
@@ -61,13 +61,13 @@ const isNamespace = (value: unknown): value is Namespace =>
   value !== null &&
   typeof Reflect.get(value, 'getByName') === 'function'
 
-/** Resolves with the result of a call to an object for a request. Throws as `callObjectAt`. */
+/** Resolves with the result of a request's call to an object. Throws what `callObjectAt` throws. */
 export const callObject = <T>(c: AppContext, call: () => Promise<T>): Promise<T> =>
   callObjectAt(timeOf(c), call)
 
 /**
  * Resolves with the result of a call to an object. Throws `state_unavailable` if it fails or takes too
- * long: then nothing is served. Without its class, throws as `stateObjectIn`.
+ * long: then nothing is served. Without its class, throws what `stateObjectIn` throws.
  */
 export async function callObjectAt<T>(now: Date, call: () => Promise<T>): Promise<T> {
   try {
@@ -90,6 +90,6 @@ const HINTS: Readonly<Record<string, string>> = {
 /** Returns where to create an object near the client, or undefined if that is unknown. */
 export const hintFor = ({ cf }: Request): string | undefined => HINTS[String(cf?.continent)]
 
-/** Returns the client's country (ISO 3166), as Cloudflare says it, or null. */
+/** Returns the client's country (ISO 3166), as Cloudflare reports it, or null. */
 export const countryOf = ({ cf }: Request): string | null =>
   typeof cf?.country === 'string' ? cf.country : null

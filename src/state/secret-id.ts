@@ -2,7 +2,7 @@ import { purposeKey } from '../access/purpose-key.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import { base64url, sha256, utf8 } from '../keys/encodings.ts'
 
-/** 128 random bits in base64url: who has them, may use what they name. */
+/** 128 random bits in base64url. Whoever has them may use what they name. */
 const SECRET_ID = /^[\w-]{21}[AQgw]$/
 
 /** The id in the API, in events and in records: the first 128 bits of the SHA-256 of a secret id. */

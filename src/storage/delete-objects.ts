@@ -56,7 +56,7 @@ export async function deleteObjects(
   return new Map([...deletions].map(([{ key }, failure]) => [key, failure]))
 }
 
-/** Deletes distinct versions of objects, or delete markers, in the same way. */
+/** Deletes distinct versions of objects, or delete markers, together if the server can. */
 export async function deleteVersions<T extends Target>(
   bucket: Bucket,
   targets: readonly T[],
@@ -140,7 +140,7 @@ function failuresIn(
       .map(([target, named]) => {
         const code = failed.get(named) ?? ''
         const s3Code = /^[\w.]{1,64}$/.test(code) ? code : null
-        // Unlike other failures, this one tells that the object still exists.
+        // Unlike other failures, this one shows that the object still exists.
         const status = code === 'AccessDenied' ? 403 : answer.status
         return [target, unexpectedResponse('DeleteObjects', { ...answer, status }, s3Code)]
       }),

@@ -18,7 +18,7 @@ export interface ListedObject {
 
 export interface ObjectPage {
   readonly objects: readonly ListedObject[]
-  /** With a delimiter: what the keys below start with, up to and with it. */
+  /** With a delimiter: the common starts of keys, up to and including the delimiter. */
   readonly folders: readonly string[]
   /** S3's own token for the next page, or undefined after the last one. */
   readonly next: string | undefined
@@ -86,7 +86,7 @@ export async function listObjects(
   if (contents.length > limit) throw unreadable('with more than was asked for')
   let early = 0
   const isLate = (name: string | null): boolean => {
-    // A list may show another spelling than that by which it is in order.
+    // A list may show another spelling than the one that it is sorted by.
     const place = (bucket.normalizesKeys ? name?.normalize() : name) ?? null
     const order = place === null || after === '' ? 1 : byUtf8(place, after)
     if (order < 0) early += 1

@@ -148,7 +148,7 @@ export async function completeMultipartUpload(
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)
 }
 
-/** Aborts, also a missing upload. Throws `not_supported`, `storage_error` and `storage_busy`. */
+/** Aborts an upload if it exists. Throws `not_supported`, `storage_error` and `storage_busy`. */
 export async function abortMultipartUpload(upload: MultipartUpload, now: Date): Promise<void> {
   try {
     await callOnce('AbortMultipartUpload', ofUpload('DELETE', upload), now)

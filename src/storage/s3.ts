@@ -41,7 +41,7 @@ const LASTING: readonly (readonly [ErrorCode, RegExp])[] = [
   ],
 ]
 
-/** From so many seconds on, a clock is ahead. All requests with the same `now` take less time. */
+/** A clock this far ahead is reported. All requests with the same `now` take less time. */
 const MAX_AHEAD_SECONDS = 180
 
 /** Buckets whose clock was reported in this isolate. Narrower copies have the same address. */

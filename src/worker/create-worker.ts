@@ -52,7 +52,7 @@ export function createWorker<B extends WorkerEnv = WorkerEnv>(
     presigner,
     settings,
     handler: {
-      // Without a promise of its own for what is no file of the page, which is most requests.
+      // Most requests ask for no file of the page. They need no extra promise.
       fetch(request, env, context) {
         const file = pageFile(request, env, settings)
         return file === undefined

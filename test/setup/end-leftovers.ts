@@ -5,7 +5,7 @@ import { readdir, readFile } from 'node:fs/promises'
 export const RUN_VARIABLE = 'EDGE_PRESIGNER_TEST_RUN'
 
 /**
- * Starts a process that waits for this one to end. If it ends without a word, as after SIGKILL, the
+ * Starts a process that waits for this one to end. If it ends without cleaning up, as after SIGKILL, the
  * new process kills everything that still has `run` in its environment: browsers, S3 servers,
  * workerd, and `npm run dev`. Only on Linux, which shows the environment of a process in /proc. End
  * it with `kill()`.

@@ -35,7 +35,7 @@ export interface SharedServices {
 
 /**
  * Vitest's global setup of a whole run: a server that starts what test files share. Ends everything
- * afterwards, also if the run is killed.
+ * afterwards, even if the run is killed.
  */
 export default async function shareServices(project: TestProject): Promise<() => Promise<void>> {
   const stack = new AsyncDisposableStack()

@@ -41,7 +41,7 @@ export const inFuture = (milliseconds = HOUR): string =>
 
 let made = 0
 
-/** A valid request for a box below a prefix of its own. */
+/** A valid request for a box below a new prefix. */
 export const boxRequest = (changes: object = {}): Record<string, unknown> => ({
   prefix: `boxes/${Date.now()}-${made++}/`,
   deadline: inFuture(),

@@ -25,7 +25,7 @@ export const UPLOAD: UploadClaims = {
   partSize: 6,
 }
 
-/** The same without a declared size. */
+/** An upload of ten bytes whose size the client didn't declare. */
 export const SIZELESS: UploadClaims = { ...UPLOAD, size: null, partSize: null }
 
 export const part = (partNumber: number, etag = `"e${partNumber}"`): Part => ({ partNumber, etag })
@@ -39,7 +39,7 @@ export const index = kvFileIndex(env.FILE_INDEX)
 export const finish = async (...args: Parameters<typeof finishAll>): Promise<FileRecord> =>
   (await finishAll(...args)).record
 
-/** The same, but also returns what goes to the log. */
+/** Completes `upload`, and returns the record together with what goes to the log. */
 export const finishAll = (
   upload: EndedUpload,
   parts: readonly Part[] = BOTH,

@@ -21,7 +21,7 @@ export function putObject(name: string, body: BodyInit, type = 'image/png'): Pro
   return putUnder(key.replace(/x$/, name), body, type)
 }
 
-/** Does the same under a key that a caller may choose. */
+/** Puts an object into the bucket of s3rver, under a new key of the form that a caller may choose. */
 export const putChosen = (name: string, body: BodyInit, type = 'image/png'): Promise<string> =>
   putUnder(newPrefix() + name, body, type)
 

@@ -26,9 +26,9 @@ export interface StoredUpload {
 }
 
 /**
- * A bucket in the memory of a test, at any time: it lists in the order of UTF-8, and answers HEAD, DELETE and
- * lists of uploads. `before` runs ahead of each answer: it may wait, change the bucket, throw, or
- * return another answer. Other requests break the connection.
+ * A bucket in the memory of a test, whose objects may have any date. It lists in the order of UTF-8, and
+ * answers HEAD, DELETE and lists of uploads. `before` runs ahead of each answer: it may wait, change the
+ * bucket, throw, or return another answer. Other requests break the connection.
  */
 export class MemoryBucket {
   readonly objects = new Map<string, StoredObject>()

@@ -8,7 +8,7 @@ export interface ProtectedRoute {
   readonly route: string
   /** Null when any principal may call it. */
   readonly scope: Scope | null
-  /** Returns a request for `key`, or for what the route has in place of a key. */
+  /** Returns a request for `key`, or for what the route has instead of a key. */
   readonly request: (key: string, uploadId: string) => readonly [path: string, body?: object]
   /** False when the server chooses the key. */
   readonly takesKey: boolean
@@ -27,7 +27,7 @@ const encoded = encodeURIComponent
 const ID = 'eyJhbGciOiJIUzI1NiJ9.e30.AAAA'
 /** What every upload in parts here consists of, and its ETag. */
 export const PART = { content: 'hello', etag: '"5d41402abc4b2a76b9719d911017c592"' } as const
-/** The public id of nothing: also those of grants that have ended can be withdrawn. */
+/** An id that nothing has. Withdrawing a grant with it succeeds, as with one that has ended. */
 const UNKNOWN_ID = '0123456789abcdef'.repeat(2)
 /** A record of a file that is not there. */
 const RECORD = {
@@ -44,8 +44,9 @@ const BY_UPLOAD_ID = {
 /**
  * Routes that need no principal. The link itself is a credential, tested in
  * test/plugins/links/{links,folder-links}.test.ts. So is the secret id of a grant, tested in
- * test/plugins/grants/, and that of a drop box, in test/plugins/drop-boxes/. Notifications have a secret of their own, tested in
- * test/plugins/notifications/notifications.test.ts. Forms and steps are signed, tested in test/plugins/uppy/.
+ * test/plugins/grants/, and that of a drop box, in test/plugins/drop-boxes/. Notifications have their
+ * own secret, tested in test/plugins/notifications/notifications.test.ts. Forms and steps are signed,
+ * tested in test/plugins/uppy/.
  */
 export const OPEN_ROUTES: readonly string[] = [
   'GET /healthz',
@@ -572,7 +573,7 @@ export const COPY_TARGET_ROUTES: readonly ProtectedRoute[] = [
   },
 ]
 
-/** The same routes as above, with a key that the caller chooses. */
+/** The routes that take a key which the caller chooses. */
 export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
   {
     route: 'POST /files/upload-url with a chosen key',

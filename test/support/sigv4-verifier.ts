@@ -48,7 +48,7 @@ export type Verification =
   | { readonly ok: false; readonly reason: Reason }
 
 const UNRESERVED = /^[A-Za-z0-9._~-]$/
-/** The most by which S3 lets a date be ahead of its own clock. */
+/** How far S3 lets a date be ahead of its own clock. */
 const MAX_SKEW_SECONDS = 15 * 60
 
 /**

@@ -9,8 +9,8 @@ export interface StoredVersion {
 }
 
 /**
- * A bucket in memory with versions and unfinished uploads, with S3's order and pages. It is for what no
- * server at hand has at once: versions with dates, refusals and lists of uploads. `vi.unstubAllGlobals()`
+ * A bucket in memory with versions and unfinished uploads, with S3's order and pages. It offers what no
+ * available server has together: versions with dates, refusals and lists of uploads. `vi.unstubAllGlobals()`
  * ends it.
  */
 export class VersionedBucket {

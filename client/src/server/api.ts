@@ -9,7 +9,7 @@ const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
 
 /** Paths whose 404 says that this grant or drop box doesn't exist. */
 const ITEM = /^\/(?:grants|drop-boxes)\/./
-/** Paths of requests that make one more with each repeat: a link or a page that nobody withdraws. */
+/** Paths of requests whose repeat creates another grant or drop box, which nobody would withdraw. */
 const CREATES = /^\/(?:grants|drop-boxes)$/
 
 /** Options of every method. */
@@ -83,7 +83,7 @@ export function createServerApi({
     const { ok, status } = response
     const retryAfter = retryAfterOf(response)
     if (!ok && isErrorBody(answer)) {
-      // A path too much is often read as a key.
+      // One path segment too many is often read as a key.
       const isUnknown = answer.code === 'not_found' && !ITEM.test(path)
       const isLost = isUnknown || (status === 404 && path === '/files' && !hasBody)
       const hint = isLost && pathname !== '/' ? ` Is the API mounted at ${pathname}?` : ''
@@ -202,7 +202,7 @@ function requireBaseUrl(baseUrl: string): string {
   return baseUrl.replace(/\/+$/, '')
 }
 
-/** The names of this machine, also in a container (docs/development.md). */
+/** The names of this machine, including those in a container (docs/development.md). */
 const LOCAL_HOST =
   /^(?:(?:.+\.)?localhost|127\.0\.0\.1|\[::1\]|host\.(?:docker|containers)\.internal)$/
 

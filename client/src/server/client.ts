@@ -115,9 +115,9 @@ export interface ServerClient
   folderLink(prefix: string, options?: FolderLinkOptions & CallOptions): Promise<FolderLink>
   /** Lists all files of the index. Fetches a page when the loop needs it. */
   list(options?: ListAllOptions & CallOptions): AsyncGenerator<ListedFile, void, undefined>
-  /** Lists the folders directly below a prefix. Needs an index that answers. */
+  /** Lists the folders directly below a prefix. Needs an index with `answers`. */
   listFolders(options?: FolderOptions & CallOptions): AsyncGenerator<Folder, void, undefined>
-  /** Counts files and their bytes. Needs an index that answers. */
+  /** Counts files and their bytes. Needs an index with `answers`, such as one in D1. */
   stats(options?: StatsOptions & CallOptions): Promise<Stats>
   /**
    * Lists what is in the bucket, recorded or not, page by page. Fetches a page when the loop needs
@@ -132,9 +132,9 @@ export interface ServerClient
   recordMany(files: readonly FileToRecord[], options?: CallOptions): Promise<RecordedFiles>
   /** Changes the display name. */
   rename(key: string, name: string, options?: CallOptions): Promise<FileRecord>
-  /** Copies a file to another key, by the server of the bucket. */
+  /** Copies a file to another key. The bucket's server copies the bytes. */
   copy(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
-  /** Moves a file to another key: copies it, and then deletes the source. A repeat finishes it. */
+  /** Moves a file: copies it to another key, and then deletes the source. Repeat it if it failed. */
   move(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
   remove(key: string, options?: CallOptions): Promise<void>
@@ -151,7 +151,7 @@ export interface ServerClient
    */
   exportFiles(options?: ExportOptions & CallOptions): Promise<Response>
   /**
-   * Removes the edge copies of any number of objects, so that links show the present ones. Sends one
+   * Removes the edge copies of any number of objects, so that links show the current objects. Sends one
    * request for each 100.
    */
   purge(keys: readonly string[], options?: CallOptions): Promise<Purged>

@@ -13,7 +13,7 @@ export interface DeleteAllOptions extends CallOptions {
   readonly onProgress?: ((progress: DeletedAll) => void) | undefined
 }
 
-/** After so many passes, the failures stay. */
+/** How many passes try to delete everything. */
 const MAX_PASSES = 3
 const PAUSE_MILLISECONDS = 5000
 

@@ -60,7 +60,7 @@ export async function sendParts(
   try {
     for (let partNumber = 1; ; partNumber++) {
       const piece = await untilAborted(next(), stop)
-      // An upload needs a part, also of an empty stream.
+      // An upload needs at least one part, even for an empty stream.
       if (piece.size === 0 && partNumber > 1) break
       if (partNumber > MAX_PARTS)
         throw new PresignerError('file_too_large', `More than ${MAX_PARTS} parts. Set partSize.`)

@@ -67,7 +67,7 @@ interface FileSystem {
 }
 
 const MAX_SHOWN_CHARACTERS = 100
-/** Of a stream. A short one needs no more. */
+/** Memory for the bytes of a stream is allocated in blocks, so that a short stream needs little. */
 const BLOCK_BYTES = 256 * 1024
 
 const invalid = (message: string, cause?: unknown): PresignerError =>

@@ -57,7 +57,7 @@ export async function upload(
   { signal, ...options }: ServerUploadOptions,
 ): Promise<FileRecord> {
   signal?.throwIfAborted()
-  // Also for a small file, so that the mistake doesn't appear only with a large one.
+  // Even for a small file, so that the mistake doesn't appear only with a large one.
   if (options.overwrite && options.key === undefined) throw invalid('overwrite needs key.')
   if (options.partSize !== undefined && options.partSize < MIN_PART_BYTES)
     throw invalid(`partSize must be at least ${MIN_PART_BYTES}.`)

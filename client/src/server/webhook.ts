@@ -48,14 +48,14 @@ export type WebhookEvent = {
       data: Asked & {
         file: FileRecord
         dropBox: { id: string; label: string | null }
-        /** What the sender wrote. Plain text of somebody unknown. */
+        /** What the sender wrote: plain text that nobody has checked. */
         sender: { name: string; note: string } | null
         country: string | null
       }
     }
 )
 
-/** The request of a webhook: its headers, as of Node or the web, and its body as it was sent. */
+/** The request of a webhook: its headers, from Node or the web, and its body as it was sent. */
 export interface WebhookRequest {
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>
   readonly body: string | Uint8Array
@@ -93,7 +93,7 @@ const DATA: Readonly<Record<string, Check<object>>> = {
   }),
 } satisfies Record<WebhookEvent['type'], unknown>
 
-/** Accepts an event, also one of a type that only a newer Worker sends. */
+/** Accepts an event, even of a type that only a newer Worker sends. */
 const isEvent: Check<Omit<WebhookEvent, 'id'>> = (value): value is Omit<WebhookEvent, 'id'> =>
   isEnvelope(value) && (!Object.hasOwn(DATA, value.type) || DATA[value.type]?.(value.data) === true)
 

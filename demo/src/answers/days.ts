@@ -15,7 +15,7 @@ interface DayGroup {
   readonly bytes: number
 }
 
-/** Returns the last days until `now`, oldest first, also those without files. */
+/** Returns the last days until `now`, oldest first, including those without files. */
 export function lastDays(groups: readonly DayGroup[], count: number, now: Date): readonly Day[] {
   const of = new Map(groups.map((group) => [group.value, group]))
   return Array.from({ length: count }, (_, index) => {

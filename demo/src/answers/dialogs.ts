@@ -6,7 +6,7 @@ import { saveZip } from './zip-dialog.ts'
 
 /** What loads when the user first needs it. */
 export interface AnswerDialogs {
-  /** Shows how many bytes there are below `prefix`, and of whom, what and when. */
+  /** Shows how many bytes there are below `prefix`, by type, owner and day. */
   showUsage(prefix: string): void
   /** Saves these files in one ZIP. Resolves with what to say about it, or with undefined. */
   saveZip(records: readonly FileRecord[]): Promise<string | undefined>
@@ -17,7 +17,7 @@ export function createAnswerDialogs(
   client: Client,
   report: (error: unknown) => void,
 ): AnswerDialogs {
-  document.body.insertAdjacentHTML('beforeend', markup) // it is the page's own, with no text of others
+  document.body.insertAdjacentHTML('beforeend', markup) // the page's own markup, with no text from users
   return {
     showUsage: (prefix) => showUsage(client, prefix, report),
     saveZip: (records) => saveZip(client, records),

@@ -18,7 +18,7 @@ const ORDERS: readonly (readonly [Sort, string])[] = [
   ['size', 'Smallest first'],
 ]
 
-/** The kinds that are one media type of the API. The page sorts out the other ones itself. */
+/** The kinds that are one media type of the API. The page filters the others itself. */
 const TYPES: Readonly<Record<string, string>> = {
   image: 'image/*',
   video: 'video/*',
@@ -42,7 +42,7 @@ export interface Question {
   readonly prefix: string
   /** Whether the page hides some of the loaded files. */
   readonly isFiltering: boolean
-  /** Whether a search or a kind leaves out some files, no matter who does it. */
+  /** Whether a search or a kind leaves out some files, in the index or on the page. */
   readonly isSearching: boolean
   /** Whether the list is all files, newest first. */
   readonly isPlain: boolean
@@ -223,7 +223,7 @@ export function createQuestion({ client, tools, onAsk }: QuestionOptions): Quest
     },
     found(files, isAtEnd) {
       if (!isAnswered || !tools.isFiltering) return
-      // If the page itself sorts out a kind, the line below the list counts.
+      // If the page itself filters a kind, the line below the list counts.
       totals.textContent = isLocal()
         ? ''
         : `${isAtEnd ? '' : 'More than '}${filesInWords(files)} found`

@@ -9,7 +9,7 @@ import { type Day, lastDays } from './days.ts'
 /** How many types or owners the panel shows. The other ones are one row. */
 const MAX_ROWS = 12
 
-/** Opens the panel. What the index can't tell is an error in it. */
+/** Opens the panel, which shows an error if the index can't answer. */
 export function showUsage(client: Client, prefix: string, report: (error: unknown) => void): void {
   const dialog = find(document, '#usage-dialog', HTMLDialogElement)
   const total = find(dialog, '#usage-total', HTMLParagraphElement)

@@ -1,6 +1,6 @@
-/** What no folder of Windows, macOS or Linux can have in a name, and what a ZIP takes for a folder. */
+/** What Windows, macOS or Linux refuses in a file name, and what a ZIP reads as a folder. */
 const REFUSED = /[\p{Cc}\p{Cs}/\\:*?"<>|]/gu
-/** What Windows takes for a device, whatever the extension. */
+/** Names of Windows devices, whatever the extension. */
 const DEVICE = /^(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³]) *(?:\.|$)/i
 /** UTF-8 bytes. Linux has 255, and a number needs some of them, such as ` (10000)`. */
 const MAX_BYTES = 240

@@ -26,7 +26,7 @@ export interface ZipOptions {
   readonly onProgress: (name: string, files: number, bytes: number) => void
   /** Called for a file that the ZIP lacks. */
   readonly onMissing: (name: string, reason: string) => void
-  /** Called with why there is no ZIP, which a browser doesn't tell those who read its stream as a Blob. */
+  /** Called with why there is no ZIP. A browser doesn't tell this to code that reads the stream as a Blob. */
   readonly onFailure: (error: Error) => void
 }
 

@@ -26,7 +26,7 @@ export interface PagedList {
   readonly parts: readonly HTMLElement[]
   /** Loads the first page again. */
   reload(): Promise<void>
-  /** Puts another item in the place of one. Its button with these words gets the focus. */
+  /** Replaces `item` by `other`, whose button with these words gets the focus. */
   replace(item: HTMLLIElement, other: HTMLLIElement, words: string): void
   /** Removes an item. The next one gets the focus. */
   remove(item: HTMLLIElement): void

@@ -20,7 +20,7 @@ export interface Shares {
 /** Adds the dialogs to the page. Call it once. */
 export function createShares(client: Client, report: (error: unknown) => void): Shares {
   const api = withSharing(client)
-  document.body.insertAdjacentHTML('beforeend', markup) // it is the page's own, with no text of others
+  document.body.insertAdjacentHTML('beforeend', markup) // the page's own markup, with no text from users
   return {
     countUses: (record) => countUses(api, record),
     askForFiles: (permissions) => askForFiles(api, permissions),

@@ -15,7 +15,7 @@ export const adminOperations: Operations = {
     tag: 'admin',
     summary: 'List the objects of the bucket',
     description:
-      'Lists the bucket itself, by S3 ListObjectsV2, and marks what has no record. Off unless `API_KEYS` or `JWT` has the scope `objects:list`. Keys that no URL can name are left out.',
+      'Lists the bucket itself, by S3 ListObjectsV2, and marks what has no record. No caller can use it until `API_KEYS` or `JWT` has the scope `objects:list`. Keys that no URL can name are left out.',
     scopes: ['objects:list'],
     members: {
       prefix: {
@@ -68,7 +68,7 @@ export const adminOperations: Operations = {
       to: { description: 'Name of the index.', examples: ['kv', 'd1'] },
       records: { description: 'Records of one bucket, as `GET /index` returns them.' },
       overwrite: {
-        description: 'Replaces also a record of the same object, such as one with another name.',
+        description: 'Also replaces a record of the same object, such as one with another name.',
       },
     },
     answers: { 200: { description: 'What happened to each record.', body: putRecords } },

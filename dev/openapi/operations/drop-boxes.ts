@@ -48,7 +48,7 @@ export const dropBoxOperations: Operations = {
     tag: 'drop-boxes',
     summary: "List the caller's drop boxes",
     description:
-      'The newest first, also those that have closed within the last 30 days. Skips those outside of what the caller may use now, so a page can have fewer than `limit`. Also needs `files:upload`, since each drop box has its URL.',
+      'The newest first, including those that have closed within the last 30 days. Skips those outside of what the caller may use now, so a page can have fewer than `limit`. Also needs `files:upload`, since each drop box has its URL.',
     scopes: ['drop-boxes:create'],
     members: {
       limit: { description: 'Drop boxes on a page, 1 to 100. The default is 50.' },
@@ -84,7 +84,7 @@ export const dropBoxOperations: Operations = {
     tag: 'drop-boxes',
     summary: 'Close a drop box',
     description:
-      'Only for its creator. At once and everywhere, it accepts nothing more. URLs that it has signed stay valid for up to 5 minutes, and what arrives through them is deleted. What has arrived before stays; only the list of it ends. Safe to repeat. Also needs `files:upload`.',
+      'Only for its creator. The box accepts nothing more, at once and everywhere. URLs that it has signed stay valid for up to 5 minutes, and what arrives through them is deleted. Files that arrived before stay; only the list of them is gone. Safe to repeat. Also needs `files:upload`.',
     scopes: ['drop-boxes:create'],
     answers: { 204: { description: 'The drop box is closed.' } },
     errors: ['not_found', ...OF_OBJECT],

@@ -61,7 +61,7 @@ const COPY_MEMBERS: Members = {
   },
   name: { description: 'The name to show to people. The default is that of the source.' },
   etag: {
-    description: 'The ETag of the source. Another object is `file_replaced`.',
+    description: 'The ETag of the source. If it has another one, the error is `file_replaced`.',
     examples: ['"9dd4e461268c8034f5c8564e155c67a6"'],
   },
   cursor: { description: 'From the 202 of the call that this one continues.' },
@@ -84,7 +84,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign a PUT for a new key',
     description:
-      'Creates a key and signs a PUT for it. The body has either `fileName` or `key`. The Worker sends no request to the bucket, except for a chosen `key`: unless the bucket refuses the PUT itself, or `overwrite` is true, it looks whether there is an object.',
+      'Creates a key and signs a PUT for it. The body has either `fileName` or `key`. The Worker sends no request to the bucket, except for a chosen `key`: unless the bucket refuses the PUT itself, or `overwrite` is true, it checks whether there is an object.',
     scopes: ['files:upload'],
     members: {
       key: CHOSEN_KEY,
@@ -140,7 +140,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Copy up to 100 objects',
     description:
-      'Also needs `files:upload` and `keys:choose` for the target. The server of the bucket copies each object, with its type and metadata, and the Worker records the copy for the caller. Above 5 GB, each call copies some parts and returns a `cursor` for the next one. A list has a result for each file. Files for which a call has no requests left get `storage_busy`: send them again. Each one counts against the rate limit.',
+      "Also needs `files:upload` and `keys:choose` for the target. The bucket's server copies each object, with its type and metadata, and the Worker records the copy for the caller. Above 5 GB, each call copies some parts and returns a `cursor` for the next one. A list has a result for each file. If a call has no requests left for a file, that file gets `storage_busy`: send it again. Each one counts against the rate limit.",
     scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,
@@ -151,7 +151,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Move up to 100 objects',
     description:
-      'Also needs `files:upload`, `keys:choose` and `files:delete`. Copies like `POST /files/copy`, records the target with the owner of the source, and then deletes the source like `DELETE /files/:key`: only after the bucket has shown the copy. If a move fails, the source or both are there, and the same request finishes it. Safe to repeat.',
+      'Also needs `files:upload`, `keys:choose` and `files:delete`. Copies like `POST /files/copy`, records the target with the owner of the source, and then deletes the source like `DELETE /files/:key`: only after the bucket has shown the copy. If a move fails, the source is there, alone or with the target, and the same request finishes the move. Safe to repeat.',
     scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,
@@ -174,7 +174,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Delete everything below a prefix',
     description:
-      'Deletes up to 100 files a call: objects, records without an object, older versions, delete markers and unfinished uploads that are older than `before`. Repeat it with the `cursor` until there is none. Safe to repeat, also without the cursor.',
+      'Deletes up to 100 files a call: objects, records without an object, older versions, delete markers and unfinished uploads that are older than `before`. Repeat it with the `cursor` until there is none. Safe to repeat, even without the cursor.',
     scopes: ['files:delete-all'],
     members: {
       prefix: {
@@ -206,7 +206,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Export all records below a prefix',
     description:
-      'Streams records page by page. The last line of NDJSON is `{"records": 48213}`. If the index fails in the middle, the stream breaks off. `format=csv` is answered as `text/csv`.',
+      'Streams records page by page. The last line of NDJSON is `{"records": 48213}`. If the index fails in the middle, the stream breaks off. With `format=csv`, the response is `text/csv`.',
     scopes: ['files:list'],
     members: {
       prefix: {
@@ -276,12 +276,12 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Record an uploaded object',
     description:
-      'Asks the bucket for the object, and records its size, type and ETag. Repeating the request changes nothing while the object has the same ETag and date. A key that the Worker did not make also needs `keys:choose`. With `files:read` and `files:record`, it can be any key, and also a file of another owner.',
+      'Asks the bucket for the object, and records its size, type and ETag. Repeating the request changes nothing while the object has the same ETag and date. A key that the Worker did not make also needs `keys:choose`. With `files:read` and `files:record`, it can be any key, even of a file that another owner has recorded.',
     scopes: ['files:upload'],
     members: {
       etag: {
         description:
-          'The ETag from the response to the PUT, with or without its quotes. Another object is `file_replaced`.',
+          'The ETag from the response to the PUT, with or without its quotes. If the object has another one, the error is `file_replaced`.',
         examples: ['"9dd4e461268c8034f5c8564e155c67a6"'],
       },
     },
@@ -333,7 +333,8 @@ export const fileOperations: Operations = {
       },
       limit: { description: 'Records on a page.' },
       cursor: {
-        description: '`cursor` of the previous page, with the same bucket, prefix and question.',
+        description:
+          '`cursor` of the previous page, with the same bucket, prefix, order and filters.',
       },
       q: {
         description:
@@ -343,8 +344,8 @@ export const fileOperations: Operations = {
       sort: { description: 'The order. `-` is descending. The default is that of the keys.' },
       type: { description: 'A media type, or `image/*`.', examples: ['image/*'] },
       owner: { description: 'Id of the principal who recorded the file.' },
-      createdAfter: { description: 'Files of this time or later, ISO 8601 in UTC.' },
-      createdBefore: { description: 'Files before this time, ISO 8601 in UTC.' },
+      createdAfter: { description: 'Files created at this time or later, ISO 8601 in UTC.' },
+      createdBefore: { description: 'Files created before this time, ISO 8601 in UTC.' },
       minSize: { description: 'Bytes.' },
       maxSize: { description: 'Bytes.' },
       delimiter: {

@@ -63,7 +63,7 @@ export const grantOperations: Operations = {
       },
       restrictions: {
         description:
-          'Who may open the page and its links, and from when on. The members are those of a link.',
+          'Who may open the page and its links, and when they start to work. The members are those of a link.',
       },
     },
     answers: {
@@ -91,7 +91,7 @@ export const grantOperations: Operations = {
     tag: 'grants',
     summary: "List the caller's grants",
     description:
-      'The newest first, also those that have ended within the last 7 days. Skips grants for objects that the caller may no longer use, so a page can have fewer than `limit`. Also needs `links:create` and `files:read`, since each grant has its URL.',
+      'The newest first, including those that have ended within the last 7 days. Skips grants for objects that the caller may no longer use, so a page can have fewer than `limit`. Also needs `links:create` and `files:read`, since each grant has its URL.',
     scopes: ['grants:create'],
     members: {
       limit: { description: 'Grants on a page, 1 to 100. The default is 50.' },
@@ -125,7 +125,7 @@ export const grantOperations: Operations = {
     tag: 'grants',
     summary: 'Withdraw a grant',
     description:
-      'Only for its creator. At once and everywhere, it dispenses no more links. Those that it has dispensed stay valid for up to 10 minutes. Safe to repeat.',
+      'Only for its creator. The grant dispenses no more links, at once and everywhere. Those that it has dispensed stay valid for up to 10 minutes. Safe to repeat.',
     scopes: ['grants:create'],
     answers: { 204: { description: 'The grant is gone.' } },
     errors: ['not_found', 'state_unavailable', 'not_supported'],

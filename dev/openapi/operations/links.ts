@@ -32,7 +32,7 @@ const IMAGE: Members = {
     minimum: 1,
   },
   widths: {
-    description: 'In place of `width`: returns `srcset` with these widths.',
+    description: 'Instead of `width`: returns `srcset` with these widths.',
   },
   format: {
     description:
@@ -64,7 +64,7 @@ const RESTRICTIONS: Members = {
     examples: ['DE'],
   },
   notCountries: {
-    description: 'In place of `countries`: countries whose clients may not open the link.',
+    description: 'Instead of `countries`: countries whose clients may not open the link.',
     examples: ['DE'],
   },
 }

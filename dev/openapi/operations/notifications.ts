@@ -27,7 +27,7 @@ export const notificationOperations: Operations = {
       time: { description: 'When it happened, ISO 8601.' },
       detail: { description: 'The bucket, and the object with its key as it is.' },
     },
-    answers: { 200: { description: 'What became of them.', body: settledNotifications } },
+    answers: { 200: { description: 'What the Worker did with them.', body: settledNotifications } },
     errors: [
       'invalid_request',
       'unauthenticated',

@@ -61,7 +61,7 @@ export const upkeepOperations: Operations = {
     tag: 'upkeep',
     summary: 'Let a stopped walk go on',
     description:
-      'After you have looked why the brake has stopped the walk of the Cron Trigger. Does nothing for a walk that is not stopped. Only for API keys without a prefix.',
+      'Call it after you have checked why the brake stopped the walk of the Cron Trigger. Does nothing for a walk that is not stopped. Only for API keys without a prefix.',
     scopes: ['upkeep:run'],
     answers: { 204: { description: 'The walk goes on at the next time of the Cron Trigger.' } },
     errors: ['unknown_bucket', ...STATE],

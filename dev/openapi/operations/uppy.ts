@@ -69,7 +69,7 @@ const FILE_MEMBERS: Members = {
 }
 
 const UPLOAD_MEMBERS: Members = {
-  key: { description: 'The object key, as the answer to the start gave it.' },
+  key: { description: 'The object key, from the response to the start.' },
 }
 
 const OF_SIGN = 'The URL of `POST /s3/sign` is the credential. Errors are XML, as S3 writes them.'
@@ -240,7 +240,7 @@ export const uppyOperations: Operations = {
       method: { description: 'Method of the S3 request.' },
       key: {
         description:
-          'With `uploadId`, the object key as an earlier answer gave it; without, the name of the file.',
+          'With `uploadId`, the object key from an earlier response; without it, the name of the file.',
       },
       uploadId: { description: 'The `UploadId` that `POST /s3/uploads` gave.' },
       partNumber: { description: 'Required for UploadPart.' },

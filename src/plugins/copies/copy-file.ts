@@ -89,7 +89,7 @@ export async function copyFile(
   requireChoice(to)
   requireOneServer(source, target)
   requireOther(source, from, target, to)
-  // With that of one part, since others of the call may use up the rest.
+  // Plus the request of one part, if this continues a copy: others of the call may use up the rest.
   if (!allowance.take(REQUESTS[kind] + (cursor === undefined ? 0 : 1)))
     throw new ApiError('storage_busy', 'This call had no time left for this file. Send it again.', {
       retryAfterSeconds: 1,
@@ -114,7 +114,7 @@ export async function copyFile(
   return done
 }
 
-/** Lets `work` end also after the client has gone, since it may have to delete the copy. */
+/** Lets `work` end even if the client disconnects, since it may have to delete the copy. */
 function afterDisconnect<T>(c: AppContext, work: Promise<T>): Promise<T> {
   c.executionCtx.waitUntil(work.catch(() => undefined))
   return work
@@ -176,9 +176,9 @@ async function startCopy(
       throw copyDropped()
     }
     if (etag !== null && etag !== stored.etag) throw fileReplaced()
-    // ETags of encrypted objects, and of those in parts, can't be compared. Then the server must have
-    // told the one of the copy, since some servers claim to have copied. Some ignore the condition on
-    // the source.
+    // ETags of encrypted objects, and of those in parts, can't be compared. The server must then have
+    // returned the ETag of the copy, since some servers only claim to have copied. Some ignore the
+    // condition on the source.
     if (stored.etag !== seen.etag) {
       const isOlder = there?.size === stored.size && isSameObject(stored, there)
       if (etag === null || isOlder) throw incomplete()
@@ -201,7 +201,7 @@ async function askAboutSource(
   if (kind === 'move') await askToDelete(c, { type: 'delete', bucket: source.alias, key: from })
 }
 
-/** The call records the copy itself, and the source's metadata is kept unless the app has other. */
+/** The call itself records the copy. Without other metadata from the app, it keeps the source's. */
 function withoutProof(file: UploadFields): UploadFields {
   const { [UPLOAD_MARK]: proof, ...metadata } = file.metadata ?? {}
   if (proof === undefined) return file

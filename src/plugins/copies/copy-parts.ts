@@ -45,7 +45,7 @@ export async function beginParts(
   return { etag, size, partSize, next: 1, ...chosen, s3UploadId, mark }
 }
 
-/** Returns the bucket with the access key that copies also as the one that uploads. */
+/** Returns the bucket with its access key for reads, which copies, also as that for uploads. */
 const asCopier = (bucket: Bucket): Bucket =>
   Object.create(bucket, { uploadCredentials: { get: () => bucket.credentials } })
 

@@ -54,7 +54,7 @@ export async function copyObject(
 
 const UNSUPPORTED = 'The server of this bucket does not support'
 
-/** Calls S3 UploadPartCopy like `copyObject`, for the bytes from `start` to before `end`. */
+/** Calls S3 UploadPartCopy for bytes from `start` to before `end`. Throws as `copyObject` does. */
 export function copyPart(
   source: CopySource,
   bucket: Bucket,
@@ -120,7 +120,7 @@ function refusal(operation: string, answer: BucketResponse, isNew: boolean): Api
   const cause = new StorageFailure(operation, status, s3Code)
   const error = (code: ErrorCode, message: string) => new ApiError(code, message, { cause })
   if (status === 412 || s3Code === 'PreconditionFailed')
-    // Which of both conditions has failed, the response doesn't tell.
+    // The response doesn't tell which condition has failed.
     return isNew ? objectExists(cause) : sourceReplaced(cause)
   if (s3Code === 'NoSuchKey') return error('object_not_found', 'There is no object to copy.')
   if (s3Code === 'NoSuchUpload')

@@ -28,7 +28,7 @@ export function requireOther(source: Bucket, from: ObjectKey, target: Bucket, to
   })
 }
 
-/** Returns what all spellings have in common that some server takes for one key. */
+/** Returns the same text for all spellings that some server treats as one key. */
 export const folded = (key: ObjectKey): string =>
   key
     .normalize('NFKC')
@@ -39,7 +39,7 @@ export const folded = (key: ObjectKey): string =>
 
 /**
  * Tells whether a target that was not vacant may be the source itself: a server may take two keys
- * for one, and two names for one bucket. To delete the source would then delete everything.
+ * for one, and two names for one bucket. Deleting the source would then delete the only object.
  */
 export const mayBeOne = (
   from: ObjectKey,

@@ -12,7 +12,7 @@ export interface BoxData {
   readonly left: Room
 }
 
-/** How much a drop box can still receive, also if some of it is reserved. */
+/** How much a drop box can still receive, even if some of it is reserved. */
 export interface Room {
   readonly files: number
   readonly bytes: number
@@ -28,7 +28,7 @@ export const roomInWords = (
   sizeInWords: (bytes: number) => string,
 ): string => `${files} of ${maxFiles} files, ${sizeInWords(bytes)} of ${sizeInWords(maxTotalBytes)}`
 
-/** Types that have a name of their own. Others are shown as they are. */
+/** Types with their own names. Others are shown as they are. */
 const NAMES: Readonly<Record<string, string>> = {
   'image/*': 'images',
   'video/*': 'videos',

@@ -91,7 +91,7 @@ export interface Ask extends Session {
   readonly country: string | null
 }
 
-/** The answer to that. `undo` names the reservation, unless the key had one already. */
+/** The answer to an `Ask`. `undo` names the reservation, unless the key had one already. */
 export type Reserved =
   | { readonly ok: true; readonly undo: string | null }
   | { readonly ok: false; readonly why: 'closed' | 'full' }
@@ -109,8 +109,8 @@ export interface Arrived {
 }
 
 /**
- * The answer to that. `isNew` until the event of the box is accepted, and `isLost` while that of the record
- * was not.
+ * The answer to an `Arrived`. `isNew` until the event of the box is accepted, and `isLost` while that of
+ * the record was not.
  */
 export type Settled =
   | {

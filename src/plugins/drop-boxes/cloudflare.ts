@@ -26,8 +26,8 @@ interface Owner<E> {
 export interface DropBoxesObject<E> extends StateObject<E>, BoxObject {}
 
 /**
- * Returns the class that remembers drop boxes. Export a class that extends it from your Worker. It needs
- * every presigner with drop boxes, each with a `name` of its own in its settings.
+ * Returns the class that remembers drop boxes. Export a class that extends it from your Worker. Pass
+ * every presigner with drop boxes. Each needs its own `name` in its settings.
  */
 export const dropBoxesObject = <E extends object>(
   presigner: Owner<E>,
@@ -122,7 +122,7 @@ async function wake(ctx: DurableObjectState, isRinging = false): Promise<void> {
   if (set === null || next < set) await ctx.storage.setAlarm(next)
 }
 
-/** An object has no request whose failure could pass through. */
+/** Returns an execution context. Nothing can pass through, since an object has no request. */
 const contextOf = (ctx: DurableObjectState): Context => ({
   waitUntil: (promise: Promise<unknown>) => ctx.waitUntil(promise),
   passThroughOnException: () => undefined,

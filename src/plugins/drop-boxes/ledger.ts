@@ -38,11 +38,11 @@ const PARTS_MILLISECONDS = 30 * MINUTE
 /**
  * The bucket checks a signature when a PUT begins. Its body may be 5 GB, and arrive at any speed, so the
  * object may appear long after the URL has expired. No server or proxy that we know of keeps one request
- * open for more than a day. To complete an upload in parts takes minutes.
+ * open for more than a day. Completing an upload in parts takes minutes.
  */
 const LONGEST_MILLISECONDS = 86_400_000
 
-/** Looks that may fail: one in an hour, for a month. */
+/** Looks that may fail: one an hour, for a month. */
 const MAX_TRIES = 720
 
 /** Open reservations of one sender. */
@@ -249,8 +249,8 @@ export class Ledger {
   }
 
   /**
-   * Tells whether an object of `size` bytes can't be of a sender: what replaces a counted file under a
-   * generated key has its size, which is signed. The app has changed the file in place.
+   * Tells whether the app has changed a received file in place. What a sender puts under a generated
+   * key has the size of the file, which is signed.
    */
   isChanged(key: string, size: number): boolean {
     const known = this.#receivedFile(key)
@@ -486,7 +486,7 @@ type ReceivedRow = {
 
 const MAX_WAIT = 60
 
-/** A sender's own uploads may end any moment, so a client asks again soon. */
+/** A sender's own uploads may end at any moment, so a client asks again soon. */
 const busy = (seconds: number): Reserved => ({
   ok: false,
   why: 'busy',

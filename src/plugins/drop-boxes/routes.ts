@@ -217,7 +217,7 @@ function creator(c: AppContext): Principal {
   return principal
 }
 
-/** Throws `invalid_expiry` for a deadline that is over, or too far ahead for the caller. */
+/** Throws `invalid_expiry` for a deadline in the past, or too far ahead for the caller. */
 function requireDeadline(deadline: number, { limits }: Principal, now: Date): void {
   const most = Math.min(MAX_DEADLINE_SECONDS, limits.maxExpiresIn ?? MAX_DEADLINE_SECONDS)
   const seconds = (deadline - now.getTime()) / 1000
@@ -286,12 +286,12 @@ export const dropBoxPageRoutes = newApp()
   })
   .post('/d/:secret/token', validateJson(tokenSchema), async (c) => {
     const settings = await configure(c)
-    // Also a page of the app's own, in place of this one.
+    // The app may have its own page in place of this one.
     requireOwnPage(c, (origin) => takesOrigin(settings, origin))
     const { box, object } = await visitedBox(c)
     const request = c.req.valid('json')
     const { id, password } = box
-    // No password is no guess: a page asks like this whether the box has one.
+    // Without a password, this is no guess: a page finds out whether the box has one.
     if (password !== null && !request.password) throw wrongPassword()
     const { name = '', note = '' } = request.sender ?? {}
     const sender = name + note === '' ? null : { name, note }

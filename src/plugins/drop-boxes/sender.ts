@@ -34,7 +34,7 @@ const EVENT_MILLISECONDS = 3000
 export const boxObject = (c: AppContext, id: string, locationHint?: string): BoxObject =>
   stateObject<BoxObject>(c, 'DropBoxes', id, locationHint)
 
-/** What ends a request about a box that is closed, whatever closed it. Nobody learns that. */
+/** Returns the error for a box that is closed. Nobody learns why it is. */
 export const closed = (): ApiError =>
   new ApiError('drop_box_closed', 'This drop box is closed. Ask who sent you here for a new one.')
 
@@ -89,7 +89,7 @@ const isPreflight = (c: AppContext, settings: Settings): boolean =>
   /\bauthorization\b/i.test(c.req.header('Access-Control-Request-Headers') ?? '') &&
   takesOrigin(settings, c.req.header('Origin') ?? '')
 
-/** Tells whether a request has a token, which one in the path would take precedence over. */
+/** Tells whether a request has a page's token, and none in its path, which would win. */
 const isForLinkHost = (c: AppContext): boolean =>
   bearerIn(c)?.startsWith(BOX_TOKEN_PREFIX) === true && !c.req.path.startsWith('/u/')
 

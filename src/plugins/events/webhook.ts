@@ -21,7 +21,7 @@ export async function endpointId(url: string): Promise<string> {
 export type Attempt =
   | { readonly outcome: 'delivered' }
   | {
-      /** `refused`: the endpoint answered 410, so that it wants no more. */
+      /** `refused` if the endpoint answered 410, so that it wants no more events. */
       readonly outcome: 'failed' | 'refused'
       /** For the log: without URL and secret. */
       readonly reason: string

@@ -22,7 +22,7 @@ const SELECT = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND key =
 
 const NAMES = COLUMNS.split(', ')
 
-/** Keeps the record of a later object, and of another one of the same date. */
+/** Stores a record, but keeps that of a later object, and of another object of the same date. */
 const PUT_FIRST = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
 ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
   .map((name) => `${name} = ${name === 'status' ? NEW_STATUS : `excluded.${name}`}`)
@@ -30,10 +30,10 @@ ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
 WHERE old.created_at < excluded.created_at
 OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND excluded.status IS NULL`
 
-/** Keeps also the confirmed record of the same object, and any if the new one has a status. */
+/** Of the same object, keeps a confirmed record, and any record if the new one has a status. */
 const PUT = `${PUT_FIRST} AND (old.owner IS NULL OR (old.status IS NOT NULL AND excluded.owner IS NOT NULL)))`
 
-/** Keeps also the record of the same object, unless only the new one is confirmed. */
+/** Of the same object, keeps the record unless only the new one is confirmed. */
 const COPY = `${PUT_FIRST} AND (old.owner IS NULL OR old.status IS NOT NULL) AND excluded.owner IS NOT NULL)`
 
 /** Exactly this row. */

@@ -15,13 +15,13 @@ import { wordsOf } from './words.ts'
  */
 export const MAX_ROWS = 10_000
 
-/** A prefix with a twentieth of `MAX_ROWS` is read whole, even for a search. */
+/** A prefix with up to a twentieth of `MAX_ROWS` is read whole, even for a search. */
 const FEW = 20
 
 const COLUMNS =
   'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at, rtrim(f.status) AS status'
 
-/** The column of each order. Each has an index that goes on with the key. */
+/** The column of each order. Each has an index that continues with the key. */
 const SORTED = { createdAt: 'created_at', name: 'folded', size: 'size' } as const
 
 type Value = string | number
@@ -75,7 +75,7 @@ export async function find(
   const words = q === undefined ? [] : wordsOf(q)
   if (q !== undefined && words.length === 0)
     return { records: [], cursor: undefined, unreadable: 0 }
-  // Clients have it sealed, so it is one of this function.
+  // Clients get it only sealed, so this function has made it.
   const position: Position | undefined = cursor === undefined ? undefined : JSON.parse(cursor)
   const after = position?.[1] === undefined ? undefined : position
   const lastFolder = position?.[1] === undefined ? position?.[0] : undefined
@@ -104,7 +104,7 @@ export async function find(
 }
 
 interface FoundRow extends FileRow {
-  /** Number of the row in its walk. `maxRows` is the last one, also if it isn't a hit. */
+  /** Number of the row in its walk. `maxRows` is the last one, even if it isn't a hit. */
   readonly n: number
   readonly hit: 0 | 1
   readonly key: string
@@ -131,7 +131,7 @@ function pageOf(
   }
 }
 
-/** Tells whether each of `words` is the beginning of a word of `name`. The index only knows more. */
+/** Tells whether each of `words` begins a word of `name`. The index may also find other names. */
 function hasWords(name: string, words: readonly string[]): boolean {
   if (words.length === 0) return true
   const own = wordsOf(name)
@@ -193,12 +193,12 @@ export function filesOf(
     readonly where: readonly string[]
     /** Where they are counted, if that isn't `from`. */
     readonly counted?: string
-    /** How many are few enough to read them, if that isn't `maxRows`. */
+    /** How many rows are few enough to be read, if that isn't `maxRows`. */
     readonly most?: number
   }[] = []
   const below = { from: table(byKey), where: [inBucket, ...inPrefix] }
   if (words.length > 0) {
-    // FTS5 reads all files of everybody that have a word with this beginning, before it finds one.
+    // Before its first hit, FTS5 reads everybody's files that have a word with this beginning.
     if (prefix !== '') sets.push({ ...below, most: Math.floor(maxRows / FEW) })
     const match = [
       `tokens : "${folderTokens(bucket, prefix).at(-1)}"`,
@@ -266,12 +266,12 @@ export function filesOf(
   }
 }
 
-/** Returns the condition for files of a type in lower case. Theirs may have parameters. */
+/** Returns the condition for files of a type in lower case. Stored types may have parameters. */
 function typeIs(parameters: Parameters, type: string): string {
   const own = 'lower(f.mimetype)'
   const between = (from: string, to: string) =>
     `(${own} >= ${parameters.add(from)} AND ${own} < ${parameters.add(to)})`
-  // In ASCII, 0 follows on the slash, and < on the semicolon.
+  // In ASCII, 0 follows the slash, and < follows the semicolon.
   if (type.endsWith('/*')) return between(type.slice(0, -1), `${type.slice(0, -2)}0`)
   return `(${own} = ${parameters.add(type)} OR ${between(`${type};`, `${type}<`)})`
 }

@@ -18,7 +18,7 @@ export const COLUMNS =
   'bucket, key, name, size, mimetype, etag, owner, created_at, status, folded, tokens, folders'
 
 /**
- * The status of a row. A write that keeps it adds or removes a space, so that a trigger knows it from that of an
+ * The status of a row. A write that keeps it adds or removes a space, so that a trigger can tell it from that of an
  * older Worker, which keeps a status only because it knows none.
  */
 export const STATUS = 'rtrim(status)'
@@ -164,7 +164,7 @@ export interface Database {
 
 /** Returns a database that creates and migrates its tables. `steps` is for tests. */
 export function openDatabase(db: D1Database, steps = STEPS): Database {
-  /** Whether all tables are there and filled in. Then the version needs no look. */
+  /** Whether all tables are there and filled in. Then the version needs no check. */
   let isComplete = false
 
   const batch = <T = unknown>(statements: readonly string[]) =>
@@ -303,8 +303,8 @@ export function fromRow({
 export type FileRow = Readonly<Record<string, unknown>>
 
 /**
- * What follows on a prefix in the byte order of UTF-8 is less than this. No character is greater, and a
- * key has at most 1024 bytes, which are 256 of these.
+ * In the byte order of UTF-8, everything that starts with a prefix is less than the prefix followed by
+ * this. No character is greater, and a key has at most 1024 bytes, which are 256 of these.
  */
 export const GREATEST = '\u{10ffff}'.repeat(257)
 

@@ -47,8 +47,8 @@ export const question = {
 export const groupBy = z.optional(z.enum(GROUPS))
 
 /**
- * Returns the members that are given as one text, or undefined without one. Throws `invalid_request`
- * for folders of files that match something, since their totals are of all files.
+ * Returns the given members as one text, or undefined without one. Throws `invalid_request` for
+ * folders of files that match something, since their totals are of all files.
  */
 export function questionText(asked: Pick<FileQuery, keyof typeof question>): string | undefined {
   const names = Object.keys(question) as (keyof typeof question)[]

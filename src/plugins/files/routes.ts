@@ -267,7 +267,7 @@ function keepsHead(): (head: ObjectHead) => boolean {
 }
 
 /**
- * Returns what a caller may record who only names a key, or null if the object proves that the app
+ * Returns what a caller who only names a key may record, or null if the object proves that the app
  * chose this key for an upload of theirs. Throws `forbidden` for another key that the Worker did not
  * make, unless the caller may choose keys, or record everything.
  */

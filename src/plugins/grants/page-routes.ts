@@ -30,7 +30,7 @@ import type { Grants } from './cloudflare.ts'
 import { GRANT_SCOPES, type Grant, hasEnded, recentPages, usesLeft } from './grant.ts'
 import { grantPage } from './page.ts'
 
-/** Lifetime of a link that a grant dispenses. Meanwhile, the same page gets the same link. */
+/** Lifetime of a link that a grant dispenses. During it, the same page gets the same link. */
 const LINK_SECONDS = 600
 const MAX_FORM_BYTES = 4096
 
@@ -47,7 +47,7 @@ interface OpenGrant extends FoundGrant {
   readonly bucket: ConfiguredBucket
   /** Lifetime of its links. */
   readonly linkSeconds: number
-  /** As a link says them. */
+  /** In the form of a link's query. */
   readonly restrictions: string | undefined
 }
 
@@ -113,7 +113,7 @@ async function findGrant(c: AppContext): Promise<FoundGrant> {
 }
 
 /**
- * Returns what the visitor may use of a grant, who has sent `form`. Throws `grant_ended`, and what a
+ * Returns what the visitor who has sent `form` may use of a grant. Throws `grant_ended`, and what a
  * link with its restrictions throws for this visitor.
  */
 function openGrant(
@@ -204,7 +204,7 @@ async function readForm(c: AppContext): Promise<Form | null> {
 
 /**
  * Takes a use, and redirects to a link. Looks at everything before: a use that was taken is never given
- * back, also if this Worker ends before its response. A page that sends its form again, such as for a
+ * back, even if this Worker ends before its response. A page that sends its form again, such as for a
  * double click, gets the same link.
  */
 async function dispense(

@@ -162,7 +162,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
       }
       const base = linkBase(c)
       const { id, grant } = await ownGrant(c)
-      // First the list, so that a failure leaves no grant that it forgets too early.
+      // First the list, so that after a failure it doesn't forget the grant too early.
       if (grant && changes.deadline !== undefined)
         await listGrant(c, id, { ...grant, deadline: changes.deadline })
       const changed = grant && (await callObject(c, () => grantObject(c, id).change(changes)))
@@ -173,7 +173,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
       requireScope(c.get('principal'), 'grants:create')
       const { id, grant } = await ownGrant(c)
       if (grant !== null) await callObject(c, () => grantObject(c, id).withdraw())
-      // Also for a repeat, after which the list no longer has it in any case.
+      // Also for a repeat, so that the list no longer has it in any case.
       await callObject(c, () => listIn(c).unlist([id]))
       return c.body(null, 204)
     })

@@ -8,13 +8,11 @@ import { importPublicKey } from './public-key.ts'
 
 const FETCH_TIMEOUT_MILLISECONDS = 3000
 const MAX_AGE_MILLISECONDS = 600_000
-/**
- * How long keys stay in use while the set can't be fetched, even if the issuer has removed them.
- */
+/** After the last fetch, how long keys stay in use in an outage, even if the issuer removes them. */
 const MAX_AGE_IN_OUTAGE_MILLISECONDS = 3_600_000
-/** After a fetch, how long an unknown `kid` causes no other fetch. */
+/** For this long after a fetch, an unknown `kid` causes no other one. */
 const COOLDOWN_MILLISECONDS = 30_000
-/** After a failed fetch, how long there is no other fetch. */
+/** For this long after a failed fetch, there is no other one. */
 const PAUSE_AFTER_FAILURE_MILLISECONDS = 10_000
 /** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
@@ -48,8 +46,8 @@ const newTurn = () => new Turn(Date.now() + TURN_MILLISECONDS)
 /**
  * Returns a source of the keys in the JWKS at `url` (RFC 7517). Fetches the set on first use, every
  * ten minutes, and for an unknown `kid`. Only one request fetches at a time, and the others wait
- * for it. In an outage, known keys work for another hour. For an unknown key, the returned function
- * throws JwksUnavailableError, immediately if a fetch has just failed.
+ * for it. In an outage, known keys work for an hour after the last fetch. For an unknown key, the
+ * returned function throws JwksUnavailableError, immediately if a fetch has just failed.
  */
 export function remoteJwks(
   url: string,

@@ -55,7 +55,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
   class Objects extends WorkerEntrypoint<E> {
     override fetch(request: Request): Promise<Response> {
       const answer = this.#answer(request).catch(failure)
-      // Other requests wait for this one, also if its client disconnects.
+      // Other requests wait for this one, even if its client disconnects.
       this.ctx.waitUntil(answer.catch(() => undefined))
       return answer
     }

@@ -39,9 +39,10 @@ const filling = new Turns()
 
 /**
  * Returns the copy. If another request is fetching it, waits for the bucket's answer to that, and
- * then for up to a second for the copy. So many clients of a new object cost the bucket one request,
- * as with Workers Caching. Throws the error that the bucket's answer means. Without a copy, returns
- * null, or the turn of this request if it `mayFetch`. Returns undefined if the Cache API fails.
+ * then for up to a second for the copy. Many clients of a new object thus cost the bucket one
+ * request, as with Workers Caching. Throws the error that the bucket's answer means. Without a copy,
+ * returns null, or the turn of this request if it `mayFetch`. Returns undefined if the Cache API
+ * fails.
  */
 export async function findCopy(
   wanted: Wanted,

@@ -68,9 +68,9 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
 
 /**
  * Returns the Cache-Control for the browser, never longer than the link. An object with a generated
- * key is checked again when its copy expires. It can't change after every URL that could replace it
- * has expired, and also the edge copy of an object that it replaced. The object under any other key
- * may be replaced at any time, so browsers always ask whether their copy is current.
+ * key is checked again when its copy expires. It can no longer change once every URL that could
+ * replace it has expired, and then the edge copy of an object that it replaced. The object under
+ * any other key may be replaced at any time, so browsers always ask whether their copy is current.
  */
 function browserLifetime(
   { key, expires, restrictions }: LinkPolicy,

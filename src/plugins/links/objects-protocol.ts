@@ -23,7 +23,7 @@ export const FAILURE = 'X-Failure'
 export const copyUrl = async (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
   `https://objects.invalid/${await copiesOf(bucket)}/${uriEncode(key)}`
 
-/** Marks `response` like Workers Caching. */
+/** Sets the `CF-Cache-Status` that Workers Caching would set. */
 export function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
   const marked = new Response(response.body, response)
   marked.headers.set('CF-Cache-Status', status)

@@ -133,7 +133,7 @@ export function secondsLeft(object: Headers, bucket: ConfiguredBucket, key: Obje
   return Math.max(0, copySeconds(bucket, key) - Math.ceil(age / 1000)) || 0
 }
 
-/** Sets the lifetime and the tag of a copy. It is not kept for zero seconds. */
+/** Sets the lifetime and the tag of a copy. With zero seconds, no copy is kept. */
 export async function keepFor(
   headers: Headers,
   seconds: number,

@@ -25,7 +25,7 @@ export interface LinksOptions<B> {
   readonly addressOf?: (request: Request, env: B) => string | null
 }
 
-/** What `links` needs to resize images. Alone, it is no plugin. */
+/** What `links` needs to resize images. It is not a plugin by itself. */
 export interface Images<in B = unknown> {
   readonly read: (setup: Setup<B>) => ImageSteps
 }
@@ -37,7 +37,7 @@ export interface ImageSteps {
   /** Returns how to make a variant for a client that accepts the types in `accept`. */
   readonly specOf: (variant: Variant, quality: number, accept: string | null) => VariantSpec
   /**
-   * Returns a resized image, or that the object is no image to resize. Null without an Images binding:
+   * Returns a resized image, or the refusal of what can't be resized. Null without an Images binding:
    * requests of another presigner, which has one, would share the error.
    */
   readonly serve:
@@ -45,7 +45,7 @@ export interface ImageSteps {
     | null
   /** Drops the images of an object from the Cache API. */
   readonly drop: (url: string) => Promise<void>
-  /** Makes images that are being made now not for later requests. */
+  /** Keeps later requests from getting images that are being made now. */
   readonly forget: (url: string) => void
 }
 
@@ -54,7 +54,7 @@ export interface KeptLinks {
   readonly images: ImageSteps | null
   readonly entrypoint: string | null
   readonly ownsOrigin: boolean
-  /** Returns the client's address. Undefined if nothing tells it. */
+  /** Returns the client's address. Undefined if nobody can know it. */
   readonly addressOf: ((request: Request) => string | null) | undefined
 }
 

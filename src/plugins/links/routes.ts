@@ -61,7 +61,7 @@ const variant = {
   fallback: z.optional(z.enum(['original'])),
 }
 
-/** Links in one response, so that it fits into the memory of a Worker. */
+/** Maximum number of links in one response, so that it fits into the memory of a Worker. */
 const MAX_LINKS = 4 * MAX_KEYS
 
 const linkSchema = z.strictObject({
@@ -269,7 +269,7 @@ export const deliveryRoutes = newApp()
   )
   .all('/i/*', refuseLink)
 
-/** Refuses what is no link, such as another method. */
+/** Refuses a request that is no link, such as one with another method. */
 export async function refuseLink(c: AppContext): Promise<never> {
   await configure(c)
   throw new ApiError('link_invalid', 'This link is not valid.')

@@ -59,7 +59,7 @@ export async function serveLink(
   return toClientResponse(answer, request.headers, policy, bucket, now, sharesOrigin)
 }
 
-/** How long a browser keeps an original in place of a resized image at most. */
+/** How long a browser may keep an original in place of a resized image. */
 const FALLBACK_SECONDS = 60
 
 /** Returns the original if allowed. Throws `failure`, also for HEIC: few browsers can show it. */

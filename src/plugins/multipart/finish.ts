@@ -159,7 +159,7 @@ async function holdToSize(
   })
 }
 
-/** Calls `remove` and throws `file_too_large` or `size_mismatch` for a size that must not be. */
+/** Calls `remove` and throws `file_too_large` or `size_mismatch` for a wrong size. */
 async function requireSize(
   bucket: Bucket,
   stated: number | null,

@@ -115,8 +115,8 @@ const withoutNulls = (claims: object): object =>
   Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))
 
 /**
- * Returns the principal of a token from `mintToken`, with the rights that the credential still has
- * that it comes from. Accepts one that expired up to `graceSeconds` ago.
+ * Returns the principal of a token from `mintToken`, with the rights that the credential behind it
+ * still has. Accepts a token that expired up to `graceSeconds` ago.
  */
 export async function verifyToken(
   token: string,

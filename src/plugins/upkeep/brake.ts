@@ -1,11 +1,11 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import type { Counts, PassSummary, StopReason, WalkState, Witness } from './state.ts'
 
-/** So many records may be without an object in a pass, whatever their share. */
+/** In one pass, this many records may be without an object, whatever their share. */
 const MAX_GONE = 20
-/** Above that, at most one record in so many. */
+/** Above `MAX_GONE`, at most one record in this many may be without an object. */
 const GONE_SHARE = 100
-/** A list may be shorter by so many objects, whatever the share. */
+/** A list may be much shorter than before if fewer objects than this are missing. */
 const MAX_MISSING = 20
 /** Days of uploads, apart from those that expire, whose confirmations are compared. */
 const RECENT_DAYS = 7

@@ -4,7 +4,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import type { Import, Mode, WalkState } from './state.ts'
 import type { DroppedName } from './walk-object.ts'
 
-/** A cursor of a walk, and the second looks in it, can wait for so long: a weekly cron on Node keeps one. */
+/** How long a cursor of a walk, with its second looks, is valid: a weekly cron on Node keeps one. */
 const CURSOR_SECONDS = 90 * 86_400
 
 /** What a walk by requests does. A cursor of another one is refused. */

@@ -12,7 +12,7 @@ import type { Upkeep } from './cloudflare.ts'
 import { DEAD_LETTERS, type DeadLetter, type NewLetter } from './dead-letters.ts'
 
 const STORE_MILLISECONDS = 10_000
-/** A handler has already waited for an endpoint and the index when it has taken so long. */
+/** After this time, a handler has already waited for an endpoint and the index. */
 const REPLAY_MILLISECONDS = 15_000
 const MAX_REASON_LENGTH = 300
 
@@ -75,8 +75,8 @@ async function letterFor(queue: string, given: unknown): Promise<NewLetter | nul
 }
 
 /**
- * Hands a letter to what handles its queue, as a message of its own. Resolves with null if that
- * acknowledges it, or with the reason why it stays: also if it is given up, since other settings may help.
+ * Hands a letter, as a single message, to what handles its queue. Resolves with null if that acknowledges
+ * it, or with the reason why it stays, even if it is given up, since other settings may help.
  */
 export async function replay(
   letter: DeadLetter,

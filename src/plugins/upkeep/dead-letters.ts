@@ -68,7 +68,7 @@ export class DeadLetters {
     this.#sql = sql
   }
 
-  /** Adds letters. Returns the ids of those that are kept: not of those for which there is no room. */
+  /** Counts repeated letters, and adds others if there is room. Returns the ids of all that are kept. */
   add(letters: readonly NewLetter[], now: number): string[] {
     this.#create()
     let { count, bytes } = this.totals()

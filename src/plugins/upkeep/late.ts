@@ -5,7 +5,7 @@ import type { FileChange } from '../../records/file-event.ts'
 import { getMany } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 
-/** So many seconds before an upload expires, nobody can confirm it any more. */
+/** For this many seconds before an upload expires, nobody can confirm it any more. */
 export const CLOSED_SECONDS = 3600
 
 /**

@@ -94,7 +94,7 @@ interface IndexPage {
   readonly unreadable: number
 }
 
-/** Reads pages of the index until one reaches behind `listEnd`, and not too many. */
+/** Reads pages of the index until one reaches beyond `listEnd`, at most `MAX_INDEX_PAGES`. */
 async function readIndex(
   { alias, normalizesKeys }: Bucket,
   index: FileIndex,

@@ -104,7 +104,7 @@ export const lookAgainAt = ({ suspects }: WalkState): number | null =>
     ? null
     : Math.min(...suspects.map(({ seenAt }) => seenAt)) + SECOND_LOOK_SECONDS * 1000
 
-/** Returns the state in which a walk goes on that the brake has stopped: a person has looked. */
+/** Returns the state from which a stopped walk goes on, after a person has looked. */
 export const goOn = (state: WalkState): WalkState =>
   state.stopped === null
     ? state

@@ -7,8 +7,8 @@ import type { Walk } from './pass.ts'
 import type { Suspect } from './state.ts'
 
 /**
- * Age of an object in seconds from which it is recorded: longer than the minute of Workers KV, and than
- * the longest upload by one URL, so that clients come first. An import has no client.
+ * Age of an object in seconds from which it is recorded: longer than the minute of Workers KV, and as long
+ * as the longest lifetime of an upload URL, so that clients come first. An import has no client.
  */
 export const GRACE_SECONDS = 3600
 export const IMPORT_GRACE_SECONDS = 600
@@ -26,7 +26,7 @@ export interface Repair extends Walk {
 export const ageIn = ({ now }: Pick<Repair, 'now'>, time: number): number =>
   (now.getTime() - time) / 1000
 
-/** Lists of unfinished uploads show them, and ids are valid for seven days. */
+/** After this time, nobody can finish an upload in parts: its id is valid for seven days. */
 export const MAX_UPLOAD_SECONDS = 8 * 86_400
 
 /**

@@ -202,7 +202,7 @@ function walkerFor(c: AppContext, scope: Scope): Walker {
   }
 }
 
-/** Returns the bucket as the settings have it, without the principal's limits. Throws as `chooseBucket`. */
+/** Returns the bucket without the principal's limits. Throws what `chooseBucket` throws. */
 const wholeBucket = (c: AppContext, alias: string | undefined): ConfiguredBucket =>
   findBucket(c.get('settings'), chooseBucket(c, alias, null).alias)
 

@@ -6,7 +6,7 @@ import type { FileRecord } from '../../records/file-record.ts'
 export const MODES = ['report', 'record', 'expire'] as const
 export type Mode = (typeof MODES)[number]
 
-/** Why the brake stopped a walk. It changes nothing until a person says go on. */
+/** Why the brake stopped a walk. It changes nothing until a person lets it go on. */
 export type StopReason =
   | 'another bucket'
   | 'empty list'

@@ -13,11 +13,11 @@ import { startWalk, type Walk } from './pass.ts'
 import { GRACE_SECONDS, type Repair } from './repair.ts'
 import type { Counts, PassSummary, StepResult, StopReason, WalkState } from './state.ts'
 
-/** After so many failures at one place, the walk passes over it. */
+/** After this many failures at one place, the walk passes over it. */
 const MAX_FAILURES = 3
-/** A step begins no more repairs after this time: half of a lease, ... */
+/** A step begins no repairs after this time, half of a lease. */
 const STEP_MILLISECONDS = 60_000
-/** ... nor so shortly before the deadline of its request: one to the bucket may take so long. */
+/** No repair begins this shortly before a request's deadline: one request may take as long. */
 const LAST_MILLISECONDS = TIMEOUT_SECONDS * 1000
 
 /** Errors that say nothing about one key. */
@@ -209,7 +209,7 @@ export class Step {
       this.state = next
       return
     }
-    // What a person has accepted stays so until the walk has worked it off.
+    // What a person has accepted stays accepted until the walk has worked it off.
     const still = reasonsIn(last, { counts, isListDone: true }).filter(
       (reason) => reason !== 'shorter list' && accepted.includes(reason),
     )

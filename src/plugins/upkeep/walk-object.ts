@@ -54,7 +54,7 @@ export interface WalkObject {
   save(state: WalkState, token: string, now: number, isDone: boolean): Promise<boolean>
   /** Returns the state, or null before the first step. */
   state(): Promise<WalkState | null>
-  /** Lets a walk go on that the brake has stopped. */
+  /** Lets a walk go on after the brake has stopped it. */
   goOn(): Promise<void>
   /** Ends a lease. */
   end(token: string): Promise<void>

@@ -8,7 +8,7 @@ import { beginPass, lookAtSuspects } from './suspects.ts'
 
 /**
  * Does the next step of a walk. Resolves with a `failure` if a part of it failed: `state` has what is done.
- * Never does anything that another run of the same step, at the same time or later, makes wrong.
+ * Stays correct if the same step also runs elsewhere, at the same time or later.
  */
 export async function stepWalk(walk: Walk, state: WalkState, now: Date): Promise<StepResult> {
   // A person has accepted another bucket, of which nothing is known.

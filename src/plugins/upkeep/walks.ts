@@ -60,7 +60,7 @@ export function namesakesOf({ buckets }: Pick<Settings, 'buckets'>, alias: strin
   return buckets.filter(({ name }) => name === named).map((one) => one.alias)
 }
 
-/** Returns the object of a bucket's walk. Throws as `stateObjectIn`. */
+/** Returns the object of a bucket's walk. Throws what `stateObjectIn` throws. */
 export const walkObject = (
   { context, settings }: Pick<Walker, 'context' | 'settings'>,
   alias: string,

@@ -22,7 +22,7 @@ export interface PostPolicyInput extends Signing {
   readonly maxBytes: number
 }
 
-/** Returns the URL of such a form. */
+/** Returns the URL that accepts POST forms of a bucket. */
 export const postUrl = ({ publicAddress: { origin, basePath } }: Bucket): string =>
   origin + basePath
 

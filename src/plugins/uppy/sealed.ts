@@ -61,7 +61,7 @@ const sealer =
   ({ signingSecrets }: SigningSettings, claims: Claims, seconds: number, now: Date) =>
     seal(signingSecrets, purpose, { ...claims, exp: Math.floor(now.getTime() / 1000) + seconds })
 
-/** Returns a function that opens it. Throws `forbidden` if it is invalid or has expired. */
+/** Returns a function that opens a seal. Throws `forbidden` if it is invalid or has expired. */
 const opener =
   <Schema extends z.ZodMiniType>(purpose: 'form' | 'step', schema: Schema) =>
   ({ signingSecrets }: SigningSettings, sealed: string, now: Date) =>

@@ -86,7 +86,7 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
     return json(c, { url, key: upload.key })
   })
 
-/** Returns the URL of one operation on such an upload. Throws `invalid_request`. */
+/** Returns the URL of one S3 operation on an upload in parts. Throws `invalid_request`. */
 async function operationUrl(
   c: AppContext,
   bucket: Bucket,

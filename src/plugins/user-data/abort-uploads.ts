@@ -32,7 +32,7 @@ export async function abortUploadsPage(
   await sixAtOnce(taken, async ({ key, s3UploadId }) => {
     if (!(await erasure.ask(key))) return
     await erasure.attempt(key, async () => {
-      // Like for an upload that its owner aborts.
+      // As when its owner aborts an upload.
       await askAboutStep(c, { type: 'abort', bucket: bucket.alias, key, size: undefined })
       await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
       aborted.add(s3UploadId)

@@ -1,7 +1,8 @@
 /**
- * Cells that a spreadsheet would read as a formula, also in the wide forms that Excel accepts (OWASP, CSV
- * Injection), at the start, also after invisible characters. And after what a program may take for a
- * separator: Excel splits lines at semicolons where the comma is in numbers, also in quotes.
+ * The starts of cells that a spreadsheet would read as formulas (OWASP, CSV Injection), also after
+ * invisible characters, and in the wide forms that Excel accepts. A formula may also start after what a
+ * program takes for a separator: where the comma is in numbers, Excel splits lines at semicolons, also in
+ * quotes.
  */
 const FORMULA = /(^|[;\t\r\n|])(?=[\s\p{C}]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu
 const NEEDS_QUOTES = /[",\r\n]/

@@ -17,7 +17,7 @@ export interface ErasureScope {
 }
 
 const text = z.string()
-/** How many of what is to be deleted on this page were tried and are left. */
+/** How many items of this page were tried and are left. */
 const skip = z.optional(z.int())
 const uploadsMarker = z.object({ keyMarker: text, uploadIdMarker: text })
 const versionMarker = z.object({ key: text, versionId: text })

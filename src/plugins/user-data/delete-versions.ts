@@ -59,7 +59,7 @@ export async function deleteMarkersPage(
   return page.next ? { phase: 'markers', marker: page.next } : null
 }
 
-/** Resolves with null if the bucket can't list versions, or undefined if this call is full. */
+/** Returns a page, null if the bucket can't list versions, or undefined if this call is full. */
 async function pageOf(
   erasure: Erasure,
   { marker }: PlaceIn<'versions' | 'markers'>,

@@ -15,7 +15,7 @@ export interface ErasureRequest {
   readonly listing: () => Bucket | Promise<Bucket>
   /** Ends with `/`. */
   readonly prefix: string
-  /** Only what is older than this, in milliseconds since 1970. A whole second, as buckets tell it. */
+  /** Only what is older than this, in milliseconds since 1970. A whole second, as buckets report it. */
   readonly before: number
 }
 
@@ -100,8 +100,8 @@ export class Erasure {
   }
 
   /**
-   * Tells whether the app and the plugins allow to delete `key`. If one of them fails, the key is left:
-   * it must not keep the others.
+   * Tells whether the app and the plugins allow deleting `key`. If one of them fails, the key is left,
+   * and the others are still deleted.
    */
   ask(key: ObjectKey): Promise<boolean> {
     const { alias: bucket } = this.request.bucket
@@ -123,7 +123,7 @@ export class Erasure {
       this.tally.records += (await forget?.(this.c, bucket.alias, prefix, before)) ?? 0
   }
 
-  /** Returns the prefix, also decomposed if an older record may have it like that for the same objects. */
+  /** Returns the prefix, also decomposed if older records of the same objects may have it like that. */
   spellings(): string[] {
     const { bucket, prefix } = this.request
     return [...new Set([prefix, ...(bucket.normalizesKeys ? [prefix.normalize('NFD')] : [])])]

@@ -94,7 +94,7 @@ export async function listVersions(
     const key = decode(entry, 'Key')
     if (!isBelow(key, prefix)) return []
     const version = readEntry(entry)
-    // The marker is newer, whatever the server says of the first entry of a page.
+    // The marker is newer, whatever the server says about the first entry of a page.
     const isLatest = version.isLatest && key !== marker?.key
     return [{ key: parseObjectKey(key), isMarker, ...version, isLatest }]
   }

@@ -18,7 +18,7 @@ export interface PutRecord {
 
 /**
  * Stores records of distinct keys that exist already. The index keeps its record of a later object, and,
- * unless `overwrites`, of the same one, also if somebody records or renames the file meanwhile. Looks for
+ * unless `overwrites`, of the same one, even if somebody records or renames the file meanwhile. Looks for
  * each object after its record is stored: a file that is deleted meanwhile has no record at the end,
  * whoever was faster. Asks `settle` about each record that is not `unconfirmed`, before it stores that.
  * Throws `index_unavailable`, `storage_error` and `storage_busy`. The same records can be sent again.

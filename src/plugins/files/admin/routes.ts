@@ -28,7 +28,7 @@ export const ADMIN = new Kept<{
   readonly objects: boolean
 }>()
 
-/** Each needs a request to the bucket, and two to the index. Cloudflare's free plan allows 50. */
+/** Each needs a request and two queries of D1. Cloudflare's free plan allows 50 of each. */
 const MAX_RECORDS = 20
 const MAX_RECORDS_BODY_BYTES = 256 * 1024
 

@@ -30,9 +30,9 @@ import {
   resize,
 } from './variant.ts'
 
-/** How long it is remembered at most that an image can't be resized. */
+/** Maximum time to remember that an image can't be resized. */
 const REFUSAL_SECONDS = 3600
-/** How long if that may change: the original may have been cut, or Cloudflare may have failed. */
+/** The maximum if a retry may succeed: the original may be cut, or Cloudflare may have failed. */
 const UNSURE_SECONDS = 60
 
 /** An image of more bytes is sent from its copy. */
@@ -58,8 +58,8 @@ export interface ImagePlace {
 }
 
 /**
- * Returns how long the copy of an original must live on. The image that is made from it lives no
- * longer, and without a copy of the image, each view would be billed.
+ * Returns for how many more seconds the copy of an original must be valid. The image that is made
+ * from it lives no longer, and without a copy of the image, each view would be billed.
  */
 const neededSeconds = ({ bucket, key }: Pick<ImageRequest, 'bucket' | 'key'>): number =>
   Math.min(RESIZE_MILLISECONDS / 1000, copySeconds(bucket, key) / 2)
@@ -72,7 +72,7 @@ interface Source {
   keep?(bytes: Uint8Array<ArrayBuffer> | null): Promise<void>
 }
 
-/** Returns a resized image, made once for a crowd, or that the object is no image to resize. */
+/** Returns a resized image, made once for a crowd, or the refusal of what can't be resized. */
 export async function edgeImage(
   asked: ImageRequest,
   place: ImagePlace,

@@ -35,7 +35,7 @@ function moved(view: ImageView, bytes: Bytes, { start, next }: Part, to: number)
   return to + next - start
 }
 
-/** The segments of applications that say which colors the pixels mean, and in which density. */
+/** The APPn segments that say which colors and which density the pixels have. */
 const JPEG_KEPT = /^(?:\xe0..JFIF\0|\xe2..ICC_PROFILE\0|\xee..Adobe)/s
 /** A longer JFIF segment has a thumbnail. */
 const JFIF_BYTES = 18

@@ -26,7 +26,7 @@ const MAX_AVIF_SIDE = 1200
 const MAX_CALLS = 2
 /** How long a call may take. */
 export const RESIZE_MILLISECONDS = 10_000
-/** Sizes between which the maximum size of a resized image lies. */
+/** Bounds of the maximum size of a resized image. */
 const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
 const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
 
@@ -301,7 +301,7 @@ function resizeError(error: unknown): ApiError {
     : unavailable(error)
 }
 
-/** Tells whether Cloudflare may be able to read the image later that this error is about. */
+/** Tells whether Cloudflare may be able to read the image of this error later. */
 export const isUnsure = (error: unknown): boolean =>
   UNSURE.includes(codeOf(asApiError(error)?.cause))
 
