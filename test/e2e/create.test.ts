@@ -605,7 +605,7 @@ describe('template/, which the deploy button copies', () => {
   it('has the README of a project, except for the steps after the deploy', () => {
     const shared = (text: string) => text.replace(/^(?:Before|After) [\s\S]*?(?=^To update)/m, '')
     expect(shared(read('README.md'))).toBe(shared(own.get('README.md') ?? ''))
-    expect(read('README.md')).toContain('\nAfter the deploy by the button')
+    expect(read('README.md')).toContain('\nAfter you have deployed with the button')
   })
 })
 

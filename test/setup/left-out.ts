@@ -69,6 +69,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/update.full.test.ts',
       'test/docs/upkeep.test.ts',
       'test/docs/wrangler.slow.test.ts',
+      'test/e2e/async-options.test.ts',
       'test/e2e/client-build.slow.test.ts',
       'test/e2e/client-held-bytes.slow.test.ts',
       'test/e2e/create.test.ts',
