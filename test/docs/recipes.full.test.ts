@@ -163,7 +163,7 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
     await reader.run('npm run build')
     await using page = await open(reader.origin())
     await expectUploads(page)
-    if (name === 'react') return // first-hour.slow.test.ts has its errors.
+    if (name === 'react') return // first-hour.full.test.ts has its errors.
     await page.reload()
     await expectAnotherTry(page)
   })

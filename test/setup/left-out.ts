@@ -76,7 +76,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/create-project.full.test.ts',
       'test/e2e/credentials.slow.test.ts',
       'test/e2e/demo-build.test.ts',
-      'test/e2e/first-hour.slow.test.ts',
+      'test/e2e/first-hour.full.test.ts',
       'test/e2e/grants.slow.test.ts',
       'test/e2e/index-command.slow.test.ts',
       'test/e2e/upkeep-command.slow.test.ts',
