@@ -1,16 +1,10 @@
-import { createHash } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type { Browser, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { startS3rver } from '../../cli/s3rver.ts'
-import { buildPage } from '../../dev/build-page.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { connectChromium } from './chromium.ts'
+import type { BuiltWorker } from './built-worker.ts'
 import { seriousFindings, tile } from './demo-page.ts'
+import { newTab, startPageWorker } from './page-worker.ts'
 import { shared } from './shared.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 import { configWith } from './worker-config.ts'
@@ -49,25 +43,13 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
   let browser: Browser
 
   beforeAll(async () => {
-    await buildPage()
-    const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-    stack.defer(() => rm(directory, { recursive: true }))
-    const s3 = await startS3rver({
-      port: 0,
-      directory: join(directory, 'bucket'),
-      corsOrigins: ['http://localhost'],
-      loopbackOrigins: true,
-    })
-    stack.defer(() => s3.close())
-    const { endpoint, region, bucket } = s3
-    const sha256 = createHash('sha256').update(KEY).digest('hex')
-    worker = await startBuiltWorker({
-      configPath: await configWith('d1_databases', directory, await shared('worker')),
-      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
-      accessKeys: { S3: s3 },
-      variables: { API_KEYS: JSON.stringify([{ id: 'full', sha256, scopes: SCOPES, prefix: '' }]) },
-    })
-    stack.defer(() => worker.close())
+    const started = await startPageWorker(
+      [{ id: 'full', token: KEY, scopes: SCOPES, prefix: '' }],
+      async (directory) => configWith('d1_databases', directory, await shared('worker')),
+    )
+    stack.use(started)
+    worker = started.worker
+    browser = started.browser
     for (const [key, name, mimetype, bytes] of FILES.toReversed())
       await put(key, name, mimetype, 'x'.repeat(bytes))
     const database = databaseSchema.parse((await worker.bindings()).FILES_DB)
@@ -89,8 +71,6 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
         FROM numbers, presigner_files WHERE key = 'uploads/a'`,
       )
       .run()
-    browser = await connectChromium()
-    stack.defer(() => browser.close())
   }, 60_000)
 
   afterAll(() => stack.disposeAsync())
@@ -121,13 +101,7 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
 
   /** Opens the page in a new tab. `script` runs before it. */
   async function open(script = ''): Promise<Tab> {
-    const context = await browser.newContext({ reducedMotion: 'reduce', viewport: WIDE })
-    const page = await context.newPage()
-    const failures: string[] = []
-    page.on('pageerror', ({ message }) => failures.push(message))
-    page.on('console', (message) => {
-      if (message.type() === 'error') failures.push(message.text())
-    })
+    const { context, page, failures } = await newTab(browser, { viewport: WIDE })
     await page.addInitScript(`sessionStorage.setItem('token', '${KEY}')\n${script}`)
     await page.goto(worker.origin)
     await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
@@ -318,7 +292,16 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
         scrollBy(0, -1)
         requestAnimationFrame(() => requestAnimationFrame(() => step(left - 1)))
       }
-      step(8)
+      // Not while another page of files arrives.
+      let last = performance.now()
+      const quiet = new MutationObserver(() => (last = performance.now()))
+      quiet.observe(list, { attributes: true, childList: true, subtree: true })
+      const start = () => {
+        if (performance.now() - last < 1000) return requestAnimationFrame(start)
+        quiet.disconnect()
+        step(8)
+      }
+      start()
     })`)
     expect(changes).toBe(0) // the same rows are near
     await page.evaluate('scrollTo(0, 0)')

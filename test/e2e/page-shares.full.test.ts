@@ -1,15 +1,9 @@
-import { createHash } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { startS3rver } from '../../cli/s3rver.ts'
-import { buildPage } from '../../dev/build-page.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { connectChromium } from './chromium.ts'
+import type { BuiltWorker } from './built-worker.ts'
 import { seriousFindings, tile } from './demo-page.ts'
+import { newTab, startPageWorker } from './page-worker.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
 const READ = ['files:read', 'files:list', 'links:create']
@@ -33,34 +27,14 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
   let browser: Browser
 
   beforeAll(async () => {
-    await buildPage()
-    const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-    stack.defer(() => rm(directory, { recursive: true }))
-    const s3 = await startS3rver({
-      port: 0,
-      directory,
-      corsOrigins: ['http://localhost'],
-      loopbackOrigins: true,
-    })
-    stack.defer(() => s3.close())
-    const { endpoint, region, bucket } = s3
-    worker = await startBuiltWorker({
-      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
-      accessKeys: { S3: s3 },
-      variables: {
-        API_KEYS: JSON.stringify(
-          (['full', 'reader', 'asker'] as const).map((id) => ({
-            id,
-            sha256: createHash('sha256').update(keyOf(id)).digest('hex'),
-            scopes: KEYS[id],
-            prefix: PREFIXES[id] ?? '',
-          })),
-        ),
-      },
-    })
-    stack.defer(() => worker.close())
-    browser = await connectChromium()
-    stack.defer(() => browser.close())
+    const started = await startPageWorker(
+      (['full', 'reader', 'asker'] as const).map((id) => ({
+        ...{ id, token: keyOf(id), scopes: KEYS[id], prefix: PREFIXES[id] ?? '' },
+      })),
+    )
+    stack.use(started)
+    worker = started.worker
+    browser = started.browser
   })
 
   afterAll(() => stack.disposeAsync())
@@ -104,14 +78,8 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     prepare: (page: Page) => Promise<unknown> = async () => {},
   ): Promise<Tab> {
     const permissions = ['clipboard-read', 'clipboard-write']
-    const context = await browser.newContext({ reducedMotion: 'reduce', permissions })
+    const { context, page, failures } = await newTab(browser, { permissions })
     const visitors = await browser.newContext({ reducedMotion: 'reduce' })
-    const page = await context.newPage()
-    const failures: string[] = []
-    page.on('pageerror', ({ message }) => failures.push(message))
-    page.on('console', (message) => {
-      if (message.type() === 'error') failures.push(message.text())
-    })
     await page.addInitScript(`sessionStorage.setItem('token', '${keyOf(id)}')`)
     await prepare(page)
     await page.goto(worker.origin)

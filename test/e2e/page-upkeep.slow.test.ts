@@ -1,14 +1,9 @@
-import { createHash } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { startS3rver } from '../../cli/s3rver.ts'
-import { buildPage } from '../../dev/build-page.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { connectChromium } from './chromium.ts'
+import type { BuiltWorker } from './built-worker.ts'
 import { seriousFindings } from './demo-page.ts'
+import { newTab, startPageWorker } from './page-worker.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
 const READ = ['files:read', 'files:list', 'links:create'] as const
@@ -64,30 +59,10 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   let browser: Browser
 
   beforeAll(async () => {
-    await buildPage()
-    const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-    stack.defer(() => rm(directory, { recursive: true }))
-    const s3 = await startS3rver({
-      ...{ port: 0, directory, loopbackOrigins: true },
-      corsOrigins: ['http://localhost'],
-    })
-    stack.defer(() => s3.close())
-    const { endpoint, region, bucket } = s3
-    worker = await startBuiltWorker({
-      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
-      accessKeys: { S3: s3 },
-      variables: {
-        API_KEYS: JSON.stringify(
-          IDS.map((id) => ({
-            ...{ id, ...KEYS[id] },
-            sha256: createHash('sha256').update(keyOf(id)).digest('hex'),
-          })),
-        ),
-      },
-    })
-    stack.defer(() => worker.close())
-    browser = await connectChromium()
-    stack.defer(() => browser.close())
+    const started = await startPageWorker(IDS.map((id) => ({ id, token: keyOf(id), ...KEYS[id] })))
+    stack.use(started)
+    worker = started.worker
+    browser = started.browser
   })
 
   afterAll(() => stack.disposeAsync())
@@ -104,13 +79,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
     id: Id,
     answer?: (count: number) => { status?: number; json: object },
   ): Promise<Tab> {
-    const context = await browser.newContext({ reducedMotion: 'reduce' })
-    const page = await context.newPage()
-    const failures: string[] = []
-    page.on('pageerror', ({ message }) => failures.push(message))
-    page.on('console', (message) => {
-      if (message.type() === 'error') failures.push(message.text())
-    })
+    const { context, page, failures } = await newTab(browser)
     let count = 0
     await page.route('**/upkeep', (route) => {
       count += 1

@@ -18,6 +18,7 @@ import { chooseByKeyboard, connectChromium } from './chromium.ts'
 import { type Forwarder, startForwarder } from './client/forwarder.ts'
 import { choose, dropOn, FILM, seriousFindings, type TestFile, tile } from './demo-page.ts'
 import { type HeldPart, holdPart } from './held-part.ts'
+import { newTab } from './page-worker.ts'
 import { patternBytes } from './pattern-bytes.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
@@ -112,13 +113,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
 
   /** Opens the page with a token in a new tab. */
   async function open(token: string, at = origin): Promise<Tab> {
-    const context = await browser.newContext({ reducedMotion: 'reduce' })
-    const page = await context.newPage()
-    const failures: string[] = []
-    page.on('pageerror', ({ message }) => failures.push(message))
-    page.on('console', (message) => {
-      if (message.type() === 'error') failures.push(message.text())
-    })
+    const { context, page, failures } = await newTab(browser)
     if (token !== '')
       await page.addInitScript(
         `if (!sessionStorage.getItem('token')) sessionStorage.setItem('token', '${token}')`,

@@ -28,6 +28,14 @@ async function findingsOf(
 
 const good = variables('https://s3.example.com')
 
+/** A Worker that reports one issue of its settings. */
+const unhealthy =
+  (issue: { readonly path: string; readonly message: string }): Wrong =>
+  (path) =>
+    path === '/healthz'
+      ? { status: 503, body: { code: 'misconfigured', issues: [issue] } }
+      : undefined
+
 describe('doctor --url', () => {
   it('passes a correct Worker', async () => {
     await using worker = await startWorker()
@@ -50,32 +58,14 @@ describe('doctor --url', () => {
       'health',
       'fail',
       /^JWT\.issuer is missing$/,
-      (path) =>
-        path === '/healthz'
-          ? {
-              status: 503,
-              body: {
-                code: 'misconfigured',
-                issues: [{ path: 'JWT.issuer', message: 'is missing' }],
-              },
-            }
-          : undefined,
+      unhealthy({ path: 'JWT.issuer', message: 'is missing' }),
     ],
     [
       'a missing secret, without the advice that is in its fix',
       'health',
       'fail',
       /^S3_ACCESS_KEY_ID is missing\.$/,
-      (path) =>
-        path === '/healthz'
-          ? {
-              status: 503,
-              body: {
-                code: 'misconfigured',
-                issues: [{ path: 'S3_ACCESS_KEY_ID', message: `is missing. ${DEPLOY_ADVICE}` }],
-              },
-            }
-          : undefined,
+      unhealthy({ path: 'S3_ACCESS_KEY_ID', message: `is missing. ${DEPLOY_ADVICE}` }),
     ],
     [
       'a login in front',
