@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import * as z from 'zod/mini'
 
@@ -20,17 +20,35 @@ const reportSchema = z.object({
   numPassedTests: z.int(),
   numFailedTests: z.int(),
   numPendingTests: z.int(),
+  testResults: z.array(
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      message: z.string(),
+      assertionResults: z.array(
+        z.object({
+          fullName: z.string(),
+          status: z.string(),
+          failureMessages: z.nullable(z.array(z.string())),
+        }),
+      ),
+    }),
+  ),
 })
+
+type Report = z.infer<typeof reportSchema>
 
 interface Counts {
   passed: number
   failed: number
   skipped: number
+  /** A line for each test and each file that did not pass. */
+  problems: string[]
 }
 
 /**
  * `npm run test:all`: runs all tests but the full ones, in two runs of Vitest at once. Shows one of them as
- * it goes and the other at the end, and then `N passed, N failed, N skipped`.
+ * it goes and the other at the end, then what did not pass, and `N passed, N failed, N skipped`.
  */
 const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-tests-'))
 try {
@@ -40,7 +58,9 @@ try {
   const counts = await Promise.all(runs)
   await file.close()
   await pipeline(createReadStream(log), process.stdout, { end: false })
-  const sum = (of: keyof Counts) => counts.reduce((total, count) => total + count[of], 0)
+  for (const problem of counts.flatMap(({ problems }) => problems)) console.log(problem)
+  const sum = (of: 'passed' | 'failed' | 'skipped') =>
+    counts.reduce((total, count) => total + count[of], 0)
   console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`)
   if (sum('failed') > 0) process.exitCode = 1
 } finally {
@@ -69,12 +89,29 @@ async function runTests(projects: readonly string[], output: number | 'inherit')
 /** Without a report, with a file that didn't load or with no test at all, a run has failed. */
 async function readCounts(path: string, ended: boolean): Promise<Counts> {
   const text = await readFile(path, 'utf8').catch(() => null)
-  if (text === null) return { passed: 0, failed: 1, skipped: 0 }
+  if (text === null) return { passed: 0, failed: 1, skipped: 0, problems: [`No report at ${path}`] }
   const report = reportSchema.parse(JSON.parse(text))
   const succeeded = ended && report.success && report.numPassedTests > 0
   return {
     passed: report.numPassedTests,
     failed: succeeded ? report.numFailedTests : Math.max(report.numFailedTests, 1),
     skipped: report.numPendingTests,
+    problems: problemsOf(report),
   }
 }
+
+/** A file can fail without a failed test: when it doesn't load, or when a hook of it throws. */
+const problemsOf = ({ testResults }: Report): string[] =>
+  testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(process.cwd(), name)
+    const tests = assertionResults.filter((test) => test.status !== 'passed')
+    return [
+      ...(status === 'passed' ? [] : [`${status}: ${file} ${firstLine(message)}`]),
+      ...tests.map(
+        (test) =>
+          `${test.status}: ${file} > ${test.fullName} ${firstLine(test.failureMessages?.[0])}`,
+      ),
+    ].map((line) => line.trimEnd())
+  })
+
+const firstLine = (text = ''): string => text.split('\n', 1).join()

@@ -165,7 +165,7 @@ const CASES: readonly (readonly [
     'session expired',
     '',
     () => undefined,
-    () => inApp(() => ({ ...ANN, expiresAt: new Date(Date.now() - 1) })),
+    () => inApp(() => ({ ...ANN, expiresAt: new Date(Date.now() - 1000) })),
   ],
 ]
 
