@@ -82,6 +82,16 @@ describe('the client in Node', () => {
     })
   })
 
+  it('does not take the page of another server for a delete', async () => {
+    const page = createServer((_, response) => response.end('<h1>Log in</h1>'))
+    await using stack = new AsyncDisposableStack()
+    stack.defer(() => page[Symbol.asyncDispose]())
+    const port = await freePort()
+    await once(page.listen(port, '127.0.0.1'), 'listening')
+    const { remove } = createClient({ baseUrl: `http://127.0.0.1:${port}` })
+    await expect(remove('a')).rejects.toMatchObject({ code: 'bad_answer', status: 200 })
+  })
+
   it('names the settings to check when nothing answers', async () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`
     await expect(createClient({ baseUrl: nowhere }).list()).rejects.toMatchObject({
