@@ -27,7 +27,10 @@ export const isMediaType = (mimetype: string): boolean => essenceOf(mimetype) !=
 export function requireContentType(mimetype: string, key: ObjectKey, bucket: Bucket): void {
   const essence = essenceOf(mimetype)
   if (essence === undefined)
-    throw new ApiError('invalid_mimetype', 'mimetype must be type/subtype, such as image/jpeg.')
+    throw new ApiError(
+      'invalid_mimetype',
+      'mimetype must be type/subtype, such as image/jpeg, without a comma.',
+    )
   requireAllowedType(mimetype, bucket)
   if (typeRunsScript(essence) && !keyRunsScript(key))
     throw new ApiError(
