@@ -27,10 +27,7 @@ export const isMediaType = (mimetype: string): boolean => essenceOf(mimetype) !=
 export function requireContentType(mimetype: string, key: ObjectKey, bucket: Bucket): void {
   const essence = essenceOf(mimetype)
   if (essence === undefined)
-    throw new ApiError(
-      'invalid_mimetype',
-      'mimetype must be type/subtype, such as image/jpeg, without a comma.',
-    )
+    throw new ApiError('invalid_mimetype', 'mimetype must be type/subtype, such as image/jpeg.')
   requireAllowedType(mimetype, bucket)
   if (typeRunsScript(essence) && !keyRunsScript(key))
     throw new ApiError(

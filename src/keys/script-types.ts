@@ -10,17 +10,13 @@ const SCRIPT_EXTENSIONS =
   ' xaml ttml smil smi sml mpd ssml sru gml opf ncx fb2 dbk docbook metalink meta4' +
   ' vsdx vsdm vssx vssm vstx vstm '
 
-/** The 16 JavaScript MIME types of MIME Sniffing, §4.6. */
-const JAVASCRIPT_TYPE =
-  /^(?:(?:text|application)\/(?:x-)?(?:java|ecma)script|text\/(?:javascript1\.[0-5]|jscript|livescript))$/
-
 /**
- * Other types that run scripts: HTML, mail, all XML types (§4.6 "XML MIME type"), multipart types, and
- * unknown ones. For those, browsers guess the type from the bytes (§7.1, and Firefox for
- * `x-unknown-content-type`), so HTML becomes a page.
+ * Types that run scripts: the 16 JavaScript types, HTML, mail, all XML types (MIME Sniffing, §4.6),
+ * multipart types, and unknown ones. For those, browsers guess the type from the bytes (§7.1, and
+ * Firefox for `x-unknown-content-type`), so HTML becomes a page.
  */
 const SCRIPT_TYPE =
-  /^(?:text\/(?:html|xsl)|message\/rfc822|(?:unknown|application)\/unknown|application\/x-unknown-content-type)$|^multipart\/|[/+]xml$/
+  /^(?:(?:text|application)\/(?:x-)?(?:java|ecma)script|text\/(?:javascript1\.[0-5]|jscript|livescript|html|xsl)|message\/rfc822|(?:unknown|application)\/unknown|application\/x-unknown-content-type)$|^multipart\/|[/+]xml$/
 
 /** Tells from the extension of `key` whether its object may run scripts when a browser opens it. */
 export const keyRunsScript = (key: string): boolean =>
@@ -30,5 +26,4 @@ export const keyRunsScript = (key: string): boolean =>
  * Tells whether a browser may run scripts in a document of the type `essence` (lower case, without
  * parameters).
  */
-export const typeRunsScript = (essence: string): boolean =>
-  SCRIPT_TYPE.test(essence) || JAVASCRIPT_TYPE.test(essence)
+export const typeRunsScript = (essence: string): boolean => SCRIPT_TYPE.test(essence)
