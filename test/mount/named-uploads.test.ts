@@ -281,6 +281,28 @@ describe('overwrite from beforeUpload', () => {
   })
 })
 
+// @threat object-replaced
+it('an undefined member from beforeUpload leaves what the client sent', async () => {
+  const key = newKey()
+  await bucketFetch(key, { method: 'PUT', body: 'older' })
+  const undefinedMembers: Required<UploadChanges> = {
+    ...{ key: undefined, overwrite: undefined, directory: undefined, metadata: undefined },
+    ...{ contentDisposition: undefined, cacheControl: undefined, tags: undefined },
+    ...{ storageClass: undefined, refuse: undefined },
+  }
+  const app = mount({ beforeUpload: () => undefinedMembers })
+  const headers = { contentDisposition: 'attachment', cacheControl: 'no-cache' }
+  const sent = { ...file, ...headers, directory: 'pets', metadata: { a: 'b' } }
+  const signed = await sign(app, sent)
+  expect(signed.key).toMatch(/^uploads\/pets\/[^/]+$/)
+  expect(signed.headers).toEqual({
+    ...{ 'Content-Type': 'image/png', 'Content-Disposition': 'attachment' },
+    ...{ 'Cache-Control': 'no-cache', 'x-amz-meta-a': 'b' },
+  })
+  const chosen = { mimetype: 'image/png', key }
+  await expectError(await app.post('/media/files/upload-url', chosen), '409 object_exists')
+})
+
 describe('the headers from beforeUpload', () => {
   const changes = {
     contentDisposition: 'attachment; filename="a b.png"',
