@@ -106,6 +106,55 @@ describe('a large object', () => {
     })
   })
 
+  // @threat move-loses
+  it.each([
+    ['2', 'scan=clean&a%20%26=%C3%BC%2B'],
+    ['0', null],
+    [null, null],
+  ])('keeps its tags, of which the bucket counts %s', async (count, expected) => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes.slice(0, 3 * MIB))
+    const tags = [
+      ['scan', 'clean'],
+      ['a &amp;', 'ü+'],
+    ].map(([name, value]) => `<Tag><Key>${name}</Key><Value>${value}</Value></Tag>`)
+    const sent: (string | null)[] = []
+    const real = fetch
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      if (input.includes('tagging'))
+        return new Response(`<Tagging><TagSet>${tags.join('')}</TagSet></Tagging>`)
+      if (input.endsWith('?uploads=')) sent.push(new Headers(init.headers).get('x-amz-tagging'))
+      const response = await real(input, init)
+      if (init.method !== 'HEAD' || count === null) return response
+      const headers = new Headers(response.headers)
+      headers.set('x-amz-tagging-count', count)
+      return new Response(null, { status: response.status, headers })
+    })
+    const answer = await send(presigner('ann', 45), 'move', { from, to })
+    expect(answer).toMatchObject({ status: 201, key: to })
+    expect(sent).toEqual([expected])
+  })
+
+  // @threat move-loses
+  it('is not moved if its tags can not be read', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes.slice(0, 3 * MIB))
+    const real = fetch
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      if (input.includes('tagging'))
+        return new Response('<Error><Code>AccessDenied</Code></Error>', { status: 403 })
+      const response = await real(input, init)
+      if (init.method !== 'HEAD') return response
+      const headers = new Headers(response.headers)
+      headers.set('x-amz-tagging-count', '1')
+      return new Response(null, { status: response.status, headers })
+    })
+    const answer = await send(presigner('ann', 45), 'move', { from, to })
+    vi.unstubAllGlobals()
+    expect(answer).toMatchObject({ status: 502, code: 'storage_error' })
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+  })
+
   it('is moved in parts, and the source is deleted after the last one', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes)
