@@ -103,7 +103,7 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     await withPage({}, async (page) => {
       for (const [text, target] of [
         ['uploadHeaders', '/configuration.html#headers-of-every-upload'],
-        ['encoding_not_acceptable', '/api.html#errors'],
+        ['encoding_not_acceptable', '/troubleshooting.html#error-codes'],
       ] as const) {
         await page.goto(origin, { waitUntil: 'networkidle' })
         await page.getByRole('button', { name: 'Search' }).first().click()

@@ -130,7 +130,6 @@ export const objectsEntrypoint = <E extends object>(presigner: {
     ): Promise<Response> {
       const bypass = async () => withStatus(relay(await open(0), about)[0], 'BYPASS')
       const copy = await findCopy(wanted, now, method === 'GET')
-      // Without a turn, `copy` is null only for HEAD.
       if (!copy) return bypass()
       if (copy instanceof Response) return method === 'HEAD' ? new Response(null, copy) : copy
 
@@ -143,7 +142,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
           if (opened.headers.get('Cache-Control') === 'no-store')
             return withStatus(relay(opened, about)[0], 'BYPASS')
           const later = (work: Promise<unknown>) => works.push(work)
-          const served = await serveAndKeep(wanted, fill, opened, later, now, about)
+          const served = await serveAndKeep(wanted, fill, opened, later, about)
           return served === null ? await bypass() : withStatus(served, 'MISS')
         })
       } finally {
