@@ -32,6 +32,8 @@ export function parseOptions<const Config extends ParseArgsConfig>(
   try {
     return parseArgs(config)
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${usage}`)
+    const message = error instanceof Error ? error.message : String(error)
+    // Node adds how to write a positional argument that starts with "-".
+    throw new UsageError(`${message.replace(/\. To specify a positional .*/s, '.')}\n\n${usage}`)
   }
 }

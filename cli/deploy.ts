@@ -9,11 +9,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve as resolvePath } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs, parseEnv } from 'node:util'
+import { parseEnv } from 'node:util'
 import * as z from 'zod/mini'
 import type { Scope } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/plugins/api-keys/options.ts'
-import { UsageError } from './command.ts'
+import { parseOptions, UsageError } from './command.ts'
 import { configName } from './config-name.ts'
 import {
   DEFAULT_ENV_FILE,
@@ -42,6 +42,7 @@ import {
   writeKeys,
 } from './keys.ts'
 import { replaceText, requireText, textIfThere } from './replace-text.ts'
+import { shellWord } from './shell-word.ts'
 import { wranglerProgram } from './wrangler.ts'
 
 /** The usage of `npx edge-presigner deploy`. */
@@ -103,9 +104,9 @@ export async function deploy(args: readonly string[]): Promise<number> {
 }
 
 function readOptions(args: readonly string[]) {
-  try {
-    // The script in package.json ends with `--`. Without it, Node would read `--env-file` itself.
-    const { values } = parseArgs({
+  const { values } = parseOptions(
+    {
+      // The script in package.json ends with `--`. Without it, Node would read `--env-file` itself.
       args: args[0] === '--' ? args.slice(1) : [...args],
       options: {
         help: { type: 'boolean', default: false },
@@ -124,19 +125,18 @@ function readOptions(args: readonly string[]) {
         url: { type: 'string' },
         timeout: { type: 'string', default: '60' },
       },
-    })
-    const env = values.env ?? (process.env.CLOUDFLARE_ENV || undefined) // as for wrangler
-    return {
-      ...values,
-      env,
-      url: values.url === undefined ? undefined : workerUrl(values.url),
-      out: values.out ?? ['.env.presigner', ...(env ? [env] : [])].join('.'),
-      timeoutSeconds: secondsIn(values.timeout, MAX_TIMEOUT_SECONDS),
-      /** The options with which wrangler finds the Worker. */
-      where: [...['--config', values.config], ...(env === undefined ? [] : ['--env', env])],
-    }
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+    },
+    USAGE,
+  )
+  const env = values.env ?? (process.env.CLOUDFLARE_ENV || undefined) // as for wrangler
+  return {
+    ...values,
+    env,
+    url: values.url === undefined ? undefined : workerUrl(values.url),
+    out: values.out ?? ['.env.presigner', ...(env ? [env] : [])].join('.'),
+    timeoutSeconds: secondsIn(values.timeout, MAX_TIMEOUT_SECONDS),
+    /** The options with which wrangler finds the Worker. */
+    where: [...['--config', values.config], ...(env === undefined ? [] : ['--env', env])],
   }
 }
 
@@ -207,12 +207,12 @@ async function checkDeployed(options: Options, secrets: Variables, url: string):
 function checkCommand(options: Options, url: string): string {
   const { config, env, 'env-file': envFile } = options
   const words = [
-    ...['npx edge-presigner doctor --fix-cors --url', url],
+    ...['npx', 'edge-presigner', 'doctor', '--fix-cors', '--url', url],
     ...(config === defaultConfig() ? [] : ['--config', config]),
     ...(env ? ['--env', env] : []),
     ...(envFile === undefined ? [] : ['--env-file', envFile]),
   ]
-  return words.join(' ')
+  return words.map(shellWord).join(' ')
 }
 
 const step = (number: number, title: string): void => console.log(`\n${number}. ${title}\n`)
@@ -394,7 +394,7 @@ function changeFor(plan: Plan, existing: readonly string[], options: Options): C
   const { env, config, where, 'replace-all': replaceAll } = options
   const isDefault = config === defaultConfig()
   const shown = isDefault ? where.slice(2) : where
-  const command = ['npx edge-presigner deploy', ...shown].join(' ')
+  const command = ['npx edge-presigner deploy', ...shown.map(shellWord)].join(' ')
   const accepted = { remove: '', restore: '', 'replace-all': replaceAll, command }
   // What an existing secret has signed would be invalid with another one.
   const SIGNING_SECRETS = existing.includes('SIGNING_SECRETS')

@@ -5,13 +5,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
-import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { KEY_SCOPES } from '../src/access/scopes.ts'
 import { type ApiKey, apiKeysRule } from '../src/plugins/api-keys/options.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
-import { UsageError } from './command.ts'
+import { parseOptions, UsageError } from './command.ts'
 import { replaceText, textIfThere } from './replace-text.ts'
+import { shellWord } from './shell-word.ts'
 import { runWrangler } from './wrangler.ts'
 
 /** The list of keys, next to `wrangler.toml`. */
@@ -119,8 +119,8 @@ async function runCommand(args: readonly string[]): Promise<void> {
 }
 
 function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
+  return parseOptions(
+    {
       args: [...args],
       allowPositionals: true,
       options: {
@@ -138,11 +138,9 @@ function readArguments(args: readonly string[]) {
         env: { type: 'string' },
         config: { type: 'string' },
       },
-    })
-  } catch (error) {
-    const command = args.find(isCommand)
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${usageOf(command)}`)
-  }
+    },
+    usageOf(args.find(isCommand)),
+  )
 }
 
 interface Places {
@@ -155,9 +153,9 @@ interface Places {
 export const commandFor = (words: string, { file, env, config }: Places): string =>
   [
     `npx edge-presigner keys ${words}`,
-    ...(file === KEYS_FILE ? [] : [`--file ${file}`]),
-    ...(env === undefined ? [] : [`--env ${env}`]),
-    ...(config === undefined ? [] : [`--config ${config}`]),
+    ...(file === KEYS_FILE ? [] : [`--file ${shellWord(file)}`]),
+    ...(env === undefined ? [] : [`--env ${shellWord(env)}`]),
+    ...(config === undefined ? [] : [`--config ${shellWord(config)}`]),
   ].join(' ')
 
 interface CreateOptions {
@@ -167,15 +165,14 @@ interface CreateOptions {
   readonly buckets?: string | undefined
 }
 
-async function create(
-  { id = '', scopes, prefix, buckets }: CreateOptions,
-  file: string,
-): Promise<void> {
+async function create({ id, scopes, prefix, buckets }: CreateOptions, file: string): Promise<void> {
+  if (id === undefined || scopes === undefined)
+    throw new UsageError(`create needs --id and --scopes.\n\n${usageOf('create')}`)
   const key = newKey(id)
   const entry = {
     id,
     sha256: digestOf(key),
-    scopes: scopes?.split(',') ?? [],
+    scopes: scopes.split(','),
     prefix,
     buckets: buckets?.split(','),
   }
@@ -393,7 +390,7 @@ export async function deployedSecrets(where: readonly string[]): Promise<string[
   if (!ok && /Worker "[^"]*".* not found/.test(stdout + stderr)) return []
   if (!ok)
     throw new UsageError(
-      `wrangler could not list the secrets. Are you logged in? Run \`npx wrangler login\`, or set CLOUDFLARE_API_TOKEN.\n\n${stdout}${stderr}`,
+      `wrangler could not list the secrets. If you are not logged in, run \`npx wrangler login\`, or set CLOUDFLARE_API_TOKEN.\n\n${stdout}${stderr}`,
     )
   return secretNames.parse(JSON.parse(stdout)).map(({ name }) => name)
 }

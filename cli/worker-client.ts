@@ -12,7 +12,11 @@ const MAX_WAIT_SECONDS = 60
 /** From this long a wait on, the command says why it waits. */
 const TOLD_SECONDS = 4
 
-const errorSchema = z.object({ code: z.string(), message: z.string() })
+const errorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
+})
 
 /** The Worker refuses a request. */
 export class Refusal extends UsageError {
@@ -136,8 +140,10 @@ function failureOf(answer: unknown): Answer | UsageError {
   const { response, text } = answer
   if (response.ok) return answer
   const error = errorSchema.safeParse(jsonOf(text))
+  const issues =
+    error.data?.issues?.map(({ path, message }) => ` ${`${path} ${message}`.trim()}.`) ?? []
   const what = error.success
-    ? printable(`${error.data.code}. ${error.data.message}`)
+    ? printable(`${error.data.code}. ${error.data.message}${issues.join('')}`)
     : 'no error of its own'
   const message = `The Worker answered ${response.status}: ${what}`
   return new Refusal(message, response.status, error.success ? error.data.code : null)

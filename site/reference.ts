@@ -8,7 +8,7 @@ interface Schema {
   readonly type?: string | readonly string[]
   readonly description?: string
   readonly default?: unknown
-  readonly examples?: readonly string[]
+  readonly examples?: readonly (string | readonly string[])[]
   readonly enum?: readonly string[]
   readonly const?: string
   readonly format?: string
@@ -315,7 +315,7 @@ function sentence(description: string, schema: Schema): string {
     ...(resolved.default === undefined ? [] : [`Default: \`${resolved.default}\`.`]),
     ...(resolved.examples === undefined || resolved.const !== undefined
       ? []
-      : [`Example: ${codes(resolved.examples)}.`]),
+      : [`Example: ${codes(resolved.examples.flat())}.`]),
   ]
   return [description, ...notes].filter(Boolean).join(' ')
 }

@@ -1,5 +1,4 @@
-import { parseArgs } from 'node:util'
-import { UsageError } from '../command.ts'
+import { parseOptions, UsageError } from '../command.ts'
 import { configName } from '../config-name.ts'
 
 /** The usage of `npx edge-presigner doctor`. */
@@ -73,8 +72,8 @@ export function secondsIn(timeout: string, max: number): number {
 }
 
 function parsedArguments(args: readonly string[]) {
-  try {
-    const { values, positionals } = parseArgs({
+  const { values, positionals } = parseOptions(
+    {
       args: [...args],
       allowPositionals: true,
       options: {
@@ -91,16 +90,15 @@ function parsedArguments(args: readonly string[]) {
         json: { type: 'boolean', default: false },
         report: { type: 'boolean', default: false },
       },
-    })
-    // npm keeps options that come before `--` for itself, and passes on only their values.
-    if (positionals.length > 0)
-      throw new Error(
-        `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run doctor -- --url URL.`,
-      )
-    return values
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
-  }
+    },
+    USAGE,
+  )
+  // npm keeps options that come before `--` for itself, and passes on only their values.
+  if (positionals.length > 0)
+    throw new UsageError(
+      `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run doctor -- --url URL.\n\n${USAGE}`,
+    )
+  return values
 }
 
 /** Reads the URL of a Worker, without a trailing slash. Throws UsageError if it is invalid. */

@@ -3,6 +3,7 @@ import { lstatSync, statSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { shellWord } from '../../cli/shell-word.ts'
 import { type Answers, type Ask, readAnswers, readFlags, USAGE, UsageError } from './answers.ts'
 import { PATHS, projectFiles, SECRETS_FILE, secretNames } from './files.ts'
 
@@ -141,9 +142,5 @@ Then put it on Cloudflare:
 
 ${steps.map((step, index) => `  ${index + 1}. ${step}`).join('\n')}`
 }
-
-/** Returns a path as one word for a shell. */
-const shellWord = (path: string): string =>
-  /^[\w./\\:@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 
 process.exitCode = await main(process.argv.slice(2))

@@ -121,26 +121,29 @@ async function askApp<File extends Named<Nameable>>(
     beforeUpload({ bucket: bucket.alias, ...told }, c.get('principal')),
   )
   const answer = readAnswer('beforeUpload', changesSchema, returned)
-  const { key: own, metadata: added, tags, storageClass, ...changes } = answer
-  if (own === undefined && key === undefined && changes.overwrite !== undefined)
+  const { key: own, overwrite, metadata: added, tags, storageClass } = answer
+  if (own === undefined && key === undefined && overwrite !== undefined)
     throw invalidAnswer('overwrite needs key')
-  if (key !== undefined && changes.directory !== undefined)
+  if (key !== undefined && answer.directory !== undefined)
     throw new ApiError('forbidden', 'This app chooses the folder of a file. Send fileName.')
   const named: Named<File> = {
     ...file,
-    ...changes,
+    overwrite: overwrite ?? file.overwrite,
+    directory: answer.directory ?? directory,
+    contentDisposition: answer.contentDisposition ?? file.contentDisposition,
+    cacheControl: answer.cacheControl ?? file.cacheControl,
     ...(added !== undefined && { metadata: lowerCased(added) }),
     ...((tags ?? storageClass) !== undefined && { headers: headersOf(bucket, tags, storageClass) }),
   }
   const target = own === undefined ? key : requireOwnKey(c, bucket, own)
-  if (target === undefined || (own === undefined && !changes.overwrite)) return named
+  if (target === undefined || (own === undefined && !overwrite)) return named
   // Later, the key alone doesn't show who chose it.
   const upload = { bucket: bucket.alias, key: target, owner: c.get('principal').id }
   const proof = await uploadProof(c.get('settings'), upload)
   return {
     ...named,
     key: target,
-    overwrite: changes.overwrite ?? false,
+    overwrite: overwrite ?? false,
     byApp: true,
     metadata: { ...named.metadata, [UPLOAD_MARK]: proof },
   }

@@ -14,6 +14,7 @@ import {
   readDocument,
   referencesIn,
   responseOf,
+  schemasWithExamples,
 } from './support/openapi-document.ts'
 
 // Node has no such module. The routes are only listed here, not called.
@@ -93,6 +94,14 @@ describe('docs/openapi.json', () => {
       ...Object.keys(responses).map((name) => `#/components/responses/${name}`),
     ]
     expect(unique(referencesIn(DOCUMENT))).toEqual(present.toSorted())
+  })
+
+  it('has examples that their schemas accept', () => {
+    const schemas = schemasWithExamples(DOCUMENT)
+    expect(schemas.length).toBeGreaterThan(20)
+    for (const schema of schemas)
+      for (const example of schema.examples ?? [])
+        expect.soft(answerError(DOCUMENT, schema, example), schema.description).toBeNull()
   })
 
   it('uses only tags and security schemes that it declares', () => {

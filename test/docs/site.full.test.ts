@@ -53,6 +53,8 @@ it('builds each page, with links that lead somewhere, and with valid types', asy
     expect(home, page).toContain(`href="${path}"`)
     const html = await readFile(join(folder, path.replace(/\/$/, '/index.html')), 'utf8')
     expect(html).toContain('/edit/main/')
+    // VitePress goes on when a page can't be rendered, and leaves it empty.
+    expect(html, page).toContain('<h1 ')
   }
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
   await promisify(execFile)(process.execPath, [tsc, '-p', join(ROOT, 'site')])
@@ -103,7 +105,7 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     await withPage({}, async (page) => {
       for (const [text, target] of [
         ['uploadHeaders', '/configuration.html#headers-of-every-upload'],
-        ['encoding_not_acceptable', '/api.html#errors'],
+        ['encoding_not_acceptable', '/troubleshooting.html#error-codes'],
       ] as const) {
         await page.goto(origin, { waitUntil: 'networkidle' })
         await page.getByRole('button', { name: 'Search' }).first().click()

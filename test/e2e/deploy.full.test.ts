@@ -796,8 +796,8 @@ describe('npx edge-presigner deploy', () => {
       .slice(toml.indexOf('[[kv'))
       .replaceAll('[[', '[[env.staging.')
       .replaceAll('[vars', '[env.staging.vars')
-    await project.write('other.toml', `${toml}${staging}`)
-    const where = ['--config', 'other.toml', '--env', 'staging']
+    await project.write('an other.toml', `${toml}${staging}`)
+    const where = ['--config', 'an other.toml', '--env', 'staging']
     const own = ['--keys-file', 'staging-keys.json']
     const { code, output } = await project.deploy(['--yes', ...where, ...own])
     expect(code, output).toBe(0)
@@ -806,7 +806,7 @@ describe('npx edge-presigner deploy', () => {
     )
     expect(output).toContain('Warning: .dev.vars is not only for staging.')
     expect(output).toContain(
-      `Check the Worker, and the CORS rules of its page: npx edge-presigner doctor --fix-cors --url ${health.origin} ${where.join(' ')}\n`,
+      `Check the Worker, and the CORS rules of its page: npx edge-presigner doctor --fix-cors --url ${health.origin} --config 'an other.toml' --env staging\n`,
     )
     const { PRESIGNER_KEY = '' } = parseEnv(await project.read('.env.presigner.staging'))
     expect(await project.read('staging-keys.json')).toContain(digestOf(PRESIGNER_KEY))
@@ -815,10 +815,10 @@ describe('npx edge-presigner deploy', () => {
     await project.write('staging-keys.json', '[]')
     const lost = await project.deploy(['--yes', ...where, ...own, '--no-key'])
     expect(lost.output).toContain(
-      'push --file staging-keys.json --env staging --config other.toml --remove app:',
+      "push --file staging-keys.json --env staging --config 'an other.toml' --remove app:",
     )
-    const missing = await project.deploy(['--yes', '--config', 'other.toml', '--env', 'live'])
-    expect(missing).toMatchObject({ code: 1, output: '\nother.toml has no [env.live].\n' })
+    const missing = await project.deploy(['--yes', '--config', 'an other.toml', '--env', 'live'])
+    expect(missing).toMatchObject({ code: 1, output: '\nan other.toml has no [env.live].\n' })
   })
 
   it('asks nothing and changes nothing without a terminal, --yes or --dry-run', async () => {

@@ -77,11 +77,14 @@ describe('npx edge-presigner keys', () => {
 
   it('prints the next commands for the same list of keys', () => {
     const next = (...args: string[]) => {
-      const { stdout, stderr } = keys([...args, '--file', 'staging.json'])
+      const { stdout, stderr } = keys([...args, '--file', "the stage's.json"])
       return (stdout + stderr).match(/(?<=npx edge-presigner keys ).*/g)
     }
-    const same = '--file staging.json'
+    const same = "--file 'the stage'\\''s.json'" // as a shell reads it
     expect(next('push')).toEqual([`create ${same}`])
+    expect(next('create', '--id', 'stage')).toContain(
+      'create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--buckets ALIAS[,ALIAS]]',
+    )
     expect(next('create', '--id', 'stage', '--scopes', 'files:read')).toEqual([`push ${same}`])
     expect(next('rotate', 'stage', '--finish')).toEqual([`rotate stage ${same}`])
     expect(next('rotate', 'stage')).toEqual([`push ${same}`, `rotate stage --finish ${same}`])

@@ -80,7 +80,7 @@ describe('npx edge-presigner upkeep', () => {
     ])
     const { code, output, errors } = await upkeep(worker.origin)
     expect([code, errors]).toEqual([0, ''])
-    expect(output).toContain('1 records dropped')
+    expect(output).toContain('1 record dropped')
     expect(worker.asked.map(({ body }) => body)).toEqual([{}, { bucket: 'files', cursor: 'one' }])
     expect(output).not.toContain('secret')
   })
@@ -271,13 +271,24 @@ describe('npx edge-presigner upkeep', () => {
     const hostile = { ...record, key: 'a\u009b31m\u202e', droppedAt: '' }
     await using worker = await scriptedWorker([
       { records: [hostile] },
-      [400, { code: 'invalid_key', message: '\u001b]0;title\u0007' }],
+      [
+        400,
+        {
+          ...{ code: 'invalid_key', message: '\u001b]0;title\u0007' },
+          issues: [
+            { path: 'owner', message: 'must have {owner}' },
+            { path: '', message: 'has unknown members: "a"' },
+          ],
+        },
+      ],
       step({ bucket: '\u001b[2J' }),
     ])
     const { output } = await upkeep(worker.origin, 'dropped', '--bucket', 'files')
     expect(output).toContain('a\\u009b31m\\u202e')
     expect(JSON.parse(output)).toEqual(hostile)
-    expect((await upkeep(worker.origin)).errors).toContain('\\u001b]0;title\\u0007')
+    expect((await upkeep(worker.origin)).errors).toBe(
+      'The Worker answered 400: invalid_key. \\u001b]0;title\\u0007 owner must have {owner}. has unknown members: "a".\n',
+    )
     expect((await upkeep(worker.origin)).errors).toContain('not of a Worker of this version')
   })
 

@@ -263,6 +263,29 @@ describe('overwrite from beforeUpload', () => {
     expect(await textOf(await bucketFetch(key))).toBe('newer')
   })
 
+  // @threat copy-outdated
+  it('shows the new object by the same link once it is recorded, also without an index', async () => {
+    const key = newKey()
+    const scopes: Scope[] = [...UPLOADER, 'links:create']
+    const app = naming(
+      { key, overwrite: true },
+      { files: {}, authenticate: () => ({ ...ANN, scopes }) },
+    )
+    const replace = async (body: string) => {
+      await send(await sign(app), body)
+      return record(app, key)
+    }
+    await replace('older')
+    const made = await app.post(`/media/files/${encodeURIComponent(key)}/link`, {})
+    const { link } = await jsonOf<{ link: string }>(made)
+    expect(await textOf(await app.fetch(link))).toBe('older')
+    expect((await replace('newer')).status).toBe(201)
+    expect(await textOf(await app.fetch(link))).toBe('newer')
+    await send(await sign(app), 'newest')
+    await app.post('/media/files/batch', { files: [{ key }] })
+    expect(await textOf(await app.fetch(link))).toBe('newest')
+  })
+
   it("changes the client's own for a key that the client chose", async () => {
     const scopes = SCOPES.filter((scope) => scope !== 'files:delete')
     const chosen = (overwrite: boolean) =>
@@ -279,6 +302,28 @@ describe('overwrite from beforeUpload', () => {
     const refused = await chosen(false).post('/media/files/upload-url', asked)
     await expectError(refused, '409 object_exists')
   })
+})
+
+// @threat object-replaced
+it('an undefined member from beforeUpload leaves what the client sent', async () => {
+  const key = newKey()
+  await bucketFetch(key, { method: 'PUT', body: 'older' })
+  const undefinedMembers: Required<UploadChanges> = {
+    ...{ key: undefined, overwrite: undefined, directory: undefined, metadata: undefined },
+    ...{ contentDisposition: undefined, cacheControl: undefined, tags: undefined },
+    ...{ storageClass: undefined, refuse: undefined },
+  }
+  const app = mount({ beforeUpload: () => undefinedMembers })
+  const headers = { contentDisposition: 'attachment', cacheControl: 'no-cache' }
+  const sent = { ...file, ...headers, directory: 'pets', metadata: { a: 'b' } }
+  const signed = await sign(app, sent)
+  expect(signed.key).toMatch(/^uploads\/pets\/[^/]+$/)
+  expect(signed.headers).toEqual({
+    ...{ 'Content-Type': 'image/png', 'Content-Disposition': 'attachment' },
+    ...{ 'Cache-Control': 'no-cache', 'x-amz-meta-a': 'b' },
+  })
+  const chosen = { mimetype: 'image/png', key }
+  await expectError(await app.post('/media/files/upload-url', chosen), '409 object_exists')
 })
 
 describe('the headers from beforeUpload', () => {

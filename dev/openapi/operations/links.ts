@@ -56,16 +56,16 @@ const RESTRICTIONS: Members = {
   ips: {
     description:
       'IP addresses and ranges in CIDR notation, IPv4 and IPv6, of the clients that may open the link.',
-    examples: ['192.0.2.0/24', '2001:db8::/32'],
+    examples: [['192.0.2.0/24', '2001:db8::/32']],
   },
   countries: {
     description:
       'Countries whose clients may open the link, in ISO 3166 alpha-2 and as Cloudflare reports them.',
-    examples: ['DE'],
+    examples: [['DE']],
   },
   notCountries: {
     description: 'Instead of `countries`: countries whose clients may not open the link.',
-    examples: ['DE'],
+    examples: [['DE']],
   },
 }
 

@@ -304,7 +304,10 @@ async function isEarlierCopy(
   return known.owner === owner && isSameUpload(known, there)
 }
 
-/** Records the copy, and announces it with its source. Throws `file_replaced` for another object. */
+/**
+ * Records the copy, and announces it with its source, unless it `isTold` already. Throws `file_replaced` for
+ * another object.
+ */
 function recordCopy(
   c: AppContext,
   { kind, source, target }: Pick<CopyCall, 'kind' | 'source' | 'target'>,
@@ -312,8 +315,9 @@ function recordCopy(
   key: ObjectKey,
   { name, owner }: { readonly name: string; readonly owner: string },
   stored: ObjectHead,
+  isTold = false,
 ): Promise<Recorded> {
-  const announce = announcerOf(c)
+  const announce = isTold ? null : announcerOf(c)
   const type = kind === 'move' ? 'moved' : 'copied'
   const tell: Announce | null =
     announce &&
@@ -415,7 +419,9 @@ async function finishMove(c: AppContext, call: CopyCall, file: FileToCopy): Prom
     owner: moved?.owner ?? left?.owner,
   }
   const owner = names.owner ?? c.get('principal').id
-  const recorded = await recordCopy(c, call, from, to, { name: names.name, owner }, head)
+  // A move is announced before its source is deleted, and maybe this source never was there.
+  const isTold = copy === null
+  const recorded = await recordCopy(c, call, from, to, { name: names.name, owner }, head, isTold)
   await dropSource(c, source, from, null, null)
   return recorded
 }

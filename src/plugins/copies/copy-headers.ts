@@ -3,7 +3,7 @@ import { UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { askHead, type ObjectHead } from '../../storage/object.ts'
-import { type CopySource, sourceReplaced } from './s3.ts'
+import { type CopySource, readTags, sourceReplaced } from './s3.ts'
 
 /** What an object keeps besides its metadata when its headers are replaced. */
 const KEPT =
@@ -41,7 +41,9 @@ export async function copyHeaders(
   )
   if (!isInParts && Object.keys(changes).length === 0)
     return { ...ofSource, ...directive('COPY', ofBucket), ...ofBucket }
-  const headers = await storedHeaders(source, file.metadata === undefined, now)
+  const [headers, tags] = await storedHeaders(source, file.metadata === undefined, now)
+  // With parts, no server copies the tags.
+  if (isInParts && tags > 0) headers.set('x-amz-tagging', await readTags(source, now))
   for (const [name, value] of Object.entries({ ...changes, ...ofBucket })) headers.set(name, value)
   const sent = Object.fromEntries(headers)
   return isInParts ? sent : { ...ofSource, ...directive('REPLACE', sent), ...sent }
@@ -56,11 +58,12 @@ const directive = (
   ...(sent !== null && 'x-amz-tagging' in sent && { 'x-amz-tagging-directive': 'REPLACE' }),
 })
 
+/** Resolves with the headers to send again, and how many tags the object has, as far as the access key may know. */
 async function storedHeaders(
   { bucket, key, etag, mimetype }: CopySource & Pick<ObjectHead, 'mimetype'>,
   keepsMetadata: boolean,
   now: Date,
-): Promise<Headers> {
+): Promise<[headers: Headers, tags: number]> {
   const [response] = await askHead(bucket, key, now)
   const type = response.headers.get('content-type') ?? 'application/octet-stream'
   if (response.headers.get('etag') !== etag || !hasTypeOf({ mimetype }, type))
@@ -71,5 +74,5 @@ async function storedHeaders(
       // The mark belongs to the upload that made the source.
       (keepsMetadata && name.startsWith(METADATA) && name !== METADATA + UPLOAD_MARK),
   )
-  return new Headers(kept)
+  return [new Headers(kept), Number(response.headers.get('x-amz-tagging-count'))]
 }

@@ -7,12 +7,13 @@ import {
   type BucketResponse,
   objectExists,
   s3CodeIn,
+  TIMEOUT_SECONDS,
   unexpectedResponse,
   unquoted,
   withDeadline,
 } from '../../storage/s3.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
-import { readXml, textOf } from '../../storage/xml.ts'
+import { childrenOf, readXml, textOf } from '../../storage/xml.ts'
 
 /** The object to copy, as it was seen. `etag` is in its quotes. */
 export interface CopySource {
@@ -22,7 +23,7 @@ export interface CopySource {
 }
 
 /** A server may send its response only after it has copied 5 GB. */
-const TIMEOUT_SECONDS = 120
+const COPY_TIMEOUT_SECONDS = 120
 
 /** R2 has its own name for a condition on the object that a copy would replace. */
 const R2_HOST = /\.r2\.cloudflarestorage\.com(?::\d+)?$/
@@ -69,6 +70,23 @@ export function copyPart(
   })
 }
 
+/** Calls S3 GetObjectTagging. Returns the tags as `x-amz-tagging` has them. Throws `storage_error` and `storage_busy`. */
+export async function readTags(
+  { bucket, key }: Pick<CopySource, 'bucket' | 'key'>,
+  now: Date,
+): Promise<string> {
+  const operation = 'GetObjectTagging'
+  const request = { bucket, key, method: 'GET', operation, query: { tagging: '' } } as const
+  const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
+  const root = readXml(answer.text)
+  const [set] = answer.status === 200 && root?.name === 'Tagging' ? childrenOf(root, 'TagSet') : []
+  if (set === undefined) throw unexpectedResponse(operation, answer, s3CodeIn(answer.text))
+  const encoded = (tag: typeof set, name: string) => encodeURIComponent(textOf(tag, name) ?? '')
+  return childrenOf(set, 'Tag')
+    .map((tag) => `${encoded(tag, 'Key')}=${encoded(tag, 'Value')}`)
+    .join('&')
+}
+
 /**
  * Returns the value of `x-amz-copy-source`: the bucket and the key, percent-encoded. Throws unless it
  * names the object when it is decoded, since a server copies whatever it names.
@@ -104,7 +122,9 @@ async function callCopy(
       'x-amz-copy-source-if-match': source.etag,
     },
   }
-  const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
+  const answer = await withDeadline(COPY_TIMEOUT_SECONDS, now, (signal) =>
+    ask(request, now, signal),
+  )
   const root = readXml(answer.text)
   // An error may come with status 200, after the response has begun.
   if (answer.status === 200 && /^Copy(?:Object|Part)Result$/.test(root?.name ?? '')) {
@@ -130,6 +150,8 @@ function refusal(operation: string, answer: BucketResponse, isNew: boolean): Api
       'not_supported',
       "The access key of the target's bucket does not allow this copy. Allow it s3:GetObject on the source and s3:PutObject on the target.",
     )
+  if (s3Code === 'ObjectNotInActiveTierError' || s3Code === 'InvalidObjectState')
+    return error('not_supported', 'The object to copy is archived. Restore it first.')
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
     return error('not_supported', `${UNSUPPORTED} ${operation}.`)
   return unexpectedResponse(operation, answer, s3Code)

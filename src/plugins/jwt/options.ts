@@ -93,13 +93,15 @@ const jwksUrlError = (value: string): string | null =>
 
 /**
  * Returns why a template is invalid, or null. It must be a valid prefix for every value of its
- * claims.
+ * claims. With `{org}-{sub}`, the user "b-c" of "a" would share a prefix with the user "c" of "a-b".
  */
-const prefixTemplateError = (value: string): string | null =>
-  keyPrefixError(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
-  (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, ''))
-    ? 'must name a claim in each pair of braces, as in "users/{sub}/"'
-    : null)
+function prefixTemplateError(value: string): string | null {
+  const error = keyPrefixError(value.replace(/\{[^{}/]+\}/g, 'claim'))
+  if (error !== null) return error
+  if (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, '')))
+    return 'must name a claim in each pair of braces, as in "users/{sub}/"'
+  return /\}[^/]*\{/.test(value) ? 'must have a "/" between two claims, as in "{org}/{sub}/"' : null
+}
 
 type PublicJwk = NonNullable<JwtInput['publicJwk']>
 

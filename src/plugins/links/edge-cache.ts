@@ -1,10 +1,10 @@
 import { logCut, pipeOf, pump, withinCacheTime } from '../../core/pump.ts'
-import { deadlineOf, inTime } from '../../errors/deadline.ts'
+import { deadlineOf } from '../../errors/deadline.ts'
 import { lead, type Turn, Turns } from '../../errors/turns.ts'
 import type { Warning } from '../../errors/warnings.ts'
 import { coversAll } from './byte-range.ts'
 
-/** How long a request waits for the copy that another one stores. */
+/** How long a request waits for a complete copy, also if it stores that itself for a range. */
 const MAX_STORING_MILLISECONDS = 1000
 /** Maximum time to fill a copy. A purge is remembered for this time. */
 const MAX_FILL_SECONDS = 3600
@@ -41,8 +41,8 @@ const filling = new Turns()
  * Returns the copy. If another request is fetching it, waits for the bucket's answer to that, and
  * then for up to a second for the copy. Many clients of a new object thus cost the bucket one
  * request, as with Workers Caching. Throws the error that the bucket's answer means. Without a copy,
- * returns null, or the turn of this request if it `mayFetch`. Returns undefined if the Cache API
- * fails.
+ * returns null, or the turn of this request to fetch one if it `mayFetch` and no other one does: a
+ * copy is read to its end even if the client leaves. Returns undefined if the Cache API fails.
  */
 export async function findCopy(
   wanted: Wanted,
@@ -57,7 +57,8 @@ export async function findCopy(
     isAnswered = (await other.wait(now)) !== null
     if (isAnswered) await other.ended(MAX_STORING_MILLISECONDS)
   }
-  return copy === null && mayFetch ? filling.begin(url, deadlineOf(now)) : copy
+  const isFree = mayFetch && filling.find(url) === undefined
+  return copy === null && isFree ? filling.begin(url, deadlineOf(now)) : copy
 }
 
 /** Ends the turn from `findCopy` to fetch the copy of `url`. */
@@ -139,16 +140,15 @@ export async function dropCopy(url: string): Promise<void> {
 
 /**
  * Serves a complete object while the Cache API stores a copy, as Workers Caching does itself. For a
- * partial `range`, stores the copy first and returns the range from it. Returns null if the Cache
- * API stores nothing, as on workers.dev. Throws `storage_error` if the bucket's response breaks
- * off, and `storage_busy` at the deadline of `now`. `about` is for the log of a cut delivery.
+ * partial `range`, stores the copy first and returns the range from it. Returns null if that takes
+ * longer than a second, or the Cache API stores nothing, as on workers.dev. Throws `storage_error`
+ * if the bucket's response breaks off. `about` is for the log of a cut delivery.
  */
 export async function serveAndKeep(
   wanted: Wanted,
   fill: Fill,
   whole: Response,
   waitUntil: (work: Promise<unknown>) => void,
-  now: Date,
   about: object,
 ): Promise<Response | null> {
   if (whole.body === null) return whole
@@ -158,9 +158,12 @@ export async function serveAndKeep(
   const copied = new Response(copy.readable, whole)
   if (range !== null && !coversAll(range, Number(length))) {
     const kept = keepCopy(url, fill, copied, pump(whole.body, { copy: copy.writable }, length))
-    // After the deadline, it continues for the next request.
+    // If that takes long, it continues for the next request.
     waitUntil(kept)
-    return (await inTime(Infinity, now, () => kept)) ? ((await matchCopy(wanted)) ?? null) : null
+    const late = new Promise<false>((resolve) =>
+      setTimeout(resolve, MAX_STORING_MILLISECONDS, false),
+    )
+    return (await Promise.race([kept, late])) ? ((await matchCopy(wanted)) ?? null) : null
   }
   const client = pipeOf(length)
   const sinks = { client: client.writable, copy: copy.writable }

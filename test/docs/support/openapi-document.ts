@@ -18,7 +18,7 @@ const schemaObject = z.strictObject({
   type: z.optional(z.union([typeName, z.array(typeName)])),
   description: optionalText,
   default: z.optional(z.union([z.string(), z.number(), z.boolean()])),
-  examples: z.optional(z.array(z.string())),
+  examples: z.optional(z.array(z.union([z.string(), z.array(z.string())]))),
   enum: z.optional(z.array(z.string()).check(z.minLength(1))),
   const: z.optional(z.string()),
   format: z.optional(z.enum(['uri', 'date-time', 'uuid'])),
@@ -76,7 +76,7 @@ const parameterObject = z.strictObject({
 const serverObject = z.strictObject({
   url: z.string().check(z.regex(/^[^/]/, 'must be relative to the document')),
   description: optionalText,
-  variables: z.optional(z.record(text, z.strictObject({ default: text, description: text }))),
+  variables: z.optional(z.record(text, z.strictObject({ default: text }))),
 })
 
 const operationObject = z.strictObject({
@@ -170,6 +170,13 @@ export function referencesIn(value: unknown): string[] {
   return Object.entries(value).flatMap(([name, member]: [string, unknown]) =>
     name === '$ref' && typeof member === 'string' ? [member] : referencesIn(member),
   )
+}
+
+/** Returns the schemas with examples inside a value. */
+export function schemasWithExamples(value: unknown): SchemaObject[] {
+  if (typeof value !== 'object' || value === null) return []
+  const own = 'examples' in value ? [schemaObject.parse(value)] : []
+  return [...own, ...Object.values(value).flatMap(schemasWithExamples)]
 }
 
 function isPattern(source: string): boolean {

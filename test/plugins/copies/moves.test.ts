@@ -253,6 +253,15 @@ describe('a move while', () => {
   )
 })
 
+it('announces no move of a source that never was there', async () => {
+  const { app, from, to, events } = await setUp()
+  expect((await move(app, `${from}.missing`, from)).status).toBe(201)
+  expect((await move(app, from, to)).status).toBe(201)
+  expect((await move(app, from, to)).status).toBe(201)
+  const told = events.map(({ type, file }) => `${type} ${file.key}`)
+  expect(told).toEqual([`recorded ${from}`, `moved ${to}`, `deleted ${from}`])
+})
+
 // @threat move-loses
 it.each(['', '<ETag>"0123456789abcdef0123456789abcdef"</ETag>'])(
   'keeps the source if the server only claims to copy: %s',

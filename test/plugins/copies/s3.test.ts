@@ -89,6 +89,8 @@ describe('CopyObject', () => {
     ['a missing source', 404, '<Error><Code>NoSuchKey</Code></Error>', 'object_not_found'],
     ['a missing bucket', 404, '<Error><Code>NoSuchBucket</Code></Error>', 'storage_error'],
     ['a missing right', 403, '<Error><Code>AccessDenied</Code></Error>', 'not_supported'],
+    ['an archive', 403, '<Error><Code>ObjectNotInActiveTierError</Code></Error>', 'not_supported'],
+    ['an archive', 403, '<Error><Code>InvalidObjectState</Code></Error>', 'not_supported'],
     ['a missing operation', 501, '<Error><Code>NotImplemented</Code></Error>', 'not_supported'],
   ])('reports %s', async (_, status, text, code) => {
     answering(text, status)

@@ -51,6 +51,8 @@ describe('JWT', () => {
     ['prefix', 'users/{}/'],
     ['prefix', 'users/{{sub}}/'],
     ['prefix', 'users/{a/b}/'],
+    ['prefix', 'users/{org}-{sub}/'],
+    ['prefix', '{org}{sub}/files/'],
     ['prefix', '../{sub}/'],
     ['prefix', '/{sub}/'],
     ['prefix', 'users//{sub}/'],

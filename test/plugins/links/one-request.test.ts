@@ -51,13 +51,48 @@ async function ask(key: ObjectKey, asked: Asked = {}): Promise<Response> {
 const failureIn = ({ headers }: Response) =>
   JSON.parse(decodeURIComponent(headers.get(FAILURE) ?? 'null'))
 
+const OBJECT = { ETag: '"e"', 'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT' }
+
 const object = (body: string) =>
   answer(200, body, {
+    ...OBJECT,
     'Content-Length': String(body.length),
     'Content-Type': 'image/png',
-    ETag: '"e"',
-    'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
   })
+
+const PART = answer(206, '0123456789', {
+  ...OBJECT,
+  'Content-Range': 'bytes 0-9/1000000',
+})
+
+/** Returns bodies that arrive in pieces, one in each second of the fake clock. */
+function slowBodies() {
+  const bodies = {
+    unfinished: 0,
+    canceled: 0,
+    next(pieces: number): Response {
+      bodies.unfinished += 1
+      let left = pieces
+      const source: UnderlyingByteSource = {
+        type: 'bytes',
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve, 1000))
+          controller.enqueue(new Uint8Array(10_000))
+          left -= 1
+          if (left > 0) return
+          controller.close()
+          bodies.unfinished -= 1
+        },
+        cancel() {
+          bodies.canceled += 1
+        },
+      }
+      const headers = { ...OBJECT, 'Content-Length': String(pieces * 10_000) }
+      return new Response(new ReadableStream(source), { headers })
+    },
+  }
+  return bodies
+}
 
 describe('40 clients of one cold link', () => {
   // @threat bucket-busy
@@ -169,44 +204,54 @@ describe('Objects', () => {
   })
 
   // @threat request-slow
-  it('end a range at the deadline, although the whole object is stored first', async () => {
+  it('ask for a range by itself when the whole object takes more than a second', async () => {
     vi.useFakeTimers(FAKE_CLOCK)
-    let left = 100
-    const slowly = () => {
-      const source: UnderlyingByteSource = {
-        type: 'bytes',
-        async pull(controller) {
-          await new Promise((resolve) => setTimeout(resolve, 1000))
-          controller.enqueue(new Uint8Array(10_000))
-          left -= 1
-          if (left === 0) controller.close()
-        },
-      }
-      const headers = {
-        'Content-Length': '1000000',
-        ETag: '"e"',
-        'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
-      }
-      return new Response(new ReadableStream(source), { headers })
-    }
-    const part = answer(206, '0123456789', {
-      'Content-Range': 'bytes 0-9/1000000',
-      ETag: '"e"',
-      'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
-    })
+    const bodies = slowBodies()
     const requests = scriptedBucket({
-      GetObject: (sent) => (sent.headers.has('Range') ? part(sent) : slowly()),
+      GetObject: (sent) => (sent.headers.has('Range') ? PART(sent) : bodies.next(100)),
     })
     const key = newKey()
     const [response, seconds] = await fakeSeconds(ask(key, { range: 'bytes=0-9' }))
-    expect(failureIn(response)).toMatchObject({ code: 'storage_busy' })
-    expect(seconds).toBe(25)
-    // It is stored for the next request anyway.
-    while (left > 0) await vi.advanceTimersByTimeAsync(1000)
+    expect([response.status, await textOf(response)]).toEqual([206, '0123456789'])
+    expect(seconds).toBe(1)
+    expect(requests).toHaveLength(3)
+    // The whole is stored for the next request anyway.
+    while (bodies.unfinished > 0) await vi.advanceTimersByTimeAsync(1000)
     vi.useRealTimers()
     const next = await ask(key, { range: 'bytes=0-9' })
     expect([next.status, (await next.arrayBuffer()).byteLength]).toEqual([206, 10])
+    expect(requests).toHaveLength(3)
+  })
+
+  it('wait for no original that is too large to be resized', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const LENGTH = { 'Content-Length': String(21 * 1024 ** 2) }
+    const requests = scriptedBucket({
+      GetObject: [answer(200, '', { ...OBJECT, ...LENGTH }), object('pixels')],
+    })
+    const key = newKey()
+    expect(failureIn(await ask(key, { variant: IMAGE })).code).toBe('unsupported_image')
+    const [response, seconds] = await fakeSeconds(ask(key))
+    expect([await textOf(response), seconds]).toEqual(['pixels', 0])
     expect(requests).toHaveLength(2)
+  })
+
+  // @threat bucket-busy
+  it('read a slow object once for clients that leave', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const bodies = slowBodies()
+    const requests = scriptedBucket({
+      GetObject: (sent) => (sent.headers.has('Range') ? PART(sent) : bodies.next(20)),
+    })
+    const key = newKey()
+    const openAndLeave = async () => (await ask(key)).body?.cancel()
+    await fakeSeconds(Promise.all(Array.from({ length: 20 }, openAndLeave)))
+    expect(requests).toHaveLength(20)
+    while (bodies.unfinished > bodies.canceled) await vi.advanceTimersByTimeAsync(1000)
+    expect(bodies.canceled).toBe(19)
+    // A part needs neither the whole object nor its copy.
+    const [part, seconds] = await fakeSeconds(ask(key, { range: 'bytes=0-9' }))
+    expect([part.status, seconds]).toEqual([206, 0])
   })
 })
 
