@@ -40,18 +40,21 @@ const answerWith = (bucket: object, changes: object = {}) => ({
 const ended = (counts: object) => ({
   mode: 'record',
   startedAt: new Date(Date.now() - 3_600_000).toISOString(),
-  endedAt: new Date(Date.now() - 300_000).toISOString(),
+  // Five minutes and a half: the page has half a minute to show it.
+  endedAt: new Date(Date.now() - 330_000).toISOString(),
   counts: { ...COUNTS, ...counts },
   recent: { confirmed: 0, unconfirmed: 0 },
 })
 
-const STOPPED = answerWith(
-  {
-    ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
-    stopped: { reason: 'empty list', at: new Date().toISOString() },
-  },
-  { deadLetters: 5 },
-)
+/** Made when the page asks, since the page shows how long ago something was. */
+const stopped = () =>
+  answerWith(
+    {
+      ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
+      stopped: { reason: 'empty list', at: new Date().toISOString() },
+    },
+    { deadLetters: 5 },
+  )
 
 describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   const stack = new AsyncDisposableStack()
@@ -97,7 +100,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   const part = (page: Page) => page.getByRole('region', { name: 'Upkeep' })
 
   it('shows why it has stopped and what to do, what waits, and its last look', async () => {
-    await using tab = await open('keeper', () => ({ json: STOPPED }))
+    await using tab = await open('keeper', () => ({ json: stopped() }))
     const { page } = tab
     const upkeep = part(page)
     for (const text of [
@@ -146,9 +149,9 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   })
 
   it('opens and looks again with the keyboard alone', async () => {
-    const calm = answerWith({ last: ended({ objects: 10 }) })
-    const answers = [calm, answerWith({ suspects: 1, last: ended({ objects: 11 }) })]
-    await using tab = await open('keeper', (count) => ({ json: answers[count - 1] ?? calm }))
+    const calm = () => answerWith({ last: ended({ objects: 10 }) })
+    const waiting = () => answerWith({ suspects: 1, last: ended({ objects: 11 }) })
+    await using tab = await open('keeper', (count) => ({ json: count === 2 ? waiting() : calm() }))
     const { page } = tab
     const upkeep = part(page)
     await upkeep.getByText('all is well').waitFor()
@@ -166,10 +169,10 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
 
   it('stays while the Worker does not answer, and goes away if it refuses', async () => {
     const answers = [
-      ...[{ json: STOPPED }, { status: 503, json: { message: 'Wait.', code: 'storage_busy' } }],
+      ...[{ json: stopped() }, { status: 503, json: { message: 'Wait.', code: 'storage_busy' } }],
       { status: 403, json: { message: 'No.', code: 'forbidden' } },
     ]
-    await using tab = await open('keeper', (count) => answers[count - 1] ?? { json: STOPPED })
+    await using tab = await open('keeper', (count) => answers[count - 1] ?? { json: stopped() })
     const again = part(tab.page).getByRole('button', { name: 'Look again' })
     await again.click()
     await part(tab.page).getByRole('status').getByText('No answer. Try again later.').waitFor()
@@ -181,7 +184,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   it('shows a name of a bucket as text, and one heading for each of several', async () => {
     const hostile = '<img src=x onerror="document.title=1">'
     const { buckets } = answerWith({ bucket: hostile })
-    const json = { ...STOPPED, buckets: [...STOPPED.buckets, ...buckets] }
+    const json = { ...stopped(), buckets: [...stopped().buckets, ...buckets] }
     await using tab = await open('keeper', () => ({ json }))
     await part(tab.page).getByRole('heading', { name: hostile, exact: true }).waitFor()
     expect(await part(tab.page).getByRole('heading', { level: 3 }).count()).toBe(2)
@@ -194,7 +197,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
     ['without Durable Objects', 'keeper', 501, 1],
   ])('is not there %s', async (_, id, status, count) => {
     const code = 'not_supported'
-    const json = status === 200 ? STOPPED : { message: 'No.', code }
+    const json = status === 200 ? stopped() : { message: 'No.', code }
     await using tab = await open(id, () => ({ status, json }))
     await expect.poll(tab.asked).toBe(count)
     await tab.page.getByText('Nothing here yet').waitFor()
@@ -202,7 +205,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   })
 
   it('goes away with the token that could see it', async () => {
-    await using tab = await open('keeper', () => ({ json: STOPPED }))
+    await using tab = await open('keeper', () => ({ json: stopped() }))
     const { page } = tab
     await part(page).getByText('It has stopped.').waitFor()
     await page.getByRole('button', { name: 'Token' }).click()

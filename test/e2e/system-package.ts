@@ -15,8 +15,8 @@ export interface SystemPackage {
 /** A real browser. */
 export const CHROMIUM: SystemPackage = {
   name: 'chromium',
-  installed: existsSync(CHROMIUM_PATH),
-  install: 'apt-get install chromium',
+  installed: CHROMIUM_PATH !== null,
+  install: 'apt-get install chromium-headless-shell',
 }
 
 /** A strict S3 server. */

@@ -4,13 +4,14 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { LaunchOptions } from 'playwright-core'
 import type { TestProject } from 'vitest/node'
 import type { BucketOptions, S3Server } from '../../cli/s3-server.ts'
 import { installOwnPackages } from '../../dev/own-packages.ts'
 import type { PackageName } from '../e2e/package/packed.ts'
 import type {} from '../support/provided-context.ts'
 import { serveCalls } from './calls.ts'
-import { CHROMIUM_OPTIONS } from './chromium-options.ts'
+import { CHROMIUM_OPTIONS, WHOLE_CHROMIUM_OPTIONS } from './chromium-options.ts'
 import { RUN_VARIABLE, startWatchman } from './end-leftovers.ts'
 
 /** An origin that no page has. Ceph RGW needs one for the bucket that it starts with. */
@@ -51,7 +52,13 @@ export default async function shareServices(project: TestProject): Promise<() =>
   stack.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }))
   // Each process that loads wrangler or Vite compiles a third less.
   process.env.NODE_COMPILE_CACHE ??= join(directory, 'compiled')
-  const server = serveCalls(createServices(directory, stack)).listen(0, '127.0.0.1')
+  // The full tests show that all works in the whole browser, too.
+  const isFull = project.vitest.projects.every(({ name }) => name === 'full')
+  const chromiumOptions = isFull ? WHOLE_CHROMIUM_OPTIONS : CHROMIUM_OPTIONS
+  const server = serveCalls(createServices({ directory, stack, chromiumOptions })).listen(
+    0,
+    '127.0.0.1',
+  )
   await once(server, 'listening')
   stack.defer(() => server[Symbol.asyncDispose]())
   stack.defer(() => server.closeAllConnections())
@@ -60,8 +67,14 @@ export default async function shareServices(project: TestProject): Promise<() =>
   return () => stack.disposeAsync()
 }
 
+interface Run {
+  readonly directory: string
+  readonly stack: AsyncDisposableStack
+  readonly chromiumOptions: LaunchOptions
+}
+
 /** Returns the services. What they start ends with `stack`. */
-function createServices(directory: string, stack: AsyncDisposableStack): SharedServices {
+function createServices({ directory, stack, chromiumOptions }: Run): SharedServices {
   const folder = async (name: string) => {
     await mkdir(join(directory, name), { recursive: true })
     return join(directory, name)
@@ -83,7 +96,7 @@ function createServices(directory: string, stack: AsyncDisposableStack): SharedS
   return {
     chromium: onFirstCall(async () => {
       const { chromium } = await import('playwright-core')
-      const server = await chromium.launchServer(CHROMIUM_OPTIONS)
+      const server = await chromium.launchServer(chromiumOptions)
       stack.defer(() => server.close())
       return server.wsEndpoint()
     }),
