@@ -36,7 +36,8 @@ export async function copyHeaders(
     { uploadHeaders: null },
     { ...file, overwrite: undefined },
   )
-  if (!isInParts && Object.keys(changes).length === 0)
+  // No metadata is other metadata.
+  if (!isInParts && Object.keys(changes).length === 0 && file.metadata === undefined)
     return { ...directive('COPY', ofBucket), ...ofBucket }
   const [headers, tags] = await storedHeaders(source, file.metadata === undefined, now)
   // With parts, no server copies the tags.
