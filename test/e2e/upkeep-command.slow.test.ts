@@ -311,11 +311,11 @@ describe('npx edge-presigner upkeep with a presigner on Node', () => {
 
     const first = await upkeepOf(host.origin)
     expect([first.code, first.errors]).toEqual([0, ''])
-    expect(first.output).toContain('1 records without an object wait for a second look')
+    expect(first.output).toContain('1 record without an object waits for a second look')
     await fetch(`${host.origin}/later`, { method: 'POST' })
     const second = await upkeepOf(host.origin)
     expect([second.code, second.errors]).toEqual([0, ''])
-    expect(second.output).toContain('1 records dropped')
+    expect(second.output).toContain('1 record dropped')
     expect(await inMemory()).toEqual([`${kept} of key:app/1`])
     expect(await readFile(at('.edge-presigner-upkeep.json'), 'utf8')).not.toContain('photos/')
 

@@ -228,6 +228,40 @@ it('stays purged when a size that began at the same time is slower', async () =>
 })
 
 // @threat image-outdated
+it('stays purged if its first generation is still being stored then', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { open, opened } = gate()
+  const { calls, resizer } = countingResizer(async () => {
+    if (calls.length === 1) await opened
+  })
+  const { show, purge } = objectsWith(resizer)
+  const other = { ...VARIANT, ...sizeOf(32) }
+  const put = caches.default.put.bind(caches.default)
+  const drop = caches.default.delete.bind(caches.default)
+  const begun: Promise<unknown>[] = []
+  const puts = vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {
+    await put(url, response)
+    if (!String(url).endsWith('?generation') || begun.length > 0) return
+    begun.push(show(key, other))
+    await vi.waitFor(() => expect(calls).toHaveLength(1))
+    await putUnder(key, await twoColorPng(300, 100))
+    const dropped = new Promise<void>((resolve) => {
+      vi.spyOn(caches.default, 'delete').mockImplementationOnce(async (name) => {
+        setTimeout(resolve)
+        return drop(name)
+      })
+    })
+    begun.push(purge(key))
+    await dropped
+  })
+  expect(await show(key)).toBe(21)
+  open()
+  expect(await Promise.all(begun)).toEqual([32, null])
+  puts.mockRestore()
+  expect(await show(key, other)).toBe(11)
+})
+
+// @threat image-outdated
 it('behind Workers Caching, purges an image whose object was deleted while it was made', async () => {
   const key = await putObject('a.png', await twoColorPng(300, 300))
   const { resizer } = countingResizer(() => deleteObject(counted, parseObjectKey(key), new Date()))
