@@ -1,5 +1,6 @@
 import type { Api } from './api.ts'
 import { call, type Job, lineOf } from './job.ts'
+import { oneEach } from './one-each.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import type { RecordRequest, UploadUrlRequest } from './requests.ts'
@@ -43,13 +44,7 @@ interface Waiting {
   recording?: Promise<void> | undefined
 }
 
-const clients = new WeakMap<Api, Waiting>()
-
-function waitingOf({ api }: Job): Waiting {
-  const waiting = clients.get(api) ?? { unsigned: new Set(), unrecorded: new Set() }
-  clients.set(api, waiting)
-  return waiting
-}
+const waitingOf = oneEach<Api, Waiting>(() => ({ unsigned: new Set(), unrecorded: new Set() }))
 
 /**
  * Announces a file, so that it can be signed together with others until its job is over. If that is
@@ -57,7 +52,7 @@ function waitingOf({ api }: Job): Waiting {
  */
 export function announceFile(file: Unsigned): void {
   file.job.signal.throwIfAborted()
-  const { unsigned } = waitingOf(file.job)
+  const { unsigned } = waitingOf(file.job.api)
   // For a chosen key, the Worker asks the bucket, which it may do only a few times in a request.
   if (file.body.key === undefined) unsigned.add(file)
   file.job.signal.addEventListener('abort', () => unsigned.delete(file))
@@ -70,11 +65,9 @@ export function announceFile(file: Unsigned): void {
 export async function sign(file: Unsigned, stall: Stall): Promise<SignedFile> {
   const { body, job } = file
   const { api, request, signal } = job
-  const { unsigned } = waitingOf(job)
+  const { unsigned } = waitingOf(api)
   await undefined // so that a page can announce all of its files
-  const files = unsigned.has(file)
-    ? [...new Set([file, ...unsigned])].slice(0, SIGNED_TOGETHER)
-    : []
+  const files = unsigned.delete(file) ? [file, ...unsigned].slice(0, SIGNED_TOGETHER) : []
   for (const one of files) unsigned.delete(one)
   if (files.length > 1) {
     const together = { files: withoutBuckets(files), bucket: request.bucket }
@@ -120,7 +113,7 @@ const withoutBuckets = (files: readonly { readonly body: object }[]): object[] =
 /** Records a file. While one request is on its way, files wait for the next one. */
 export async function record(job: Job, body: RecordRequest): Promise<FileRecord> {
   job.signal.throwIfAborted()
-  const waiting = waitingOf(job)
+  const waiting = waitingOf(job.api)
   const file: Unrecorded = { job, body, stall: job.watch() }
   waiting.unrecorded.add(file)
   job.signal.addEventListener('abort', () => waiting.unrecorded.delete(file))

@@ -1,5 +1,6 @@
 import type { Api, ApiRequest } from './api.ts'
 import type { Check } from './check.ts'
+import { oneEach } from './one-each.ts'
 import type { Tracker } from './progress.ts'
 import type { StartRequest } from './requests.ts'
 import { createLine, type Line, withRetries } from './retry.ts'
@@ -18,17 +19,11 @@ export interface Job extends Tracker {
   readonly signal: AbortSignal
 }
 
-const lines = new WeakMap<Api, Line>()
-
 /**
  * Returns the line in which a client's uploads wait: each needs both the Worker and the bucket.
  * Another client may have other servers, or another token.
  */
-export function lineOf(api: Api): Line {
-  const line = lines.get(api) ?? createLine()
-  lines.set(api, line)
-  return line
-}
+export const lineOf = oneEach<Api, Line>(createLine)
 
 /** Sends a request of this upload to the Worker, with retries. */
 export function call<T>(

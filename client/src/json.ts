@@ -33,11 +33,14 @@ export function searchOf(query: object): string {
   return search.size ? `?${search}` : ''
 }
 
-/** Returns the value of `json`, or undefined if it is not JSON. */
+/**
+ * Returns the value of `json`. Returns undefined if it is empty, and the text itself if it is not
+ * JSON, such as the page of another server. The checks decide whether that is valid.
+ */
 export function parse(json: string): unknown {
   try {
     return JSON.parse(json)
   } catch {
-    return undefined // No body, or not JSON. The checks decide whether that is valid.
+    return json || undefined
   }
 }

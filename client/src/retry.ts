@@ -181,13 +181,13 @@ const online = (milliseconds?: number): Promise<void> =>
     addEventListener('online', done)
   })
 
-/** Resolves as `promise`. Rejects with the reason of `signal`. */
-const unlessAborted = (promise: Promise<void> | undefined, signal: AbortSignal): Promise<void> =>
+/** Settles as `promise`. Rejects with the reason of `signal` before that. */
+export const unlessAborted = <T>(promise: T | Promise<T>, signal: AbortSignal): Promise<T> =>
   new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason)
     if (signal.aborted) stop()
     signal.addEventListener('abort', stop)
     Promise.resolve(promise)
-      .then(resolve)
+      .then(resolve, reject)
       .then(() => signal.removeEventListener('abort', stop))
   })

@@ -9,8 +9,7 @@ import { isFresh } from './signed-put.ts'
 
 /** Uploads the file in one request and records it. */
 export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecord> {
-  const { file, request, report } = job
-  const { ifMatch } = job
+  const { file, request, report, ifMatch } = job
   const body: UploadUrlRequest = {
     ...job.body,
     ifMatch,

@@ -1,10 +1,12 @@
 import type { Api } from './api.ts'
+import { withoutCommas } from './media-type.ts'
 import { uploadParts } from './multipart.ts'
 import { PresignerError } from './presigner-error.ts'
 import { type Progress, trackProgress } from './progress.ts'
 import type { FileConditions, StartRequest } from './requests.ts'
 import type { FileRecord } from './responses.ts'
 import { withResumeSlot } from './resume-slot.ts'
+import { unlessAborted } from './retry.ts'
 import { uploadSingle } from './single.ts'
 
 /** Files of this size or larger go in parts, unless `multipart` is set. */
@@ -49,8 +51,15 @@ export async function upload(
   file: File | Blob,
   options: UploadOptions,
 ): Promise<FileRecord> {
-  const { onProgress, signal: canceled, multipart, sha256 = false, ...named } = options
-  const { fileName, ifMatch, ...rest } = named
+  const {
+    onProgress,
+    signal: canceled,
+    multipart,
+    sha256 = false,
+    fileName,
+    ifMatch,
+    ...rest
+  } = options
   if (multipart && sha256)
     throw new PresignerError('invalid_options', "sha256 and multipart can't be combined")
   if (typeof XMLHttpRequest === 'undefined')
@@ -63,9 +72,9 @@ export async function upload(
   const isFile = file instanceof File
   const { size } = file
   const name = fileName ?? (isFile ? file.name : rest.key ? undefined : 'file')
-  const mimetype = file.type || typeFromName(name ?? rest.key ?? '')
+  const mimetype = withoutCommas(file.type) || typeFromName(name ?? rest.key ?? '')
   const request = { ...rest, fileName: name, mimetype, size, bucket }
-  const body: StartRequest = rest.key === undefined ? request : { ...request, fileName: undefined }
+  const body: StartRequest = { ...request, fileName: rest.key === undefined ? name : undefined }
   const over = new AbortController()
   const signal = AbortSignal.any([over.signal, ...(canceled ? [canceled] : [])])
   const job = { api, file, request, body, ifMatch, signal, ...trackProgress(size, onProgress) }
@@ -73,13 +82,10 @@ export async function upload(
   // A Blob has no name and date to recognize it by after a reload.
   const identity = isFile ? ([origin, file.lastModified, request] as const) : null
   try {
-    return await new Promise<FileRecord>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason))
-      const done = inParts
-        ? withResumeSlot(identity, file, (slot) => uploadParts(job, slot))
-        : uploadSingle(job, sha256)
-      done.then(resolve, reject)
-    })
+    const done = inParts
+      ? withResumeSlot(identity, file, (slot) => uploadParts(job, slot))
+      : uploadSingle(job, sha256)
+    return await unlessAborted(done, signal)
   } finally {
     over.abort() // cancels the other parts after one has failed
   }

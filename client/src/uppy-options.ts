@@ -2,6 +2,7 @@ import { isObject, isOptional, isString, isStringMap } from './check.ts'
 import type { Client } from './client.ts'
 import { sha256Of } from './file-bytes.ts'
 import { PresignerError } from './index.ts'
+import { withoutCommas } from './media-type.ts'
 import type { FileConditions } from './requests.ts'
 import { withRetries } from './retry.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
@@ -113,7 +114,7 @@ async function described(
   const { data } = file
   return {
     ...headers,
-    contentType,
+    contentType: withoutCommas(contentType),
     fileName: nameOf(file),
     size: file.size ?? undefined,
     sha256: sha256 && method === 'PUT' && data instanceof Blob ? await sha256Of(data) : undefined,

@@ -551,6 +551,12 @@ describe('baseUrl and apiKey', () => {
     })
   })
 
+  it('does not take the page of another server for a delete', async () => {
+    const { remove, withdrawGrant, closeDropBox } = clientOf(() => new Response('<h1>Log in</h1>'))
+    for (const call of [remove, withdrawGrant, closeDropBox])
+      expect(await errorOf(call('a'))).toMatchObject({ code: 'bad_answer', status: 200 })
+  })
+
   it.each([
     ['/files', 'object_not_found'],
     ['/media', 'not_found'],

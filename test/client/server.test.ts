@@ -48,6 +48,8 @@ describe('the server client in workerd', () => {
     expect(await (await bucketFetch(key)).text()).toBe('hello')
     const blob = new Blob(['hi'], { type: 'text/plain' })
     expect(await client.upload(blob)).toMatchObject({ size: 2, mimetype: 'text/plain' })
+    const recording = new Blob(['hi'], { type: 'video/webm;codecs=vp8,opus' })
+    expect(await client.upload(recording)).toMatchObject({ mimetype: 'video/webm' })
   })
 
   it('uploads to a key whose end is no file name', async () => {

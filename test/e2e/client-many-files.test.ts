@@ -113,6 +113,26 @@ function uploadWith(
 }
 const namesOf = (count: number) => filesOf(count).map(({ name }) => name)
 
+it('a recording has its type without its codecs, whose comma the API refuses', async () => {
+  let types: unknown
+  answerApi = (path, _files, body) => {
+    const { files } = JSON.parse(body)
+    if (path.endsWith('urls')) types = files.map(({ mimetype }: { mimetype: string }) => mimetype)
+    return undefined
+  }
+  const outcome = uploadWith(
+    client(),
+    [
+      'video/webm;codecs=vp8,opus',
+      'video/mp4; codecs="avc1.4d, mp4a"',
+      'audio/webm;codecs=opus',
+    ].map((type) => new File(['x'], 'a', { type })),
+  )
+  await vi.advanceTimersByTimeAsync(2000)
+  expect(outcome.errors).toEqual([])
+  expect(types).toEqual(['video/webm', 'video/mp4', 'audio/webm;codecs=opus'])
+})
+
 describe('1,000 small files', () => {
   it('are signed by the hundred and recorded together', async () => {
     const { names, errors } = uploadAll(1000)

@@ -11,6 +11,7 @@ const CLIENT = join(import.meta.dirname, '../../client/src')
 const { createClient } = await import(join(CLIENT, 'index.ts'))
 const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
 const { createLine, withRetries } = await import(join(CLIENT, 'retry.ts'))
+const { uppyOptions } = await import(join(CLIENT, 'uppy.ts'))
 const { sampleOf } = await import(join(CLIENT, 'file-bytes.ts'))
 
 describe('the client in Node', () => {
@@ -82,12 +83,35 @@ describe('the client in Node', () => {
     })
   })
 
+  it('does not take the page of another server for a delete', async () => {
+    const page = createServer((_, response) => response.end('<h1>Log in</h1>'))
+    await using stack = new AsyncDisposableStack()
+    stack.defer(() => page[Symbol.asyncDispose]())
+    const port = await freePort()
+    await once(page.listen(port, '127.0.0.1'), 'listening')
+    const { remove } = createClient({ baseUrl: `http://127.0.0.1:${port}` })
+    await expect(remove('a')).rejects.toMatchObject({ code: 'bad_answer', status: 200 })
+  })
+
   it('names the settings to check when nothing answers', async () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`
     await expect(createClient({ baseUrl: nowhere }).list()).rejects.toMatchObject({
       code: 'unreachable',
       message: expect.stringContaining(`No response to GET ${nowhere}/files. Check baseUrl`),
     })
+  })
+
+  it('leaves out the codecs of a recording with Uppy, whose comma the API refuses', async () => {
+    let contentType: unknown
+    const request = async (_method: string, _path: string, { body }: { body: object }) => {
+      contentType = Reflect.get(body, 'contentType')
+      return { url: `${baseUrl}/put`, key: 'k' }
+    }
+    const file = { id: 'f', name: 'a.webm', type: '', size: 1, data: undefined, meta: {} }
+    const { generateObjectKey, signRequest } = uppyOptions({ request })
+    const signed = { method: 'PUT', key: generateObjectKey(file) }
+    await signRequest({ ...signed, contentType: 'video/webm;codecs=vp8,opus' })
+    expect(contentType).toBe('video/webm')
   })
 
   it('samples the first, the middle and the last MiB of a file', async () => {

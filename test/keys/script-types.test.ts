@@ -20,6 +20,19 @@ it.each([
   expect(keyRunsScript(key)).toBe(true)
 })
 
+it.each([
+  ['mail.eml', 'message/rfc822'],
+  ['plan.vsdx', 'application/vnd.ms-visio.drawing.main+xml'],
+  ['feeds.opml', 'text/x-opml+xml'],
+  ['book.fb2', 'application/x-fictionbook+xml'],
+  ['film.mpd', 'application/dash+xml'],
+  ['subtitles.smi', 'application/smil+xml'],
+  ['page.xhtm', 'application/xhtml+xml'],
+])('expects %s to have the type that Chromium gives it, %s', (key, type) => {
+  expect(typeRunsScript(type)).toBe(true)
+  expect(keyRunsScript(key)).toBe(true)
+})
+
 it.each(['a.png', 'a.txt', 'a.pdf', 'a.json', 'a', 'html', 'a.html/b', 'a.htmlx', 'a.svg.png', ''])(
   'treats the key %j as harmless',
   (key) => {

@@ -1,4 +1,5 @@
 import { bytesOf } from '../file-bytes.ts'
+import { withoutCommas } from '../media-type.ts'
 import { PresignerError } from '../presigner-error.ts'
 
 export type Bytes = Uint8Array<ArrayBuffer>
@@ -48,8 +49,8 @@ export interface Source {
    * PresignerError `file_changed`.
    */
   read(bytes: number): Promise<Piece>
-  /** Releases the source. Cancels a stream that hasn't ended, which may never answer. */
-  close(): Promise<void>
+  /** Releases the source, if it is open. Cancels a stream that hasn't ended, which may never answer. */
+  close?(): Promise<void>
 }
 
 /** The members of `node:fs/promises` that are used here. Deno and Bun have them too. */
@@ -94,7 +95,6 @@ function openBytes(bytes: Bytes): Source {
   return {
     size: bytes.length,
     read: inOrder(async (start, end) => bytes.subarray(start, end)),
-    close: async () => undefined,
   }
 }
 
@@ -103,9 +103,8 @@ function openBlob(blob: Blob): Source {
     size: blob.size,
     // Bun's files have a path as their name.
     name: 'name' in blob ? baseName(String(blob.name)) : undefined,
-    mimetype: blob.type || undefined,
+    mimetype: withoutCommas(blob.type) || undefined,
     read: inOrder(async (start, end) => new Uint8Array(await bytesOf(blob.slice(start, end)))),
-    close: async () => undefined,
   }
 }
 

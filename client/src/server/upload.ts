@@ -91,7 +91,7 @@ export async function upload(
     const next = async (bytes: number) => ahead.pop() ?? source.read(bytes)
     return await uploadParts(context, request, { name, ifMatch }, next, signal)
   } finally {
-    await opened.close()
+    await opened.close?.()
   }
 }
 

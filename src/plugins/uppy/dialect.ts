@@ -90,10 +90,13 @@ export function s3Metadata(
   return fitting
 }
 
-/** Returns a valid type for S3, or undefined if the client sends none. */
+/**
+ * Returns a valid type for S3, or undefined if the client sends none. That of a recording, such as
+ * `video/webm;codecs=vp8,opus`, is valid only without its parameters.
+ */
 export function s3Type(type: string | null | undefined): string | undefined {
   if (!type) return undefined
-  return isMediaType(type) ? type : DEFAULT_TYPE
+  return [type, type.replace(/;.*/, '')].find(isMediaType) ?? DEFAULT_TYPE
 }
 
 /** Companion's lifetime of an upload. Uppy 5 also uses it as the timeout of one request. */

@@ -126,6 +126,11 @@ describe('GET /s3/params', () => {
     },
   )
 
+  it('leaves out the codecs of a recording, whose comma no type may have', async () => {
+    const { fields } = await params({ filename: 'a', type: 'video/webm;codecs=vp8,opus' })
+    expect(fields['content-type']).toBe('video/webm')
+  })
+
   it('has no type in the form when the client sends none', async () => {
     for (const query of [{ filename: 'a' }, { filename: 'a', type: '' }])
       expect((await params(query)).fields).not.toHaveProperty('content-type')
