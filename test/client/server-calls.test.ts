@@ -592,6 +592,47 @@ describe('baseUrl and apiKey', () => {
   })
 })
 
+describe('an export', () => {
+  it('follows no redirect, to which it would send the key', async () => {
+    const moved = () => new Response(null, { status: 307, headers: { Location: 'https://b/' } })
+    const error = await errorOf(clientOf(moved).exportFiles())
+    expect(error).toMatchObject({ code: 'bad_answer', status: 307 })
+    expect(calls).toHaveLength(1)
+    expect(calls[0]?.init.redirect).toBe('manual')
+  })
+
+  it('ends with the reason of its signal', async () => {
+    const controller = new AbortController()
+    const client = clientOf(() => {
+      controller.abort(new Error('enough'))
+      return lost()
+    })
+    const { signal } = controller
+    expect(await errorOf(client.exportFiles({ signal }))).toEqual(new Error('enough'))
+  })
+
+  it('waits a minute for its response, and then as long as the body takes', async () => {
+    const signals: (AbortSignal | null | undefined)[] = []
+    const { exportFiles } = createServerClient({
+      ...{ baseUrl: 'https://files.example.com', apiKey: 'ep_app_secret' },
+      fetch(_, { signal }) {
+        signals.push(signal)
+        if (signals.length > 1) return Promise.resolve(new Response('{}'))
+        return new Promise((_, reject) =>
+          signal?.addEventListener('abort', () => reject(signal.reason)),
+        )
+      },
+    })
+    const response = exportFiles()
+    await vi.advanceTimersByTimeAsync(59_000)
+    expect(signals).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(2000)
+    await response
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, false])
+  })
+})
+
 describe('a list', () => {
   const page = (names: string[], cursor?: string) =>
     Response.json({ files: names.map((name) => ({ ...RECORD, name })), cursor })
