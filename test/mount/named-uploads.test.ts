@@ -263,6 +263,29 @@ describe('overwrite from beforeUpload', () => {
     expect(await textOf(await bucketFetch(key))).toBe('newer')
   })
 
+  // @threat copy-outdated
+  it('shows the new object by the same link once it is recorded, also without an index', async () => {
+    const key = newKey()
+    const scopes: Scope[] = [...UPLOADER, 'links:create']
+    const app = naming(
+      { key, overwrite: true },
+      { files: {}, authenticate: () => ({ ...ANN, scopes }) },
+    )
+    const replace = async (body: string) => {
+      await send(await sign(app), body)
+      return record(app, key)
+    }
+    await replace('older')
+    const made = await app.post(`/media/files/${encodeURIComponent(key)}/link`, {})
+    const { link } = await jsonOf<{ link: string }>(made)
+    expect(await textOf(await app.fetch(link))).toBe('older')
+    expect((await replace('newer')).status).toBe(201)
+    expect(await textOf(await app.fetch(link))).toBe('newer')
+    await send(await sign(app), 'newest')
+    await app.post('/media/files/batch', { files: [{ key }] })
+    expect(await textOf(await app.fetch(link))).toBe('newest')
+  })
+
   it("changes the client's own for a key that the client chose", async () => {
     const scopes = SCOPES.filter((scope) => scope !== 'files:delete')
     const chosen = (overwrite: boolean) =>

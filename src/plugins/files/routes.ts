@@ -39,6 +39,7 @@ import {
 import { requireFileName } from '../../keys/file-name.ts'
 import { isNewObjectKey, nameInKey } from '../../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
+import { noFileIndex } from '../../records/file-index.ts'
 import type { AnsweredPage } from '../../records/file-query.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
@@ -88,7 +89,7 @@ export const fileRoutes = newApp()
     requireKey(c.get('principal'), 'files:upload', key)
     const bucket = await chooseOpenBucket(c, alias, key)
     const recorded = await recordObject(c, bucket, { ...request, key })
-    if (recorded.replaces) await purgeReplaced(c, bucket, [key])
+    if (mayReplace(c, key, recorded)) await purgeReplaced(c, bucket, [key])
     return created(c, recordBody(recorded))
   })
   .post('/files/batch', validateFiles(oneOfRecords, MAX_RECORDS, { bucket }), async (c) => {
@@ -109,7 +110,7 @@ export const fileRoutes = newApp()
         // The first one has already counted as the request.
         if (accepted.size > 1) await countPrincipal(c, principal)
         const one = await recordObject(c, bucket, { ...file, key }, keepsHead())
-        if (one.replaces) replaced.push(key)
+        if (mayReplace(c, key, one)) replaced.push(key)
         return recordBody(one)
       } catch (error) {
         failures.push(error)
@@ -255,6 +256,10 @@ function recordObject(
   }
   return recordUpload(bucket, fileIndexOf(c), upload, timeOf(c), announcerOf(c))
 }
+
+/** Tells whether a link may show an earlier object. Without an index, nobody knows of any. */
+const mayReplace = (c: AppContext, key: ObjectKey, { replaces }: Recorded): boolean =>
+  replaces || (c.env.instance.fileIndex === noFileIndex && !isNewObjectKey(key))
 
 /** Accepts only the first upload it sees: a replaced one is `file_replaced`, without requests. */
 function keepsHead(): (head: ObjectHead) => boolean {
