@@ -82,7 +82,7 @@ export const STEPS: readonly Step[] = [
   },
   {
     statements: [
-      `CREATE VIRTUAL TABLE presigner_words USING fts5(folded, tokens, content='presigner_files', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='2 3')`,
+      `CREATE VIRTUAL TABLE presigner_words USING fts5(folded, tokens, content='presigner_files', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='1 2 3')`,
       trigger('words_insert', 'INSERT ON presigner_files', `NEW.id > ${todo(2)}`, [
         addWords('NEW'),
       ]),
