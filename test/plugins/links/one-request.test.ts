@@ -12,6 +12,7 @@ import { Objects } from '../../../src/worker.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../support/fake-seconds.ts'
 import { textOf } from '../../support/links.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { answer, found, hanging, later, scriptedBucket } from '../../support/scripted-bucket.ts'
 
 afterEach(() => {
@@ -270,7 +271,7 @@ describe('a delivery that the bucket cuts', () => {
     })
     const response = await ask(newKey(), { range: 'bytes=0-9' })
     await expect(response.arrayBuffer()).rejects.toThrow()
-    await vi.waitUntil(() => lines.some((text) => text.includes('delivery cut')), 20_000)
+    await vi.waitUntil(() => lines.some((text) => text.includes('delivery cut')), PATIENCE)
   })
 
   // @threat delivery-cut
@@ -306,7 +307,7 @@ describe('a delivery that the bucket cuts', () => {
     await expect(response.arrayBuffer()).rejects.toThrow()
     const line = await vi.waitUntil(
       () => lines.find((text) => text.includes('delivery cut')),
-      20_000,
+      PATIENCE,
     )
     expect(JSON.parse(line)).toEqual({
       warning: 'delivery cut',

@@ -23,6 +23,7 @@ import { Objects } from '../../../../src/worker.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 import { twoColorPng } from '../../../support/images.ts'
 import { putChosen, putObject, putUnder, requestsFor } from '../../../support/links.ts'
+import { PATIENCE } from '../../../support/patience.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -110,7 +111,7 @@ describe.each([
     })
     const { show, purge } = objectsWith(resizer, behindCache)
     const before = show(key)
-    await vi.waitFor(() => expect(calls).toHaveLength(1))
+    await vi.waitFor(() => expect(calls).toHaveLength(1), PATIENCE)
     await putUnder(key, await twoColorPng(300, 100))
     expect(await purge(key)).toBeNull()
     expect(await show(key)).toBe(21)
@@ -170,7 +171,7 @@ it('stays purged if it is made from the old copy during the purge', async () => 
   const spy = vi.spyOn(caches.default, 'delete').mockImplementation(async (url) => {
     expect(await show(key, other)).toBe(32)
     slower = show(key, { ...VARIANT, ...sizeOf(16) })
-    await vi.waitFor(() => expect(calls).toHaveLength(3))
+    await vi.waitFor(() => expect(calls).toHaveLength(3), PATIENCE)
     return drop(url)
   })
   expect(await purge(key)).toBeNull()
@@ -367,7 +368,7 @@ describe('making an image', () => {
     expect(make).not.toHaveBeenCalled()
     open()
     await opened
-    await vi.waitFor(async () => expect(await makeOnce(name, make, NOW)).not.toBe(first))
+    await vi.waitFor(async () => expect(await makeOnce(name, make, NOW)).not.toBe(first), PATIENCE)
     expect(make).toHaveBeenCalledTimes(1)
   })
 
