@@ -4,14 +4,16 @@ import { createInterface } from 'node:readline/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod/mini'
 import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
+import { counted } from './counted.ts'
 import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import { type Worker, workerOf } from './worker-client.ts'
 
-const USAGE = `npx edge-presigner delete-all --prefix PREFIX
+const USAGE = `npx edge-presigner delete-all --prefix PREFIX [--dry-run]
 
 --prefix PREFIX   what the keys start with. It ends with a slash: users/alice/
 --before DATE     deletes only what is older: 2026-11-28T12:00:00Z (now)
+--dry-run         deletes nothing, and says what would be deleted now
 --yes             doesn't ask
 --url URL         the Worker, or the presigner in your app: https://example.com/media
 --key-from NAME   the variable with an API key that has the scope files:delete-all
@@ -45,7 +47,8 @@ type Erased = z.infer<typeof erasedSchema>
 /** Runs `npx edge-presigner delete-all` with these arguments. Resolves with the exit code. */
 export const deleteAll = (args: readonly string[]): Promise<number> =>
   runCommand(async () => {
-    const { help, prefix, before, yes, url, bucket, 'key-from': keyName } = readArguments(args)
+    const { help, prefix, before, yes, url, bucket, ...options } = readArguments(args)
+    const { 'key-from': keyName, 'dry-run': dryRun } = options
     if (help) {
       console.log(USAGE)
       return 0
@@ -55,11 +58,12 @@ export const deleteAll = (args: readonly string[]): Promise<number> =>
       throw new UsageError('--prefix must end with "/", so that it names one folder.')
     const date = dateOf(before)
     const worker = workerOf({ url, keyName, scope: 'files:delete-all', usage: USAGE })
-    if (!yes && !(await isSure(prefix, date, bucket === undefined ? url : `${bucket} of ${url}`))) {
+    const where = bucket === undefined ? url : `${bucket} of ${url}`
+    if (!dryRun && !yes && !(await isSure(prefix, date, where))) {
       console.error('Nothing was deleted.')
       return 1
     }
-    return await run(worker, { prefix, before: date, bucket })
+    return await run(worker, { prefix, before: date, bucket, ...(dryRun && { dryRun }) })
   })
 
 const readArguments = (args: readonly string[]) =>
@@ -70,6 +74,7 @@ const readArguments = (args: readonly string[]) =>
         ...WORKER_OPTIONS,
         prefix: { type: 'string' },
         before: { type: 'string' },
+        'dry-run': { type: 'boolean', default: false },
         yes: { type: 'boolean', default: false },
         bucket: { type: 'string' },
       },
@@ -102,9 +107,10 @@ async function isSure(prefix: string, before: string, where: string | undefined)
 
 async function run(
   worker: Worker,
-  request: { prefix: string; before: string; bucket: string | undefined },
+  request: { prefix: string; before: string; bucket: string | undefined; dryRun?: true },
 ): Promise<number> {
-  const show = progressLine('Deleted', 1000, undefined)
+  const { dryRun } = request
+  const show = progressLine(dryRun ? 'Would delete' : 'Deleted', 1000, undefined)
   const done = { deleted: 0, versions: 0, uploads: 0, records: 0 }
   const unlisted = new Set<keyof typeof UNLISTED>()
   for (let pass = 1; ; pass += 1) {
@@ -125,12 +131,17 @@ async function run(
       unreadable += answer.unreadable
       for (const { key, error } of answer.failures) failures.set(key, error)
       const { deleted, versions, uploads, records } = done
-      const numbers = `${deleted} files, ${versions} old versions, ${uploads} unfinished uploads, ${records} records`
+      const numbers = [
+        counted(deleted, 'file'),
+        counted(versions, 'old version'),
+        counted(uploads, 'unfinished upload'),
+        counted(records, 'record'),
+      ].join(', ')
       show(deleted + versions, numbers, answer.cursor === undefined)
       cursor = answer.cursor
     } while (cursor !== undefined)
     const isTemporary = [...failures.values()].some(({ code }) => TEMPORARY.test(code))
-    if (isTemporary && pass < MAX_PASSES) {
+    if (isTemporary && pass < MAX_PASSES && !dryRun) {
       await delay(PAUSE_MILLISECONDS * pass)
       continue
     }
@@ -138,11 +149,13 @@ async function run(
       console.error(printable(`${JSON.stringify(key)} is left: ${code}. ${message}`))
     if (unreadable > 0)
       console.error(
-        `${unreadable} objects or entries of the index are left, since no URL can name their keys. Delete them with your provider's tools.`,
+        `${counted(unreadable, 'object or entry of the index is', 'objects or entries of the index are')} left, since no URL can name ${unreadable === 1 ? 'its key. Delete it' : 'their keys. Delete them'} with your provider's tools.`,
       )
     for (const name of unlisted) console.error(UNLISTED[name])
     console.log(
-      `Uploads that were signed until now may arrive until ${answer.repeatAfter}. Unless this was the second pass, run it again after that.`,
+      dryRun
+        ? 'This was a dry run: nothing was deleted, and your app was not asked.'
+        : `Uploads that were signed until now may arrive until ${answer.repeatAfter}. Unless this was the second pass, run it again after that.`,
     )
     return failures.size === 0 && unreadable === 0 ? 0 : 1
   }

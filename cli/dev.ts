@@ -25,7 +25,7 @@ import {
 } from './worker-env.ts'
 import { wranglerProgram } from './wrangler.ts'
 
-const START_SECONDS = 60
+const START_SECONDS = 240
 /** How often to check that the shell that started this process still runs. */
 const PARENT_SECONDS = 1
 

@@ -5,6 +5,7 @@
 import { rm } from 'node:fs/promises'
 import * as z from 'zod/mini'
 import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
+import { counted } from './counted.ts'
 import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import {
@@ -161,7 +162,10 @@ async function* recordsOf(
   do {
     const query = { from, bucket, limit: String(PAGE), cursor }
     const page = await worker(pageSchema, 'GET', '/index', query)
-    if (page.unreadable > 0) console.error(`${page.unreadable} entries of ${from} are no records.`)
+    if (page.unreadable > 0)
+      console.error(
+        `${counted(page.unreadable, `entry of ${from} is no record`, `entries of ${from} are no records`)}.`,
+      )
     yield* page.records
     cursor = page.cursor
   } while (cursor !== undefined)
@@ -346,7 +350,7 @@ async function backup(pass: Pass, from: string, file: string): Promise<number> {
   } finally {
     await handle.close()
   }
-  console.log(`\n${file} has ${counts.read} records of ${from}.`)
+  console.log(`\n${file} has ${counted(counts.read, 'record')} of ${from}.`)
   return 0
 }
 
@@ -384,16 +388,21 @@ const asFound = (record: IndexRecord): IndexRecord =>
 async function importObjects(walking: Walking): Promise<number> {
   const { bucket, buckets, counts, stopped } = await walkPass(walking)
   const { recorded, young, different, refused, failed } = counts
-  console.log(`${bucket}: ${recorded} files are in the index now.`)
+  console.log(`${bucket}: ${counted(recorded, 'file is', 'files are')} in the index now.`)
   const others = buckets.filter((one) => one !== bucket)
   if (walking.bucket === undefined && others.length > 0)
     console.log(`Other buckets were left out. Import them with --bucket: ${others.join(', ')}.`)
   if (young > 0)
-    console.log(`${young} objects are younger than ten minutes. Run this again later for them.`)
+    console.log(
+      `${counted(young, 'object is', 'objects are')} younger than ten minutes. Run this again later.`,
+    )
   if (different > 0)
-    console.log(`${different} have a record of an earlier object. Upkeep corrects those.`)
-  if (refused > 0) console.error(`${refused} keys don't fit into the index.`)
-  if (failed > 0) console.error(`${failed} keys failed again and again. Run this again.`)
+    console.log(
+      `${counted(different, 'file has', 'files have')} a record of an earlier object. Upkeep corrects that.`,
+    )
+  if (refused > 0)
+    console.error(`${counted(refused, "key doesn't", "keys don't")} fit into the index.`)
+  if (failed > 0) console.error(`${counted(failed, 'key')} failed again and again. Run this again.`)
   if (stopped !== null) console.error(`Stopped: ${stopped}.`)
   return refused + failed > 0 || stopped !== null ? 1 : 0
 }

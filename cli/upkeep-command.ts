@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod/mini'
 import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
+import { counted } from './counted.ts'
 import { printable } from './printable.ts'
 import { recordSchema } from './record-file.ts'
 import { forgetWalks, savedBuckets } from './upkeep-state.ts'
@@ -156,47 +157,72 @@ async function walkBucket(
     // Each pass must leave fewer of them, or something else keeps them.
     if ((milliseconds > 0 && !wait) || suspects >= waiting) {
       console.log(
-        `${suspects} records without an object wait for a second look. Run this again after ${waitUntil}, or with --wait.`,
+        `${counted(suspects, 'record without an object waits', 'records without an object wait')} for a second look. Run this again after ${waitUntil}, or with --wait.`,
       )
       return { end, code }
     }
     if (milliseconds > 0) {
-      console.log(`Waits until ${waitUntil} for the second look at ${suspects} records.`)
+      console.log(`Waits until ${waitUntil} for the second look at ${counted(suspects, 'record')}.`)
       await delay(milliseconds + 1000)
     } else waiting = suspects
   }
 }
 
-const FOUND: readonly (readonly [keyof PassCounts, string])[] = [
-  ['unrecorded', 'objects without a record'],
-  ['young', 'objects without a record, too young to judge'],
-  ['unmanaged', 'objects without a record that are not to be recorded'],
-  ['different', 'records of another object than the bucket has'],
-  ['gone', 'records without an object'],
-  ['unconfirmed', 'files that nobody has confirmed'],
-  ['expirable', 'of them old enough to expire'],
-  ['oldUploads', 'unfinished uploads in parts, older than 8 days'],
-  ['unreadable', 'entries that nobody can read'],
-  ['foreign', 'entries of buckets that are no longer configured'],
-  ['refused', 'keys that the index can\u2019t store'],
-  ['failed', 'keys that failed again and again'],
+/** A count, and what it counts: one of them, and several. */
+type Row = readonly [count: keyof PassCounts, one: string, several: string]
+
+const FOUND: readonly Row[] = [
+  ['unrecorded', 'object without a record', 'objects without a record'],
+  [
+    'young',
+    'object without a record, too young to judge',
+    'objects without a record, too young to judge',
+  ],
+  [
+    'unmanaged',
+    'object without a record that is not to be recorded',
+    'objects without a record that are not to be recorded',
+  ],
+  [
+    'different',
+    'record of another object than the bucket has',
+    'records of another object than the bucket has',
+  ],
+  ['gone', 'record without an object', 'records without an object'],
+  ['unconfirmed', 'file that nobody has confirmed', 'files that nobody has confirmed'],
+  ['expirable', 'of them old enough to expire', 'of them old enough to expire'],
+  [
+    'oldUploads',
+    'unfinished upload in parts, older than 8 days',
+    'unfinished uploads in parts, older than 8 days',
+  ],
+  ['unreadable', 'entry that nobody can read', 'entries that nobody can read'],
+  [
+    'foreign',
+    'entry of a bucket that is no longer configured',
+    'entries of buckets that are no longer configured',
+  ],
+  ['refused', 'key that the index can\u2019t store', 'keys that the index can\u2019t store'],
+  ['failed', 'key that failed again and again', 'keys that failed again and again'],
 ]
 
-const DONE: readonly (readonly [keyof PassCounts, string])[] = [
-  ['recorded', 'records written'],
-  ['corrected', 'records corrected'],
-  ['dropped', 'records dropped'],
-  ['expired', 'files deleted that nobody has confirmed'],
-  ['aborted', 'unfinished uploads aborted'],
+const DONE: readonly Row[] = [
+  ['recorded', 'record written', 'records written'],
+  ['corrected', 'record corrected', 'records corrected'],
+  ['dropped', 'record dropped', 'records dropped'],
+  ['expired', 'file deleted that nobody has confirmed', 'files deleted that nobody has confirmed'],
+  ['aborted', 'unfinished upload aborted', 'unfinished uploads aborted'],
 ]
 
 /** Says what a pass has found and done. */
 export function summary({ bucket, counts }: WalkEnd, mode: Walking['mode']): string {
-  const lines = (rows: typeof FOUND) =>
-    rows.flatMap(([name, what]) => (counts[name] ? [`  ${counts[name]} ${what}`] : []))
+  const lines = (rows: readonly Row[]) =>
+    rows.flatMap(([name, ...words]) =>
+      counts[name] ? [`  ${counted(counts[name], ...words)}`] : [],
+    )
   const done = lines(DONE)
   return [
-    `${bucket} has ${counts.objects} objects and ${counts.records} records. Found:`,
+    `${bucket} has ${counted(counts.objects, 'object')} and ${counted(counts.records, 'record')}. Found:`,
     ...(lines(FOUND).length > 0 ? lines(FOUND) : ['  nothing to repair']),
     ...(counts.oldUploads === null
       ? ['  The server lists no unfinished uploads. Set a lifecycle rule that aborts them.']

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod/mini'
 import { UsageError } from './command.ts'
+import { counted } from './counted.ts'
 import { printable } from './printable.ts'
 import { progressLine } from './progress.ts'
 import { appendToLog, recordSchema } from './record-file.ts'
@@ -174,5 +175,5 @@ function progressNumbers({ phase, counts }: Step): string {
     aborted > 0 ? `${aborted} aborted` : [],
   ].flat()
   const place = phase === 'objects' ? [] : [`looks at ${phase}`]
-  return [`${objects} objects`, `${records} records`, ...done, ...place].join(', ')
+  return [counted(objects, 'object'), counted(records, 'record'), ...done, ...place].join(', ')
 }

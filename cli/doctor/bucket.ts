@@ -3,6 +3,7 @@ import type { Address, Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { s3CodeIn } from '../../src/storage/s3.ts'
 import { readXml, textOf } from '../../src/storage/xml.ts'
+import { counted } from '../counted.ts'
 import { type Consent, checkOrigin, fixCors } from './cors.ts'
 import { featureChecks } from './features.ts'
 import { codeOf, FOLDER, Probe, reasonOf } from './probe.ts'
@@ -487,8 +488,6 @@ async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext)
   if (off.join() === 'BlockPublicAcls') return pass('On, except BlockPublicAcls: ACLs are ignored.')
   return warn(`Off: ${off.join(', ')}.`, fix)
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** Reports what is left in the bucket. */
 function cleanUp(

@@ -53,6 +53,8 @@ it('builds each page, with links that lead somewhere, and with valid types', asy
     expect(home, page).toContain(`href="${path}"`)
     const html = await readFile(join(folder, path.replace(/\/$/, '/index.html')), 'utf8')
     expect(html).toContain('/edit/main/')
+    // VitePress goes on when a page can't be rendered, and leaves it empty.
+    expect(html, page).toContain('<h1 ')
   }
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
   await promisify(execFile)(process.execPath, [tsc, '-p', join(ROOT, 'site')])

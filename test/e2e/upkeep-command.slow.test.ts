@@ -13,7 +13,7 @@ import { startS3rver } from '../../cli/s3rver.ts'
 import { KEY_SCOPES } from '../../src/access/scopes.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 import { testApiKey } from '../support/credentials.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
+import { type OwnWorker, startOwnWorker } from './built-worker.ts'
 import { runCommand, startCommand } from './command-process.ts'
 import { startNodeServer } from './package/node-server.ts'
 
@@ -30,7 +30,7 @@ interface Namespace {
 
 let directory: string
 let s3: S3Server
-let worker: BuiltWorker
+let worker: OwnWorker
 let key: string
 let entry: Awaited<ReturnType<typeof testApiKey>>['entry']
 let kv: Namespace
@@ -98,7 +98,7 @@ beforeAll(async () => {
   key = made.token
   entry = made.entry
   const { endpoint, region, bucket } = s3
-  worker = await startBuiltWorker({
+  worker = await startOwnWorker({
     buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
     accessKeys: { S3: s3 },
     variables: {
@@ -107,7 +107,7 @@ beforeAll(async () => {
     },
   })
   kv = (await worker.bindings()).FILE_INDEX as Namespace
-}, 60_000)
+})
 
 afterAll(async () => {
   await worker?.close()
@@ -311,11 +311,11 @@ describe('npx edge-presigner upkeep with a presigner on Node', () => {
 
     const first = await upkeepOf(host.origin)
     expect([first.code, first.errors]).toEqual([0, ''])
-    expect(first.output).toContain('1 records without an object wait for a second look')
+    expect(first.output).toContain('1 record without an object waits for a second look')
     await fetch(`${host.origin}/later`, { method: 'POST' })
     const second = await upkeepOf(host.origin)
     expect([second.code, second.errors]).toEqual([0, ''])
-    expect(second.output).toContain('1 records dropped')
+    expect(second.output).toContain('1 record dropped')
     expect(await inMemory()).toEqual([`${kept} of key:app/1`])
     expect(await readFile(at('.edge-presigner-upkeep.json'), 'utf8')).not.toContain('photos/')
 

@@ -80,7 +80,7 @@ describe('npx edge-presigner upkeep', () => {
     ])
     const { code, output, errors } = await upkeep(worker.origin)
     expect([code, errors]).toEqual([0, ''])
-    expect(output).toContain('1 records dropped')
+    expect(output).toContain('1 record dropped')
     expect(worker.asked.map(({ body }) => body)).toEqual([{}, { bucket: 'files', cursor: 'one' }])
     expect(output).not.toContain('secret')
   })

@@ -51,8 +51,20 @@ describe('npx edge-presigner delete-all', () => {
         body: { prefix: 'users/alice/', before: '2026-11-28T00:00:00.000Z', ...more },
       })),
     )
-    expect(output).toContain('107 files, 3 old versions, 2 unfinished uploads, 1 records')
+    expect(output).toContain('107 files, 3 old versions, 2 unfinished uploads, 1 record')
     expect(output).toContain('2026-12-07T01:20:00.000Z')
+  })
+
+  it('deletes nothing in a dry run, for which it needs no terminal', async () => {
+    await using worker = await scriptedWorker([erased({ deleted: 1, versions: 2 })])
+    const { code, output } = await deleteAll(worker.origin, '--prefix', 'users/alice/', '--dry-run')
+    expect(code).toBe(0)
+    expect(worker.asked[0]?.body).toMatchObject({ prefix: 'users/alice/', dryRun: true })
+    expect(output).toContain(
+      'Would delete: 1 file, 2 old versions, 0 unfinished uploads, 0 records',
+    )
+    expect(output).toContain('nothing was deleted')
+    expect(output).not.toContain('may arrive')
   })
 
   it('asks, and deletes nothing without a terminal to ask on', async () => {

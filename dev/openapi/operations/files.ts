@@ -185,8 +185,12 @@ export const fileOperations: Operations = {
       before: {
         description: 'Only what is older, ISO 8601 in UTC. At most 10 minutes in the future.',
       },
+      dryRun: {
+        description: '`true` deletes nothing, asks no app, and counts what would be deleted now.',
+      },
       cursor: {
-        description: '`cursor` of the previous call, with the same bucket, prefix and date.',
+        description:
+          '`cursor` of the previous call, with the same bucket, prefix, date and `dryRun`.',
       },
     },
     answers: { 200: { description: 'What this call has deleted.', body: erasure } },

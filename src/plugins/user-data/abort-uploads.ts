@@ -16,7 +16,7 @@ export async function abortUploadsPage(
 ): Promise<Place | undefined> {
   if (!erasure.take(1)) return undefined
   const { c, request, tally } = erasure
-  const { bucket, before } = request
+  const { bucket, before, dryRun } = request
   const page = await ifSupported(listUploadsPage(await request.listing(), place.marker, timeOf(c)))
   if (page === null) {
     tally.uploads = null
@@ -32,17 +32,19 @@ export async function abortUploadsPage(
   await sixAtOnce(taken, async ({ key, s3UploadId }) => {
     if (!(await erasure.ask(key))) return
     await erasure.attempt(key, async () => {
-      // As when its owner aborts an upload.
-      await askAboutStep(c, { type: 'abort', bucket: bucket.alias, key, size: undefined })
-      await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
+      if (!dryRun) {
+        // As when its owner aborts an upload.
+        await askAboutStep(c, { type: 'abort', bucket: bucket.alias, key, size: undefined })
+        await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
+      }
       aborted.add(s3UploadId)
     })
   })
   tally.uploads = (tally.uploads ?? 0) + aborted.size
   // Not every server finds the place of an upload that is gone. What is left is skipped.
-  const isGone = page.next !== undefined && aborted.has(page.next.uploadIdMarker)
+  const isGone = !dryRun && page.next !== undefined && aborted.has(page.next.uploadIdMarker)
   if (taken.length < rest.length || isGone)
-    return { ...place, skip: skip + taken.length - aborted.size }
+    return { ...place, skip: skip + taken.length - (dryRun ? 0 : aborted.size) }
   tally.unreadable += page.unreadable.filter((key) => erasure.isBelow(key)).length
   return page.next ? { phase: 'uploads', marker: page.next } : { phase: 'objects' }
 }

@@ -14,6 +14,8 @@ export interface ErasureScope {
   readonly prefix: string
   /** As the client wrote it. */
   readonly before: string
+  /** Whether nothing is deleted. Its places would be wrong for a deletion. */
+  readonly dryRun: boolean
 }
 
 const text = z.string()
@@ -53,8 +55,8 @@ export type PlaceIn<Phase extends Place['phase']> = Extract<Place, { readonly ph
 /** Where a deletion starts. */
 export const START: Place = { phase: 'uploads' }
 
-const boundTo = ({ principal, bucket, prefix, before }: ErasureScope): string =>
-  JSON.stringify(['delete-all', principal, bucket, prefix, before])
+const boundTo = ({ principal, bucket, prefix, before, dryRun }: ErasureScope): string =>
+  JSON.stringify([dryRun ? 'delete-all dry run' : 'delete-all', principal, bucket, prefix, before])
 
 /**
  * Returns a cursor for clients, bound to its scope. It is encrypted, since the list of unfinished

@@ -12,13 +12,13 @@ import type { Erasure } from './erasure.ts'
 
 const PAGE = 100
 
-/** Deletes files, as `DELETE /files/:key` does. Resolves with those that it has deleted. */
+/** Deletes files, as `DELETE /files/:key` does. Resolves with those that it has deleted, or would delete. */
 async function remove(erasure: Erasure, keys: readonly ObjectKey[]): Promise<ObjectKey[]> {
   if (keys.length === 0) return []
   const { c, request } = erasure
   const answers = await Promise.all(keys.map((key) => erasure.ask(key)))
   const allowed = keys.filter((_, i) => answers[i])
-  if (allowed.length === 0) return []
+  if (allowed.length === 0 || request.dryRun) return allowed
   const failures = await removeAll(c, request.bucket, allowed, { isAsked: true, isOne: true })
   for (const key of allowed) if (failures.has(key)) erasure.fail(key, failures.get(key))
   return allowed.filter((key) => !failures.has(key))
@@ -58,7 +58,7 @@ export async function deleteRecordsPage(
   { spelling, page: cursor, after }: PlaceIn<'records'>,
 ): Promise<Place | undefined> {
   const { c, request, tally } = erasure
-  const { bucket, before } = request
+  const { bucket, before, dryRun } = request
   const index = fileIndexOf(c)
   const prefix = erasure.spellings()[spelling]
   if (index === noFileIndex || prefix === undefined) {
@@ -84,7 +84,8 @@ export async function deleteRecordsPage(
     erasure.attempt(key, async () => {
       const head = await headObject(bucket, key, timeOf(c), true)
       if (head === null) gone.add(key)
-      else if (head.lastModified.getTime() < before) unlisted.push(key)
+      // A dry run has counted it already.
+      else if (!dryRun && head.lastModified.getTime() < before) unlisted.push(key)
     }),
   )
   const removed = await remove(erasure, [...gone, ...unlisted])

@@ -22,13 +22,16 @@ export async function deleteVersionsPage(
     erasure.tally.versions = null
     return null
   }
-  const old = page.versions.filter(
-    ({ isMarker, isLatest, lastModified }) =>
-      !isMarker && !isLatest && lastModified < erasure.request.before,
+  const { before, dryRun } = erasure.request
+  // A dry run counts the delete markers here, since it removes none of the versions below them.
+  const old = page.versions.filter(({ isMarker, isLatest, lastModified }) =>
+    isMarker ? dryRun : !isLatest && lastModified < before,
   )
   const result = await removeVersions(erasure, place, page, old)
   if (result !== 'done') return result
-  return page.next ? { phase: 'versions', marker: page.next } : { phase: 'markers' }
+  if (dryRun) erasure.tally.unreadable += page.unreadable
+  if (page.next) return { phase: 'versions', marker: page.next }
+  return dryRun ? null : { phase: 'markers' }
 }
 
 /**
@@ -98,6 +101,10 @@ async function removeVersions<P extends PlaceIn<'versions' | 'markers'>>(
   const taken = erasure.takeDeletions(rest, () => 0)
   if (taken.length === 0) return rest.length === 0 ? 'done' : undefined
   const allowed = await askFor(erasure, taken)
+  if (request.dryRun) {
+    tally.versions = (tally.versions ?? 0) + allowed.length
+    return taken.length === rest.length ? 'done' : { ...place, skip: skip + taken.length }
+  }
   const deletions = await deleteVersions(request.bucket, allowed, timeOf(c))
   const deleted = allowed.filter((version) => deletions.get(version) === null)
   for (const [{ key }, failure] of deletions) if (failure !== null) erasure.fail(key, failure)
@@ -128,7 +135,7 @@ async function askFor(
   )
   const hidden = versions.filter(({ key, isMarker }) => !isMarker && !refused.has(key))
   const copied = [...new Set(hidden.map(({ key }) => key))]
-  if (copied.length > 0)
+  if (copied.length > 0 && !request.dryRun)
     await purgeCopies(c, bucket, copied).catch((error: unknown) => {
       for (const key of copied) {
         erasure.fail(key, error)

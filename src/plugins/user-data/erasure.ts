@@ -17,6 +17,8 @@ export interface ErasureRequest {
   readonly prefix: string
   /** Only what is older than this, in milliseconds since 1970. A whole second, as buckets report it. */
   readonly before: number
+  /** Whether to delete nothing, and only to count what would be deleted now. Doesn't ask the app either. */
+  readonly dryRun: boolean
 }
 
 export interface ErasureOptions {
@@ -87,6 +89,7 @@ export class Erasure {
     items: readonly T[],
     requestsOf: (item: T) => number,
   ): T[] {
+    if (this.request.dryRun) return this.takeItems(items, requestsOf)
     const many = deletesMany(this.request.bucket)
     if (items.length === 0 || !this.take(1)) return []
     const each = (key: ObjectKey) => (many === true && fitsXml(key) ? 0 : 1)
@@ -96,6 +99,7 @@ export class Erasure {
 
   /** Returns how many more requests `removeAll` needs for a file: it looks whether a chosen key is used again. */
   requestsAfter(key: ObjectKey): number {
+    if (this.request.dryRun) return 0
     return this.#requestsOfEvent + (isNewObjectKey(key) ? 0 : 2)
   }
 
@@ -105,6 +109,7 @@ export class Erasure {
    */
   ask(key: ObjectKey): Promise<boolean> {
     const { alias: bucket } = this.request.bucket
+    if (this.request.dryRun) return Promise.resolve(true)
     return this.attempt(key, async () => {
       try {
         await askToDelete(this.c, { type: 'delete', bucket, key })
@@ -117,7 +122,8 @@ export class Erasure {
 
   /** Forgets the records that upkeep has dropped. */
   async forgetDropped(): Promise<void> {
-    const { bucket, before } = this.request
+    const { bucket, before, dryRun } = this.request
+    if (dryRun) return
     const forget = DROPPED.of(this.c.env.instance)
     for (const prefix of this.spellings())
       this.tally.records += (await forget?.(this.c, bucket.alias, prefix, before)) ?? 0

@@ -31,6 +31,7 @@ const deleteAllSchema = z.strictObject({
     .string()
     .check(z.refine((prefix) => prefix.endsWith('/'), 'must not be empty, and must end with "/"')),
   before: instant(),
+  dryRun: z.optional(z.boolean()),
   bucket,
   cursor: z.optional(z.string().check(z.maxLength(MAX_CURSOR_LENGTH))),
 })
@@ -44,7 +45,7 @@ const exportSchema = z.strictObject({
 /** Everything below a prefix, such as the files of one person. */
 export const userDataRoutes = newApp()
   .post('/files/delete-all', validateJson(deleteAllSchema), async (c) => {
-    const { prefix: given, before, bucket: alias, cursor } = c.req.valid('json')
+    const { prefix: given, before, dryRun = false, bucket: alias, cursor } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:delete-all')
     const prefix = parseKeyStart(given)
@@ -56,13 +57,13 @@ export const userDataRoutes = newApp()
     if (time > now.getTime() + MAX_SKEW_SECONDS * 1000)
       throw invalidMember('before', 'must not be in the future')
     const settings = c.get('settings')
-    const scope = { principal: principal.id, bucket: bucket.alias, prefix, before }
+    const scope = { principal: principal.id, bucket: bucket.alias, prefix, before, dryRun }
     const start = cursor === undefined ? undefined : await openPlace(settings, scope, cursor, now)
     const options = OPTIONS.of(c.env.instance)
     if (options === undefined) throw new Error('The plugin userData was not set up.')
     // A bucket may tell only the second. What could be later stays.
     const request = {
-      ...{ bucket, prefix, before: Math.floor(time / 1000) * 1000 },
+      ...{ bucket, prefix, before: Math.floor(time / 1000) * 1000, dryRun },
       listing: () => withCredentials(c, withWalkingKeys(chosen)),
     }
     const { erasure, place } = await deletePart(c, request, start, options)

@@ -156,6 +156,14 @@ describe('POST /files/copy', () => {
     expect(await copy(bob)).toBe('409 object_exists')
   })
 
+  it('takes no file of another type for the result of an earlier copy', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    await put(to, 'pixels', { 'Content-Type': 'image/gif' })
+    const response = await mounted().post('/media/files/copy', { from, to })
+    expect(await outcome(response)).toBe('409 object_exists')
+  })
+
   // @threat chosen-key-generated
   it('refuses a generated key as its target', async () => {
     const [from = ''] = keys('a.png')
@@ -262,7 +270,8 @@ describe('POST /files/copy', () => {
 
   it('replaces an object if the app says so, and keeps the metadata of the source', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
-    await put(from, 'pixels', { 'x-amz-meta-color': 'red' })
+    const metadata = { 'x-amz-meta-color': 'red', 'x-amz-meta-edge-presigner-upload': 'mark' }
+    await put(from, 'pixels', metadata)
     await put(to, 'older')
     const scopes = ANN.scopes.filter((scope) => scope !== 'files:delete')
     const app = mounted({
@@ -397,6 +406,7 @@ describe('POST /files/copy', () => {
       key: to,
     })
     const [headers] = sent
+    expect(headers?.has('x-amz-source-expected-bucket-owner')).toBe(false)
     expect(Object.fromEntries(headers ?? [])).toMatchObject({
       'x-amz-copy-source': `/files/${from}`,
       'x-amz-copy-source-if-match': expect.stringMatching(/^"[0-9a-f]{32}"$/),
@@ -449,6 +459,20 @@ describe('POST /files/move', () => {
     expect(await jsonOf(again)).toEqual(first)
     const other = await app.post('/media/files/move', { from, to, etag: `"${'0'.repeat(32)}"` })
     expect(await outcome(other)).toBe('404 object_not_found')
+    // One of an upload in parts tells nothing about the copy.
+    const ofParts = await app.post('/media/files/move', { from, to, etag: '"0-2"' })
+    expect(ofParts.status).toBe(201)
+  })
+
+  it('is not done by what replaced the target since then', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const app = mounted()
+    expect((await app.post('/media/files/move', { from, to })).status).toBe(201)
+    await put(to, 'newer!')
+    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
+      '404 object_not_found',
+    )
   })
 
   it('reports a missing source if the target is missing too, or is not recorded', async () => {
@@ -527,6 +551,36 @@ describe('many files', () => {
       'invalid_request',
     ])
     expect(results[1]).toMatchObject({ from: c, to: d })
+  })
+
+  // @threat move-loses
+  it('may not depend on each other: they are copied at the same time', async () => {
+    const [a = '', b = '', c = '', d = ''] = keys('a.png', 'b.png', 'c.png', 'd.png')
+    await put(a)
+    await put(b, 'other')
+    const send = async (kind: string, files: object[]) => {
+      const response = await mounted().post(`/media/files/${kind}`, { files })
+      const { files: results } = await jsonOf<{ files: { error?: { code: string } }[] }>(response)
+      return results.map(({ error }) => error?.code)
+    }
+    const twice = [
+      { from: a, to: c },
+      { from: a, to: d },
+    ]
+    expect(await send('copy', twice)).toEqual([undefined, undefined])
+    const onto = { from: c, to: a, overwrite: true }
+    expect(await send('copy', [{ from: a, to: b, overwrite: true }, onto])).toEqual([
+      undefined,
+      'invalid_request',
+    ])
+    const [e, f] = [`${c}-e`, `${c}-f`]
+    expect(
+      await send('move', [
+        { from: c, to: e },
+        { from: c, to: f },
+      ]),
+    ).toEqual([undefined, 'invalid_request'])
+    expect([await contentOf(e), await contentOf(f)]).toEqual(['pixels', null])
   })
 
   it('beyond the requests of a call are not started, and can be sent again', async () => {

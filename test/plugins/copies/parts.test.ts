@@ -3,7 +3,12 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Scope } from '../../../src/access/scopes.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import type { Step } from '../../../src/http/host.ts'
-import { createPresigner, defineSettings, type PresignerOptions } from '../../../src/index.ts'
+import {
+  createPresigner,
+  defineSettings,
+  type PresignerOptions,
+  type SettingsInput,
+} from '../../../src/index.ts'
 import { copies } from '../../../src/plugins/copies/index.ts'
 import { files } from '../../../src/plugins/files/index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
@@ -32,10 +37,11 @@ function presigner(
   id = 'ann',
   maxRequests = 20,
   { plugins = [], ...more }: Partial<PresignerOptions> = {},
+  settings: Partial<SettingsInput> = {},
 ) {
   const index = memoryFileIndex()
   const { app } = createPresigner(
-    defineSettings(() => settingsInput()),
+    defineSettings(() => settingsInput(settings)),
     {
       plugins: [
         files({ index }),
@@ -76,6 +82,17 @@ const send = async (
 ): Promise<Answer & { status: number }> => {
   const response = await app.post(`/media/files/${kind}`, body)
   return { status: response.status, ...(await jsonOf<Answer>(response)) }
+}
+
+/** Notes `key` for each upload in parts to it that is aborted from now on. */
+function abortsOf(key: string): string[] {
+  const aborted: string[] = []
+  const real = fetch
+  vi.stubGlobal('fetch', (input: string, init: RequestInit = {}) => {
+    if (init.method === 'DELETE' && input.includes(`${key}?uploadId=`)) aborted.push(key)
+    return real(input, init)
+  })
+  return aborted
 }
 
 beforeAll(async () => {
@@ -242,6 +259,75 @@ describe('a large object', () => {
   })
 
   // @threat move-loses
+  it('of which the bucket has a part that is too short is not moved', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes.slice(0, 3 * MIB))
+    const real = fetch
+    vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+      const response = await real(input, init)
+      if (!input.includes('max-parts')) return response
+      return new Response((await response.text()).replace(`<Size>${MIB}<`, `<Size>${MIB - 1}<`))
+    })
+    const answer = await send(presigner('ann', 45), 'move', { from, to })
+    vi.unstubAllGlobals()
+    expect(answer).toMatchObject({ status: 502, code: 'storage_error' })
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+  })
+
+  // @threat move-loses
+  it('that is replaced during the last call is not moved, even if the server does not notice', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes.slice(0, 3 * MIB))
+    const real = fetch
+    let looks = 0
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      const response = await real(input, init)
+      const isLook = init.method === 'HEAD' && input.endsWith(from)
+      // At first, the Worker looks what to copy, and which headers it has.
+      if (!isLook || ++looks !== 3) return response
+      const headers = new Headers(response.headers)
+      headers.set('ETag', '"other"')
+      return new Response(null, { headers })
+    })
+    const answer = await send(presigner('ann', 45), 'move', { from, to })
+    vi.unstubAllGlobals()
+    expect(answer).toMatchObject({ status: 409, code: 'file_replaced' })
+    expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
+    expect((await bucketFetch(to)).status).toBe(404)
+  })
+
+  it('has as many parts as S3 takes', async () => {
+    const to = newKey()
+    const real = fetch
+    const ranges: (string | null)[] = []
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      const sent = new Headers(init.headers)
+      if (sent.has('x-amz-copy-source')) {
+        ranges.push(sent.get('x-amz-copy-source-range'))
+        return new Response('<CopyPartResult/>')
+      }
+      const response = await real(input, init)
+      const headers = new Headers(response.headers)
+      if (init.method === 'HEAD' && input.endsWith(FROM))
+        headers.set('Content-Length', String(15_000 * MIB))
+      return new Response(response.body, { status: response.status, headers })
+    })
+    expect((await send(presigner(), 'copy', { from: FROM, to })).status).toBe(202)
+    expect(ranges[0]).toBe(`bytes=0-${2 * MIB - 1}`)
+  })
+
+  it('is begun with the access key that copies, and not with that for uploads', async () => {
+    const to = newKey()
+    const [bucket] = Object.values(settingsInput().buckets)
+    if (bucket === undefined) throw new Error('There is no bucket.')
+    const uploadCredentials = { accessKeyId: 'WRITER', secretAccessKey: 'UNKNOWN' }
+    const settings = { buckets: { files: { ...bucket, uploadCredentials } } }
+    expect(
+      (await send(presigner('ann', 45, {}, settings), 'copy', { from: FROM, to })).status,
+    ).toBe(201)
+  })
+
+  // @threat move-loses
   it('of which the bucket lost a part is not moved', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes.slice(0, 3 * MIB))
@@ -298,8 +384,10 @@ describe('a large object', () => {
     const app = presigner()
     const { cursor } = await send(app, 'move', { from, to })
     await put(from, bytes.slice(MIB))
+    const aborted = abortsOf(to)
     const answer = await send(app, 'move', { from, to, cursor })
     expect(answer).toMatchObject({ status: 409, code: 'file_replaced' })
+    expect(aborted).toEqual([to])
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
     expect((await bucketFetch(to)).status).toBe(404)
   })
@@ -309,8 +397,10 @@ describe('a large object', () => {
     const app = presigner()
     const { cursor } = await send(app, 'copy', { from: FROM, to })
     await put(to, 'other')
+    const aborted = abortsOf(to)
     const answer = await send(app, 'copy', { from: FROM, to, cursor })
     expect(answer).toMatchObject({ status: 409, code: 'object_exists' })
+    expect(aborted).toEqual([to])
     expect(await (await bucketFetch(to)).arrayBuffer()).toHaveProperty('byteLength', 5)
   })
 })

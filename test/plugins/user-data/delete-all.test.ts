@@ -408,8 +408,36 @@ describe('POST /files/delete-all', () => {
     expect(answer).toMatchObject({ deleted: 0, unreadable: 2 })
   })
 
+  it.each([true, false])(
+    'changes nothing in a dry run, asks nobody, and counts what the next run deletes (DeleteObjects: %s)',
+    async (hasMany) => {
+      if (!hasMany) bucket.lacks.add('POST delete')
+      await store(25)
+      for (let i = 0; i < 25; i++) {
+        bucket.put(`users/alice/${i}.txt`, OLD)
+        await record(`users/alice/${i}.txt`)
+        await record(`users/alice/${i}.gone`)
+        bucket.uploads.push({ key: `users/alice/${i}.bin`, id: `u${i}`, initiated: OLD })
+      }
+      bucket.maxUploads = 10
+      bucket.put('users/alice/later.txt', LATER)
+      const beforeDelete = vi.fn(() => undefined)
+      const onEvent = vi.fn(() => undefined)
+      const app = mounted({ beforeDelete, events: { onEvent }, userData: { maxRequests: 20 } })
+      const before = [[...bucket.versions], [...bucket.uploads], await listed()]
+      const dry = await deleteAll(app, { dryRun: true })
+      expect([bucket.versions, bucket.uploads, await listed()]).toEqual(before)
+      expect(bucket.sent.filter((sent) => !/^(?:GET|HEAD)/.test(sent))).toEqual([])
+      expect([beforeDelete, onEvent].map((told) => told.mock.calls.length)).toEqual([0, 0])
+      const real = await deleteAll(app)
+      for (const name of ['deleted', 'versions', 'uploads', 'records'] as const)
+        expect.soft(total(dry, name), name).toBe(total(real, name))
+      expect(total(real, 'deleted')).toBe(50)
+    },
+  )
+
   // @threat delete-all-cursor
-  it.each(['bucket', 'prefix', 'before', 'principal'])(
+  it.each(['bucket', 'prefix', 'before', 'principal', 'dryRun'])(
     'binds the cursor to its %s',
     async (what) => {
       for (let i = 0; i < 60; i++)
@@ -426,6 +454,7 @@ describe('POST /files/delete-all', () => {
         bucket: 'other',
         prefix: 'users/alice/uploads/',
         before: '2026-11-20T12:00:01Z',
+        dryRun: true,
       }
       const changed = { cursor, ...(what in other && { [what]: Reflect.get(other, what) }) }
       bucket.sent.length = 0
@@ -550,6 +579,16 @@ describe('POST /files/delete-all with versions', () => {
     // Three generated keys and a chosen one, with one delete marker each.
     expect(answer).toMatchObject({ deleted: 4, versions: 8 + 4, failures: [] })
     expect(bucket.versions.map(({ key }) => key)).toEqual(['users/alice2/a.txt'])
+  })
+
+  it('counts older versions and delete markers in a dry run, and leaves them', async () => {
+    for (let i = 0; i < 130; i++) bucket.put('users/alice/often.txt', OLD)
+    bucket.put('users/alice/gone.txt', OLD)
+    bucket.delete('users/alice/gone.txt', OLD)
+    const before = [...bucket.versions]
+    const answers = await deleteAll(mounted(), { dryRun: true })
+    expect([total(answers, 'deleted'), total(answers, 'versions')]).toEqual([1, 129 + 2])
+    expect(bucket.versions).toEqual(before)
   })
 
   it('never shows an older version again while it deletes', async () => {
