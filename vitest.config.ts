@@ -33,12 +33,15 @@ const PORTABLE = [
 const SLOW = '**/*.slow.test.ts'
 const FULL = '**/*.full.test.ts'
 
+/** Less than the time of a test: a poll that ends says what it has seen last. */
+const PATIENT = { poll: { timeout: 240_000 } }
+
 /** Tests that start servers and browsers, and the documentation. */
 const endToEnd = {
   // Twenty times as long as on an idle machine, to end a test that hangs.
   testTimeout: 300_000,
   hookTimeout: 300_000,
-  expect: { poll: { timeout: 60_000 } },
+  expect: PATIENT,
   // These tests wait for servers and browsers a third of the time, also on two cores.
   maxWorkers: 3,
 }
@@ -71,6 +74,7 @@ export default defineConfig({
           // Much longer than a test needs beside other tests, to end one that hangs.
           testTimeout: 300_000 * fuzzFactor,
           hookTimeout: 300_000,
+          expect: PATIENT,
           // One workerd runs all files, one after another. The setup files clean up after each.
           isolate: false,
           maxWorkers: 1,
@@ -88,7 +92,9 @@ export default defineConfig({
         test: {
           name: 'signer',
           include: [...PORTABLE, 'test/mount/node.test.ts'],
-          testTimeout: 60_000 * fuzzFactor,
+          testTimeout: 300_000 * fuzzFactor,
+          hookTimeout: 300_000,
+          expect: PATIENT,
           isolate: false,
           setupFiles: ['test/support/clean-globals.ts', 'test/support/fuzz.ts'],
           globalSetup: ['test/setup/start-servers.ts'],

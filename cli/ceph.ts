@@ -26,9 +26,10 @@ const OWNER: AccessKey = { accessKeyId: 'CEPHDEV', secretAccessKey: 'CEPHDEVSECR
 const WRITER: AccessKey = { accessKeyId: 'CEPHWRITER', secretAccessKey: 'CEPHWRITERSECRET' }
 /** The only key in the key management of the server. */
 export const KMS_KEY_ID = 'dev-key'
-const START_SECONDS = 30
+const START_SECONDS = 240
+/** The limit of the first try. Each next one has twice as long: a busy machine is slow, too. */
 const ADMIN_SECONDS = 8
-const ADMIN_TRIES = 4
+const ADMIN_TRIES = 5
 /** The exit code of radosgw-admin if the user already exists: EEXIST. */
 const EXISTS = 17
 
@@ -112,7 +113,7 @@ async function createUsers(common: readonly string[]): Promise<void> {
 async function admin(common: readonly string[], args: readonly string[]): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      const timeout = ADMIN_SECONDS * 1000
+      const timeout = ADMIN_SECONDS * 1000 * 2 ** (tries - 1)
       const call = run('radosgw-admin', [...common, ...args], { timeout, killSignal: 'SIGKILL' })
       call.child.stdin?.end()
       await call

@@ -30,6 +30,8 @@ export function repositoryMarkdown(md: MarkdownIt): void {
         const href = child.type === 'link_open' ? child.attrGet('href') : null
         if (href !== null) child.attrSet('href', siteLink(page, href))
         if (child.type === 'image') withoutOtherHosts(child)
+        // Vue would read `{{…}}` as an expression.
+        if (child.type === 'code_inline') child.attrSet('v-pre', '')
       }
     }
   })

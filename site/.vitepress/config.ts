@@ -42,7 +42,25 @@ export default defineConfig({
     config: (md) => repositoryMarkdown(md),
   },
   themeConfig: {
-    search: { provider: 'local' },
+    search: {
+      provider: 'local',
+      // VitePress sends the source of both functions to the browser, so they use nothing around them.
+      options: {
+        miniSearch: {
+          options: {
+            // An error code or a variable is a word, and so are its parts.
+            tokenize: (text) =>
+              (text.match(/[\p{L}\p{N}_]+/gu) ?? []).flatMap((word) =>
+                word.includes('_') ? [word, ...word.split('_')] : [word],
+              ),
+          },
+          searchOptions: {
+            // What one does comes before how it was decided, and before the tables of each route.
+            boostDocument: (id) => (/\/(?:decisions|reference)\//.test(String(id)) ? 0.3 : 1),
+          },
+        },
+      },
+    },
     sidebar: sidebar(writeReference()) as never,
     outline: [2, 3],
     notFound: {

@@ -4,6 +4,7 @@ import { announce } from '../../client/src/file-changes.ts'
 import { createFilePages, type FilePagesOptions } from '../../client/src/file-pages.ts'
 import type { ListOptions } from '../../client/src/requests.ts'
 import type { FilePage, ListedFile } from '../../client/src/responses.ts'
+import { PATIENCE } from '../support/patience.ts'
 
 const fileOf = (key: string, name = key): ListedFile => ({
   ...{ key, bucket: 'files', name, size: 1, mimetype: 'text/plain', etag: '"e"', owner: null },
@@ -30,7 +31,7 @@ function watch(options: FilePagesOptions) {
   const stop = pages.subscribe(() => {})
   const answer = async (page: FilePage): Promise<void> => {
     asked.at(-1)?.resolve(page)
-    await vi.waitFor(() => expect(pages.getSnapshot().isFetching).toBe(false))
+    await vi.waitFor(() => expect(pages.getSnapshot().isFetching).toBe(false), PATIENCE)
   }
   const keys = () => pages.getSnapshot().files.map(({ key }) => key)
   const change = (key: string, name?: string) => announce(client, key, fileOf(key, name))
@@ -69,9 +70,9 @@ it('a list with a question sends one request at a time, and one more after the l
   for (const key of ['a1', 'a2', 'a3']) change(key)
   expect(asked).toHaveLength(1)
   asked[0]?.resolve({ files: [] })
-  await vi.waitFor(() => expect(asked).toHaveLength(2))
+  await vi.waitFor(() => expect(asked).toHaveLength(2), PATIENCE)
   asked[1]?.resolve({ files: [fileOf('a3')] })
-  await vi.waitFor(() => expect(pages.getSnapshot().isFetching).toBe(false))
+  await vi.waitFor(() => expect(pages.getSnapshot().isFetching).toBe(false), PATIENCE)
   expect(keys()).toEqual(['a3'])
   expect(asked).toHaveLength(2)
 })
@@ -125,7 +126,7 @@ it('a request whose answer nobody waits for is canceled', async () => {
   await new Promise((resolve) => setTimeout(resolve, 5))
   expect(canceled()).toEqual([true, true, false])
   stopAgain()
-  await vi.waitFor(() => expect(canceled()).toEqual([true, true, true]))
+  await vi.waitFor(() => expect(canceled()).toEqual([true, true, true]), PATIENCE)
   more?.reject(new Error('canceled'))
   pages.subscribe(() => {})
   expect(asked).toHaveLength(4)

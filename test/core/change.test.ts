@@ -8,6 +8,7 @@ import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput } from '../support/app.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
 import { type Mounted, mount } from '../support/mount.ts'
+import { PATIENCE } from '../support/patience.ts'
 import {
   answer,
   found,
@@ -299,7 +300,7 @@ describe('a reservation', () => {
     const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }
     const context = { waitUntil: (work: Promise<unknown>) => void kept.push(work) }
     void presigner.fetch(new Request('https://app.example/multipart', init), {}, context as never)
-    await vi.waitFor(() => expect(kept).toHaveLength(1))
+    await vi.waitFor(() => expect(kept).toHaveLength(1), PATIENCE)
     await kept[0]
     expect(undo).toHaveBeenCalledOnce()
   })

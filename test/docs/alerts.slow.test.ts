@@ -73,13 +73,10 @@ const alertsFor = (line: object): string[] =>
 /** Returns the line that the Worker logs for a request. */
 async function lineOf(worker: BuiltWorker, path: string): Promise<object> {
   const requestId = (await fetch(worker.origin + path)).headers.get('X-Request-Id') ?? ''
-  const line = () =>
-    worker
-      .logs()
-      .split('\n')
-      .find((each) => each.includes(requestId))
+  const line = async () =>
+    (await worker.logs()).split('\n').find((each) => each.includes(requestId))
   await expect.poll(line).toBeDefined()
-  return JSON.parse(line() ?? '') as object
+  return JSON.parse((await line()) ?? '') as object
 }
 
 describe('the table of alerts', () => {

@@ -69,7 +69,7 @@ describe('the receiver in docs/events.md', () => {
     child.on('error', () => undefined) // the end of the test
     createInterface({ input: child.stdout }).on('line', (line) => saved.push(line))
     await once(child, 'spawn')
-    await waitUntil('The receiver', () => answers(url), 110)
+    await waitUntil('The receiver', () => answers(url), 240)
   })
   afterAll(() => stop.abort())
 

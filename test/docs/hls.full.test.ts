@@ -78,7 +78,7 @@ describeWith([CHROMIUM, FFMPEG], `${PAGE} in Chromium`, () => {
   const stack = new AsyncDisposableStack()
   let browser: Browser
   let site: string
-  let log: () => string
+  let log: () => Promise<string>
   /** The starts of the URLs of both folders. */
   let intro: string
   let film: string
@@ -148,8 +148,8 @@ describeWith([CHROMIUM, FFMPEG], `${PAGE} in Chromium`, () => {
     )
     const [, , token = 'no token'] = new URL(intro).pathname.split('/')
     expect(referers.join()).not.toContain(token)
-    expect(log()).toContain('"route":"/f/:token/:key"')
-    expect(log()).not.toContain(token)
+    expect(await log()).toContain('"route":"/f/:token/:key"')
+    expect(await log()).not.toContain(token)
     await page.close()
   })
 

@@ -231,8 +231,9 @@ describe.each(Object.entries(FORMS))('a token of %s', (_, form) => {
     const { status, body } = await call(worker(), await make(tokenOf), '/files')
     expect(status).toBe(401)
     const { requestId } = z.object({ requestId: z.string() }).parse(body)
-    const lines = () => worker()?.logs().split('\n') ?? []
-    await expect.poll(() => lines().find((line) => line.includes(requestId))).toContain(reason)
+    const lines = async () => ((await worker()?.logs()) ?? '').split('\n')
+    const own = async () => (await lines()).find((line) => line.includes(requestId))
+    await expect.poll(own).toContain(reason)
     expect((await call(worker(), await tokenOf(ann), '/files')).status).toBe(200)
   })
 

@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createTestHarness } from 'wrangler'
 import type { AccessKey } from '../../cli/s3-server.ts'
 import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
+import { callAt } from '../setup/calls.ts'
+import type { HostedWorkerOptions, WorkerHost } from '../setup/worker-host.ts'
 import { shared } from './shared.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -11,11 +12,15 @@ const ROOT = join(import.meta.dirname, '../..')
 export interface BuiltWorker {
   /** `http://localhost:PORT` */
   readonly origin: string
+  /** Returns what the Worker has written to the console. */
+  logs(): Promise<string>
+  close(): Promise<void>
+}
+
+/** A Worker in the process of the test. */
+export interface OwnWorker extends BuiltWorker {
   /** Returns the Worker's bindings, as proxies. */
   bindings(): Promise<Record<string, unknown>>
-  /** Returns what the Worker has written to the console. */
-  logs(): string
-  close(): Promise<void>
 }
 
 /** A table of `BUCKETS`. */
@@ -94,37 +99,47 @@ export async function configWithD1(folder: string): Promise<string> {
 
 /** Starts the Worker, built as a deployment does, with an empty index. */
 export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<BuiltWorker> {
-  const accessKeys = Object.entries(options.accessKeys).flatMap(([name, accessKey]) => [
-    [`${name}_ACCESS_KEY_ID`, accessKey.accessKeyId],
-    [`${name}_SECRET_ACCESS_KEY`, accessKey.secretAccessKey],
-  ])
-  const harness = createTestHarness({
-    root: ROOT,
-    workers: [
-      {
-        configPath: options.configPath ?? (await shared('worker')),
-        secrets: {
-          BUCKETS: JSON.stringify(options.buckets),
-          SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
-          API_KEYS: '',
-          CORS_ORIGINS: '',
-          CORS_COOKIE_ORIGINS: '',
-          OPEN_ACCESS: '',
-          ...Object.fromEntries(accessKeys),
-          ...options.variables,
-        },
-      },
-    ],
-  })
+  const host = await shared('workerHost')
+  const call = async (name: keyof WorkerHost, argument: unknown) =>
+    String(await callAt(host, name, [argument]))
+  const port = await call('start', await hostedOptions(options))
+  return {
+    origin: `http://localhost:${port}`,
+    logs: () => call('logs', port),
+    close: async () => void (await call('close', port)),
+  }
+}
+
+/** The same in this process, which then has to load wrangler: for tests that need the bindings. */
+export async function startOwnWorker(options: BuiltWorkerOptions): Promise<OwnWorker> {
+  const { createWorker, logsOf } = await import('../setup/worker-host.ts')
+  const harness = createWorker(await hostedOptions(options))
   const { url } = await harness.listen()
   return {
     origin: `http://localhost:${url.port}`,
     bindings: () => harness.getWorker<Record<string, unknown>>().getEnv(),
-    logs: () =>
-      harness
-        .getLogs()
-        .map(({ message }) => message)
-        .join('\n'),
+    logs: async () => logsOf(harness),
     close: () => harness.close(),
+  }
+}
+
+async function hostedOptions(options: BuiltWorkerOptions): Promise<HostedWorkerOptions> {
+  const accessKeys = Object.entries(options.accessKeys).flatMap(([name, accessKey]) => [
+    [`${name}_ACCESS_KEY_ID`, accessKey.accessKeyId],
+    [`${name}_SECRET_ACCESS_KEY`, accessKey.secretAccessKey],
+  ])
+  return {
+    root: ROOT,
+    configPath: options.configPath ?? (await shared('worker')),
+    secrets: {
+      BUCKETS: JSON.stringify(options.buckets),
+      SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
+      API_KEYS: '',
+      CORS_ORIGINS: '',
+      CORS_COOKIE_ORIGINS: '',
+      OPEN_ACCESS: '',
+      ...Object.fromEntries(accessKeys),
+      ...options.variables,
+    },
   }
 }

@@ -4,7 +4,7 @@ import { CHROMIUM_OPTIONS } from '../setup/chromium-options.ts'
 import { shared } from './shared.ts'
 
 /** How long an action of a page may take. It only ends a page that hangs, as the limit of a poll. */
-const ACTION_MILLISECONDS = 60_000
+const ACTION_MILLISECONDS = 240_000
 
 /** Connects to the browser of this run. `close()` closes the caller's contexts, not the browser. */
 export const connectChromium = async (): Promise<Browser> =>

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { install, projectBin, ROOT } from './package/packed.ts'
+import { install, ROOT, typeCheck } from './package/packed.ts'
 import { shared } from './shared.ts'
 
 const MAX_BYTES = {
@@ -163,7 +163,7 @@ globalThis.uses = [createClient, useUpload]`,
       }
       await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
       await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
-      await projectBin(folder, 'tsc', '-p', '.')
+      await typeCheck(folder)
     },
   )
 })

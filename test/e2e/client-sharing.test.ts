@@ -407,7 +407,7 @@ describe('uploads to a drop box in a component', () => {
   }
   /** Waits until the box is open or not, and then for all uploads. */
   async function settle(uploads: Uploads): Promise<void> {
-    await vi.waitUntil(() => uploads.getSnapshot().access !== 'opening')
+    await expect.poll(() => uploads.getSnapshot().access).not.toBe('opening')
     await vi.advanceTimersByTimeAsync(60_000)
   }
 
@@ -509,18 +509,18 @@ describe('uploads to a drop box in a component', () => {
     for (const isBusy of [false, true]) {
       calls = []
       const { uploads } = start({ fileOptions: { multipart: true } })
-      await vi.waitUntil(() => uploads.getSnapshot().access === 'open')
+      await expect.poll(() => uploads.getSnapshot().access).toBe('open')
       uploads.add([new File(['x'.repeat(200)], 'a.bin', { lastModified: Number(isBusy) })])
-      await vi.waitUntil(() => calls.some(({ path }) => path.endsWith('/urls')))
+      await expect.poll(() => calls.some(({ path }) => path.endsWith('/urls'))).toBe(true)
       uploads.pause()
       if (isBusy) {
         // More than the other half of the box.
         uploads.add([new File(['x'.repeat(400)], 'b.bin')])
         const begun = () => calls.filter(({ path }) => path.endsWith('/urls'))
-        await vi.waitUntil(() => begun().length === 2)
+        await expect.poll(() => begun().length).toBe(2)
       }
       uploads.cancel(uploads.getSnapshot().uploads[0]?.id)
-      await vi.waitUntil(() => calls.some(({ method }) => method === 'DELETE'))
+      await expect.poll(() => calls.some(({ method }) => method === 'DELETE')).toBe(true)
     }
   })
 

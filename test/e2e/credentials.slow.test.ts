@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { type RunningServer, startWorkerd } from '../../bench/lib/workerd.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -82,7 +82,7 @@ async function askRaw(): Promise<() => void> {
 // @threat credentials-crowd
 it('one call serves 40 real requests, although the client that caused it resets its connection', async () => {
   const reset = await askRaw()
-  await vi.waitFor(() => expect(count).toBe(1))
+  await expect.poll(() => count).toBe(1)
   const others = Promise.all(Array.from({ length: 40 }, ask))
   await wait(ARRIVAL_MILLISECONDS)
   reset()
@@ -96,7 +96,7 @@ it('one call serves 40 real requests, although the client that caused it resets 
 // @threat credentials-crowd
 it('requests that wait end although all of their predecessors reset their connections', async () => {
   const resets = await Promise.all([askRaw(), askRaw(), askRaw()])
-  await vi.waitFor(() => expect(count).toBe(1))
+  await expect.poll(() => count).toBe(1)
   for (const reset of resets) reset()
   const others = Promise.all([ask(), ask()])
   await wait(ARRIVAL_MILLISECONDS)

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import type { S3Server } from '../../cli/s3-server.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
+import { type OwnWorker, startOwnWorker } from './built-worker.ts'
 import { runCommand } from './command-process.ts'
 import { shared } from './shared.ts'
 import { configWith } from './worker-config.ts'
@@ -30,7 +30,7 @@ const letterSchema = z.object({
 
 let directory: string
 let s3: S3Server
-let worker: BuiltWorker
+let worker: OwnWorker
 let endpoint: Server
 let isUp = false
 const delivered: string[] = []
@@ -46,7 +46,7 @@ beforeAll(async () => {
   await new Promise((resolve) => endpoint.once('listening', resolve))
   const { port } = endpoint.address() as AddressInfo
   const { endpoint: at, region, bucket } = s3
-  worker = await startBuiltWorker({
+  worker = await startOwnWorker({
     configPath: await configWithShortLives(),
     buckets: { files: { endpoint: at, region, bucket, addressing: 'path', credentials: 'S3' } },
     accessKeys: { S3: s3 },
@@ -159,8 +159,8 @@ describe('npx edge-presigner dead-letters', () => {
     await expect.poll(list).toMatchObject([{ queue: 'edge-presigner-notifications' }])
     expect(await deadLetters('replay', '--all')).toMatchObject({ code: 0, output: '1 replayed\n' })
     expect(JSON.stringify(await call('GET', '/files'))).toContain(key)
-    for (const secret of [key, 'notified.txt']) expect(worker.logs()).not.toContain(secret)
-    expect(worker.logs()).toContain('dead letters kept: 1')
+    for (const secret of [key, 'notified.txt']) expect(await worker.logs()).not.toContain(secret)
+    expect(await worker.logs()).toContain('dead letters kept: 1')
   })
 
   it.each([[[]], [['list', 'x']], [['replay']], [['replay', '--all', 'x']], [['--fast']]])(

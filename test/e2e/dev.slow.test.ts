@@ -103,6 +103,13 @@ async function pressCtrlC(dev: NpmProcess): Promise<void> {
   expect(dev.output()).not.toMatch(/npm err/i)
 }
 
+/** Waits until `dev`, which got a signal, and all that it has started end. */
+async function expectGone(dev: NpmProcess): Promise<void> {
+  await dev.gone()
+  await requireFreePort(port, '')
+  await requireFreePort(s3Port, '')
+}
+
 /** Runs the walk-through with curl, and compares what it prints. */
 async function walk(): Promise<void> {
   const [record = '', downloaded, list, ...rest] = (await runShell(walkThrough())).split('\n')
@@ -214,20 +221,6 @@ describe('npm run dev', () => {
     expect(dev.output()).toContain('--cehp')
     expect(dev.output()).toContain('usage: npx edge-presigner dev')
   })
-
-  it.each([
-    ['all', (dev: NpmProcess) => dev.signal('SIGTERM')],
-    [
-      'npm only, which passes it on only to its shell',
-      (dev: NpmProcess) => dev.signalNpm('SIGTERM'),
-    ],
-  ])('leaves nothing running after a SIGTERM to %s', async (_, send) => {
-    await using dev = await startDev()
-    send(dev)
-    await dev.gone()
-    await requireFreePort(port, '')
-    await requireFreePort(s3Port, '')
-  })
 })
 
 describe('the proxy of npm run dev', () => {
@@ -279,7 +272,7 @@ describe('the proxy of npm run dev', () => {
       await waitUntil(
         'The request is logged',
         async () => lines.some((line) => /^GET/.test(line)),
-        110,
+        290,
       )
       await front.close()
       worker.close()
@@ -297,7 +290,7 @@ describe('npm run dev, while it runs,', () => {
     dev = await startDev('--origin', app, '--origin', 'http://app.test:5173')
   })
   afterAll(async () => {
-    await dev[Symbol.asyncDispose]()
+    await dev?.[Symbol.asyncDispose]()
     await rm(data, { recursive: true })
   })
 
@@ -468,13 +461,27 @@ describe('npm run dev, while it runs,', () => {
     for (const Host of ['evil.example', `evil.example:${inner}`])
       expect(await status('/cdn-cgi/local/explorer/api', { Host })).toBe(403)
   })
+
+  it('leaves nothing running after a SIGTERM to all', async () => {
+    dev.signal('SIGTERM')
+    await expectGone(dev)
+  })
 })
 
 describe('npm run dev -- --host', () => {
-  separately()
+  let dev: NpmProcess
+
+  beforeAll(async () => {
+    await newPlace()
+    dev = await startDev('--host')
+  })
+  afterAll(async () => {
+    await dev?.[Symbol.asyncDispose]()
+    await rm(data, { recursive: true })
+  })
+
   // @threat dev-rebinding
   it('lets other machines use the embedded bucket, at the address in the URLs', async () => {
-    await using dev = await startDev('--host')
     const [, address = ''] = /^Network: http:\/\/([\d.]+):/m.exec(dev.output()) ?? []
     expect(dev.output()).toContain('Everyone who can reach it can use the bucket.')
     const Host = `${address}:${port}`
@@ -495,7 +502,11 @@ describe('npm run dev -- --host', () => {
     expect(printed).toContain('Hello from the edge')
     const { body } = await ask('/files/a.txt/url', { headers: { Host: `localhost:${port}` } })
     expect(body).toContain(`{"url":"http://${address}:${s3Port}/files/a.txt?`)
-    await pressCtrlC(dev)
+  })
+
+  it('leaves nothing running after a SIGTERM to npm, which passes it on only to its shell', async () => {
+    dev.signalNpm('SIGTERM')
+    await expectGone(dev)
   })
 })
 

@@ -99,7 +99,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     // Its own browser, which resolves one more host.
     browser = await startChromium(`--host-resolver-rules=MAP ${OTHER_HOST} localhost`)
     await dev.printed(/Ready: http/)
-  }, 240_000)
+  })
   afterAll(async () => {
     await browser?.close()
     await withTokens?.[Symbol.asyncDispose]()

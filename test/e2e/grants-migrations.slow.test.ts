@@ -109,7 +109,7 @@ it.each([
   expect([await send(), await send()]).toEqual([200, 409])
   expect((await json('GET', '/drop-boxes')).body).toMatchObject({ dropBoxes: [{ id: box.id }] })
   expect((await json('GET', '/upkeep')).body).toMatchObject({ buckets: [{ bucket: 'files' }] })
-  expect(worker.logs()).not.toContain(new URL(grant.url).pathname.slice('/g/'.length))
+  expect(await worker.logs()).not.toContain(new URL(grant.url).pathname.slice('/g/'.length))
 })
 
 it('says what to declare if a class is exported, and not declared', async () => {

@@ -94,7 +94,7 @@ async function start(): Promise<string> {
     env: { ...process.env, CI: '1', WRANGLER_SEND_METRICS: 'false' },
   })
   const origin = `http://localhost:${port}`
-  await waitUntil('wrangler dev starts', () => answers(`${origin}/healthz`, 200), 60)
+  await waitUntil('wrangler dev starts', () => answers(`${origin}/healthz`, 200), 240)
   return origin
 }
 
@@ -133,7 +133,7 @@ it('a use that was taken is lost with its Worker, and never given twice', async 
   const left = async () => grantSchema.parse(await send(`${origin}/grants/${id}`)).usesLeft
 
   const using = use()
-  await waitUntil('the object has taken a use', async () => held === 1, 20)
+  await waitUntil('the object has taken a use', async () => held === 1, 240)
   await kill()
   expect(await using).toBe('lost')
   origin = await start()

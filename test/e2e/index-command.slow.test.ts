@@ -14,7 +14,7 @@ import { startS3rver } from '../../cli/s3rver.ts'
 import { KEY_SCOPES } from '../../src/access/scopes.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 import { testApiKey } from '../support/credentials.ts'
-import { type BuiltWorker, configWithD1, startBuiltWorker } from './built-worker.ts'
+import { configWithD1, type OwnWorker, startOwnWorker } from './built-worker.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../cli/index-command.ts')
 const FILES = 130
@@ -27,7 +27,7 @@ interface Namespace {
 
 let directory: string
 let s3: S3Server
-let worker: BuiltWorker
+let worker: OwnWorker
 let key: string
 /** What KV has: the Worker itself uses D1. */
 let records: FileRecord[]
@@ -75,7 +75,7 @@ beforeAll(async () => {
   const { token, entry } = await testApiKey('admin', KEY_SCOPES)
   key = token
   const { endpoint, region, bucket } = s3
-  worker = await startBuiltWorker({
+  worker = await startOwnWorker({
     configPath: await configWithD1(directory),
     buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
     accessKeys: { S3: s3 },
@@ -105,7 +105,7 @@ beforeAll(async () => {
   }
   for (const { key: name, bucket: alias, ...metadata } of records)
     await kv.put(`file:${alias}:${name}`, '', { metadata })
-}, 60_000)
+})
 
 afterAll(async () => {
   await worker?.close()
@@ -164,7 +164,7 @@ describe('npx edge-presigner index', () => {
     const { port } = proxy.address() as AddressInfo
     const child = start(['copy', '--from', 'kv', '--to', 'd1'], `http://127.0.0.1:${port}`)
     await held.promise
-    await expect.poll(async () => (await inD1()).length, { timeout: 20_000 }).toBe(40)
+    await expect.poll(async () => (await inD1()).length).toBe(40)
     child.kill('SIGKILL')
     await once(child, 'close')
     proxy.closeAllConnections()

@@ -5,7 +5,7 @@ import { waitUntil } from '../../cli/wait-until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** Ends a wait for what never happens, a little before the test itself has to end. */
-const SECONDS = 110
+const SECONDS = 290
 
 const run = promisify(execFile)
 
@@ -18,7 +18,7 @@ export interface NpmProcess extends AsyncDisposable {
   output(): string
   /**
    * Waits for a match in the output. Throws when the command ends before that, or after
-   * 110 seconds.
+   * 290 seconds.
    */
   printed(pattern: RegExp): Promise<void>
   signal(name: 'SIGINT' | 'SIGTERM'): void
@@ -26,10 +26,10 @@ export interface NpmProcess extends AsyncDisposable {
   signalNpm(name: 'SIGTERM'): void
   /**
    * Waits until npm ends, and returns its exit code or the signal that ended it. Throws after
-   * 110 seconds.
+   * 290 seconds.
    */
   end(): Promise<number | NodeJS.Signals | null>
-  /** Waits until everything that npm has started ends as well. Throws after 110 seconds. */
+  /** Waits until everything that npm has started ends as well. Throws after 290 seconds. */
   gone(): Promise<void>
   /** Processes that the command started and that lead their own group. */
   children(): Promise<readonly number[]>

@@ -54,7 +54,7 @@ beforeAll(async () => {
   await linkPeers(...PEERS)
   port = await freePort()
   s3Port = await freePort()
-}, 240_000)
+})
 afterAll(() => rm(folder, { recursive: true }))
 
 /** Puts packages of the clone into the project, in place of an install of 235 MB. */
@@ -136,7 +136,7 @@ describe('npx edge-presigner dev, in a project', () => {
     expect(changed).not.toBe(source)
     await writeFile(at('src/worker.ts'), changed)
     const isServed = async () => (await (await request('/')).text()) === 'changed'
-    await waitUntil('The change is served', isServed, 60)
+    await waitUntil('The change is served', isServed, 240)
     await writeFile(at('src/worker.ts'), source)
     await stop(dev)
     expect(await readdir(at('.dev'))).toContain('s3')

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { PACKAGES, type PackageName, rehearsePublish } from './package/packed.ts'
+import { shared } from './shared.ts'
 
 /** What each package contains: files and bytes by kind. `UPDATE_DOCS=1` writes it again. */
 const LIST = join(import.meta.dirname, 'package/published.json')
@@ -22,20 +22,17 @@ const kindOf = (path: string): string =>
 
 const isNear = (value: number, listed: number): boolean => Math.abs(value - listed) <= listed * ROOM
 
-let directory: string
 let listed: z.infer<typeof listSchema>
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   listed = listSchema.parse(JSON.parse(await readFile(LIST, 'utf8')))
 })
 afterAll(async () => {
   if (writes) await writeFile(LIST, `${JSON.stringify(listed, null, 2)}\n`)
-  await rm(directory, { recursive: true })
 })
 
 describe.each(NAMES)('npm publish --dry-run of %s', (name) => {
   it('publishes the listed kinds of files, about as many and as large', async () => {
-    const { size, files } = await rehearsePublish(name, directory)
+    const { size, files } = await rehearsePublish(name, await shared('tarball', name))
     const found: Record<string, { files: number; bytes: number }> = {
       tarball: { files: 1, bytes: size },
     }

@@ -9,7 +9,7 @@ import { connectChromium } from './chromium.ts'
 import { type Consumers, createConsumers } from './package/consumers.ts'
 import { logIn, type MountedApp, PASSWORD, startMountedApp } from './package/mounted-app.ts'
 import { startNodeServer } from './package/node-server.ts'
-import { exec, projectBin } from './package/packed.ts'
+import { exec, projectBin, typeCheck } from './package/packed.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
@@ -120,7 +120,7 @@ let app: MountedApp
 beforeAll(async () => {
   consumers = await createConsumers()
   app = await startMountedApp(consumers.mounted.current)
-}, 240_000)
+})
 afterAll(async () => {
   await app?.[Symbol.asyncDispose]()
   await consumers?.[Symbol.asyncDispose]()
@@ -229,7 +229,7 @@ describe('the package', () => {
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
     await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
     await writeFile(join(folder, 'use.ts'), USE)
-    await projectBin(folder, 'tsc', '-p', '.')
+    await typeCheck(folder)
   })
 })
 
@@ -247,7 +247,7 @@ it.each([
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
   await writeFile(join(folder, 'worker.ts'), markedBlock('docs/library.md', 'own-worker'))
   await writeFile(join(folder, 'hooks.ts'), WORKER_WITH_HOOKS)
-  await projectBin(folder, 'tsc', '-p', '.')
+  await typeCheck(folder)
 })
 
 describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono', (version) => {
@@ -260,7 +260,7 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
     // The types of Hono 4.8.0 don't compile with those of Workers.
     const options = version === 'oldest' ? ['--skipLibCheck'] : []
     const resolution = ['--moduleResolution', how, '--module', module]
-    await projectBin(folder(), 'tsc', '-p', '.', ...resolution, ...options)
+    await typeCheck(folder(), ...resolution, ...options)
   })
 
   it('accepts only the session of the app', async () => {
@@ -363,7 +363,7 @@ describeWith([CHROMIUM], 'the page of the mounted app', () => {
 
 describe('the Node server', async () => {
   it('compiles', async () => {
-    await projectBin(consumers.nodeServer, 'tsc', '-p', '.')
+    await typeCheck(consumers.nodeServer)
   })
 
   it.skipIf(await withoutCurl())(

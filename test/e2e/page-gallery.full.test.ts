@@ -58,7 +58,7 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
     photos[PHOTOS / 3 - 1] = photoPng(PHOTOS, true)
     for (let index = 0; index < PHOTOS; index++)
       await demo.put(nameOf(index), 'image/png', photos[index % photos.length])
-  }, 120_000)
+  })
 
   afterAll(() => stack.disposeAsync())
 

@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers'
 import type { Browser, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import type { BuiltWorker } from './built-worker.ts'
+import type { OwnWorker } from './built-worker.ts'
 import { seriousFindings, tile } from './demo-page.ts'
 import { newTab, startPageWorker } from './page-worker.ts'
 import { shared } from './shared.ts'
@@ -39,7 +39,7 @@ const databaseSchema = z.object({
 
 describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium', () => {
   const stack = new AsyncDisposableStack()
-  let worker: BuiltWorker
+  let worker: OwnWorker
   let browser: Browser
 
   beforeAll(async () => {
@@ -71,7 +71,7 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
         FROM numbers, presigner_files WHERE key = 'uploads/a'`,
       )
       .run()
-  }, 60_000)
+  })
 
   afterAll(() => stack.disposeAsync())
 

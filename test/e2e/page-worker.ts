@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { buildPage } from '../../dev/build-page.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
+import { type OwnWorker, startOwnWorker } from './built-worker.ts'
 import { connectChromium } from './chromium.ts'
 
 /** An API key with its secret, of which the Worker gets only the digest. */
@@ -17,7 +17,7 @@ export interface PageKey {
 }
 
 export interface PageWorker extends AsyncDisposable {
-  readonly worker: BuiltWorker
+  readonly worker: OwnWorker
   readonly browser: Browser
 }
 
@@ -45,7 +45,7 @@ export async function startPageWorker(
     ...key,
     sha256: createHash('sha256').update(token).digest('hex'),
   }))
-  const worker = await startBuiltWorker({
+  const worker = await startOwnWorker({
     ...(configIn && { configPath: await configIn(directory) }),
     buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
     accessKeys: { S3: s3 },

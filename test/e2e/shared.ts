@@ -1,5 +1,6 @@
 import { inject } from 'vitest'
 import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
+import { callAt } from '../setup/calls.ts'
 import type { SharedServices } from '../setup/share-services.ts'
 
 /** Calls a service that the test files of a run share. It may have to start first. */
@@ -7,12 +8,8 @@ export async function shared<Name extends keyof SharedServices>(
   name: Name,
   ...args: Parameters<SharedServices[Name]>
 ): Promise<Awaited<ReturnType<SharedServices[Name]>>> {
-  const response = await fetch(`${inject('sharedServices')}/${name}`, {
-    method: 'POST',
-    body: JSON.stringify(args),
-  })
-  if (!response.ok) throw new Error(`The shared ${name} failed: ${await response.text()}`)
-  return response.json() as Promise<Awaited<ReturnType<SharedServices[Name]>>>
+  const result = await callAt(inject('sharedServices'), name, args)
+  return result as Awaited<ReturnType<SharedServices[Name]>>
 }
 
 /**

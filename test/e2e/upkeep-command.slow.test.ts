@@ -13,7 +13,7 @@ import { startS3rver } from '../../cli/s3rver.ts'
 import { KEY_SCOPES } from '../../src/access/scopes.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 import { testApiKey } from '../support/credentials.ts'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
+import { type OwnWorker, startOwnWorker } from './built-worker.ts'
 import { runCommand, startCommand } from './command-process.ts'
 import { startNodeServer } from './package/node-server.ts'
 
@@ -30,7 +30,7 @@ interface Namespace {
 
 let directory: string
 let s3: S3Server
-let worker: BuiltWorker
+let worker: OwnWorker
 let key: string
 let entry: Awaited<ReturnType<typeof testApiKey>>['entry']
 let kv: Namespace
@@ -98,7 +98,7 @@ beforeAll(async () => {
   key = made.token
   entry = made.entry
   const { endpoint, region, bucket } = s3
-  worker = await startBuiltWorker({
+  worker = await startOwnWorker({
     buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
     accessKeys: { S3: s3 },
     variables: {
@@ -107,7 +107,7 @@ beforeAll(async () => {
     },
   })
   kv = (await worker.bindings()).FILE_INDEX as Namespace
-}, 60_000)
+})
 
 afterAll(async () => {
   await worker?.close()

@@ -63,10 +63,7 @@ it('records at the time of a Cron Trigger what nobody has recorded, whatever ano
     { bucket: 'files', stopped: null, last: { mode: 'record', counts: { recorded: 1 } } },
     { bucket: 'missing', last: null },
   ])
-  const line = worker
-    .logs()
-    .split('\n')
-    .find((one) => one.includes('"SCHEDULED"'))
+  const line = (await worker.logs()).split('\n').find((one) => one.includes('"SCHEDULED"'))
   expect(JSON.parse(line ?? '{}')).toMatchObject({
     ...{ route: 'upkeep', status: 502, warning: expect.stringContaining('upkeep failed: missing') },
     message: expect.stringMatching(/files: done, .*recorded 1/),

@@ -176,51 +176,50 @@ const waits = ({ accepted, arrived }: Endpoint) =>
       milliseconds - (arrived.find((one) => one.id === id)?.milliseconds ?? milliseconds),
   )
 const everyKey = () => keys.toSorted()
-const LONG = { timeout: 110_000 }
 
 describe('with the queue of wrangler.toml, every event reaches', () => {
   it('an endpoint that is always there, once', async () => {
-    await expect.poll(() => received(endpoints.steady), LONG).toEqual(everyKey())
+    await expect.poll(() => received(endpoints.steady)).toEqual(everyKey())
     expect(endpoints.steady.arrived.length).toBe(FILES)
     expect(new Set(endpoints.steady.accepted.map(({ id }) => id)).size).toBe(FILES)
   })
 
   // @threat event-lost
   it('an endpoint that was killed in the middle of a request and starts again', async () => {
-    await expect.poll(() => endpoints.killed.arrived.length, LONG).toBe(4)
+    await expect.poll(() => endpoints.killed.arrived.length).toBe(4)
     expect(received(endpoints.killed).length).toBeLessThanOrEqual(3)
     await endpoints.killed.start()
-    await expect.poll(() => received(endpoints.killed), LONG).toEqual(everyKey())
+    await expect.poll(() => received(endpoints.killed)).toEqual(everyKey())
   })
 
   it('an endpoint that answers 500 first, ten seconds later, with the same ids', async () => {
     const { failing } = endpoints
-    await expect.poll(() => received(failing), LONG).toEqual(everyKey())
+    await expect.poll(() => received(failing)).toEqual(everyKey())
     expect(new Set(failing.arrived.map(({ id }) => id)).size).toBe(FILES)
     expect(Math.min(...waits(failing))).toBeGreaterThan(9_000)
   })
 
   it('an endpoint that asks for a longer wait, after it', async () => {
     const { busy } = endpoints
-    await expect.poll(() => received(busy), LONG).toEqual(everyKey())
+    await expect.poll(() => received(busy)).toEqual(everyKey())
     expect(Math.min(...waits(busy))).toBeGreaterThan(12_000)
   })
 
   // @threat event-diverted
   it('an endpoint that redirects first, but never where it redirects to', async () => {
-    await expect.poll(() => received(endpoints.redirecting), LONG).toEqual(everyKey())
+    await expect.poll(() => received(endpoints.redirecting)).toEqual(everyKey())
     expect(endpoints.stranger.arrived.length).toBe(0)
   })
 
   // @threat event-endpoint-hangs
   it('an endpoint that hangs first, which is given up after ten seconds', async () => {
-    await expect.poll(() => received(hanging), LONG).toEqual(everyKey())
+    await expect.poll(() => received(hanging)).toEqual(everyKey())
     expect(hanging.arrived).toHaveLength(FILES + 1)
     expect(Math.max(...waits(hanging))).toBeGreaterThan(18_000)
   })
 })
 
 it('an endpoint that answers 410 gets each event once, and is not asked again', async () => {
-  await expect.poll(() => received(endpoints.busy), LONG).toEqual(everyKey())
+  await expect.poll(() => received(endpoints.busy)).toEqual(everyKey())
   expect(endpoints.gone.arrived.length).toBe(FILES)
 })

@@ -5,6 +5,7 @@ import { clientNetwork } from '../../src/http/rate-limit.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
 let one: TestApiKey
@@ -109,7 +110,7 @@ describe('a request for many files', () => {
     worker = limitedBy({ limit })
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const answered = ask('/files/delete', { keys: keys.map((key) => `missing-${key}`) })
-    await vi.waitFor(() => expect(limit).toHaveBeenCalledTimes(5))
+    await vi.waitFor(() => expect(limit).toHaveBeenCalledTimes(5), PATIENCE)
     await vi.advanceTimersByTimeAsync(1000)
     vi.useRealTimers()
     expect((await answered).status).toBe(200)

@@ -8,6 +8,7 @@ import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
 import { mount } from '../support/mount.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { answer, found, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 
 const READ = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
@@ -80,7 +81,7 @@ describe('a presigner whose credentials are a function', () => {
     const { ask: send } = asking({ credentials })
     const ask = async () => new URL((await jsonOf<{ url: string }>(await send())).url)
     const all = Promise.all(Array.from({ length: 10 }, ask))
-    await vi.waitFor(() => expect(calls).toHaveLength(1))
+    await vi.waitFor(() => expect(calls).toHaveLength(1), PATIENCE)
     calls[0]?.resolve({ ...READ, sessionToken: 'one', expiresAt: inAnHour() })
     const tokenIn = (url: URL) => url.searchParams.get('X-Amz-Security-Token')
     expect((await all).map(tokenIn)).toEqual(Array(10).fill('one'))
@@ -90,7 +91,7 @@ describe('a presigner whose credentials are a function', () => {
     expect([tokenIn(old), calls.length]).toEqual(['one', 2])
     expect(Number(old.searchParams.get('X-Amz-Expires'))).toBeLessThanOrEqual(600)
     calls[1]?.resolve({ ...READ, sessionToken: 'two', expiresAt: inAnHour() })
-    await vi.waitFor(async () => expect(tokenIn(await ask())).toBe('two'))
+    await vi.waitFor(async () => expect(tokenIn(await ask())).toBe('two'), PATIENCE)
     expect((await ask()).searchParams.get('X-Amz-Expires')).toBe('900')
     expect(calls).toHaveLength(2)
   })
@@ -100,7 +101,7 @@ describe('a presigner whose credentials are a function', () => {
     const { calls, credentials } = held()
     const { ask, kept } = asking({ credentials })
     void ask()
-    await vi.waitFor(() => expect(calls).toHaveLength(1))
+    await vi.waitFor(() => expect(calls).toHaveLength(1), PATIENCE)
     expect(kept).toHaveLength(1)
     calls[0]?.resolve({ ...READ, expiresAt: inAnHour() })
     // What the runtime keeps is enough: other requests find the credentials.
@@ -250,6 +251,6 @@ it('edge copies stay when the credentials change', async () => {
   const before = count
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 50 * 60_000 })
   await ask(`/media/files/${encodeURIComponent(key)}/url`)
-  await vi.waitFor(() => expect(count).toBe(before + 1))
+  await vi.waitFor(() => expect(count).toBe(before + 1), PATIENCE)
   expect(await show()).toContain('hit')
 })

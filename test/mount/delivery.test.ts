@@ -8,6 +8,7 @@ import { bucketFetch } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { requestsFor, textOf } from '../support/links.ts'
 import { clientOf, type Mounted, mount } from '../support/mount.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { testWorker } from '../support/worker.ts'
 
 afterEach(() => {
@@ -235,7 +236,10 @@ describe('without an entrypoint for objects', () => {
     const lines = captureLog()
     const response = await app.fetch(link)
     await expect(textOf(response)).rejects.toThrow()
-    const line = await vi.waitUntil(() => lines.find((text) => text.includes('delivery cut')))
+    const line = await vi.waitUntil(
+      () => lines.find((text) => text.includes('delivery cut')),
+      PATIENCE,
+    )
     expect(JSON.parse(line)).toMatchObject({
       warning: 'delivery cut',
       requestId: response.headers.get('X-Request-Id'),
@@ -258,7 +262,7 @@ describe('without an entrypoint for objects', () => {
     await reader?.read()
     expect(await isOpen()).toBe('true')
     await reader?.cancel()
-    await vi.waitFor(async () => expect(await isOpen()).toBe('false'), { timeout: 10_000 })
+    await expect.poll(isOpen).toBe('false')
   })
 
   it('an encoded object is sent as it is stored, even through middleware that rebuilds responses', async () => {

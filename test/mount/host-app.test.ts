@@ -356,7 +356,7 @@ it('answers every path below a mount path the same as at the root', async () => 
     }),
     { numRuns: runs(500) },
   )
-}, 120_000)
+})
 
 /** The headers of every presigner response. */
 const OURS = {

@@ -391,7 +391,7 @@ describe('a presigner in an app on Node', () => {
     await reader?.read()
     expect(await isOpen()).toBe('true')
     await reader?.cancel()
-    await vi.waitFor(async () => expect(await isOpen()).toBe('false'), { timeout: 10_000 })
+    await expect.poll(isOpen).toBe('false')
   })
 })
 

@@ -6,7 +6,7 @@ export const CHROMIUM_PATH = '/usr/bin/chromium'
 /** Starts it without a window and without background requests. */
 export const CHROMIUM_OPTIONS: LaunchOptions & { readonly args: readonly string[] } = {
   executablePath: CHROMIUM_PATH,
-  timeout: 60_000,
+  timeout: 240_000,
   // Without a locale, it can't open a file whose name isn't ASCII.
   env: { ...process.env, LC_ALL: 'C.UTF-8' },
   args: [

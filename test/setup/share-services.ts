@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { json } from 'node:stream/consumers'
 import type { TestProject } from 'vitest/node'
 import type { BucketOptions, S3Server } from '../../cli/s3-server.ts'
 import { installOwnPackages } from '../../dev/own-packages.ts'
 import type { PackageName } from '../e2e/package/packed.ts'
 import type {} from '../support/provided-context.ts'
+import { serveCalls } from './calls.ts'
 import { CHROMIUM_OPTIONS } from './chromium-options.ts'
 import { RUN_VARIABLE, startWatchman } from './end-leftovers.ts'
 
@@ -31,6 +30,8 @@ export interface SharedServices {
   clientPage(name: string): Promise<string>
   /** Bundles the Worker. Returns the path of a configuration that runs the bundle. */
   worker(): Promise<string>
+  /** Starts a process that runs Workers. Returns its address. */
+  workerHost(): Promise<string>
 }
 
 /**
@@ -50,7 +51,7 @@ export default async function shareServices(project: TestProject): Promise<() =>
   stack.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }))
   // Each process that loads wrangler or Vite compiles a third less.
   process.env.NODE_COMPILE_CACHE ??= join(directory, 'compiled')
-  const server = serve(createServices(directory, stack)).listen(0, '127.0.0.1')
+  const server = serveCalls(createServices(directory, stack)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   stack.defer(() => server[Symbol.asyncDispose]())
   stack.defer(() => server.closeAllConnections())
@@ -108,6 +109,16 @@ function createServices(directory: string, stack: AsyncDisposableStack): SharedS
       const { buildWorker } = await import('./build-worker.ts')
       return buildWorker(await folder('worker'))
     }),
+    workerHost: onFirstCall(async () => {
+      const { startWorkerHost } = await import('./worker-host.ts')
+      const { child, address } = await startWorkerHost()
+      stack.defer(async () => {
+        const ended = once(child, 'exit')
+        child.disconnect()
+        await ended
+      })
+      return address
+    }),
   }
 }
 
@@ -134,17 +145,3 @@ function onFirstName<Name extends string, Result>(
     return known()
   }
 }
-
-/** Answers `POST /NAME` with the result of a service. The body is its argument. */
-const serve = (services: SharedServices): Server =>
-  createServer(async (request: IncomingMessage, response: ServerResponse) => {
-    const service = Object.entries(services).find(([name]) => `/${name}` === request.url)?.[1]
-    try {
-      if (service === undefined) throw new Error(`There is no service ${request.url}`)
-      const [argument] = (await json(request)) as [never]
-      const result: unknown = await service(argument)
-      response.end(JSON.stringify(result))
-    } catch (error) {
-      response.writeHead(500).end(error instanceof Error ? error.stack : String(error))
-    }
-  })

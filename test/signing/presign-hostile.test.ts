@@ -58,10 +58,10 @@ describe('presign under hostile input', () => {
         expect(new URL(url).href).toBe(url)
         expect(url.slice(url.indexOf('?'))).not.toContain('+')
       }),
-      { numRuns: runs(1500) },
+      { numRuns: runs(500) },
     )
-    expect(taken).toBeGreaterThan(300)
-    expect(refused).toBeGreaterThan(100)
+    expect(taken).toBeGreaterThan(100)
+    expect(refused).toBeGreaterThan(30)
   })
 
   it('signs the longest key that S3 accepts', async () => {
@@ -87,7 +87,7 @@ describe('presign under hostile input', () => {
           second?.searchParams.get('X-Amz-Signature'),
         )
       }),
-      { numRuns: runs(200) },
+      { numRuns: runs(100) },
     )
   })
 })

@@ -43,7 +43,7 @@ describe('presignMany', () => {
             expect(await presignKey(key)).toBe(await presign({ ...input, key }))
         },
       ),
-      { numRuns: runs(1000) },
+      { numRuns: runs(300) },
     )
   })
 
@@ -57,7 +57,7 @@ describe('presignMany', () => {
           path: input.bucket.basePath + key,
         })
       }),
-      { numRuns: runs(300) },
+      { numRuns: runs(100) },
     )
   })
 

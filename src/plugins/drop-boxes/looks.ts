@@ -2,7 +2,7 @@ import { NO_LIMITS, narrowBucket } from '../../access/limits.ts'
 import type { Principal } from '../../access/principal.ts'
 import { provesUpload } from '../../access/upload-proof.ts'
 import { sixAtOnce } from '../../bucket/at-once.ts'
-import type { Bucket } from '../../bucket/bucket.ts'
+import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
 import { requireAllowedType } from '../../core/content-type.ts'
@@ -14,11 +14,12 @@ import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import type { Instance } from '../../http/app-env.ts'
 import { isNewObjectKey, nameInKey } from '../../keys/new-key.ts'
-import { parseObjectKey } from '../../keys/object-key.ts'
+import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
-import { timedIndex } from '../../records/file-index.ts'
+import { type FileIndex, timedIndex } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { requireSettings } from '../../settings/define.ts'
+import type { Settings } from '../../settings/settings.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { principalOf, type Settled, type StoredBox } from './box.ts'
 import type { Hold, Ledger } from './ledger.ts'
@@ -44,7 +45,7 @@ export async function look(
   await sixAtOnce(ledger.due(LOOKS_AT_ONCE, now.getTime()), async (hold) => {
     try {
       const found = await lookAt(ledger, box, hold, instance, context, now)
-      if (found !== 'counted') ledger.looked(hold, found, now.getTime())
+      if (found !== null) ledger.looked(hold, found, now.getTime())
     } catch (error) {
       logWarning('files not recorded', { principal: principalOf(box.id), reason: describe(error) })
       ledger.looked(hold, 'failed', now.getTime())
@@ -52,6 +53,23 @@ export async function look(
   })
 }
 
+/** A look at one key, and what it needs. */
+interface Look {
+  readonly ledger: Ledger
+  readonly box: StoredBox
+  readonly hold: Hold
+  readonly key: ObjectKey
+  readonly settings: Settings
+  /** With the limits of the box. */
+  readonly configured: ConfiguredBucket
+  readonly bucket: Bucket
+  readonly index: FileIndex
+  readonly instance: Instance
+  readonly context: Context
+  readonly now: Date
+}
+
+/** Returns what happened, or null if the ledger already has that. */
 async function lookAt(
   ledger: Ledger,
   box: StoredBox,
@@ -59,7 +77,7 @@ async function lookAt(
   instance: Instance,
   context: Context,
   now: Date,
-): Promise<'absent' | 'deleted' | 'counted'> {
+): Promise<'absent' | 'deleted' | null> {
   const settings = requireSettings(await instance.ready(instance.settings))
   if (settings.signingSecrets[0].name !== box.instance)
     throw new Error(`No presigner of dropBoxesObject() has the name "${box.instance}".`)
@@ -69,71 +87,92 @@ async function lookAt(
   const bucket = await openBucket(configured, now, context)
   const index = timedIndex(instance.fileIndex, now, instance.appMilliseconds)
   const key = parseObjectKey(hold.key)
-  const after = instance.after
-  const owner = principalOf(box.id)
-  // An event that fails must not stop the record. It is sent by the next look.
-  let unsent: unknown
-  const principal: Principal = {
-    ...{ kind: 'token', id: owner, scopes: [], prefix: '', expiresAt: now.getTime() },
-    ...{ limits: NO_LIMITS, context: null },
-  }
-  const announce: Announce | null =
-    (after ?? instance.settles[0])
-      ? async (change, about, at = new Date()) => {
-          const by = { principal, index }
-          for (const settle of instance.settles)
-            await inTime(instance.appMilliseconds, now, () => settle(change, by))
-          try {
-            return await after?.(
-              { ...change, ...actorOf({ id: owner, context: null }) },
-              ...([about, at, context] as const),
-            )
-          } catch (error) {
-            unsent = error
-            return undefined
-          }
-        }
-      : null
-  const discard = async (): Promise<'deleted'> => {
-    const purge = (keys: Parameters<ReturnType<Instance['objects']>['purge']>[1]) =>
-      instance.objects(context).purge(configured, keys)
-    const failures = await removeFiles(bucket, [key], { index, purge, announce }, now)
-    if (failures.has(key)) throw failures.get(key)
-    return 'deleted'
-  }
+  const at = { settings, configured, bucket, index, instance, context, now }
+  const look: Look = { ledger, box, hold, key, ...at }
   const head = await headObject(bucket, key, now)
-  // The app may choose a key that has somebody else's object, or gets one.
-  const upload = { bucket: bucket.alias, key, owner }
-  const isOfBox = isNewObjectKey(key)
-    ? head !== null && !ledger.isChanged(hold.key, head.size)
-    : await provesUpload(settings, upload, head?.mark)
-  if (hold.state === 'over' && (head === null || isOfBox)) return discard()
+  const isOfBox = head !== null && (await isOfSenders(look, head))
+  if (hold.state === 'over' && (head === null || isOfBox)) return discard(look)
   if (head === null || !isOfBox) return 'absent'
+  return isAllowed(head, bucket) ? keep(look, head) : discard(look)
+}
+
+/** Tells whether a sender has uploaded an object: the app may choose a key that has somebody else's. */
+async function isOfSenders(
+  { ledger, box, key, settings }: Look,
+  head: ObjectHead,
+): Promise<boolean> {
+  if (isNewObjectKey(key)) return !ledger.isChanged(key, head.size)
+  const upload = { bucket: box.bucket, key, owner: principalOf(box.id) }
+  return provesUpload(settings, upload, head.mark)
+}
+
+/** Deletes the object with its record and its copies. */
+async function discard(look: Look): Promise<'deleted'> {
+  const { key, configured, bucket, index, instance, context, now } = look
+  const purge = (keys: readonly ObjectKey[]) => instance.objects(context).purge(configured, keys)
+  const { announce } = announcerOf(look)
+  const failures = await removeFiles(bucket, [key], { index, purge, announce }, now)
+  if (failures.has(key)) throw failures.get(key)
+  return 'deleted'
+}
+
+/** Counts an object, and records it unless that is done. Sends the events that are still to be sent. */
+async function keep(look: Look, head: ObjectHead): Promise<null> {
+  const { ledger, box, key, bucket, index, instance, context, now } = look
+  const owner = principalOf(box.id)
   const file = toRecord(bucket, key, nameInKey(key), owner, head)
-  const settled = isAllowed(head, bucket)
-    ? ledger.settle({ ...file, at: head.lastModified.getTime() }, now.getTime())
-    : null
+  const settled = ledger.settle({ ...file, at: head.lastModified.getTime() }, now.getTime())
   // The next run deletes it.
-  if (settled?.ok === false) return 'counted'
-  if (settled === null) return discard()
+  if (!settled.ok) return null
   // Counting has changed it.
-  const kept = ledger.hold(hold.key)
+  const kept = ledger.hold(key)
   const { etag } = head
   const known = await index.get(bucket.alias, key)
   const isRecorded = known !== null && isConfirmed(known) && isSameUpload(known, head)
+  const { announce, unsent } = announcerOf(look)
   if (!isRecorded || settled.isLost) {
     const isExpected = (seen: ObjectHead) => seen.etag === etag
     const request = { key, name: file.name, owner, isExpected }
     await recordUpload(bucket, index, request, now, announce)
-    ledger.lost(hold.key, etag, unsent !== undefined)
+    ledger.lost(key, etag, unsent.length > 0)
   }
   if (settled.isNew) {
     await tell(box, file, settled, instance, context)
-    ledger.told(hold.key, etag)
+    ledger.told(key, etag)
   }
-  if (unsent !== undefined) throw unsent
+  if (unsent.length > 0) throw unsent[0]
   if (kept !== undefined) ledger.looked(kept, 'done', now.getTime())
-  return 'counted'
+  return null
+}
+
+/**
+ * Returns what tells the app, or null if nobody listens. An event that fails must not stop the record:
+ * its error goes to `unsent`, and the next look sends it again.
+ */
+function announcerOf({ box, index, instance, context, now }: Look): {
+  readonly announce: Announce | null
+  readonly unsent: readonly unknown[]
+} {
+  const { after, settles, appMilliseconds } = instance
+  const id = principalOf(box.id)
+  const unsent: unknown[] = []
+  if (after === null && settles.length === 0) return { announce: null, unsent }
+  const principal: Principal = {
+    ...{ kind: 'token', id, scopes: [], prefix: '', expiresAt: now.getTime() },
+    ...{ limits: NO_LIMITS, context: null },
+  }
+  const announce: Announce = async (change, about, at = new Date()) => {
+    for (const settle of settles)
+      await inTime(appMilliseconds, now, () => settle(change, { principal, index }))
+    try {
+      const event = { ...change, ...actorOf({ id, context: null }) }
+      return await after?.(event, about, at, context)
+    } catch (error) {
+      unsent.push(error)
+      return undefined
+    }
+  }
+  return { announce, unsent }
 }
 
 function isAllowed({ mimetype }: ObjectHead, bucket: Bucket): boolean {

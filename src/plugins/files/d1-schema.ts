@@ -1,7 +1,8 @@
 import { ApiError, isPresignerError } from '../../errors/api-error.ts'
 import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
-import { type FileRecord, fromMetadata } from '../../records/file-record.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import { fromMetadata } from './kv-metadata.ts'
 import { foldName } from './words.ts'
 
 /** Folders above a key that are words of its row, the bucket included. */
@@ -82,7 +83,7 @@ export const STEPS: readonly Step[] = [
   },
   {
     statements: [
-      `CREATE VIRTUAL TABLE presigner_words USING fts5(folded, tokens, content='presigner_files', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='2 3')`,
+      `CREATE VIRTUAL TABLE presigner_words USING fts5(folded, tokens, content='presigner_files', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='1 2 3')`,
       trigger('words_insert', 'INSERT ON presigner_files', `NEW.id > ${todo(2)}`, [
         addWords('NEW'),
       ]),

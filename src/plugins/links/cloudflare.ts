@@ -162,7 +162,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
         waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work),
       }
       const image = await images.serve(asked, place, now)
-      if (!usesCacheApi) place.waitUntil(this.#dropIfDeleted(asked.bucket, asked.key))
+      if (!usesCacheApi) place.waitUntil(this.#dropIfOld(image.headers, asked.bucket, asked.key))
       return image
     }
 
@@ -170,15 +170,17 @@ export const objectsEntrypoint = <E extends object>(presigner: {
     #forCache(opened: Response, bucket: ConfiguredBucket, key: ObjectKey, about: object): Response {
       const [response, done] = relay(opened, about)
       const kept = opened.body !== null && opened.headers.get('Cache-Control') !== 'no-store'
-      if (kept) this.ctx.waitUntil(done.then(() => this.#dropIfDeleted(bucket, key)))
+      if (kept) this.ctx.waitUntil(done.then(() => this.#dropIfOld(opened.headers, bucket, key)))
       return response
     }
 
-    /** Purges a copy of an object deleted in transfer, whose purge may have come too early. */
-    async #dropIfDeleted(bucket: ConfiguredBucket, key: ObjectKey): Promise<void> {
+    /** Purges the copy if its object was deleted or replaced meanwhile: that purge may have been early. */
+    async #dropIfOld(copy: Headers, bucket: ConfiguredBucket, key: ObjectKey): Promise<void> {
       const now = new Date()
-      const opened = await openBucket(bucket, now, this.ctx)
-      if ((await headObject(opened, key, now)) === null) await this.#purgeTags(bucket, [key])
+      const head = await headObject(await openBucket(bucket, now, this.ctx), key, now)
+      const modified = Date.parse(copy.get('last-modified') ?? '')
+      if (head === null || head.lastModified.getTime() > modified)
+        await this.#purgeTags(bucket, [key])
     }
 
     /** Returns bucket, key and copy's name. Throws `unknown_bucket` for another configuration. */

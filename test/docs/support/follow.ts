@@ -209,7 +209,7 @@ function createReader(
         origin = ready.exec(output)?.[1] ?? ''
         return origin !== ''
       },
-      110,
+      290,
     )
   }
 
@@ -270,7 +270,7 @@ async function endGroup(child: ChildProcess): Promise<void> {
     }
   }
   send('SIGINT')
-  await waitUntil(`Process group ${pid} ends`, async () => !send(0), 20).catch(() =>
+  await waitUntil(`Process group ${pid} ends`, async () => !send(0), 60).catch(() =>
     send('SIGKILL'),
   )
 }

@@ -80,7 +80,9 @@ export function writeSnippets(
     directory,
     async typeErrors() {
       try {
-        await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', directory], { cwd: directory })
+        await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', directory, '--singleThreaded'], {
+          cwd: directory,
+        })
         return ''
       } catch (error) {
         return error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)

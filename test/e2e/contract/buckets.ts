@@ -85,7 +85,7 @@ export function bucketRules(
       const bucket = bucketOf(context().server)
       const request = { bucket, method: 'GET', key: parseObjectKey(key) } as const
       const now = new Date(Date.now() + minutes * 60_000)
-      const answer = await ask(request, now, AbortSignal.timeout(10_000))
+      const answer = await ask(request, now, AbortSignal.timeout(240_000))
       if (!checksClock) {
         expect(answer).toMatchObject({ status: 200, text: 'now' })
         return
@@ -161,13 +161,13 @@ const sendToLoopback = (
         method,
         path: pathname + search,
         headers: { ...headers, Host: host, 'Content-Length': String(Buffer.byteLength(body)) },
-        timeout: 60_000,
+        timeout: 240_000,
       },
       (response) => {
         text(response).then((content) => resolve([response.statusCode, content]), reject)
       },
     )
     request.once('error', reject)
-    request.once('timeout', () => request.destroy(new Error('No answer in a minute.')))
+    request.once('timeout', () => request.destroy(new Error('No answer in four minutes.')))
     request.end(body)
   })

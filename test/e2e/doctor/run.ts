@@ -58,7 +58,7 @@ export const NEVER_SECONDS = 0.3
  */
 export function patientRequests(hangs: Hangs = () => false): Requests {
   const never = new AbortController().signal
-  const [patient, impatient] = [requestsUntil(never, 60), requestsUntil(never, NEVER_SECONDS)]
+  const [patient, impatient] = [requestsUntil(never, 240), requestsUntil(never, NEVER_SECONDS)]
   return {
     send(url, options) {
       const isDeaf = hangs(options?.method ?? 'GET', new URL(url).pathname)

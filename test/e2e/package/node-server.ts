@@ -33,7 +33,7 @@ export async function startNodeServer(
       if (child.exitCode !== null) throw new Error(`It ended: ${output}`)
       return printedOrigin() !== undefined
     },
-    110,
+    290,
   )
   return {
     origin: printedOrigin() ?? '',

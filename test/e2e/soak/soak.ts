@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { freePort } from '../../../cli/ports.ts'
 import { startS3rver } from '../../../cli/s3rver.ts'
-import { startBuiltWorker } from '../built-worker.ts'
+import { startOwnWorker } from '../built-worker.ts'
 import { sdkClient } from '../contract/context.ts'
 import { configWith } from '../worker-config.ts'
 import { emptyLedger, type Ledger, runClient } from './client.ts'
@@ -76,7 +76,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     const sha256 = createHash('sha256').update(token).digest('hex')
     return { id, token, entry: { id, sha256, scopes: SCOPES, prefix: '' } }
   })
-  const worker = await startBuiltWorker({
+  const worker = await startOwnWorker({
     configPath: await configWith('queues', directory, options.bundle),
     buckets: {
       files: {

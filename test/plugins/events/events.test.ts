@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
 import { captureLog } from '../../support/capture-log.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { answer, found, scriptedBucket } from '../../support/scripted-bucket.ts'
 import { type TestWorker, testWorker } from '../../support/worker.ts'
 
@@ -218,7 +219,7 @@ describe('with a queue', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const sendBatch = vi.fn(() => new Promise<never>(() => undefined))
     const answered = record(testWorker({ WEBHOOKS, EVENTS: { sendBatch } }))
-    await vi.waitFor(() => expect(sendBatch).toHaveBeenCalled())
+    await vi.waitFor(() => expect(sendBatch).toHaveBeenCalled(), PATIENCE)
     await vi.advanceTimersByTimeAsync(10_000)
     vi.useRealTimers()
     expect(await (await answered).json()).toMatchObject({ code: 'events_unavailable' })

@@ -132,7 +132,8 @@ describe('a question', () => {
           const query = question({ prefix, sort, ...filter })
           const keys = expected(RECORDS, query)
           const name = JSON.stringify({ prefix, sort, ...filter })
-          expect.soft((await all(whole, query)).keys, name).toEqual(keys)
+          expect.soft((await all(whole, { ...query, limit: 11 })).keys, name).toEqual(keys)
+          if ((prefix === '') !== ((i + j) % 2 === 0)) continue
           expect.soft((await all(walking, query)).keys, `${name}, walking`).toEqual(keys)
           if (query.q !== undefined)
             expect.soft((await all(searching, query)).keys, `${name}, searching`).toEqual(keys)
@@ -333,8 +334,10 @@ describe('the rows that one page reads', () => {
 })
 
 describe('the plan of a statement', () => {
+  // Makes the tables.
+  beforeEach(() => index.get('files', testRecord('a').key))
+
   const plan = async ({ sql, values }: Statement): Promise<string[]> => {
-    await index.get('files', testRecord('a').key)
     const explained = testDatabase.prepare(`EXPLAIN QUERY PLAN ${sql}`).bind(...values)
     return (await explained.all<{ detail: string }>()).results.map(({ detail }) => detail)
   }

@@ -77,6 +77,13 @@ it.each([
   ).toEqual([{ value: total, count: 1, bytes: 3 }])
 })
 
+it('has the beginnings of words of one, two and three characters in an index', async () => {
+  await openDatabase(db).run([insert('a')])
+  const [table] = await rows(`SELECT sql FROM sqlite_master WHERE name = 'presigner_words'`)
+  // Without it, a search reads all words that begin with the character, of every tenant.
+  expect(table?.sql).toContain(`prefix='1 2 3'`)
+})
+
 it('has no CASE in a trigger, whose END some parsers of D1 take for the end of the trigger', () => {
   for (const sql of STEPS.flatMap(({ statements }) => statements))
     if (sql.startsWith('CREATE TRIGGER')) expect(sql).not.toMatch(/\bCASE\b/i)

@@ -24,7 +24,7 @@ const newestFirst = (prefix: string): FileRecord[] =>
 beforeAll(async () => {
   for (let i = 0; i < COUNT; i += 100)
     await Promise.all(records.slice(i, i + 100).map((record) => index.put(record)))
-}, 60_000)
+})
 
 /** All pages, in order. */
 async function pages(input: Omit<ListInput, 'cursor'>): Promise<FileRecord[][]> {

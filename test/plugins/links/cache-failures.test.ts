@@ -2,6 +2,7 @@ import { afterEach, expect, it, vi } from 'vitest'
 import { dropCopy, findCopy } from '../../../src/plugins/links/edge-cache.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../../support/links.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { testWorker } from '../../support/worker.ts'
 
 afterEach(() => {
@@ -16,8 +17,6 @@ const brokenCache = (methods: Partial<Pick<Cache, 'match' | 'put' | 'delete'>>) 
 }
 
 const BYTES = 500_000
-/** Waits for what happens after the response, even on a loaded machine. */
-const PATIENCE = 20_000
 const newLink = async () => {
   const key = await putObject('a.bin', 'x'.repeat(BYTES))
   return { key, link: (await linkTo(key)).link }

@@ -9,6 +9,7 @@ import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { Objects } from '../../../src/worker.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { linkTo, open, putChosen, putObject, requestsFor, textOf } from '../../support/links.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { failNextPurge } from '../../support/purge.ts'
 import { s3rverBucket, testWorker } from '../../support/worker.ts'
 
@@ -269,7 +270,7 @@ it('keeps no copy of an object that was deleted during its download, 40 times ou
     statuses.push((await open(link)).status)
   }
   expect(statuses).toEqual(Array(40).fill(404))
-}, 60_000)
+})
 
 // @threat copy-undeleted
 it('purges the copy when the response to a delete was lost', async () => {
@@ -307,6 +308,6 @@ it('ends the request to the bucket when the client disconnects and no copy is cr
     await reader?.read()
     expect(await state()).toBe('true')
     await reader?.cancel()
-    await vi.waitFor(async () => expect(await state()).toBe('false'), 20_000)
+    await vi.waitFor(async () => expect(await state()).toBe('false'), PATIENCE)
   })
 })

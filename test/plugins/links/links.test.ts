@@ -240,7 +240,7 @@ describe('the edge copy', () => {
     }
     expect(links.size).toBeGreaterThan(20)
     expect(await requestsFor(key)).toBe(1)
-  }, 30_000)
+  })
 
   // @threat copy-undeleted
   it('is deleted with the file', async () => {

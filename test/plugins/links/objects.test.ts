@@ -1,6 +1,6 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { LinkPolicy } from '../../../src/access/link-signature.ts'
 import { findBucket } from '../../../src/bucket/find-bucket.ts'
 import { sizeOf, type VariantSpec } from '../../../src/bucket/image-size.ts'
@@ -15,7 +15,12 @@ import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { Objects } from '../../../src/worker.ts'
 import { twoColorPng } from '../../support/images.ts'
 import { putChosen, putObject, requestsFor, textOf } from '../../support/links.ts'
+import { found, scriptedBucket } from '../../support/scripted-bucket.ts'
 import { testBucket, testPlace } from '../../support/test-bucket.ts'
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
 
 /**
  * `Objects` as it runs behind Workers Caching. The platform's cache doesn't exist here: `ctx.cache`
@@ -251,6 +256,25 @@ describe('Objects behind Workers Caching', () => {
     expect(await textOf(answer)).toBe('good')
     await done()
     expect(purged).toEqual([{ tags: [await cacheTag(faulty, key)] }])
+  })
+
+  // @threat copy-outdated image-outdated
+  it('purges a copy, also of an image, whose object was replaced during its download', async () => {
+    const png = await twoColorPng(30, 20)
+    const headers = {
+      'Content-Length': String(png.byteLength),
+      ETag: '"old"',
+      'Last-Modified': 'Tue, 24 Nov 2026 11:59:59 GMT',
+    }
+    scriptedBucket({ GetObject: () => new Response(png, { headers }), HeadObject: found(1) })
+    for (const variant of [null, { ...sizeOf(64), format: 'webp', quality: 80 } as const]) {
+      const { objects, purged, done } = inProduction()
+      const key = parseObjectKey(`replaced/${crypto.randomUUID()}.png`)
+      const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
+      expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(0)
+      await done()
+      expect(purged).toEqual([{ tags: [await cacheTag(counted, key)] }])
+    }
   })
 
   it('purges nothing while the object exists', async () => {

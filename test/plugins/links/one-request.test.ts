@@ -12,6 +12,7 @@ import { Objects } from '../../../src/worker.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../support/fake-seconds.ts'
 import { textOf } from '../../support/links.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import { answer, found, hanging, later, scriptedBucket } from '../../support/scripted-bucket.ts'
 
 afterEach(() => {
@@ -50,18 +51,18 @@ async function ask(key: ObjectKey, asked: Asked = {}): Promise<Response> {
 const failureIn = ({ headers }: Response) =>
   JSON.parse(decodeURIComponent(headers.get(FAILURE) ?? 'null'))
 
+const OBJECT = { ETag: '"e"', 'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT' }
+
 const object = (body: string) =>
   answer(200, body, {
+    ...OBJECT,
     'Content-Length': String(body.length),
     'Content-Type': 'image/png',
-    ETag: '"e"',
-    'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
   })
 
 const PART = answer(206, '0123456789', {
+  ...OBJECT,
   'Content-Range': 'bytes 0-9/1000000',
-  ETag: '"e"',
-  'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
 })
 
 /** Returns bodies that arrive in pieces, one in each second of the fake clock. */
@@ -86,11 +87,7 @@ function slowBodies() {
           bodies.canceled += 1
         },
       }
-      const headers = {
-        'Content-Length': String(pieces * 10_000),
-        ETag: '"e"',
-        'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
-      }
+      const headers = { ...OBJECT, 'Content-Length': String(pieces * 10_000) }
       return new Response(new ReadableStream(source), { headers })
     },
   }
@@ -226,6 +223,19 @@ describe('Objects', () => {
     expect(requests).toHaveLength(3)
   })
 
+  it('wait for no original that is too large to be resized', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const LENGTH = { 'Content-Length': String(21 * 1024 ** 2) }
+    const requests = scriptedBucket({
+      GetObject: [answer(200, '', { ...OBJECT, ...LENGTH }), object('pixels')],
+    })
+    const key = newKey()
+    expect(failureIn(await ask(key, { variant: IMAGE })).code).toBe('unsupported_image')
+    const [response, seconds] = await fakeSeconds(ask(key))
+    expect([await textOf(response), seconds]).toEqual(['pixels', 0])
+    expect(requests).toHaveLength(2)
+  })
+
   // @threat bucket-busy
   it('read a slow object once for clients that leave', async () => {
     vi.useFakeTimers(FAKE_CLOCK)
@@ -261,7 +271,7 @@ describe('a delivery that the bucket cuts', () => {
     })
     const response = await ask(newKey(), { range: 'bytes=0-9' })
     await expect(response.arrayBuffer()).rejects.toThrow()
-    await vi.waitUntil(() => lines.some((text) => text.includes('delivery cut')), 20_000)
+    await vi.waitUntil(() => lines.some((text) => text.includes('delivery cut')), PATIENCE)
   })
 
   // @threat delivery-cut
@@ -297,7 +307,7 @@ describe('a delivery that the bucket cuts', () => {
     await expect(response.arrayBuffer()).rejects.toThrow()
     const line = await vi.waitUntil(
       () => lines.find((text) => text.includes('delivery cut')),
-      20_000,
+      PATIENCE,
     )
     expect(JSON.parse(line)).toEqual({
       warning: 'delivery cut',

@@ -5,6 +5,7 @@ import { ANN } from '../../support/ann.ts'
 import { jsonOf, settingsInput } from '../../support/app.ts'
 import { mount } from '../../support/mount.ts'
 import { type StartedUpload, startUpload } from '../../support/parts.ts'
+import { PATIENCE } from '../../support/patience.ts'
 import {
   type Answer,
   answer,
@@ -138,7 +139,7 @@ describe('the complete of an upload with a startId', () => {
     })
     const upload = await startUpload(worker, { startId: newId() })
     expect((await complete(upload)).status).toBe(201)
-    await vi.waitFor(() => expect(operations(sent)).toContain('AbortMultipartUpload'))
+    await vi.waitFor(() => expect(operations(sent)).toContain('AbortMultipartUpload'), PATIENCE)
     const aborted = sent.filter(({ operation }) => operation === 'AbortMultipartUpload')
     expect(aborted.map(({ url }) => new URL(url).searchParams.get('uploadId'))).toEqual(['first'])
   })

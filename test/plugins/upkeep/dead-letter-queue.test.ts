@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Instance } from '../../../src/http/app-env.ts'
 import { keepDeadLetters, replay } from '../../../src/plugins/upkeep/dead-letter-queue.ts'
 import type { QueueBatch } from '../../../src/records/job.ts'
+import { PATIENCE } from '../../support/patience.ts'
 
 const hang = () => new Promise<never>(() => {})
 const LETTER = {
@@ -47,7 +48,7 @@ it('retries a batch that its object has not stored after 10 seconds', async () =
   const batch = { queue: 'mail-dead', messages: [message] }
   const kept = keepDeadLetters(batch, instance, context, new Date())
   // Its id is a digest, which no timer ends.
-  await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1))
+  await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1), PATIENCE)
   await vi.advanceTimersByTimeAsync(10_000)
   await kept
   expect(decisions).toEqual(['retry'])

@@ -72,62 +72,55 @@ interface Source {
   keep?(bytes: Uint8Array<ArrayBuffer> | null): Promise<void>
 }
 
+/** Where the copies of a requested image and of its original are. */
+interface Copies {
+  /** Returns the image, its range, or its refusal. */
+  find(): Promise<Response | null | undefined>
+  openOriginal(): Promise<Source>
+  /** Stores the image, or its refusal, after `openOriginal`. */
+  store(copy: Response): Promise<void>
+  /** Returns the response with a new image, after `openOriginal`. */
+  show(image: KeptImage): Response
+}
+
 /** Returns a resized image, made once for a crowd, or the refusal of what can't be resized. */
 export async function edgeImage(
   asked: ImageRequest,
   place: ImagePlace,
   now: Date,
 ): Promise<Response> {
-  const { usesCacheApi, originals, resizer } = place
-  const waitUntil = (work: Promise<unknown>) => place.waitUntil(work)
-  const { bucket, key, variant, url, query, range, requestId } = asked
-  const kept = usesCacheApi ? await matchVariant(asked, range) : null
+  const { bucket, key, variant, url, query } = asked
+  const copies = (place.usesCacheApi ? inCacheApi : behindCaching)(asked, place, now)
+  const kept = await copies.find()
   if (kept) return kept
-  let generation: string | undefined
+  const waitUntil = (work: Promise<unknown>) => place.waitUntil(work)
   let source: Source | undefined
   const setLifetime = (headers: Headers, seconds = Infinity) => {
     const left = source === undefined ? 0 : secondsLeft(source.original.headers, bucket, key)
     return keepFor(headers, Math.min(left, seconds), bucket, key)
   }
-  const store = async (copy: Response) => {
-    if (generation !== undefined) await putVariant(asked, generation, copy)
-  }
-  const fromBucket = async () =>
-    openObject(await openBucket(bucket, now, place), key, 'GET', null, now, 0)
   const open = async () => {
-    if (usesCacheApi) {
-      generation = await currentGeneration(url)
-      source = await copiedOriginal(asked, fromBucket, now)
-    } else {
-      let original = await originals?.open('GET', bucket, key, null, null, { now, requestId })
-      if (original && secondsLeft(original.headers, bucket, key) < neededSeconds(asked)) {
-        await original.body?.cancel()
-        original = undefined
-      }
-      source = { original: original ?? (await fromBucket()) }
-    }
+    source = await copies.openOriginal()
     return [heldBytes(source.original, variant), source] as const
   }
   const make = () =>
     withRoom(now, waitUntil, open, async ({ original, keep }, during): Promise<MadeImage> => {
       const onRead = (bytes: Uint8Array<ArrayBuffer>) => during(keep?.(bytes))
       const options = { now, during, onRead }
-      const resized = await resize(relay(original, null)[0], variant, resizer, options)
+      const resized = await resize(relay(original, null)[0], variant, place.resizer, options)
       const headers = new Headers(resized.headers)
       await setLifetime(headers)
       const image = { bytes: resized.bytes, headers: [...headers] }
-      const stored = store(imageResponse(image, null))
+      const stored = copies.store(imageResponse(image, null))
       during(stored)
-      if (usesCacheApi && isLarge(image)) await stored
+      if (isLarge(image)) await stored
       return [image, stored]
     })
   try {
     const image = await makeOnce(`${url}?${query}`, make, now)
-    if (!usesCacheApi) return imageResponse(image, null)
     // A slow client would keep it in memory.
-    const copy = isLarge(image) && (await matchVariant(asked, range))
-    if (copy) return withStatus(copy, 'MISS')
-    return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
+    const copy = isLarge(image) && (await copies.find())
+    return copy ? withStatus(copy, 'MISS') : copies.show(image)
   } catch (error) {
     await source?.keep?.(null)
     source?.original.body?.cancel().catch(() => undefined)
@@ -136,8 +129,45 @@ export async function edgeImage(
     const refusal = new Response(null, { status: 404, headers: failure(error).headers })
     const isSure = source?.original.headers.has('content-length') && !isUnsure(error)
     await setLifetime(refusal.headers, isSure ? REFUSAL_SECONDS : UNSURE_SECONDS)
-    waitUntil(store(refusal.clone()))
+    waitUntil(copies.store(refusal.clone()))
     return refusal
+  }
+}
+
+const fromBucket = async (
+  { bucket, key }: ImageRequest,
+  place: ImagePlace,
+  now: Date,
+): Promise<Response> => openObject(await openBucket(bucket, now, place), key, 'GET', null, now, 0)
+
+/** Workers Caching itself finds and stores what this Worker returns. */
+const behindCaching = (asked: ImageRequest, place: ImagePlace, now: Date): Copies => ({
+  find: async () => null,
+  async openOriginal() {
+    const { bucket, key, requestId } = asked
+    const asker = { now, requestId }
+    const original = await place.originals?.open('GET', bucket, key, null, null, asker)
+    if (original && secondsLeft(original.headers, bucket, key) >= neededSeconds(asked))
+      return { original }
+    await original?.body?.cancel()
+    return { original: await fromBucket(asked, place, now) }
+  },
+  store: async () => {},
+  show: (image) => imageResponse(image, null),
+})
+
+function inCacheApi(asked: ImageRequest, place: ImagePlace, now: Date): Copies {
+  let generation: string | undefined
+  return {
+    find: () => matchVariant(asked, asked.range),
+    async openOriginal() {
+      generation = await currentGeneration(asked.url)
+      return copiedOriginal(asked, () => fromBucket(asked, place, now), now)
+    },
+    async store(copy) {
+      if (generation !== undefined) await putVariant(asked, generation, copy)
+    },
+    show: (image) => withStatus(imageResponse(image, asked.range), generation ? 'MISS' : 'BYPASS'),
   }
 }
 

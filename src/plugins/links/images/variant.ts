@@ -292,8 +292,6 @@ const codeOf = (error: unknown): number =>
   Number(typeof error === 'object' && error !== null && Reflect.get(error, 'code'))
 
 function resizeError(error: unknown): ApiError {
-  const known = asApiError(error)
-  if (known?.code === 'unsupported_image') return known
   // The binding's text for a response without a code, which becomes 9523. A 500 may mean the image.
   const isDown = /Unexpected error response (?:429|50[^0])/.test(describe(error))
   return !isDown && [...UNREADABLE, ...UNSURE].includes(codeOf(error))

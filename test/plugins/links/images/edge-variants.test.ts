@@ -23,6 +23,7 @@ import { Objects } from '../../../../src/worker.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 import { twoColorPng } from '../../../support/images.ts'
 import { putChosen, putObject, putUnder, requestsFor } from '../../../support/links.ts'
+import { PATIENCE } from '../../../support/patience.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -110,7 +111,7 @@ describe.each([
     })
     const { show, purge } = objectsWith(resizer, behindCache)
     const before = show(key)
-    await vi.waitFor(() => expect(calls).toHaveLength(1))
+    await vi.waitFor(() => expect(calls).toHaveLength(1), PATIENCE)
     await putUnder(key, await twoColorPng(300, 100))
     expect(await purge(key)).toBeNull()
     expect(await show(key)).toBe(21)
@@ -170,7 +171,7 @@ it('stays purged if it is made from the old copy during the purge', async () => 
   const spy = vi.spyOn(caches.default, 'delete').mockImplementation(async (url) => {
     expect(await show(key, other)).toBe(32)
     slower = show(key, { ...VARIANT, ...sizeOf(16) })
-    await vi.waitFor(() => expect(calls).toHaveLength(3))
+    await vi.waitFor(() => expect(calls).toHaveLength(3), PATIENCE)
     return drop(url)
   })
   expect(await purge(key)).toBeNull()
@@ -225,6 +226,40 @@ it('stays purged when a size that began at the same time is slower', async () =>
   await slower
   expect(await show(key)).toBe(21)
   spy.mockRestore()
+})
+
+// @threat image-outdated
+it('stays purged if its first generation is still being stored then', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { open, opened } = gate()
+  const { calls, resizer } = countingResizer(async () => {
+    if (calls.length === 1) await opened
+  })
+  const { show, purge } = objectsWith(resizer)
+  const other = { ...VARIANT, ...sizeOf(32) }
+  const put = caches.default.put.bind(caches.default)
+  const drop = caches.default.delete.bind(caches.default)
+  const begun: Promise<unknown>[] = []
+  const puts = vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {
+    await put(url, response)
+    if (!String(url).endsWith('?generation') || begun.length > 0) return
+    begun.push(show(key, other))
+    await vi.waitFor(() => expect(calls).toHaveLength(1))
+    await putUnder(key, await twoColorPng(300, 100))
+    const dropped = new Promise<void>((resolve) => {
+      vi.spyOn(caches.default, 'delete').mockImplementationOnce(async (name) => {
+        setTimeout(resolve)
+        return drop(name)
+      })
+    })
+    begun.push(purge(key))
+    await dropped
+  })
+  expect(await show(key)).toBe(21)
+  open()
+  expect(await Promise.all(begun)).toEqual([32, null])
+  puts.mockRestore()
+  expect(await show(key, other)).toBe(11)
 })
 
 // @threat image-outdated
@@ -333,7 +368,7 @@ describe('making an image', () => {
     expect(make).not.toHaveBeenCalled()
     open()
     await opened
-    await vi.waitFor(async () => expect(await makeOnce(name, make, NOW)).not.toBe(first))
+    await vi.waitFor(async () => expect(await makeOnce(name, make, NOW)).not.toBe(first), PATIENCE)
     expect(make).toHaveBeenCalledTimes(1)
   })
 

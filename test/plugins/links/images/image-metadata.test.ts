@@ -325,9 +325,16 @@ describe('an AVIF', () => {
     return bytes
   }
 
+  /** Returns the AVIF with a box of its picture's size that reaches into the metadata. */
+  function withLongBox(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    bytes.set(uint32s(120), latin1(bytes).indexOf('ispe') - 4)
+    return bytes
+  }
+
   // @threat image-original
   it.each([
     ['another item', avif(1, 2)],
+    ['a box that is longer than the one around it', withLongBox(avif(0, 0))],
     ['bytes after its end', avif(0, 0).slice(0, -1)],
     ['no known bytes', withoutLength(avif(0, 0))],
   ])('is refused if its metadata is in %s', (_, bytes) => {

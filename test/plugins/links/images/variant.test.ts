@@ -527,6 +527,14 @@ describe('the response with a resized image', () => {
   })
 
   // @threat image-bomb
+  it('needs as much memory as the image has bytes, although more was reserved for it', async () => {
+    const small = await twoColorPng(10, 6)
+    const resizer = resizerWith(async () => new Response(small.slice()))
+    const { bytes } = await resize(original(await twoColorPng(30, 20)), SPEC, resizer)
+    expect(bytes.buffer.byteLength).toBe(small.byteLength)
+  })
+
+  // @threat image-bomb
   it('has a piece of the image in memory, and not a copy for each client', async () => {
     const large = { bytes: crypto.getRandomValues(new Uint8Array(60_000)), headers: image.headers }
     const bytes = new Uint8Array(6_000_000)
