@@ -72,7 +72,7 @@ export async function startUpload<File extends Nameable, T>(
   } else if (file.directory !== named.directory)
     key = newObjectKey({ ...file, prefix, now, ...file.seed })
   if (file.ifMatch !== undefined) requireReplacement(file)
-  if (!hasSeams) return start(key, file, now)
+  if (!hasSeams) return await start(key, file, now)
   const { mimetype, size, overwrite } = file
   const change: Change = {
     ...{ type: 'upload', bucket: bucket.alias, key, mimetype, size: size ?? undefined },
