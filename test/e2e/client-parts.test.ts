@@ -2,7 +2,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 
 // Imported without types, because their types exclude Node.
-const { sendParts } = await import(join(import.meta.dirname, '../../client/src/server/parts.ts'))
+const CLIENT = join(import.meta.dirname, '../../client/src')
+const { sendParts } = await import(join(CLIENT, 'server/parts.ts'))
+const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
 
 interface Asked {
   readonly partNumbers: number[]
@@ -66,6 +68,18 @@ it.each([true, false])('fails if the API returns no URL for a part: sized %s', a
   const failed = expect(send(isSized ? 3 : 0, isSized)).rejects
   await failed.toMatchObject({ code: 'bad_answer', message: 'No URL for part 1' })
 })
+
+it.each(['invalid_part', 'file_too_large'])(
+  'signs a part alone if the API refuses the ones after it as %s',
+  async (code) => {
+    urlsFor = (numbers) => {
+      if (numbers.length > 1) throw new PresignerError(code, 'No.', { status: 400 })
+      return numbers
+    }
+    expect(await send(2)).toHaveLength(2)
+    expect(asked.map(({ length }) => length)).toEqual([10, 1, 10, 1])
+  },
+)
 
 it('fails if the bucket returns no ETag', async () => {
   answerPut = () => new Response(null)

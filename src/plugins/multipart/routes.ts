@@ -8,8 +8,9 @@ import {
   MAX_PARTS_BODY_BYTES,
   MIN_PART_BYTES,
 } from '../../bucket/limits.ts'
+import { recordBody } from '../../core/announce.ts'
 import { largestFile } from '../../core/size-limit.ts'
-import { recordBody, startUpload } from '../../core/uploads.ts'
+import { startUpload } from '../../core/uploads.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
 import {
