@@ -17,6 +17,13 @@ export async function runCommand(work: () => Promise<number>): Promise<number> {
   }
 }
 
+/** Returns what is wrong with an option, without Node's advice about arguments that start with "-". */
+export const parsingError = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(
+    /\. To specify a positional .*/s,
+    '.',
+  )
+
 /** The options of every command that calls a Worker. */
 export const WORKER_OPTIONS = {
   help: { type: 'boolean', default: false },
@@ -32,8 +39,6 @@ export function parseOptions<const Config extends ParseArgsConfig>(
   try {
     return parseArgs(config)
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    // Node adds how to write a positional argument that starts with "-".
-    throw new UsageError(`${message.replace(/\. To specify a positional .*/s, '.')}\n\n${usage}`)
+    throw new UsageError(`${parsingError(error)}\n\n${usage}`)
   }
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as z from 'zod/mini'
 import type { Issue } from '../src/errors/api-error.ts'
+import { parsingError } from './command.ts'
 import { FIXES } from './doctor/worker.ts'
 import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
 import { startFront } from './front.ts'
@@ -35,7 +36,7 @@ export async function dev(args: readonly string[]): Promise<number> {
   try {
     options = readOptions(args)
   } catch (error) {
-    console.error(`${messageOf(error)}\n${USAGE}`)
+    console.error(`${parsingError(error)}\n${USAGE}`)
     return 1
   }
   if (options.help) {

@@ -6,10 +6,10 @@
 
 /** Throw if the principal lacks a scope, or the key or the prefix is outside the principal's own. */
 export { requireKey, requirePrefix, requireScope } from './access/principal.ts'
+/** Asks the app's `beforeDownload`, if there is one. Call it before you sign a URL. Throws `forbidden`. */
+export { askToDownload } from './core/ask-app.ts'
 /** Returns a signed GET URL, as `GET /files/:key/url`. Doesn't check that there is an object. */
 export { type DownloadRequest, type DownloadUrl, downloadUrl } from './core/download-url.ts'
-/** Asks the app's `beforeDownload`, if there is one. Call it before you sign a URL. Throws `forbidden`. */
-export { askToDownload } from './core/uploads.ts'
 /** Ends a request with one of the API's error codes. */
 export { ApiError } from './errors/api-error.ts'
 /** Returns the settings in an open route. Throws `misconfigured`. */

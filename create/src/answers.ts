@@ -1,5 +1,6 @@
 import { basename, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { parsingError } from '../../cli/command.ts'
 import { bucketsRule } from '../../src/settings/bucket-rules.ts'
 import { corsOriginsRule } from '../../src/settings/define.ts'
 import { check, type Rule, text } from '../../src/settings/rules.ts'
@@ -72,7 +73,7 @@ export function readFlags(args: readonly string[]) {
     if (others.length > 0) throw new UsageError(`Unexpected: ${others.join(' ')}`)
     return { ...values, folder }
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
+    throw new UsageError(parsingError(error))
   }
 }
 

@@ -16,6 +16,7 @@ import { createPatience } from './patient.ts'
 import { createQueue, type Item, type State } from './queue.ts'
 import { reasonOf, refusalOf } from './refusal.ts'
 import { createRow, type Row } from './row.ts'
+import { thanksFrom } from './thanks.ts'
 
 /**
  * Files of this size or larger go in parts: they can be resumed, and a canceled one frees its room in
@@ -137,11 +138,7 @@ function showAll(): void {
   const wasOver = !thanks.hidden
   thanks.hidden = !isOver
   if (isOver) {
-    const names = done.map((file) => file.name).join(', ')
-    const failed = filesIn('failed').length
-    const lost = failed ? ` ${filesInWords(failed)} could not be sent.` : ''
-    const total = `${filesInWords(done.length)} (${sizeInWords(bytesOf(done))})`
-    const text = `${box.from} has received ${total}: ${names}.${lost}`
+    const text = thanksFrom(box.from, done, filesIn('failed').length)
     find('#thanks p').textContent = text
     if (!wasOver) {
       say(`Thank you. ${text}`)

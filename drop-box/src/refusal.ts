@@ -30,6 +30,8 @@ export function reasonOf(error: unknown, { maxBytes, allowedTypes }: BoxData): s
       return `Larger than ${sizeInWords(maxBytes)}.`
     case 'mimetype_not_allowed':
       return `This type is not accepted. Accepted: ${typesInWords(allowedTypes)}.`
+    case 'type_mismatch':
+      return 'Its name does not show its type. Put it into a ZIP file.'
     case 'drop_box_full':
       return 'There is no room left for it.'
     case 'drop_box_closed':

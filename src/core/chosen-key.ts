@@ -44,7 +44,7 @@ const lookAt = (
     if (!(cause instanceof StorageFailure && cause.status === 403)) throw error
     throw new ApiError(
       'not_supported',
-      `The bucket's access key does not allow HeadObject, so the Worker can't see if the key has an object. Allow s3:GetObject and s3:ListBucket, or ${advice}.`,
+      `The bucket's access key does not allow HeadObject. Allow s3:GetObject and s3:ListBucket, or ${advice}.`,
       { cause },
     )
   })

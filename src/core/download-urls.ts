@@ -13,6 +13,7 @@ import {
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { askToDownload } from './ask-app.ts'
 import {
   downloadSigner,
   downloadUrl,
@@ -20,7 +21,6 @@ import {
   MAX_VERSION_ID_LENGTH,
   VERSION_ID,
 } from './download-url.ts'
-import { askToDownload } from './uploads.ts'
 
 const flag = z.pipe(
   z.optional(z.enum(['true', 'false'])),

@@ -16,6 +16,20 @@ export interface PlannedUpload extends Omit<UploadFields, 'size'> {
   readonly seed?: KeySeed | undefined
 }
 
+/** How a client names a file: by its own name, or by a key that it chooses. */
+export interface Naming extends Pick<UploadFields, 'overwrite'> {
+  readonly fileName?: string | undefined
+  readonly key?: string | undefined
+  /** ETag of the object that the upload may replace. */
+  readonly ifMatch?: string | undefined
+}
+
+/** A file that may still lack a name. */
+export type Nameable = Naming & Omit<PlannedUpload, keyof Naming>
+/** A file with its name, and its key if the client or the app chose one. */
+export type Named<File> = File &
+  Pick<UploadFields, 'fileName' | 'key' | 'overwrite' | 'byApp' | 'headers'>
+
 /**
  * Returns the key for `file`: the chosen one, or a new one under `prefix` (empty, or ending with
  * `/`). The upload may have at most `s3Max` bytes. Throws, in this order, `invalid_name`, `invalid_key`,

@@ -13,10 +13,11 @@ import { type FileIndex, indexUnavailable, noFileIndex } from '../records/file-i
 import { deleteObjects } from '../storage/delete-objects.ts'
 import { headObject } from '../storage/object.ts'
 import { mayHaveHappened } from '../storage/storage-failure.ts'
+import { announcerOf } from './announce.ts'
+import { askToDelete } from './ask-app.ts'
 import { reserve, undo, undoing } from './change.ts'
 import { purgeCopies } from './purge.ts'
 import { type Announce, forget, MAX_LAG_SECONDS } from './record.ts'
-import { announcerOf, askToDelete } from './uploads.ts'
 
 /** What else a deletion changes. */
 export interface Removal {

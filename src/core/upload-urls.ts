@@ -18,9 +18,9 @@ import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { forEachFile, validateFiles, validateJson } from '../http/validate.ts'
 import { keepExisting } from './chosen-key.ts'
-import { uploadSignature } from './new-upload.ts'
+import { type Naming, uploadSignature } from './new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './single.ts'
-import { type Naming, startUpload } from './uploads.ts'
+import { startUpload } from './uploads.ts'
 
 const upload = {
   ...namedFile,

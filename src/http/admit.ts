@@ -42,7 +42,9 @@ const LOCAL_PRINCIPAL: Principal = {
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)
-  const settings = await configure(c)
+  const configured = configure(c)
+  // Here and below, waits only for a promise.
+  const settings = configured instanceof Promise ? await configured : configured
   let counted: Promise<void> | undefined
   const countOnce = async (): Promise<void> => {
     counted ??= countNetwork(c)

@@ -76,7 +76,8 @@ export const metadataRecord = <Value extends z.ZodMiniType>(value: Value, name =
 export const ifMatch = z.optional(
   z.string().check(z.regex(/^(?:[!#-~]{1,253}|"[!#-~]{1,253}")$/, 'must be the ETag of an object')),
 )
-export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
+/** Returns the schema of the number of a part. */
+export const partNumber = () => z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
 /** A file by its name, or by a key that the caller chooses. */
 export const namedFile = {
@@ -131,12 +132,13 @@ export const oneName = [
   names('startId', WITH_KEY, ({ startId, key }) => !(startId && key)),
 ]
 
-/** Checks that only a chosen key has `overwrite`. */
-export const overwriteOfKey = names(
-  'overwrite',
-  'needs key',
-  ({ overwrite, key }) => overwrite === undefined || key !== undefined,
-)
+/** Returns a check that only a chosen key has `overwrite`. */
+export const overwriteOfKey = () =>
+  names(
+    'overwrite',
+    'needs key',
+    ({ overwrite, key }) => overwrite === undefined || key !== undefined,
+  )
 
 /** Size limit of a body with a list of keys or files. */
 export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2

@@ -175,10 +175,14 @@ export function readBody(c: Context<AppEnv>, maxBytes: number): Promise<unknown>
  * Returns the JSON in the body of `request`, at most `maxBytes` of UTF-8. Throws
  * `unsupported_media_type`, `body_too_large` and `malformed_json`.
  */
-export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
-  if (!isJson(request.headers.get('content-type') ?? ''))
-    throw new ApiError('unsupported_media_type', 'Send JSON with Content-Type: application/json.')
-  const bytes = await readBytes(request, maxBytes)
+export function readJson(request: Request, maxBytes: number): Promise<unknown> {
+  if (isJson(request.headers.get('content-type') ?? ''))
+    return readBytes(request, maxBytes).then(parseJson)
+  const message = 'Send JSON with Content-Type: application/json.'
+  return Promise.reject(new ApiError('unsupported_media_type', message))
+}
+
+function parseJson(bytes: ArrayBuffer | Uint8Array): unknown {
   try {
     return JSON.parse(decoder.decode(bytes))
   } catch {
@@ -199,20 +203,21 @@ function readBytes(request: Request, maxBytes: number): Promise<ArrayBuffer | Ui
   const stated = headers.get('content-length') ?? ''
   const length = /^\d+$/.test(stated) ? Number(stated) : Infinity
   // HTTP limits a body to its Content-Length (RFC 9112, section 6.3).
-  return fromClient<ArrayBuffer | Uint8Array>(
-    length <= maxBytes ? request.arrayBuffer() : readUpTo(maxBytes + 1, request.body),
-  ).then((bytes) => {
+  const reading: Promise<ArrayBuffer | Uint8Array> =
+    length <= maxBytes ? request.arrayBuffer() : readUpTo(maxBytes + 1, request.body)
+  return reading.then((bytes) => {
     if (bytes.byteLength > maxBytes)
       throw new ApiError('body_too_large', `The body may have at most ${maxBytes} bytes.`)
     return bytes
-  })
+  }, endedEarly)
+}
+
+function endedEarly(cause: unknown): never {
+  throw new ApiError('invalid_request', 'The request ended in the middle of its body.', { cause })
 }
 
 /** Resolves with what was read. Throws `invalid_request` if the client disconnects meanwhile. */
-export const fromClient = <T>(reading: Promise<T>): Promise<T> =>
-  reading.catch((cause: unknown) => {
-    throw new ApiError('invalid_request', 'The request ended in the middle of its body.', { cause })
-  })
+export const fromClient = <T>(reading: Promise<T>): Promise<T> => reading.catch(endedEarly)
 
 const isJson = (contentType: string): boolean =>
   contentType === 'application/json' ||

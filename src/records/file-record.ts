@@ -1,38 +1,29 @@
-import * as z from 'zod/mini'
-import { ApiError } from '../errors/api-error.ts'
-import { utf8Length } from '../keys/encodings.ts'
-import { cutToBytes } from '../keys/file-name.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
-/** Workers KV's limit for the metadata of one key, in bytes of JSON. */
-const MAX_METADATA_BYTES = 1024
+/**
+ * How a record came to be that nobody has confirmed: soon after the upload, or later, such as by an
+ * import.
+ */
+export type FileStatus = 'unconfirmed' | 'found'
 
-/** What the index stores about a file in KV metadata (docs/kv-schema.md). */
-const metadataSchema = z.object({
-  name: z.string(),
-  size: z.int().check(z.minimum(0)),
-  mimetype: z.string(),
-  etag: z.string(),
-  owner: z.nullable(z.string()),
-  /**
-   * How the record came to be, if nobody has confirmed the upload: soon after it, or later, such as by an
-   * import. Missing for a confirmed one.
-   */
-  status: z.optional(z.enum(['unconfirmed', 'found'])),
-  // In the only spelling that the Worker writes: that of `toISOString`.
-  createdAt: z.string().check(z.refine((text) => new Date(text).toJSON() === text)),
-})
-
-type Metadata = z.infer<typeof metadataSchema>
-
-/** How a record came to be that nobody has confirmed. */
-export type FileStatus = NonNullable<Metadata['status']>
-
-/** A file in the API's format: bytes, ISO 8601 in UTC, and an ETag in its quotes. */
-export interface FileRecord extends Metadata {
+/** A file in the API's format. */
+export interface FileRecord {
   readonly key: ObjectKey
   /** Alias of the bucket. */
   readonly bucket: string
+  /** The display name. */
+  readonly name: string
+  /** In bytes. */
+  readonly size: number
+  readonly mimetype: string
+  /** In its quotes. */
+  readonly etag: string
+  /** Id of the principal, or null if nobody knows. */
+  readonly owner: string | null
+  /** Missing if the upload is confirmed. */
+  readonly status?: FileStatus | undefined
+  /** ISO 8601 in UTC. */
+  readonly createdAt: string
 }
 
 /**
@@ -41,35 +32,3 @@ export interface FileRecord extends Metadata {
  */
 export const isConfirmed = ({ owner, status }: FileRecord): boolean =>
   owner !== null && status === undefined
-
-/**
- * Returns the metadata to store. Shortens the name until it fits into KV's limit. Throws
- * `key_not_indexable` if it doesn't without a name.
- */
-export function toMetadata({
-  name,
-  size,
-  mimetype,
-  etag,
-  owner,
-  createdAt,
-  status,
-}: FileRecord): Metadata {
-  const metadata = { name, size, mimetype, etag, owner, createdAt, ...(status && { status }) }
-  let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
-  while (excess > 0 && metadata.name !== '') {
-    // JSON may need six bytes for one. So this removes only what is certainly too much, and checks
-    // again.
-    const certain = Math.ceil(excess / 6)
-    metadata.name = cutToBytes(metadata.name, Math.max(0, utf8Length(metadata.name) - certain))
-    excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
-  }
-  if (excess <= 0) return metadata
-  throw new ApiError('key_not_indexable', 'Its type, ETag and owner are too long for the index.')
-}
-
-/** Returns the record that `metadata` from KV describes, or null if it is malformed. */
-export function fromMetadata(bucket: string, key: ObjectKey, metadata: unknown): FileRecord | null {
-  const parsed = metadataSchema.safeParse(metadata)
-  return parsed.success ? { key, bucket, ...parsed.data } : null
-}

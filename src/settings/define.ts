@@ -128,7 +128,8 @@ export function keepFor<B, S extends Settings>(
 /** Returns the settings for `env`, or the issues. */
 export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings {
   try {
-    const settings = typeof settingsFor === 'function' && (settingsFor as DefinedSettings<B>)(env)
+    const settings =
+      typeof settingsFor === 'function' && r.quiet((settingsFor as DefinedSettings<B>)(env))
     const uses: readonly Use[] | undefined = Reflect.get(Object(settings), CHECKED)
     return settings && uses
       ? { ok: true, settings, uses }

@@ -9,6 +9,8 @@ import { amzDate, signingKey, spaced } from './signature.ts'
 /** Everything about a URL except its key. */
 export type PresignTemplate = Omit<PresignInput, 'key'>
 
+type Headers = PresignTemplate['headers'] & object
+
 /** Presigns the URL of one object. Throws RangeError for a lifetime that SigV4 doesn't allow. */
 export type PresignKey = (key: ObjectKey) => Promise<string>
 
@@ -68,7 +70,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
   const algorithm = utf8('AWS4-HMAC-SHA256\n')
   const credentialScope = utf8(`\n${credentialString}\n`)
   const urlBeforeKey = origin + basePath
-  const headersOf = canonicalHeadersBy(signer)
+  const headersOf = canonicalHeadersBy(signer, input.headers)
   const key = await signingKey(signer)
   return {
     fits: (other, at) =>
@@ -81,7 +83,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
     fill({ headers }, at) {
       const requestHeaders = headersOf(headers)
       const urlQuery = `${urlBeforeDate}X-Amz-Date=${at}${urlAfterDate}&X-Amz-Signature=`
-      return function presignKey(objectKey) {
+      return async function presignKey(objectKey) {
         const path = encodeKey(objectKey)
         assertNamesKey(path, objectKey)
         startText()
@@ -92,38 +94,41 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
         add(requestAfterDate)
         add(requestHeaders)
         add(requestAfterHeaders)
-        return crypto.subtle.digest('SHA-256', textBytes()).then((digest) => {
-          startText()
-          add(algorithm)
-          addAscii(at)
-          add(credentialScope)
-          addHex(digest)
-          return crypto.subtle
-            .sign('HMAC', key, textBytes())
-            .then((signature) => urlBeforeKey + path + urlQuery + hex(signature))
-        })
+        const digest = await crypto.subtle.digest('SHA-256', textBytes())
+        startText()
+        add(algorithm)
+        addAscii(at)
+        add(credentialScope)
+        addHex(digest)
+        const signature = await crypto.subtle.sign('HMAC', key, textBytes())
+        return urlBeforeKey + path + urlQuery + hex(signature)
       }
     },
   }
 }
 
-/** Returns a function that builds canonical headers, each with its line break, like `signer`. */
+/**
+ * Returns a function that builds canonical headers, each with its line break, like `signer`, for
+ * headers with the same names as `sample`.
+ */
 function canonicalHeadersBy(
   signer: AwsV4Signer,
-): (headers: PresignTemplate['headers']) => Uint8Array {
-  const { host } = signer.url
-  const hostAlone = utf8(`host:${host}\n`)
-  const signedHeaders: string[] = signer.signedHeaders.split(';')
+  sample: Headers | undefined,
+): (headers: Headers | undefined) => Uint8Array {
+  const host = `host:${signer.url.host}\n`
+  const hostAlone = utf8(host)
+  const given = new Map(Object.keys(sample ?? {}).map((name) => [name.toLowerCase(), name]))
+  const signed = signer.signedHeaders.split(';').map((name) => [name, given.get(name)] as const)
   return (headers) => {
     if (headers === undefined) return hostAlone
-    const values = new Map([['host', host]])
-    for (const [name, value] of Object.entries(headers))
-      values.set(name.toLowerCase(), value.trim().replace(/\s+/g, ' '))
-    return utf8(signedHeaders.map((name) => `${name}:${values.get(name)}\n`).join(''))
+    let lines = ''
+    for (const [name, as] of signed)
+      lines += as === undefined ? host : `${name}:${headers[as]?.trim().replace(/\s+/g, ' ')}\n`
+    return utf8(lines)
   }
 }
 
-const namesOf = (headers: PresignTemplate['headers']): string =>
+const namesOf = (headers: Headers | undefined): string =>
   headers === undefined ? '' : Object.keys(headers).join()
 
 /** Returns the text before and after `part` in `text`. */

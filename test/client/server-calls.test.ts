@@ -45,6 +45,18 @@ const lost = (): Error => new TypeError('fetch failed')
 const refusedConnection = (): Error =>
   new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })
 
+/** Lets the timeouts of requests use the clock of the test. */
+const useFakeTimeouts = () =>
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((milliseconds) => {
+    const controller = new AbortController()
+    setTimeout(() => controller.abort(), milliseconds)
+    return controller.signal
+  })
+
+/** A request without a response, until its signal aborts. */
+const hanging = ({ signal }: RequestInit): Promise<Response> =>
+  new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
@@ -66,6 +78,7 @@ beforeEach(() => {
   vi.useFakeTimers({ now: new Date('2026-11-25T12:00:00Z') })
 })
 afterEach(() => {
+  vi.restoreAllMocks()
   vi.useRealTimers()
 })
 
@@ -167,6 +180,8 @@ describe('a call that fails for a moment', () => {
   it.each([
     { header: '7', seconds: 7 },
     { header: 'Wed, 25 Nov 2026 12:00:30 GMT', seconds: 30 },
+    { header: 'Wed, 25 Nov 2026 11:59:00 GMT', seconds: 0.25 },
+    { header: '-5', seconds: 0.25 },
   ])('waits for $seconds seconds after Retry-After: $header', async ({ header, seconds }) => {
     const busy = () => refusal(503, 'storage_busy', { 'Retry-After': header })
     const client = clientOf(() => (calls.length === 1 ? busy() : Response.json(RECORD)))
@@ -303,7 +318,10 @@ describe('a PUT to the bucket', () => {
       ...{ code: 'bucket_refused', status: 412, retryable: false },
       message: expect.stringMatching(/It may be yours/),
     })
-    expect(puts.map(({ headers }) => headers)).toEqual([signed.headers, signed.headers])
+    const { headers } = signed
+    // It would send the bytes to wherever the bucket says.
+    expect(puts).toMatchObject(Array(2).fill({ headers, redirect: 'manual' }))
+    expect(puts.map((put) => put.headers)).toEqual([headers, headers])
   })
 
   // @threat file-misattributed
@@ -357,6 +375,41 @@ describe('a PUT to the bucket', () => {
     expect(await uploading).toEqual(RECORD)
     expect((puts[1] ?? 0) - (puts[0] ?? 0)).toBeGreaterThanOrEqual(20_000)
   })
+
+  it('has a minute, and a second for each 50 kB', async () => {
+    useFakeTimeouts()
+    const puts: (Promise<Response> | Response)[] = []
+    vi.stubGlobal('fetch', (_: string, init: RequestInit) => {
+      puts.push(puts.length === 0 ? hanging(init) : new Response(null))
+      return puts.at(-1)
+    })
+    const uploading = client.upload(new Uint8Array(500_000))
+    await vi.advanceTimersByTimeAsync(69_900)
+    expect(puts).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(puts).toHaveLength(2)
+    await uploading
+  })
+})
+
+it('an upload that failed ends after half a minute, even if nothing answers its abort', async () => {
+  useFakeTimeouts()
+  const { upload } = createServerClient({
+    ...{ baseUrl: 'https://files.example.com', apiKey: 'ep_app_secret' },
+    async fetch(url, init) {
+      if (init.method === 'DELETE') return hanging(init)
+      if (url.endsWith('/urls')) return refusal(403, 'forbidden')
+      return Response.json({
+        ...{ uploadId: 'u', key: KEY, bucket: 'files', partSize: 5_242_880, partCount: 2 },
+        expiresAt: '2026-12-02T12:00:00.000Z',
+      })
+    },
+  })
+  const uploading = upload(new Uint8Array(6_000_000), { partSize: 5_242_880 })
+  const begun = Date.now()
+  const ended = uploading.catch((error: unknown) => ({ error, after: Date.now() - begun }))
+  await vi.advanceTimersByTimeAsync(LONG)
+  expect(await ended).toMatchObject({ error: { code: 'forbidden' }, after: 30_000 })
 })
 
 describe('a PUT with a URL that expires', () => {
@@ -458,6 +511,7 @@ describe('baseUrl and apiKey', () => {
     ['https://', /is not a URL/],
     ['https://me:secret@files.example.com', /a user, a query or a fragment/],
     ['https://files.example.com?x=1', /a user, a query or a fragment/],
+    ['https://files.example.com#x', /a user, a query or a fragment/],
   ])('%j is refused', (baseUrl, message) => {
     expect(() => createServerClient({ baseUrl, apiKey: 'key' })).toThrow(
       expect.objectContaining({
@@ -589,6 +643,44 @@ describe('baseUrl and apiKey', () => {
       issues,
       message: 'The request is not valid. limit must be at most 1000.',
     })
+  })
+})
+
+describe('an export', () => {
+  it('follows no redirect, to which it would send the key', async () => {
+    const moved = () => new Response(null, { status: 307, headers: { Location: 'https://b/' } })
+    const error = await errorOf(clientOf(moved).exportFiles())
+    expect(error).toMatchObject({ code: 'bad_answer', status: 307 })
+    expect(calls).toHaveLength(1)
+    expect(calls[0]?.init.redirect).toBe('manual')
+  })
+
+  it('ends with the reason of its signal', async () => {
+    const controller = new AbortController()
+    const client = clientOf(() => {
+      controller.abort(new Error('enough'))
+      return lost()
+    })
+    const { signal } = controller
+    expect(await errorOf(client.exportFiles({ signal }))).toEqual(new Error('enough'))
+  })
+
+  it('waits a minute for its response, and then as long as the body takes', async () => {
+    const signals: (AbortSignal | null | undefined)[] = []
+    const { exportFiles } = createServerClient({
+      ...{ baseUrl: 'https://files.example.com', apiKey: 'ep_app_secret' },
+      fetch(_, init) {
+        signals.push(init.signal)
+        return signals.length > 1 ? Promise.resolve(new Response('{}')) : hanging(init)
+      },
+    })
+    const response = exportFiles()
+    await vi.advanceTimersByTimeAsync(59_000)
+    expect(signals).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(2000)
+    await response
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, false])
   })
 })
 

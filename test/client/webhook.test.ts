@@ -110,15 +110,36 @@ describe('verifyWebhook', () => {
   it.each(['now', '1e9', '-1', 'Infinity'])('refuses the timestamp %s', async (timestamp) => {
     const webhook = await sent()
     webhook.headers['webhook-timestamp'] = timestamp
-    await expect(verifyWebhook(webhook, OLD)).rejects.toMatchObject({ code: 'invalid_webhook' })
+    await expect(verifyWebhook(webhook, OLD)).rejects.toMatchObject(refusal('headers'))
+  })
+
+  // @threat event-forged
+  it('refuses a signature of another version, and reads at most 20', async () => {
+    const { headers, body } = await sent()
+    const { 'webhook-signature': signature = '', ...others } = headers
+    const signed = (signatures: string) =>
+      verifyWebhook({ headers: { ...others, 'webhook-signature': signatures }, body }, OLD)
+    await signed(`${'v1,AAAA '.repeat(19)}${signature}`)
+    for (const signatures of [
+      signature.replace('v1,', 'v2,'),
+      `${'v1,AAAA '.repeat(20)}${signature}`,
+    ])
+      await expect(signed(signatures)).rejects.toMatchObject(refusal('signature'))
+  })
+
+  it('refuses every timestamp if the tolerance is not a number', async () => {
+    const verified = verifyWebhook(await sent(), OLD, { tolerance: Number.NaN })
+    await expect(verified).rejects.toMatchObject(refusal('timestamp'))
   })
 
   it('refuses a signed body that is not an event, and passes on unknown types', async () => {
     const strange = ['', '[]', '{"type":"file.recorded"}', BODY.replace('"size":5', '"size":"5"')]
     for (const body of strange)
       await expect(verifyWebhook(await sent(body), OLD)).rejects.toMatchObject(refusal('body'))
-    const body = JSON.stringify({ type: 'file.seen', timestamp: NOW.toISOString(), data: {} })
-    expect(await verifyWebhook(await sent(body), OLD)).toMatchObject({ type: 'file.seen' })
+    for (const type of ['file.seen', 'constructor']) {
+      const body = JSON.stringify({ type, timestamp: NOW.toISOString(), data: {} })
+      expect(await verifyWebhook(await sent(body), OLD)).toMatchObject({ type })
+    }
   })
 
   it('says which argument is wrong', async () => {

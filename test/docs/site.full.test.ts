@@ -101,7 +101,7 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     })
   })
 
-  it('finds a setting and an error code, without a server', async () => {
+  it('finds a setting and an error code first, without a server', async () => {
     await withPage({}, async (page) => {
       for (const [text, target] of [
         ['uploadHeaders', '/configuration.html#headers-of-every-upload'],
@@ -110,6 +110,11 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
         await page.goto(origin, { waitUntil: 'networkidle' })
         await page.getByRole('button', { name: 'Search' }).first().click()
         await page.getByRole('searchbox').fill(text)
+        const first = () =>
+          page.evaluate<string[]>(
+            "[...document.querySelectorAll('.results a')].slice(0, 2).map((a) => a.getAttribute('href'))",
+          )
+        await expect.poll(first, { timeout: 60_000 }).toContain(target)
         await page.locator(`.results a[href="${target}"]`).click()
         await page.waitForURL(origin + target)
       }

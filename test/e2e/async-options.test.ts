@@ -32,6 +32,7 @@ const healthOf = async (settings, options) => {
 }
 await healthOf(settings, {})
 await healthOf(defineSettings(rejects), {})
+await healthOf(rejects, {})
 await healthOf(settings, { rateLimiter: rejects })
 await healthOf(settings, { plugins: [files({ index: rejects })] })
 await healthOf(settings, { plugins: [events({ webhooks: rejects })] })
@@ -54,5 +55,5 @@ it('a function that must not be async is misconfigured, and ends no process', as
   const program = join(directory, 'host.ts')
   await writeFile(program, PROGRAM)
   const { stdout } = await promisify(execFile)(process.execPath, [program])
-  expect(stdout.trim().split('\n')).toEqual(['200', ...Array(7).fill('503'), 'alive'])
+  expect(stdout.trim().split('\n')).toEqual(['200', ...Array(8).fill('503'), 'alive'])
 })

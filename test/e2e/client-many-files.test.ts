@@ -113,6 +113,26 @@ function uploadWith(
 }
 const namesOf = (count: number) => filesOf(count).map(({ name }) => name)
 
+it.each([
+  { title: 'has no connection', code: 'network', status: 0 },
+  { title: 'asks a server that is not available', code: 'bad_answer', status: 503 },
+])('uploads wait while their token function $title', async ({ code, status }) => {
+  const { PresignerError } = await import(join(CLIENT, 'index.ts'))
+  let isDown = true
+  const token = async () => {
+    if (isDown) throw new PresignerError(code, 'No token', { status })
+    return 'ept_a'
+  }
+  const uploads = createClient({ baseUrl: 'https://files.example.com', token })
+  const outcome = uploadWith(uploads, filesOf(3))
+  await vi.advanceTimersByTimeAsync(20_000)
+  expect(outcome).toEqual({ names: [], errors: [] })
+  isDown = false
+  await vi.advanceTimersByTimeAsync(20_000)
+  expect(outcome.errors).toEqual([])
+  expect(outcome.names.toSorted()).toEqual(namesOf(3))
+})
+
 it('a recording has its type without its codecs, whose comma the API refuses', async () => {
   let types: unknown
   answerApi = (path, _files, body) => {

@@ -10,6 +10,7 @@ import { maybeKey } from '../support/hostile.ts'
 import { textOf } from '../support/links.ts'
 import { type Mounted, type MountOptions, mount } from '../support/mount.ts'
 import { putPart } from '../support/parts.ts'
+import { failNextPurge } from '../support/purge.ts'
 import { answer, found, scriptedBucket, started } from '../support/scripted-bucket.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { formRequest } from '../support/uppy.ts'
@@ -284,6 +285,12 @@ describe('overwrite from beforeUpload', () => {
     await send(await sign(app), 'newest')
     await app.post('/media/files/batch', { files: [{ key }] })
     expect(await textOf(await app.fetch(link))).toBe('newest')
+    const purge = failNextPurge(new Error('unused'))
+    const generated = mount({ files: {} })
+    const signed = await sign(generated)
+    await send(signed, 'only')
+    expect((await record(generated, signed.key)).status).toBe(201)
+    expect(purge).not.toHaveBeenCalled()
   })
 
   it("changes the client's own for a key that the client chose", async () => {

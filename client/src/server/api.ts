@@ -137,7 +137,6 @@ export function createServerApi({
     } as const
     const response = await send(url + searchOf(query), init)
       .catch((cause: unknown) => {
-        signal?.throwIfAborted()
         throw new PresignerError('network', `No response to GET ${url}.${CHECK_URL}`, { cause })
       })
       .finally(() => clearTimeout(timer))
@@ -160,7 +159,7 @@ const CHECK_URL = ' Check baseUrl, and that the Worker runs.'
 
 /**
  * Sends a request and reads the response as text. Throws PresignerError `network` after
- * `milliseconds` or without a response, or the reason of `signal`.
+ * `milliseconds`, without a response, and if `signal` aborts.
  */
 export async function exchange(
   send: (url: string, init: RequestInit) => Promise<Response>,
@@ -179,7 +178,6 @@ export async function exchange(
     })
     return [response, await response.text()]
   } catch (cause) {
-    signal?.throwIfAborted()
     const reason = reasonOf(cause)
     const detail = typeof reason === 'string' ? ` (${reason})` : ''
     const why = timeout.aborted ? ` within ${milliseconds / 1000} seconds` : detail

@@ -30,7 +30,7 @@ const keyQuery = z.object({ key: z.string() })
 
 const batchQuery = z.object({
   key: z.string(),
-  partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
+  partNumbers: z.array(partNumber()).check(z.minLength(1), z.maxLength(100)),
 })
 
 /** For operations that start an upload. */

@@ -1,3 +1,5 @@
+import { PresignerError } from 'edge-presigner-client'
+
 let token: Promise<string> | undefined
 
 /** Returns the token of the logged-in user. After the Worker has refused it, gets a new one. */
@@ -14,9 +16,16 @@ export function forgetFileToken(): void {
 }
 
 async function fetchToken(): Promise<string> {
-  const response = await fetch('/api/file-token', { method: 'POST' })
-  if (response.status === 401) throw new Error('Log in to use your files.')
-  if (!response.ok) throw new Error('Your files are not available. Try again later.')
+  const response = await fetch('/api/file-token', { method: 'POST' }).catch((cause: unknown) => {
+    throw new PresignerError('network', 'There is no connection.', { cause })
+  })
+  const { ok, status } = response
+  if (status === 401) throw new Error('Log in to use your files.')
+  // After 429 and 5xx, and without a connection, uploads wait.
+  if (!ok)
+    throw new PresignerError('bad_answer', 'Your files are not available. Try again later.', {
+      status,
+    })
   const answer = await response.json().catch(() => undefined)
   if (typeof answer?.token !== 'string') throw new Error('/api/file-token returned no token.')
   return answer.token

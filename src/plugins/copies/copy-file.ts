@@ -4,6 +4,8 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
+import { announcerOf } from '../../core/announce.ts'
+import { askToDelete, askToDownload } from '../../core/ask-app.ts'
 import { askAboutStep } from '../../core/change.ts'
 import { newUpload } from '../../core/new-upload.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
@@ -16,7 +18,7 @@ import {
   recordUpload,
 } from '../../core/record.ts'
 import { removeAll, removeFiles } from '../../core/remove.ts'
-import { announcerOf, askToDelete, askToDownload, startUpload } from '../../core/uploads.ts'
+import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
@@ -29,7 +31,7 @@ import { objectExists, unquoted } from '../../storage/s3.ts'
 import { copyHeaders, hasTypeOf } from './copy-headers.ts'
 import { beginParts, type CopySizes, copyParts, dropParts } from './copy-parts.ts'
 import { type CopyInParts, type CopyScope, openCopy, sealCopy } from './cursor.ts'
-import { copyObject, sourceReplaced } from './s3.ts'
+import { type CopySource, copyObject, sourceReplaced } from './s3.ts'
 import { folded, mayBeOne, requireOneServer, requireOther } from './same-object.ts'
 
 /** What all files of a call have in common. The buckets have the limits of the caller. */
@@ -159,33 +161,52 @@ async function startCopy(
       const begun = await beginParts(target, key, seen, chosen, headers, partBytes, timeOf(c))
       return advance(c, call, { from, to: key }, begun, owner)
     }
-    const copying = copyObject(object, target, key, { headers, isNew: !overwrite }, timeOf(c))
-    const etag = await copying.catch(async (error: unknown) => {
-      // The condition on the source may be what failed.
-      if (error instanceof ApiError && error.code === 'object_exists')
-        await requireUnchanged(c, source, from, seen)
-      throw error
-    })
-    const stored = await headObject(target, key, timeOf(c))
-    if (stored === null) throw incomplete()
-    if (stored.size !== seen.size || !hasTypeOf(seen, stored.mimetype)) {
-      // One object under two spellings must not be deleted.
-      const mayBeSource = source.name === target.name && folded(from) === folded(key)
-      if (etag !== stored.etag || mayBeSource) throw incomplete()
-      await dropCopy(c, target, key)
-      throw copyDropped()
-    }
-    if (etag !== null && etag !== stored.etag) throw fileReplaced()
-    // ETags of encrypted objects, and of those in parts, can't be compared. The server must then have
-    // returned the ETag of the copy, since some servers only claim to have copied. Some ignore the
-    // condition on the source.
-    if (stored.etag !== seen.etag) {
-      const isOlder = there?.size === stored.size && isSameObject(stored, there)
-      if (etag === null || isOlder) throw incomplete()
-      await requireUnchanged(c, source, from, seen)
-    }
+    const stored = await copyAtOnce(c, call, object, seen, key, there, headers, !overwrite)
     return { ...(await recordCopy(c, call, from, key, { name, owner }, stored)), wasVacant }
   })
+}
+
+/**
+ * Copies an object in one request. Resolves with the copy after the bucket has shown all of it. `there` is what
+ * was under `key` before. Throws `file_replaced` if the source or the copy is replaced meanwhile.
+ */
+async function copyAtOnce(
+  c: AppContext,
+  { source, target }: CopyCall,
+  object: CopySource,
+  seen: ObjectHead,
+  key: ObjectKey,
+  there: ObjectHead | null,
+  headers: Readonly<Record<string, string>>,
+  isNew: boolean,
+): Promise<ObjectHead> {
+  const { key: from } = object
+  const copying = copyObject(object, target, key, { headers, isNew }, timeOf(c))
+  const etag = await copying.catch(async (error: unknown) => {
+    // The condition on the source may be what failed.
+    if (error instanceof ApiError && error.code === 'object_exists')
+      await requireUnchanged(c, source, from, seen)
+    throw error
+  })
+  const stored = await headObject(target, key, timeOf(c))
+  if (stored === null) throw incomplete()
+  if (stored.size !== seen.size || !hasTypeOf(seen, stored.mimetype)) {
+    // One object under two spellings must not be deleted.
+    const mayBeSource = source.name === target.name && folded(from) === folded(key)
+    if (etag !== stored.etag || mayBeSource) throw incomplete()
+    await dropCopy(c, target, key)
+    throw copyDropped()
+  }
+  if (etag !== null && etag !== stored.etag) throw fileReplaced()
+  // ETags of encrypted objects, and of those in parts, can't be compared. The server must then have
+  // returned the ETag of the copy, since some servers only claim to have copied. Some ignore the
+  // condition on the source.
+  if (stored.etag !== seen.etag) {
+    const isOlder = there?.size === stored.size && isSameObject(stored, there)
+    if (etag === null || isOlder) throw incomplete()
+    await requireUnchanged(c, source, from, seen)
+  }
+  return stored
 }
 
 /** AWS stores `binary/octet-stream` for a form without a type. */

@@ -32,21 +32,19 @@ export async function copyHeaders(
   isInParts: boolean,
   now: Date,
 ): Promise<Record<string, string>> {
-  const owner = source.bucket.requestHeaders?.['x-amz-expected-bucket-owner']
-  const ofSource: Record<string, string> =
-    owner === undefined ? {} : { 'x-amz-source-expected-bucket-owner': owner }
   const { 'Content-Type': type, ...changes } = uploadHeaders(
     { uploadHeaders: null },
     { ...file, overwrite: undefined },
   )
-  if (!isInParts && Object.keys(changes).length === 0)
-    return { ...ofSource, ...directive('COPY', ofBucket), ...ofBucket }
+  // No metadata is other metadata.
+  if (!isInParts && Object.keys(changes).length === 0 && file.metadata === undefined)
+    return { ...directive('COPY', ofBucket), ...ofBucket }
   const [headers, tags] = await storedHeaders(source, file.metadata === undefined, now)
   // With parts, no server copies the tags.
   if (isInParts && tags > 0) headers.set('x-amz-tagging', await readTags(source, now))
   for (const [name, value] of Object.entries({ ...changes, ...ofBucket })) headers.set(name, value)
   const sent = Object.fromEntries(headers)
-  return isInParts ? sent : { ...ofSource, ...directive('REPLACE', sent), ...sent }
+  return isInParts ? sent : { ...directive('REPLACE', sent), ...sent }
 }
 
 /** The server otherwise takes the tags of the source, and ignores those that are sent. */

@@ -113,11 +113,13 @@ async function callCopy(
     isNew?: boolean
   },
 ): Promise<string | null> {
+  const owner = source.bucket.requestHeaders?.['x-amz-expected-bucket-owner']
   const request = {
     ...{ bucket, key, operation, method: 'PUT' as const },
     ...(query && { query }),
     headers: {
       ...headers,
+      ...(owner !== undefined && { 'x-amz-source-expected-bucket-owner': owner }),
       'x-amz-copy-source': copySourceOf(source),
       'x-amz-copy-source-if-match': source.etag,
     },

@@ -1,7 +1,8 @@
 import { ApiError, isPresignerError } from '../../errors/api-error.ts'
 import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
-import { type FileRecord, fromMetadata } from '../../records/file-record.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import { fromMetadata } from './kv-metadata.ts'
 import { foldName } from './words.ts'
 
 /** Folders above a key that are words of its row, the bucket included. */

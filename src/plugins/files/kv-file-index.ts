@@ -3,12 +3,8 @@ import { ApiError } from '../../errors/api-error.ts'
 import { utf8Length } from '../../keys/encodings.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
-import {
-  type FileRecord,
-  fromMetadata,
-  isConfirmed,
-  toMetadata,
-} from '../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
+import { fromMetadata, toMetadata } from './kv-metadata.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512

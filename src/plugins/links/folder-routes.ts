@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { requirePrefix, requireScope } from '../../access/principal.ts'
-import { askToDownload } from '../../core/uploads.ts'
+import { askToDownload } from '../../core/ask-app.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseBucket } from '../../http/choose-bucket.ts'
 import { bucket, expiresIn } from '../../http/fields.ts'

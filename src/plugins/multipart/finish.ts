@@ -1,6 +1,7 @@
 import { type Principal, requireKey, requireUpload } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../../bucket/limits.ts'
+import { announcerOf } from '../../core/announce.ts'
 import { askAboutStep } from '../../core/change.ts'
 import {
   completedObject,
@@ -12,7 +13,7 @@ import {
 import { purgeReplaced } from '../../core/purge.ts'
 import { type Announce, type Recorded, recordUpload } from '../../core/record.ts'
 import { requireBytes, withLimitOf } from '../../core/size-limit.ts'
-import { announcerOf, requireReplacement } from '../../core/uploads.ts'
+import { requireReplacement } from '../../core/uploads.ts'
 import { ApiError, type Issue } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'

@@ -8,8 +8,9 @@ import {
   MAX_PARTS_BODY_BYTES,
   MIN_PART_BYTES,
 } from '../../bucket/limits.ts'
+import { recordBody } from '../../core/announce.ts'
 import { largestFile } from '../../core/size-limit.ts'
-import { recordBody, startUpload } from '../../core/uploads.ts'
+import { startUpload } from '../../core/uploads.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
 import {
@@ -40,12 +41,12 @@ const startSchema = z
     ...storedWith,
     bucket,
   })
-  .check(...oneName, overwriteOfKey)
+  .check(...oneName, overwriteOfKey())
 
 const urlsSchema = z
   .strictObject({
     key: z.string(),
-    partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
+    partNumbers: z.array(partNumber()).check(z.minLength(1), z.maxLength(100)),
     sizes: z.optional(z.array(z.int().check(z.minimum(0), z.maximum(MAX_PART_BYTES)))),
     expiresIn,
     bucket,
@@ -63,7 +64,12 @@ const completeSchema = z.strictObject({
   key: z.string(),
   name: z.optional(fileName),
   parts: z
-    .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
+    .array(
+      z.strictObject({
+        partNumber: partNumber(),
+        etag: z.string().check(z.minLength(1), z.maxLength(255)),
+      }),
+    )
     .check(z.minLength(1), z.maxLength(MAX_PARTS)),
   ifMatch,
   bucket,

@@ -24,7 +24,7 @@ const DEFAULT_SECONDS = 600
 const MAX_SECONDS = 3600
 /** Longer, since a large file may take hours. Such a token can't read or delete files. */
 const MAX_UPLOAD_ONLY_SECONDS = 86_400
-const UPLOAD_ONLY_HINT = ` Only a token whose single scope is files:upload may be valid for up to ${MAX_UPLOAD_ONLY_SECONDS}.`
+const UPLOAD_ONLY_HINT = ` A token with only files:upload may be valid for up to ${MAX_UPLOAD_ONLY_SECONDS}.`
 
 /** So that a token fits into a path, a header and a cookie. */
 const MAX_TOKEN_LENGTH = 4096

@@ -16,7 +16,7 @@ export const completeBody = z.object({
   parts: z
     .array(
       z.object({
-        PartNumber: partNumber,
+        PartNumber: partNumber(),
         ETag: z.string().check(z.minLength(1), z.maxLength(255)),
       }),
     )

@@ -36,7 +36,7 @@ const signSchema = z.object({
   method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
   key: fileName,
   uploadId: z.optional(z.string().check(z.minLength(1), z.maxLength(4096))),
-  partNumber: z.optional(partNumber),
+  partNumber: z.optional(partNumber()),
   contentType: usually(z.string(), DEFAULT_TYPE),
   expiresIn,
   fileName: z.optional(fileName),

@@ -1,7 +1,7 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import { Allowance } from '../../core/allowance.ts'
+import { askToDelete } from '../../core/ask-app.ts'
 import { DROPPED } from '../../core/dropped.ts'
-import { askToDelete } from '../../core/uploads.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'

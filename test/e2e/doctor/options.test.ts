@@ -27,8 +27,11 @@ describe('the command line of doctor', () => {
     expect({ envFile, url }).toEqual({ envFile: 'a.env', url: 'https://files.example' })
   })
 
+  it('names an unknown option, above the usage', () => {
+    expect(() => readOptions(['--fast'])).toThrow(/^Unknown option '--fast'\.\n\nnpx /)
+  })
+
   it.each([
-    ['an unknown option', ['--fast']],
     ['an argument', ['now']],
     ['a URL with a path', ['--url', 'https://worker.example/api']],
     ['a URL with a password', ['--url', 'https://ann:pass@worker.example']],

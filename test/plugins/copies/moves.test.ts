@@ -278,6 +278,36 @@ it.each(['', '<ETag>"0123456789abcdef0123456789abcdef"</ETag>'])(
   },
 )
 
+/** What may be under the target's key after CopyObject, with the size and the type of the source. */
+const OTHERS: Readonly<Record<string, (to: string) => Step>> = {
+  'the object that was there, whose ETag the server returns': (to) => async () => {
+    const { headers } = await bucketFetch(to, { method: 'HEAD' })
+    return new Response(`<CopyObjectResult><ETag>${headers.get('ETag')}</ETag></CopyObjectResult>`)
+  },
+  'a new object, and the server returns no ETag': (to) => async () => {
+    await put(to, 'other!')
+    return new Response('<CopyObjectResult/>')
+  },
+  'an object that has just replaced the copy': (to) => async (send) => {
+    const response = await send()
+    await put(to, 'other!')
+    return response
+  },
+}
+
+// @threat move-loses
+it.each(Object.keys(OTHERS))('keeps the source if the target is %s', async (name) => {
+  const { app, from, to } = await setUp()
+  await put(to, 'older!')
+  const other = OTHERS[name]?.(to) ?? ((send) => send())
+  let status = 0
+  await withStep(2, other, async () => {
+    status = (await move(app, from, to, { overwrite: true })).status
+  })
+  expect(status).toBeGreaterThanOrEqual(400)
+  expect(await contentOf(from)).toBe('pixels')
+})
+
 // @threat move-loses
 it('keeps a file whose bytes an older file under the target has too', async () => {
   const { app, from, to } = await setUp()

@@ -72,6 +72,19 @@ describe('the source of a copy', () => {
   })
 })
 
+// @threat copy-other-object
+it('is refused by S3 if the bucket of the source belongs to another account, also part by part', async () => {
+  const sent = answering(DONE)
+  const requestHeaders = { 'x-amz-expected-bucket-owner': '111122223333' }
+  const owned = { ...source, bucket: testBucket({ requestHeaders }) }
+  const part = { s3UploadId: 'id', partNumber: 1, start: 0, end: 5 }
+  await copyObject(owned, bucket, TO, { headers: {}, isNew: false }, NOW)
+  await copyPart(owned, bucket, TO, part, NOW)
+  await copyPart(source, bucket, TO, part, NOW)
+  const owners = sent.map(({ headers }) => headers.get('x-amz-source-expected-bucket-owner'))
+  expect(owners).toEqual(['111122223333', '111122223333', null])
+})
+
 describe('CopyObject', () => {
   it('is signed with the access key of the target that reads, not with that for uploads', async () => {
     const sent = answering(DONE)

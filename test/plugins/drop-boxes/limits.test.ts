@@ -5,6 +5,7 @@ import {
   askToken,
   createBox,
   currently,
+  DAY,
   type DropBox,
   MINUTE,
   objectOf,
@@ -275,6 +276,14 @@ describe('one sender', () => {
     }
     expect(answers.filter(({ ok }) => ok)).toHaveLength(100)
     expect(await ask(0, 'two')).toMatchObject({ ok: true })
+    await runInDurableObject(objectOf(box), (_, { storage }) => {
+      storage.sql.exec(
+        `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+          INSERT INTO holds SELECT 'of/' || i, 1, 'late', ?, 0, 0, 0, NULL, 'net' || i, '', NULL FROM n`,
+        Date.now() + DAY,
+      )
+    })
+    expect(await ask(0, 'three')).toMatchObject({ ok: false, why: 'busy' })
   })
 })
 

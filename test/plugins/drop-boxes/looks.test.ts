@@ -226,6 +226,38 @@ describe('a look at the bucket', () => {
     expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
   })
 
+  it('counts what it records, also if a sender replaces the file meanwhile', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue()
+    const box = await createBox()
+    const begun = await (await visit(box)).begin()
+    const signed = await begun.json<Parameters<typeof putTo>[0]>()
+    const key = parseObjectKey(await putTo(signed, 'hello'))
+    const records = memoryFileIndex()
+    const get = vi.spyOn(records, 'get')
+    get.mockImplementationOnce(async () => {
+      await putTo(signed, 'world')
+      return null
+    })
+    await lookWith(box, 7 * MINUTE, { fileIndex: records })
+    await lookWith(box, HOUR, { fileIndex: records })
+    expect((await records.get('files', key))?.etag).toBe(await receivedEtag(box))
+    expect(await holdsOf(box)).toEqual([])
+  })
+
+  it('comes when the first reservation ends, not when the box does', async () => {
+    const box = await createBox()
+    const alarm = () => runInDurableObject(objectOf(box), (_, { storage }) => storage.getAlarm())
+    const sender = await visit(box)
+    const before = Date.now()
+    expect(await alarm()).toBeGreaterThan(before + DAY)
+    await sender.begin()
+    const first = (await alarm()) ?? 0
+    expect(first).toBeGreaterThan(before + 5 * MINUTE)
+    expect(first).toBeLessThanOrEqual(Date.now() + 6 * MINUTE)
+    await sender.post('/multipart', { fileName: 'b.txt', mimetype: 'text/plain', size: 5 })
+    expect(await alarm()).toBe(first)
+  })
+
   it('leaves a reservation alone that a sender has extended meanwhile', async () => {
     const box = await createBox()
     const { key } = await (await (await visit(box)).begin()).json<{ key: string }>()
@@ -244,6 +276,10 @@ describe('a look at the bucket', () => {
       }
       ledger.reserve(ask, Date.now() + MINUTE)
       ledger.looked(hold, 'absent', Date.now())
+      // One that the app lets another sender begin in one request ends earlier.
+      const ends = ledger.hold(key)?.ends
+      ledger.reserve({ ...ask, inParts: false }, Date.now() + MINUTE)
+      expect(ledger.hold(key)?.ends).toBe(ends)
     })
     expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['open'])
   })

@@ -1,5 +1,11 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { dropCopy, findCopy } from '../../../src/plugins/links/edge-cache.ts'
+import {
+  beginFill,
+  dropCopy,
+  type Fill,
+  findCopy,
+  keepCopy,
+} from '../../../src/plugins/links/edge-cache.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../../support/links.ts'
 import { PATIENCE } from '../../support/patience.ts'
@@ -118,6 +124,24 @@ it('drops the copy even when the cache fails to record the purge, and reports th
   const refused = await testWorker().fetch(path, { method: 'DELETE' })
   expect(await refused.json()).toMatchObject({ code: 'purge_failed' })
   expect((await open(link)).status).toBe(404)
+})
+
+// @threat copy-undeleted
+it('marks no copy if nothing tells of a purge: no lookup works, or an hour has passed', async () => {
+  captureLog()
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const url = `https://objects.invalid/${crypto.randomUUID()}`
+  const keep = (fill: Fill) => {
+    const copy = new Response('pixels', { headers: { 'Cache-Control': 'max-age=60' } })
+    return keepCopy(url, fill, copy, Promise.resolve(true))
+  }
+  const begin = () => beginFill(url, async () => {})
+  expect(await keep(await begin())).toBe(true)
+  const slow = await begin()
+  vi.setSystemTime(Date.now() + 3_600_000)
+  expect(await keep(slow)).toBe(false)
+  brokenCache({ match: failing })
+  expect(await keep(await begin())).toBe(false)
 })
 
 /** Whether a put stores a mark, which makes a copy valid. */

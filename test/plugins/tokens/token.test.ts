@@ -107,7 +107,7 @@ it('names the bounds of a lifetime, and what may be valid for longer', async () 
     return mintToken(caller, request, config, NOW).catch(({ message }) => message)
   }
   expect(await messageOf({})).toBe(
-    'expiresIn must be 1 to 3600 seconds. Only a token whose single scope is files:upload may be valid for up to 86400.',
+    'expiresIn must be 1 to 3600 seconds. A token with only files:upload may be valid for up to 86400.',
   )
   expect(await messageOf({ scopes: ['files:upload'] })).toBe(
     'expiresIn must be 1 to 86400 seconds.',

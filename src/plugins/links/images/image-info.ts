@@ -254,7 +254,10 @@ function webp(view: ImageView): ImageType | null {
       const sum = (at: number) => 2 * view.uint24(body + at) + view.uint24(body + at + 6) + 1
       view.grow(sum(0), sum(3))
       const limit = Math.min(end, view.byteLength)
-      for (const part of chunksIn(view, 'riff', body + 16, limit)) growBy(view, part)
+      for (const part of chunksIn(view, 'riff', body + 16, limit)) {
+        view.check(part.name !== 'ANMF') // libwebp would read it as the next frame
+        growBy(view, part)
+      }
     } else growBy(view, { name, body })
   }
   return 'image/webp'

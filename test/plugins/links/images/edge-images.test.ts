@@ -121,12 +121,15 @@ const CACHES = [
 ] as const
 
 describe.each(CACHES)('%s,', (_, behindCache) => {
-  // @threat image-costs
-  it('keeps an image from a bucket that sends no Content-Length', async () => {
+  // @threat image-costs copy-broken
+  it('keeps an image from a bucket that sends no Content-Length, and not its original', async () => {
     const { counts, show } = objectsOf(objectOf(PNG, false), behindCache)
     const key = newKey()
+    const puts = vi.spyOn(caches.default, 'put')
     for (let i = 0; i < 3; i++) expect((await show(key)).status).toBe(200)
     expect(counts).toEqual({ calls: 1, gets: 1 })
+    for (const [, { headers }] of puts.mock.calls)
+      expect(headers.get('Cache-Control')).not.toBe('no-store')
   })
 
   // @threat image-costs

@@ -141,6 +141,13 @@ describe('imageInfo', () => {
     })
   })
 
+  // @threat image-bomb
+  it('refuses a WebP with frames inside a frame, which decoders read one after another', () => {
+    const frame = anmf(100, 50, vp8(100, 50))
+    const hiding = anmf(100, 50, vp8(100, 50), riffChunk('JUNK', new Uint8Array(3)), frame, frame)
+    expect(imageInfo(webpOf(vp8x(2, 100, 50), hiding))).toBeNull()
+  })
+
   const pixels = pngChunk('IDAT', new Uint8Array(9))
   const small = [PNG_START, pngHeader(8, 8), pngChunk('acTL', uint32s(1, 0))]
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { utf8Length } from '../../src/keys/encodings.ts'
-import { fromMetadata, toMetadata } from '../../src/records/file-record.ts'
-import { testRecord } from '../plugins/files/records.ts'
-import { runs } from '../support/fuzz.ts'
-import { hostileText } from '../support/hostile.ts'
+import { utf8Length } from '../../../src/keys/encodings.ts'
+import { fromMetadata, toMetadata } from '../../../src/plugins/files/kv-metadata.ts'
+import { runs } from '../../support/fuzz.ts'
+import { hostileText } from '../../support/hostile.ts'
+import { testRecord } from './records.ts'
 
 const { key, bucket, ...METADATA } = testRecord('a.jpg')
 
