@@ -224,11 +224,13 @@ describe('the code of the recipes', () => {
 
   it('fetches tokens the same way on each page', () => {
     const typed = reactFile('file-token.ts')
-    const plain = typed.replaceAll(/\??: (?:Promise<string>|string|void)(?: \| undefined)?/g, '')
+    const plain = typed
+      .replaceAll(/\??: (?:Promise<string>|string|unknown|void)(?: \| undefined)?/g, '')
+      .replace("'edge-presigner-client'", "'./edge-presigner-client.js'")
     expect(recipeFile('plain-html', 'file-token.js')).toBe(plain)
     expect(readPage('client/README.md')).toContain(`\n\`\`\`ts\n${typed}\`\`\`\n`)
     for (const path of [...pagePaths(), 'client/README.md']) {
-      const calls = readPage(path).match(/\bfetch\('[^']*token'.*/g) ?? []
+      const calls = readPage(path).match(/\bfetch\('[^']*token'[^)]*\)/g) ?? []
       expect([path, ...new Set(calls)]).toEqual([
         path,
         ...(calls.length > 0 ? ["fetch('/api/file-token', { method: 'POST' })"] : []),

@@ -35,7 +35,7 @@ export const logsOf = (harness: TestHarness): string =>
  * address. It ends all Workers when it is disconnected.
  */
 export async function startWorkerHost(): Promise<{ child: ChildProcess; address: string }> {
-  const child = fork(import.meta.filename, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(import.meta.filename, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const [address] = await Promise.race([
     once(child, 'message'),
     once(child, 'exit').then(([code]) => {
