@@ -101,8 +101,8 @@ async function readCounts(path: string, ended: boolean): Promise<Counts> {
 }
 
 /** A file can fail without a failed test: when it doesn't load, or when a hook of it throws. */
-const problemsOf = ({ testResults }: Report): string[] =>
-  testResults.flatMap(({ name, status, message, assertionResults }) => {
+function problemsOf({ testResults }: Report): string[] {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = relative(process.cwd(), name)
     const tests = assertionResults.filter((test) => test.status !== 'passed')
     return [
@@ -113,5 +113,8 @@ const problemsOf = ({ testResults }: Report): string[] =>
       ),
     ].map((line) => line.trimEnd())
   })
+}
 
-const firstLine = (text = ''): string => text.split('\n', 1).join()
+function firstLine(text = ''): string {
+  return text.split('\n', 1).join()
+}
