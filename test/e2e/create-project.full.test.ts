@@ -62,7 +62,7 @@ describe('a project, from the packed packages', () => {
     // Only code of this repository, so that no license must come with it.
     const modules = [...program.matchAll(/^\/\/ (\S+\.\w+)$/gm)].map(([, path]) => path)
     expect(modules.length).toBeGreaterThan(5)
-    for (const path of modules) expect(path).toMatch(/^(?:\.\.\/)?(?:src\/|package\.json$)/)
+    for (const path of modules) expect(path).toMatch(/^(?:\.\.\/)?(?:(?:cli|src)\/|package\.json$)/)
   })
 
   it.each(PROVIDERS)('is deployed by wrangler, with %s', async (provider) => {
