@@ -338,17 +338,17 @@ function recordCopy(
   stored: ObjectHead,
   isTold = false,
 ): Promise<Recorded> {
-  const announce = isTold ? null : announcerOf(c)
+  const announce = announcerOf(c)
   const type = kind === 'move' ? 'moved' : 'copied'
   const tell: Announce | null =
     announce &&
-    ((change, ...about) =>
-      announce(
-        (change.type === 'recorded' || change.type === 'replaced') && change.file.owner !== null
-          ? { type, file: change.file, from: { bucket: source.alias, key: from } }
-          : change,
-        ...about,
-      ))
+    (async (change, ...about) => {
+      const isCopy = change.type === 'recorded' || change.type === 'replaced'
+      if (!isCopy || change.file.owner === null) return announce(change, ...about)
+      if (isTold) return undefined
+      const copied = { type, file: change.file, from: { bucket: source.alias, key: from } } as const
+      return announce(copied, ...about)
+    })
   const isExpected = (head: ObjectHead) => isSameObject(head, stored)
   const request = { key, name, owner, isExpected }
   return recordUpload(target, fileIndexOf(c), request, timeOf(c), tell)

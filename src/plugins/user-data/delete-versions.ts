@@ -23,9 +23,14 @@ export async function deleteVersionsPage(
     return null
   }
   const { before, dryRun } = erasure.request
+  const isOld = ({ lastModified }: ObjectVersion) => lastModified < before
+  const later = page.versions.filter((version) => !version.isMarker && !isOld(version))
+  const kept = new Set(later.map(({ key }) => key))
   // A dry run counts the delete markers here, since it removes none of the versions below them.
-  const old = page.versions.filter(({ isMarker, isLatest, lastModified }) =>
-    isMarker ? dryRun : !isLatest && lastModified < before,
+  const old = page.versions.filter((version) =>
+    version.isMarker
+      ? dryRun && !(version.isLatest && kept.has(version.key))
+      : !version.isLatest && isOld(version),
   )
   const result = await removeVersions(erasure, place, page, old)
   if (result !== 'done') return result

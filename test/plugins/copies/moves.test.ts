@@ -278,6 +278,20 @@ it.each(['', '<ETag>"0123456789abcdef0123456789abcdef"</ETag>'])(
   },
 )
 
+it('announces that the target is gone if that happens while the move is sent again', async () => {
+  const { app, from, to, events, recorded } = await setUp()
+  expect((await move(app, from, to)).status).toBe(201)
+  events.length = 0
+  const deleted: Step = async (send) => {
+    await bucketFetch(to, { method: 'DELETE' })
+    return send()
+  }
+  // At the second look at the target. The first look at the source is two requests.
+  await withStep(3, deleted, () => move(app, from, to))
+  expect(events).toMatchObject([{ type: 'deleted', file: { key: to } }])
+  expect(await recorded()).toEqual([])
+})
+
 /** What may be under the target's key after CopyObject, with the size and the type of the source. */
 const OTHERS: Readonly<Record<string, (to: string) => Step>> = {
   'the object that was there, whose ETag the server returns': (to) => async () => {

@@ -591,6 +591,21 @@ describe('POST /files/delete-all with versions', () => {
     expect(bucket.versions).toEqual(before)
   })
 
+  it('counts no delete marker in a dry run that still hides a later version', async () => {
+    for (const [key, marked] of [
+      ['hidden', true],
+      ['shown', false],
+    ] as const) {
+      bucket.delete(`users/alice/${key}.txt`, OLD)
+      bucket.put(`users/alice/${key}.txt`, OLD)
+      bucket.put(`users/alice/${key}.txt`, LATER)
+      if (marked) bucket.delete(`users/alice/${key}.txt`, LATER)
+    }
+    const dry = await deleteAll(mounted(), { dryRun: true })
+    const real = await deleteAll(mounted())
+    expect([total(dry, 'versions'), total(real, 'versions')]).toEqual([4, 4])
+  })
+
   it('never shows an older version again while it deletes', async () => {
     for (let i = 0; i < 230; i++) bucket.put('users/alice/often.txt', OLD)
     const app = mounted()
