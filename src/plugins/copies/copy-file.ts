@@ -64,7 +64,7 @@ export interface Unfinished {
   readonly size: number
 }
 
-/** The most requests to buckets for one file, without those for parts. */
+/** The most requests to buckets for one file. A copy in parts needs up to four more, and one for each part. */
 const REQUESTS = { copy: 9, move: 15 } as const
 
 /**

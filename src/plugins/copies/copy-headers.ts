@@ -40,9 +40,11 @@ export async function copyHeaders(
   if (!isInParts && Object.keys(changes).length === 0 && file.metadata === undefined)
     return { ...directive('COPY', ofBucket), ...ofBucket }
   const [headers, tags] = await storedHeaders(source, file.metadata === undefined, now)
+  const added: Record<string, string> = { ...changes, ...ofBucket }
   // With parts, no server copies the tags.
-  if (isInParts && tags > 0) headers.set('x-amz-tagging', await readTags(source, now))
-  for (const [name, value] of Object.entries({ ...changes, ...ofBucket })) headers.set(name, value)
+  if (isInParts && tags > 0 && !('x-amz-tagging' in added))
+    headers.set('x-amz-tagging', await readTags(source, now))
+  for (const [name, value] of Object.entries(added)) headers.set(name, value)
   const sent = Object.fromEntries(headers)
   return isInParts ? sent : { ...directive('REPLACE', sent), ...sent }
 }

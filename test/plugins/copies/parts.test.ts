@@ -172,6 +172,25 @@ describe('a large object', () => {
     expect((await bucketFetch(from, { method: 'HEAD' })).status).toBe(200)
   })
 
+  it('does not read tags that the app replaces', async () => {
+    const [from, to] = [newKey(), newKey()]
+    await put(from, bytes.slice(0, 3 * MIB))
+    const sent: (string | null)[] = []
+    const real = fetch
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      if (input.includes('tagging')) return new Response(null, { status: 403 })
+      if (input.endsWith('?uploads=')) sent.push(new Headers(init.headers).get('x-amz-tagging'))
+      const response = await real(input, init)
+      if (init.method !== 'HEAD') return response
+      const headers = new Headers(response.headers)
+      headers.set('x-amz-tagging-count', '1')
+      return new Response(null, { status: response.status, headers })
+    })
+    const app = presigner('ann', 45, { beforeUpload: () => ({ tags: { scan: 'new' } }) })
+    expect(await send(app, 'move', { from, to })).toMatchObject({ status: 201, key: to })
+    expect(sent).toEqual(['scan=new'])
+  })
+
   it('is moved in parts, and the source is deleted after the last one', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes)
