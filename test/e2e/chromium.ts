@@ -1,4 +1,11 @@
-import { type Browser, chromium, type FileChooser, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type FileChooser,
+  type Page,
+} from 'playwright-core'
 import { expect } from 'vitest'
 import { CHROMIUM_OPTIONS } from '../setup/chromium-options.ts'
 import { shared } from './shared.ts'
@@ -61,4 +68,23 @@ export async function chooseByKeyboard(
   await press('Tab', () => page.evaluate<boolean>(isFocused))
   await press('Enter', () => choosers.length > 0)
   await choosers[0]?.setFiles(files)
+}
+
+/** A new tab, with what its page reports as errors. */
+export interface NewTab {
+  readonly context: BrowserContext
+  readonly page: Page
+  readonly failures: readonly string[]
+}
+
+/** Opens an empty tab without animations. */
+export async function newTab(browser: Browser, options?: BrowserContextOptions): Promise<NewTab> {
+  const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
+  const page = await context.newPage()
+  const failures: string[] = []
+  page.on('pageerror', ({ message }) => failures.push(message))
+  page.on('console', (message) => {
+    if (message.type() === 'error') failures.push(message.text())
+  })
+  return { context, page, failures }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import * as z from 'zod/mini'
 import { freePort } from '../../cli/ports.ts'
-import { chooseFromDisk, connectChromium } from './chromium.ts'
+import { chooseFromDisk, connectChromium, newTab } from './chromium.ts'
 import { startNpm } from './npm-process.ts'
 
 const CHOOSER = '#uploader input[type=file]'
@@ -101,14 +101,7 @@ export async function startDemoPage(connect = connectChromium): Promise<DemoPage
       return key
     },
     async open(options) {
-      // Without transitions, no test checks a half-finished state.
-      const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
-      const page = await context.newPage()
-      const failures: string[] = []
-      page.on('pageerror', ({ message }) => failures.push(message))
-      page.on('console', (message) => {
-        if (message.type() === 'error') failures.push(message.text())
-      })
+      const { context, page, failures } = await newTab(browser, options)
       await page.goto(origin)
       await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
       return { page, failures, [Symbol.asyncDispose]: () => context.close() }

@@ -2,8 +2,9 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import type { BuiltWorker } from './built-worker.ts'
+import { newTab } from './chromium.ts'
 import { seriousFindings, tile } from './demo-page.ts'
-import { newTab, startPageWorker } from './page-worker.ts'
+import { startPageWorker } from './page-worker.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
 const READ = ['files:read', 'files:list', 'links:create']

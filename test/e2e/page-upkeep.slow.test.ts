@@ -2,8 +2,9 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { BuiltWorker } from './built-worker.ts'
+import { newTab } from './chromium.ts'
 import { seriousFindings } from './demo-page.ts'
-import { newTab, startPageWorker } from './page-worker.ts'
+import { startPageWorker } from './page-worker.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
 const READ = ['files:read', 'files:list', 'links:create'] as const

@@ -14,11 +14,10 @@ import {
   startBuiltWorker,
   UNREACHABLE,
 } from './built-worker.ts'
-import { chooseByKeyboard, connectChromium } from './chromium.ts'
+import { chooseByKeyboard, connectChromium, newTab } from './chromium.ts'
 import { type Forwarder, startForwarder } from './client/forwarder.ts'
 import { choose, dropOn, FILM, seriousFindings, type TestFile, tile } from './demo-page.ts'
 import { type HeldPart, holdPart } from './held-part.ts'
-import { newTab } from './page-worker.ts'
 import { patternBytes } from './pattern-bytes.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { buildPage } from '../../dev/build-page.ts'
 import { type OwnWorker, startOwnWorker } from './built-worker.ts'
@@ -56,23 +56,4 @@ export async function startPageWorker(
   starting.defer(() => browser.close())
   const started = starting.move()
   return { worker, browser, [Symbol.asyncDispose]: () => started.disposeAsync() }
-}
-
-/** A new tab, with what its page reports as errors. */
-export interface NewTab {
-  readonly context: BrowserContext
-  readonly page: Page
-  readonly failures: readonly string[]
-}
-
-/** Opens an empty tab without animations. */
-export async function newTab(browser: Browser, options?: BrowserContextOptions): Promise<NewTab> {
-  const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
-  const page = await context.newPage()
-  const failures: string[] = []
-  page.on('pageerror', ({ message }) => failures.push(message))
-  page.on('console', (message) => {
-    if (message.type() === 'error') failures.push(message.text())
-  })
-  return { context, page, failures }
 }

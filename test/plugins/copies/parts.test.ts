@@ -67,6 +67,28 @@ const put = (key: string, body: BodyInit) =>
     },
   })
 
+/**
+ * Lets the bucket count tags in its responses to HEAD, unless `count` is null, and answer GetObjectTagging
+ * with `xml`, or for null with 403. Returns the tags that each new copy in parts is begun with.
+ */
+function stubTags(count: string | null, xml: string | null): readonly (string | null)[] {
+  const begun: (string | null)[] = []
+  const real = fetch
+  vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+    if (input.includes('tagging'))
+      return xml === null
+        ? new Response('<Error><Code>AccessDenied</Code></Error>', { status: 403 })
+        : new Response(xml)
+    if (input.endsWith('?uploads=')) begun.push(new Headers(init.headers).get('x-amz-tagging'))
+    const response = await real(input, init)
+    if (init.method !== 'HEAD' || count === null) return response
+    const headers = new Headers(response.headers)
+    headers.set('x-amz-tagging-count', count)
+    return new Response(null, { status: response.status, headers })
+  })
+  return begun
+}
+
 interface Answer {
   readonly cursor?: string
   readonly copied?: number
@@ -135,18 +157,7 @@ describe('a large object', () => {
       ['scan', 'clean'],
       ['a &amp;', 'ü+'],
     ].map(([name, value]) => `<Tag><Key>${name}</Key><Value>${value}</Value></Tag>`)
-    const sent: (string | null)[] = []
-    const real = fetch
-    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
-      if (input.includes('tagging'))
-        return new Response(`<Tagging><TagSet>${tags.join('')}</TagSet></Tagging>`)
-      if (input.endsWith('?uploads=')) sent.push(new Headers(init.headers).get('x-amz-tagging'))
-      const response = await real(input, init)
-      if (init.method !== 'HEAD' || count === null) return response
-      const headers = new Headers(response.headers)
-      headers.set('x-amz-tagging-count', count)
-      return new Response(null, { status: response.status, headers })
-    })
+    const sent = stubTags(count, `<Tagging><TagSet>${tags.join('')}</TagSet></Tagging>`)
     const answer = await send(presigner('ann', 45), 'move', { from, to })
     expect(answer).toMatchObject({ status: 201, key: to })
     expect(sent).toEqual([expected])
@@ -156,16 +167,7 @@ describe('a large object', () => {
   it('is not moved if its tags can not be read', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes.slice(0, 3 * MIB))
-    const real = fetch
-    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
-      if (input.includes('tagging'))
-        return new Response('<Error><Code>AccessDenied</Code></Error>', { status: 403 })
-      const response = await real(input, init)
-      if (init.method !== 'HEAD') return response
-      const headers = new Headers(response.headers)
-      headers.set('x-amz-tagging-count', '1')
-      return new Response(null, { status: response.status, headers })
-    })
+    stubTags('1', null)
     const answer = await send(presigner('ann', 45), 'move', { from, to })
     vi.unstubAllGlobals()
     expect(answer).toMatchObject({ status: 502, code: 'storage_error' })
@@ -175,17 +177,7 @@ describe('a large object', () => {
   it('does not read tags that the app replaces', async () => {
     const [from, to] = [newKey(), newKey()]
     await put(from, bytes.slice(0, 3 * MIB))
-    const sent: (string | null)[] = []
-    const real = fetch
-    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
-      if (input.includes('tagging')) return new Response(null, { status: 403 })
-      if (input.endsWith('?uploads=')) sent.push(new Headers(init.headers).get('x-amz-tagging'))
-      const response = await real(input, init)
-      if (init.method !== 'HEAD') return response
-      const headers = new Headers(response.headers)
-      headers.set('x-amz-tagging-count', '1')
-      return new Response(null, { status: response.status, headers })
-    })
+    const sent = stubTags('1', null)
     const app = presigner('ann', 45, { beforeUpload: () => ({ tags: { scan: 'new' } }) })
     expect(await send(app, 'move', { from, to })).toMatchObject({ status: 201, key: to })
     expect(sent).toEqual(['scan=new'])
