@@ -63,10 +63,10 @@ class KeyRouter implements Router<Registered> {
   /** Returns the routes of `method`, in an order that depends only on their paths. */
   #routesOf(method: string): Route[] {
     const registered = this.#registered.filter(([, one]) => [method, 'ALL'].includes(one.method))
-    const paths = new Set(registered.map(([, { path }]) => path))
-    return [...paths]
-      .toSorted((a, b) => rankOf(a).localeCompare(rankOf(b)))
-      .map((path) => {
+    const ranks = new Map(registered.map(([, { path }]) => [path, rankOf(path)]))
+    return [...ranks]
+      .toSorted(([, a], [, b]) => (a < b ? -1 : Number(a > b)))
+      .map(([path]) => {
         const [prefix = ''] = path.split(/:|\/\*$/, 1)
         const names = path.match(/(?<=\/:)\w+/g) ?? []
         const params = Object.fromEntries(names.map((name, i) => [name, i + 1]))

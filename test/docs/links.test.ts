@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { fragment } from '../../site/pages.ts'
+import { fragment } from '../../tools/site/pages.ts'
 import { headings, pagePaths, prose, ROOT, readPage } from './support/markdown.ts'
 
 /** Returns the targets of a page's links into this repository. */

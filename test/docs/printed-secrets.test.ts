@@ -56,7 +56,7 @@ const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { c
   .toString()
   .split('\n')
   .filter((path) => /\.(?:md|example|toml|json|ya?ml)$|^(?:examples|demo)\/.*\.[jt]sx?$/.test(path))
-  .filter((path) => !/^(?:test|bench|\.github)\/|package-lock\.json$/.test(path))
+  .filter((path) => !/^(?:test|tools\/bench|\.github)\/|package-lock\.json$/.test(path))
   .filter((path) => !/^docs\/(?:performance|images)/.test(path))
 
 // @threat secret-printed

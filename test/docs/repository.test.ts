@@ -90,7 +90,7 @@ describe('a release by changesets', () => {
     const files = [...manifests, 'package-lock.json', 'CHANGELOG.md']
     for (const path of [...files, '.changeset/config.json', '.changeset/README.md'])
       cpSync(join(ROOT, path), join(clone, path))
-    for (const path of ['dev', 'src', 'node_modules'])
+    for (const path of ['tools', 'src', 'node_modules'])
       symlinkSync(join(ROOT, path), join(clone, path))
     const git = (...args: string[]) =>
       execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@example.com', ...args], {
@@ -111,7 +111,7 @@ describe('a release by changesets', () => {
     const [, minor = ''] = version('package.json').split('.')
     const next = `0.${Number(minor) + 1}.0`
     const changeset = (...args: string[]) =>
-      execFileSync(process.execPath, [join(clone, 'dev/changeset.ts'), ...args], {
+      execFileSync(process.execPath, [join(clone, 'tools/dev/changeset.ts'), ...args], {
         cwd: clone,
         encoding: 'utf8',
       })

@@ -8,8 +8,8 @@ import { promisify } from 'node:util'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { freePort } from '../../cli/ports.ts'
-import { deadLinks } from '../../site/dead-links.ts'
-import { siteLink, sourcePages } from '../../site/pages.ts'
+import { deadLinks } from '../../tools/site/dead-links.ts'
+import { siteLink, sourcePages } from '../../tools/site/pages.ts'
 import { connectChromium } from '../e2e/chromium.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { ROOT } from './support/markdown.ts'
@@ -27,7 +27,7 @@ let server: Server
 let origin: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-  const args = [join(ROOT, 'dev/docs.ts'), 'build', '--outDir', folder]
+  const args = [join(ROOT, 'tools/dev/docs.ts'), 'build', '--outDir', folder]
   // Fails on a link to a page or heading that doesn't exist.
   await promisify(execFile)(process.execPath, args, { cwd: ROOT })
   const port = await freePort()
@@ -57,7 +57,7 @@ it('builds each page, with links that lead somewhere, and with valid types', asy
     expect(html, page).toContain('<h1 ')
   }
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-  await promisify(execFile)(process.execPath, [tsc, '-p', join(ROOT, 'site')])
+  await promisify(execFile)(process.execPath, [tsc, '-p', join(ROOT, 'tools/site')])
 })
 
 describeWith([CHROMIUM], 'the site in Chromium', () => {

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { deadLinks } from '../../site/dead-links.ts'
-import { sidebar, sidebarLinks, siteLink, sourcePages } from '../../site/pages.ts'
-import { referencePages, referencePath } from '../../site/reference.ts'
+import { deadLinks } from '../../tools/site/dead-links.ts'
+import { sidebar, sidebarLinks, siteLink, sourcePages } from '../../tools/site/pages.ts'
+import { referencePages, referencePath } from '../../tools/site/reference.ts'
 import { pagePaths, readPage } from './support/markdown.ts'
 import {
   operationsOf,

@@ -11,10 +11,10 @@ import * as z from 'zod/mini'
 import { type Ask, readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
 import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
-import { templateFiles } from '../../dev/template.ts'
 import manifest from '../../package.json' with { type: 'json' }
-import { fragment } from '../../site/pages.ts'
 import { loadEnvironment } from '../../src/worker/environment.ts'
+import { templateFiles } from '../../tools/dev/template.ts'
+import { fragment } from '../../tools/site/pages.ts'
 import { codeBlocks, headings, ROOT, readPage } from '../docs/support/markdown.ts'
 
 const MAIN = join(ROOT, 'create/src/main.ts')
