@@ -120,7 +120,10 @@ export function createPresigner<B extends object = object, V extends object = ob
  * Returns what handles a batch of the queue called `name`, or undefined. One whose name starts with that of a
  * plugin's queue and ends with `-dead` has its dead letters, which wait there for a person.
  */
-function handlerFor({ queue }: Instance, name: string): Instance['queue'][number]['handle'] | undefined {
+function handlerFor(
+  { queue }: Instance,
+  name: string,
+): Instance['queue'][number]['handle'] | undefined {
   const found = queue.find((one) => name.startsWith(one.name))
   // Any queue may be that of a lost plugin, whose name is empty.
   const isDead = found?.name && name.slice(found.name.length).endsWith('-dead')

@@ -76,8 +76,7 @@ export async function consumeNotifications(
   for (const [i, message] of messages.entries()) {
     const result = results[i]
     if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
-    else if (typeof result.value === 'number')
-      message.retry({ delaySeconds: result.value })
+    else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
     else message.ack()
   }
   const { counts, warnings } = summarize(results)

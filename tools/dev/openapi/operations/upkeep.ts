@@ -1,10 +1,5 @@
 import type { ErrorCode } from '../../../../src/errors/api-error.ts'
-import {
-  droppedRecords,
-  restoredRecords,
-  upkeepStatus,
-  upkeepStep,
-} from '../answers.ts'
+import { droppedRecords, restoredRecords, upkeepStatus, upkeepStep } from '../answers.ts'
 import type { Operations } from '../operation.ts'
 
 const STATE: readonly ErrorCode[] = ['state_unavailable', 'not_supported']
