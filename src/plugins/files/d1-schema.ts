@@ -67,7 +67,7 @@ export interface Step {
 }
 
 /**
- * What each version of the schema adds (docs/d1-schema.md). A step that was released never changes, and a
+ * What each version of the schema adds (docs/maintainers/d1-schema.md). A step that was released never changes, and a
  * later one only adds, since an older Worker keeps writing its columns. Triggers do the rest.
  */
 export const STEPS: readonly Step[] = [
