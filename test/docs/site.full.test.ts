@@ -107,23 +107,45 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     })
   })
 
+  /** Searches for a text, and returns a function that reads the first `count` results. */
+  async function search(page: Page, text: string, count: number) {
+    await page.goto(origin, { waitUntil: 'networkidle' })
+    await page.getByRole('button', { name: 'Search' }).first().click()
+    await page.getByRole('searchbox').fill(text)
+    return () =>
+      page.evaluate<string[]>(
+        `[...document.querySelectorAll('.results a')].slice(0, ${count}).map((a) => a.getAttribute('href'))`,
+      )
+  }
+
   it('finds a setting and an error code first, without a server', async () => {
     await withPage({}, async (page) => {
       for (const [text, target] of [
         ['uploadHeaders', '/configuration.html#headers-of-every-upload'],
         ['encoding_not_acceptable', '/troubleshooting.html#error-codes'],
       ] as const) {
-        await page.goto(origin, { waitUntil: 'networkidle' })
-        await page.getByRole('button', { name: 'Search' }).first().click()
-        await page.getByRole('searchbox').fill(text)
-        const first = () =>
-          page.evaluate<string[]>(
-            "[...document.querySelectorAll('.results a')].slice(0, 2).map((a) => a.getAttribute('href'))",
-          )
+        const first = await search(page, text, 2)
         await expect.poll(first, { timeout: 60_000 }).toContain(target)
         await page.locator(`.results a[href="${target}"]`).click()
         await page.waitForURL(origin + target)
       }
+    })
+  })
+
+  it.each(['performance', 'size', 'KV'])('finds pages for users first: %s', async (text) => {
+    await withPage({}, async (page) => {
+      const first = await search(page, text, 5)
+      await expect.poll(first, { timeout: 60_000 }).toHaveLength(5)
+      expect((await first()).filter((path) => path.startsWith('/maintainers/'))).toEqual([])
+    })
+  })
+
+  it('finds a page for maintainers by what only it says', async () => {
+    await withPage({}, async (page) => {
+      const first = await search(page, 'keysets', 1)
+      await expect
+        .poll(first, { timeout: 60_000 })
+        .toEqual([expect.stringMatching('^/maintainers/')])
     })
   })
 
