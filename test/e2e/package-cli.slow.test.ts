@@ -226,7 +226,6 @@ describe('edge-presigner', () => {
       'keys',
       'index',
       'upkeep',
-      'dead-letters',
       'export',
       'delete-all',
       'deploy',

@@ -1,8 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { FileRecord } from '../../records/file-record.ts'
-import type { Listed } from '../../state/list.ts'
 import { newSecretId } from '../../state/secret-id.ts'
-import { type DeadLetter, DeadLetters, type LetterPage, type NewLetter } from './dead-letters.ts'
 import { goOn } from './pass.ts'
 import type { WalkState } from './state.ts'
 import type {
@@ -27,13 +25,11 @@ interface Lease {
 type Row = { readonly record: string; readonly at: number }
 
 /**
- * Remembers how far the walk through one bucket has come, and the records that it has dropped. One object
- * keeps dead letters instead. Export it from your Worker. Each method decides without waiting for anything, so no other request comes between
- * what it reads and what it writes.
+ * Remembers how far the walk through one bucket has come, and the records that it has dropped. Export it
+ * from your Worker. Each method decides without waiting for anything, so no other request comes between what it
+ * reads and what it writes.
  */
 export class Upkeep extends DurableObject implements WalkObject {
-  readonly #letters = new DeadLetters(this.ctx.storage.sql)
-
   async begin(now: number): Promise<Begun | null> {
     const { kv } = this.ctx.storage
     const lease = kv.get<Lease>('lease')
@@ -132,45 +128,9 @@ export class Upkeep extends DurableObject implements WalkObject {
       .toArray().length
   }
 
-  /** Keeps dead letters. Returns the ids of those for which there is room. */
-  async addDeadLetters(letters: readonly NewLetter[], now: number): Promise<string[]> {
-    const kept = this.#letters.add(letters, now)
-    const first = this.#letters.nextEnd()
-    if (first !== null) await this.ctx.storage.setAlarm(first)
-    return kept
-  }
-
-  /** Returns dead letters, the oldest first, from `start` on. */
-  async deadLetters(limit: number, start: Listed | null): Promise<LetterPage> {
-    return this.#letters.page(limit, start)
-  }
-
-  /** Returns the dead letters with these ids that there are. */
-  async deadLettersBy(ids: readonly string[]): Promise<DeadLetter[]> {
-    return this.#letters.get(ids)
-  }
-
-  /** Removes a replayed dead letter, or keeps it with the reason. */
-  async settleDeadLetter(
-    letter: Pick<DeadLetter, 'id' | 'arrivals'>,
-    reason: string | null,
-  ): Promise<void> {
-    this.#letters.settle(letter, reason)
-  }
-
-  async countDeadLetters(): Promise<number> {
-    return this.#letters.totals().count
-  }
-
   /** Forgets what was kept long enough. */
   override async alarm(): Promise<void> {
-    const now = Date.now()
-    if (this.#letters.isThere()) {
-      const next = this.#letters.clean(now)
-      if (next !== null) await this.ctx.storage.setAlarm(next)
-      return
-    }
-    this.#sql().exec('DELETE FROM dropped WHERE at <= ?', now - KEPT_MILLISECONDS)
+    this.#sql().exec('DELETE FROM dropped WHERE at <= ?', Date.now() - KEPT_MILLISECONDS)
     await this.#wake()
   }
 

@@ -20,7 +20,6 @@ import { validateJson, validateQuery } from '../../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
 import { callObject, stateObject } from '../../state/object.ts'
 import { openDropped, openWalk, sealDropped, sealWalk, type WalkScope } from './cursor.ts'
-import { letterObject } from './dead-letter-routes.ts'
 import {
   NO_OPTIONS,
   ownerAsError,
@@ -99,8 +98,7 @@ export const upkeepRoutes = newApp()
       const { walk, dropped } = await callObject(c, () => walkObject(c, alias).status())
       return { bucket: alias, ...(walk ?? NOTHING_YET), dropped }
     })
-    const deadLetters = await callObject(c, () => letterObject(c).countDeadLetters())
-    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets, deadLetters })
+    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets })
   })
   .post('/upkeep/steps', validateJson(stepSchema, MAX_STEP_BODY_BYTES), async (c) => {
     const walker = walkerFor(c, 'upkeep:run')
