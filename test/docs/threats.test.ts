@@ -7,7 +7,7 @@ const TAG = /^\s*\/\/ @threat ([a-z0-9-]+(?: [a-z0-9-]+)*)$/
 
 const TABLE = /^\| Id \| Threat \| Protection \| What remains \|\n\|[-|]+\n((?:\|.*\n)+)/gm
 
-const page = await readFile('docs/security.md', 'utf8')
+const page = await readFile('docs/maintainers/threats.md', 'utf8')
 /** The cells of the tables of threats. */
 const rows = [...page.matchAll(TABLE)]
   .flatMap(([, lines = '']) => lines.trimEnd().split('\n'))
@@ -25,7 +25,7 @@ async function tagsBelow(folder: string) {
 }
 
 async function tagsIn(file: string) {
-  if (file === join('test', 'docs', 'security.test.ts')) return []
+  if (file === join('test', 'docs', 'threats.test.ts')) return []
   const lines = (await readFile(file, 'utf8')).split(/\r?\n/)
   return lines.flatMap((line, i) =>
     line.includes('@threat') ? [{ place: `${file}:${i + 1}`, line, next: lines[i + 1] ?? '' }] : [],
