@@ -53,6 +53,7 @@ export default defineConfig({
     onConsoleLog: (text) => !/^(?:\{"(?:requestId|warning)"|\[wrangler:info\])/.test(text),
     // Everything that files share starts when the first file asks for it.
     globalSetup: ['test/setup/share-services.ts'],
+    reporters: [...configDefaults.reporters, './test/setup/left-out-reporter.ts'],
     projects: [
       {
         plugins: [
