@@ -3,7 +3,7 @@ import type { Principal } from './access/principal.ts'
 import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
-import type { Warning, WarningText } from './errors/warnings.ts'
+import type { WarningText } from './errors/warnings.ts'
 import type { Instance, Seams } from './http/app-env.ts'
 import type { AppPrincipal } from './http/app-principal.ts'
 import type {
@@ -165,7 +165,7 @@ interface Problems {
   readonly issues: Issue[]
   /** What functions of the app have thrown, with stacks. Only for the log. */
   readonly thrown: string[]
-  readonly warnings: Set<Warning>
+  readonly warnings: Set<WarningText>
 }
 
 /** Returns what plugins read their options with. It adds to `problems`. */
@@ -240,7 +240,7 @@ function createInstance<E extends Env>(
   const { issues: given, thrown: before = [] } = loaded.ok ? NO_FAILURE : loaded
   const issues = [...given, ...known]
   const thrown = [...before]
-  const warnings = new Set<Warning>()
+  const warnings = new Set<WarningText>()
   const { attempt, ...readers } = setupIn(env, loaded, { issues, thrown, warnings }, evaluate)
   const { issue, only, read, bind } = readers
   const seconds = read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0
@@ -271,7 +271,7 @@ function createInstance<E extends Env>(
       issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugins.some(({ name }) => plugin.split('() or ').includes(name)))
-      issue(path, `needs the plugin ${plugin}()`)
+      warnings.add(`setting without its plugin: ${path} needs ${plugin}()`)
   const after = all('after')
   // What a client sends on purpose comes before what its browser adds.
   const identify = all('identify').toSorted(
@@ -282,6 +282,7 @@ function createInstance<E extends Env>(
     issue('plugins', 'must not share a prefix')
   const instance = {
     setup,
+    plugins: plugins.map(({ name }) => name),
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
     identify,
     own: identify.filter(isOwn),

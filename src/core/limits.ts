@@ -16,6 +16,7 @@ export const limitRoutes = newApp().get('/limits', validateQuery(z.strictObject(
     }),
   )
   const end = Number.isFinite(expiresAt) ? new Date(expiresAt).toISOString() : null
-  const answers = c.env.instance.fileIndex.answers !== undefined
-  return json(c, { scopes, prefix, expiresAt: end, buckets, answers })
+  const { fileIndex, plugins } = c.env.instance
+  const answers = fileIndex.answers !== undefined
+  return json(c, { scopes, prefix, expiresAt: end, buckets, answers, plugins })
 })

@@ -96,7 +96,7 @@ describe('upkeep', () => {
     ['something waits', 'record', 3, {}],
     ['stopped', 'record', 3, { stopped: { reason: 'empty list', at: NOW }, suspects: 1 }],
     ['at work', 'record', 0, { last: null }],
-    ['not run yet', 'record', 0, { last: null, startedAt: null }],
+    ['', 'record', 0, { last: null, startedAt: null }],
   ])('is "%s" with mode %s, %j dead letters and %j', (text, mode, deadLetters, changes) => {
     expect(stateInWords({ mode, deadLetters, buckets: [bucket(changes)] })).toBe(text)
   })
