@@ -7,7 +7,8 @@ import {
 import { env } from 'cloudflare:workers'
 import { expect, vi } from 'vitest'
 import { presigner } from '../../examples/everything/src/presigner.ts'
-import type { BoxObject } from '../../src/plugins/drop-boxes/box.ts'
+import { Ledger } from '../../src/plugins/drop-boxes/ledger.ts'
+import type { BoxObject } from '../../src/plugins/drop-boxes/sender.ts'
 import { bearer } from './credentials.ts'
 import { stateStub } from './state-stub.ts'
 import { type TestWorker, testWorker } from './worker.ts'
@@ -198,6 +199,16 @@ export const receivedIn = async ({ id }: Pick<DropBox, 'id'>): Promise<readonly 
 /** Returns the object of a box. */
 export const objectOf = ({ id }: Pick<DropBox, 'id'>): DurableObjectStub & BoxObject =>
   stateStub('DropBoxes', id) as unknown as DurableObjectStub & BoxObject
+
+/** Runs `act` in the object of a box, with what it has reserved and received. */
+export const inBox = <T>(
+  box: Pick<DropBox, 'id'>,
+  act: (ledger: Ledger, storage: DurableObjectStorage) => T | Promise<T>,
+): Promise<T> =>
+  runInDurableObject(objectOf(box), (instance, { storage }) => {
+    if (!(instance instanceof Ledger)) throw new Error('This object is not one of a drop box.')
+    return act(instance, storage)
+  })
 
 /** Returns a Worker whose class of drop boxes is `DropBoxes`: an object with `getByName`. */
 export const workerWith = (
