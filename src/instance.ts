@@ -247,6 +247,7 @@ function createInstance<E extends Env>(
   only('options', options, OPTIONS)
   // A misspelt option may be `plugins`.
   let isLost = issues.length > given.length
+  const names = plugins.map(({ name }) => name)
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
     const part = attempt(name, () => plugin.setup?.(setup) ?? {})
@@ -267,10 +268,10 @@ function createInstance<E extends Env>(
   }
   for (const [i, { identify }] of parts.entries())
     if (authenticate && identify && !isOwn(identify))
-      issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
+      issue('plugins', `must not have ${names[i]}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
-    if (!plugins.some(({ name }) => plugin.split('() or ').includes(name)))
-      warnings.add(`setting without its plugin: ${path} needs ${plugin}()`)
+    if (!plugin.split('() or ').some((name) => names.includes(name)))
+      warnings.add(`plugin missing: ${path} needs ${plugin}()`)
   const after = all('after')
   // What a client sends on purpose comes before what its browser adds.
   const identify = all('identify').toSorted(
@@ -281,7 +282,7 @@ function createInstance<E extends Env>(
     issue('plugins', 'must not share a prefix')
   const instance = {
     setup,
-    plugins: plugins.map(({ name }) => name),
+    plugins: names,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
     identify,
     own: identify.filter(isOwn),
@@ -303,7 +304,7 @@ function createInstance<E extends Env>(
     appMilliseconds: setup.appMilliseconds,
     warnings: (...context: Parameters<Seams['warnings']>) => [
       ...warnings,
-      ...all('warnings').flatMap((seam) => [...seam(...context)]),
+      ...all('warnings').flatMap((seam) => seam(...context)),
     ],
     log: log === undefined ? (line: LogLine) => console.log(JSON.stringify(line)) : harmless(log),
   }
@@ -315,7 +316,7 @@ const NO_FAILURE: Omit<LoadedSettings & { ok: false }, 'ok'> = { issues: [] }
 /** A presigner without links keeps no copies, and has no route that reads an object. */
 const NO_OBJECTS: ObjectSource = {
   keepsCopies: false,
-  open: () => Promise.reject(new Error('No links.')),
+  open: () => Promise.reject(new Error('No links')),
   purge: () => Promise.resolve(),
 }
 

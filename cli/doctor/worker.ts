@@ -122,7 +122,7 @@ const LINES: Readonly<Record<string, string>> = {
 
 /** Returns what to do about a warning of /healthz. */
 export function fixFor(warning: string): string | undefined {
-  const unlisted = /^setting without its plugin: .* (\w+)\(\)$/.exec(warning)
+  const unlisted = /^plugin missing: .* (\w+)\(\)$/.exec(warning)
   if (unlisted === null) return FIXES[warning]
   const [, name = ''] = unlisted
   return `Add the line edge.${LINES[name] ?? `${name}()`} to the plugins in src/worker.ts, or remove the setting.`

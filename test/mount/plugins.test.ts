@@ -477,8 +477,7 @@ describe('a list of plugins', () => {
 })
 
 describe('what only a missing plugin reads', () => {
-  const needs = (path: string, plugin: string) =>
-    `setting without its plugin: ${path} needs ${plugin}()`
+  const needs = (path: string, plugin: string) => `plugin missing: ${path} needs ${plugin}()`
   const warningsWith = async (options: MountOptions): Promise<unknown> => {
     const health = await mount(options).fetch('/media/healthz')
     expect(health.status).toBe(200)

@@ -70,7 +70,7 @@ describe('a Worker with some plugins', () => {
       const health = await send(worker, '/healthz', variables({ [name]: given }))
       expect(await health.json()).toMatchObject({
         status: 'ok',
-        warnings: [`setting without its plugin: ${name} needs ${plugin}()`],
+        warnings: [`plugin missing: ${name} needs ${plugin}()`],
       })
       expect((await send(worker, '/files', variables({ [name]: given }))).status).toBe(200)
     }

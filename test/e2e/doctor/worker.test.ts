@@ -354,7 +354,7 @@ describe('a setting whose plugin is not listed', () => {
   it.each(['upkeep', 'notifications', 'uppy'])(
     'is a warning with the line of src/worker.ts to add: %s',
     (name) => {
-      const fix = fixFor(`setting without its plugin: X needs ${name}()`) ?? ''
+      const fix = fixFor(`plugin missing: X needs ${name}()`) ?? ''
       const [, line = ''] = /the line (edge\.\S.*\)) to/.exec(fix) ?? []
       expect(readPage('src/worker.ts')).toContain(` ${line},\n`)
     },
@@ -368,6 +368,6 @@ describe('a setting whose plugin is not listed', () => {
       'edge.upkeep({ files: basic.files })',
     ],
   ])('names the line for: %s()', (text, line) => {
-    expect(fixFor(`setting without its plugin: ${text}()`)).toContain(`Add the line ${line} to`)
+    expect(fixFor(`plugin missing: ${text}()`)).toContain(`Add the line ${line} to`)
   })
 })
