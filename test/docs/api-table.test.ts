@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { readRoutes } from '../../dev/openapi/sources.ts'
 import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { readRoutes } from '../../tools/dev/openapi/sources.ts'
 import { headings, prose, readPage } from './support/markdown.ts'
 
 // Node has no such module. The routes are only listed here, not called.

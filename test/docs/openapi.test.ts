@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it, vi } from 'vitest'
 import * as z from 'zod/mini'
-import { openApiDocument } from '../../dev/openapi/document.ts'
-import { type RegisteredRoute, readSources } from '../../dev/openapi/sources.ts'
 import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { openApiDocument } from '../../tools/dev/openapi/document.ts'
+import { type RegisteredRoute, readSources } from '../../tools/dev/openapi/sources.ts'
 import { codeBlocks, ROOT, readPage } from './support/markdown.ts'
 import { answerError } from './support/openapi-client.ts'
 import {
@@ -44,7 +44,7 @@ function codesOf({ operation }: Located): string[] {
 
 describe('docs/openapi.json', () => {
   it('is what "npm run openapi" writes', async () => {
-    const args = [join(ROOT, 'dev', 'openapi.ts'), '--check']
+    const args = [join(ROOT, 'tools/dev/openapi.ts'), '--check']
     await expect(promisify(execFile)(process.execPath, args)).resolves.toMatchObject({ stderr: '' })
   })
 

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   cpSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -26,6 +27,23 @@ function job(text: string, name: string): string {
   const [, rest = ''] = text.split(`\n  ${name}:\n`)
   return rest.split(/\n {2}\w+:\n/, 1).join()
 }
+
+describe('the tree in CONTRIBUTING.md', () => {
+  const [, tree = ''] = /^```text\n([\s\S]*?)^```$/m.exec(readPage('CONTRIBUTING.md')) ?? []
+  const names = [...tree.matchAll(/^[^ ]+(?= {2})/gm)].map(([name]) => name)
+
+  it('has at most 15 lines, each for a folder or file that exists', () => {
+    expect(tree.trim().split('\n').length).toBeLessThanOrEqual(15)
+    expect(names).toHaveLength(tree.trim().split('\n').length)
+    for (const name of names) expect(existsSync(join(ROOT, name)), name).toBe(true)
+  })
+
+  it('has each folder of the root and of tools/', () => {
+    const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' })
+    const folders = [...tracked.matchAll(/^((?:tools\/)?[^/.]+\/)./gm)].map(([, path = '']) => path)
+    expect([...new Set(folders)].filter((path) => !names.includes(path))).toEqual([])
+  })
+})
 
 describe.each(workflows)('the workflow %s', (_, text) => {
   it('pins each action by its commit, and names its version', () => {
@@ -90,7 +108,7 @@ describe('a release by changesets', () => {
     const files = [...manifests, 'package-lock.json', 'CHANGELOG.md']
     for (const path of [...files, '.changeset/config.json', '.changeset/README.md'])
       cpSync(join(ROOT, path), join(clone, path))
-    for (const path of ['dev', 'src', 'node_modules'])
+    for (const path of ['tools', 'src', 'node_modules'])
       symlinkSync(join(ROOT, path), join(clone, path))
     const git = (...args: string[]) =>
       execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@example.com', ...args], {
@@ -111,7 +129,7 @@ describe('a release by changesets', () => {
     const [, minor = ''] = version('package.json').split('.')
     const next = `0.${Number(minor) + 1}.0`
     const changeset = (...args: string[]) =>
-      execFileSync(process.execPath, [join(clone, 'dev/changeset.ts'), ...args], {
+      execFileSync(process.execPath, [join(clone, 'tools/dev/changeset.ts'), ...args], {
         cwd: clone,
         encoding: 'utf8',
       })

@@ -8,8 +8,8 @@ import { promisify } from 'node:util'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { freePort } from '../../cli/ports.ts'
-import { deadLinks } from '../../site/dead-links.ts'
-import { siteLink, sourcePages } from '../../site/pages.ts'
+import { deadLinks } from '../../tools/site/dead-links.ts'
+import { siteLink, sourcePages } from '../../tools/site/pages.ts'
 import { connectChromium } from '../e2e/chromium.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { ROOT } from './support/markdown.ts'
@@ -27,7 +27,7 @@ let server: Server
 let origin: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-  const args = [join(ROOT, 'dev/docs.ts'), 'build', '--outDir', folder]
+  const args = [join(ROOT, 'tools/dev/docs.ts'), 'build', '--outDir', folder]
   // Fails on a link to a page or heading that doesn't exist.
   await promisify(execFile)(process.execPath, args, { cwd: ROOT })
   const port = await freePort()
@@ -50,14 +50,14 @@ it('builds each page, with links that lead somewhere, and with valid types', asy
   const home = await readFile(join(folder, 'index.html'), 'utf8')
   for (const page of sourcePages()) {
     const path = siteLink('README.md', page).replace(/\.md$/, '.html')
-    expect(home, page).toContain(`href="${path}"`)
+    if (!page.startsWith('docs/maintainers/')) expect(home, page).toContain(`href="${path}"`)
     const html = await readFile(join(folder, path.replace(/\/$/, '/index.html')), 'utf8')
     expect(html).toContain('/edit/main/')
     // VitePress goes on when a page can't be rendered, and leaves it empty.
     expect(html, page).toContain('<h1 ')
   }
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-  await promisify(execFile)(process.execPath, [tsc, '-p', join(ROOT, 'site')])
+  await promisify(execFile)(process.execPath, [tsc, '-p', join(ROOT, 'tools/site')])
 })
 
 describeWith([CHROMIUM], 'the site in Chromium', () => {
@@ -89,7 +89,13 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     { width: 390, colorScheme: 'dark' as const },
   ])('fits a screen of $width pixels, in $colorScheme mode', async ({ width, colorScheme }) => {
     await withPage({ viewport: { width, height: 800 }, colorScheme }, async (page) => {
-      const pages = ['/', '/api.html', '/reference/files.html', '/performance.html', '/client.html']
+      const pages = [
+        '/',
+        '/api.html',
+        '/reference/files.html',
+        '/maintainers/performance.html',
+        '/client.html',
+      ]
       for (const path of pages) {
         await page.goto(origin + path, { waitUntil: 'networkidle' })
         const [excess, classes] = await page.evaluate<[number, string]>(
@@ -101,23 +107,45 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     })
   })
 
+  /** Searches for a text, and returns a function that reads the first `count` results. */
+  async function search(page: Page, text: string, count: number) {
+    await page.goto(origin, { waitUntil: 'networkidle' })
+    await page.getByRole('button', { name: 'Search' }).first().click()
+    await page.getByRole('searchbox').fill(text)
+    return () =>
+      page.evaluate<string[]>(
+        `[...document.querySelectorAll('.results a')].slice(0, ${count}).map((a) => a.getAttribute('href'))`,
+      )
+  }
+
   it('finds a setting and an error code first, without a server', async () => {
     await withPage({}, async (page) => {
       for (const [text, target] of [
         ['uploadHeaders', '/configuration.html#headers-of-every-upload'],
         ['encoding_not_acceptable', '/troubleshooting.html#error-codes'],
       ] as const) {
-        await page.goto(origin, { waitUntil: 'networkidle' })
-        await page.getByRole('button', { name: 'Search' }).first().click()
-        await page.getByRole('searchbox').fill(text)
-        const first = () =>
-          page.evaluate<string[]>(
-            "[...document.querySelectorAll('.results a')].slice(0, 2).map((a) => a.getAttribute('href'))",
-          )
+        const first = await search(page, text, 2)
         await expect.poll(first, { timeout: 60_000 }).toContain(target)
         await page.locator(`.results a[href="${target}"]`).click()
         await page.waitForURL(origin + target)
       }
+    })
+  })
+
+  it.each(['performance', 'size', 'KV'])('finds pages for users first: %s', async (text) => {
+    await withPage({}, async (page) => {
+      const first = await search(page, text, 5)
+      await expect.poll(first, { timeout: 60_000 }).toHaveLength(5)
+      expect((await first()).filter((path) => path.startsWith('/maintainers/'))).toEqual([])
+    })
+  })
+
+  it('finds a page for maintainers by what only it says', async () => {
+    await withPage({}, async (page) => {
+      const first = await search(page, 'keysets', 1)
+      await expect
+        .poll(first, { timeout: 60_000 })
+        .toEqual([expect.stringMatching('^/maintainers/')])
     })
   })
 

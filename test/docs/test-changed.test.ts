@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { TESTS_BY_PATH, testsOfPath } from '../../dev/test-changed.ts'
+import { TESTS_BY_PATH, testsOfPath } from '../../tools/dev/test-changed.ts'
 import { ROOT } from './support/markdown.ts'
 
 const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' })

@@ -54,7 +54,7 @@ describe('a clone whose wrangler.toml sets everything', () => {
   const { scripts } = JSON.parse(readPage('package.json')) as { scripts: Record<string, string> }
   const [types = '', ...others] = (scripts.check ?? '').split(' && ')
   // The packages contain nothing that a user sets.
-  const read = others.filter((text) => text !== 'node dev/check-packages.ts')
+  const read = others.filter((text) => text !== 'node tools/dev/check-packages.ts')
 
   it.each([types.replace('npm run types', scripts.types ?? ''), ...read])(
     'passes `npm run check`: %s',

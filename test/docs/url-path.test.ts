@@ -1,7 +1,7 @@
 import { posix, win32 } from 'node:path'
 import { expect, it } from 'vitest'
-import { staleFiles } from '../../dev/build-page.ts'
-import { urlPath } from '../../dev/url-path.ts'
+import { staleFiles } from '../../tools/dev/build-page.ts'
+import { urlPath } from '../../tools/dev/url-path.ts'
 
 it('writes the path of a file below a folder as in a URL, on Windows too', () => {
   expect(urlPath('C:\\app\\public', 'C:\\app\\public\\assets\\a.js', win32)).toBe('assets/a.js')

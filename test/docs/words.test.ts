@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { urlPath } from '../../dev/url-path.ts'
+import { urlPath } from '../../tools/dev/url-path.ts'
 import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const GLOSSARY = 'CONTRIBUTING.md'
-/** Decisions and changes are as they were written. */
-const PAST = /^(?:docs\/decisions\/|(?:client\/)?CHANGELOG\.md$)/
+/** Changes are as they were written. */
+const PAST = /^(?:client\/)?CHANGELOG\.md$/
 
 /** Returns the phrases that the glossary's last column tells nobody to write. */
 function phrases(): readonly string[] {
@@ -28,7 +28,7 @@ const PATTERN = new RegExp(
 
 /** Returns the sources with messages, comments and descriptions. */
 const sources = (): readonly string[] =>
-  ['src', 'cli', 'client/src', 'demo', 'drop-box', 'dev/openapi'].flatMap((folder) =>
+  ['src', 'cli', 'client/src', 'demo', 'drop-box', 'tools/dev/openapi'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.(?:ts|tsx|html)$/.test(entry.name))
       .map((entry) => urlPath(ROOT, join(entry.parentPath, entry.name))),

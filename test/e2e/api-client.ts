@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import * as answers from '../../dev/openapi/answers.ts'
+import * as answers from '../../tools/dev/openapi/answers.ts'
 
 /** The response of `POST /files/upload-url`. */
 export type Upload = z.infer<typeof answers.uploadUrl>

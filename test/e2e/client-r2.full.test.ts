@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import { startR2 } from '../../dev/r2.ts'
+import { startR2 } from '../../tools/dev/r2.ts'
 import { callRules } from './client/calls.ts'
 import { changedFileRules } from './client/changed-files.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'

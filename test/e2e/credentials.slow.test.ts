@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import { type RunningServer, startWorkerd } from '../../bench/lib/workerd.ts'
+import { type RunningServer, startWorkerd } from '../../tools/bench/lib/workerd.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** How long the other requests have to arrive. Nothing shows from outside when they have. */

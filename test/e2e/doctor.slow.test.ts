@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Finding, Status } from '../../cli/doctor/report.ts'
 import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
-import { startR2 } from '../../dev/r2.ts'
+import { startR2 } from '../../tools/dev/r2.ts'
 import { sdkClient } from './contract/context.ts'
 import {
   type BucketRun,

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { buildDropBox, DROP_BOX_MODULE } from '../../dev/build-drop-box.ts'
 import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from '../../src/plugins/drop-boxes/page-script.ts'
+import { buildDropBox, DROP_BOX_MODULE } from '../../tools/dev/build-drop-box.ts'
 
 describe('the script of the pages of drop boxes', () => {
   it('is what npm run build:drop-box writes', async () => {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
-import { startMiniflare } from '../../bench/lib/miniflare.ts'
+import { startMiniflare } from '../../tools/bench/lib/miniflare.ts'
 import { shared } from './shared.ts'
 
 /** Headers of an object, for a bucket that a test scripts. */

@@ -11,7 +11,7 @@ import { type NpmProcess, startNpmIn } from './npm-process.ts'
 import { install, ROOT } from './package/packed.ts'
 import { shared } from './shared.ts'
 
-/** What a project installs itself for its commands: decision 56. */
+/** What a project installs itself for its commands: docs/maintainers/decisions/packages.md. */
 const PEERS = ['wrangler', '@20minutes/s3rver']
 
 /** The configuration of a project, without its page. */
@@ -175,7 +175,7 @@ describe('npx edge-presigner dev, in a project', () => {
     const { code, output } = await run(['dev', '--port', `${port}`], folder, '22.22.0')
     expect(code).toBe(1)
     expect(output).toBe(
-      'The embedded bucket needs Node 24, and this is 22.22.0. Install Node 24, or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
+      'The embedded bucket needs Node 24, and this is 22.22.0. Run: npm install --save-dev node@24. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
     )
   })
 
@@ -226,7 +226,6 @@ describe('edge-presigner', () => {
       'keys',
       'index',
       'upkeep',
-      'dead-letters',
       'export',
       'delete-all',
       'deploy',

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { freePort } from '../../cli/ports.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
-import { buildPage } from '../../dev/build-page.ts'
+import { buildPage } from '../../tools/dev/build-page.ts'
 import {
   type BuiltWorker,
   type BuiltWorkerOptions,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { startS3rver } from '../../cli/s3rver.ts'
-import { buildPage } from '../../dev/build-page.ts'
+import { buildPage } from '../../tools/dev/build-page.ts'
 import { type OwnWorker, startOwnWorker } from './built-worker.ts'
 import { connectChromium } from './chromium.ts'
 

@@ -9,7 +9,7 @@ import {
   type SizedBundle,
   sizedBundle,
   USUAL,
-} from '../../bench/lib/bundle-sizes.ts'
+} from '../../tools/bench/lib/bundle-sizes.ts'
 import { readPage } from '../docs/support/markdown.ts'
 
 /** In KiB, whatever docs/library.md says. */

@@ -17,7 +17,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
-import { startR2 } from '../../dev/r2.ts'
+import { startR2 } from '../../tools/dev/r2.ts'
 import { declareContract } from './contract.ts'
 
 /** The clock of the simulated R2, by which it limits the writes to a key. It stands still. */

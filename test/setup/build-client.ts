@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from 'vite'
-import { installOwnPackages } from '../../dev/own-packages.ts'
+import { installOwnPackages } from '../../tools/dev/own-packages.ts'
 
 const CLIENT = join(import.meta.dirname, '../../client')
 

@@ -11,7 +11,7 @@ import { faultyServer } from './faulty-server.ts'
 import { quietDisconnects } from './quiet-disconnects.ts'
 
 // Loaded by Node itself. An import through Vite would get a different copy of s3rver's modules,
-// which the changes in dev/ would not reach.
+// which the changes in cli/ would not reach.
 const { startS3rver }: typeof import('../../cli/s3rver.ts') = createRequire(import.meta.url)(
   '../../cli/s3rver.ts',
 )

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { urlPath } from '../../../dev/url-path.ts'
+import { urlPath } from '../../../tools/dev/url-path.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..', '..')
 

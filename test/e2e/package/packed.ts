@@ -29,7 +29,7 @@ export const typeCheck = (folder: string, ...options: string[]): Promise<string>
 /** What a clone needs to build the packages. */
 const SOURCES = [
   ...['package.json', 'README.md', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json'],
-  ...['src', 'cli', 'demo', 'dev', 'client', 'create', 'docs/openapi.json'],
+  ...['src', 'cli', 'demo', 'tools/dev', 'client', 'create', 'docs/openapi.json'],
 ]
 
 /** The folders of the packages that npm publishes. */

@@ -7,7 +7,7 @@ import { testDatabase } from '../../support/d1.ts'
 
 /*
  * The index must stay readable after a deploy. If a test here fails, searches and totals lose the files
- * that are in it now: add a step that rewrites their rows (docs/d1-schema.md).
+ * that are in it now: add a step that rewrites their rows (docs/maintainers/d1-schema.md).
  */
 
 const ROW = {
@@ -29,14 +29,14 @@ const index = d1FileIndex(testDatabase)
 
 afterEach(reset)
 
-it('stores a record in the columns of docs/d1-schema.md', async () => {
+it('stores a record in the columns of docs/maintainers/d1-schema.md', async () => {
   await index.put(RECORD)
   const { results } = await testDatabase.prepare('SELECT * FROM presigner_files').all()
   expect(results).toEqual([{ id: 1, ...ROW, status: null }])
 })
 
 // @threat deploy-invalidates
-it('still reads a row from an earlier version', async () => {
+it('reads and counts a row as it is stored', async () => {
   await index.get('files', RECORD.key)
   const columns = Object.keys(ROW)
   await testDatabase
@@ -53,7 +53,7 @@ it('still reads a row from an earlier version', async () => {
 })
 
 // @threat deploy-invalidates
-it('has the same words for folders as the first version', () => {
+it('has the same words for folders after each deploy', () => {
   expect(folderTokens('files', 'team-a/😀/x').join(' ')).toBe(
     'f149opl5xbkidy2x0 fjre940xu5nt51x1 fx262ryx1f4mv7ix2',
   )

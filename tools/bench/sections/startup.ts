@@ -1,0 +1,146 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { builtModule, PLUGINS, pluginEntries } from '../lib/bundle-sizes.ts'
+import { buildPeer } from '../lib/peers.ts'
+import { API_KEY, keyOf } from '../lib/presigner.ts'
+import { run } from '../lib/process.ts'
+import { interleave, ratio, spread } from '../lib/rounds.ts'
+import type { Section, Tools } from '../lib/section.ts'
+import { type RunningServer, startWorkerd } from '../lib/workerd.ts'
+
+const ROOT = new URL('../../../', import.meta.url)
+const BENCH = new URL('..', import.meta.url)
+
+const WORKERS = {
+  hello: 'workerd: a Worker that returns "hello"',
+  core: 'workerd: the core alone',
+  worker: 'workerd: the Worker, with all plugins',
+  betterUpload: 'workerd: better-upload on Hono',
+} as const
+
+const PROGRAMS = {
+  empty: 'Node: an empty program',
+  nodeCore: 'Node: imports the core',
+  nodePlugins: 'Node: imports the core and all plugins',
+  sdk: 'Node: imports the AWS SDK, `client-s3` and `s3-request-presigner`',
+} as const
+
+const NAMES = { ...WORKERS, ...PROGRAMS }
+type Name = keyof typeof NAMES
+
+const LABELS: Readonly<Record<Name, string>> = {
+  hello: 'workerd, "hello"',
+  core: 'workerd, the core',
+  worker: 'workerd, the Worker',
+  betterUpload: 'workerd, better-upload',
+  empty: 'Node, empty',
+  nodeCore: 'Node, the core',
+  nodePlugins: 'Node, all plugins',
+  sdk: 'Node, the AWS SDK',
+}
+
+/** How long a new process takes, and how much CPU, until it has answered or has imported. */
+interface Startup {
+  readonly milliseconds: number
+  readonly cpuMilliseconds: number
+}
+
+/** Measures new processes: a Worker up to its first answer, and a Node program with imports. */
+export async function measureStartup({ presigner, rounds }: Tools): Promise<Section> {
+  await run(process.execPath, ['tools/dev/build-package.ts'], { cwd: ROOT })
+  const [hello, core, betterUpload] = [
+    await buildPeer('hello'),
+    await buildPeer('core'),
+    await buildPeer('better-upload'),
+  ]
+  const get = `/files/${encodeURIComponent(keyOf(0))}/url`
+  const upload = {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({
+      route: 'files',
+      files: [{ name: 'My Photo.JPG', type: 'image/jpeg', size: 48_213 }],
+    }),
+  }
+  const subjects: Record<Name, () => Promise<Startup>> = {
+    hello: () => firstAnswer(() => startWorkerd(hello), '/'),
+    core: () => firstAnswer(() => startWorkerd(core), get),
+    worker: () => firstAnswer(() => presigner.start(), get),
+    betterUpload: () => firstAnswer(() => startWorkerd(betterUpload), '/upload', upload),
+    empty: () => imports([]),
+    nodeCore: () => imports([built('.')]),
+    nodePlugins: () => imports(['.', ...Object.keys(pluginEntries(PLUGINS.join()))].map(built)),
+    sdk: () => imports(['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner']),
+  }
+  for (const warm of Object.values(subjects)) await warm()
+  const measured = await interleave(subjects, rounds)
+  const cpu = (name: Name) => measured[name].map(({ cpuMilliseconds }) => cpuMilliseconds)
+  const emptyOf = (name: Name) => cpu(name in WORKERS ? 'hello' : 'empty')
+  const rows = (Object.keys(NAMES) as Name[]).map((name) => ({
+    name: NAMES[name],
+    values: {
+      milliseconds: spread(measured[name].map(({ milliseconds }) => milliseconds)),
+      cpuMilliseconds: spread(cpu(name)),
+      own: spread(cpu(name).map((all, round) => all - (emptyOf(name)[round] ?? Number.NaN))),
+      ofEmpty: ratio(cpu(name), emptyOf(name)),
+    },
+  }))
+  return {
+    id: 'startup',
+    columns: {
+      milliseconds: 'ms',
+      cpuMilliseconds: 'CPU of the process, ms',
+      own: 'CPU, ms more than the empty one',
+      ofEmpty: 'CPU relative to the empty one',
+    },
+    rows,
+    targets: [],
+    chart: {
+      title: 'CPU of a new process',
+      unit: 'ms',
+      bars: (Object.keys(NAMES) as Name[]).map((name) => ({
+        label: LABELS[name],
+        value: spread(cpu(name)),
+      })),
+    },
+  }
+}
+
+/** Starts a server, sends one request, and ends it. */
+async function firstAnswer(
+  start: () => Promise<RunningServer>,
+  path: string,
+  init: RequestInit = {},
+): Promise<Startup> {
+  const begin = performance.now()
+  const server = await start()
+  const headers = { ...init.headers, Authorization: `Bearer ${API_KEY}` }
+  const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { ...init, headers })
+  const text = await response.text()
+  const milliseconds = performance.now() - begin
+  const cpuMilliseconds = exactCpuMilliseconds(server.pid)
+  await server.close()
+  if (!response.ok) throw new Error(`${path} answered with status ${response.status}: ${text}`)
+  return { milliseconds, cpuMilliseconds }
+}
+
+/** Runs a Node program that imports these modules, and nothing else. */
+async function imports(modules: readonly string[]): Promise<Startup> {
+  const lines = modules.map((name) => `import ${JSON.stringify(name)}`)
+  const code = `${lines.join('\n')}
+const { user, system } = process.cpuUsage()
+console.log((user + system) / 1000)`
+  const begin = performance.now()
+  const text = await run(process.execPath, ['--input-type=module', '--eval', code], {
+    cwd: fileURLToPath(BENCH),
+  })
+  return { milliseconds: performance.now() - begin, cpuMilliseconds: Number(text) }
+}
+
+const built = (entry: string): string => new URL(builtModule(entry), ROOT).href
+
+/** Returns the CPU of all threads that a process has now. /proc/PID/stat counts only in steps of 10 ms. */
+const exactCpuMilliseconds = (pid: number): number =>
+  readdirSync(`/proc/${pid}/task`)
+    .map((task) => readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8'))
+    .reduce((sum, stat) => sum + Number(stat.split(' ')[0]) / 1e6, 0)

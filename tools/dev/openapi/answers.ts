@@ -1,0 +1,733 @@
+import * as z from 'zod/mini'
+import { KEY_SCOPES } from '../../../src/access/scopes.ts'
+import { REASONS, STATUS_BY_CODE } from '../../../src/errors/api-error.ts'
+import { MODES, type StopReason } from '../../../src/plugins/upkeep/state.ts'
+
+/** The Worker's responses, under their names in docs/openapi.json. */
+export const answers = z.registry<{ id: string }>()
+
+const text = (description: string) => z.string().check(z.describe(description))
+const url = (description: string) => z.url().check(z.describe(description))
+const bytes = (description: string) => z.int().check(z.minimum(0), z.describe(description))
+const count = (description: string) => z.int().check(z.minimum(1), z.describe(description))
+const instant = (description: string) => z.iso.datetime().check(z.describe(description))
+
+const objectKey = () => text('The object key.')
+const alias = () => text('Alias of the bucket.')
+const seconds = () => count('Seconds until it expires.')
+const end = () => instant('When it expires, ISO 8601 in UTC.')
+const etag = () => text('As the bucket reports it, with its quotes.')
+const headers = (description: string) =>
+  z.record(z.string(), z.string()).check(z.describe(description))
+
+const record = {
+  key: objectKey(),
+  bucket: alias(),
+  name: text('The name to show to people.'),
+  size: bytes('Bytes.'),
+  mimetype: text('As the bucket reports it.'),
+  etag: etag(),
+  owner: z
+    .nullable(z.string())
+    .check(z.describe('Id of the principal that recorded it; null if the index has no record.')),
+  createdAt: instant("The object's Last-Modified, ISO 8601 in UTC."),
+}
+
+/** Why a key in a list was refused. Other keys in the list are not affected. */
+const refusedKey = z.object({
+  key: z.string(),
+  error: z.object({ code: z.enum(['invalid_key', 'forbidden']), message: z.string() }),
+})
+
+export const fileRecord = z.object(record)
+
+export const recordedFile = z.object({
+  ...record,
+  data: z
+    .optional(z.unknown())
+    .check(z.describe("The `data` that the app's `onEvent` returned, in an app that has one.")),
+})
+
+const totals = {
+  count: z.int().check(z.minimum(0), z.describe('Number of files.')),
+  bytes: bytes('Bytes of these files.'),
+}
+
+export const filePage = z.object({
+  files: z.array(
+    z.object({
+      ...record,
+      url: z.optional(url('A signed GET, if the query has `urls`.')),
+      error: z
+        .optional(z.object({ code: z.literal('forbidden'), message: z.string() }))
+        .check(z.describe('Why there is no `url`: the app refused it.')),
+    }),
+  ),
+  folders: z
+    .optional(
+      z.array(
+        z.object({
+          prefix: text("The start of its files' keys, up to and with `/`."),
+          ...totals,
+        }),
+      ),
+    )
+    .check(z.describe('With `delimiter`: what is directly below the prefix, before its files.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const stats = z.object({
+  ...totals,
+  groups: z
+    .optional(
+      z
+        .array(
+          z.object({
+            value: z
+              .nullable(z.string())
+              .check(
+                z.describe('A media type, an owner or null, a day, or the prefix of a folder.'),
+              ),
+            ...totals,
+          }),
+        )
+        .check(z.maxLength(1000)),
+    )
+    .check(z.describe('With `groupBy`: the last days, or those with the most bytes.')),
+})
+
+export const uploadUrl = z.object({
+  uploadUrl: url('Where to PUT the file.'),
+  key: objectKey(),
+  bucket: alias(),
+  method: z.literal('PUT'),
+  headers: headers('The headers that the client must send unchanged. All of them are signed.'),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+/** Why one file or key of a list failed. The others are not affected. */
+const itemError = z.object({
+  code: z.enum(Object.keys(STATUS_BY_CODE)),
+  message: z.string(),
+  etag: z.optional(z.nullable(z.string())),
+  issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
+})
+
+export const uploadUrls = z.object({
+  uploads: z
+    .array(
+      z.union([
+        uploadUrl,
+        z.object({
+          fileName: z.optional(z.string()),
+          key: z.optional(z.string()),
+          error: itemError,
+        }),
+      ]),
+    )
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
+export const recordedFiles = z.object({
+  files: z
+    .array(z.union([recordedFile, z.object({ key: z.optional(z.string()), error: itemError })]))
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
+export const unfinishedCopy = z.object({
+  from: z.string(),
+  to: z.string(),
+  cursor: text(
+    'Send it with the same request. Valid for 7 days, for this caller, source and target.',
+  ),
+  copied: bytes('Bytes that the target has.'),
+  size: bytes('Bytes.'),
+})
+
+export const copiedFiles = z.object({
+  files: z
+    .array(
+      z.union([
+        recordedFile,
+        unfinishedCopy,
+        z.object({
+          from: z.optional(z.string()),
+          to: z.optional(z.string()),
+          error: itemError,
+        }),
+      ]),
+    )
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
+export const deletedFiles = z.object({
+  deleted: z
+    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
+    .check(z.describe('One for each key, in the order of the request.')),
+})
+
+export const purgedCopies = z.object({
+  purged: z
+    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
+    .check(z.describe('One for each key, in the order of the request.')),
+})
+
+export const objectPage = z.object({
+  objects: z.array(
+    z.object({
+      key: objectKey(),
+      size: bytes('Bytes.'),
+      etag: etag(),
+      lastModified: instant('ISO 8601 in UTC.'),
+      isRecorded: z.boolean().check(z.describe('Whether the index has a record of this key.')),
+    }),
+  ),
+  folders: z
+    .optional(z.array(z.object({ prefix: text('Up to and with the `/`.') })))
+    .check(z.describe('With `delimiter`: what the keys below start with.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const erasure = z.object({
+  deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
+  versions: z
+    .nullable(bytes('Older versions and delete markers.'))
+    .check(z.describe("Older versions and delete markers. Null if the bucket can't list them.")),
+  uploads: z
+    .nullable(bytes('Unfinished uploads in parts.'))
+    .check(z.describe("Unfinished uploads in parts. Null if the bucket can't list them.")),
+  records: bytes('Records without an object.'),
+  unreadable: bytes(
+    'Objects and entries of the index that stay, since their keys can not be named.',
+  ),
+  failures: z
+    .array(z.object({ key: objectKey(), error: itemError }))
+    .check(z.describe('What is left, and why.')),
+  cursor: z.optional(text('For the next call. Missing at the end.')),
+  repeatAfter: instant(
+    'When everything that was signed until now has expired. A second pass is needed then.',
+  ),
+})
+
+export const indexPage = z.object({
+  buckets: z
+    .array(z.string())
+    .check(z.describe('Aliases of the buckets that the caller may use. The first is the default.')),
+  records: z.array(z.object(record)),
+  unreadable: bytes('Number of entries on this page that are not records.'),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const putRecords = z.object({
+  records: z
+    .array(
+      z.union([
+        z.object({
+          key: objectKey(),
+          outcome: z
+            .enum(['stored', 'kept', 'gone'])
+            .check(
+              z.describe(
+                '`kept`: the index keeps its own record. `gone`: the bucket has no such object, and the index no record of it.',
+              ),
+            ),
+        }),
+        z.object({
+          key: z.string(),
+          error: z.object({
+            code: z.enum(['invalid_key', 'invalid_request', 'forbidden', 'key_not_indexable']),
+            message: z.string(),
+          }),
+        }),
+      ]),
+    )
+    .check(z.describe('Those that were refused come last.')),
+})
+
+const found = (description: string) => bytes(description)
+
+const counts = z.object({
+  objects: found('Objects that the pass has seen.'),
+  records: found('Records that the pass has seen.'),
+  unrecorded: found(
+    'Objects without a record that upkeep records: of generated keys or managed prefixes.',
+  ),
+  young: found('Objects without a record that are too young.'),
+  unmanaged: found('Objects without a record that nobody asked to record.'),
+  different: found('Records of another object than the bucket has.'),
+  gone: found('Records without an object.'),
+  unconfirmed: found('Records that nobody has confirmed.'),
+  expirable: found('Those of them that are old enough to expire.'),
+  oldUploads: z
+    .nullable(z.int())
+    .check(z.describe("Unfinished uploads that are too old; null if the server can't list them.")),
+  unreadable: found('Entries of the index and of lists that nobody can read.'),
+  foreign: z
+    .nullable(z.int())
+    .check(
+      z.describe("Entries of aliases that are no longer configured; null if the index can't tell."),
+    ),
+  refused: found("Keys that the index can't store."),
+  failed: found('Keys that failed again and again.'),
+  recorded: found('Objects that got a record.'),
+  corrected: found('Records that were corrected.'),
+  dropped: found('Records that were dropped.'),
+  expired: found('Objects that were deleted.'),
+  aborted: found('Unfinished uploads that were aborted.'),
+})
+
+const passSummary = z.object({
+  mode: z.enum(MODES),
+  startedAt: instant('When the pass began.'),
+  endedAt: instant('When it ended.'),
+  counts,
+  recent: z
+    .object({ confirmed: found('Confirmed.'), unconfirmed: found('Unconfirmed.') })
+    .check(z.describe('Uploads of the last days.')),
+})
+
+const STOP_REASONS = [
+  'another bucket',
+  'empty list',
+  'shorter list',
+  'many records without an object',
+] as const satisfies readonly StopReason[]
+
+const phase = z.enum(['objects', 'uploads', 'entries'])
+const last = z.nullable(passSummary).check(z.describe('The last pass that has ended.'))
+const stopped = z
+  .nullable(z.object({ reason: z.enum(STOP_REASONS), at: instant('When the brake stopped it.') }))
+  .check(
+    z.describe(
+      'Why the brake has stopped the walk. It changes nothing until a person lets it go on.',
+    ),
+  )
+const suspects = found('Records without an object that wait for a second look.')
+
+export const upkeepStatus = z.object({
+  mode: z.enum(MODES),
+  plan: z.enum(['free', 'paid']),
+  buckets: z.array(
+    z.object({
+      bucket: alias(),
+      phase: z.nullable(phase).check(z.describe('Null before the first run.')),
+      startedAt: z.nullable(instant('When the pass began.')),
+      counts: z.nullable(counts).check(z.describe('What this pass has found and done so far.')),
+      ...{ suspects, stopped, last },
+      dropped: found('Records that were dropped in the last 30 days.'),
+    }),
+  ),
+})
+
+export const upkeepStep = z.object({
+  bucket: alias(),
+  buckets: z
+    .array(z.string())
+    .check(z.describe('Aliases of all buckets that upkeep walks through and the caller may use.')),
+  mode: z.enum(MODES),
+  phase,
+  isDone: z.boolean().check(z.describe('Whether the pass has ended.')),
+  counts: counts.check(z.describe('What this pass has found and done.')),
+  ...{ suspects, stopped, last },
+  toDrop: z
+    .array(fileRecord)
+    .check(z.describe('Records that the next step drops, if the Worker keeps none.')),
+  failure: z
+    .nullable(z.object({ code: z.enum(Object.keys(STATUS_BY_CODE)), message: z.string() }))
+    .check(z.describe('What failed. The next step tries again.')),
+  waitUntil: z.optional(instant('When the next record gets its second look.')),
+  cursor: text('For the next step.'),
+})
+
+export const droppedRecords = z.object({
+  records: z.array(z.object({ ...record, droppedAt: instant('When it was dropped.') })),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const restoredRecords = z.object({
+  records: z
+    .array(
+      z.union([
+        z.object({
+          key: objectKey(),
+          outcome: z
+            .enum(['restored', 'kept', 'gone', 'different', 'unknown'])
+            .check(
+              z.describe(
+                '`kept`: the index has a record of this object. `gone`: the bucket has no object. `different`: it has another one. `unknown`: no dropped record is kept.',
+              ),
+            ),
+        }),
+        z.object({
+          key: z.string(),
+          error: z.object({
+            code: z.enum(['invalid_key', 'forbidden', 'key_not_indexable', 'object_not_found']),
+            message: z.string(),
+          }),
+        }),
+      ]),
+    )
+    .check(z.describe('Those that were refused come last.')),
+})
+
+export const fileUrl = z.object({
+  url: url('A signed GET.'),
+  key: objectKey(),
+  bucket: alias(),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+export const fileUrls = z.object({
+  urls: z
+    .array(z.union([z.object({ key: z.string(), url: z.url() }), refusedKey]))
+    .check(z.describe('One for each key, in the order of the request.')),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+const srcset = () =>
+  z
+    .optional(z.string())
+    .check(z.describe('For `<img srcset>`: a link for each of `widths`. Missing without `widths`.'))
+
+export const link = z.object({
+  link: url('For `<img src>`, email and similar uses. With `widths`, the widest image.'),
+  srcset: srcset(),
+  expiresAt: end(),
+})
+
+export const folderLink = z.object({
+  base: url('The start of the URL of each file. Ends with `/`.'),
+  expiresAt: end(),
+})
+
+export const links = z.object({
+  links: z
+    .array(z.union([z.object({ key: z.string(), link: z.url(), srcset: srcset() }), refusedKey]))
+    .check(z.describe('One for each key, in the order of the request.')),
+  expiresAt: end(),
+})
+
+export const grant = z.object({
+  id: text('For requests of its creator, and in events. It opens nothing.'),
+  url: url('For the recipient. Anyone who has it can use the grant.'),
+  bucket: alias(),
+  key: objectKey(),
+  name: text('Name of the file.'),
+  size: bytes('Bytes of the file when the grant was created.'),
+  label: z.nullable(z.string()).check(z.describe('What the recipient reads on the page.')),
+  uses: z
+    .nullable(z.int().check(z.minimum(1)))
+    .check(z.describe('How many links it dispenses in all; null for any number.')),
+  usesLeft: z
+    .nullable(z.int().check(z.minimum(0)))
+    .check(z.describe('How many are left; null for any number.')),
+  deadline: instant('When it ends, ISO 8601 in UTC.'),
+  hasPassword: z.boolean().check(z.describe('Whether the recipient must enter a password.')),
+  direct: z.boolean().check(z.describe('Whether a GET takes a use.')),
+  download: z
+    .nullable(z.string())
+    .check(z.describe('Name to save the object under, if its creator chose one.')),
+  restrictions: z
+    .nullable(
+      z.object({
+        notBefore: z.optional(z.iso.datetime()),
+        ips: z.optional(z.array(z.string())),
+        countries: z.optional(z.array(z.string())),
+        notCountries: z.optional(z.array(z.string())),
+      }),
+    )
+    .check(z.describe('Who may open it, and when it starts to work; null for everyone.')),
+  createdAt: instant('When it was created, ISO 8601 in UTC.'),
+  lastUsedAt: z
+    .nullable(z.iso.datetime())
+    .check(z.describe('When it last dispensed a link, ISO 8601 in UTC; null for never.')),
+})
+
+const unavailable = z
+  .optional(z.array(z.string()))
+  .check(z.describe('Ids of those that could not be read at the moment.'))
+
+export const grants = z.object({
+  grants: z.array(grant).check(z.describe('The newest first.')),
+  unavailable,
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+const room = (description: string) =>
+  z
+    .object({ files: z.int().check(z.minimum(0)), bytes: z.int().check(z.minimum(0)) })
+    .check(z.describe(description))
+
+const boxTerms = {
+  from: text('Who asks for files, as the page shows it.'),
+  title: text('Title of the page.'),
+  message: z.nullable(z.string()).check(z.describe('Text of the page, or null.')),
+  deadline: instant('When it closes, ISO 8601 in UTC.'),
+  maxFiles: count('How many files it accepts.'),
+  maxBytes: count('Maximum size of a file in bytes.'),
+  maxTotalBytes: count('Maximum size of all files in bytes.'),
+  allowedTypes: z
+    .nullable(z.array(z.string()))
+    .check(z.describe('Types that it accepts; null for all that the bucket accepts.')),
+}
+
+export const dropBox = z.object({
+  id: text('For requests of its creator, and in events. It opens nothing.'),
+  url: url('For senders. Anyone who has it can send files.'),
+  bucket: alias(),
+  prefix: text('Where the files go.'),
+  ...boxTerms,
+  hasPassword: z.boolean().check(z.describe('Whether senders must enter a password.')),
+  createdAt: instant('When it was created, ISO 8601 in UTC.'),
+  received: room('What has arrived.'),
+})
+
+export const dropBoxes = z.object({
+  dropBoxes: z.array(dropBox).check(z.describe('The newest first.')),
+  unavailable,
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const receivedFiles = z.object({
+  files: z
+    .array(
+      z.object({
+        key: objectKey(),
+        bucket: alias(),
+        name: text("The sender's name of the file."),
+        size: bytes('Bytes.'),
+        mimetype: text('As the bucket reports it.'),
+        receivedAt: instant('When it arrived, ISO 8601 in UTC.'),
+        sender: z
+          .nullable(z.object({ name: z.string(), note: z.string() }))
+          .check(z.describe('What the sender wrote: plain text that nobody has checked.')),
+        country: z
+          .nullable(z.string())
+          .check(z.describe("The sender's country, as Cloudflare reports it; null if unknown.")),
+      }),
+    )
+    .check(z.describe('The newest first.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+export const dropBoxToken = z.object({
+  token: z.string().check(z.startsWith('epd_'), z.describe('Send it as a Bearer token.')),
+  expiresAt: end(),
+  endpoint: url('URL of the API, for this token.'),
+  bucket: alias(),
+  ...boxTerms,
+  left: room('What nobody has sent or reserved.'),
+})
+
+export const token = z.object({
+  token: z.string().check(z.startsWith('ept_'), z.describe('Send it as a Bearer token.')),
+  expiresAt: end(),
+})
+
+export const limits = z.object({
+  scopes: z.array(z.enum(KEY_SCOPES)),
+  prefix: text('Empty, or ends with `/` and has no empty segment.'),
+  expiresAt: z
+    .nullable(z.iso.datetime())
+    .check(z.describe('When the credential expires, ISO 8601 in UTC; null if it does not.')),
+  buckets: z
+    .array(
+      z.object({
+        bucket: alias(),
+        maxBytes: z
+          .nullable(z.int().check(z.minimum(1)))
+          .check(z.describe('Maximum size of an upload; null without a limit.')),
+        allowedTypes: z
+          .nullable(z.array(z.string()))
+          .check(z.describe('`type/subtype` or `type/*`; null if every type is allowed.')),
+        maxExpiresIn: z
+          .object({
+            upload: z.int(),
+            view: z.int(),
+            stream: z.int(),
+            email: z.int(),
+            link: z.int(),
+          })
+          .check(z.describe('Seconds by use. `expiresIn` of a link can be half of `link`.')),
+      }),
+    )
+    .check(z.describe('Those that the caller may use. The first one is the default.')),
+  answers: z.boolean().check(z.describe('Whether the index searches, sorts and counts.')),
+})
+
+export const startedUpload = z.object({
+  key: objectKey(),
+  bucket: alias(),
+  uploadId: text('Bound to key, bucket and principal; can be a few kilobytes long.'),
+  partSize: count('Bytes of each part except the last.'),
+  partCount: z
+    .optional(z.int().check(z.minimum(1), z.maximum(10_000)))
+    .check(z.describe('Missing if the request has no `size`.')),
+  expiresAt: instant('When `uploadId` expires: after 7 days.'),
+})
+
+export const partUrls = z.object({
+  urls: z
+    .array(z.object({ partNumber: z.int(), url: url('Where to PUT the part.') }))
+    .check(z.describe('In the order of the request.')),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+export const partList = z.object({
+  parts: z
+    .array(z.object({ partNumber: z.int(), size: bytes('Bytes.'), etag: etag() }))
+    .check(z.describe('By ascending number.')),
+})
+
+export const settledNotifications = z.object({
+  counts: z
+    .record(z.string(), z.int())
+    .check(z.describe('How many notifications had each outcome, by its name.')),
+})
+
+export const health = z.object({
+  status: z.literal('ok'),
+  edgeCache: z
+    .boolean()
+    .check(z.describe('Whether the Worker serves links through the edge cache.')),
+  images: z
+    .optional(z.boolean())
+    .check(z.describe('Present and `true` if links can show resized images.')),
+  warnings: z
+    .optional(z.array(z.string()))
+    .check(z.describe('What you should change although the Worker works.')),
+})
+
+const errorMembers = {
+  message: text('For people.'),
+  code: z
+    .enum(Object.keys(STATUS_BY_CODE))
+    .check(z.describe('For programs. It stays the same across versions.')),
+  requestId: z.uuid().check(z.describe('Also in the header `X-Request-Id` and in the log.')),
+  reason: z
+    .optional(z.enum(REASONS))
+    .check(z.describe('For `unauthenticated`: why the credential was refused.')),
+  etag: z
+    .optional(z.nullable(z.string()))
+    .check(
+      z.describe('For `precondition_failed`: the ETag of the object, or null without an object.'),
+    ),
+  issues: z.optional(
+    z
+      .array(
+        z.object({
+          path: text('Dotted path from the root of the body or query; empty for the root itself.'),
+          message: z.string(),
+        }),
+      )
+      .check(z.describe('Present if single members are wrong.')),
+  ),
+}
+
+export const error = z.object(errorMembers)
+
+export const uppyError = z.object({ error: text('The same as `message`.'), ...errorMembers })
+
+export const uppyForm = z.object({
+  method: z.literal('POST'),
+  url: url('Where to POST the form.'),
+  fields: headers('The fields before the file in the form, in this order.'),
+  expires: seconds(),
+})
+
+export const uppyStartedUpload = z.object({
+  key: objectKey(),
+  uploadId: text('Bound to key, bucket and principal.'),
+  bucket: text("The bucket's own name."),
+})
+
+export const uppyPartList = z.array(
+  z.object({
+    PartNumber: z.int(),
+    Size: bytes('Bytes.'),
+    ETag: etag(),
+    LastModified: text('As the bucket reports it.'),
+  }),
+)
+
+export const uppyPartUrl = z.object({ url: url('Where to PUT the part.'), expires: seconds() })
+
+export const uppyPartUrls = z.object({
+  presignedUrls: z
+    .record(z.string().check(z.regex(/^\d+$/)), z.url())
+    .check(z.describe('Where to PUT each part, by its number.')),
+})
+
+export const uppyLocation = z.object({
+  location: url('URL of the object, without a signature.'),
+  key: objectKey(),
+  bucket: text("The bucket's own name."),
+})
+
+export const nothing = z.strictObject({})
+
+export const signedRequest = z.object({
+  url: url('Where to send the request.'),
+  key: text('Created by the server at the start of an upload.'),
+  headers: z.optional(
+    headers('The headers that the client must send unchanged at the start of an upload.'),
+  ),
+})
+
+const named = {
+  CopiedFiles: copiedFiles,
+  UnfinishedCopy: unfinishedCopy,
+  DeletedFiles: deletedFiles,
+  PurgedCopies: purgedCopies,
+  Error: error,
+  ItemError: itemError,
+  FilePage: filePage,
+  ObjectPage: objectPage,
+  Erasure: erasure,
+  IndexPage: indexPage,
+  PutRecords: putRecords,
+  FileRecord: fileRecord,
+  FileUrl: fileUrl,
+  FileUrls: fileUrls,
+  Grant: grant,
+  Grants: grants,
+  DropBox: dropBox,
+  DropBoxes: dropBoxes,
+  DropBoxToken: dropBoxToken,
+  ReceivedFiles: receivedFiles,
+  Health: health,
+  Link: link,
+  Links: links,
+  FolderLink: folderLink,
+  Limits: limits,
+  PartList: partList,
+  PartUrls: partUrls,
+  RecordedFile: recordedFile,
+  RecordedFiles: recordedFiles,
+  RefusedKey: refusedKey,
+  SettledNotifications: settledNotifications,
+  SignedRequest: signedRequest,
+  StartedUpload: startedUpload,
+  Stats: stats,
+  Token: token,
+  UpkeepStatus: upkeepStatus,
+  UpkeepStep: upkeepStep,
+  DroppedRecords: droppedRecords,
+  RestoredRecords: restoredRecords,
+  UploadUrl: uploadUrl,
+  UploadUrls: uploadUrls,
+  UppyError: uppyError,
+  UppyForm: uppyForm,
+  UppyLocation: uppyLocation,
+  UppyNothing: nothing,
+  UppyPartList: uppyPartList,
+  UppyPartUrl: uppyPartUrl,
+  UppyPartUrls: uppyPartUrls,
+  UppyStartedUpload: uppyStartedUpload,
+}
+
+for (const [id, schema] of Object.entries(named)) answers.add(schema, { id })

@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import * as z from 'zod/mini'
+
+const VITEST = join(import.meta.dirname, '../../node_modules/vitest/vitest.mjs')
+
+/** Tests that run in workerd or only sign. They need one core. */
+const COMPUTING = ['worker', 'signer']
+/** Tests that wait for servers and browsers most of the time. */
+const WAITING = ['node', 'slow']
+
+/** What is read of Vitest's JSON report. */
+const reportSchema = z.object({
+  success: z.boolean(),
+  numPassedTests: z.int(),
+  numFailedTests: z.int(),
+  numPendingTests: z.int(),
+  testResults: z.array(
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      message: z.string(),
+      assertionResults: z.array(
+        z.object({
+          fullName: z.string(),
+          status: z.string(),
+          failureMessages: z.nullable(z.array(z.string())),
+        }),
+      ),
+    }),
+  ),
+})
+
+type Report = z.infer<typeof reportSchema>
+
+interface Counts {
+  passed: number
+  failed: number
+  skipped: number
+  /** A line for each test and each file that did not pass. */
+  problems: string[]
+}
+
+/**
+ * `npm run test:all`: runs all tests but the full ones, in two runs of Vitest at once. Shows one of them as
+ * it goes and the other at the end, then what did not pass, and `N passed, N failed, N skipped`.
+ */
+const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-tests-'))
+try {
+  const log = join(directory, 'log')
+  const file = await open(log, 'w')
+  const runs = [runTests(COMPUTING, file.fd), runTests(WAITING, 'inherit')]
+  const counts = await Promise.all(runs)
+  await file.close()
+  await pipeline(createReadStream(log), process.stdout, { end: false })
+  for (const problem of counts.flatMap(({ problems }) => problems)) console.log(problem)
+  const sum = (of: 'passed' | 'failed' | 'skipped') =>
+    counts.reduce((total, count) => total + count[of], 0)
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`)
+  if (sum('failed') > 0) process.exitCode = 1
+} finally {
+  await rm(directory, { recursive: true, force: true })
+}
+
+/** Runs the tests of some projects, which print to `output`. */
+async function runTests(projects: readonly string[], output: number | 'inherit'): Promise<Counts> {
+  const report = join(directory, `${projects.join('-')}.json`)
+  const vitest = spawn(
+    process.execPath,
+    [
+      VITEST,
+      'run',
+      ...projects.map((project) => `--project=${project}`),
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ],
+    { stdio: ['ignore', output, output] },
+  )
+  const [code] = await once(vitest, 'exit')
+  return readCounts(report, code === 0)
+}
+
+/** Without a report, with a file that didn't load or with no test at all, a run has failed. */
+async function readCounts(path: string, ended: boolean): Promise<Counts> {
+  const text = await readFile(path, 'utf8').catch(() => null)
+  if (text === null) return { passed: 0, failed: 1, skipped: 0, problems: [`No report at ${path}`] }
+  const report = reportSchema.parse(JSON.parse(text))
+  const succeeded = ended && report.success && report.numPassedTests > 0
+  return {
+    passed: report.numPassedTests,
+    failed: succeeded ? report.numFailedTests : Math.max(report.numFailedTests, 1),
+    skipped: report.numPendingTests,
+    problems: problemsOf(report),
+  }
+}
+
+/** A file can fail without a failed test: when it doesn't load, or when a hook of it throws. */
+function problemsOf({ testResults }: Report): string[] {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(process.cwd(), name)
+    const tests = assertionResults.filter((test) => test.status !== 'passed')
+    return [
+      ...(status === 'passed' ? [] : [`${status}: ${file} ${firstLine(message)}`]),
+      ...tests.map(
+        (test) =>
+          `${test.status}: ${file} > ${test.fullName} ${firstLine(test.failureMessages?.[0])}`,
+      ),
+    ].map((line) => line.trimEnd())
+  })
+}
+
+function firstLine(text = ''): string {
+  return text.split('\n', 1).join()
+}
