@@ -28,8 +28,8 @@ describe.each(pagePaths())('%s', (page) => {
 
 it('the numbers of the decisions have no gaps', () => {
   const numbers = pagePaths()
-    .filter((path) => path.startsWith('docs/decisions/'))
-    .map((path) => Number(path.slice('docs/decisions/'.length).split('-')[0]))
+    .filter((path) => path.startsWith('docs/maintainers/decisions/'))
+    .map((path) => Number(path.slice('docs/maintainers/decisions/'.length).split('-')[0]))
     .toSorted((a, b) => a - b)
   expect(numbers).toEqual(numbers.map((_, index) => index + 1))
 })

@@ -6,7 +6,7 @@ import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const GLOSSARY = 'CONTRIBUTING.md'
 /** Decisions and changes are as they were written. */
-const PAST = /^(?:docs\/decisions\/|(?:client\/)?CHANGELOG\.md$)/
+const PAST = /^(?:docs\/maintainers\/decisions\/|(?:client\/)?CHANGELOG\.md$)/
 
 /** Returns the phrases that the glossary's last column tells nobody to write. */
 function phrases(): readonly string[] {

@@ -40,7 +40,7 @@ const EXACTLY = OWN.map((name) => `old.${name} IS ?`).join(' AND ')
 /** What `EXACTLY` binds. */
 const valuesOf = (row: FileRow): readonly unknown[] => OWN.map((name) => row[name])
 
-/** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
+/** Returns the index in D1 (docs/maintainers/d1-schema.md). Throws `misconfigured`. */
 export function d1FileIndex(db: D1Database): FileIndex {
   if (typeof db?.batch !== 'function')
     throw new ApiError(

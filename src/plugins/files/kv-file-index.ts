@@ -15,7 +15,7 @@ const LAG_SECONDS = 60
 /** Seconds until Workers KV accepts another write of the same key. */
 const WRITE_SECONDS = 1
 
-/** Returns the index in Workers KV (docs/kv-schema.md). Throws `misconfigured`. */
+/** Returns the index in Workers KV (docs/maintainers/kv-schema.md). Throws `misconfigured`. */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
   // Only a D1 database prepares statements.
   if (typeof kv !== 'object' || kv === null || 'prepare' in kv)

@@ -8,7 +8,7 @@ import type { FileRecord } from '../../records/file-record.ts'
 /** Workers KV's limit for the metadata of one key, in bytes of JSON. */
 const MAX_METADATA_BYTES = 1024
 
-/** What the index stores about a file in KV metadata (docs/kv-schema.md). */
+/** What the index stores about a file in KV metadata (docs/maintainers/kv-schema.md). */
 const metadataSchema = z.object({
   name: z.string(),
   size: z.int().check(z.minimum(0)),
