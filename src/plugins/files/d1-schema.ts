@@ -55,6 +55,9 @@ const SCHEMA = [
   'CREATE TABLE presigner_folders (bucket TEXT NOT NULL, parent TEXT NOT NULL, folder TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (bucket, parent, folder)) WITHOUT ROWID',
   'CREATE TABLE presigner_totals (bucket TEXT NOT NULL, folder TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (bucket, folder, kind, value)) WITHOUT ROWID',
   'CREATE TABLE presigner_since (id INTEGER PRIMARY KEY CHECK (id = 1), date TEXT NOT NULL)',
+  // Keys that are being copied or moved.
+  'CREATE TABLE presigner_locks (bucket TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL, until INTEGER NOT NULL, journal TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID',
+  'CREATE INDEX presigner_locks_until ON presigner_locks (until)',
   trigger('files_insert', 'INSERT ON presigner_files', addWords, ...count('NEW')),
   trigger(
     'words_update',
