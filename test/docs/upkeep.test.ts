@@ -50,15 +50,6 @@ describe('docs/upkeep.md', async () => {
         expect(readPage(file)).toContain(`# ${line}\n`)
   })
 
-  it('has the dead-letter queues that wrangler.toml has as comments', async () => {
-    const commented = readPage('wrangler.toml').replaceAll(/^# ?/gm, '')
-    const tables = markedBlock(PAGE, 'dead-letter-queues').trim().split('\n\n')
-    expect(tables).toHaveLength(2)
-    for (const table of tables) expect(commented).toContain(`${table}\n`)
-    const { queues } = await configOf('dead-letter-queues')
-    expect(queues.consumers).toMatchObject([{ max_retries: 100 }, { retry_delay: 600 }])
-  })
-
   it('has a lifecycle rule that is JSON', () => {
     const { Rules } = JSON.parse(markedBlock(PAGE, 'lifecycle'))
     expect(Rules).toMatchObject([{ AbortIncompleteMultipartUpload: { DaysAfterInitiation: 8 } }])

@@ -45,7 +45,7 @@ const fs = require('node:fs')
 const file = require('node:path').join(__dirname, '../../../cloudflare.json')
 const state = JSON.parse(fs.readFileSync(file, 'utf8'))
 const args = process.argv.slice(2)
-const command = args.slice(0, args[0] === 'secret' ? 2 : 1).join(' ')
+const command = args.slice(0, /^(?:secret|queues)$/.test(args[0]) ? 2 : 1).join(' ')
 const input = command === 'secret bulk' ? fs.readFileSync(0, 'utf8') : ''
 state.calls.push({ args, input, environment: JSON.stringify(process.env) })
 const fail = (text) => {
@@ -490,6 +490,29 @@ describe('npx edge-presigner deploy', () => {
       if (yes === 2) expect(await project.appVariables()).toMatchObject({ PRESIGNER_KEY })
     },
   )
+
+  // @threat dead-letter-lost
+  it('lets each dead-letter queue keep its messages for 14 days', async () => {
+    await using health = await startHealth(0)
+    const consumer = (name: string) =>
+      `[[queues.consumers]]\nqueue = "${name}"\ndead_letter_queue = "${name}-dead"\n`
+    const toml = consumer('jobs') + consumer('notifications')
+    await using project = await createProject(server, { targets: [health.origin], toml })
+    const dry = await project.deploy(['--dry-run', '--skip-doctor'])
+    expect(dry.output).toContain('Then jobs-dead would keep its messages for 14 days.')
+    expect((await project.deploy(['--yes', '--skip-doctor'])).output).toContain(
+      'jobs-dead keeps its messages for 14 days.',
+    )
+    const update = (name: string) =>
+      `queues update ${name} --message-retention-period-secs=1209600 ${WHERE}`
+    const updates = ['jobs-dead', 'notifications-dead'].map(update)
+    expect((await project.calls()).slice(-2)).toEqual(updates)
+
+    await project.cloudflare({ fails: 'queues update' })
+    const { code, output } = await project.deploy(['--yes', '--skip-doctor'])
+    expect(code, output).toBe(0)
+    expect(output).toContain('jobs-dead keeps its messages for 24 hours on the free plan.')
+  })
 
   it.each([
     ['secret list', 1, 'npx wrangler login'],

@@ -27,7 +27,7 @@ const COUNTS = {
 
 /** An answer of `GET /upkeep`. */
 const answerWith = (bucket: object, changes: object = {}) => ({
-  ...{ mode: 'record', plan: 'free', deadLetters: 0 },
+  ...{ mode: 'record', plan: 'free' },
   buckets: [
     {
       ...{ bucket: 'files', phase: 'objects', startedAt: new Date().toISOString() },
@@ -49,13 +49,10 @@ const ended = (counts: object) => ({
 
 /** Made when the page asks, since the page shows how long ago something was. */
 const stopped = () =>
-  answerWith(
-    {
-      ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
-      stopped: { reason: 'empty list', at: new Date().toISOString() },
-    },
-    { deadLetters: 5 },
-  )
+  answerWith({
+    ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
+    stopped: { reason: 'empty list', at: new Date().toISOString() },
+  })
 
 describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   const stack = new AsyncDisposableStack()
@@ -112,8 +109,6 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
       '3 files that are not in the list',
       '3 files added to the list',
       '2 entries without a file wait for a second look.',
-      '5 messages could not be delivered, and wait to be sent again.',
-      `npx edge-presigner dead-letters list --url ${worker.origin}`,
     ])
       await upkeep.getByText(text).waitFor()
     for (const [width, colorScheme] of [

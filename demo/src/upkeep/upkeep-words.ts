@@ -79,14 +79,6 @@ export const waitingInWords = ({ suspects, dropped }: BucketStatus): readonly st
     : []),
 ]
 
-/** Returns how many messages wait to be sent again. */
-export const deadLettersInWords = (count: number): string =>
-  countInWords(
-    count,
-    'message could not be delivered, and waits to be sent again.',
-    'messages could not be delivered, and wait to be sent again.',
-  )
-
 const STOPS: Readonly<Record<string, readonly [what: string, check: string]>> = {
   'another bucket': [
     'These settings lead to another bucket than before.',
@@ -114,10 +106,9 @@ export const stopInWords = (reason: string): readonly [what: string, check: stri
 const STAYS = FOUND.filter(([name]) => /^(?:unreadable|foreign|refused|failed)$/.test(name))
 
 /** Returns the state of all buckets in a few words. */
-export function stateInWords({ mode, buckets, deadLetters }: UpkeepStatus): string {
+export function stateInWords({ mode, buckets }: UpkeepStatus): string {
   if (buckets.some(({ stopped }) => stopped !== null)) return 'stopped'
-  if (buckets.some(({ suspects }) => suspects > 0) || (deadLetters ?? 0) > 0)
-    return 'something waits'
+  if (buckets.some(({ suspects }) => suspects > 0)) return 'something waits'
   const rows = mode === 'report' ? FOUND : STAYS
   if (buckets.some(({ last }) => rowsInWords(last?.counts ?? {}, rows).length > 0))
     return 'found something'

@@ -19,8 +19,8 @@ import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
 import { callObject, stateObject } from '../../state/object.ts'
+import type { Upkeep } from './cloudflare.ts'
 import { openDropped, openWalk, sealDropped, sealWalk, type WalkScope } from './cursor.ts'
-import { letterObject } from './dead-letter-routes.ts'
 import {
   NO_OPTIONS,
   ownerAsError,
@@ -99,8 +99,7 @@ export const upkeepRoutes = newApp()
       const { walk, dropped } = await callObject(c, () => walkObject(c, alias).status())
       return { bucket: alias, ...(walk ?? NOTHING_YET), dropped }
     })
-    const deadLetters = await callObject(c, () => letterObject(c).countDeadLetters())
-    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets, deadLetters })
+    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets })
   })
   .post('/upkeep/steps', validateJson(stepSchema, MAX_STEP_BODY_BYTES), async (c) => {
     const walker = walkerFor(c, 'upkeep:run')
@@ -213,7 +212,7 @@ const usableBuckets = (c: AppContext, upkeep: UpkeepSettings): string[] =>
     .filter((alias) => mayUse(c.get('principal').limits, alias))
 
 const walkObject = (c: AppContext, alias: string): WalkObject =>
-  stateObject<WalkObject>(c, 'Upkeep', walkName(alias))
+  stateObject<Upkeep>(c, 'Upkeep', walkName(alias))
 
 /** Returns the object of a bucket's walk, or null where there are no Durable Objects, as on Node. */
 function objectIfAny(c: AppContext, alias: string): WalkObject | null {

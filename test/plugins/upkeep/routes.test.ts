@@ -71,7 +71,7 @@ describe('GET /upkeep', () => {
     const status = async () => jsonOf(await app.ask('GET /upkeep', reader))
     const none = { phase: null, startedAt: null, counts: null, stopped: null, last: null }
     expect(await status()).toEqual({
-      ...{ mode: 'report', plan: 'free', deadLetters: 0 },
+      ...{ mode: 'report', plan: 'free' },
       buckets: [{ bucket: 'files', ...none, suspects: 0, dropped: 0 }],
     })
     await app.run(new Date())

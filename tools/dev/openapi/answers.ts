@@ -318,41 +318,6 @@ export const upkeepStatus = z.object({
       dropped: found('Records that were dropped in the last 30 days.'),
     }),
   ),
-  deadLetters: found('Messages that the queues gave up.'),
-})
-
-export const deadLetters = z.object({
-  deadLetters: z.array(
-    z.object({
-      id: text('Each message keeps its id.'),
-      queue: text('The queue that gave it up.'),
-      body: z.unknown().check(z.describe('What was sent: JSON.')),
-      firstAt: instant('When it arrived. It is kept for 30 days from then on.'),
-      lastAt: instant('When it arrived the last time.'),
-      arrivals: found('How often it has arrived.'),
-      replays: found('How often it was replayed in vain.'),
-      reason: z
-        .nullable(z.string())
-        .check(z.describe('Why the last replay failed. Null before the first one.')),
-    }),
-  ),
-  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
-})
-
-export const replayedLetters = z.object({
-  results: z.array(
-    z.object({
-      id: z.string(),
-      outcome: z
-        .enum(['replayed', 'failed', 'missing', 'waiting'])
-        .check(
-          z.describe(
-            '`replayed`: done and removed. `failed`: stays, with the reason. `missing`: there is none with this id. `waiting`: there was no time for it.',
-          ),
-        ),
-      reason: z.optional(text('Why it failed.')),
-    }),
-  ),
 })
 
 export const upkeepStep = z.object({
@@ -749,8 +714,6 @@ const named = {
   StartedUpload: startedUpload,
   Stats: stats,
   Token: token,
-  DeadLetters: deadLetters,
-  ReplayedLetters: replayedLetters,
   UpkeepStatus: upkeepStatus,
   UpkeepStep: upkeepStep,
   DroppedRecords: droppedRecords,
