@@ -5,7 +5,6 @@ import type { FileRecord } from '../../records/file-record.ts'
 /** Returns an index in the memory of one process, for tests. */
 export function memoryFileIndex(): FileIndex {
   const records = new Map<string, FileRecord>()
-  const began = new Date()
   const nameOf = (bucket: string, key: string): string => `${bucket}:${key}`
   return {
     get: async (bucket, key) => records.get(nameOf(bucket, key)) ?? null,
@@ -29,7 +28,6 @@ export function memoryFileIndex(): FileIndex {
         unreadable: 0,
       }
     },
-    since: async () => began,
     async strayEntries(known) {
       const aliases = new Map<string, number>()
       for (const { bucket } of records.values())
