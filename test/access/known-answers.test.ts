@@ -25,9 +25,9 @@ import { signingSettings } from '../support/signing-settings.ts'
 
 /*
  * Values that clients hold must stay valid after a deploy. These values were made with
- * `node:crypto`, from the secret below and docs/decisions 7, 11, 16 and 26. If one of these tests
- * fails, every such value in use is now invalid: give the new format a new version, and keep
- * reading the old one.
+ * `node:crypto`, from the secret below and docs/maintainers/decisions/{links,sealed-values}.md. If
+ * one of these tests fails, every such value in use is now invalid: give the new format a new
+ * version, and keep reading the old one.
  */
 
 const NOW = new Date('2026-11-24T12:00:00Z')

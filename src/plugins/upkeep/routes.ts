@@ -19,6 +19,7 @@ import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
 import { callObject, stateObject } from '../../state/object.ts'
+import type { Upkeep } from './cloudflare.ts'
 import { openDropped, openWalk, sealDropped, sealWalk, type WalkScope } from './cursor.ts'
 import {
   NO_OPTIONS,
@@ -211,7 +212,7 @@ const usableBuckets = (c: AppContext, upkeep: UpkeepSettings): string[] =>
     .filter((alias) => mayUse(c.get('principal').limits, alias))
 
 const walkObject = (c: AppContext, alias: string): WalkObject =>
-  stateObject<WalkObject>(c, 'Upkeep', walkName(alias))
+  stateObject<Upkeep>(c, 'Upkeep', walkName(alias))
 
 /** Returns the object of a bucket's walk, or null where there are no Durable Objects, as on Node. */
 function objectIfAny(c: AppContext, alias: string): WalkObject | null {

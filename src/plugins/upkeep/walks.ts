@@ -7,6 +7,7 @@ import { NOBODY } from '../../records/file-event.ts'
 import { timedIndex } from '../../records/file-index.ts'
 import type { Settings } from '../../settings/settings.ts'
 import { stateObjectIn } from '../../state/object.ts'
+import type { Upkeep } from './cloudflare.ts'
 import type { UpkeepSettings } from './options.ts'
 import type { Walk } from './pass.ts'
 import type { Import, Mode } from './state.ts'
@@ -55,7 +56,7 @@ export function aliasesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string)
 export const walkObject = (
   { context, settings }: Pick<Walker, 'context' | 'settings'>,
   alias: string,
-): WalkObject => stateObjectIn<WalkObject>(context, settings, 'Upkeep', walkName(alias))
+): WalkObject => stateObjectIn<Upkeep>(context, settings, 'Upkeep', walkName(alias))
 
 /** Returns the walk through a bucket of the settings. Its events have no principal, like those of notifications. */
 export async function walkThrough(
