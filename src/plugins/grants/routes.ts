@@ -122,6 +122,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
         restrictions: Object.keys(restrictions ?? {}).length === 0 ? null : (restrictions ?? null),
         createdAt: Date.now(),
         lastUsedAt: null,
+        pages: [],
       }
       const id = (await publicIdOf(secret)) ?? ''
       await keepGrant(c, id, grant)

@@ -33,8 +33,8 @@ it('stores a record under the KV key and in the format of docs/maintainers/kv-sc
 // @threat deploy-invalidates
 it.each([
   ['of a principal', METADATA],
-  ['without an owner', { ...METADATA, owner: null }],
-])('still reads an entry %s from an earlier version', async (_, metadata) => {
+  ['of nobody', { ...METADATA, owner: null, status: 'found' }],
+])('still reads an entry %s', async (_, metadata) => {
   await env.FILE_INDEX.put(KV_KEY, '', { metadata })
   const record = { ...RECORD, ...metadata }
   expect(await index.get('files', RECORD.key)).toEqual(record)
