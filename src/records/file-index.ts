@@ -84,11 +84,6 @@ export interface FileIndex {
    */
   getMany?(bucket: string, keys: readonly ObjectKey[]): Promise<FileRecord[]>
   /**
-   * Returns when this index began, or null if that is unknown. With a date, stores it if it is unknown.
-   * Optional: an upload is then never `unconfirmed`, only `found`.
-   */
-  since?(now: Date | null): Promise<Date | null>
-  /**
    * Returns one page of entries that no request can reach: of aliases that are not `known`, and those that
    * are malformed. Optional.
    */
@@ -135,26 +130,20 @@ export function timedIndex(
     }
   }
   const { isConditional = false, lagSeconds = 0, answers } = index
-  const since = index.since?.bind(index)
   const lock = index.lock?.bind(index)
-  /** When it began. Only for this request: a restored index begins again. */
-  let began: Date | null = null
   const strayEntries = index.strayEntries?.bind(index)
   return {
     isConditional,
     lagSeconds,
-    ...(since && {
-      async since(date) {
-        began ??= await timed(() => since(date))
-        return began
-      },
-    }),
     ...(lock && {
       async lock(bucket, keys, seconds) {
-        const locking = lock(bucket, keys, seconds)
-        const held = await timed(() => locking).catch((error: unknown) => {
+        let locking: Promise<KeyLock> | undefined
+        const held = await timed(() => {
+          locking = lock(bucket, keys, seconds)
+          return locking
+        }).catch((error: unknown) => {
           // Nobody would release what it gets too late.
-          locking.then((late) => late.release([...late.held.keys()])).catch(() => undefined)
+          locking?.then((late) => late.release([...late.held.keys()])).catch(() => undefined)
           throw error
         })
         return {

@@ -11,7 +11,10 @@ export const REFERENCE = 'tools/site/reference'
 const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   [
     'Start',
-    ['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md', 'docs/comparison.md'],
+    [
+      ...['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md'],
+      ...['docs/comparison.md', 'docs/tried.md'],
+    ],
   ],
   [
     'Use it in an app',

@@ -138,14 +138,6 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
       }
     },
 
-    async since(now) {
-      const select = db.prepare('SELECT date FROM presigner_since')
-      const insert = db.prepare('INSERT OR IGNORE INTO presigner_since VALUES (1, ?)')
-      const results = await run(now === null ? [select] : [insert.bind(now.toISOString()), select])
-      const stored = new Date(String(results.at(-1)?.results[0]?.date))
-      return Number.isNaN(stored.getTime()) ? null : stored
-    },
-
     async strayEntries(known) {
       const results = await run([db.prepare(STRAY).bind(JSON.stringify(known))])
       const rows = results[0]?.results ?? []

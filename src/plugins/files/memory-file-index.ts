@@ -7,7 +7,6 @@ export function memoryFileIndex(): FileIndex {
   const records = new Map<string, FileRecord>()
   /** Until when a request holds a key, in milliseconds since 1970. */
   const locks = new Map<string, { holder: object; until: number; journal: string | null }>()
-  const began = new Date()
   const nameOf = (bucket: string, key: string): string => `${bucket}:${key}`
   return {
     get: async (bucket, key) => records.get(nameOf(bucket, key)) ?? null,
@@ -65,7 +64,6 @@ export function memoryFileIndex(): FileIndex {
         },
       }
     },
-    since: async () => began,
     async strayEntries(known) {
       const aliases = new Map<string, number>()
       for (const { bucket } of records.values())

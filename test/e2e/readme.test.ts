@@ -9,22 +9,34 @@ import { freePort } from '../../cli/ports.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
 import { connectChromium } from './chromium.ts'
 import { startNpm } from './npm-process.ts'
+import { expectReadmeCalls } from './readme-calls.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
+/** The README's calls and its page, at a Worker that this file starts in place of the reader. */
+const stack = new AsyncDisposableStack()
+let directory = ''
+let port = 0
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  stack.defer(() => rm(directory, { recursive: true }))
+  port = await freePort()
+  const ports = ['--port', `${port}`, '--s3-port', `${await freePort()}`]
+  const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', join(directory, 'dev')))
+  await dev.printed(/Ctrl-C to stop/)
+})
+
+afterAll(() => stack.disposeAsync())
+
+it('the six calls of the README return what it says', () =>
+  expectReadmeCalls(`http://localhost:${port}`))
+
 describeWith([CHROMIUM], "README's page in Chromium, served from another port,", () => {
-  const stack = new AsyncDisposableStack()
-  let directory = ''
   let sitePort = 0
   let browser: Browser
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-    stack.defer(() => rm(directory, { recursive: true }))
-    const [port, s3Port] = [await freePort(), await freePort()]
-    const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
-    const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', join(directory, 'dev')))
-
     // What a reader does: saves the block as a file, and serves it with a static server.
     const html = markedBlock('README.md', 'browser')
     const here = html.replaceAll('http://localhost:8787', `http://localhost:${port}`)
@@ -39,10 +51,7 @@ describeWith([CHROMIUM], "README's page in Chromium, served from another port,",
     await once(site, 'listening')
     browser = await connectChromium()
     stack.defer(() => browser.close())
-    await dev.printed(/Ctrl-C to stop/)
   })
-
-  afterAll(() => stack.disposeAsync())
 
   it.each(['localhost', '127.0.0.1', 'shop.localhost'])(
     'uploads the chosen image and shows it, as %s',
