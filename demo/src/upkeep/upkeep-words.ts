@@ -5,7 +5,6 @@ import type { BucketStatus, Counts, UpkeepStatus } from './status.ts'
 const MODES: Readonly<Record<string, string>> = {
   report: 'It only reports, and changes nothing.',
   record: 'It repairs the list of files, and deletes no file.',
-  expire: 'It repairs the list of files, and deletes uploads that nobody has confirmed.',
 }
 
 /** Returns what upkeep may do, or nothing for a mode of a later version. */
@@ -18,7 +17,6 @@ const FOUND: readonly Row[] = [
   ['unrecorded', 'file that is not in the list', 'files that are not in the list'],
   ['different', 'file that was replaced unnoticed', 'files that were replaced unnoticed'],
   ['gone', 'entry whose file is gone', 'entries whose file is gone'],
-  ['unconfirmed', 'upload that nobody has confirmed', 'uploads that nobody has confirmed'],
   ['oldUploads', 'unfinished upload, older than 8 days', 'unfinished uploads, older than 8 days'],
   ['unreadable', 'entry that nobody can read', 'entries that nobody can read'],
   ['foreign', 'entry of a removed bucket', 'entries of removed buckets'],
@@ -30,7 +28,6 @@ const DONE: readonly Row[] = [
   ['recorded', 'file added to the list', 'files added to the list'],
   ['corrected', 'entry corrected', 'entries corrected'],
   ['dropped', 'entry removed', 'entries removed'],
-  ['expired', 'unconfirmed upload deleted', 'unconfirmed uploads deleted'],
   ['aborted', 'unfinished upload ended', 'unfinished uploads ended'],
 ]
 
