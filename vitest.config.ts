@@ -58,7 +58,7 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
-            wrangler: { configPath: './wrangler.toml' },
+            wrangler: { configPath: './examples/everything/wrangler.toml' },
             miniflare: {
               bindings: testBindings(ports),
               d1Databases: ['TEST_DB'],

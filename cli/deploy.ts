@@ -54,7 +54,8 @@ Checks the settings and the bucket, sends the secrets, deploys the Worker and ch
 each step.
 
 --yes             does not ask
---dry-run         needs no account: checks, builds the Worker, and shows what else would happen
+--dry-run         needs no account, and writes nothing, also not to the bucket: checks what it can, builds
+                  the Worker, and shows what else would happen
 --skip-doctor     does not check the bucket and its CORS rules
 --env NAME        an environment of the configuration, [env.NAME]
 --config FILE     the configuration (wrangler.toml, or as wrangler finds it)
@@ -386,7 +387,11 @@ function checksFor(options: Options) {
 /** Runs doctor. Throws UsageError if a check fails. */
 async function runDoctor(options: Options, secrets: Variables): Promise<void> {
   const { 'dry-run': isDry } = options
-  const report = await runChecks(checksFor(options), secrets)
+  const report = await runChecks(checksFor(options), secrets, isDry ? 'dry' : 'all')
+  if (isDry)
+    console.log(
+      'A dry run writes nothing to the bucket: `npx edge-presigner doctor` checks the rest.',
+    )
   const failed = report.findings.filter(({ status }) => status === 'fail')
   if (failed.length === 0) return
   if (isDry && failed.every(({ check }) => check === 'bucket.cors'))

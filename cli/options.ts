@@ -1,9 +1,12 @@
 import { networkInterfaces } from 'node:os'
 import { parseArgs } from 'node:util'
+import { DATA_FOLDER } from './embedded-bucket.ts'
 
 /** The options of `npx edge-presigner dev`. */
 export interface DevOptions {
   readonly help: boolean
+  /** Whether to run the Worker with all plugins, which only a clone has. */
+  readonly all: boolean
   /** Whether to use Ceph RGW instead of the embedded S3 server. */
   readonly ceph: boolean
   /** The port of the Worker. */
@@ -25,13 +28,14 @@ export interface DevOptions {
 export const USAGE = `usage: npx edge-presigner dev [options]
   --port N          port of the Worker (8787)
   --s3-port N       port of the embedded S3 server (4568)
-  --data DIR        folder for the files, the index and the secrets (.dev)
+  --data DIR        folder for the files, the index and the secrets (${DATA_FOLDER})
   --origin ORIGIN   also allow pages of this origin, such as https://app.example.com (repeatable)
   --host [ADDRESS]  also listen for phones and containers; the default is the first IPv4 address of this
                     machine. Everyone on that network can then use the embedded bucket without a key
   --vars FILE       add the variables of FILE, such as WEBHOOKS, to those of the embedded bucket
   --env-file FILE   use the bucket and the settings of FILE, without an S3 server
-  --ceph            use Ceph RGW instead of the embedded S3 server`
+  --ceph            use Ceph RGW instead of the embedded S3 server
+  --all             in a clone: run the Worker of examples/everything, which has all plugins`
 
 /**
  * Reads the command line. Throws an Error with a one-line message for invalid options. `addresses`
@@ -48,10 +52,11 @@ export function readOptions(
     ),
     options: {
       help: { type: 'boolean', default: false },
+      all: { type: 'boolean', default: false },
       ceph: { type: 'boolean', default: false },
       port: { type: 'string', default: '8787' },
       's3-port': { type: 'string' },
-      data: { type: 'string', default: '.dev' },
+      data: { type: 'string', default: DATA_FOLDER },
       origin: { type: 'string', multiple: true, default: [] },
       host: { type: 'string' },
       'env-file': { type: 'string' },
@@ -63,7 +68,7 @@ export function readOptions(
     throw new Error(
       `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run dev -- --port 8799.`,
     )
-  const { help, ceph, data, origin: origins, 'env-file': envFile, vars } = values
+  const { help, all, ceph, data, origin: origins, 'env-file': envFile, vars } = values
   const port = toPort(values.port, '--port')
   const s3Port = toPort(values['s3-port'] ?? '4568', '--s3-port')
   if (port === s3Port) throw new Error('--port and --s3-port must differ.')
@@ -82,7 +87,7 @@ export function readOptions(
   const host = values.host === undefined ? undefined : toAddress(values.host, addresses)
   if (host !== undefined && ceph)
     throw new Error("--host can't be combined with --ceph, whose access keys everyone knows.")
-  return { help, ceph, port, s3Port, data, origins, host, envFile, vars }
+  return { help, all, ceph, port, s3Port, data, origins, host, envFile, vars }
 }
 
 function toPort(value: string, option: string): number {

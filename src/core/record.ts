@@ -5,7 +5,7 @@ import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { FileChange } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
-import { type FileRecord, type FileStatus, isConfirmed } from '../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../records/file-record.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 import { requireAllowedType } from './content-type.ts'
 import { requireBytes } from './size-limit.ts'
@@ -266,34 +266,11 @@ export const provisional = (
   bucket: Bucket,
   key: ObjectKey,
   head: ObjectHead,
-  status?: FileStatus,
+  status?: 'found',
 ): FileRecord => ({
   ...toRecord(bucket, key, nameInKey(key), null, head),
   ...(status && { status }),
 })
-
-const DAY_MILLISECONDS = 24 * 60 * 60 * 1000
-/** S3 refuses a signature whose clock differs by more. */
-const MAX_SKEW_MILLISECONDS = 15 * 60 * 1000
-
-/**
- * Returns the status of a record that is written `now` for an object that nobody has confirmed, in an index that
- * began at `since`, or null if that is unknown. An index that is not older than the object may have lost its record.
- * So may one whose record of an older object is missing. Neither is ever `unconfirmed`.
- */
-export const statusOf = (lastModified: Date, now: Date, since: Date | null): FileStatus =>
-  since !== null &&
-  since.getTime() + MAX_SKEW_MILLISECONDS < lastModified.getTime() &&
-  Math.abs(now.getTime() - lastModified.getTime()) < DAY_MILLISECONDS
-    ? 'unconfirmed'
-    : 'found'
-
-/** Returns the status of an object for the index, which is asked when it began. Throws `index_unavailable`. */
-export const newStatus = async (
-  index: FileIndex,
-  { lastModified }: ObjectHead,
-  now: Date,
-): Promise<FileStatus> => statusOf(lastModified, now, (await index.since?.(null)) ?? null)
 
 /** Returns a record. `createdAt` is the object's own date, so that a repeat has the same result. */
 export const toRecord = (

@@ -1,7 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NO_LIMITS } from '../../src/access/limits.ts'
-import { type Announce, type Claim, forget, recordUpload, statusOf } from '../../src/core/record.ts'
+import { type Announce, type Claim, forget, recordUpload } from '../../src/core/record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { FileIndex } from '../../src/records/file-index.ts'
 import { withEachIndex } from '../support/conditional-index.ts'
@@ -257,14 +257,14 @@ withEachIndex((index) => {
 
   describe('a record that nobody has confirmed', () => {
     const repeated = record
-    const guessed = async (owner: string | null, status: 'unconfirmed' | 'found') => {
+    const guessed = async (owner: string | null) => {
       scriptedBucket({ HeadObject: object() })
       const { record } = await recorded('a.txt', 'key:ci')
-      const file = { ...record, name: 'guess', owner, status }
+      const file = { ...record, name: 'guess', owner, status: 'found' } as const
       return index.put(file, record)
     }
 
-    // @threat upkeep-expires-confirmed
+    // @threat confirmed-becomes-found
     it.each([
       ['nobody', null, 0],
       ['another one', 'key:guess', 0],
@@ -273,39 +273,37 @@ withEachIndex((index) => {
     ])(
       'with %s as owner gets the name and the owner of who records it',
       async (_, owner, later) => {
-        for (const status of ['unconfirmed', 'found'] as const) {
-          await guessed(owner, status)
-          const told: unknown[] = []
-          const announce: Announce = async (change, about, at, isRepeat) => {
-            told.push([change.type, about?.owner, about?.status, at, isRepeat])
-          }
-          const { record, replaces } = await recorded(
-            'a.txt',
-            'key:ci',
-            minutesLater(later),
-            index,
-            announce,
-          )
-          expect(record).toMatchObject({ name: 'a.txt', owner: 'key:ci' })
-          expect(record).not.toHaveProperty('status')
-          expect(await index.get('files', KEY)).toStrictEqual(record)
-          expect(replaces).toBe(false)
-          expect(told).toEqual([['recorded', 'key:ci', undefined, undefined, false]])
-          expect(await repeated('b.txt', 'key:other', minutesLater(later))).toEqual(record)
+        await guessed(owner)
+        const told: unknown[] = []
+        const announce: Announce = async (change, about, at, isRepeat) => {
+          told.push([change.type, about?.owner, about?.status, at, isRepeat])
         }
+        const { record, replaces } = await recorded(
+          'a.txt',
+          'key:ci',
+          minutesLater(later),
+          index,
+          announce,
+        )
+        expect(record).toMatchObject({ name: 'a.txt', owner: 'key:ci' })
+        expect(record).not.toHaveProperty('status')
+        expect(await index.get('files', KEY)).toStrictEqual(record)
+        expect(replaces).toBe(false)
+        expect(told).toEqual([['recorded', 'key:ci', undefined, undefined, false]])
+        expect(await repeated('b.txt', 'key:other', minutesLater(later))).toEqual(record)
       },
     )
 
-    // @threat upkeep-expires-confirmed
+    // @threat confirmed-becomes-found
     it('is not the answer if somebody writes it meanwhile', async () => {
-      const unconfirmed = await guessed('key:ci', 'unconfirmed')
+      const found = await guessed('key:ci')
       await index.remove('files', KEY)
       let writes = 0
       const overtaken: FileIndex = {
         ...index,
         async put(file, replaces) {
           writes += 1
-          return writes === 1 ? index.put(unconfirmed) : index.put(file, replaces)
+          return writes === 1 ? index.put(found) : index.put(file, replaces)
         },
       }
       const confirmed = await record('a.txt', 'key:ci', UPLOADED, overtaken)
@@ -326,17 +324,6 @@ withEachIndex((index) => {
         status: 'found',
       })
     })
-  })
-
-  it.each([
-    ['soon after the upload', 0, -900_001, 'unconfirmed'],
-    ['a day later', 86_400_000, -900_001, 'found'],
-    ['more than a day before it, by another clock', -86_400_000, -900_001, 'found'],
-    ['in an index that began with the object, by its clock', 0, -900_000, 'found'],
-  ])('has a status that says how it came to be: %s', (_, after, began, status) => {
-    const at = (milliseconds: number) => new Date(UPLOADED.getTime() + milliseconds)
-    expect(statusOf(UPLOADED, at(after), at(began))).toBe(status)
-    expect(statusOf(UPLOADED, at(after), null)).toBe('found')
   })
 
   describe('a caller who only names a key', () => {

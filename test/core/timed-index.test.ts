@@ -3,6 +3,7 @@ import { RequestTime } from '../../src/errors/deadline.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { type FileIndex, timedIndex } from '../../src/records/file-index.ts'
 import { declareFileIndexContract } from '../plugins/files/contract.ts'
+import { declareLockContract } from '../plugins/files/locks.ts'
 import { testRecord } from '../plugins/files/records.ts'
 
 const record = testRecord('a')
@@ -16,6 +17,13 @@ const operations = (index: FileIndex) => [
   () => index.list({ bucket: 'files', prefix: '', limit: 1 }),
 ]
 
+type Lock = NonNullable<FileIndex['lock']>
+
+const lockIn = (index: FileIndex, ...keys: Parameters<Lock>): ReturnType<Lock> => {
+  if (index.lock === undefined) throw new Error('This index has no locks.')
+  return index.lock(...keys)
+}
+
 beforeEach(() => {
   vi.useFakeTimers()
 })
@@ -24,6 +32,7 @@ afterEach(() => {
 })
 
 declareFileIndexContract(() => timedIndex(memoryFileIndex(), new Date()))
+declareLockContract(() => timedIndex(memoryFileIndex(), new Date()))
 
 // @threat index-hangs
 it('ends every operation that hangs with index_unavailable after ten seconds', async () => {
@@ -56,59 +65,59 @@ it('ends every operation at the deadline of the request, and starts none after i
   expect(index.get).toHaveBeenCalledTimes(1)
 })
 
-describe('when an index began', () => {
+describe('a lock', () => {
+  it('that comes too late is released', async () => {
+    const index = memoryFileIndex()
+    const slow: FileIndex = {
+      ...index,
+      async lock(...keys) {
+        await new Promise((resolve) => setTimeout(resolve, 11_000))
+        return lockIn(index, ...keys)
+      },
+    }
+    const refused = expect(lockIn(timedIndex(slow, new Date()), 'b', ['a'], 300)).rejects.toThrow()
+    await vi.advanceTimersByTimeAsync(11_000)
+    await refused
+    expect([...(await lockIn(index, 'b', ['a'], 300)).held.keys()]).toEqual(['a'])
+  })
+
+  it('is released even after the deadline of the request, in which it can not be noted', async () => {
+    const index = memoryFileIndex()
+    const timed = timedIndex(index, new RequestTime(Date.now() + 1000))
+    const lock = await lockIn(timed, 'b', ['a'], 300)
+    await vi.advanceTimersByTimeAsync(2000)
+    await expect(lock.note('a', 'late')).rejects.toMatchObject({ code: 'storage_busy' })
+    await lock.release(['a'])
+    expect([...(await lockIn(index, 'b', ['a'], 300)).held.keys()]).toEqual(['a'])
+  })
+})
+
+describe('stray entries', () => {
   const date = new Date('2026-11-28T12:00:00Z')
 
-  it('is asked once in a request, when it is known', async () => {
-    const since = vi.fn<NonNullable<FileIndex['since']>>(async (now) => now)
-    const timed = timedIndex({ ...memoryFileIndex(), since }, new Date())
-    expect(await timed.since?.(null)).toBeNull()
-    expect(await timed.since?.(date)).toEqual(date)
-    expect(await timed.since?.(null)).toEqual(date)
-    expect(since.mock.calls).toEqual([[null], [date]])
-  })
-
-  // @threat upkeep-expires-confirmed
-  it('is asked again in the next request, since the index may have lost its records', async () => {
-    const since = vi.fn<NonNullable<FileIndex['since']>>(async () => null)
-    const index = { ...memoryFileIndex(), since }
-    since.mockResolvedValueOnce(date)
-    expect(await timedIndex(index, new Date()).since?.(null)).toEqual(date)
-    expect(await timedIndex(index, new Date()).since?.(null)).toBeNull()
-  })
-
-  it('is unknown if the index never tells', async () => {
-    const { since: _, strayEntries: __, ...index } = memoryFileIndex()
-    const timed = timedIndex(index, new Date())
-    expect([timed.since, timed.strayEntries]).toEqual([undefined, undefined])
-  })
-
   // @threat index-hangs
-  it('ends when it hangs, and so does a page of stray entries', async () => {
-    const timed = timedIndex({ ...hanging, since: hang, strayEntries: hang }, new Date())
-    for (const ask of [() => timed.since?.(null), () => timed.strayEntries?.([])]) {
-      const refused = expect(ask()).rejects.toMatchObject({ code: 'index_unavailable' })
-      await vi.advanceTimersByTimeAsync(10_000)
-      await refused
-    }
+  it('end when the index hangs, and are missing if it has none', async () => {
+    const timed = timedIndex({ ...hanging, strayEntries: hang }, new Date())
+    const asked = timed.strayEntries?.([])
+    const refused = expect(asked).rejects.toMatchObject({ code: 'index_unavailable' })
+    await vi.advanceTimersByTimeAsync(10_000)
+    await refused
+    const { strayEntries: _, ...index } = memoryFileIndex()
+    expect(timedIndex(index, new Date()).strayEntries).toBeUndefined()
   })
 
-  it('keeps what `this` is for a class', async () => {
+  it('keep what `this` is for a class', async () => {
     class Index {
       readonly #began = date
       get = async () => null
       put = async () => record
       remove = async () => {}
       list = async () => ({ records: [], cursor: undefined, unreadable: 0 })
-      async since() {
-        return this.#began
-      }
       async strayEntries(_: readonly string[], cursor?: string) {
         return { aliases: {}, unreadable: this.#began.getTime(), cursor }
       }
     }
     const timed = timedIndex(new Index(), new Date())
-    expect(await timed.since?.(null)).toEqual(date)
     expect(await timed.strayEntries?.(['a'], 'c')).toMatchObject({ cursor: 'c' })
   })
 })

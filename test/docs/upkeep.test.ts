@@ -39,7 +39,7 @@ describe('docs/upkeep.md', async () => {
     })
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
     const { upkeep, buckets } = loaded.settings
-    expect(upkeep).toMatchObject({ mode: 'expire', plan: 'paid', expireUnconfirmed: 60 })
+    expect(upkeep).toMatchObject({ mode: 'record', plan: 'paid', buckets: ['files'] })
     expect(buckets[0]).toMatchObject({ upkeepCredentials: { accessKeyId: 'c' } })
   })
 

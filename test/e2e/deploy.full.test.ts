@@ -341,11 +341,17 @@ const FIRST_CALLS = [LIST, LIST, `secret bulk ${WHERE}`, `deploy ${WHERE}`]
 describe('npx edge-presigner deploy', () => {
   let folder: string
   let server: S3Server
+  /** The paths of all requests that change the bucket. */
+  const written: string[] = []
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     server = await startS3rver(
       { port: 0, directory: folder, corsOrigins: [ORIGIN], secretAccessKey: READER_SECRET },
       refuseUnsignedCopies,
+      async ({ method, path }, next) => {
+        if (!['GET', 'HEAD', 'OPTIONS'].includes(method)) written.push(path)
+        await next()
+      },
     )
   })
   afterAll(async () => {
@@ -856,10 +862,13 @@ describe('npx edge-presigner deploy', () => {
     await using project = await createProject(server, { wrangler: 'real' })
     const files = await project.files()
     const secrets = await project.read('.dev.vars')
+    written.length = 0
     const { code, output } = await project.deploy(['--dry-run'])
     expect(code, output).toBe(0)
+    expect(written).toEqual([])
     for (const said of [
       'Nothing failed.',
+      'A dry run writes nothing to the bucket',
       'To the Worker: S3_ACCESS_KEY_ID, ',
       'SIGNING_SECRETS is sent only if the Worker has none.',
       'Total Upload:',

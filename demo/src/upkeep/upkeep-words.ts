@@ -5,7 +5,6 @@ import type { BucketStatus, Counts, UpkeepStatus } from './status.ts'
 const MODES: Readonly<Record<string, string>> = {
   report: 'It only reports, and changes nothing.',
   record: 'It repairs the list of files, and deletes no file.',
-  expire: 'It repairs the list of files, and deletes uploads that nobody has confirmed.',
 }
 
 /** Returns what upkeep may do, or nothing for a mode of a later version. */
@@ -18,7 +17,6 @@ const FOUND: readonly Row[] = [
   ['unrecorded', 'file that is not in the list', 'files that are not in the list'],
   ['different', 'file that was replaced unnoticed', 'files that were replaced unnoticed'],
   ['gone', 'entry whose file is gone', 'entries whose file is gone'],
-  ['unconfirmed', 'upload that nobody has confirmed', 'uploads that nobody has confirmed'],
   ['oldUploads', 'unfinished upload, older than 8 days', 'unfinished uploads, older than 8 days'],
   ['unreadable', 'entry that nobody can read', 'entries that nobody can read'],
   ['foreign', 'entry of a removed bucket', 'entries of removed buckets'],
@@ -30,7 +28,6 @@ const DONE: readonly Row[] = [
   ['recorded', 'file added to the list', 'files added to the list'],
   ['corrected', 'entry corrected', 'entries corrected'],
   ['dropped', 'entry removed', 'entries removed'],
-  ['expired', 'unconfirmed upload deleted', 'unconfirmed uploads deleted'],
   ['aborted', 'unfinished upload ended', 'unfinished uploads ended'],
 ]
 
@@ -105,7 +102,7 @@ export const stopInWords = (reason: string): readonly [what: string, check: stri
 /** What no mode repairs. */
 const STAYS = FOUND.filter(([name]) => /^(?:unreadable|foreign|refused|failed)$/.test(name))
 
-/** Returns the state of all buckets in a few words. */
+/** Returns the state of all buckets in a few words, or nothing before the first run. */
 export function stateInWords({ mode, buckets }: UpkeepStatus): string {
   if (buckets.some(({ stopped }) => stopped !== null)) return 'stopped'
   if (buckets.some(({ suspects }) => suspects > 0)) return 'something waits'
@@ -113,5 +110,5 @@ export function stateInWords({ mode, buckets }: UpkeepStatus): string {
   if (buckets.some(({ last }) => rowsInWords(last?.counts ?? {}, rows).length > 0))
     return 'found something'
   if (buckets.every(({ last }) => last !== null)) return 'all is well'
-  return buckets.some(({ startedAt }) => startedAt !== null) ? 'at work' : 'not run yet'
+  return buckets.some(({ startedAt }) => startedAt !== null) ? 'at work' : ''
 }

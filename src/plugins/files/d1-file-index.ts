@@ -1,6 +1,7 @@
 import { ApiError } from '../../errors/api-error.ts'
 import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
+import { d1Lock } from './d1-lock.ts'
 import {
   COLUMNS,
   type Database,
@@ -66,6 +67,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
   return {
     isConditional: true,
     answers: d1Answers(database, db),
+    lock: d1Lock(database, db),
 
     async get(bucket, key) {
       const row = (await run([select(bucket, key)]))[0]?.results[0]
@@ -134,14 +136,6 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
         cursor: rows.length > limit ? String(page.at(-1)?.key) : undefined,
         unreadable: page.length - records.length,
       }
-    },
-
-    async since(now) {
-      const select = db.prepare('SELECT date FROM presigner_since')
-      const insert = db.prepare('INSERT OR IGNORE INTO presigner_since VALUES (1, ?)')
-      const results = await run(now === null ? [select] : [insert.bind(now.toISOString()), select])
-      const stored = new Date(String(results.at(-1)?.results[0]?.date))
-      return Number.isNaN(stored.getTime()) ? null : stored
     },
 
     async strayEntries(known) {

@@ -54,7 +54,9 @@ const SCHEMA = [
   `CREATE VIRTUAL TABLE presigner_words USING fts5(folded, tokens, content='presigner_files', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='1 2 3')`,
   'CREATE TABLE presigner_folders (bucket TEXT NOT NULL, parent TEXT NOT NULL, folder TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (bucket, parent, folder)) WITHOUT ROWID',
   'CREATE TABLE presigner_totals (bucket TEXT NOT NULL, folder TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (bucket, folder, kind, value)) WITHOUT ROWID',
-  'CREATE TABLE presigner_since (id INTEGER PRIMARY KEY CHECK (id = 1), date TEXT NOT NULL)',
+  // Keys that are being copied or moved.
+  'CREATE TABLE presigner_locks (bucket TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL, until INTEGER NOT NULL, journal TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID',
+  'CREATE INDEX presigner_locks_until ON presigner_locks (until)',
   trigger('files_insert', 'INSERT ON presigner_files', addWords, ...count('NEW')),
   trigger(
     'words_update',
@@ -78,12 +80,6 @@ const SCHEMA = [
     'totals_empty',
     'UPDATE ON presigner_totals WHEN NEW.count = 0',
     'DELETE FROM presigner_totals WHERE bucket = NEW.bucket AND folder = NEW.folder AND kind = NEW.kind AND value = NEW.value;',
-  ),
-  // An empty index has lost its records, or begins again.
-  trigger(
-    'since_empty',
-    'DELETE ON presigner_files WHEN NOT EXISTS (SELECT 1 FROM presigner_files)',
-    'DELETE FROM presigner_since;',
   ),
 ]
 

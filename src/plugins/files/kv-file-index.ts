@@ -103,13 +103,6 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       }
     },
 
-    async since(now) {
-      const stored = new Date((await attempt(() => kv.get(SINCE_KEY))) ?? Number.NaN)
-      if (!Number.isNaN(stored.getTime())) return stored
-      if (now !== null) await attempt(() => kv.put(SINCE_KEY, now.toISOString()))
-      return now
-    },
-
     async strayEntries(known, cursor) {
       const page = await attempt(() =>
         kv.list({ prefix: RECORDS, ...(cursor === undefined ? {} : { cursor }) }),
@@ -132,8 +125,6 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
   }
 }
 
-/** Where it is stored when the index began. */
-const SINCE_KEY = 'index:since'
 /** Start of the keys of records. */
 const RECORDS = 'file:'
 

@@ -15,7 +15,7 @@ const metadataSchema = z.object({
   mimetype: z.string(),
   etag: z.string(),
   owner: z.nullable(z.string()),
-  status: z.optional(z.enum(['unconfirmed', 'found'])),
+  status: z.optional(z.literal('found')),
   // In the only spelling that the Worker writes: that of `toISOString`.
   createdAt: z.string().check(z.refine((text) => new Date(text).toJSON() === text)),
 })

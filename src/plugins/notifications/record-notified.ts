@@ -1,14 +1,7 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Background, Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
-import {
-  type Announce,
-  forget,
-  isSameUpload,
-  newStatus,
-  provisional,
-  putRecord,
-} from '../../core/record.ts'
+import { type Announce, forget, isSameUpload, provisional, putRecord } from '../../core/record.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -168,14 +161,11 @@ async function settle(
   }
   const type = outdated.length > 0 ? 'replaced' : 'recorded'
   if (type === 'replaced') await purge(first, key)
-  // Workers KV may not show yet that somebody has confirmed the upload, so this record must never expire.
-  const status = index.isConditional ? await newStatus(index, head, now) : 'found'
   const replaced = type === 'replaced' ? outdated : [{ bucket: first, known: null }]
-  const records = replaced.map(({ bucket, known }) => {
-    // Somebody has confirmed the previous upload, and may rely on this one.
-    const isTheirs = known !== null && known.status !== 'unconfirmed'
-    return { bucket, file: provisional(bucket, key, head, isTheirs ? 'found' : status) }
-  })
+  const records = replaced.map(({ bucket }) => ({
+    bucket,
+    file: provisional(bucket, key, head, 'found'),
+  }))
   for (const { bucket, file } of records) {
     index.requireIndexable?.(file.bucket, key)
     if (announce !== null) await announce({ type, file }, file)

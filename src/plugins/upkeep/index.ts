@@ -3,11 +3,9 @@ import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
-import { settleLate } from './late.ts'
 import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
 import { forgetDropped, UPKEEP, upkeepRoutes } from './routes.ts'
 import { runUpkeep } from './run.ts'
-import { namesakesOf } from './walks.ts'
 
 export type { UpkeepInput } from './options.ts'
 
@@ -37,13 +35,8 @@ export const upkeep = <B = unknown>(
     setup.only('upkeep', options, ['files', 'settings'])
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
     const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
-    const { settings } = setup
     DROPPED.keep(setup, forgetDropped)
     return {
-      ...(upkeep.mode === 'expire' &&
-        settings !== null && {
-          settle: settleLate((alias) => namesakesOf(settings, alias), upkeep.expireSeconds),
-        }),
       scheduled: (_event, instance, context) =>
         runUpkeep({ instance, context, upkeep }, () => new Date()),
       // Elsewhere, the command does it.

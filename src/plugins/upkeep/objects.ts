@@ -1,10 +1,8 @@
 import { byUtf8, utf8Length } from '../../keys/encodings.ts'
-import { isNewObjectKey } from '../../keys/new-key.ts'
 import { getMany } from '../../records/file-index.ts'
-import { isConfirmed } from '../../records/file-record.ts'
-import { isRecent, mayExpire, stopAfterLook, withWitness } from './brake.ts'
+import { stopAfterLook, withWitness } from './brake.ts'
 import { type Item, readStretch } from './merge.ts'
-import { ageIn, correctRecord, expireObject, graceOf, isListed, recordObject } from './repair.ts'
+import { ageIn, correctRecord, graceOf, isListed, recordObject } from './repair.ts'
 import { SECOND_LOOK_SECONDS, type Suspect } from './state.ts'
 import { type Added, failureOf, type Step, sum } from './step.ts'
 
@@ -17,7 +15,7 @@ const KEYS_OF_OPERATION = 100
 const AT_ONCE = 6
 
 /** What is to be done about an item. */
-type Action = 'record' | 'correct' | 'suspect' | 'expire'
+type Action = 'record' | 'correct' | 'suspect'
 
 interface Found {
   readonly item: Item
@@ -30,7 +28,7 @@ interface Found {
  * The requests to the bucket and the operations of the index that an action makes at most, apart from rare
  * repeats. To store a record, D1 runs two queries.
  */
-const NEEDS = { record: [3, 3], correct: [3, 3], expire: [2, 2] } as const
+const NEEDS = { record: [3, 3], correct: [3, 3] } as const
 
 /** Compares the next page of the bucket with the index, and does what is to be done. */
 export async function walkObjects(step: Step): Promise<void> {
@@ -47,7 +45,6 @@ export async function walkObjects(step: Step): Promise<void> {
     const reason = stopAfterLook(step.state, { counts, isListDone: stretch.isListDone })
     if (reason !== null) return step.doubt(reason)
   }
-  if (found.some((one) => isLost(step, one))) step.set({ isRebuilt: true })
   const { finished, error } = await settle(step, found)
   if (error !== null) step.failure ??= failureOf(error)
   const { after } = step.state
@@ -85,29 +82,26 @@ export async function walkObjects(step: Step): Promise<void> {
 
 /** Returns the keys without a record here that have one under another alias of the bucket. */
 async function recordedElsewhere(step: Step, items: readonly Item[]): Promise<ReadonlySet<string>> {
-  const { index, siblings, namesakes } = step.walk
+  const { index, siblings } = step.walk
   const found = new Set<string>()
-  const look = async (aliases: readonly string[], isAsked: (item: Item) => boolean) => {
-    const keys = items.filter(isAsked).map(({ key }) => key)
-    step.use(aliases.length * Math.ceil(keys.length / KEYS_OF_OPERATION))
-    for (const alias of aliases)
-      for (const { key } of await getMany(index, alias, keys)) found.add(key)
-  }
-  await look(siblings, ({ object, record }) => object !== null && record === null)
-  await look(namesakes, ({ object, record }) => object !== null && record?.status === 'unconfirmed')
+  const keys = items.flatMap(({ key, object, record }) =>
+    object !== null && record === null ? [key] : [],
+  )
+  step.use(siblings.length * Math.ceil(keys.length / KEYS_OF_OPERATION))
+  for (const alias of siblings)
+    for (const { key } of await getMany(index, alias, keys)) found.add(key)
   return found
 }
 
 /** Returns what an item counts as, and what is to be done about it. Changes nothing. */
 function find(step: Step, item: Item, elsewhere: ReadonlySet<string>): Found {
-  const { expireSeconds, mode, import: imported, isFirst } = step.walk
+  const { mode, import: imported, isFirst } = step.walk
   const { key, object, record } = item
   const is = (added: Added, action: Action | null = null): Found => ({
     item,
     action: mode === 'report' ? null : action,
     added: {
       ...{ objects: object === null ? 0 : 1, records: record === null ? 0 : 1 },
-      ...{ unconfirmed: record?.status === 'unconfirmed' ? 1 : 0 },
       ...added,
     },
   })
@@ -128,16 +122,7 @@ function find(step: Step, item: Item, elsewhere: ReadonlySet<string>): Found {
     const areOld = isOld(record.createdAt, grace) && isOld(object.lastModified, grace)
     return areOld ? is({ different: 1 }, 'correct') : is({})
   }
-  const isExpirable =
-    record.status === 'unconfirmed' &&
-    expireSeconds > 0 &&
-    imported === null &&
-    isFirst &&
-    isNewObjectKey(key) &&
-    !elsewhere.has(key) &&
-    isOld(object.lastModified, expireSeconds)
-  if (!isExpirable) return is({})
-  return is({ expirable: 1 }, mode === 'expire' && mayExpire(step.state.last) ? 'expire' : null)
+  return is({})
 }
 
 /**
@@ -167,7 +152,7 @@ async function settle(
   return { finished, error: null }
 }
 
-/** Returns the next items, with at most six that need requests. What expires, does so alone. */
+/** Returns the next items, with at most six that need requests. */
 function nextChunk(step: Step, found: readonly Found[], start: number): Found[] {
   const chunk: Found[] = []
   let busy = 0
@@ -175,13 +160,11 @@ function nextChunk(step: Step, found: readonly Found[], start: number): Found[] 
     const one = found[i]
     if (one === undefined) break
     const { action } = one
-    if (action === 'expire' && busy > 0) break
     const needs = action === null || action === 'suspect' ? null : needsOf(step, action)
     // At least one, so that the walk goes on.
     if (needs !== null && !step.take(...needs) && (start > 0 || busy > 0)) break
     chunk.push(one)
     if (needs !== null) busy += 1
-    if (action === 'expire') break
   }
   return chunk
 }
@@ -191,10 +174,9 @@ function needsOf(
   step: Step,
   action: Exclude<Action, 'suspect'>,
 ): readonly [requests: number, operations: number] {
-  const { eventRequests, siblings, namesakes } = step.walk
+  const { eventRequests, siblings } = step.walk
   const [requests, operations] = NEEDS[action]
-  const elsewhere = { record: siblings, correct: [], expire: namesakes }[action].length
-  return [requests + eventRequests, operations + elsewhere]
+  return [requests + eventRequests, operations + (action === 'record' ? siblings.length : 0)]
 }
 
 async function act(step: Step, { item: { key, record, object }, action }: Found): Promise<void> {
@@ -202,23 +184,14 @@ async function act(step: Step, { item: { key, record, object }, action }: Found)
   if (action === 'record') {
     if (await recordObject(step.repair, key)) step.add({ recorded: 1 })
   } else if (record !== null && object !== null) {
-    const act = action === 'correct' ? correctRecord : expireObject
-    if (await act(step.repair, key, record))
-      step.add(action === 'correct' ? { corrected: 1 } : { expired: 1 })
+    if (await correctRecord(step.repair, key, record)) step.add({ corrected: 1 })
   }
 }
 
 /** Counts a finished item. */
 function count(step: Step, { item: { key, object, record }, added, action }: Found): void {
   step.add(added)
-  const { suspects, recent } = step.state
-  if (object !== null && record !== null && isNewObjectKey(key)) {
-    const isCounted = isRecent(Date.parse(object.lastModified), step.walk.expireSeconds, step.now)
-    if (isCounted && isConfirmed(record))
-      step.set({ recent: { ...recent, confirmed: recent.confirmed + 1 } })
-    else if (isCounted && record.status !== 'found')
-      step.set({ recent: { ...recent, unconfirmed: recent.unconfirmed + 1 } })
-  }
+  const { suspects } = step.state
   const known = suspects.find((suspect) => suspect.key === key)
   const isSame =
     known !== undefined && known.etag === record?.etag && known.createdAt === record.createdAt
@@ -237,16 +210,4 @@ function count(step: Step, { item: { key, object, record }, added, action }: Fou
   const fits = others.length < MAX_SUSPECTS && length <= MAX_SUSPECTS_LENGTH
   if (fits) step.suspectsLength = length
   step.set({ suspects: fits ? [...others, suspect] : others })
-}
-
-/** Tells whether an object had a record in the last pass, as far as that can be known. */
-function isLost(step: Step, { item: { key, object }, action }: Found): boolean {
-  const { bucket, index } = step.walk
-  if (action !== 'record' || object === null) return false
-  try {
-    index.requireIndexable?.(bucket.alias, key)
-  } catch {
-    return false // it never had one
-  }
-  return step.isOldLoss(Date.parse(object.lastModified))
 }

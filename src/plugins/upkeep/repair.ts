@@ -1,8 +1,7 @@
 import { forget, isSameRecord, isSameUpload, provisional, putRecord } from '../../core/record.ts'
-import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { FileRecord } from '../../records/file-record.ts'
-import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
+import { headObject } from '../../storage/object.ts'
 import type { Walk } from './pass.ts'
 import type { Suspect } from './state.ts'
 
@@ -18,8 +17,6 @@ export interface Repair extends Walk {
   readonly now: Date
   /** Returns the owner of a key, or null. */
   readonly ownerOf: (key: ObjectKey) => string | null
-  /** Returns how a record of this object came to be, if the walk writes it now. */
-  readonly statusOf: (head: ObjectHead) => Promise<NonNullable<FileRecord['status']>>
 }
 
 /** Seconds since a date, in milliseconds since 1970. */
@@ -71,13 +68,16 @@ export async function recordObject(repair: Repair, key: ObjectKey): Promise<bool
   const head = await headObject(bucket, key, now, true)
   if (head === null || ageIn(repair, head.lastModified.getTime()) < graceOf(repair, head))
     return false
-  const status = await repair.statusOf(head)
   if (await isRecordedElsewhere(repair, repair.siblings, key)) return false
   if ((await index.get(bucket.alias, key)) !== null) return false
-  const file = { ...provisional(bucket, key, head), owner: repair.ownerOf(key), status }
+  const file = {
+    ...provisional(bucket, key, head),
+    owner: repair.ownerOf(key),
+    status: 'found',
+  } as const
   if (!(await tell(repair, 'recorded', file, null))) return false
   const stored = await index.put(file, null)
-  if (!isSameRecord(stored, file) || stored.status !== status) return false
+  if (!isSameRecord(stored, file) || stored.status !== 'found') return false
   if ((await headObject(bucket, key, now, true)) === null)
     await forget(bucket, index, key, file, announce, now)
   return true
@@ -85,8 +85,7 @@ export async function recordObject(repair: Repair, key: ObjectKey): Promise<bool
 
 /**
  * Replaces the record of another object than the bucket has. Resolves with whether it did. Its name and
- * owner may be those of somebody else. Only what was `unconfirmed` can be so again: the same bytes
- * may have been sent twice, and confirmed once.
+ * owner may be those of somebody else.
  */
 export async function correctRecord(
   repair: Repair,
@@ -100,8 +99,10 @@ export async function correctRecord(
   const known = await index.get(bucket.alias, key)
   if (known === null || !isSameRecord(known, seen)) return false
   await purge(bucket, [key])
-  const status = known.status === 'unconfirmed' ? await repair.statusOf(head) : 'found'
-  const file = { ...provisional(bucket, key, head), owner: repair.ownerOf(key), status } as const
+  const file = {
+    ...provisional(bucket, key, head),
+    ...{ owner: repair.ownerOf(key), status: 'found' as const },
+  }
   if (!(await tell(repair, 'replaced', file, known))) return false
   await putRecord(bucket, index, file, now)
   if ((await headObject(bucket, key, now, true)) === null)
@@ -125,30 +126,6 @@ async function tell(
   if (index.isConditional) return true
   const latest = await index.get(bucket.alias, file.key)
   return known === null ? latest === null : latest !== null && isSameRecord(latest, known)
-}
-
-/**
- * Deletes the object of a generated key that nobody has confirmed, and then its copies and its record.
- * Resolves with whether it did: the bucket must have the object of the record, and the record must
- * still be `unconfirmed`. `late.ts` tells why nobody can confirm it meanwhile.
- */
-export async function expireObject(
-  repair: Repair,
-  key: ObjectKey,
-  seen: FileRecord,
-): Promise<boolean> {
-  const { bucket, index, purge, announce, now, expireSeconds } = repair
-  if (!isNewObjectKey(key) || (await isRecordedElsewhere(repair, repair.namesakes, key)))
-    return false
-  const head = await headObject(bucket, key, now, true)
-  if (head === null || ageIn(repair, head.lastModified.getTime()) < expireSeconds) return false
-  const known = await index.get(bucket.alias, key)
-  if (known === null || known.status !== 'unconfirmed' || !isSameRecord(known, seen)) return false
-  if (!isSameUpload(known, head)) return false
-  await deleteObject(bucket, key, now)
-  await purge(bucket, [key])
-  await forget(bucket, index, key, known, announce, now)
-  return true
 }
 
 /** The record of a suspect whose object is missing at the second look too, or null. */

@@ -50,7 +50,7 @@ export async function restoreRecords(
       await forgetDropped([{ key, etag }])
       return { key, outcome: 'kept' }
     }
-    const file = restoredFrom(before, head.lastModified)
+    const file: FileRecord = { ...before, createdAt: head.lastModified.toISOString() }
     try {
       index.requireIndexable?.(bucket.alias, key)
       await announce?.({ type: current && !isKnown ? 'replaced' : 'recorded', file }, file)
@@ -67,10 +67,4 @@ export async function restoreRecords(
     await forgetDropped([{ key, etag }])
     return { key, outcome: 'restored' }
   })
-}
-
-/** Returns the record of the object that is there again. What nobody has confirmed is `found`, so that it never expires. */
-function restoredFrom({ status, ...record }: FileRecord, lastModified: Date): FileRecord {
-  const restored: FileRecord = { ...record, createdAt: lastModified.toISOString() }
-  return status === undefined ? restored : { ...restored, status: 'found' }
 }

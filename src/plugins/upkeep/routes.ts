@@ -9,7 +9,7 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import { announcerOf } from '../../core/announce.ts'
 import type { ForgetDropped } from '../../core/dropped.ts'
-import { ApiError, asApiError, invalidMember } from '../../errors/api-error.ts'
+import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
@@ -244,20 +244,14 @@ const importOf = ({ prefix, owner, ownerAs }: z.output<typeof importSchema>): Im
   ...(ownerTemplate(owner, ownerAs) ?? { owner: null, ownerAs: '' }),
 })
 
-/**
- * Returns the mode of a step. Nobody may do more than the settings allow, but an import is an order of its
- * own. Throws `forbidden`, and `invalid_request` for an import that would delete.
- */
+/** Returns the mode of a step. Nobody may do more than the settings allow, but an import is an order of its own. Throws `forbidden`. */
 function modeFor(
   asked: Mode | undefined,
   { mode, buckets }: UpkeepSettings,
   alias: string,
   isImport: boolean,
 ): Mode {
-  if (isImport) {
-    if (asked !== 'expire') return asked ?? 'record'
-    throw invalidMember('mode', "can't be expire for an import")
-  }
+  if (isImport) return asked ?? 'record'
   const allowed = buckets?.includes(alias) === false ? 'report' : mode
   const wanted = asked ?? allowed
   if (MODES.indexOf(wanted) <= MODES.indexOf(allowed)) return wanted

@@ -1,4 +1,3 @@
-import { statusOf } from '../../core/record.ts'
 import { ApiError, asApiError, type ErrorCode } from '../../errors/api-error.ts'
 import { deadlineOf } from '../../errors/deadline.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
@@ -10,7 +9,7 @@ import { reasonsIn } from './brake.ts'
 import { IndexFailure } from './merge.ts'
 import { ownerFinder } from './owner.ts'
 import { startWalk, type Walk } from './pass.ts'
-import { GRACE_SECONDS, type Repair } from './repair.ts'
+import type { Repair } from './repair.ts'
 import type { Counts, PassSummary, StepResult, StopReason, WalkState } from './state.ts'
 
 /** After this many failures at one place, the walk passes over it. */
@@ -56,21 +55,7 @@ export class Step {
     this.endsAt = Math.min(Date.now() + STEP_MILLISECONDS, deadlineOf(now) - LAST_MILLISECONDS)
     this.state = state
     this.requests = walk.maxRequests
-    let since: Promise<Date | null> | undefined
-    this.repair = {
-      ...walk,
-      now,
-      ownerOf: ownerFinder(walk.import ?? walk.owner),
-      statusOf: async ({ lastModified }) => {
-        // Workers KV may hide what somebody has just confirmed, and this record replaces that.
-        if (!walk.index.isConditional) return 'found'
-        if (walk.import !== null || this.isOldLoss(lastModified.getTime())) return 'found'
-        // The alias may be new, and the object confirmed under an older one.
-        if (state.last === null || state.last.mode === 'report') return 'found'
-        since ??= Promise.resolve(walk.index.since?.(null) ?? null)
-        return statusOf(lastModified, now, await since)
-      },
-    }
+    this.repair = { ...walk, now, ownerOf: ownerFinder(walk.import ?? walk.owner) }
   }
 
   result(): StepResult {
@@ -163,17 +148,6 @@ export class Step {
     return this.walk.mode !== 'report'
   }
 
-  /** Whether an object of this date was old enough in the last pass: then its record is lost. */
-  isOldLoss(time: number): boolean {
-    const { isRebuilt, last } = this.state
-    return (
-      isRebuilt ||
-      (last !== null &&
-        last.mode !== 'report' &&
-        time + GRACE_SECONDS * 1000 < Date.parse(last.startedAt))
-    )
-  }
-
   isManaged(key: ObjectKey): boolean {
     const { bucket, import: imported } = this.walk
     return (
@@ -201,9 +175,8 @@ export class Step {
   /** Ends the pass. The state is then that of the next one. */
   end(): void {
     const { mode, import: imported } = this.walk
-    const { startedAt, counts, recent, accepted, nextWitnesses, last } = this.state
-    const endedAt = this.now.toISOString()
-    this.ended = { mode, startedAt, endedAt, counts, recent }
+    const { startedAt, counts, accepted, nextWitnesses, last } = this.state
+    this.ended = { mode, startedAt, endedAt: this.now.toISOString(), counts }
     const next = startWalk(this.walk, this.now, this.state)
     if (imported !== null) {
       this.state = next

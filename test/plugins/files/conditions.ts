@@ -34,15 +34,10 @@ export function declareConditions(open: () => FileIndex): void {
     expect(await index.put(first)).toEqual(first)
   })
 
-  // @threat upkeep-expires-confirmed
+  // @threat confirmed-becomes-found
   it.each([
-    ['keeps a confirmed record', first, { ...first, status: 'unconfirmed' }],
-    [
-      'keeps a found record',
-      { ...nobodys, status: 'found' },
-      { ...nobodys, status: 'unconfirmed' },
-    ],
-    ['keeps a record of an older version', nobodys, { ...nobodys, status: 'unconfirmed' }],
+    ['keeps a confirmed record', first, { ...first, status: 'found' }],
+    ['keeps a record of an older version', nobodys, { ...nobodys, status: 'found' }],
     ['keeps a guessed owner', { ...first, status: 'found' }, nobodys],
   ] as const)('%s of the same object', async (_, old, written) => {
     await index.put(old)
@@ -63,10 +58,9 @@ export function declareConditions(open: () => FileIndex): void {
 
   it('replaces exactly the record that it names, with its status', async () => {
     const found = { ...first, status: 'found' } as const
-    const unconfirmed = { ...first, status: 'unconfirmed' } as const
     await index.put(found)
-    const bobs = { ...unconfirmed, owner: 'key:bob' }
-    for (const other of [first, unconfirmed]) expect(await index.put(bobs, other)).toEqual(found)
+    const bobs = { ...found, owner: 'key:bob' }
+    expect(await index.put(bobs, first)).toEqual(found)
     expect(await index.put(bobs, found)).toStrictEqual(bobs)
     // Twice the same status.
     for (const name of ['x', 'y', 'z']) {
@@ -76,7 +70,7 @@ export function declareConditions(open: () => FileIndex): void {
   })
 
   it('removes a record whose owner is a guess, or that of such a record', async () => {
-    const guess = { ...first, owner: 'key:bob', status: 'unconfirmed' } as const
+    const guess = { ...first, owner: 'key:bob', status: 'found' } as const
     for (const [stored, of] of [
       [guess, first],
       [first, guess],

@@ -5,6 +5,7 @@ import { conditionalMemoryIndex } from '../../support/conditional-index.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { declareConditions } from './conditions.ts'
 import { declareFileIndexContract } from './contract.ts'
+import { declareLockContract } from './locks.ts'
 import { testRecord } from './records.ts'
 
 const index = d1FileIndex(testDatabase)
@@ -12,6 +13,29 @@ const index = d1FileIndex(testDatabase)
 afterEach(reset)
 
 describe('the file index in D1', () => declareFileIndexContract(() => index))
+
+describe('a lock in D1', () => declareLockContract(() => index))
+
+it('releases a lock whose response from D1 is lost', async () => {
+  let isLost = false
+  const lossy = d1FileIndex(
+    new Proxy(testDatabase, {
+      get: (db, member) =>
+        member === 'batch'
+          ? async (statements: D1PreparedStatement[]) => {
+              const results = await db.batch(statements)
+              if (!isLost) return results
+              isLost = false
+              throw new Error('D1_ERROR: Network connection lost.')
+            }
+          : db.prepare.bind(db),
+    }),
+  )
+  await lossy.lock?.('b', ['other'], 300)
+  isLost = true
+  await expect(lossy.lock?.('b', ['a'], 300)).rejects.toMatchObject({ code: 'index_unavailable' })
+  expect([...((await index.lock?.('b', ['a'], 300))?.held.keys() ?? [])]).toEqual(['a'])
+})
 
 describe('a write to D1', () => declareConditions(() => index))
 describe('a write to the conditional index of tests', () =>
@@ -98,18 +122,6 @@ it('keeps a record that takes the place of a malformed row meanwhile', async () 
   await slow.removeMalformed?.('files', testRecord('a').key)
   expect(batches).toBe(3)
   expect(await index.get('files', testRecord('a').key)).toEqual(testRecord('a'))
-})
-
-it('began when somebody says so, until it is empty', async () => {
-  const now = new Date('2026-11-28T12:00:00.000Z')
-  expect(await index.since?.(null)).toBeNull()
-  expect(await index.since?.(now)).toEqual(now)
-  await index.put(testRecord('a'))
-  await index.put(testRecord('b'))
-  await index.remove('files', testRecord('a').key)
-  expect(await d1FileIndex(testDatabase).since?.(null)).toEqual(now)
-  await testDatabase.prepare('DELETE FROM presigner_files').run()
-  expect(await index.since?.(null)).toBeNull()
 })
 
 it('counts the rows of other buckets without reading those that are known', async () => {

@@ -46,12 +46,12 @@ withEachIndex((index) => {
     expect(await stored()).toEqual(after)
   })
 
-  // @threat upkeep-expires-confirmed
+  // @threat confirmed-becomes-found
   it.each(['a.txt', 'b.txt'])(
     'confirms a record, and says so, also with the name %s',
     async (name) => {
       const { record: before } = await record()
-      await index.put({ ...before, status: 'unconfirmed' }, before)
+      await index.put({ ...before, status: 'found' }, before)
       const told: unknown[] = []
       const announce = async ({ type }: { type: string }) => void told.push(type)
       const after = await renameFile(bucket, index, KEY, name, null, LATER, announce)

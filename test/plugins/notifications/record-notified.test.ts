@@ -366,57 +366,13 @@ withEachIndex((index) => {
     })
   })
 
-  describe('the status of a record that a notification creates', () => {
-    const DAY = 86_400
-    /** Records an object that is so many seconds old, in an index that began so many seconds before it. */
-    const statusAfter = async (age: number, began: number | null, previous?: FileRecord) => {
-      if (previous) await index.put(previous)
-      const lastModified = new Date(NOW.getTime() - age * 1000)
-      scriptedBucket({
-        HeadObject: answer(200, null, {
-          'Content-Length': '5',
-          ETag: '"e1"',
-          'Last-Modified': lastModified.toUTCString(),
-        }),
-      })
-      const since = began === null ? null : new Date(lastModified.getTime() - began * 1000)
-      await outcome({ index: { ...index, since: async () => since } }, NOTICE, NOW)
-      return (await known())?.status
-    }
-    const UNCONFIRMED = index.isConditional ? 'unconfirmed' : 'found'
-
-    // @threat upkeep-expires-confirmed
-    it.each([
-      ['is unconfirmed soon after the upload, but not in Workers KV', 200, 901, UNCONFIRMED],
-      ['is unconfirmed until a day after the upload', DAY - 1, 901, UNCONFIRMED],
-      ['is found a day after the upload', DAY, 901, 'found'],
-      ['is found if the index began with the object, by its clock', 200, 900, 'found'],
-      ['is found if the index is younger than the object', 200, -60, 'found'],
-      ['is found if nobody knows when the index began', 200, null, 'found'],
-    ])('%s', async (_, age, began, status) => {
-      expect(await statusAfter(age, began)).toBe(status)
-    })
-
-    it('is found if the index never tells when it began', async () => {
-      const { since: _, ...other } = index
-      await put('pixels')
-      await notified({ index: other })
-      expect(await known()).toMatchObject({ status: 'found', owner: null })
-    })
-
-    // @threat upkeep-expires-confirmed
-    it.each([
-      ['found if its key had a confirmed upload before', { owner: 'key:ann' }, 'found'],
-      ['found if its key had a record of an older version before', {}, 'found'],
-      ['found if its key had such a record before', { status: 'found' }, 'found'],
-      ['unconfirmed if its key had such a record before', { status: 'unconfirmed' }, UNCONFIRMED],
-    ] as const)('is %s', async (_, changes, status) => {
-      const previous = {
-        ...{ key: parseObjectKey(KEY), bucket: 'files', name: 'a', size: 1, mimetype: 'a/b' },
-        ...{ etag: '"e0"', owner: null, createdAt: '2026-11-24T11:00:00.000Z', ...changes },
-      }
-      expect(await statusAfter(200, 901, previous)).toBe(status)
-    })
+  // @threat confirmed-becomes-found
+  it('is found, also if its key had a confirmed upload before', async () => {
+    await put('pixels')
+    await confirmed()
+    await put('other pixels')
+    expect(await notified()).toBe('replaced')
+    expect(await known()).toMatchObject({ status: 'found', owner: null })
   })
 
   describe('an upload that is confirmed after its notification', () => {

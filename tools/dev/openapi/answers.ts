@@ -257,8 +257,6 @@ const counts = z.object({
   unmanaged: found('Objects without a record that nobody asked to record.'),
   different: found('Records of another object than the bucket has.'),
   gone: found('Records without an object.'),
-  unconfirmed: found('Records that nobody has confirmed.'),
-  expirable: found('Those of them that are old enough to expire.'),
   oldUploads: z
     .nullable(z.int())
     .check(z.describe("Unfinished uploads that are too old; null if the server can't list them.")),
@@ -273,7 +271,6 @@ const counts = z.object({
   recorded: found('Objects that got a record.'),
   corrected: found('Records that were corrected.'),
   dropped: found('Records that were dropped.'),
-  expired: found('Objects that were deleted.'),
   aborted: found('Unfinished uploads that were aborted.'),
 })
 
@@ -282,9 +279,6 @@ const passSummary = z.object({
   startedAt: instant('When the pass began.'),
   endedAt: instant('When it ended.'),
   counts,
-  recent: z
-    .object({ confirmed: found('Confirmed.'), unconfirmed: found('Unconfirmed.') })
-    .check(z.describe('Uploads of the last days.')),
 })
 
 const STOP_REASONS = [
@@ -556,6 +550,11 @@ export const limits = z.object({
     )
     .check(z.describe('Those that the caller may use. The first one is the default.')),
   answers: z.boolean().check(z.describe('Whether the index searches, sorts and counts.')),
+  plugins: z
+    .array(z.string())
+    .check(
+      z.describe('The plugins of the presigner, such as `files`. A route of another one is 404.'),
+    ),
 })
 
 export const startedUpload = z.object({

@@ -20,7 +20,7 @@ export interface PutRecord {
  * Stores records of distinct keys that exist already. The index keeps its record of a later object, and,
  * unless `overwrites`, of the same one, even if somebody records or renames the file meanwhile. Looks for
  * each object after its record is stored: a file that is deleted meanwhile has no record at the end,
- * whoever was faster. Asks `settle` about each record that is not `unconfirmed`, before it stores that.
+ * whoever was faster. Asks `settle` about each record before it stores that.
  * Throws `index_unavailable`, `storage_error` and `storage_busy`. The same records can be sent again.
  */
 export async function putRecords(
@@ -37,14 +37,11 @@ export async function putRecords(
   )
   // A missing object then needs one request less. Cloudflare's free plan allows 50.
   let bucketExists = false
-  return sixAtOnce(records, async (given) => {
-    const { key, status } = given
-    // Without conditions, it may take the place of a confirmed record, and must not expire.
-    const isUnsafe = !index.isConditional && status === 'unconfirmed'
-    const record: FileRecord = isUnsafe ? { ...given, status: 'found' } : given
+  return sixAtOnce(records, async (record) => {
+    const { key } = record
     try {
       const before = known.get(key)
-      if (record.status !== 'unconfirmed') await settle(record)
+      await settle(record)
       const stored =
         before === undefined || replaces(record, before, overwrites)
           ? await index.put(record, overwrites ? before : null)
@@ -69,15 +66,11 @@ export async function putRecords(
 function replaces(record: FileRecord, known: FileRecord, overwrites: boolean): boolean {
   if (record.createdAt !== known.createdAt) return record.createdAt > known.createdAt
   if (record.etag !== known.etag) return false
-  // What is known may be newer: somebody has confirmed the upload, or the index was built again.
-  if (certainty(record) < certainty(known)) return false
+  // Somebody may have confirmed the upload since.
+  if (known.status === undefined && record.status !== undefined) return false
   if (!isConfirmed(known) && isConfirmed(record)) return true
   return overwrites && textOf(record) !== textOf(known)
 }
-
-/** A record with a status never replaces that of the same object without one, nor an `unconfirmed` one that is `found`. */
-const certainty = ({ status }: FileRecord): number =>
-  status === undefined ? 2 : status === 'found' ? 1 : 0
 
 const textOf = ({ name, size, mimetype, owner, etag, createdAt, status }: FileRecord): string =>
   JSON.stringify([name, size, mimetype, owner, etag, createdAt, status])

@@ -55,16 +55,14 @@ it.each<readonly [string, FileRecord | null]>([
   expect(await d1.get(bucket.alias, renamed.key)).toEqual(renamed)
 })
 
-const UNCONFIRMED = record({ status: 'unconfirmed' })
 const FOUND = record({ status: 'found' })
 
-// @threat upkeep-expires-confirmed
+// @threat confirmed-becomes-found
 it.each([
   ['keeps a confirmed record', record(), FOUND, 'kept'],
   ['keeps a record of an older version', record({ owner: null }), FOUND, 'kept'],
-  ['replaces a record that is unconfirmed', UNCONFIRMED, FOUND, 'stored'],
   ['replaces a name', FOUND, { ...FOUND, name: 'b' }, 'stored'],
-  ['replaces what nobody has confirmed', UNCONFIRMED, record({ owner: 'key:bob' }), 'stored'],
+  ['replaces what nobody has confirmed', FOUND, record({ owner: 'key:bob' }), 'stored'],
 ])('%s, also when it may overwrite', async (_, known, given, outcome) => {
   scriptedBucket({ HeadObject: object })
   for (const index of [d1FileIndex(testDatabase), kvFileIndex(env.FILE_INDEX)]) {
@@ -75,30 +73,6 @@ it.each([
       outcome === 'kept' ? known : given,
     )
   }
-})
-
-// @threat upkeep-expires-confirmed
-it('never makes a record unconfirmed that is found, also when it may overwrite', async () => {
-  scriptedBucket({ HeadObject: object })
-  const d1 = d1FileIndex(testDatabase)
-  await d1.put(FOUND)
-  const given = { ...UNCONFIRMED, name: 'b' }
-  const put = await putRecords(bucket, d1, [given], true, new Date(), async () => {})
-  expect(put).toEqual([{ key: given.key, outcome: 'kept' }])
-  expect(await d1.get(bucket.alias, given.key)).toStrictEqual(FOUND)
-})
-
-// @threat upkeep-expires-confirmed
-it('stores a record that is unconfirmed as found in Workers KV, which compares nothing', async () => {
-  scriptedBucket({ HeadObject: object })
-  for (const [index, status] of [
-    [d1FileIndex(testDatabase), 'unconfirmed'],
-    [kvFileIndex(env.FILE_INDEX), 'found'],
-  ] as const)
-    for (const outcome of ['stored', 'kept']) {
-      expect(await put(index, [UNCONFIRMED])).toEqual([{ key: UNCONFIRMED.key, outcome }])
-      expect(await index.get(bucket.alias, UNCONFIRMED.key)).toMatchObject({ status })
-    }
 })
 
 // @threat index-put-gone

@@ -6,22 +6,19 @@ import { byUtf8 } from '../../../../src/keys/encodings.ts'
 import { isNewObjectKey } from '../../../../src/keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { renameFile } from '../../../../src/plugins/files/rename.ts'
-import { CLOSED_SECONDS, settleLate } from '../../../../src/plugins/upkeep/late.ts'
 import { goOn, startWalk, type Walk } from '../../../../src/plugins/upkeep/pass.ts'
 import type { PassSummary, WalkState } from '../../../../src/plugins/upkeep/state.ts'
 import { stepWalk } from '../../../../src/plugins/upkeep/walk.ts'
 import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
+import { conditionalMemoryIndex } from '../../../support/conditional-index.ts'
 import { MemoryBucket, type StoredObject } from '../../../support/memory-bucket.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../../../support/test-bucket.ts'
 import { type Operation, Schedule } from './schedule.ts'
-import { at, DAY, generated, HOUR, indexSince, NOON, recordOf, testWalk } from './walks.ts'
+import { at, generated, HOUR, NOON, recordOf, testWalk } from './walks.ts'
 
-/**
- * Hours until files that nobody has confirmed expire: over the day in which a record may become `unconfirmed`.
- * In use, it is at least ten days.
- */
-export const EXPIRE_HOURS = 30
+/** Hours of uploads that were there before. */
+export const HOURS_BEFORE = 30
 /** Age at which upkeep records an object, as in its documentation. */
 const RECORDED_AFTER = HOUR
 
@@ -48,14 +45,14 @@ type Write = 'upload' | 'replace' | 'record' | 'rename' | 'delete'
  */
 export class Simulation {
   readonly bucket = new MemoryBucket()
-  readonly index: FileIndex = indexSince(at(-30 * DAY))
+  readonly index: FileIndex = conditionalMemoryIndex()
   /** Keys whose file somebody was told is recorded, unless a writer has replaced or deleted it since. */
   readonly accepted = new Map<string, Accepted>()
   /** Objects of others, which nobody here may touch. */
   readonly foreign = new Map<string, StoredObject>()
   readonly log: string[] = []
   /** What the walk has done in all passes. */
-  readonly totals = { recorded: 0, corrected: 0, dropped: 0, expired: 0, aborted: 0 }
+  readonly totals = { recorded: 0, corrected: 0, dropped: 0, aborted: 0 }
   state: WalkState
   readonly #schedule: Schedule
   /** Keys, and the number of changes to each that have begun or ended. */
@@ -71,13 +68,6 @@ export class Simulation {
   constructor(seed: number) {
     this.#schedule = new Schedule(seed)
     this.state = startWalk(this.walkOf(this.bucketOf('start'), this.index, null), at(0))
-    // Nothing expires before one complete pass that has seen confirmed files.
-    const ended = at(-30 * DAY).toISOString()
-    const recent = { confirmed: 9, unconfirmed: 9 }
-    const last: PassSummary = {
-      ...{ mode: 'expire', startedAt: ended, endedAt: ended, recent, counts: this.state.counts },
-    }
-    this.state = { ...this.state, last }
     this.bucket.before = (asked) => this.#request(asked.by, asked.operation, asked.key)
   }
 
@@ -93,13 +83,13 @@ export class Simulation {
 
   walkOf = (bucket: Bucket, index: FileIndex, announce: Announce | null): Walk =>
     testWalk({
-      ...{ bucket, index, announce, mode: 'expire', expireSeconds: EXPIRE_HOURS * 3600 },
+      ...{ bucket, index, announce, mode: 'record' },
       ...(!this.#schedule.isCalm && { pageSize: 12, maxRequests: 60 }),
     })
 
   /**
-   * Stores files of the last hours: one that is about to expire, and one that somebody has confirmed. Returns
-   * the key of the first one.
+   * Stores files of the last hours: one that nobody has confirmed, and one that somebody has. Returns the key of the
+   * first one.
    */
   async age(): Promise<ObjectKey> {
     const { random, now } = this.#schedule
@@ -110,9 +100,9 @@ export class Simulation {
       this.#uploads.set(key, { etag: object.etag, owner: 'ann' })
       return recordOf(key, object)
     }
-    const old = store(EXPIRE_HOURS + 0.5 - 2 * random())
-    await this.index.put({ ...old, owner: null, status: 'unconfirmed' })
-    const confirmed = { ...store(EXPIRE_HOURS * random()), owner: 'ann' }
+    const old = store(HOURS_BEFORE * random())
+    await this.index.put({ ...old, owner: null, status: 'found' })
+    const confirmed = { ...store(HOURS_BEFORE * random()), owner: 'ann' }
     await this.index.put(confirmed)
     this.accepted.set(confirmed.key, { etag: confirmed.etag, owner: 'ann' })
     return old.key
@@ -177,7 +167,6 @@ export class Simulation {
         }, record.key),
       remove: (...given) => act(() => index.remove(...given)),
       list: (input) => act(() => index.list({ ...input, limit: 5 })),
-      since: async () => index.since?.(null) ?? null,
     }
   }
 
@@ -215,17 +204,10 @@ export class Simulation {
     return { etag, owner }
   }
 
-  /** Returns what refuses late changes, and fails as listeners do. */
-  #announcerOf(id: string, index: FileIndex, owner: string): Announce {
-    const principal = { kind: 'key', id: owner } as never
-    const settle = settleLate(
-      (alias) => [alias],
-      EXPIRE_HOURS * 3600,
-      () => this.now,
-    )
-    return async (change) => {
+  /** Returns what fails as listeners do. */
+  #announcerOf(id: string): Announce {
+    return async () => {
       await this.#schedule.turn(id)
-      await settle(change, { principal, index })
       if (this.#schedule.fails()) throw new ApiError('events_unavailable', 'It failed.')
     }
   }
@@ -233,31 +215,18 @@ export class Simulation {
   /** Records an upload, whose writer proves it. */
   async #record(id: string, key: ObjectKey, { owner, etag }: Accepted): Promise<void> {
     const index = this.#indexOf(id)
-    const announce = this.#announcerOf(id, index, owner)
+    const announce = this.#announcerOf(id)
     const before = this.#changes.get(key)
-    let settledAt = this.#schedule.now
     const { record } = await recordUpload(
       this.bucketOf(id),
       index,
       { key, name: `${owner}.txt`, owner, isExpected: (head) => head.etag === etag },
       this.now,
-      async (...change) => {
-        await announce(...change)
-        settledAt = this.#schedule.now
-      },
+      announce,
     )
     // Otherwise, the file may be another one or gone by now, and that is right.
-    if (this.#changes.get(key) !== before) return
-    // So may that of a request of over an hour, if a walk has already asked for it.
-    const isSlow = this.#schedule.now - settledAt >= CLOSED_SECONDS * 1000
-    if (!isSlow || !this.#isAsked(key)) this.accepted.set(key, { etag: record.etag, owner })
+    if (this.#changes.get(key) === before) this.accepted.set(key, { etag: record.etag, owner })
   }
-
-  /** Tells whether a walk has begun to look at a key. */
-  #isAsked = (key: string): boolean =>
-    [...this.#schedule.running.values()].some(
-      ({ kind, touched }) => kind === 'walk' && touched.has(key),
-    )
 
   /** Changes a file. */
   async #write(id: string, kind: Write, key: ObjectKey): Promise<void> {
@@ -272,7 +241,7 @@ export class Simulation {
       const upload = this.#uploads.get(key)
       if (upload !== undefined) await this.#record(id, key, upload)
     } else if (kind === 'rename') {
-      const announce = this.#announcerOf(id, index, owner)
+      const announce = this.#announcerOf(id)
       await renameFile(this.bucketOf(id), index, key, 'new', null, this.now, announce)
     } else {
       this.#change(key)
@@ -345,7 +314,7 @@ export class Simulation {
 
   #total(ended: PassSummary | null): void {
     if (ended === null) return
-    for (const name of ['recorded', 'corrected', 'dropped', 'expired', 'aborted'] as const)
+    for (const name of ['recorded', 'corrected', 'dropped', 'aborted'] as const)
       this.totals[name] += ended.counts[name]
   }
 
@@ -396,8 +365,6 @@ export class Simulation {
       if (isForeign) continue
       if (record === undefined) problems.push(`${key} has no record`)
       else if (record.etag !== object.etag) problems.push(`${key} has the record of another object`)
-      else if (record.status === 'unconfirmed' && isNewObjectKey(key))
-        problems.push(`${key} is left over`)
     }
     for (const key of known.keys())
       if (!this.bucket.objects.has(key)) problems.push(`${key} has no object`)
