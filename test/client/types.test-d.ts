@@ -176,10 +176,7 @@ export const bodies: [
   Same<Body<Files['upload-url']['$post']>, UploadUrlRequest>,
   Same<Body<File['link']['$post']>, LinkOptions>,
   Same<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
-  Same<
-    Body<Api['links']['folder']['$post']>,
-    FolderLinkOptions & InBucket & { prefix: string }
-  >,
+  Same<Body<Api['links']['folder']['$post']>, FolderLinkOptions & InBucket & { prefix: string }>,
   Same<Body<Api['multipart']['$post']>, StartRequest>,
   Same<Body<Upload['urls']['$post']>, PartUrlsRequest>,
   Same<Body<Upload['complete']['$post']>, CompleteRequest>,
