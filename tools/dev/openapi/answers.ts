@@ -135,22 +135,11 @@ export const recordedFiles = z.object({
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
-export const unfinishedCopy = z.object({
-  from: z.string(),
-  to: z.string(),
-  cursor: text(
-    'Send it with the same request. Valid for 7 days, for this caller, source and target.',
-  ),
-  copied: bytes('Bytes that the target has.'),
-  size: bytes('Bytes.'),
-})
-
 export const copiedFiles = z.object({
   files: z
     .array(
       z.union([
         recordedFile,
-        unfinishedCopy,
         z.object({
           from: z.optional(z.string()),
           to: z.optional(z.string()),
@@ -674,7 +663,6 @@ export const signedRequest = z.object({
 
 const named = {
   CopiedFiles: copiedFiles,
-  UnfinishedCopy: unfinishedCopy,
   DeletedFiles: deletedFiles,
   PurgedCopies: purgedCopies,
   Error: error,
