@@ -170,12 +170,22 @@ async function admit(c: AppContext, call: CopyCall, file: FileToCopy): Promise<v
   requireChoice(to)
   requireOneServer(source, target)
   requireOther(source, from, target, to)
+  if (kind === 'move') requireLocks(c)
   if (!allowance.take(REQUESTS[kind]))
     throw new ApiError('storage_busy', 'This call had no time left for this file. Send it again.', {
       retryAfterSeconds: 1,
     })
   // Not before, since a file that isn't started is sent again.
   await call.count()
+}
+
+/** Throws `not_supported` for an index in which no move can hold its keys. */
+function requireLocks(c: AppContext): void {
+  if (fileIndexOf(c).lock !== undefined) return
+  throw new ApiError(
+    'not_supported',
+    'To move files, add an index in D1: [[d1_databases]] with FILES_DB in wrangler.toml, or d1FileIndex. Workers KV has no locks. You can copy the file, and then delete it.',
+  )
 }
 
 /** Copies an object, unless an earlier request has done that, and records it. */

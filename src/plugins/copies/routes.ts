@@ -6,7 +6,6 @@ import { warnOfFailures } from '../../core/remove.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { fileIndexOf } from '../../http/deadline.ts'
 import { bucket, fileName, itemError, MAX_FILES, MAX_KEYS_BODY_BYTES } from '../../http/fields.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countPrincipal } from '../../http/rate-limit.ts'
@@ -66,7 +65,6 @@ async function answer(
   const target = toBucket === undefined ? source : await chooseOpenBucket(c, toBucket, null)
   const requests = MAX_REQUESTS.of(c.env.instance)
   if (requests === undefined) throw new Error('The plugin copies was not set up.')
-  if (kind === 'move') requireLocks(c)
   let started = 0
   // The first one has already counted as the request.
   const count = () => (started++ === 0 ? undefined : countPrincipal(c, principal))
@@ -108,15 +106,6 @@ const parseKeys = ({ from, to, ...file }: z.output<typeof oneOfCopies>): FileToC
   from: parseObjectKey(from),
   to: parseObjectKey(to),
 })
-
-/** Throws `not_supported` for an index in which no move can hold its keys. */
-function requireLocks(c: AppContext): void {
-  if (fileIndexOf(c).lock !== undefined) return
-  throw new ApiError(
-    'not_supported',
-    'To move files, add an index in D1: [[d1_databases]] with FILES_DB in wrangler.toml, or d1FileIndex. Workers KV has no locks. You can copy the file, and then delete it.',
-  )
-}
 
 /**
  * Returns a function that throws `invalid_request` for a file whose result would depend on that of an
