@@ -28,7 +28,7 @@ export function describeRequest(
   path: string,
   operation: Operation,
   { query, body }: Checks,
-): { parameters?: readonly Parameter[]; requestBody?: object } {
+): { parameters?: readonly (Parameter | { readonly $ref: string })[]; requestBody?: object } {
   const queryMembers = query && describeMembers(querySchema(query), operation)
   const bodyMembers = body && describeMembers(bodySchema(body), operation)
   const known = { ...queryMembers?.members, ...bodyMembers?.members }
@@ -37,6 +37,7 @@ export function describeRequest(
 
   const parameters = [
     ...pathParameters(path),
+    ...(operation.scopes ? [{ $ref: '#/components/parameters/UserTag' }] : []),
     ...(queryMembers ? queryParameters(queryMembers) : []),
     ...Object.entries(operation.headers ?? {}).map(
       ([name, description]): Parameter => ({
