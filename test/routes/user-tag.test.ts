@@ -133,8 +133,8 @@ describe('a tag', () => {
   it('does not confuse where an id ends', async () => {
     const [secret] = signingSettings().signingSecrets
     const tags = [
-      { id: 'app:a', prefix: 'b/c/' },
-      { id: 'app:a"b', prefix: 'c/' },
+      { id: 'app:a', prefix: 'bc/' },
+      { id: 'app:ab', prefix: 'c/' },
       { id: 'app:a","b', prefix: 'c/' },
     ].map(async (user) => userTag(secret, user))
     expect(new Set(await Promise.all(tags)).size).toBe(3)

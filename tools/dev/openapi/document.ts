@@ -1,6 +1,6 @@
 import { answers } from './answers.ts'
 import { errorCodes, errorResponses, headerFields } from './error-responses.ts'
-import { documentFrame, HERE, securitySchemes, userTag } from './frame.ts'
+import { documentFrame, HERE, securitySchemes } from './frame.ts'
 import { answerSchemas, schemaRef } from './json-schema.ts'
 import type { Answer, Operation, Operations } from './operation.ts'
 import { adminOperations } from './operations/admin.ts'
@@ -70,7 +70,6 @@ export function openApiDocument({ routes, version, when }: Sources): object {
     components: {
       schemas: sorted(answerSchemas(answers)),
       responses: sorted(sharedResponses),
-      parameters: { UserTag: userTag },
       securitySchemes,
     },
   }

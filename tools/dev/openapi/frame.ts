@@ -62,15 +62,6 @@ const TOKEN_PATH = {
   },
 }
 
-/** A header of every request with credentials. */
-export const userTag = {
-  name: 'X-User-Tag',
-  in: 'header',
-  description:
-    'The `tag` of `GET /limits`. The Worker refuses the request if the caller has another one by now.',
-  schema: { type: 'string' },
-}
-
 export const securitySchemes = {
   bearer: {
     type: 'http',

@@ -20,6 +20,15 @@ interface Parameter {
   readonly schema: JsonSchema
 }
 
+/** A header of every request with credentials. */
+const USER_TAG: Parameter = {
+  name: 'X-User-Tag',
+  in: 'header',
+  description:
+    'The `tag` of `GET /limits`. The Worker refuses the request if the caller has another one by now.',
+  schema: { type: 'string' },
+}
+
 /**
  * Returns `parameters` and `requestBody` of an operation. Throws for a member without a description,
  * and for a description without a member.
@@ -28,7 +37,7 @@ export function describeRequest(
   path: string,
   operation: Operation,
   { query, body }: Checks,
-): { parameters?: readonly (Parameter | { readonly $ref: string })[]; requestBody?: object } {
+): { parameters?: readonly Parameter[]; requestBody?: object } {
   const queryMembers = query && describeMembers(querySchema(query), operation)
   const bodyMembers = body && describeMembers(bodySchema(body), operation)
   const known = { ...queryMembers?.members, ...bodyMembers?.members }
@@ -37,7 +46,7 @@ export function describeRequest(
 
   const parameters = [
     ...pathParameters(path),
-    ...(operation.scopes ? [{ $ref: '#/components/parameters/UserTag' }] : []),
+    ...(operation.scopes ? [USER_TAG] : []),
     ...(queryMembers ? queryParameters(queryMembers) : []),
     ...Object.entries(operation.headers ?? {}).map(
       ([name, description]): Parameter => ({
