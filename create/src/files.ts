@@ -249,7 +249,7 @@ Signed URLs for the files of a private bucket: [edge-presigner](https://github.c
 
 These commands run on the Node that the package \`node\` installs, so your own may be older: ignore the \`EBADENGINE\` warnings of
 \`npm install\`. npm may run its install script, because \`allowScripts\` in \`package.json\` lists it. pnpm asks you first: run
-\`pnpm approve-builds --all\` after \`pnpm install\`.
+\`pnpm approve-builds --all\` after \`pnpm install\`. Yarn runs them on your own Node, which must be 24.
 
 Before the first deploy:
 
