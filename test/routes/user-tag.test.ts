@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { KEY_SCOPES, SCOPES } from '../../src/access/scopes.ts'
 import { userTag } from '../../src/access/user-tag.ts'
+import type { AppPrincipal } from '../../src/http/app-principal.ts'
 import { ANN } from '../support/ann.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { type TestApiKey, testApiKey } from '../support/credentials.ts'
@@ -162,7 +163,7 @@ it('no response without valid credentials has a tag', async () => {
 })
 
 it('an app notices that another user has logged in, and that a user has another folder', async () => {
-  let user = { ...ANN, prefix: 'users/ann/' }
+  let user: AppPrincipal = { ...ANN, prefix: 'users/ann/' }
   const app = mount({ authenticate: () => user })
   const tag = (await app.fetch('/media/limits')).headers.get('X-User-Tag') ?? ''
   const list = async () =>
