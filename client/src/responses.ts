@@ -137,6 +137,8 @@ export interface BucketLimits {
 
 /** What the caller may do. */
 export interface Limits {
+  /** Changes with the caller's id and prefix. */
+  tag: string
   scopes: Scope[]
   /** The start of all keys that the caller may use. */
   prefix: string
@@ -264,6 +266,7 @@ export const isDeleted = isObject<Deleted>({
 })
 
 export const isLimits = isObject<Limits>({
+  tag: isString,
   scopes: isListOf((value): value is Scope => isString(value)),
   prefix: isString,
   expiresAt: isNullOr(isString),

@@ -511,6 +511,9 @@ export const token = z.object({
 })
 
 export const limits = z.object({
+  tag: text(
+    "Changes with the caller's id and prefix. A client sends it in `X-User-Tag`, so that another user's login doesn't go unnoticed.",
+  ),
   scopes: z.array(z.enum(KEY_SCOPES)),
   prefix: text('Empty, or ends with `/` and has no empty segment.'),
   expiresAt: z
