@@ -258,7 +258,7 @@ export const objectNotFound = (): ApiError =>
 /** Tells whether a record is of the upload that the bucket has. */
 export const isSameUpload = (
   { etag, createdAt }: FileRecord,
-  { etag: current, lastModified }: ObjectHead,
+  { etag: current, lastModified }: Pick<ObjectHead, 'etag' | 'lastModified'>,
 ): boolean => etag === current && createdAt === lastModified.toISOString()
 
 /** Returns the record of an object that nobody has recorded. In an index, it has a `status`. */
