@@ -25,8 +25,7 @@ run it again after the date that it prints.`
 /** How many passes try to delete everything. */
 const MAX_PASSES = 3
 const PAUSE_MILLISECONDS = 5000
-const TEMPORARY =
-  /^(?:storage_error|storage_busy|index_unavailable|events_unavailable|purge_failed|state_unavailable)$/
+const TEMPORARY = /^(?:storage_error|unavailable)$/
 
 const count = z.number()
 const erasedSchema = z.object({

@@ -181,7 +181,7 @@ function setupIn<B>(
     } catch (error) {
       // The message of another error may contain a secret.
       const known = asApiError(error)
-      const isKnown = known?.code === 'misconfigured'
+      const isKnown = known?.reason === 'settings'
       // The settings have reported it already.
       if (!isKnown || loaded.ok) {
         issue(path, isKnown ? known.message : `could not be created: ${classOf(error)}`)
@@ -328,7 +328,10 @@ const LOST: Seams['queue'] = {
   },
 }
 
-/** Calls all in order, for the first result. Throws `events_unavailable`, also if one is late. */
+/** Seconds until the app may accept an event that it has just refused. */
+const EVENTS_RETRY_SECONDS = 5
+
+/** Calls all in order, for the first result. Throws `unavailable`, also if one is late. */
 const eachOf = (all: readonly Seams['after'][], milliseconds: number): After =>
   Object.assign(
     async (...change: Parameters<After>) => {
@@ -340,9 +343,9 @@ const eachOf = (all: readonly Seams['after'][], milliseconds: number): After =>
         }
       } catch (cause) {
         throw new ApiError(
-          'events_unavailable',
+          'unavailable',
           'The app could not be notified of this change, so the index did not change. Try again.',
-          { cause },
+          { reason: 'events', cause, retryAfterSeconds: EVENTS_RETRY_SECONDS },
         )
       }
       return data

@@ -111,7 +111,8 @@ export interface Signer {
 export function createSigner(settings: Settings, options: SignerOptions = {}): Signer {
   const { now = () => new Date(), waitUntil = () => undefined } = options
   const unknown = unknownMembers(options, ['now', 'waitUntil'])
-  if (unknown !== null) throw new ApiError('misconfigured', `createSigner: options ${unknown}.`)
+  if (unknown !== null)
+    throw new ApiError('misconfigured', `createSigner: options ${unknown}.`, { reason: 'settings' })
   const locate = (alias: string | undefined, key: string) => {
     const bucket = findBucket(settings, alias)
     requireSpelling(bucket, key)
@@ -135,7 +136,8 @@ export function createSigner(settings: Settings, options: SignerOptions = {}): S
     async link(key, options = {}) {
       const { bucket: alias, expiresIn, ...request } = requireValid(linkRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
-      if (settings.linkBase === null) throw new ApiError('misconfigured', 'Links need linkBase.')
+      if (settings.linkBase === null)
+        throw new ApiError('misconfigured', 'Links need linkBase.', { reason: 'settings' })
       const expires = linkExpiry(bucket, expiresIn, now())
       const policy = { ...request, bucket: bucket.alias, key: objectKey, expires }
       const link = settings.linkBase + (await signLink(policy, settings))

@@ -336,7 +336,7 @@ async function whenNotBusy(act: () => Promise<void>): Promise<void> {
     try {
       return await act()
     } catch (error) {
-      const isBusy = error instanceof ApiError && error.code === 'storage_busy'
+      const isBusy = error instanceof ApiError && error.code === 'unavailable'
       if (!isBusy || tries === BUSY_TRIES) throw error
       await delay(BUSY_MILLISECONDS)
     }

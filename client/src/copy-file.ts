@@ -27,7 +27,7 @@ export async function copyFile(
     try {
       return await api(isFileRecord, 'POST', `/files/${kind}`, { body: file })
     } catch (error) {
-      const isBusy = error instanceof PresignerError && error.code === 'storage_busy'
+      const isBusy = error instanceof PresignerError && error.code === 'unavailable'
       const seconds = isBusy ? error.retryAfter : 0
       if (!seconds || seconds > LONGEST_WAIT_SECONDS || tries === MAX_TRIES) throw error
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000))

@@ -1,4 +1,4 @@
-import { isListOf, isNullOr, isObject, isOptional, isString } from './check.ts'
+import { isBoolean, isListOf, isNullOr, isObject, isOptional, isString } from './check.ts'
 import type { ApiErrorCode } from './error-code.ts'
 import type { Issue } from './presigner-error.ts'
 
@@ -8,8 +8,11 @@ interface ErrorBody {
   requestId?: string | undefined
   reason?: string | undefined
   etag?: string | null | undefined
+  deleted?: boolean | undefined
   issues?: Issue[] | undefined
 }
+
+export const isIssue = isObject<Issue>({ path: isString, message: isString })
 
 /** Accepts the body of an error response of the API. */
 export const isErrorBody = isObject<ErrorBody>({
@@ -18,7 +21,8 @@ export const isErrorBody = isObject<ErrorBody>({
   requestId: isOptional(isString),
   reason: isOptional(isString),
   etag: isOptional(isNullOr(isString)),
-  issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
+  deleted: isOptional(isBoolean),
+  issues: isOptional(isListOf(isIssue)),
 })
 
 /** Returns the message of an error, with what is wrong in the request. */

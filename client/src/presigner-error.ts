@@ -1,7 +1,7 @@
 import type { ErrorCode } from './error-code.ts'
 
-/** Codes of errors with a status of 500 or more, except 501, that a retry doesn't fix. */
-const LASTING = /^(misconfigured|credentials_|clock_skew)/
+/** No response, 408, 429, and 5xx except 501. */
+const TEMPORARY = /^(?:network|unreachable|408|429|5(?!01)\d\d)$/
 
 /** One error in an input. `path` is a dotted path from the root of the body or the query. */
 export interface Issue {
@@ -15,6 +15,7 @@ export interface PresignerErrorOptions {
   readonly issues?: readonly Issue[] | undefined
   readonly reason?: string | undefined
   readonly etag?: string | null | undefined
+  readonly deleted?: boolean | undefined
   readonly retryAfter?: number | undefined
   readonly cause?: unknown
 }
@@ -30,13 +31,15 @@ export class PresignerError extends Error {
   /** The id of the request in the Worker's log. */
   declare readonly requestId: string | undefined
   declare readonly issues: readonly Issue[]
-  /** For `unauthenticated`: `missing`, `malformed`, `expired` or `not_accepted`. */
+  /** Why, for `unauthenticated`, `link_invalid`, `misconfigured` and `unavailable`. */
   declare readonly reason: string | undefined
   /**
    * For `precondition_failed` of the Worker: the ETag that the object has now, or null without an
    * object. Undefined if the bucket refused the upload.
    */
   declare readonly etag: string | null | undefined
+  /** Whether the object is deleted, although the request to delete it has failed. */
+  declare readonly deleted: boolean
   /** Seconds to wait before a retry, from the Worker's Retry-After; 0 without one. */
   declare readonly retryAfter: number
 
@@ -49,24 +52,17 @@ export class PresignerError extends Error {
       issues = [],
       reason,
       etag,
+      deleted = false,
       retryAfter = 0,
       cause,
     }: PresignerErrorOptions = {},
   ) {
     super(message, { cause })
-    Object.assign(this, { code, status, requestId, issues, reason, etag, retryAfter })
+    Object.assign(this, { code, status, requestId, issues, reason, etag, deleted, retryAfter })
   }
 
-  /** Whether the same request may succeed later: after no response, 408, 429 and most 5xx. */
+  /** Whether the same request may succeed later. */
   get retryable(): boolean {
-    const { code, status } = this
-    return (
-      !LASTING.test(code) &&
-      (code === 'network' ||
-        code === 'unreachable' ||
-        status === 408 ||
-        status === 429 ||
-        (status >= 500 && status !== 501))
-    )
+    return this.code !== 'misconfigured' && TEMPORARY.test(String(this.status || this.code))
   }
 }

@@ -41,7 +41,7 @@ export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
  * Sends `body` to the bucket. Uses XMLHttpRequest, since only that reports the progress of an
  * upload. Resolves with the ETag, which is empty if CORS rules hide it. Calls `stall` after a long
  * time without progress, and when it continues. Throws PresignerError: `bucket_refused`,
- * `clock_skew`, `network`, `unreachable`.
+ * `misconfigured`, `network`, `unreachable`.
  */
 export const put = (
   signed: SignedPut,

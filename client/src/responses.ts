@@ -10,6 +10,8 @@ import {
   isString,
   isStringMap,
 } from './check.ts'
+import { isIssue } from './json.ts'
+import type { Issue } from './presigner-error.ts'
 import type { Scope, UrlUse } from './requests.ts'
 
 /** A file in the index. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes. */
@@ -37,7 +39,7 @@ export interface ListedFile extends FileRecord {
   /** Only with `urls`. */
   url?: string | undefined
   /** Why there is no `url`: the app refused it. */
-  error?: { code: string; message: string } | undefined
+  error?: ItemError | undefined
 }
 
 export interface Totals {
@@ -93,10 +95,20 @@ export interface FolderLink {
   expiresAt: string
 }
 
+/** Why one item of a list was refused. `deleted`: its object is gone, whatever failed after that. */
+export interface ItemError {
+  code: string
+  message: string
+  reason?: string | undefined
+  etag?: string | null | undefined
+  deleted?: boolean | undefined
+  issues?: Issue[] | undefined
+}
+
 /** Why one key of a list was refused. The other keys are not affected. */
 export interface RefusedKey {
   key: string
-  error: { code: string; message: string }
+  error: ItemError
 }
 
 export interface Links {
@@ -115,7 +127,7 @@ export interface Deleted {
 export interface RefusedFile {
   fileName?: string | undefined
   key?: string | undefined
-  error: { code: string; message: string }
+  error: ItemError
 }
 
 /** Response of `POST /files/batch`. */
@@ -198,7 +210,14 @@ export const isAnything: Check<unknown> = (_): _ is unknown => true
 
 export const isFileRecord = isObject<FileRecord>(record)
 
-export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
+export const isItemError = isObject<ItemError>({
+  code: isString,
+  message: isString,
+  reason: isOptional(isString),
+  etag: isOptional(isNullOr(isString)),
+  deleted: isOptional(isBoolean),
+  issues: isOptional(isListOf(isIssue)),
+})
 
 const totals = { count: isNumber, bytes: isNumber }
 

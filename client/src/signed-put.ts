@@ -29,7 +29,7 @@ export const refusesUrl = (error: unknown): boolean =>
   REFUSALS.includes(error.status)
 
 /**
- * Returns the error for the bucket's response to a PUT: `clock_skew` if the URL had already expired
+ * Returns the error for the bucket's response to a PUT: `misconfigured` if the URL had already expired
  * when it was signed, by the bucket's clock in `date`, since every new URL has expired then too. Or
  * `precondition_failed` if the object doesn't have the ETag of `ifMatch`.
  */
@@ -46,8 +46,8 @@ export function refusalOf(
   // S3 answers 404 if the object is gone, and 409 while somebody else replaces it.
   const isOutdated = headers['If-Match'] && [404, 409, 412].includes(status)
   return new PresignerError(
-    isAhead ? 'clock_skew' : isOutdated ? 'precondition_failed' : 'bucket_refused',
+    isAhead ? 'misconfigured' : isOutdated ? 'precondition_failed' : 'bucket_refused',
     `The bucket returned ${status} ${reason}${isAhead ? `. Its clock is ahead: ${date}` : ''}`,
-    { status, retryAfter },
+    { status, retryAfter, ...(isAhead && { reason: 'clock' }) },
   )
 }

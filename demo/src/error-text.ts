@@ -12,7 +12,7 @@ export const isWithoutAnswer = (error: unknown): error is PresignerError =>
 export const isFromBucket = ({ message }: PresignerError): boolean =>
   message.startsWith('No response from the bucket')
 
-/** Texts by the codes of errors. */
+/** Texts by the codes of errors, or by a code and a reason. */
 export type Reasons = Readonly<Record<string, string>>
 
 /** What an error means for the user, where its own message is for developers. */
@@ -25,11 +25,11 @@ const REASONS: Reasons = {
   rate_limited: 'These were too many requests. Wait a minute, and try again.',
   storage_error: 'The bucket returned an error. Try again later.',
   misconfigured: 'The settings of this Worker are not complete. /healthz names what is missing.',
-}
-
-const REFUSED: Readonly<Record<string, string>> = {
-  expired: 'This token has expired. Enter a new one to continue.',
-  not_accepted: 'This Worker does not accept this token.',
+  'misconfigured credentials': 'The bucket does not accept the access key of this Worker.',
+  'misconfigured expired': 'The access key of this Worker has expired.',
+  'misconfigured clock': 'The clock of the bucket is wrong, so it accepts no requests.',
+  'unauthenticated expired': 'This token has expired. Enter a new one to continue.',
+  'unauthenticated not_accepted': 'This Worker does not accept this token.',
 }
 
 /** Returns what happened in plain words. `reasons` take precedence over those of this file. */
@@ -39,7 +39,8 @@ export function reasonOf(error: unknown, reasons: Reasons = {}): string {
   if (isWithoutAnswer(error) && isFromBucket(error))
     // A browser doesn't tell a page why a request failed.
     return `No response from the bucket that this page can read. Check its access key, and that its CORS rules allow ${location.origin}.`
-  return reasons[error.code] ?? REFUSED[error.reason ?? ''] ?? REASONS[error.code] ?? error.message
+  const { code, reason, message } = error
+  return reasons[code] ?? REASONS[`${code} ${reason}`] ?? REASONS[code] ?? message
 }
 
 /**

@@ -75,7 +75,7 @@ export function createPermissionStates(onRetry: () => void): PermissionStates {
 }
 
 const titleOf = (error: unknown): string =>
-  error instanceof PresignerError && error.code === 'misconfigured'
+  error instanceof PresignerError && error.reason === 'settings'
     ? 'This Worker is not set up yet'
     : 'The files are not available'
 

@@ -1,4 +1,4 @@
-import type { ErrorCode, Reason } from '../errors/api-error.ts'
+import type { Reason } from '../errors/api-error.ts'
 import type { Principal } from './principal.ts'
 
 /**
@@ -34,24 +34,24 @@ export const REFUSALS = {
   'notification secret wrong': 'not_accepted',
   'refused by the app': 'not_accepted',
   'session expired': 'expired',
-} as const satisfies Readonly<Record<string, Reason>>
+} as const satisfies Readonly<Record<string, Reason<'unauthenticated'>>>
 
 export type Refusal = keyof typeof REFUSALS
 
-/** Why a link is refused: the reason in the log, and the code for the client. */
+/** Why a link is refused: the reason in the log, and the one for the client, unless it has expired. */
 export const LINK_REFUSALS = {
-  'link kid unknown': 'link_invalid',
-  'link malformed': 'link_invalid',
-  'link rewritten': 'link_invalid',
-  'link signature wrong': 'link_invalid',
-  'link outside its folder': 'link_invalid',
-  'link expired': 'link_expired',
-  'link not valid yet': 'link_not_yet_valid',
-  'link address not allowed': 'link_address_not_allowed',
-  'link address unknown': 'link_address_not_allowed',
-  'link country not allowed': 'link_country_not_allowed',
-  'link country unknown': 'link_country_not_allowed',
-} as const satisfies Readonly<Record<string, ErrorCode>>
+  'link kid unknown': 'signature',
+  'link malformed': 'signature',
+  'link rewritten': 'signature',
+  'link signature wrong': 'signature',
+  'link outside its folder': 'signature',
+  'link expired': 'expired',
+  'link not valid yet': 'not_yet',
+  'link address not allowed': 'address',
+  'link address unknown': 'address',
+  'link country not allowed': 'country',
+  'link country unknown': 'country',
+} as const satisfies Readonly<Record<string, Reason<'link_invalid'> | 'expired'>>
 
 export type LinkRefusal = keyof typeof LINK_REFUSALS
 

@@ -76,7 +76,7 @@ export interface Background {
 export interface CredentialSource {
   /**
    * Returns the credentials at `now`, without a promise if they are known. Throws
-   * `credentials_unavailable`, and `storage_busy` at the deadline of `now`.
+   * `unavailable`, also at the deadline of `now`.
    */
   current(now: Date, background: Background): Credentials | Promise<Credentials>
 }

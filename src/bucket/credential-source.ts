@@ -59,9 +59,9 @@ export function credentialSource(
     } catch (cause) {
       abort.abort()
       failure = new ApiError(
-        'credentials_unavailable',
+        'unavailable',
         "The bucket's access key could not be fetched. Try later.",
-        { cause, retryAfterSeconds: PAUSE_SECONDS },
+        { reason: 'credentials_source', cause, retryAfterSeconds: PAUSE_SECONDS },
       )
       failedAt = Date.now()
       if (knownAt(time)) logWarning('credentials not renewed', { reason: describe(cause) })

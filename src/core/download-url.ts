@@ -60,7 +60,7 @@ export interface DownloadSigner {
   readonly expiresAt: string
 }
 
-/** Signs GET URLs, even of missing objects. Throws `invalid_expiry` and `credentials_expired`. */
+/** Signs GET URLs, even of missing objects. Throws `invalid_expiry` and `misconfigured`. */
 export function downloadSigner(
   bucket: Bucket,
   request: DownloadRequest,

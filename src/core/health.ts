@@ -9,6 +9,7 @@ export const healthRoutes = newApp().get('/healthz', async (c) => {
   const loaded = await ready(settings)
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The settings are not valid.', {
+      reason: 'settings',
       issues: loaded.issues,
       cause: whyInvalid(loaded),
     })

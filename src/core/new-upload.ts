@@ -64,7 +64,7 @@ export interface UploadSignature {
   readonly expiresAt: string
 }
 
-/** Returns how to sign an upload. Throws `invalid_expiry` and `credentials_expired`. */
+/** Returns how to sign an upload. Throws `invalid_expiry` and `misconfigured`. */
 export function uploadSignature(
   bucket: Bucket,
   expiresIn: number | undefined,

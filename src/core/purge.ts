@@ -6,7 +6,7 @@ import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { Job } from '../records/job.ts'
 
-/** Purges edge copies. If that fails, warns and queues a retry, or throws `purge_failed`. */
+/** Purges edge copies. If that fails, warns and queues a retry, or throws `unavailable`. */
 export async function purgeCopies(
   c: AppContext,
   bucket: ConfiguredBucket,
@@ -25,7 +25,7 @@ export async function purgeCopies(
   }
 }
 
-/** Purges the edge copies of these objects. Throws `purge_failed`, and `storage_busy` at the deadline. */
+/** Purges the edge copies of these objects. Throws `unavailable`. */
 export const purgeNow = (
   c: AppContext,
   bucket: ConfiguredBucket,

@@ -63,7 +63,7 @@ export const MAX_LAG_SECONDS = 600
  * record may be overwritten. Announces each change before the index changes, and again when its
  * owner repeats it. `announce` is null if nobody listens. Throws `forbidden`, `file_too_large` and
  * `mimetype_not_allowed` for a claim that is not allowed, `file_replaced` for another upload than
- * the expected one, `object_not_found`, `storage_error`, `key_not_indexable`, `index_unavailable`,
+ * the expected one, `object_not_found`, `storage_error`, `key_not_indexable`, `unavailable`,
  * and what `announce` throws.
  */
 export async function recordUpload(
@@ -154,7 +154,7 @@ const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
  * and a repeat sends it. A file without a record causes no event. Somebody may upload to a chosen
  * key meanwhile. So this looks once more, and if there is an object, puts the removed record back
  * if it is of this object, or else a provisional one. Throws what `announce` throws,
- * `index_unavailable`, `storage_error` and `storage_busy`.
+ * `storage_error` and `unavailable`.
  */
 export async function forget(
   bucket: Bucket,

@@ -1,6 +1,12 @@
 import { sixAtOnce } from '../bucket/at-once.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-import { ApiError, asApiError, isPresignerError } from '../errors/api-error.ts'
+import {
+  type ApiError,
+  asApiError,
+  copyOf,
+  internalError,
+  isPresignerError,
+} from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { fileIndexOf, timeOf } from '../http/deadline.ts'
@@ -55,11 +61,15 @@ export async function removeFiles(
     gone.filter((key) => !failures.has(key)),
     async (key) => {
       const finished = finish(bucket, key, index, announce, purged, now)
-      await finished.catch((error: unknown) => failures.set(key, error))
+      await finished.catch((error: unknown) => failures.set(key, afterDeletion(error)))
     },
   )
   return failures
 }
+
+/** Returns what failed after an object was deleted, for a client that must know that it is. */
+const afterDeletion = (error: unknown): ApiError =>
+  copyOf(asApiError(error) ?? internalError(error), { deleted: true })
 
 /** Forgets a file whose object is deleted, unless there is one again. */
 async function finish(
@@ -93,10 +103,9 @@ async function finish(
   } catch (error) {
     // An index of the app may throw anything.
     const known = (isPresignerError(error) && asApiError(error)) || indexUnavailable(error)
-    if (known.code !== 'index_unavailable') throw error
+    if (known.reason !== 'index') throw error
     const message = 'The object is deleted, but the index failed and has its record. Try again.'
-    const { cause, retryAfterSeconds } = known
-    throw new ApiError(known.code, message, { cause, retryAfterSeconds })
+    throw copyOf(known, { message })
   }
 }
 

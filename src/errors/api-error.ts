@@ -21,9 +21,6 @@ export const STATUS_BY_CODE = {
   unauthenticated: 401,
   forbidden: 403,
   link_invalid: 403,
-  link_not_yet_valid: 403,
-  link_address_not_allowed: 403,
-  link_country_not_allowed: 403,
   password_wrong: 403,
   not_found: 404,
   object_not_found: 404,
@@ -48,18 +45,7 @@ export const STATUS_BY_CODE = {
   not_supported: 501,
   storage_error: 502,
   misconfigured: 503,
-  credentials_expired: 503,
-  credentials_unavailable: 503,
-  credentials_invalid: 503,
-  clock_skew: 503,
-  index_unavailable: 503,
-  events_unavailable: 503,
-  image_unavailable: 503,
-  purge_failed: 503,
-  auth_unavailable: 503,
-  storage_busy: 503,
-  state_unavailable: 503,
-  notification_early: 503,
+  unavailable: 503,
 } as const
 
 export type ErrorCode = keyof typeof STATUS_BY_CODE
@@ -67,10 +53,32 @@ export type ErrorCode = keyof typeof STATUS_BY_CODE
 export const isErrorCode = (value: unknown): value is ErrorCode =>
   typeof value === 'string' && Object.hasOwn(STATUS_BY_CODE, value)
 
-/** Why an `unauthenticated` request was refused, in the detail that a client may see. */
-export const REASONS = ['missing', 'malformed', 'expired', 'not_accepted'] as const
+/**
+ * The codes that say more in `reason`, with all reasons that a client can receive. What is
+ * `misconfigured`, only the owner can mend. What is `unavailable`, a later request may find again.
+ */
+export const REASONS_BY_CODE = {
+  unauthenticated: ['missing', 'malformed', 'expired', 'not_accepted'],
+  link_invalid: ['signature', 'not_yet', 'address', 'country'],
+  misconfigured: ['settings', 'credentials', 'expired', 'clock'],
+  unavailable: [
+    'storage',
+    'credentials_source',
+    'index',
+    'events',
+    'images',
+    'state',
+    'issuer',
+    'purge',
+    'notification',
+  ],
+} as const satisfies Partial<Record<ErrorCode, readonly string[]>>
 
-export type Reason = (typeof REASONS)[number]
+export type CodeWithReason = keyof typeof REASONS_BY_CODE
+
+/** The reasons of a code. */
+export type Reason<Code extends CodeWithReason = CodeWithReason> =
+  (typeof REASONS_BY_CODE)[Code][number]
 
 /** One error in an input. `path` is dotted, from the root of the body, query or settings. */
 export interface Issue {
@@ -93,24 +101,45 @@ export function unknownMembers(given: object, known: readonly string[]): string 
 export const isObject = (given: unknown): given is object =>
   Object.prototype.toString.call(given) === '[object Object]'
 
-export interface ApiErrorOptions {
+interface Details {
   readonly issues?: readonly Issue[]
   readonly cause?: unknown
-  /** Seconds to wait before a retry. The client receives them. */
-  readonly retryAfterSeconds?: number | undefined
-  /** For `unauthenticated`. The client receives it. */
-  readonly reason?: Reason | undefined
   /** For `refused`: 400 to 499. */
   readonly status?: number | undefined
   /** For `precondition_failed`: the object's ETag in its quotes, or null without an object. */
   readonly etag?: string | null | undefined
+  /** Of a DELETE that has removed the object, whatever failed after that. */
+  readonly deleted?: true | undefined
 }
+
+/** What a response says of an error besides its code and message. */
+export interface ErrorDetails {
+  readonly reason?: Reason
+  readonly etag?: string | null
+  readonly deleted?: true
+  readonly issues?: readonly Issue[]
+}
+
+/** What the client learns besides the code. */
+interface Why<Code extends CodeWithReason> {
+  readonly reason: Reason<Code>
+}
+
+/** Seconds to wait before a retry. The client receives them. */
+interface Wait {
+  readonly retryAfterSeconds: number
+}
+
+/** A code that needs no details. */
+export type PlainCode = Exclude<ErrorCode, CodeWithReason | 'rate_limited'>
 
 /** An error that a caller can identify by its `code`. */
 export interface PresignerError extends Error {
   readonly code: ErrorCode
   /** What is wrong with the input, one issue per error. */
   readonly issues: readonly Issue[]
+  /** Why, for the codes that have reasons. */
+  readonly reason?: Reason | undefined
 }
 
 /** Tells whether `error` comes from this package, also from another copy of it. */
@@ -125,14 +154,33 @@ export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
   declare readonly issues: readonly Issue[]
-  declare readonly retryAfterSeconds: ApiErrorOptions['retryAfterSeconds']
-  declare readonly reason: ApiErrorOptions['reason']
-  declare readonly status: ApiErrorOptions['status']
-  declare readonly etag: ApiErrorOptions['etag']
+  declare readonly retryAfterSeconds: number | undefined
+  declare readonly reason: Reason | undefined
+  declare readonly status: Details['status']
+  declare readonly etag: Details['etag']
+  declare readonly deleted: Details['deleted']
 
-  constructor(code: ErrorCode, message: string, { cause, ...more }: ApiErrorOptions = {}) {
+  constructor(code: 'unavailable', message: string, details: Details & Why<'unavailable'> & Wait)
+  constructor(
+    code: 'misconfigured',
+    message: string,
+    details: Details & Why<'misconfigured'> & { readonly [Name in keyof Wait]?: never },
+  )
+  constructor(code: 'link_invalid', message: string, details: Details & Why<'link_invalid'>)
+  constructor(
+    code: 'unauthenticated',
+    message: string,
+    details?: Details & Partial<Why<'unauthenticated'>>,
+  )
+  constructor(code: 'rate_limited', message: string, details?: Details & Partial<Wait>)
+  constructor(code: PlainCode, message: string, details?: Details)
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { cause, ...details }: Details & Partial<Why<CodeWithReason> & Wait> = {},
+  ) {
     super(message, { cause })
-    Object.assign(this, { issues: [] }, more)
+    Object.assign(this, { issues: [] }, details)
     this.code = code
   }
 }
@@ -144,6 +192,14 @@ export const invalidRequest = (issues: readonly Issue[]): ApiError =>
 /** Returns `invalid_request` for one member of a request that breaks its rule. */
 export const invalidMember = (path: string, message: string): ApiError =>
   invalidRequest([{ path, message }])
+
+/** Returns the members of a response besides code and message, also for one item of a list. */
+export const detailsOf = ({ reason, etag, deleted, issues }: ApiError): ErrorDetails => ({
+  ...(reason === undefined ? {} : { reason }),
+  ...(etag === undefined ? {} : { etag }),
+  ...(deleted === undefined ? {} : { deleted }),
+  ...(issues.length === 0 ? {} : { issues }),
+})
 
 /** Returns the HTTP status of the response. Not a member, so that a signer has no table of codes. */
 export function statusOf({ code, status }: ApiError): number {
@@ -168,18 +224,76 @@ export function asApiError(thrown: unknown): ApiError | null {
   }
 }
 
-function copyOf(thrown: PresignerError): ApiError {
-  const { code, message, issues, cause, retryAfterSeconds, reason, status, etag } =
-    thrown as ApiError
-  return new ApiError(code, String(message), {
+/** Returns an error of any copy of this package, with `changes`. */
+export function copyOf(
+  thrown: PresignerError,
+  changes: Pick<Details, 'deleted'> & { readonly message?: string } = {},
+): ApiError {
+  const { code, message, issues, cause, ...more } = thrown as ApiError
+  const { reason, retryAfterSeconds, status, etag, deleted } = { ...more, ...changes }
+  return restored(code, String(changes.message ?? message), {
+    ...{ reason, retryAfterSeconds, status, etag, deleted, cause },
     issues: Array.isArray(issues) ? issues : [],
-    cause,
-    retryAfterSeconds: Number(retryAfterSeconds) || undefined,
-    reason,
-    status,
-    etag,
   })
 }
+
+/** Returns the error for what nobody has foreseen. Only the log says more. */
+export const internalError = (cause: unknown): ApiError =>
+  new ApiError('internal', 'Internal error. See the log.', { cause })
+
+interface Foreign {
+  readonly reason?: unknown
+  readonly retryAfterSeconds?: unknown
+}
+
+/** Seconds until a retry of what says no other time. */
+const RETRY_AFTER_SECONDS = 5
+
+/**
+ * Returns an error with the members of one from elsewhere, such as another isolate or another copy of
+ * this package. A reason that its code doesn't have becomes the first one, and a missing wait five seconds.
+ */
+export function restored(
+  code: ErrorCode,
+  message: string,
+  { reason, retryAfterSeconds, ...details }: Details & Foreign,
+): ApiError {
+  const wait = Number(retryAfterSeconds) > 0 ? Number(retryAfterSeconds) : undefined
+  switch (code) {
+    case 'unavailable':
+      return new ApiError(code, message, {
+        ...details,
+        reason: oneOf(REASONS_BY_CODE[code], reason),
+        retryAfterSeconds: wait ?? RETRY_AFTER_SECONDS,
+      })
+    case 'misconfigured':
+      return new ApiError(code, message, {
+        ...details,
+        reason: oneOf(REASONS_BY_CODE[code], reason),
+      })
+    case 'link_invalid':
+      return new ApiError(code, message, {
+        ...details,
+        reason: oneOf(REASONS_BY_CODE[code], reason),
+      })
+    case 'unauthenticated':
+      return reason === undefined
+        ? new ApiError(code, message, details)
+        : new ApiError(code, message, {
+            ...details,
+            reason: oneOf(REASONS_BY_CODE[code], reason),
+          })
+    case 'rate_limited':
+      return wait === undefined
+        ? new ApiError(code, message, details)
+        : new ApiError(code, message, { ...details, retryAfterSeconds: wait })
+    default:
+      return new ApiError(code, message, details)
+  }
+}
+
+const oneOf = <T>(reasons: readonly [T, ...T[]], given: unknown): T =>
+  reasons.find((reason) => reason === given) ?? reasons[0]
 
 /** Knows an HTTPException by its members, since the app may have another copy of Hono. */
 function refusalIn(thrown: unknown): ApiError | null {

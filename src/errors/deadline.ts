@@ -27,7 +27,7 @@ export class RequestTime extends Date {
 export const deadlineOf = (now: Date | RequestTime): number =>
   'deadline' in now ? now.deadline : Infinity
 
-/** Returns `own` milliseconds, or what is left of the request. Throws `storage_busy` for none. */
+/** Returns `own` milliseconds, or what is left of the request. Throws `unavailable` for none. */
 export function timeLeft(own: number, now: Date): number {
   const left = deadlineOf(now) - Date.now()
   if (left <= 0) throw outOfTime()
@@ -36,14 +36,15 @@ export function timeLeft(own: number, now: Date): number {
 
 /** Returns the error for what could not finish in time, such as a request by its deadline. */
 export const outOfTime = (cause?: unknown): ApiError =>
-  new ApiError('storage_busy', 'This request took too long. Send it again.', {
+  new ApiError('unavailable', 'This request took too long. Send it again.', {
+    reason: 'storage',
     cause: cause ?? 'deadline',
     retryAfterSeconds: 5,
   })
 
 /**
  * Resolves with the result of `work`. Throws `late()` if it takes longer than `own` milliseconds, and
- * `storage_busy` at the deadline of `now`. Doesn't start `work` after that.
+ * `unavailable` at the deadline of `now`. Doesn't start `work` after that.
  */
 export const inTime = <T>(
   own: number,

@@ -16,7 +16,7 @@ import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { requireSameUser } from './same-user.ts'
 import { checkUrl } from './validate.ts'
 
-const MESSAGES: Readonly<Record<Reason, string>> = {
+const MESSAGES: Readonly<Record<Reason<'unauthenticated'>, string>> = {
   missing: 'Valid credentials are required.',
   malformed: 'This is not a token or an API key.',
   expired: 'These credentials have expired.',
@@ -39,7 +39,7 @@ const LOCAL_PRINCIPAL: Principal = {
  * credential. A refused credential is never tried as another kind. Counts the request against the
  * principal, or its network without one. A request that makes the Worker fetch a key set first
  * counts against its network. Throws `unauthenticated` (the exact reason is its cause), `forbidden`
- * for a page of another origin with the app's cookies, `auth_unavailable`, `rate_limited`, and
+ * for a page of another origin with the app's cookies, `unavailable`, `rate_limited`, and
  * `user_changed` for a request that a page made for another user.
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {

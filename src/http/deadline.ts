@@ -16,11 +16,11 @@ export function extendDeadline(c: AppContext, seconds: number): void {
   c.env.deadline = Date.now() + seconds * 1000
 }
 
-/** Resolves with the result of `work`, a call without its own limit. Throws `storage_busy`. */
+/** Resolves with the result of `work`, a call without its own limit. Throws `unavailable`. */
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
   inTime(Infinity, timeOf(c), work)
 
-/** Resolves with the result of a function of the app or a plugin, or throws `storage_busy`. */
+/** Resolves with the result of a function of the app or a plugin, or throws `unavailable`. */
 export const askInTime = <T>(
   c: AppContext,
   name:

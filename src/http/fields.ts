@@ -11,7 +11,7 @@ import {
   reservedNameError,
   SHA256,
 } from '../bucket/upload-fields.ts'
-import { asApiError, type Issue, isObject } from '../errors/api-error.ts'
+import { asApiError, detailsOf, type Issue, isObject } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 
 /** Members of bodies and queries that several routes share. */
@@ -152,7 +152,16 @@ export const MAX_FILES = 100
 /** What a client receives for a refused key. The other keys are not affected. */
 export interface RefusedKey {
   readonly key: string
-  readonly error: { readonly code: string; readonly message: string }
+  readonly error: ItemError
+}
+
+interface ItemError {
+  readonly code: string
+  readonly message: string
+  readonly reason?: string | undefined
+  readonly etag?: string | null | undefined
+  readonly deleted?: boolean | undefined
+  readonly issues?: readonly Issue[] | undefined
 }
 
 /** Returns the error of one key. Throws `error` if it is not an ApiError. */
@@ -161,15 +170,12 @@ export const refusedKey = (key: string, error: unknown): RefusedKey => ({
   error: itemError(error),
 })
 
-/** Returns the error of one item and its issues. Throws `error` if it is not an ApiError. */
-export function itemError(
-  error: unknown,
-): RefusedKey['error'] & { readonly issues?: readonly Issue[]; readonly etag?: string | null } {
+/** Returns the error of one item. Throws `error` if it is not an ApiError. */
+export function itemError(error: unknown): ItemError {
   const known = asApiError(error)
   if (known === null) throw error
-  const { code, message, issues = [], etag } = known
-  const more = etag === undefined ? {} : { etag }
-  return { code, message, ...more, ...(issues.length === 0 ? {} : { issues }) }
+  const { code, message } = known
+  return { code, message, ...detailsOf(known) }
 }
 
 /** Returns the result of `act`, or an ApiError that it throws, for each key, in their order. */

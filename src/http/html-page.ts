@@ -84,9 +84,7 @@ const TITLES: Readonly<Partial<Record<ErrorCode, string>>> = {
   object_not_found: 'This file no longer exists',
   password_wrong: 'The password is wrong',
   rate_limited: 'Too many attempts',
-  link_not_yet_valid: 'This link is not valid yet',
-  link_address_not_allowed: 'This link is not for your network',
-  link_country_not_allowed: 'This link is not for your country',
+  link_invalid: "You can't open this link",
 }
 
 /** Middleware: errors of the routes behind it are pages for a browser that shows them. */

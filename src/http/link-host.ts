@@ -58,6 +58,6 @@ export function requireBase(base: string | null): string {
   throw new ApiError(
     'misconfigured',
     'Outside Cloudflare Workers, links need the setting linkBase.',
-    { issues: [{ path, message }], cause: path },
+    { reason: 'settings', issues: [{ path, message }], cause: path },
   )
 }

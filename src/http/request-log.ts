@@ -1,5 +1,5 @@
 import type { Principal } from '../access/principal.ts'
-import { asApiError, type ErrorCode, statusOf } from '../errors/api-error.ts'
+import { type ApiError, asApiError, type ErrorCode, statusOf } from '../errors/api-error.ts'
 import { describe, stackOf } from '../errors/describe.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { AppContext } from './app-env.ts'
@@ -36,6 +36,16 @@ export function addWarning(c: AppContext, text: WarningText): void {
   c.set('warning', warning === undefined ? text : `${warning}; ${text}`)
 }
 
+/**
+ * Returns the reason of an error with its cause, such as `index: Error: no disk`, for the log. The cause of
+ * a refusal is its exact reason, and that of invalid settings names them.
+ */
+export function loggedReason({ code, reason, cause }: ApiError): string | undefined {
+  const isExact = code === 'unauthenticated' || code === 'link_invalid' || reason === 'settings'
+  const why = cause === undefined ? [] : [code === 'internal' ? stackOf(cause) : describe(cause)]
+  return [...(isExact || reason === undefined ? [] : [reason]), ...why].join(': ') || undefined
+}
+
 /** Returns why a request failed. Omits messages of client errors, which may quote the client. */
 function describeError(failure: unknown): {
   readonly code?: ErrorCode
@@ -44,10 +54,11 @@ function describeError(failure: unknown): {
 } {
   const error = asApiError(failure)
   if (error === null) return { code: 'internal', reason: stackOf(failure) }
-  const { code, message, cause } = error
+  const { code, message } = error
+  const reason = loggedReason(error)
   return {
     code,
     ...(statusOf(error) >= 500 ? { message } : {}),
-    ...(cause === undefined ? {} : { reason: describe(cause) }),
+    ...(reason === undefined ? {} : { reason }),
   }
 }

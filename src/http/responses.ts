@@ -1,7 +1,14 @@
 import type { TypedResponse } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { JSONParsed } from 'hono/utils/types'
-import { ApiError, asApiError, type Reason, statusOf } from '../errors/api-error.ts'
+import {
+  ApiError,
+  asApiError,
+  detailsOf,
+  internalError,
+  type Reason,
+  statusOf,
+} from '../errors/api-error.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -64,12 +71,12 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
 /** Returns the error for what a handler threw, or `internal` if it isn't from this package. */
 export function onError(thrown: unknown, c: AppContext): Response {
   c.set('failure', thrown ?? String(thrown))
-  const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
-  const { code, message, issues, reason, etag } = error
+  const error = asApiError(thrown) ?? internalError(thrown)
+  const { code, message } = error
   const status = statusOf(error)
   const retryAfter = error.retryAfterSeconds ?? (code === 'rate_limited' ? 60 : undefined)
   const headers = {
-    ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),
+    ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, error.reason) } : {}),
     ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
   }
   const requestId = c.get('requestId')
@@ -82,9 +89,7 @@ export function onError(thrown: unknown, c: AppContext): Response {
       message,
       code,
       requestId,
-      ...(reason === undefined ? {} : { reason }),
-      ...(etag === undefined ? {} : { etag }),
-      ...(issues.length === 0 ? {} : { issues }),
+      ...detailsOf(error),
     },
     status,
     headers,

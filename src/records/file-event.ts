@@ -130,7 +130,7 @@ export function eventBody(event: FileEvent): string {
  * Tells the app and its webhooks about a change that happened `at`, before the index changes.
  * `about` is the record of the file, also of a deleted one. Resolves with what `dataIn` finds in the
  * result of the app's `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws
- * `events_unavailable`. Then the index must not change, so that a repeat announces the change again.
+ * `unavailable`. Then the index must not change, so that a repeat announces the change again.
  */
 export interface After {
   (

@@ -55,7 +55,7 @@ export interface FileIndex {
   /** Returns one record or null, up to 60 seconds older than a change in another location. */
   get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
   /**
-   * Stores a record, and returns what is stored now. Throws `key_not_indexable` and `index_unavailable`.
+   * Stores a record, and returns what is stored now. Throws `key_not_indexable` and `unavailable`.
    *
    * A conditional index keeps its record, and returns that one, if it is of a later object, of another
    * object of the same date, or of the same object with an owner. But it replaces `replaces`, if it still
@@ -99,11 +99,11 @@ export interface FileIndex {
 }
 
 /**
- * Returns `index` with a limit for each operation: `index_unavailable` after `milliseconds`, and
- * `storage_busy` at the deadline of `now`. The operation may still take effect.
+ * Returns `index` with a limit for each operation: `unavailable` after `milliseconds`, and
+ * at the deadline of `now`. The operation may still take effect.
  *
  * Checks every record, since a host's index may compare keys in its own way, such as without case:
- * the record of another file is `index_unavailable`, and a list leaves it out as unreadable.
+ * the record of another file is `unavailable`, and a list leaves it out as unreadable.
  */
 export function timedIndex(
   index: FileIndex,
@@ -201,7 +201,7 @@ export async function getMany(
   return found.filter((record) => record !== null)
 }
 
-/** Returns `record`. Throws `index_unavailable` unless it is of this file. */
+/** Returns `record`. Throws `unavailable` unless it is of this file. */
 function requireRecord(record: FileRecord, bucket: string, key: ObjectKey): FileRecord {
   if (isRecord(record, bucket) && record.key === key) return record
   throw indexUnavailable(new Error('It returned something other than the record of this file.'))
@@ -216,7 +216,8 @@ const isRecord = (record: FileRecord | null | undefined, bucket: string): boolea
 
 /** Returns the error for an operation that failed. */
 export const indexUnavailable = (cause: unknown, retryAfterSeconds = 5): ApiError =>
-  new ApiError('index_unavailable', 'The index did not respond. Try again.', {
+  new ApiError('unavailable', 'The index did not respond. Try again.', {
+    reason: 'index',
     cause,
     retryAfterSeconds,
   })

@@ -63,7 +63,7 @@ export interface Stats extends Totals {
   readonly groups?: readonly Group[] | undefined
 }
 
-/** What an index answers beyond lists by prefix. Both throw `index_unavailable`. */
+/** What an index answers beyond lists by prefix. Both throw `unavailable`. */
 export interface FileAnswers {
   /** Returns a page. `cursor` belongs to the same question. */
   find(query: FileQuery): Promise<AnsweredPage>

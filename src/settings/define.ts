@@ -38,6 +38,7 @@ interface InvalidSettings {
 export function requireSettings<S extends Settings>(loaded: LoadedSettings<S>): S {
   if (loaded.ok) return loaded.settings
   throw new ApiError('misconfigured', 'The settings are not valid. /healthz names each one.', {
+    reason: 'settings',
     cause: whyInvalid(loaded),
   })
 }
@@ -120,7 +121,10 @@ export function keepFor<B, S extends Settings>(
     if (loaded.ok) return loaded.settings
     const { issues } = loaded
     const list = issues.map(({ path, message }) => `${path} ${message}`.trim()).join('; ')
-    throw new ApiError('misconfigured', `The settings are not valid: ${list}.`, { issues })
+    throw new ApiError('misconfigured', `The settings are not valid: ${list}.`, {
+      reason: 'settings',
+      issues,
+    })
   }
   return settingsFor as DefinedSettings<B, S>
 }
@@ -136,7 +140,7 @@ export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings
       : { ok: false, issues: [{ path: 'settings', message: 'must be from defineSettings' }] }
   } catch (error) {
     const known = asApiError(error)
-    if (known?.code === 'misconfigured') return { ok: false, issues: known.issues }
+    if (known?.reason === 'settings') return { ok: false, issues: known.issues }
     return {
       ok: false,
       issues: [{ path: 'settings', message: `could not be read: ${classOf(error)}` }],

@@ -35,7 +35,7 @@ export interface Validity {
  * The maximum is then half as long. Temporary credentials shorten such a lifetime, but not its
  * window, since the URL would then change every second. Shortens a default to what the bucket and
  * temporary credentials allow. Throws `invalid_expiry` for a lifetime out of range, and
- * `credentials_expired`.
+ * `misconfigured`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
   const { use, expiresIn, stable = false, bucket } = input
@@ -59,7 +59,7 @@ export function resolveValidity(input: ValidityInput): Validity {
   }
 }
 
-/** Returns the maximum lifetime in seconds. Throws `credentials_expired`. */
+/** Returns the maximum lifetime in seconds. Throws `misconfigured`. */
 export function longestLifetime(input: Omit<ValidityInput, 'expiresIn'>): number {
   const credentialSeconds = lastSecond(input) - Math.floor(input.now.getTime() / 1000)
   if (credentialSeconds < 1) throw credentialsExpired()
@@ -78,4 +78,4 @@ const lastSecond = ({ credentials }: Pick<ValidityInput, 'credentials'>): number
 
 /** Returns the error for temporary credentials that have expired. */
 export const credentialsExpired = (): ApiError =>
-  new ApiError('credentials_expired', "The bucket's access key has expired.")
+  new ApiError('misconfigured', "The bucket's access key has expired.", { reason: 'expired' })

@@ -56,7 +56,7 @@ export interface ReadItems<T> {
 
 /**
  * Reads the items of a page. One whose object fails must not hide the others. Throws
- * `state_unavailable` if all fail, and what else `read` throws.
+ * `unavailable` if all fail, and what else `read` throws.
  */
 export async function readItems<T>(
   listed: readonly Listed[],
@@ -67,7 +67,7 @@ export async function readItems<T>(
     try {
       return await read(id)
     } catch (error) {
-      if (asApiError(error)?.code !== 'state_unavailable') throw error
+      if (asApiError(error)?.reason !== 'state') throw error
       unavailable.push(id)
       if (unavailable.length === listed.length) throw error
       return []

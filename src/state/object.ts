@@ -53,7 +53,7 @@ export function stateObjectIn<T extends object>(
   throw new ApiError(
     'misconfigured',
     `${className} is not a Durable Object class of this Worker. Export it, and declare it in wrangler.toml: docs/grants.md#set-it-up.`,
-    { cause: className },
+    { reason: 'settings', cause: className },
   )
 }
 
@@ -77,16 +77,16 @@ export const callObject = <T>(c: AppContext, call: () => Promise<T>): Promise<T>
   callObjectAt(timeOf(c), call)
 
 /**
- * Resolves with the result of a call to an object. Throws `state_unavailable` if it fails or takes too
+ * Resolves with the result of a call to an object. Throws `unavailable` if it fails or takes too
  * long: then nothing is served. Without its class, throws what `stateObjectIn` throws.
  */
 export async function callObjectAt<T>(now: Date, call: () => Promise<T>): Promise<T> {
   try {
     return await inTime(CALL_MILLISECONDS, now, call)
   } catch (cause) {
-    if (/^(?:storage_busy|misconfigured|not_supported)$/.test(asApiError(cause)?.code ?? ''))
-      throw cause
-    throw new ApiError('state_unavailable', 'This could not be looked up. Try again.', {
+    if (asApiError(cause) !== null) throw cause
+    throw new ApiError('unavailable', 'This could not be looked up. Try again.', {
+      reason: 'state',
       cause,
       retryAfterSeconds: 5,
     })

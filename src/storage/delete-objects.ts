@@ -88,7 +88,7 @@ const failureOf = <T>(work: Promise<T>): Promise<T | ApiError> =>
   })
 
 /**
- * Calls S3 DeleteObjects. Resolves with the failures, or with null if the server lacks the operation. Throws `storage_error`, `storage_busy` and `credentials_expired`.
+ * Calls S3 DeleteObjects. Resolves with the failures, or with null if the server lacks the operation. Throws `storage_error`, `unavailable` and `misconfigured`.
  */
 async function deleteTogether(
   bucket: Bucket,

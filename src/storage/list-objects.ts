@@ -56,7 +56,7 @@ const objectSchema = z.object({
 /**
  * Calls S3 ListObjectsV2 for one page, with the access key for reads. Leaves out keys that are no
  * `ObjectKey`, or outside `prefix`. Throws `not_supported` if the access key may not list,
- * `storage_error`, also for keys before `after`, and `storage_busy`.
+ * `storage_error`, also for keys before `after`, and `unavailable`.
  */
 export async function listObjects(
   bucket: Bucket,

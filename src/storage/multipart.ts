@@ -77,7 +77,7 @@ const partSchema = z.object({
   lastModified: z.string(),
 })
 
-/** Resolves with the `UploadId`. Throws `storage_error`, `storage_busy` and `not_supported`. */
+/** Resolves with the `UploadId`. Throws `storage_error`, `unavailable` and `not_supported`. */
 export async function createMultipartUpload(
   bucket: Bucket,
   key: ObjectKey,
@@ -93,7 +93,7 @@ export async function createMultipartUpload(
 
 /**
  * Calls S3 ListParts for all pages, within one deadline. Returns the parts in order. Throws
- * `upload_not_found`, `not_supported`, `storage_error` and `storage_busy`.
+ * `upload_not_found`, `not_supported`, `storage_error` and `unavailable`.
  */
 export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPart[]> =>
   withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
@@ -124,7 +124,7 @@ function readPart(element: XmlElement): ListedPart {
 
 /**
  * Calls S3 CompleteMultipartUpload, whose error may have status 200. Throws `upload_not_found`,
- * `invalid_part`, `object_exists`, `not_supported`, `storage_error` and `storage_busy`.
+ * `invalid_part`, `object_exists`, `not_supported`, `storage_error` and `unavailable`.
  */
 export async function completeMultipartUpload(
   upload: MultipartUpload,
@@ -148,7 +148,7 @@ export async function completeMultipartUpload(
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)
 }
 
-/** Aborts an upload if it exists. Throws `not_supported`, `storage_error` and `storage_busy`. */
+/** Aborts an upload if it exists. Throws `not_supported`, `storage_error` and `unavailable`. */
 export async function abortMultipartUpload(upload: MultipartUpload, now: Date): Promise<void> {
   try {
     await callOnce('AbortMultipartUpload', ofUpload('DELETE', upload), now)
@@ -180,7 +180,7 @@ export interface UploadsPage {
 
 /**
  * Calls S3 ListMultipartUploads for the first 1000 uploads whose key starts with `key`. Returns the
- * S3 ids of those under `key`. Throws `not_supported`, `storage_error` and `storage_busy`.
+ * S3 ids of those under `key`. Throws `not_supported`, `storage_error` and `unavailable`.
  */
 export async function listUploads(bucket: Bucket, key: ObjectKey, now: Date): Promise<string[]> {
   const page = await listUploadsIn(bucket, { prefix: key }, now)
@@ -193,7 +193,7 @@ export async function listUploads(bucket: Bucket, key: ObjectKey, now: Date): Pr
 /**
  * Calls S3 ListMultipartUploads for up to `limit` uploads of the whole bucket, since MinIO accepts only
  * whole keys as a prefix. Leaves out uploads whose key is no `ObjectKey`, or whose date is malformed.
- * Throws `not_supported`, `storage_error`, also for pages that never end, and `storage_busy`.
+ * Throws `not_supported`, `storage_error`, also for pages that never end, and `unavailable`.
  */
 export async function listUploadsPage(
   bucket: Bucket,

@@ -28,6 +28,6 @@ export interface ObjectSource {
     variant: VariantSpec | null,
     asker: Asker,
   ): Promise<Response>
-  /** Purges at most 100 objects' copies. Throws `purge_failed`: they stay up to `copySeconds`. */
+  /** Purges at most 100 objects' copies. Throws `unavailable`: they stay up to `copySeconds`. */
   purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void>
 }

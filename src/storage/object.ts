@@ -88,7 +88,7 @@ export const askHead = (
 
 /**
  * Calls S3 DeleteObject, also for a missing object, or for one version of it. Success is only 204, or 200 without a body: a
- * proxy's page deletes nothing. Throws `storage_error` and `storage_busy`. `mayHaveHappened` tells
+ * proxy's page deletes nothing. Throws `storage_error` and `unavailable`. `mayHaveHappened` tells
  * whether the object may be deleted anyway.
  */
 export async function deleteObject(
@@ -111,7 +111,7 @@ export async function deleteObject(
 
 /**
  * Calls S3 PutObject with the access key for uploads. Returns the ETag in its quotes. Throws the error
- * of `bytes`, `object_exists` for a failed condition, `storage_error` and `storage_busy`.
+ * of `bytes`, `object_exists` for a failed condition, `storage_error` and `unavailable`.
  */
 export async function putObject(
   bucket: Bucket,

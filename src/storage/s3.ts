@@ -1,5 +1,5 @@
 import type { Address, Bucket, Credentials } from '../bucket/bucket.ts'
-import { ApiError, asApiError, type ErrorCode } from '../errors/api-error.ts'
+import { ApiError, asApiError, type PlainCode, type Reason } from '../errors/api-error.ts'
 import { outOfTime, timeLeft } from '../errors/deadline.ts'
 import { secondsAsked } from '../errors/retry-delay.ts'
 import { logWarning } from '../errors/warnings.ts'
@@ -32,11 +32,11 @@ const BUSY = ['SlowDown', 'ServiceUnavailable', 'TooManyRequests', 'ConditionalR
  * S3's codes for what stays wrong until somebody sets a clock or the credentials. R2 returns
  * ExpiredRequest and Unauthorized, MinIO InvalidTokenId, and Google Cloud Storage InvalidSecurity.
  */
-const LASTING: readonly (readonly [ErrorCode, RegExp])[] = [
-  ['clock_skew', /^(RequestTimeTooSkewed|ExpiredRequest)$/],
-  ['credentials_expired', /^(ExpiredToken|TokenRefreshRequired)$/],
+const LASTING: readonly (readonly [Reason<'misconfigured'>, RegExp])[] = [
+  ['clock', /^(RequestTimeTooSkewed|ExpiredRequest)$/],
+  ['expired', /^(ExpiredToken|TokenRefreshRequired)$/],
   [
-    'credentials_invalid',
+    'credentials',
     /^(InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken(Id)?|InvalidSecurity|AuthFailure|Unauthorized)$/,
   ],
 ]
@@ -64,7 +64,7 @@ export interface BucketResponse {
 
 /**
  * Sends one signed request, without retries and caching. Resolves with any response. Throws
- * `storage_error` without one in ten seconds, `credentials_expired`, and `storage_busy` at the
+ * `storage_error` without one in ten seconds, `misconfigured`, and `unavailable` at the
  * deadline of `now`. The body has no deadline. Warns about a bucket's clock that is ahead.
  */
 export const fetchObject = (request: ObjectRequest, now: Date): Promise<Response> =>
@@ -81,7 +81,7 @@ export async function ask(
   return { status: response.status, headers: response.headers, text }
 }
 
-/** Runs `act` with a signal of `seconds`, or until `now`'s deadline: then `storage_busy`. */
+/** Runs `act` with a signal of `seconds`, or until `now`'s deadline: then `unavailable`. */
 export async function withDeadline<T>(
   seconds: number,
   now: Date,
@@ -199,19 +199,19 @@ export const readS3Code = (response: Response, now: Date): Promise<string | null
   )
 
 /**
- * Returns the error for an unexpected response to `operation`: `storage_busy` if the bucket asks
- * for fewer requests; `clock_skew`, `credentials_invalid` or `credentials_expired` if it refuses
- * the signature; otherwise `code`.
+ * Returns the error for an unexpected response to `operation`: `unavailable` if the bucket asks
+ * for fewer requests, `misconfigured` if it refuses the signature, otherwise `code`.
  */
 export function unexpectedResponse(
   operation: string,
   { status, headers }: Pick<Response, 'status' | 'headers'>,
   s3Code: string | null = null,
-  code: ErrorCode = 'storage_error',
+  code: PlainCode = 'storage_error',
 ): ApiError {
   const cause = new StorageFailure(operation, status, s3Code)
   if (status === 429 || status === 503 || BUSY.includes(s3Code ?? ''))
-    return new ApiError('storage_busy', 'The bucket is busy. Try again later.', {
+    return new ApiError('unavailable', 'The bucket is busy. Try again later.', {
+      reason: 'storage',
       cause,
       retryAfterSeconds: Math.min(
         secondsAsked(headers.get('retry-after'), new Date()) || RETRY_AFTER_SECONDS,
@@ -219,8 +219,11 @@ export function unexpectedResponse(
       ),
     })
   const what = s3Code ?? `status ${status}`
-  const [lasting] = LASTING.find(([, codes]) => codes.test(what)) ?? []
-  return new ApiError(lasting ?? code, `The bucket answered ${operation} with ${what}.`, { cause })
+  const message = `The bucket answered ${operation} with ${what}.`
+  const [reason] = LASTING.find(([, codes]) => codes.test(what)) ?? []
+  return reason === undefined
+    ? new ApiError(code, message, { cause })
+    : new ApiError('misconfigured', message, { reason, cause })
 }
 
 /** Returns the error for an upload that must not replace the object under its key. */

@@ -149,7 +149,7 @@ describe('a source of credentials', () => {
     wait(10 * 60)
     const late = current()
     calls[3]?.reject(new Error('still down'))
-    await expect(late).rejects.toMatchObject({ code: 'credentials_unavailable' })
+    await expect(late).rejects.toMatchObject({ code: 'unavailable', reason: 'credentials_source' })
   })
 
   it('fails for all that wait, and for others only for ten seconds', async () => {
@@ -160,9 +160,12 @@ describe('a source of credentials', () => {
     const [failed] = await fakeSeconds(all)
     for (const one of failed)
       expect(one).toMatchObject({
-        reason: { code: 'credentials_unavailable', retryAfterSeconds: 10, cause },
+        reason: { code: 'unavailable', reason: 'credentials_source', retryAfterSeconds: 10, cause },
       })
-    await expect(current()).rejects.toMatchObject({ code: 'credentials_unavailable' })
+    await expect(current()).rejects.toMatchObject({
+      code: 'unavailable',
+      reason: 'credentials_source',
+    })
     expect(calls).toHaveLength(1)
     wait(10)
     const again = current()
@@ -179,7 +182,7 @@ describe('a source of credentials', () => {
     void current()
     expect(calls).toHaveLength(2)
     const [[other], seconds] = await fakeSeconds(Promise.allSettled([current()]))
-    expect(other).toMatchObject({ reason: { code: 'credentials_unavailable' } })
+    expect(other).toMatchObject({ reason: { code: 'unavailable', reason: 'credentials_source' } })
     expect(seconds).toBe(0)
     calls[1]?.resolve(pair(2))
     await settle()
@@ -198,7 +201,10 @@ describe('a source of credentials', () => {
     const { calls, current } = heldSource()
     const failed = current()
     calls[0]?.reject(new Error('down'))
-    await expect(failed).rejects.toMatchObject({ code: 'credentials_unavailable' })
+    await expect(failed).rejects.toMatchObject({
+      code: 'unavailable',
+      reason: 'credentials_source',
+    })
     wait(10)
     const first = current()
     calls[1]?.resolve(pair(1, 5))
@@ -218,7 +224,10 @@ describe('a source of credentials', () => {
       if (what === 'a failure') {
         const first = current()
         calls[0]?.reject(new Error('denied'))
-        await expect(first).rejects.toMatchObject({ code: 'credentials_unavailable' })
+        await expect(first).rejects.toMatchObject({
+          code: 'unavailable',
+          reason: 'credentials_source',
+        })
       } else {
         vi.spyOn(globalThis, 'setTimeout').mockReturnValueOnce(0 as never)
         void current()
@@ -236,7 +245,8 @@ describe('a source of credentials', () => {
     const first = current()
     calls[0]?.resolve(pair(1, 0))
     await expect(first).rejects.toMatchObject({
-      code: 'credentials_unavailable',
+      code: 'unavailable',
+      reason: 'credentials_source',
       cause: { message: 'The function returned credentials that have expired.' },
     })
   })
@@ -244,7 +254,7 @@ describe('a source of credentials', () => {
   it('has ten seconds, and is told when they are over', async () => {
     const { calls, current } = heldSource()
     const [[failed], seconds] = await fakeSeconds(Promise.allSettled([current()]))
-    expect(failed).toMatchObject({ reason: { code: 'credentials_unavailable' } })
+    expect(failed).toMatchObject({ reason: { code: 'unavailable', reason: 'credentials_source' } })
     expect(seconds).toBe(10)
     expect(calls[0]?.signal.aborted).toBe(true)
   })
@@ -253,7 +263,8 @@ describe('a source of credentials', () => {
     const { calls, current } = heldSource()
     const late = () => current(new RequestTime(Date.now() + 3000))
     const [all, seconds] = await fakeSeconds(Promise.allSettled([late(), late()]))
-    for (const one of all) expect(one).toMatchObject({ reason: { code: 'storage_busy' } })
+    for (const one of all)
+      expect(one).toMatchObject({ reason: { code: 'unavailable', reason: 'storage' } })
     expect([calls.length, seconds]).toEqual([1, 3])
   })
 
@@ -320,7 +331,10 @@ describe('a bucket with fetched credentials', () => {
     failing.calls[0]?.reject(new Error('denied'))
     const reading = await read
     expect(reading.credentials).toBe(EXAMPLE_CREDENTIALS)
-    const unavailable = expect.objectContaining({ code: 'credentials_unavailable' })
+    const unavailable = expect.objectContaining({
+      code: 'unavailable',
+      reason: 'credentials_source',
+    })
     expect(() => reading.uploadCredentials).toThrow(unavailable)
     const writing = await open(configured({ credentials: failing.source }))
     expect(writing.uploadCredentials).toBe(EXAMPLE_CREDENTIALS)

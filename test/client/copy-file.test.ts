@@ -36,18 +36,18 @@ async function move(...refusals: (readonly [code: ErrorCode, retryAfter?: number
 }
 
 it('waits as long as the API says while a key is busy', async () => {
-  const [record, sent] = await move(['storage_busy', 1], ['storage_busy', 2])
+  const [record, sent] = await move(['unavailable', 1], ['unavailable', 2])
   expect(record).toEqual(RECORD)
   expect(sent).toEqual([0, 1, 3])
 })
 
 it('gives up after some tries, if it would have to wait long, and after other errors', async () => {
-  const [code, sent] = await move(...Array.from({ length: 9 }, () => ['storage_busy', 5] as const))
-  expect(code).toBe('storage_busy')
+  const [code, sent] = await move(...Array.from({ length: 9 }, () => ['unavailable', 5] as const))
+  expect(code).toBe('unavailable')
   expect(sent).toHaveLength(8)
   for (const refusal of [
-    ['storage_busy', 61],
-    ['storage_busy'],
+    ['unavailable', 61],
+    ['unavailable'],
     ['storage_error', 1],
     ['object_exists'],
   ] as const)

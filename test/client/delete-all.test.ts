@@ -40,7 +40,7 @@ it('keeps that the bucket can not list something', async () => {
 })
 
 it('starts again after a temporary error, up to twice', async () => {
-  const failures = [failed('a/1', 'index_unavailable')]
+  const failures = [failed('a/1', 'unavailable')]
   const healed = scripted([answer({ failures }), answer({ deleted: 0 })])
   expect(await deleteAll(healed.api, undefined, request, 1)).toMatchObject({ failures: [] })
   const lasting = scripted([answer({ failures }), answer({ failures }), answer({ failures })])

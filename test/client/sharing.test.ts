@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createServerClient, type ServerClient } from '../../client/src/server.ts'
+import { coded } from '../support/errors.ts'
 
 /** Retries take less than this. */
 const LONG = 100_000
@@ -46,7 +47,7 @@ async function respond(url: string, { method, body }: RequestInit): Promise<Resp
 }
 
 const refusal = (status: number, code: string): Response =>
-  Response.json({ code, message: 'No.', requestId: 'r1' }, { status })
+  Response.json({ ...coded(code), message: 'No.', requestId: 'r1' }, { status })
 const nothing = (): Response => new Response(null, { status: 204 })
 
 const baseUrl = 'https://files.example.com'
@@ -145,7 +146,7 @@ describe('the server client', () => {
       () => new TypeError('fetch failed'),
       () => refusal(500, 'internal'),
       () => refusal(502, 'storage_error'),
-      () => refusal(503, 'state_unavailable'),
+      () => refusal(503, 'unavailable state'),
     ]) {
       calls = []
       answer = lost
@@ -157,17 +158,17 @@ describe('the server client', () => {
   it.each(CREATE)(
     'repeats %s when the Worker refused it before it did anything',
     async (_, send) => {
-      for (const code of ['rate_limited', 'storage_busy']) {
+      for (const code of ['rate_limited', 'unavailable storage']) {
         calls = []
         answer = () => refusal(code === 'rate_limited' ? 429 : 503, code)
-        expect(await errorOf(send(server))).toMatchObject({ code })
+        expect(await errorOf(send(server))).toMatchObject(coded(code))
         expect(calls).toHaveLength(7)
       }
     },
   )
 
   it.each(REPEATED)('repeats %s after a temporary error', async (_, send) => {
-    for (const lost of [() => new TypeError('lost'), () => refusal(503, 'state_unavailable')]) {
+    for (const lost of [() => new TypeError('lost'), () => refusal(503, 'unavailable state')]) {
       calls = []
       answer = lost
       expect(await errorOf(send(server))).toMatchObject({ retryable: true })

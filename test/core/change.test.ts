@@ -217,7 +217,10 @@ describe('a reservation', () => {
       return late
     }
     const { app, done } = watched({ reserve }, { appTimeoutSeconds: 1 })
-    expect(await outcomeOf(await start(app))).toMatchObject({ code: 'storage_busy' })
+    expect(await outcomeOf(await start(app))).toMatchObject({
+      code: 'unavailable',
+      reason: 'storage',
+    })
     expect(app.lines[0]?.reason).toContain('reserve did not end in time')
     expect(done).toEqual(UNDONE)
     expect(sent).toEqual([])
@@ -230,7 +233,10 @@ describe('a reservation', () => {
       return new Promise<void>(() => {})
     }
     const { app, done } = watched({ check }, { appTimeoutSeconds: 1 })
-    expect(await outcomeOf(await start(app))).toMatchObject({ code: 'storage_busy' })
+    expect(await outcomeOf(await start(app))).toMatchObject({
+      code: 'unavailable',
+      reason: 'storage',
+    })
     expect(app.lines[0]?.reason).toContain('check did not end in time')
     expect(done).toEqual(['check one', 'check two'])
   })

@@ -4,6 +4,7 @@ import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../src/bucket/limits.ts'
 import { newUpload } from '../../src/core/new-upload.ts'
 import { createUploadUrl, type UploadRequest } from '../../src/core/single.ts'
 import { beginMultipart } from '../../src/plugins/multipart/begin.ts'
+import { coded } from '../support/errors.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -19,7 +20,7 @@ const SINGLE = [
   ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
   ['size_required', {}, { maxBytes: 10 * GIB }],
   ['file_too_large', { size: 5 * GIB + 1 }, {}],
-  ['credentials_expired', {}, { uploadCredentials: ended }],
+  ['misconfigured expired', {}, { uploadCredentials: ended }],
   ['invalid_expiry', { expiresIn: 3601 }, {}],
   ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
 ] as const satisfies Failure[]
@@ -62,7 +63,7 @@ describe('a presigned PUT', () => {
     async (...failure) => {
       const [code, file, bucket] = failure
       const made = signPut(testBucket(bucket), { ...FILE, ...file })
-      await expect(made).rejects.toMatchObject({ code })
+      await expect(made).rejects.toMatchObject(coded(code))
     },
   )
 
@@ -85,7 +86,7 @@ describe('a multipart upload', () => {
     'is refused with %s for %o, without a request to the bucket',
     async (code, file, bucket) => {
       const made = beginParts(testBucket(bucket), { ...FILE, size: 1, ...file })
-      await expect(made).rejects.toMatchObject({ code })
+      await expect(made).rejects.toMatchObject(coded(code))
     },
   )
 })

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Announce, recordUpload } from '../../src/core/record.ts'
 import { removeFiles } from '../../src/core/remove.ts'
-import { ApiError } from '../../src/errors/api-error.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import type { FileIndex } from '../../src/records/file-index.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 import { conditionalMemoryIndex } from '../support/conditional-index.ts'
+import { unavailable } from '../support/errors.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 const KEY = parseObjectKey('avatars/42.png')
@@ -256,18 +256,17 @@ describe.each([
     })
 
     it('tells the app and keeps the record if the purge fails', async () => {
-      const error = new ApiError('purge_failed', 'down')
-      const purge = () => Promise.reject(error)
-      expect(await overtaken(open(), 'never', {}, purge)).toEqual({
+      const purge = () => Promise.reject(unavailable('purge'))
+      expect(await overtaken(open(), 'never', {}, purge)).toMatchObject({
         events: [DELETED],
-        failures: [[KEY, error]],
+        failures: [[KEY, { code: 'unavailable', reason: 'purge', deleted: true }]],
         kept: [FIRST.etag, 'key:ann'],
       })
     })
 
     it('reports a failed purge also without a record, but not if there is an object again', async () => {
       const removal = { index: open(), announce: null }
-      const failed = () => Promise.reject(new ApiError('purge_failed', 'down'))
+      const failed = () => Promise.reject(unavailable('purge', 'down'))
       const bucket = oneObject()
       const remove = async (purge: () => Promise<void>) =>
         (await removeFiles(bucketOf('ann'), [KEY], { ...removal, purge }, NOW)).size
@@ -302,7 +301,7 @@ describe.each([
     // @threat record-lost
     it('keeps the record of a newer upload if the bucket can no longer be asked', async () => {
       const { failures, kept } = await overtaken(open(), 'announce', {}, undefined, true)
-      expect(failures).toMatchObject([[KEY, { code: 'storage_busy' }]])
+      expect(failures).toMatchObject([[KEY, { code: 'unavailable', reason: 'storage' }]])
       expect(kept).toEqual(OF_BOB)
     })
 

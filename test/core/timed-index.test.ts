@@ -35,14 +35,15 @@ declareFileIndexContract(() => timedIndex(memoryFileIndex(), new Date()))
 declareLockContract(() => timedIndex(memoryFileIndex(), new Date()))
 
 // @threat index-hangs
-it('ends every operation that hangs with index_unavailable after ten seconds', async () => {
+it('ends every operation that hangs with unavailable after ten seconds', async () => {
   for (const operate of operations(timedIndex(hanging, new Date()))) {
     let ended = false
     const operation = operate().finally(() => {
       ended = true
     })
     const refused = expect(operation).rejects.toMatchObject({
-      code: 'index_unavailable',
+      code: 'unavailable',
+      reason: 'index',
       cause: expect.objectContaining({ message: expect.stringContaining('10 seconds') }),
     })
     await vi.advanceTimersByTimeAsync(9999)
@@ -57,11 +58,18 @@ it('ends every operation at the deadline of the request, and starts none after i
   const index = { ...hanging, get: vi.fn(hang) }
   const timed = timedIndex(index, new RequestTime(Date.now() + 4000))
   const refused = operations(timed).map((operate) =>
-    expect(operate()).rejects.toMatchObject({ code: 'storage_busy', retryAfterSeconds: 5 }),
+    expect(operate()).rejects.toMatchObject({
+      code: 'unavailable',
+      reason: 'storage',
+      retryAfterSeconds: 5,
+    }),
   )
   await vi.advanceTimersByTimeAsync(4000)
   await Promise.all(refused)
-  await expect(timed.get('files', record.key)).rejects.toMatchObject({ code: 'storage_busy' })
+  await expect(timed.get('files', record.key)).rejects.toMatchObject({
+    code: 'unavailable',
+    reason: 'storage',
+  })
   expect(index.get).toHaveBeenCalledTimes(1)
 })
 
@@ -86,7 +94,10 @@ describe('a lock', () => {
     const timed = timedIndex(index, new RequestTime(Date.now() + 1000))
     const lock = await lockIn(timed, 'b', ['a'], 300)
     await vi.advanceTimersByTimeAsync(2000)
-    await expect(lock.note('a', 'late')).rejects.toMatchObject({ code: 'storage_busy' })
+    await expect(lock.note('a', 'late')).rejects.toMatchObject({
+      code: 'unavailable',
+      reason: 'storage',
+    })
     await lock.release(['a'])
     expect([...(await lockIn(index, 'b', ['a'], 300)).held.keys()]).toEqual(['a'])
   })
@@ -99,7 +110,7 @@ describe('stray entries', () => {
   it('end when the index hangs, and are missing if it has none', async () => {
     const timed = timedIndex({ ...hanging, strayEntries: hang }, new Date())
     const asked = timed.strayEntries?.([])
-    const refused = expect(asked).rejects.toMatchObject({ code: 'index_unavailable' })
+    const refused = expect(asked).rejects.toMatchObject({ code: 'unavailable', reason: 'index' })
     await vi.advanceTimersByTimeAsync(10_000)
     await refused
     const { strayEntries: _, ...index } = memoryFileIndex()
@@ -171,7 +182,7 @@ describe('an index that answers', () => {
   it('ends every question that hangs', async () => {
     const { answers } = answering({ find: hang, stats: hang })
     for (const ask of [() => answers?.find(query), () => answers?.stats(query)]) {
-      const refused = expect(ask()).rejects.toMatchObject({ code: 'index_unavailable' })
+      const refused = expect(ask()).rejects.toMatchObject({ code: 'unavailable', reason: 'index' })
       await vi.advanceTimersByTimeAsync(10_000)
       await refused
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { REASONS_BY_CODE, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 import { readRoutes } from '../../tools/dev/openapi/sources.ts'
 import { headings, prose, readPage } from './support/markdown.ts'
 
@@ -50,7 +50,7 @@ describe('the routes', () => {
 })
 
 it('names only existing codes in its text', () => {
-  const others = ['not_accepted'] // a reason
+  const others: readonly string[] = Object.values(REASONS_BY_CODE).flat()
   const named = [API, UPPY].flatMap((page) =>
     [...prose(page).matchAll(/`([a-z]+_[a-z_]+)`/g)].map(([, code = '']) => code),
   )

@@ -85,7 +85,7 @@ describe('the recipe for EventBridge', () => {
     it('records an upload that nobody confirmed', async () => {
       const key = await upload(presigner.origin, 'a b+c%41.txt')
       const etag = createHash('md5').update('hello').digest('hex')
-      expect(await send(key, NOTIFICATION_SECRET, etag)).toContain('"notification_early"')
+      expect(await send(key, NOTIFICATION_SECRET, etag)).toContain('"notification"')
       // Another etag is of an older object.
       expect(await send(key)).toBe('{"counts":{"superseded":1}}')
       await presigner.age()
@@ -103,7 +103,7 @@ describe('the recipe for EventBridge', () => {
         return printed
       }
       const KEY = encodeURIComponent(await upload(presigner.origin, 'b c.txt'))
-      expect(await runShell(example, { ...env, KEY })).toContain('"notification_early"')
+      expect(await runShell(example, { ...env, KEY })).toContain('"notification"')
       expect(readPage(PAGE)).toContain('In the first 90 seconds after the upload')
       await presigner.age()
       expect(await answer(KEY)).toBe('{"counts":{"recorded":1}}')

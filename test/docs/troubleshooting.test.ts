@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { LINK_REFUSALS, REFUSALS } from '../../src/access/verdict.ts'
-import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { REASONS_BY_CODE, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 import { WARNINGS } from '../../src/errors/warnings.ts'
 import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
@@ -17,9 +17,13 @@ function rows(mark: string): { name: string; status: string; cause: string; fix:
   )
 }
 
-describe.each([
+const REASONS = Object.entries(REASONS_BY_CODE).map(
+  ([code, reasons]): [string, readonly string[]] => [`reasons of ${code}`, reasons],
+)
+
+describe.each<[string, readonly string[]]>([
   ['codes', Object.keys(STATUS_BY_CODE)],
-  ['reasons', REASONS],
+  ...REASONS,
   ['refusals', Object.keys(REFUSALS)],
   ['links', Object.keys(LINK_REFUSALS)],
   ['warnings', WARNINGS],

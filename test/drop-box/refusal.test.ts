@@ -12,7 +12,7 @@ it.each([
   ['type_mismatch', 400, 'Its name does not show its type. Put it into a ZIP file.'],
   ['mimetype_not_allowed', 400, 'This type is not accepted. Accepted: images.'],
   ['invalid_request', 400, 'It could not be sent. r1'],
-  ['storage_busy', 503, 'The server is busy. r1'],
+  ['unavailable', 503, 'The server is busy. r1'],
 ] as const)('says of %s with the status %i: %s', (code, status, text) => {
   expect(reasonOf(new PresignerError(code, 'No.', { status, requestId: 'r1' }), box)).toBe(text)
 })

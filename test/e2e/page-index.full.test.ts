@@ -187,7 +187,10 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
     await search(page).fill('summe')
     await totals(page, '1 file found')
     await page.route('**/files?*q=broken*', (route) =>
-      route.fulfill({ status: 503, json: { code: 'index_unavailable', message: 'Try again.' } }),
+      route.fulfill({
+        status: 503,
+        json: { code: 'unavailable', reason: 'index', message: 'Try again.' },
+      }),
     )
     await search(page).fill('broken')
     await page.locator('#files-error').getByText('Try again.').waitFor()
@@ -247,7 +250,10 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
     expect(await focused(page)).toBe('Usage')
 
     await page.route('**/stats?*', (route) =>
-      route.fulfill({ status: 503, json: { code: 'index_unavailable', message: 'Try again.' } }),
+      route.fulfill({
+        status: 503,
+        json: { code: 'unavailable', reason: 'index', message: 'Try again.' },
+      }),
     )
     await page.getByRole('button', { name: 'Usage' }).press('Enter')
     await panel.getByRole('alert').getByText('Try again.').waitFor()

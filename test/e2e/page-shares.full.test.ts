@@ -400,7 +400,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     await page.route('**/grants?*', (route) =>
       route.fulfill({
         status: 503,
-        json: { message, code: 'state_unavailable', requestId: 'r-1' },
+        json: { message, code: 'unavailable', reason: 'state', requestId: 'r-1' },
       }),
     )
     await page.getByRole('button', { name: 'Shared' }).click()

@@ -162,7 +162,10 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
 
   it('stays while the Worker does not answer, and goes away if it refuses', async () => {
     const answers = [
-      ...[{ json: stopped() }, { status: 503, json: { message: 'Wait.', code: 'storage_busy' } }],
+      ...[
+        { json: stopped() },
+        { status: 503, json: { message: 'Wait.', code: 'unavailable', reason: 'storage' } },
+      ],
       { status: 403, json: { message: 'No.', code: 'forbidden' } },
     ]
     await using tab = await open('keeper', (count) => answers[count - 1] ?? { json: stopped() })

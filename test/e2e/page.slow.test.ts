@@ -240,7 +240,10 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
         nbf: String(start.getTime() / 1000),
         countries: 'AT,DE',
       })
-      expect(await (await fetch(link)).json()).toMatchObject({ code: 'link_not_yet_valid' })
+      expect(await (await fetch(link)).json()).toMatchObject({
+        code: 'link_invalid',
+        reason: 'not_yet',
+      })
       expect(tab.failures).toEqual([expect.stringContaining('400'), expect.stringContaining('400')])
     })
 
@@ -488,12 +491,12 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await page.route('**/files?*', (route) =>
       route.fulfill({
         status: 503,
-        json: { message, code: 'index_unavailable', requestId: 'r-1' },
+        json: { message, code: 'unavailable', reason: 'index', requestId: 'r-1' },
       }),
     )
     await page.reload()
     const alert = page.locator('#files-error').getByRole('alert')
-    await alert.getByText('index_unavailable · r-1').waitFor()
+    await alert.getByText('unavailable · r-1').waitFor()
     await alert.getByText(message).waitFor()
     expect(await seriousFindings(page)).toEqual([])
     await page.unroute('**/files?*')

@@ -182,7 +182,7 @@ describe('npx edge-presigner upkeep', () => {
 
   it('repeats a request that may pass, but not one to a Worker with invalid settings', async () => {
     await using worker = await scriptedWorker([
-      [503, { code: 'storage_busy', message: 'Later.' }],
+      [503, { code: 'unavailable', reason: 'storage', message: 'Later.' }],
       [503, { code: 'misconfigured', message: 'The settings are not valid.' }],
     ])
     const { code, errors } = await upkeep(worker.origin)

@@ -5,6 +5,7 @@ import type { FileIndex } from '../../src/records/file-index.ts'
 import { testRecord } from '../plugins/files/records.ts'
 import { ANN } from '../support/ann.ts'
 import { settingsInput } from '../support/app.ts'
+import { inWords } from '../support/errors.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { mount } from '../support/mount.ts'
 import {
@@ -92,8 +93,9 @@ async function begin(app: ReturnType<typeof mount>, key: string): Promise<string
 }
 
 const codesOf = async (response: Response, member: string) => {
-  const body: Record<string, { error?: { code: string } }[]> = await response.json()
-  return (body[member] ?? []).map(({ error }) => error?.code ?? 'ok')
+  const body: Record<string, { error?: { code: string; reason?: string } }[]> =
+    await response.json()
+  return (body[member] ?? []).map(({ error }) => (error ? inWords(error) : 'ok'))
 }
 const counts = (codes: readonly string[]) =>
   codes.reduce<Record<string, number>>((sum, code) => {
@@ -148,7 +150,7 @@ describe('a request', () => {
       const [response, seconds] = await fakeSeconds(app.fetch(path, init))
       longest = Math.max(longest, seconds)
       expect.soft(seconds, name).toBeLessThanOrEqual(25)
-      if (seconds === 25) expect.soft(await response.text(), name).toContain('storage_busy')
+      if (seconds === 25) expect.soft(await response.text(), name).toContain('"reason":"storage"')
       if (response.status === 503) expect.soft(response.headers.get('Retry-After'), name).toBe('5')
     }
     expect(longest).toBe(25)
@@ -172,7 +174,7 @@ describe('a request', () => {
     } as RequestInit)
     const [response, seconds] = await fakeSeconds(request)
     await body
-    expect(await response.json()).toMatchObject({ code: 'events_unavailable' })
+    expect(await response.json()).toMatchObject({ code: 'unavailable', reason: 'events' })
     expect(seconds).toBeCloseTo(60 + SLOW / 1000 + 10, 1)
   })
 
@@ -229,37 +231,19 @@ describe('what the app is asked', () => {
 
   // @threat request-slow app-hangs
   it.each([
-    [
-      'authenticate',
-      { authenticate: never },
-      '/media/files/urls',
-      { keys: ['a.txt'] },
-      'storage_busy',
-    ],
-    ['beforeUpload', { beforeUpload: never }, '/media/files/upload-url', upload, 'storage_busy'],
+    ['authenticate', { authenticate: never }, '/media/files/urls', { keys: ['a.txt'] }, 'storage'],
+    ['beforeUpload', { beforeUpload: never }, '/media/files/upload-url', upload, 'storage'],
     [
       'beforeDelete',
       { beforeDelete: never },
       '/media/files/delete',
       { keys: ['a.txt'] },
-      'storage_busy',
+      'storage',
     ],
-    [
-      'onEvent',
-      { events: { onEvent: never } },
-      '/media/files',
-      { key: 'a.txt' },
-      'events_unavailable',
-    ],
-    [
-      'index',
-      { files: { index: () => index } },
-      '/media/files',
-      { key: 'a.txt' },
-      'index_unavailable',
-    ],
+    ['onEvent', { events: { onEvent: never } }, '/media/files', { key: 'a.txt' }, 'events'],
+    ['index', { files: { index: () => index } }, '/media/files', { key: 'a.txt' }, 'index'],
   ] as const)('has ten seconds, or as many as the app says: %s', async (...row) => {
-    const [name, given, path, body, code] = row
+    const [name, given, path, body, reason] = row
     for (const [options, limit] of [
       [{}, 10],
       [{ appTimeoutSeconds: 3 }, 3],
@@ -268,10 +252,10 @@ describe('what the app is asked', () => {
       const app = mounted({ ...given, ...options })
       const [response, seconds] = await fakeSeconds(app.post(path, body))
       expect(seconds).toBe(limit)
-      expect(await response.text()).toContain(`"code":"${code}"`)
-      if (code !== 'storage_busy' || name === 'beforeDelete') continue
+      expect(await response.text()).toContain(`"reason":"${reason}"`)
+      if (reason !== 'storage' || name === 'beforeDelete') continue
       expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '5'])
-      expect(app.lines[0]?.reason).toBe(`${name} did not end in time`)
+      expect(app.lines[0]?.reason).toBe(`storage: ${name} did not end in time`)
     }
   })
 
@@ -281,7 +265,7 @@ describe('what the app is asked', () => {
     const app = mounted({ events: { onEvent: never }, appTimeoutSeconds: 25 })
     const [response, seconds] = await fakeSeconds(app.post('/media/files', { key: 'a.txt' }))
     expect(seconds).toBe(25)
-    expect(await response.json()).toMatchObject({ code: 'storage_busy' })
+    expect(await response.json()).toMatchObject({ code: 'unavailable', reason: 'storage' })
   })
 
   it.each([0, 26, 1.5, Number.NaN, '10', 10n, null])('can not have %o seconds', async (seconds) => {
@@ -305,7 +289,7 @@ describe('a batch', () => {
     }))
     const [response, seconds] = await fakeSeconds(app.post('/media/files/upload-urls', { files }))
     expect([response.status, seconds]).toEqual([200, 10])
-    expect(await codesOf(response, 'uploads')).toEqual(['ok', 'storage_busy', 'ok'])
+    expect(await codesOf(response, 'uploads')).toEqual(['ok', 'unavailable storage', 'ok'])
   })
 
   // @threat request-slow
@@ -321,7 +305,7 @@ describe('a batch', () => {
     )
     expect([response.status, seconds]).toEqual([200, 25])
     const codes = await codesOf(response, 'uploads')
-    expect(counts(codes)).toEqual({ storage_error: 12, storage_busy: 87, ok: 1 })
+    expect(counts(codes)).toEqual({ storage_error: 12, 'unavailable storage': 87, ok: 1 })
     expect(sent).toHaveLength(18)
   })
 
@@ -332,7 +316,7 @@ describe('a batch', () => {
     const [response, seconds] = await fakeSeconds(mounted().post('/media/files/batch', { files }))
     expect([response.status, seconds]).toEqual([200, 25])
     const codes = await codesOf(response, 'files')
-    expect(counts(codes)).toEqual({ storage_error: 12, storage_busy: 8 })
+    expect(counts(codes)).toEqual({ storage_error: 12, 'unavailable storage': 8 })
     expect(sent).toHaveLength(18)
   })
 
@@ -347,7 +331,7 @@ describe('a batch', () => {
     const [response, seconds] = await fakeSeconds(app.post('/media/files/delete', { keys }))
     expect([response.status, seconds]).toEqual([200, 25])
     const codes = await codesOf(response, 'deleted')
-    expect(counts(codes)).toEqual({ ok: 12, storage_busy: 18 })
+    expect(counts(codes)).toEqual({ ok: 12, 'unavailable storage': 18 })
     const stay = keys.filter((_, i) => codes[i] !== 'ok')
     await vi.advanceTimersByTimeAsync(SLOW)
     const known = await Promise.all(keys.map((key) => index.get('files', parseObjectKey(key))))
@@ -372,14 +356,14 @@ describe('a batch', () => {
     const [response, seconds] = await fakeSeconds(mounted().post('/media/files/delete', { keys }))
     expect(seconds).toBe(25)
     const codes = counts(await codesOf(response, 'deleted'))
-    expect(codes).toEqual({ storage_error: 12, storage_busy: 88 })
+    expect(codes).toEqual({ storage_error: 12, 'unavailable storage': 88 })
     expect(sent).toHaveLength(19)
   })
 })
 
 describe('a purge that hangs', () => {
   // @threat request-slow
-  it('is purge_failed after ten seconds, with Retry-After', async () => {
+  it('is unavailable after ten seconds, with Retry-After', async () => {
     scriptedBucket({ ...BUCKET, HeadObject: answer(404) })
     const purge = hangNextPurge()
     const [response, seconds] = await fakeSeconds(
@@ -389,7 +373,7 @@ describe('a purge that hangs', () => {
     )
     expect(purge).toHaveBeenCalledTimes(1)
     expect(seconds).toBe(10)
-    expect(await response.json()).toMatchObject({ code: 'purge_failed' })
+    expect(await response.json()).toMatchObject({ code: 'unavailable', reason: 'purge' })
     expect(response.headers.get('Retry-After')).toBe('60')
   })
 })

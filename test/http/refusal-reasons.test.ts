@@ -60,7 +60,7 @@ const withTwoAlgorithms = () =>
   })
 
 /** What a client reads. Notifications have other messages for a secret. */
-const MESSAGES: Readonly<Record<Reason, unknown>> = {
+const MESSAGES: Readonly<Record<Reason<'unauthenticated'>, unknown>> = {
   missing: expect.any(String),
   malformed: 'This is not a token or an API key.',
   expired: 'These credentials have expired.',

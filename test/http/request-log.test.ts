@@ -79,8 +79,8 @@ it('gives the cause of an internal error, which the response does not', async ()
   const response = await testWorker({ FILE_INDEX: broken }).fetch('/files')
   expect(await response.text()).not.toContain('boom')
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
-    code: 'index_unavailable',
-    reason: 'Error: boom (URL)',
+    code: 'unavailable',
+    reason: 'index: Error: boom (URL)',
   })
 })
 
@@ -89,7 +89,7 @@ it("gives the bucket's error for a link, which the response does not", async () 
   for (const [failure, code, reason] of [
     ['403', 'storage_error', 'StorageFailure: GetObject 403 AccessDenied'],
     ['no-bucket', 'storage_error', 'StorageFailure: GetObject 404 NoSuchBucket'],
-    ['busy', 'storage_busy', 'StorageFailure: GetObject 503 SlowDown'],
+    ['busy', 'unavailable', 'storage: StorageFailure: GetObject 503 SlowDown'],
   ] as const) {
     const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     const text = await (await open(link)).text()
@@ -104,7 +104,7 @@ it("gives the bucket's error for HEAD of a link, which the response does not", a
   const lines = captureLog()
   for (const [failure, status, reason] of [
     ['403', 502, 'StorageFailure: HeadObject 403 AccessDenied'],
-    ['busy', 503, 'StorageFailure: HeadObject 503'],
+    ['busy', 503, 'storage: StorageFailure: HeadObject 503'],
   ] as const) {
     const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     const { headers } = await open(link, {}, 'HEAD')

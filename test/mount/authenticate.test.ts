@@ -6,6 +6,7 @@ import type { AppPrincipal } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, upload } from '../support/app.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
+import { inWords } from '../support/errors.ts'
 import { ISSUER, jwtVariable, testIssuer } from '../support/issuer.ts'
 import { mount } from '../support/mount.ts'
 import { testWorker } from '../support/worker.ts'
@@ -13,9 +14,14 @@ import { testWorker } from '../support/worker.ts'
 /** Returns the status and the code of a response, and the reason from the log. */
 async function outcome(app: ReturnType<typeof mount>, path: string, init?: RequestInit) {
   const response = await app.fetch(path, init)
-  const { code, message } = await jsonOf<{ code?: string; message?: string }>(response)
+  const { code = '', ...body } = await jsonOf<{
+    code?: string
+    message?: string
+    reason?: string
+  }>(response)
   const { reason } = app.lines.at(-1) ?? {}
-  return { result: `${response.status} ${code ?? ''}`.trim(), message, reason }
+  const result = `${response.status} ${inWords({ ...body, code })}`.trim()
+  return { result, message: body.message, reason }
 }
 
 describe('authenticate', () => {
@@ -76,7 +82,12 @@ const refuse = (status: 401 | 403) => (): never => {
 /** An error from a different copy of this package. */
 function foreignError(): Error {
   const error = new Error('Try again.')
-  return Object.assign(error, { name: 'PresignerError', code: 'auth_unavailable', issues: [] })
+  return Object.assign(error, {
+    name: 'PresignerError',
+    code: 'unavailable',
+    reason: 'issuer',
+    issues: [],
+  })
 }
 
 describe('what authenticate throws', () => {
@@ -86,18 +97,20 @@ describe('what authenticate throws', () => {
     [
       'an error of this package',
       () => {
-        throw new ApiError('storage_busy', 'Try again.', { cause: 'why' })
+        throw new ApiError('unavailable', 'Try again.', {
+          ...{ reason: 'storage', retryAfterSeconds: 5, cause: 'why' },
+        })
       },
-      '503 storage_busy',
-      /^why$/,
+      '503 unavailable storage',
+      /^storage: why$/,
     ],
     [
       'an error of another copy of this package',
       () => {
         throw foreignError()
       },
-      '503 auth_unavailable',
-      undefined,
+      '503 unavailable issuer',
+      /^issuer$/,
     ],
     [
       'unauthenticated',

@@ -110,17 +110,17 @@ describe('a presigner whose credentials are a function', () => {
     expect(calls).toHaveLength(1)
   })
 
-  it('answers credentials_unavailable, with the reason only in the log', async () => {
+  it('answers unavailable, with the reason only in the log', async () => {
     const app = mount({ settings: withBucket({ credentials: failing }) })
     const response = await app.fetch('/media/files/a.png/url')
     expect(response.status).toBe(503)
     expect(response.headers.get('Retry-After')).toBe('10')
     const body = await response.text()
-    expect(JSON.parse(body)).toMatchObject({ code: 'credentials_unavailable' })
+    expect(JSON.parse(body)).toMatchObject({ code: 'unavailable', reason: 'credentials_source' })
     expect(body).not.toContain('role')
     expect(app.lines.at(-1)).toMatchObject({
-      code: 'credentials_unavailable',
-      reason: 'Error: the role is gone',
+      code: 'unavailable',
+      reason: 'credentials_source: Error: the role is gone',
     })
     // What needs no credentials of the bucket works.
     for (const path of ['healthz', 'limits', 'files'])
@@ -151,7 +151,7 @@ describe('a presigner whose credentials are a function', () => {
       }),
     })
     expect((await throwing.fetch('/media/files/a.png/url')).status).toBe(503)
-    expect(throwing.lines.at(-1)?.reason).toBe('Error: at once')
+    expect(throwing.lines.at(-1)?.reason).toBe('credentials_source: Error: at once')
   })
 
   it('reads without the credentials for uploads, and uploads without those that read', async () => {

@@ -6,6 +6,7 @@ import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
+import { coded } from '../support/errors.ts'
 import { requestsFor, textOf } from '../support/links.ts'
 import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import { PATIENCE } from '../support/patience.ts'
@@ -213,13 +214,13 @@ describe('without an entrypoint for objects', () => {
   it.each([
     ['404/a.png', 404, 'object_not_found'],
     ['no-bucket/a.png', 502, 'storage_error'],
-    ['busy/a.png', 503, 'storage_busy'],
+    ['busy/a.png', 503, 'unavailable storage'],
     ['500/a.png', 502, 'storage_error'],
   ])('a link answers the failure %s of the bucket with %s %s', async (key, status, code) => {
     const app = direct()
     const response = await app.fetch(await linkTo(app, key, 'faulty'))
     expect(response.status).toBe(status)
-    expect(await jsonOf(response)).toMatchObject({ code })
+    expect(await jsonOf(response)).toMatchObject(coded(code))
   })
 
   it('a truncated body ends in an error, not as if it were complete', async () => {

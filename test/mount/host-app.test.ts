@@ -379,6 +379,8 @@ async function refusal(response: Response | Promise<Response>) {
     requestId: headers.get('X-Request-Id'),
     ...('issues' in body ? { issues: expect.any(Array) } : {}),
     ...(body.code === 'unauthenticated' ? { reason: 'not_accepted' } : {}),
+    ...(body.code === 'misconfigured' ? { reason: 'settings' } : {}),
+    ...(body.code === 'unavailable' ? { reason: 'events', deleted: true } : {}),
   })
   return `${status} ${body.code}`
 }
@@ -450,7 +452,7 @@ describe('an error that the host app throws', () => {
           { events: { onEvent: thrower }, files: { index: () => noFileIndex } },
           (app) => app.fetch('/media/files/none', { method: 'DELETE' }),
           503,
-          'events_unavailable',
+          'unavailable',
         ],
       ]
       for (const [options, ask, status, code] of asks) {

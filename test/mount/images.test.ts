@@ -172,7 +172,8 @@ describe('a mounted presigner', () => {
     const app = mounted(options, ofEntrypoint)
     const response = await opened(app, await app.link({ width: 64 }))
     expect([response.status, response.headers.get('Cache-Control')]).toEqual([503, 'no-store'])
-    expect(await jsonOf(response)).toMatchObject({ code: 'image_unavailable' })
+    expect(await jsonOf(response)).toMatchObject({ code: 'misconfigured', reason: 'settings' })
+    expect(response.headers.has('Retry-After')).toBe(false)
   })
 
   // @threat app-error-shown

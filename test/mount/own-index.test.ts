@@ -76,8 +76,8 @@ describe('an index of the app that returns other records', () => {
     expect(response.status).toBe(503)
     expect(await response.text()).not.toContain('theirs')
     expect(app.lines.at(-1)).toMatchObject({
-      code: 'index_unavailable',
-      reason: expect.stringContaining('other than the record of this file'),
+      code: 'unavailable',
+      reason: expect.stringMatching(/^index: .*other than the record of this file/),
     })
   })
 
@@ -90,7 +90,7 @@ describe('an index of the app that returns other records', () => {
       const app = mount({ files: { index: () => ({ ...files, ...broken }) } })
       const key = await upload(app, '/media')
       const response = await app.post('/media/files', { key })
-      expect(await jsonOf(response)).toMatchObject({ code: 'index_unavailable' })
+      expect(await jsonOf(response)).toMatchObject({ code: 'unavailable', reason: 'index' })
       const path = `/media/files/${encodeURIComponent(key)}`
       const removed = await app.fetch(path, { method: 'DELETE' })
       expect(removed.status).toBe('get' in broken ? 503 : 204)
@@ -149,7 +149,7 @@ describe('an index of the app that returns other records', () => {
     const app = mount({ files: { index: () => ({ ...files, put }) } })
     const key = await upload(app, '/media')
     const response = await app.post('/media/files', { key })
-    expect(await jsonOf(response)).toMatchObject({ code: 'index_unavailable' })
+    expect(await jsonOf(response)).toMatchObject({ code: 'unavailable', reason: 'index' })
     expect(app.lines.at(-1)?.reason).toContain('other than the record of this file')
   })
 

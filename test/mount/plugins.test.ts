@@ -749,7 +749,7 @@ describe('after', () => {
     const given = listening([undefined, new Error('down'), undefined])
     const { key, response } = await record(given)
     expect(response.status).toBe(503)
-    expect(await jsonOf(response)).toMatchObject({ code: 'events_unavailable' })
+    expect(await jsonOf(response)).toMatchObject({ code: 'unavailable', reason: 'events' })
     const line = (i: number) => [`${i} begins`, `${i} recorded ${key}, stored: false`]
     expect(given.calls.splice(0)).toEqual([...line(0), ...line(1)])
     expect((await given.app.post('/media/files', { key, name: 'a.png' })).status).toBe(503)
@@ -767,7 +767,7 @@ describe('after', () => {
       appTimeoutSeconds: 1,
     })
     const told = presigner.instance({}).after?.({} as never, null, new Date(), {} as never)
-    await expect(told).rejects.toMatchObject({ code: 'events_unavailable' })
+    await expect(told).rejects.toMatchObject({ code: 'unavailable', reason: 'events' })
     vi.useRealTimers()
   })
 
@@ -1026,7 +1026,7 @@ describe('a credential', () => {
       })
       const request = new Request(`${ORIGIN}/limits`, bearer('mine_1'))
       const [response, seconds] = await fakeSeconds(fetch(request, {}))
-      expect([await outcome(response), seconds]).toEqual(['503 storage_busy', 25])
+      expect([await outcome(response), seconds]).toEqual(['503 unavailable storage', 25])
     },
   )
 })

@@ -59,8 +59,8 @@ const THROWN: readonly (readonly [string, unknown, RegExp])[] = [
 ]
 
 const refusalOf = async (response: Response) => {
-  const { code, message } = await jsonOf<{ code: string; message: string }>(response)
-  return { status: response.status, code, message }
+  const { code, message, reason } = await jsonOf<Record<string, string>>(response)
+  return { status: response.status, code, message, ...(reason && { reason }) }
 }
 
 describe('what a function of the app throws', () => {
@@ -99,7 +99,8 @@ describe('what a function of the app throws', () => {
     const app = mount({ host, events: { onEvent } })
     const key = await upload(app, '/media')
     expect(await refusalOf(await app.post('/media/files', { key }))).toMatchObject({
-      code: 'events_unavailable',
+      code: 'unavailable',
+      reason: 'events',
     })
     expect(onError).not.toHaveBeenCalled()
     // Without a cause, only the message shows that something was thrown.
@@ -382,7 +383,11 @@ describe('an HTTPException', () => {
       `/media/files/${encodeURIComponent(key)}`,
       { method: 'DELETE' },
     )
-    expect(await refusalOf(response)).toMatchObject({ status: 503, code: 'index_unavailable' })
+    expect(await refusalOf(response)).toMatchObject({
+      status: 503,
+      code: 'unavailable',
+      reason: 'index',
+    })
   })
 
   it('of onEvent refuses nothing, since the bucket has the file already', async () => {
@@ -390,7 +395,8 @@ describe('an HTTPException', () => {
     const key = await upload(app, '/media')
     expect(await refusalOf(await app.post('/media/files', { key }))).toMatchObject({
       status: 503,
-      code: 'events_unavailable',
+      code: 'unavailable',
+      reason: 'events',
     })
   })
 })

@@ -64,14 +64,15 @@ it('reads a body that the app has wrapped in its own stream', async () => {
 
 it('answers with the code of an error from a different copy of this package', async () => {
   const list = () => {
-    const members = { name: 'PresignerError', code: 'index_unavailable', issues: [] }
+    const members = { name: 'PresignerError', code: 'unavailable', reason: 'index', issues: [] }
     throw Object.assign(new Error('The database is down.'), members)
   }
   const app = mount({ files: { index: () => ({ ...memoryFileIndex(), list }) } })
   const response = await app.fetch('/media/files')
   expect(response.status).toBe(503)
   expect(await jsonOf(response)).toMatchObject({
-    code: 'index_unavailable',
+    code: 'unavailable',
+    reason: 'index',
     message: 'The database is down.',
   })
 })

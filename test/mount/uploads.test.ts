@@ -399,7 +399,7 @@ describe('onEvent', () => {
       }
       const failed = await complete()
       expect(failed.status).toBe(503)
-      expect(await jsonOf(failed)).toMatchObject({ code: 'events_unavailable' })
+      expect(await jsonOf(failed)).toMatchObject({ code: 'unavailable', reason: 'events' })
       expect((await complete()).ok).toBe(true)
       const event = {
         type: 'recorded',
@@ -456,7 +456,7 @@ describe('onEvent', () => {
     const remove = () => app.fetch(`/media/files/${key}`, { method: 'DELETE' })
     const failed = await remove()
     expect(failed.status).toBe(503)
-    expect(await jsonOf(failed)).toMatchObject({ code: 'index_unavailable' })
+    expect(await jsonOf(failed)).toMatchObject({ code: 'unavailable', reason: 'index' })
     expect(app.lines.at(-1)?.reason).toContain('index down')
     expect(events.map(({ type }) => type)).toEqual(['recorded', 'deleted'])
     isDown = false
@@ -563,8 +563,10 @@ describe('onEvent', () => {
     const record = () => app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
     const failed = await record()
     expect(failed.status).toBe(503)
-    expect(await jsonOf(failed)).toMatchObject({ code: 'events_unavailable' })
-    expect(app.lines[0]?.reason).toMatch(/^TypeError: onEvent returned data that JSON.*Error: /)
+    expect(await jsonOf(failed)).toMatchObject({ code: 'unavailable', reason: 'events' })
+    expect(app.lines[0]?.reason).toMatch(
+      /^events: TypeError: onEvent returned data that JSON.*Error: /,
+    )
     expect(await index.get('files', parseObjectKey('a.mp4'))).toBeNull()
     isBroken = false
     expect(await jsonOf(await record())).toMatchObject({ key: 'a.mp4', data: 7 })

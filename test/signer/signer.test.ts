@@ -272,14 +272,15 @@ describe('a signer whose credentials are functions', () => {
     expect([read.mock.calls.length, write.mock.calls.length]).toEqual([0, 0])
   })
 
-  it('rejects with credentials_unavailable and the reason', async () => {
+  it('rejects with unavailable and the reason', async () => {
     const cause = new Error('no role')
     const failing = async () => {
       throw cause
     }
     const { signer: one } = signerWith(failing, WRITE)
     await expect(one.downloadUrl('a.png')).rejects.toMatchObject({
-      code: 'credentials_unavailable',
+      code: 'unavailable',
+      reason: 'credentials_source',
       cause,
     })
     expect(

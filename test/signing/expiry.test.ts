@@ -122,7 +122,7 @@ describe('temporary credentials', () => {
     for (const seconds of [0, -1, -WEEK])
       for (const expiresIn of [undefined, 1])
         expect(() => validity({ ...ending(seconds), expiresIn })).toThrow(
-          expect.objectContaining({ code: 'credentials_expired' }),
+          expect.objectContaining({ code: 'misconfigured', reason: 'expired' }),
         )
   })
 })

@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { ApiError } from '../../src/errors/api-error.ts'
 import { type Listed, listName, readItems } from '../../src/state/list.ts'
+import { unavailable } from '../support/errors.ts'
 import { stateStub } from '../support/state-stub.ts'
 
 afterEach(() => {
@@ -100,15 +100,15 @@ describe('the list of a minter', () => {
 
 describe('the items of a page', () => {
   const listed = ['a', 'b', 'c'].map((id) => ({ id, at: 0 }))
-  const failing = (code: 'state_unavailable' | 'storage_busy', ...ids: string[]) =>
+  const failing = (reason: 'state' | 'storage', ...ids: string[]) =>
     readItems(listed, async (id) => {
-      if (ids.includes(id)) throw new ApiError(code, 'It failed.')
+      if (ids.includes(id)) throw unavailable(reason, 'It failed.')
       return [id.toUpperCase()]
     })
 
   it('are those that can be read, with the ids of the others', async () => {
-    expect(await failing('state_unavailable')).toEqual({ items: ['A', 'B', 'C'], failed: {} })
-    expect(await failing('state_unavailable', 'b')).toEqual({
+    expect(await failing('state')).toEqual({ items: ['A', 'B', 'C'], failed: {} })
+    expect(await failing('state', 'b')).toEqual({
       items: ['A', 'C'],
       failed: { unavailable: ['b'] },
     })
@@ -116,8 +116,11 @@ describe('the items of a page', () => {
   })
 
   it('are an error if all fail, or if the request must end', async () => {
-    const all = failing('state_unavailable', 'a', 'b', 'c')
-    await expect(all).rejects.toMatchObject({ code: 'state_unavailable' })
-    await expect(failing('storage_busy', 'b')).rejects.toMatchObject({ code: 'storage_busy' })
+    const all = failing('state', 'a', 'b', 'c')
+    await expect(all).rejects.toMatchObject({ code: 'unavailable', reason: 'state' })
+    await expect(failing('storage', 'b')).rejects.toMatchObject({
+      code: 'unavailable',
+      reason: 'storage',
+    })
   })
 })

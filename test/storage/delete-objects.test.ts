@@ -102,10 +102,11 @@ describe('deleteObjects', () => {
     expect(mayHaveHappened(failures.get(C))).toBe(true)
   })
 
-  it('reports storage_busy for a key with SlowDown', async () => {
+  it('reports unavailable for a key with SlowDown', async () => {
     scriptedBucket({ DeleteObjects: result(deletedXml(A), errorXml(B, 'SlowDown')) })
     expect((await remove([A, B])).get(B)).toMatchObject({
-      code: 'storage_busy',
+      code: 'unavailable',
+      reason: 'storage',
       retryAfterSeconds: 5,
     })
   })

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { listObjects, type ObjectsQuery } from '../../src/storage/list-objects.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { coded } from '../support/errors.ts'
 import { type Answer, answer, s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -132,11 +133,11 @@ describe('a page of ListObjectsV2', () => {
     ['a body that is too large', answer(200, 'x'.repeat(5 * 1024 ** 2)), 'storage_error'],
     ['a redirect', answer(301, ''), 'storage_error'],
     ['no right to list', s3Error(403, 'AccessDenied'), 'not_supported'],
-    ['a wrong access key', s3Error(403, 'InvalidAccessKeyId'), 'credentials_invalid'],
-    ['SlowDown', s3Error(503, 'SlowDown'), 'storage_busy'],
+    ['a wrong access key', s3Error(403, 'InvalidAccessKeyId'), 'misconfigured credentials'],
+    ['SlowDown', s3Error(503, 'SlowDown'), 'unavailable storage'],
   ])('is an error for %s', async (_, given, code) => {
     scriptedBucket({ ListObjectsV2: given })
-    await expect(list()).rejects.toMatchObject({ code })
+    await expect(list()).rejects.toMatchObject(coded(code))
   })
 })
 

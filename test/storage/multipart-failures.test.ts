@@ -6,6 +6,7 @@ import {
   createMultipartUpload,
   listParts,
 } from '../../src/storage/multipart.ts'
+import { coded } from '../support/errors.ts'
 import {
   answer,
   type Operation,
@@ -93,14 +94,14 @@ describe.each(ALL)('%s', (operation) => {
   })
 
   it.each([
-    [403, 'RequestTimeTooSkewed', 'clock_skew'],
-    [403, 'SignatureDoesNotMatch', 'credentials_invalid'],
-    [401, 'Unauthorized', 'credentials_invalid'],
-    [400, 'ExpiredToken', 'credentials_expired'],
-    [200, 'ExpiredToken', 'credentials_expired'],
+    [403, 'RequestTimeTooSkewed', 'misconfigured clock'],
+    [403, 'SignatureDoesNotMatch', 'misconfigured credentials'],
+    [401, 'Unauthorized', 'misconfigured credentials'],
+    [400, 'ExpiredToken', 'misconfigured expired'],
+    [200, 'ExpiredToken', 'misconfigured expired'],
   ])('for %i %s, throws %s', async (status, s3Code, code) => {
     expect(await thrown(operation, s3Error(status, s3Code))).toMatchObject({
-      code,
+      ...coded(code),
       message: `The bucket answered ${operation} with ${s3Code}.`,
       cause: { message: `${operation} ${status} ${s3Code}` },
     })
@@ -117,9 +118,10 @@ describe.each(ALL)('%s', (operation) => {
     ],
     ['429', answer(429), '429'],
     ['503 of a proxy', answer(503, '<html></html>'), '503'],
-  ])('throws storage_busy for %s, without a retry', async (_, failure, reason) => {
+  ])('throws unavailable for %s, without a retry', async (_, failure, reason) => {
     expect(await thrown(operation, failure)).toMatchObject({
-      code: 'storage_busy',
+      code: 'unavailable',
+      reason: 'storage',
       retryAfterSeconds: 5,
       cause: { message: `${operation} ${reason}` },
     })

@@ -141,7 +141,7 @@ it('sends nothing after the credentials for uploads expire, even if those for re
   const sent = answering()
   const uploadCredentials = { ...WRITER, expiresAt: NOW.getTime() }
   const ended = abortMultipartUpload({ ...upload, bucket: testBucket({ uploadCredentials }) }, NOW)
-  await expect(ended).rejects.toMatchObject({ code: 'credentials_expired' })
+  await expect(ended).rejects.toMatchObject({ code: 'misconfigured', reason: 'expired' })
   expect(sent).toEqual([])
 })
 

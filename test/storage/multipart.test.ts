@@ -116,7 +116,7 @@ describe('a multipart upload', () => {
 describe('createMultipartUpload and completeMultipartUpload', () => {
   const wrong = { ...credentials, secretAccessKey: 'wrong' }
 
-  it('throw credentials_invalid for a wrong upload secret, without trying other credentials', async () => {
+  it('throw misconfigured for a wrong upload secret, without trying other credentials', async () => {
     const refused = createMultipartUpload(
       testBucket({ ...address, uploadCredentials: wrong }),
       key('a'),
@@ -124,7 +124,8 @@ describe('createMultipartUpload and completeMultipartUpload', () => {
       new Date(),
     )
     await expect(refused).rejects.toMatchObject({
-      code: 'credentials_invalid',
+      code: 'misconfigured',
+      reason: 'credentials',
       message: 'The bucket answered CreateMultipartUpload with SignatureDoesNotMatch.',
     })
   })

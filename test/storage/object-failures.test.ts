@@ -3,6 +3,7 @@ import { NO_LIMITS, narrowBucket } from '../../src/access/limits.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject, headObject, putObject } from '../../src/storage/object.ts'
 import { mayHaveHappened } from '../../src/storage/storage-failure.ts'
+import { coded } from '../support/errors.ts'
 import { answer, operations, s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -176,17 +177,17 @@ describe('headObject after a refusal', () => {
 
   // @threat retry-futile
   it.each([
-    [403, 'RequestTimeTooSkewed', 'clock_skew'],
-    [400, 'ExpiredRequest', 'clock_skew'],
-    [403, 'InvalidAccessKeyId', 'credentials_invalid'],
-    [403, 'SignatureDoesNotMatch', 'credentials_invalid'],
-    [400, 'InvalidToken', 'credentials_invalid'],
-    [403, 'InvalidTokenId', 'credentials_invalid'],
-    [403, 'InvalidSecurity', 'credentials_invalid'],
-    [403, 'AuthFailure', 'credentials_invalid'],
-    [401, 'Unauthorized', 'credentials_invalid'],
-    [400, 'ExpiredToken', 'credentials_expired'],
-    [400, 'TokenRefreshRequired', 'credentials_expired'],
+    [403, 'RequestTimeTooSkewed', 'misconfigured clock'],
+    [400, 'ExpiredRequest', 'misconfigured clock'],
+    [403, 'InvalidAccessKeyId', 'misconfigured credentials'],
+    [403, 'SignatureDoesNotMatch', 'misconfigured credentials'],
+    [400, 'InvalidToken', 'misconfigured credentials'],
+    [403, 'InvalidTokenId', 'misconfigured credentials'],
+    [403, 'InvalidSecurity', 'misconfigured credentials'],
+    [403, 'AuthFailure', 'misconfigured credentials'],
+    [401, 'Unauthorized', 'misconfigured credentials'],
+    [400, 'ExpiredToken', 'misconfigured expired'],
+    [400, 'TokenRefreshRequired', 'misconfigured expired'],
     [403, 'AccessDenied', 'storage_error'],
     [403, 'constructor', 'storage_error'],
   ])(
@@ -197,7 +198,7 @@ describe('headObject after a refusal', () => {
         GetObject: s3Error(status, s3Code),
       })
       await expect(head()).rejects.toMatchObject({
-        code,
+        ...coded(code),
         message: `The bucket answered HeadObject with ${s3Code}.`,
         cause: { message: `HeadObject ${status} ${s3Code}` },
       })
@@ -419,12 +420,13 @@ describe('a busy bucket', () => {
     [503, 'soon', 5],
     [503, '9'.repeat(400), 5],
   ])(
-    'is storage_busy for %i, and its Retry-After %j means %i seconds',
+    'is unavailable for %i, and its Retry-After %j means %i seconds',
     async (status, value, seconds) => {
       for (const send of [head, remove]) {
         const fake = answering(status, value === undefined ? {} : { 'Retry-After': value })
         await expect(send()).rejects.toMatchObject({
-          code: 'storage_busy',
+          code: 'unavailable',
+          reason: 'storage',
           message: 'The bucket is busy. Try again later.',
           retryAfterSeconds: seconds,
         })

@@ -76,10 +76,11 @@ describe('headObject', () => {
   it.each([
     ['secret', { secretAccessKey: 'wrong' }, 'SignatureDoesNotMatch'],
     ['access key', { accessKeyId: 'UNKNOWN' }, 'InvalidAccessKeyId'],
-  ])('throws credentials_invalid when the %s is wrong', async (_, wrong, s3Code) => {
+  ])('throws misconfigured when the %s is wrong', async (_, wrong, s3Code) => {
     const refused = head('photo.png', { credentials: { ...credentials, ...wrong } })
     await expect(refused).rejects.toMatchObject({
-      code: 'credentials_invalid',
+      code: 'misconfigured',
+      reason: 'credentials',
       message: `The bucket answered HeadObject with ${s3Code}.`,
     })
   })
@@ -113,11 +114,12 @@ describe('deleteObject', () => {
     expect(await head('a.txt.bak')).toMatchObject({ size: 1 })
   })
 
-  it('throws credentials_invalid when the credentials are wrong, and deletes nothing', async () => {
+  it('throws misconfigured when the credentials are wrong, and deletes nothing', async () => {
     await upload('kept.txt', 'kept', 'text/plain')
     const wrong = { ...credentials, secretAccessKey: 'wrong' }
     await expect(remove('kept.txt', { credentials: wrong })).rejects.toMatchObject({
-      code: 'credentials_invalid',
+      code: 'misconfigured',
+      reason: 'credentials',
     })
     expect(await head('kept.txt')).toMatchObject({ size: 4 })
   })

@@ -10,6 +10,7 @@ import { presigner } from '../../examples/everything/src/presigner.ts'
 import { Ledger } from '../../src/plugins/drop-boxes/ledger.ts'
 import type { BoxObject } from '../../src/plugins/drop-boxes/sender.ts'
 import { bearer } from './credentials.ts'
+import { inWords } from './errors.ts'
 import { stateStub } from './state-stub.ts'
 import { type TestWorker, testWorker } from './worker.ts'
 
@@ -170,8 +171,8 @@ export const visit = async (
 export async function outcome(response: Response): Promise<string> {
   const text = await response.text()
   if (!/json/.test(response.headers.get('Content-Type') ?? '')) return `${response.status}`
-  const { code } = JSON.parse(text)
-  return code === undefined ? `${response.status}` : `${response.status} ${code}`
+  const body = JSON.parse(text)
+  return body.code === undefined ? `${response.status}` : `${response.status} ${inWords(body)}`
 }
 
 /** Returns a box as its creator sees it now. */

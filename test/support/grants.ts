@@ -3,6 +3,7 @@ import { env, exports } from 'cloudflare:workers'
 import { expect } from 'vitest'
 import { presigner } from '../../examples/everything/src/presigner.ts'
 import { jsonOf } from './app.ts'
+import { inWords } from './errors.ts'
 import { putChosen } from './links.ts'
 import { type TestWorker, testWorker } from './worker.ts'
 
@@ -99,8 +100,8 @@ export async function outcome(answer: Response | Promise<Response>): Promise<str
   const response = await answer
   const text = await response.text()
   if (!/json/.test(response.headers.get('Content-Type') ?? '')) return `${response.status}`
-  const { code } = JSON.parse(text)
-  return code === undefined ? `${response.status}` : `${response.status} ${code}`
+  const body = JSON.parse(text)
+  return body.code === undefined ? `${response.status}` : `${response.status} ${inWords(body)}`
 }
 
 /** Returns the grant as its creator sees it now. */

@@ -7,7 +7,7 @@ import type { TestWorker } from './worker.ts'
  */
 export async function uppyRefusal(response: Response): Promise<string> {
   const body: Record<string, unknown> = await response.json()
-  expect(Object.keys(body).filter((name) => name !== 'issues')).toEqual([
+  expect(Object.keys(body).filter((name) => name !== 'issues' && name !== 'reason')).toEqual([
     'error',
     'message',
     'code',

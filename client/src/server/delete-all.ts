@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../error-code.ts'
 import type { RefusedKey } from '../responses.ts'
 import type { CallOptions, ServerApi } from './api.ts'
 import { type DeletedAll, isErased } from './responses.ts'
@@ -59,13 +58,5 @@ const add = (one: number | null, other: number | null = 0): number | null =>
   one === null || other === null ? null : one + other
 
 /** Tells whether another pass may delete this. */
-const isTemporary = ({ error }: RefusedKey): boolean => TEMPORARY.includes(error.code)
-
-const TEMPORARY: readonly string[] = [
-  'storage_error',
-  'storage_busy',
-  'index_unavailable',
-  'events_unavailable',
-  'purge_failed',
-  'state_unavailable',
-] satisfies ErrorCode[]
+const isTemporary = ({ error }: RefusedKey): boolean =>
+  error.code === 'storage_error' || error.code === 'unavailable'

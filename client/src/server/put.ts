@@ -11,7 +11,7 @@ const SLOWEST_BYTES_PER_MILLISECOND = 50
 /**
  * Sends `piece` to the bucket, with retries. Signs again if the URL has expired, and once in each
  * try if the bucket refuses it. Resolves with the ETag. Throws PresignerError: `bucket_refused`,
- * `clock_skew`, `network`, and what `sign` throws.
+ * `misconfigured`, `network`, and what `sign` throws.
  */
 export function putBytes(
   sign: () => Promise<SignedPut>,

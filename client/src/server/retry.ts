@@ -39,7 +39,7 @@ export async function withRetries<T>(
 export const wasRefused = (error: PresignerError): boolean =>
   error.retryable &&
   // A part of the Worker didn't answer in time, and may have done what it was asked.
-  error.code !== 'state_unavailable' &&
+  error.reason !== 'state' &&
   ([429, 503].includes(error.status) || UNSENT.includes(reasonOf(error.cause)))
 
 /** The codes of Node, Bun and Deno for a connection that was never made. */

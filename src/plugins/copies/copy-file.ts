@@ -97,7 +97,7 @@ type Failures = Map<FileToCopy, unknown>
  * that fails leaves both, and a repeat finishes it. Asks the app and the plugins' checks about each upload,
  * and each delete, before anything changes. A file may fail with their errors, `invalid_request` for a copy
  * onto itself, `object_not_found` for a missing source, `object_exists`, `file_replaced`, `file_too_large`, and
- * `storage_busy` if another call holds a key, or this one may send no more requests.
+ * `unavailable` if another call holds a key, or this one may send no more requests.
  */
 export async function copyFiles(
   c: AppContext,
@@ -172,7 +172,8 @@ async function admit(c: AppContext, call: CopyCall, file: FileToCopy): Promise<v
   requireOther(source, from, target, to)
   if (kind === 'move') requireLocks(c)
   if (!allowance.take(REQUESTS[kind]))
-    throw new ApiError('storage_busy', 'This call had no time left for this file. Send it again.', {
+    throw new ApiError('unavailable', 'This call had no time left for this file. Send it again.', {
+      reason: 'storage',
       retryAfterSeconds: 1,
     })
   // Not before, since a file that isn't started is sent again.

@@ -69,7 +69,7 @@ export class Hold {
     this.#locks = locks
   }
 
-  /** Takes what it can of these keys. Gives this request a deadline. Throws `index_unavailable`. */
+  /** Takes what it can of these keys. Gives this request a deadline. Throws `unavailable`. */
   static async take(c: AppContext, place: Place, files: readonly Keys[]): Promise<Hold> {
     const locks = new Map<string, KeyLock>()
     const hold = new Hold(c, place, locks)
@@ -94,7 +94,7 @@ export class Hold {
     return hold
   }
 
-  /** Throws `storage_busy` unless this call holds both keys of the file. */
+  /** Throws `unavailable` unless this call holds both keys of the file. */
   require({ from, to }: Keys): void {
     const { source, target } = this.#place
     for (const [bucket, key] of [
@@ -106,9 +106,9 @@ export class Hold {
       // As long as somebody holds it already: usually a second, and longer if that call was killed.
       const seconds = Math.min(lock.busySeconds, LEASE_SECONDS - lock.busySeconds)
       throw new ApiError(
-        'storage_busy',
+        'unavailable',
         'Another copy or move uses one of these keys. Send it again.',
-        { retryAfterSeconds: Math.max(1, seconds) },
+        { reason: 'storage', retryAfterSeconds: Math.max(1, seconds) },
       )
     }
   }
@@ -126,7 +126,7 @@ export class Hold {
     return isOfThis ? journal : null
   }
 
-  /** Notes what a repeat of the request needs. Throws `storage_busy` if the call no longer holds the target. */
+  /** Notes what a repeat of the request needs. Throws `unavailable` if the call no longer holds the target. */
   async note(
     { from, to }: Keys,
     noted: Pick<Journal, 'wasVacant'> &

@@ -1,5 +1,5 @@
 import type { Bucket } from '../../bucket/bucket.ts'
-import { ApiError, type ErrorCode } from '../../errors/api-error.ts'
+import { ApiError, type PlainCode } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { assertNamesKey, encodeKey } from '../../signing/object-url.ts'
 import {
@@ -32,7 +32,7 @@ const R2_HOST = /\.r2\.cloudflarestorage\.com(?::\d+)?$/
  * copies only the object that was seen, with its metadata unless `headers` replace it. With `isNew`,
  * a server that can do so refuses to replace an object. Returns the ETag of the copy in its quotes,
  * or null if the response has none. Throws `file_replaced` for another source, `object_exists`,
- * `object_not_found`, `not_supported`, `storage_error` and `storage_busy`.
+ * `object_not_found`, `not_supported`, `storage_error` and `unavailable`.
  */
 export async function copyObject(
   source: CopySource,
@@ -98,7 +98,7 @@ function refusal(answer: BucketResponse, isNew: boolean): ApiError {
   const { status, text } = answer
   const s3Code = s3CodeIn(text)
   const cause = new StorageFailure(operation, status, s3Code)
-  const error = (code: ErrorCode, message: string) => new ApiError(code, message, { cause })
+  const error = (code: PlainCode, message: string) => new ApiError(code, message, { cause })
   if (status === 412 || s3Code === 'PreconditionFailed')
     // The response doesn't tell which condition has failed.
     return isNew ? objectExists(cause) : sourceReplaced(cause)

@@ -14,7 +14,7 @@ export interface EventsOptions<B> {
   /**
    * Called for a change to a file: after the bucket has stored or deleted its object, and before the
    * index changes. The response waits for it. If it throws, the response is 503
-   * `events_unavailable`, the index stays as it is, and a repeat calls it again. If it returns
+   * `unavailable`, the index stays as it is, and a repeat calls it again. If it returns
    * `{ data }` for `recorded` or `replaced`, and nothing else, the response has `data`, as JSON.
    */
   readonly onEvent?: (event: FileEvent, context: EventContext<B>) => unknown

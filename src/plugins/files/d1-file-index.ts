@@ -47,6 +47,7 @@ export function d1FileIndex(db: D1Database): FileIndex {
     throw new ApiError(
       'misconfigured',
       'needs a D1 database. Add a [[d1_databases]] block to wrangler.toml, and pass its binding.',
+      { reason: 'settings' },
     )
   return indexIn(db, openDatabase(db))
 }

@@ -93,7 +93,7 @@ export const STEPS: readonly (readonly string[])[] = [SCHEMA]
 export interface Database {
   /**
    * Runs statements in one batch, which D1 runs as a transaction on the primary, so that it sees every
-   * earlier write. Throws `index_unavailable`, and `misconfigured` if the tables are somebody else's.
+   * earlier write. Throws `unavailable`, and `misconfigured` if the tables are somebody else's.
    */
   run(statements: readonly D1PreparedStatement[]): Promise<readonly D1Result<FileRow>[]>
 }
@@ -160,7 +160,7 @@ function asApi(cause: unknown): ApiError {
   return new ApiError(
     'misconfigured',
     'The D1 database has tables of the same names (presigner_…) that are not of this version or not the index. Use a database of its own.',
-    { cause },
+    { reason: 'settings', cause },
   )
 }
 

@@ -22,6 +22,7 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
     throw new ApiError(
       'misconfigured',
       'needs a KV namespace. Add a [[kv_namespaces]] block to wrangler.toml, and pass its binding.',
+      { reason: 'settings' },
     )
   const requireIndexable = (bucket: string, key: ObjectKey): void => {
     if (utf8Length(kvKey(bucket, key)) > MAX_KV_KEY_BYTES)
@@ -134,7 +135,7 @@ const kvKey = (bucket: string, key: string): string => `${RECORDS}${bucket}:${ke
 const readEntry = (bucket: string, key: string, metadata: unknown): FileRecord | null =>
   objectKeyError(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
 
-/** Resolves with the result of Workers KV. Its errors, mostly limits, become `index_unavailable`. */
+/** Resolves with the result of Workers KV. Its errors, mostly limits, become `unavailable`. */
 async function attempt<T>(operation: () => Promise<T>): Promise<T> {
   try {
     return await operation()

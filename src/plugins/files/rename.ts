@@ -23,7 +23,7 @@ function confirmed({ status: _, ...record }: FileRecord, name: string): FileReco
 /**
  * Changes a display name, and confirms the record. `owner` is the only owner whose files the caller may rename, or null for
  * all. Throws `object_not_found` without a record or an object, `forbidden` for another owner's
- * file, `file_replaced` if the bucket has another object, `storage_error`, `index_unavailable`, and what
+ * file, `file_replaced` if the bucket has another object, `storage_error`, `unavailable`, and what
  * `announce` throws: then the name stays.
  */
 export async function renameFile(

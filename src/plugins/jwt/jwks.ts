@@ -13,7 +13,7 @@ const MAX_AGE_IN_OUTAGE_MILLISECONDS = 3_600_000
 /** For this long after a fetch, an unknown `kid` causes no other one. */
 const COOLDOWN_MILLISECONDS = 30_000
 /** For this long after a failed fetch, there is no other one. */
-const PAUSE_AFTER_FAILURE_MILLISECONDS = 10_000
+export const PAUSE_AFTER_FAILURE_SECONDS = 10
 /** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
 
@@ -108,7 +108,7 @@ export function remoteJwks(
   }
 
   const refresh = async (hooks: KeySourceHooks): Promise<void> => {
-    const isPaused = () => isSince(failedAt, PAUSE_AFTER_FAILURE_MILLISECONDS)
+    const isPaused = () => isSince(failedAt, PAUSE_AFTER_FAILURE_SECONDS * 1000)
     if (!isPaused()) await fetchOrJoin(hooks)
     if (isPaused()) throw new JwksUnavailableError('The key set could not be fetched.')
   }

@@ -7,7 +7,13 @@ import { membersOf } from '../../access/seal.ts'
 import { loggable, type Refusal, refuse, type Verdict } from '../../access/verdict.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
-import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
+import {
+  JwksUnavailableError,
+  type KeySource,
+  type KeySourceHooks,
+  PAUSE_AFTER_FAILURE_SECONDS,
+  remoteJwks,
+} from './jwks.ts'
 import type { JwtSettings } from './options.ts'
 import { importPublicKey } from './public-key.ts'
 
@@ -18,7 +24,7 @@ const MAX_TIME = 8.64e15
 const keySources = new WeakMap<JwtSettings, KeySource>()
 
 /**
- * Returns the principal of a JWT (RFC 7519) from the configured issuer. Throws `auth_unavailable`
+ * Returns the principal of a JWT (RFC 7519) from the configured issuer. Throws `unavailable`
  * if the token's key is unknown and the issuer's keys can't be fetched, and any error of
  * `hooks.beforeFetch`.
  */
@@ -41,8 +47,10 @@ export async function verifyJwt(
     claims = verified.payload
   } catch (error) {
     if (error instanceof JwksUnavailableError)
-      throw new ApiError('auth_unavailable', "Tokens can't be verified right now. Try again.", {
+      throw new ApiError('unavailable', "Tokens can't be verified right now. Try again.", {
+        reason: 'issuer',
         cause: error,
+        retryAfterSeconds: PAUSE_AFTER_FAILURE_SECONDS,
       })
     if (error instanceof errors.JOSEError) return refusalOf(error, token)
     throw error

@@ -28,6 +28,7 @@ import {
   copyUrl,
   DEADLINE,
   failure,
+  notResized,
   specIn,
   WANTED_RANGE,
   withStatus,
@@ -154,7 +155,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
     async #image(asked: ImageRequest, now: RequestTime): Promise<Response> {
       const usesCacheApi = this.ctx.cache === undefined
       const { images, entrypoint } = this.#options ?? {}
-      if (!images?.serve) throw new ApiError('image_unavailable', 'Images are not resized.')
+      if (!images?.serve) throw notResized()
       const stub = stubIn(this.ctx, entrypoint)
       const place = {
         usesCacheApi,

@@ -38,7 +38,7 @@ export const deliveryRoutes = newApp()
 /** Refuses a request that is no link, such as one with another method. */
 async function refuseLink(c: AppContext): Promise<never> {
   await configure(c)
-  throw new ApiError('link_invalid', 'This link is not valid.')
+  throw new ApiError('link_invalid', 'This link is not valid.', { reason: 'signature' })
 }
 
 /** Throws the error of a link whose `restrictions`, if any, don't allow this request. */

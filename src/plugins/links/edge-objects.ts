@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import type { VariantSpec } from '../../bucket/image-size.ts'
-import { ApiError, type ErrorCode, isErrorCode } from '../../errors/api-error.ts'
+import { ApiError, type ErrorCode, isErrorCode, restored } from '../../errors/api-error.ts'
 import { deadlineOf, within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -20,6 +20,7 @@ import { copySeconds } from './open-object.ts'
 const failureSchema = z.object({
   code: z.custom<ErrorCode>(isErrorCode),
   message: z.string(),
+  cause: z.optional(z.string()),
   reason: z.optional(z.string()),
   retryAfterSeconds: z.optional(z.number()),
 })
@@ -57,7 +58,8 @@ export const edgeObjects = (stub: ObjectsStub, resizesImages = false): ObjectSou
   async purge({ alias }, keys) {
     const cause = await within(PURGE_MILLISECONDS, stub.purge(alias, keys)).catch(describe)
     if (cause !== null)
-      throw new ApiError('purge_failed', 'The edge copy could not be purged. Try again.', {
+      throw new ApiError('unavailable', 'The edge copy could not be purged. Try again.', {
+        reason: 'purge',
         cause,
         retryAfterSeconds: 60,
       })
@@ -88,12 +90,13 @@ function failureOf({ headers, status }: Response): Error {
   const json = decodeURIComponent(headers.get(FAILURE) ?? 'null')
   const failure = failureSchema.safeParse(JSON.parse(json))
   if (!failure.success) return new Error(`Objects answered with status ${status}.`)
-  const { code, message, reason: cause, retryAfterSeconds } = failure.data
+  const { code, message, ...details } = failure.data
   // The entrypoint has every bucket of its own presigner.
   if (code === 'unknown_bucket')
     return new ApiError(
       'misconfigured',
       'The objects entrypoint has other settings. Set links({ entrypoint }) to another, or to null.',
+      { reason: 'settings' },
     )
-  return new ApiError(code, message, { cause, retryAfterSeconds })
+  return restored(code, message, details)
 }

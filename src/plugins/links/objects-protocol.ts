@@ -33,9 +33,9 @@ export function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Respo
 /** Returns an error with the log's reason. Without `no-store`, a cache may even store a 404. */
 export function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
-  const { code, message, cause, retryAfterSeconds } = error
-  const reason = cause === undefined ? undefined : describe(cause)
-  const json = JSON.stringify({ code, message, reason, retryAfterSeconds })
+  const { code, message, reason, retryAfterSeconds } = error
+  const cause = error.cause === undefined ? undefined : describe(error.cause)
+  const json = JSON.stringify({ code, message, cause, reason, retryAfterSeconds })
   return new Response(null, {
     status: statusOf(error),
     headers: { 'Cache-Control': 'no-store', [FAILURE]: encodeURIComponent(json) },
@@ -61,6 +61,21 @@ export function specIn(query: URLSearchParams): VariantSpec | null {
   }
 }
 
-/** Tells whether `resize` threw this error, and not the bucket. */
-export const isImageError = (error: unknown): boolean =>
-  ['unsupported_image', 'image_unavailable'].includes(asApiError(error)?.code ?? '')
+const NOT_RESIZED = 'no images'
+
+/** Returns the error for an image where none are resized. */
+export const notResized = (): ApiError =>
+  new ApiError(
+    'misconfigured',
+    'Images are resized only by Cloudflare Images and behind an edge cache.',
+    {
+      reason: 'settings',
+      cause: NOT_RESIZED,
+    },
+  )
+
+/** Tells whether this error is about the image or its resizing, and not about the bucket. */
+export function isImageError(error: unknown): boolean {
+  const { code, reason, cause } = asApiError(error) ?? {}
+  return code === 'unsupported_image' || reason === 'images' || cause === NOT_RESIZED
+}

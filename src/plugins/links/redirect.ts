@@ -12,7 +12,7 @@ export interface RedirectTarget {
   readonly maxAgeSeconds: number
 }
 
-/** Returns the target of a link with delivery "redirect". Throws `credentials_expired`. */
+/** Returns the target of a link with delivery "redirect". Throws `misconfigured`. */
 export async function redirectTarget(
   { key, download, expires }: LinkPolicy,
   bucket: Bucket,

@@ -4,7 +4,7 @@ import type { Principal } from '../../access/principal.ts'
 import { LINK_REFUSALS, type LinkRefusal } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { linkExpiry, type Restricted } from '../../core/link.ts'
-import { ApiError, type ErrorCode, invalidMember } from '../../errors/api-error.ts'
+import { ApiError, invalidMember, type Reason } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { instant } from '../../http/fields.ts'
 import { isInRanges, parseIpRange } from './ip-range.ts'
@@ -115,17 +115,19 @@ function addressIn(request: Request, addressOf: KeptLinks['addressOf']): unknown
   }
 }
 
-const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
-  link_expired: 'This link has expired.',
-  link_not_yet_valid: 'This link is not valid yet.',
-  link_address_not_allowed: 'This link is not for your network.',
-  link_country_not_allowed: 'This link is not for your country.',
+const MESSAGES: Readonly<Record<Reason<'link_invalid'>, string>> = {
+  signature: 'This link is not valid.',
+  not_yet: 'This link is not valid yet.',
+  address: 'This link is not for your network.',
+  country: 'This link is not for your country.',
 }
 
 /** Returns the error of a refused link. The log has its reason, with what is added to it. */
 export function refusedLink(refusal: LinkRefusal, more = ''): ApiError {
-  const code = LINK_REFUSALS[refusal]
-  return new ApiError(code, MESSAGES[code] ?? 'This link is not valid.', { cause: refusal + more })
+  const reason = LINK_REFUSALS[refusal]
+  const cause = refusal + more
+  if (reason === 'expired') return new ApiError('link_expired', 'This link has expired.', { cause })
+  return new ApiError('link_invalid', MESSAGES[reason], { reason, cause })
 }
 
 /**

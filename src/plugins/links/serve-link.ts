@@ -1,13 +1,12 @@
 import type { LinkPolicy } from '../../access/link-signature.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { keepsCopiesOf } from './direct-objects.ts'
 import { parseMediaType } from './media-type.ts'
 import { toClientResponse } from './object-response.ts'
-import { isImageError } from './objects-protocol.ts'
+import { isImageError, notResized } from './objects-protocol.ts'
 import type { ImageSteps } from './options.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
@@ -23,7 +22,7 @@ export interface LinkPlace {
 
 /**
  * Returns a verified link's object or `variant` for `request`, which `objects` never receives.
- * Throws what `objects.open` throws, and `image_unavailable` for a resized image without copies.
+ * Throws what `objects.open` throws, and `misconfigured` for a resized image without copies.
  */
 export async function serveLink(
   request: Request,
@@ -35,8 +34,7 @@ export async function serveLink(
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
   const accept = request.headers.get('accept')
   const spec = variant && (images?.specOf(variant, bucket.imageQuality, accept) ?? null)
-  if (variant !== null && !(spec && keepsCopiesOf(bucket, objects)))
-    throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
+  if (variant !== null && !(spec && keepsCopiesOf(bucket, objects))) throw notResized()
   const ask = async (range: string | null): Promise<Response> => {
     const asker = { now, requestId }
     const opened = await objects.open(method, bucket, policy.key, range, spec, asker)

@@ -86,7 +86,7 @@ export async function beginMultipart(
 /**
  * Presigns S3 UploadPart for each part. Signs the length of a part if it is planned or stated.
  * Throws `invalid_part` for a part that the file doesn't have, `file_too_large` for one that ends
- * beyond the bucket's largest file, `size_required`, `invalid_expiry` and `credentials_expired`.
+ * beyond the bucket's largest file, `size_required`, `invalid_expiry` and `misconfigured`.
  */
 export async function signParts(
   known: Bucket,

@@ -49,7 +49,7 @@ export interface Finished extends Recorded {
  * start, which may be a token's. Also records a complete upload, so repeating this is safe. Throws
  * `size_mismatch` and `file_too_large`, which abort the upload, since a repeat would be refused
  * too. Every other error leaves its parts: `invalid_part`, `object_exists`, `not_supported`,
- * `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload` throws.
+ * `upload_not_found`, `storage_error`, `unavailable`, and what `recordUpload` throws.
  */
 export async function finishMultipart(
   known: Bucket,

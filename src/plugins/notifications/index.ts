@@ -97,7 +97,12 @@ export async function consumeNotifications(
 const withoutSettings = (notification: Notification | Drop): Result =>
   typeof notification === 'string'
     ? { status: 'fulfilled', value: notification }
-    : { status: 'rejected', reason: new ApiError('misconfigured', 'The settings are not valid.') }
+    : {
+        status: 'rejected',
+        reason: new ApiError('misconfigured', 'The settings are not valid.', {
+          reason: 'settings',
+        }),
+      }
 
 /** The queue itself ends the retries: `max_retries` and `dead_letter_queue` in wrangler.toml. */
 function retryLater(message: QueueMessage, failure?: unknown): void {

@@ -61,8 +61,8 @@ type Look = Exclude<Outcome, Drop> | ObjectHead
  * the bucket: an object without a record gets a provisional one, without an owner, until somebody
  * records the upload. A missing object's record is removed. Changes nothing while an object is
  * young, or if `isFirstLook`: bucket and index may be late. Announces each change before the index
- * changes. Rejects a result with `storage_error`, `storage_busy`, `index_unavailable`,
- * `purge_failed` or what `announce` throws; then the sender should repeat it.
+ * changes. Rejects a result with `storage_error`, `unavailable`
+ * or what `announce` throws; then the sender should repeat it.
  */
 export async function recordAllNotified(
   recorder: Recorder,

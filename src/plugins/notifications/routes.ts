@@ -49,7 +49,8 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
   const waits = results.map((result) => (result.status === 'fulfilled' ? result.value : 0))
   const retryAfterSeconds = Math.max(...waits.filter((wait) => typeof wait === 'number'), 0)
   if (retryAfterSeconds > 0)
-    throw new ApiError('notification_early', 'The object is too young. Repeat this later.', {
+    throw new ApiError('unavailable', 'The object is too young. Repeat this later.', {
+      reason: 'notification',
       retryAfterSeconds,
     })
   return json(c, { counts })

@@ -43,7 +43,7 @@ export class IndexFailure extends Error {}
 /**
  * Reads the next page of the bucket's list, and the pages of the index beside it. Throws
  * `IndexFailure` for the index, and `storage_error`, also for a list that is not in order,
- * `storage_busy` and `not_supported`.
+ * `unavailable` and `not_supported`.
  */
 export async function readStretch(
   bucket: Bucket,

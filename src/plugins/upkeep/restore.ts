@@ -21,7 +21,7 @@ export interface Restored {
 /**
  * Puts dropped records of distinct keys back whose objects are in the bucket again: with their names and
  * owners, and the object's date. Looks for each object again after its record is stored. Throws
- * `index_unavailable`, `storage_error`, `storage_busy` and what `announce` throws. It can be repeated.
+ * `storage_error`, `unavailable` and what `announce` throws. It can be repeated.
  */
 export async function restoreRecords(
   bucket: Bucket,

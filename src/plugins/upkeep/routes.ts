@@ -13,7 +13,14 @@ import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
-import { bucket, digits, type RefusedKey, refusedKey, usually } from '../../http/fields.ts'
+import {
+  bucket,
+  digits,
+  itemError,
+  type RefusedKey,
+  refusedKey,
+  usually,
+} from '../../http/fields.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
@@ -134,7 +141,11 @@ export const upkeepRoutes = newApp()
       ...{ bucket: chosen.alias, buckets: usableBuckets(c, upkeep), mode: scope.mode },
       ...{ phase: state.phase, isDone, stopped: state.stopped, toDrop },
       counts: ended?.counts ?? state.counts,
-      ...{ suspects: state.suspects.length, last: state.last, failure: failure && plain(failure) },
+      ...{
+        suspects: state.suspects.length,
+        last: state.last,
+        failure: failure && itemError(failure),
+      },
       ...(again !== null && { waitUntil: new Date(again).toISOString() }),
       cursor: await sealWalk(settings, scope, state, now),
     })
@@ -224,7 +235,7 @@ function objectIfAny(c: AppContext, alias: string): WalkObject | null {
   }
 }
 
-/** Resolves with 0 outside of Workers, where none is kept. Throws `state_unavailable`. */
+/** Resolves with 0 outside of Workers, where none is kept. Throws `unavailable`. */
 export const forgetDropped: ForgetDropped = async (c, bucket, prefix, before) => {
   const object = objectIfAny(c, bucket)
   return object === null ? 0 : callObject(c, () => object.forgetBelow(prefix, before))
@@ -288,5 +299,3 @@ function ownKeys(
     }
   return { keys: [...keys], refused }
 }
-
-const plain = ({ code, message }: ApiError) => ({ code, message })

@@ -2,6 +2,7 @@ import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { ApiError, asApiError, statusOf } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
+import { loggedReason } from '../../http/request-log.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import { requireSettings } from '../../settings/define.ts'
 import { callObjectAt } from '../../state/object.ts'
@@ -68,7 +69,7 @@ export async function runUpkeep(
       code: error === undefined ? undefined : (known?.code ?? 'internal'),
       message: visits.map(inWords).join('; '),
       warning: warnings.join('; ') || undefined,
-      reason: error === undefined ? undefined : describe(known?.cause ?? error),
+      reason: error === undefined ? undefined : ((known && loggedReason(known)) ?? describe(error)),
     })
   }
   try {

@@ -1,4 +1,4 @@
-import { ApiError, asApiError, type ErrorCode } from '../../errors/api-error.ts'
+import { ApiError, asApiError, REASONS_BY_CODE, type Reason } from '../../errors/api-error.ts'
 import { deadlineOf } from '../../errors/deadline.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -19,14 +19,10 @@ const STEP_MILLISECONDS = 60_000
 /** No repair begins this shortly before a request's deadline: one request may take as long. */
 const LAST_MILLISECONDS = TIMEOUT_SECONDS * 1000
 
-/** Errors that say nothing about one key. */
-const LATER: readonly ErrorCode[] = [
-  'storage_busy',
-  'events_unavailable',
-  'clock_skew',
-  'credentials_expired',
-  'credentials_invalid',
-  'credentials_unavailable',
+/** Reasons of errors that say nothing about one key. */
+const LATER: readonly (Reason | undefined)[] = [
+  ...REASONS_BY_CODE.misconfigured,
+  ...(['storage', 'credentials_source', 'events'] as const),
 ]
 
 /** Counts that grow. */
@@ -100,7 +96,7 @@ export class Step {
     // The cursor may have expired.
     if (error instanceof IndexFailure && failures >= MAX_FAILURES)
       this.set({ indexCursor: null, failures: 0 })
-    if (failures >= MAX_FAILURES && !LATER.includes(failure.code)) this.giveUp(current)
+    if (failures >= MAX_FAILURES && !LATER.includes(failure.reason)) this.giveUp(current)
   }
 
   /** Leaves out what can't be listed, so that the pass ends. */
@@ -159,14 +155,14 @@ export class Step {
 
   /** Tells whether a failed item is passed over: it can't be stored, or has failed again and again. */
   isPassed(reason: unknown, isFirst: boolean): boolean {
-    const code = asApiError(reason)?.code
-    if (code === 'key_not_indexable') {
+    const known = asApiError(reason)
+    if (known?.code === 'key_not_indexable') {
       this.add({ refused: 1 })
       return true
     }
     if (!isFirst || this.before.failures + 1 < MAX_FAILURES) return false
     // These are not about the key.
-    if (code !== undefined && LATER.includes(code)) return false
+    if (LATER.includes(known?.reason)) return false
     this.failure ??= failureOf(reason)
     this.add({ failed: 1 })
     return true

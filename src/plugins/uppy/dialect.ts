@@ -104,7 +104,7 @@ const COMPANION_SECONDS = 800
 
 /**
  * Returns the lifetime of a signature for Uppy in seconds: Companion's, or the bucket's upload
- * default if that is longer. The bucket's maximum still applies. Throws `credentials_expired`.
+ * default if that is longer. The bucket's maximum still applies. Throws `misconfigured`.
  */
 export function companionLifetime(bucket: Bucket, now: Date): number {
   const credentials = bucket.uploadCredentials

@@ -60,7 +60,7 @@ const OPERATION = 'ListObjectVersions'
 /**
  * Calls S3 ListObjectVersions for one page, with the access key for reads. Throws `not_supported` if
  * the server has no versions or the access key may not list them, and `storage_error` and
- * `storage_busy`.
+ * `unavailable`.
  */
 export async function listVersions(
   bucket: Bucket,

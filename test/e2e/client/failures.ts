@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { coded } from '../../support/errors.ts'
 import type { Failure } from './bucket-proxy.ts'
 import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
 import type { ClientContext } from './context.ts'
@@ -60,7 +61,7 @@ export function failureRules(context: () => ClientContext): void {
           'Access-Control-Expose-Headers': 'Retry-After',
           'Retry-After': '60',
         },
-        json: { code: 'storage_busy', message: 'The bucket is busy.' },
+        json: { code: 'unavailable', reason: 'storage', message: 'The bucket is busy.' },
       })
     })
     await tab.begin(SIZE, { multipart: true })
@@ -74,16 +75,21 @@ export function failureRules(context: () => ClientContext): void {
 
   // @threat retry-futile
   it('does not repeat a request after an error that lasts', async () => {
-    const codes = ['clock_skew', 'credentials_invalid', 'credentials_expired', 'misconfigured']
+    const codes = [
+      'misconfigured clock',
+      'misconfigured credentials',
+      'misconfigured expired',
+      'misconfigured settings',
+    ]
     for (const code of codes) {
       let requests = 0
       await tab.page.route('**/multipart', (route) => {
         requests++
         const headers = { 'Access-Control-Allow-Origin': '*' }
-        return route.fulfill({ status: 503, headers, json: { code, message: 'No.' } })
+        return route.fulfill({ status: 503, headers, json: { ...coded(code), message: 'No.' } })
       })
       await tab.begin(SIZE, { multipart: true })
-      expect(await tab.failure()).toMatchObject({ code, status: 503 })
+      expect(await tab.failure()).toMatchObject({ ...coded(code), status: 503 })
       expect(requests).toBe(1)
       await tab.page.unroute('**/multipart')
     }
@@ -105,7 +111,8 @@ export function failureRules(context: () => ClientContext): void {
     )
     await tab.begin(1000)
     expect(await tab.failure()).toMatchObject({
-      code: 'clock_skew',
+      code: 'misconfigured',
+      reason: 'clock',
       status: 403,
       message: expect.stringMatching(
         /^The bucket returned 403 AccessDenied\. Its clock is ahead: /,

@@ -3,6 +3,7 @@ import { AbortMultipartUploadCommand } from '@aws-sdk/client-s3'
 import type { Page } from 'playwright-core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { UppyHelperPage, UppySetup } from '../../../client/test/uppy-page-api.ts'
+import { coded } from '../../support/errors.ts'
 import { patternBytes } from '../pattern-bytes.ts'
 import { etagOf } from '../uppy/context.ts'
 import type { ClientContext } from './context.ts'
@@ -69,12 +70,16 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
   }
 
   it('fails at once after an error that lasts', async () => {
-    for (const code of ['clock_skew', 'credentials_invalid', 'credentials_expired']) {
+    for (const code of [
+      'misconfigured clock',
+      'misconfigured credentials',
+      'misconfigured expired',
+    ]) {
       let requests = 0
       await tab.route('**/s3/sign', (route) => {
         requests++
         const headers = { 'Access-Control-Allow-Origin': '*' }
-        return route.fulfill({ status: 503, headers, json: { code, message: 'No.' } })
+        return route.fulfill({ status: 503, headers, json: { ...coded(code), message: 'No.' } })
       })
       await upload(SIZE)
       expect((await events(1))[0]).toBe('upload-error')

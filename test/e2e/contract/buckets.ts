@@ -67,7 +67,7 @@ export function bucketRules(
     'names credentials that the server does not accept, also where it answers a HEAD: %s',
     async (bucket) => {
       const { api } = context()
-      const refused = { status: 503, code: 'credentials_invalid' }
+      const refused = { status: 503, code: 'misconfigured', reason: 'credentials' }
       const body = { key: 'a.txt', name: 'a.txt', bucket }
       expect(await api.refusal('POST', '/files', body)).toEqual(refused)
       expect(await api.refusal('DELETE', `/files/a.txt?bucket=${bucket}`)).toEqual(refused)
@@ -91,7 +91,8 @@ export function bucketRules(
         return
       }
       expect(unexpectedResponse('GetObject', answer, s3CodeIn(answer.text))).toMatchObject({
-        code: 'clock_skew',
+        code: 'misconfigured',
+        reason: 'clock',
         message: 'The bucket answered GetObject with RequestTimeTooSkewed.',
       })
     },

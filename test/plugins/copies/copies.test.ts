@@ -688,7 +688,7 @@ describe('many files', () => {
       const response = await app.post('/media/files/move', { files })
       expect(sent).toBeLessThanOrEqual(45)
       const { files: results } = await jsonOf<{ files: { error?: { code: string } }[] }>(response)
-      for (const { error } of results) expect(error?.code ?? 'storage_busy').toBe('storage_busy')
+      for (const { error } of results) expect(error?.code ?? 'unavailable').toBe('unavailable')
       files = files.filter((_, i) => results[i]?.error !== undefined)
     }
     vi.unstubAllGlobals()
@@ -745,7 +745,7 @@ describe('many files', () => {
     expect(codes).toEqual([
       ...Array.from({ length: 4 }, () => 'copied'),
       'rate_limited',
-      ...Array.from({ length: 7 }, () => 'storage_busy'),
+      ...Array.from({ length: 7 }, () => 'unavailable'),
     ])
     // The first one has counted as the request.
     expect(counted).toBe(5)

@@ -438,7 +438,7 @@ describe('the keys of a move', () => {
         { from: other, to: key, overwrite: true },
       ]) {
         const busy = await app.post(`/media/files/${kind}`, body)
-        expect(await jsonOf(busy)).toMatchObject({ code: 'storage_busy' })
+        expect(await jsonOf(busy)).toMatchObject({ code: 'unavailable', reason: 'storage' })
         expect(busy.headers.get('Retry-After')).toBe('1')
       }
     go()
@@ -454,9 +454,12 @@ describe('the keys of a move', () => {
     const { app, from, to, moving, go } = await held({ settings: { buckets } })
     const copy = (more: object) =>
       app.post('/media/files/copy', { from: to, to: `${to}2`, ...more })
-    expect(await jsonOf(await copy({ bucket: 'again' }))).toMatchObject({ code: 'storage_busy' })
+    expect(await jsonOf(await copy({ bucket: 'again' }))).toMatchObject({
+      code: 'unavailable',
+      reason: 'storage',
+    })
     const onto = { from: `${to}3`, to: from, bucket: 'archive', toBucket: 'again' }
-    expect(await jsonOf(await copy(onto))).toMatchObject({ code: 'storage_busy' })
+    expect(await jsonOf(await copy(onto))).toMatchObject({ code: 'unavailable', reason: 'storage' })
     go()
     expect((await moving).status).toBe(201)
     expect(await jsonOf(await copy({ bucket: 'archive' }))).toMatchObject({

@@ -61,7 +61,7 @@ describe('an object that fails', () => {
     ]) {
       expect(response.headers.get('Retry-After')).toBe('5')
       const text = await response.text()
-      expect(`${response.status} ${text}`).toMatch(/^503 .*"state_unavailable"/)
+      expect(`${response.status} ${text}`).toMatch(/^503 .*"state"/)
       expect(text).not.toMatch(/X-Amz|overloaded/)
     }
     expect(lines.join('\n')).toContain('overloaded')
@@ -78,7 +78,7 @@ describe('an object that fails', () => {
       name === 'reserve'
         ? await by.post('/files/upload-url', FILE, bearer(sender.token))
         : await by.post('/files', { key }, bearer(sender.token))
-    expect(await outcome(response)).toBe('503 state_unavailable')
+    expect(await outcome(response)).toBe('503 unavailable state')
     const record = await bucketFetch(`index-${key}`, { method: 'HEAD' })
     expect(record.ok).toBe(false)
     // The alarm repairs it.
@@ -94,7 +94,7 @@ describe('an object that fails', () => {
     const asked = hanging.post('/files/upload-url', FILE, bearer(token))
     const [response, seconds] = await fakeSeconds(asked)
     vi.useRealTimers()
-    expect(await outcome(response)).toBe('503 state_unavailable')
+    expect(await outcome(response)).toBe('503 unavailable state')
     expect(seconds).toBe(5)
   })
 
@@ -129,7 +129,7 @@ describe('an object that fails', () => {
     })
     const [response, seconds] = await fakeSeconds(by.post('/drop-boxes', boxRequest()))
     vi.useRealTimers()
-    expect(await outcome(response)).toBe('503 state_unavailable')
+    expect(await outcome(response)).toBe('503 unavailable state')
     // The second half is after the response: this Worker waits for that too.
     expect(seconds).toBe(10)
   })
@@ -139,7 +139,7 @@ describe('an object that fails', () => {
       throw new Error('Gone.')
     }, 'create')
     const request = boxRequest()
-    expect(await outcome(await by.post('/drop-boxes', request))).toBe('503 state_unavailable')
+    expect(await outcome(await by.post('/drop-boxes', request))).toBe('503 unavailable state')
     const list = await by.fetch('/drop-boxes?limit=100')
     expect(await list.text()).not.toContain(String(request.prefix))
   })

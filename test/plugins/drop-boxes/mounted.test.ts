@@ -233,7 +233,7 @@ describe('drop-box.received', () => {
       body: 'hello',
     })
     const recorded = await mounted.post('/media/files', { key }, AS_ANN)
-    expect(await outcome(recorded)).toBe('503 events_unavailable')
+    expect(await outcome(recorded)).toBe('503 unavailable events')
   })
 })
 

@@ -109,7 +109,7 @@ describe('with a queue', () => {
     const { worker, batches } = withQueue(1)
     const refused = await record(worker)
     expect(refused.status).toBe(503)
-    expect(await refused.json()).toMatchObject({ code: 'events_unavailable' })
+    expect(await refused.json()).toMatchObject({ code: 'unavailable', reason: 'events' })
     expect(await isRecorded()).toBe(false)
     expect(lines.join()).toContain('Queue quota exceeded')
     expect((await record(worker)).status).toBe(201)
@@ -132,7 +132,7 @@ describe('with a queue', () => {
     await record(testWorker())
     const { worker, batches } = withQueue(1)
     const refused = await remove(worker)
-    expect(await refused.json()).toMatchObject({ code: 'events_unavailable' })
+    expect(await refused.json()).toMatchObject({ code: 'unavailable', reason: 'events' })
     expect(await isRecorded()).toBe(true)
     expect((await remove(worker)).status).toBe(204)
     expect(await isRecorded()).toBe(false)
@@ -149,7 +149,7 @@ describe('with a queue', () => {
     const secret = 'notification-secret-0123456789abcdef'
     const { worker, batches } = withQueue(1, { WEBHOOKS, NOTIFICATION_SECRETS: secret })
     const refused = await worker.fetch(`/files/${encodeURIComponent(key)}`, { method: 'DELETE' })
-    expect(await refused.json()).toMatchObject({ code: 'events_unavailable' })
+    expect(await refused.json()).toMatchObject({ code: 'unavailable', reason: 'events' })
     const report = {
       eventSource: 'minio:s3',
       eventTime: new Date(Date.now() - 120_000).toISOString(),
@@ -222,7 +222,7 @@ describe('with a queue', () => {
     await vi.waitFor(() => expect(sendBatch).toHaveBeenCalled(), PATIENCE)
     await vi.advanceTimersByTimeAsync(10_000)
     vi.useRealTimers()
-    expect(await (await answered).json()).toMatchObject({ code: 'events_unavailable' })
+    expect(await (await answered).json()).toMatchObject({ code: 'unavailable', reason: 'events' })
     expect(await isRecorded()).toBe(false)
   })
 

@@ -202,7 +202,7 @@ describe('a question', () => {
     expect(await answers(worker)).toMatchObject({ answers: true })
   })
 
-  it('is index_unavailable while D1 is down, and the upload can be recorded later', async () => {
+  it('is unavailable while D1 is down, and the upload can be recorded later', async () => {
     const broken = {
       prepare: (sql: string) => testDatabase.prepare(sql),
       batch: async () => {
@@ -213,7 +213,9 @@ describe('a question', () => {
     for (const path of ['/files?q=a', '/files', '/files?delimiter=/', '/stats']) {
       const response = await down.fetch(path, bearer(root.token))
       expect.soft([response.status, response.headers.get('Retry-After')], path).toEqual([503, '5'])
-      expect.soft(await response.json(), path).toMatchObject({ code: 'index_unavailable' })
+      expect
+        .soft(await response.json(), path)
+        .toMatchObject({ code: 'unavailable', reason: 'index' })
     }
     const up = testWorker({ ...variables, OPEN_ACCESS: 'localhost', API_KEYS: undefined })
     const upload = testWorker({
@@ -230,7 +232,10 @@ describe('a question', () => {
     }>()
     await fetch(uploadUrl, { method: 'PUT', headers, body: 'a' })
     const failed = await upload.post('/files', { key })
-    expect([failed.status, await failed.json()]).toMatchObject([503, { code: 'index_unavailable' }])
+    expect([failed.status, await failed.json()]).toMatchObject([
+      503,
+      { code: 'unavailable', reason: 'index' },
+    ])
     expect((await up.post('/files', { key, name: 'again.txt' })).status).toBe(201)
     const found = await up.fetch('/files?q=again')
     expect(await found.json()).toMatchObject({ files: [{ key }] })

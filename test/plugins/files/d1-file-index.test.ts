@@ -33,7 +33,10 @@ it('releases a lock whose response from D1 is lost', async () => {
   )
   await lossy.lock?.('b', ['other'], 300)
   isLost = true
-  await expect(lossy.lock?.('b', ['a'], 300)).rejects.toMatchObject({ code: 'index_unavailable' })
+  await expect(lossy.lock?.('b', ['a'], 300)).rejects.toMatchObject({
+    code: 'unavailable',
+    reason: 'index',
+  })
   expect([...((await index.lock?.('b', ['a'], 300))?.held.keys() ?? [])]).toEqual(['a'])
 })
 
@@ -165,13 +168,14 @@ it('takes one round trip for an operation', async () => {
   expect(trips).toBe(operations.length)
 })
 
-it('fails as index_unavailable with the reason for the log', async () => {
+it('fails as unavailable with the reason for the log', async () => {
   const broken = d1FileIndex({
     prepare: (sql: string) => testDatabase.prepare(sql),
     batch: () => Promise.reject(new Error('D1_ERROR: Network connection lost.')),
   } as unknown as D1Database)
   await expect(broken.get('files', testRecord('a').key)).rejects.toMatchObject({
-    code: 'index_unavailable',
+    code: 'unavailable',
+    reason: 'index',
     cause: expect.objectContaining({ message: expect.stringContaining('connection lost') }),
   })
 })

@@ -65,7 +65,7 @@ describe('a new database', () => {
         if (call === failing) throw new Error('D1_ERROR: Network connection lost.')
       }),
     )
-    await expect(first.put(RECORD)).rejects.toMatchObject({ code: 'index_unavailable' })
+    await expect(first.put(RECORD)).rejects.toMatchObject({ code: 'unavailable', reason: 'index' })
     expect(await first.put(RECORD)).toEqual(RECORD)
     expect(await d1FileIndex(db).get('files', RECORD.key)).toEqual(RECORD)
     await openDatabase(db).run([question()])
@@ -122,7 +122,7 @@ it('asks a few times at most if a table is missing, such as by hand', async () =
   let calls = 0
   const index = d1FileIndex(intercepted((call) => (calls = call + 1)))
   const stats = index.answers?.stats({ bucket: 'files', prefix: '', groupBy: 'day' })
-  await expect(stats).rejects.toMatchObject({ code: 'index_unavailable' })
+  await expect(stats).rejects.toMatchObject({ code: 'unavailable', reason: 'index' })
   expect(calls).toBeLessThan(5)
 })
 
@@ -140,7 +140,10 @@ describe('a later step', () => {
       const failing = intercepted((call) => {
         if (call === n) throw new Error('D1_ERROR: Network connection lost.')
       })
-      await expect(asksForIt(failing)).rejects.toMatchObject({ code: 'index_unavailable' })
+      await expect(asksForIt(failing)).rejects.toMatchObject({
+        code: 'unavailable',
+        reason: 'index',
+      })
       expect(await asksForIt(db)).toEqual([{ later: RECORD.name.toUpperCase() }])
       expect(await rows(VERSION)).toEqual([{ step: 1 }, { step: 2 }])
       await expectExact()

@@ -113,7 +113,7 @@ it('keeps the record and reports it when the edge copy could not be purged', asy
   const purge = failNextPurge(new Error('rate limited'))
   const refused = await worker.fetch(path, { method: 'DELETE' })
   expect(purge).toHaveBeenCalledWith('files', [key])
-  expect(await refused.json()).toMatchObject({ code: 'purge_failed' })
+  expect(await refused.json()).toMatchObject({ code: 'unavailable', reason: 'purge' })
   expect(refused.headers.get('Retry-After')).toBe('60')
   expect(await stored()).toBe(1)
   expect((await worker.fetch(path, { method: 'DELETE' })).status).toBe(204)

@@ -140,7 +140,7 @@ it('counts malformed entries, and those of other buckets, on every page', async 
 
 /** Local KV does not fail, so these tests simulate its errors. */
 describe('an error of KV', () => {
-  it('is index_unavailable with its cause, for every operation', async () => {
+  it('is unavailable with its cause, for every operation', async () => {
     const failure = new Error('KV PUT failed: 500 Internal Server Error')
     const fail = () => Promise.reject(failure)
     const broken = kvFileIndex({
@@ -158,7 +158,8 @@ describe('an error of KV', () => {
       broken.list(all),
     ])
       await expect(operation).rejects.toMatchObject({
-        code: 'index_unavailable',
+        code: 'unavailable',
+        reason: 'index',
         cause: failure,
         retryAfterSeconds: 5,
       })
@@ -168,7 +169,7 @@ describe('an error of KV', () => {
 describe('a second write of one key within a second', () => {
   const tooMany = new Error('KV PUT failed: 429 Too Many Requests')
   const record = testRecord('a')
-  const TOO_SOON = { code: 'index_unavailable', retryAfterSeconds: 1 }
+  const TOO_SOON = { code: 'unavailable', reason: 'index', retryAfterSeconds: 1 }
 
   beforeEach(() => {
     vi.useFakeTimers()
@@ -195,7 +196,7 @@ describe('a second write of one key within a second', () => {
     }
   })
 
-  it('is index_unavailable with Retry-After when KV refuses it again', async () => {
+  it('is unavailable with Retry-After when KV refuses it again', async () => {
     const put = vi.fn(() => Promise.reject(tooMany))
     const busy = kvFileIndex({ ...env.FILE_INDEX, put })
     const refused = expect(busy.put(record)).rejects.toMatchObject(TOO_SOON)

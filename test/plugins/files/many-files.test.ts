@@ -389,7 +389,9 @@ describe('POST /files/delete', () => {
     const keys = await uploadMany('a.txt', 'b.txt')
     failNextPurge(new Error('rate limited'))
     const { deleted } = await removeMany(keys)
-    expect(deleted.map(({ error }) => error?.code)).toEqual(['purge_failed', 'purge_failed'])
+    expect(deleted.map(({ error }) => error)).toMatchObject(
+      Array(2).fill({ code: 'unavailable', reason: 'purge', deleted: true }),
+    )
     for (const key of keys) expect(await exists(key)).toBe(false)
     expect(await stored()).toHaveLength(2)
     expect(await removeMany(keys)).toEqual({ deleted: keys.map((key) => ({ key })) })
@@ -468,7 +470,9 @@ describe('POST /files/delete', () => {
         EVENTS: { sendBatch: () => Promise.reject(new Error('queue down')) },
       })
       const { deleted } = await remove(keys, failing)
-      expect(deleted.map(({ error }) => error?.code)).toEqual(['purge_failed', 'purge_failed'])
+      expect(deleted.map(({ error }) => error)).toMatchObject(
+        Array(2).fill({ code: 'unavailable', reason: 'purge', deleted: true }),
+      )
       expect(await stored()).toHaveLength(2)
     })
   })
@@ -489,13 +493,21 @@ describe('POST /files/delete', () => {
     expect(await response.json()).toEqual({
       deleted: [
         { key: a },
-        { key: b, error: { code: 'index_unavailable', message: expect.any(String) } },
+        {
+          key: b,
+          error: {
+            code: 'unavailable',
+            reason: 'index',
+            deleted: true,
+            message: expect.any(String),
+          },
+        },
         { key: c },
       ],
     })
     expect(await stored()).toEqual([`file:files:${b}`])
     const line = JSON.parse(String(log.mock.calls.at(-1)?.[0]))
-    expect(line.warning).toMatch(/^files not deleted: 1 index_unavailable \(.*KV is down/)
+    expect(line.warning).toMatch(/^files not deleted: 1 unavailable \(.*KV is down/)
     expect(line.warning).not.toContain(b)
   })
 
@@ -516,7 +528,7 @@ describe('POST /files/delete', () => {
       })
       const response = await failing.post('/files/delete', { keys: [...keys, chosen] })
       const error = {
-        code: 'index_unavailable',
+        ...{ code: 'unavailable', reason: 'index', deleted: true },
         message: 'The object is deleted, but the index failed and has its record. Try again.',
       }
       const left = [...keys, chosen].map((key) => ({ key, error }))
@@ -524,7 +536,7 @@ describe('POST /files/delete', () => {
       expect((await Promise.all(keys.map(exists))).some(Boolean)).toBe(false)
       expect(await stored()).toEqual(keys.map((key) => `file:files:${key}`).sort())
       const line = JSON.parse(String(log.mock.calls.at(-1)?.[0]))
-      expect(line.warning).toMatch(/^files not deleted: 9 index_unavailable \(.*KV is down/)
+      expect(line.warning).toMatch(/^files not deleted: 9 unavailable \(.*KV is down/)
       expect(await removeMany(keys)).toEqual({ deleted: keys.map((key) => ({ key })) })
       expect(await stored()).toEqual([])
     },

@@ -38,12 +38,12 @@ it('reports a half-done delete when KV hangs, logs it, and completes it when it 
   const lines = captureLog()
   const half = await workerOn({ delete: hang }).fetch(path, { method: 'DELETE' })
   expect(half.status).toBe(503)
-  expect(await half.json()).toMatchObject({ code: 'index_unavailable' })
+  expect(await half.json()).toMatchObject({ code: 'unavailable', reason: 'index' })
   const line = lines.find((text) => text.includes('"DELETE"'))
   expect(JSON.parse(line ?? '')).toMatchObject({
     status: 503,
-    code: 'index_unavailable',
-    reason: expect.stringContaining('did not respond within 10 seconds'),
+    code: 'unavailable',
+    reason: expect.stringMatching(/^index: .*did not respond within 10 seconds/),
   })
   expect((await workerOn({}).fetch(path)).status).toBe(200)
 
@@ -54,11 +54,11 @@ it('reports a half-done delete when KV hangs, logs it, and completes it when it 
 it.each([
   ['GET /files', { list: hang }, '/files', 'GET'],
   ['GET /files/:key', { getWithMetadata: hang }, '/files/a.txt', 'GET'],
-])('answers %s with index_unavailable when KV hangs', async (_, changes, path, method) => {
+])('answers %s with unavailable when KV hangs', async (_, changes, path, method) => {
   captureLog()
   const response = await workerOn(changes as Partial<KVNamespace>).fetch(path, { method })
   expect(response.status).toBe(503)
-  expect(await response.json()).toMatchObject({ code: 'index_unavailable' })
+  expect(await response.json()).toMatchObject({ code: 'unavailable', reason: 'index' })
 })
 
 it('says that a hanging D1 has recorded nothing, and records when it is repeated', async () => {
@@ -78,7 +78,7 @@ it('says that a hanging D1 has recorded nothing, and records when it is repeated
     const body = method === 'POST' ? { key, name: 'a.txt' } : undefined
     const response = await (body ? worker.post(path, body) : worker.fetch(path))
     expect(response.status).toBe(503)
-    expect(await response.json()).toMatchObject({ code: 'index_unavailable' })
+    expect(await response.json()).toMatchObject({ code: 'unavailable', reason: 'index' })
   }
   hangs = false
   expect((await worker.post('/files', { key, name: 'a.txt' })).status).toBe(201)

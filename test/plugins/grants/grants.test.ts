@@ -130,7 +130,7 @@ describe('a new grant', () => {
     captureLog()
     const key = await putReport()
     const response = failing.post('/grants', { key, deadline: inFuture() })
-    expect(await outcome(response)).toBe('503 state_unavailable')
+    expect(await outcome(response)).toBe('503 unavailable state')
     expect(made).toHaveLength(1)
     const kept = await runInDurableObject(stateStub('Grants', made[0] ?? ''), (_, { storage }) => [
       ...storage.kv.list(),
@@ -309,7 +309,7 @@ describe('a change', () => {
       method === 'list' ? Promise.reject(new Error('gone')) : call(),
     )
     const before = await currently(grant)
-    expect(await outcome(change(inFuture(90 * DAY), failing))).toBe('503 state_unavailable')
+    expect(await outcome(change(inFuture(90 * DAY), failing))).toBe('503 unavailable state')
     expect(await currently(grant)).toEqual(before)
   })
 })

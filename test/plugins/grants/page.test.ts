@@ -372,22 +372,22 @@ describe('the form of a grant', () => {
     const grant = await grantFor({ uses: 1, restrictions })
     const inside = { ip: '192.0.2.7', country: 'DE' }
     expect(await outcome(submit(grant.url, { ...inside, country: 'AT' }))).toBe(
-      '403 link_country_not_allowed',
+      '403 link_invalid country',
     )
     expect(await outcome(submit(grant.url, { ...inside, ip: '198.51.100.1' }))).toBe(
-      '403 link_address_not_allowed',
+      '403 link_invalid address',
     )
-    expect(await outcome(visit(grant.url))).toBe('403 link_address_not_allowed')
+    expect(await outcome(visit(grant.url))).toBe('403 link_invalid address')
     expect((await currently(grant)).usesLeft).toBe(1)
     const link = (await submit(grant.url, inside)).headers.get('Location') ?? ''
     expect(link).toContain('&ips=192.0.2.0/24&countries=DE&')
-    expect(await outcome(worker.fetch(link))).toBe('403 link_address_not_allowed')
+    expect(await outcome(worker.fetch(link))).toBe('403 link_invalid address')
   })
 
   it('waits for notBefore', async () => {
     const notBefore = inFuture(60_000)
     const grant = await grantFor({ restrictions: { notBefore } })
-    expect(await outcome(submit(grant.url))).toBe('403 link_not_yet_valid')
+    expect(await outcome(submit(grant.url))).toBe('403 link_invalid not_yet')
     vi.useFakeTimers({ toFake: ['Date'], now: Math.ceil(Date.parse(notBefore) / 1000) * 1000 })
     expect(await outcome(submit(grant.url))).toBe('303')
   })

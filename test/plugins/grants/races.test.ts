@@ -244,10 +244,10 @@ describe('an object that', () => {
       expect(response.status, failing).toBe(503)
       expect(response.headers.get('Retry-After')).toBe('5')
       expect(response.headers.get('Location')).toBeNull()
-      expect(await response.json()).toMatchObject({ code: 'state_unavailable' })
+      expect(await response.json()).toMatchObject({ code: 'unavailable', reason: 'state' })
       const [line = '{}'] = lines.filter((text) => text.includes('"requestId"'))
       expect(JSON.parse(line)).toMatchObject({
-        ...{ route: '/g/:secret', status: 503, code: 'state_unavailable' },
+        ...{ route: '/g/:secret', status: 503, code: 'unavailable', reason: 'state' },
         reason: expect.stringMatching(
           { fails: /internal error/, 'is overloaded': /overloaded/, hangs: /No response in time/ }[
             name
@@ -276,7 +276,7 @@ describe('an object that', () => {
       if (method === 'take') throw new Error('The Worker was killed.')
       return result
     })
-    expect(await outcome(submit(grant.url, {}, ended))).toBe('503 state_unavailable')
+    expect(await outcome(submit(grant.url, {}, ended))).toBe('503 unavailable state')
     expect((await currently(grant)).usesLeft).toBe(0)
     expect(await outcome(submit(grant.url))).toBe('410 grant_ended')
   })
@@ -308,7 +308,7 @@ describe('an object that', () => {
       by.fetch(`/grants/${'a'.repeat(32)}`),
       by.fetch(`/grants/${'a'.repeat(32)}`, { method: 'DELETE' }),
     ])
-      expect(await outcome(answer)).toBe('503 state_unavailable')
+      expect(await outcome(answer)).toBe('503 unavailable state')
   })
 })
 

@@ -91,7 +91,7 @@ describe('a stored grant', () => {
   it('of a newer version is not used', async () => {
     await store({ ...V1, version: 2 })
     const lines = captureLog()
-    expect(await outcome(worker.fetch(URL))).toBe('503 state_unavailable')
+    expect(await outcome(worker.fetch(URL))).toBe('503 unavailable state')
     expect(lines.join()).toContain('grants of version 2')
   })
 })

@@ -122,7 +122,7 @@ it('drops the copy even when the cache fails to record the purge, and reports th
   brokenCache({ put: failing })
   const path = `/files/${encodeURIComponent(key)}?bucket=counted`
   const refused = await testWorker().fetch(path, { method: 'DELETE' })
-  expect(await refused.json()).toMatchObject({ code: 'purge_failed' })
+  expect(await refused.json()).toMatchObject({ code: 'unavailable', reason: 'purge' })
   expect((await open(link)).status).toBe(404)
 })
 

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { coded } from '../../support/errors.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../../support/links.ts'
 
 const faulty = async (failure: string) => {
@@ -13,13 +14,13 @@ it.each([
   ['404', 404, 'object_not_found'],
   ['500', 502, 'storage_error'],
   ['no-bucket', 502, 'storage_error'],
-  ['busy', 503, 'storage_busy'],
+  ['busy', 503, 'unavailable storage'],
 ])('caches nothing from a bucket that answers %s', async (failure, status, code) => {
   const { key, link } = await faulty(failure)
   for (const asked of [1, 2]) {
     const response = await open(link)
     expect(response.status).toBe(status)
-    expect(await response.json()).toMatchObject({ code })
+    expect(await response.json()).toMatchObject(coded(code))
     expect(response.headers.get('Cache-Control')).toBe('no-store')
     expect(await requestsFor(key, 'faulty')).toBe(asked)
   }

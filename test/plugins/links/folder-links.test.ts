@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
+import { inWords } from '../../support/errors.ts'
 import { linkTo, open, putUnder, requestsFor, textOf } from '../../support/links.ts'
 import { baseVariables, s3rverBucket, testWorker } from '../../support/worker.ts'
 
@@ -279,15 +280,15 @@ describe('a folder link with restrictions', () => {
     })
     expect(expiresAt).toBe('2026-11-24T14:00:00.000Z')
     const code = async (response: Response) =>
-      response.ok ? textOf(response) : (await response.json<{ code: string }>()).code
+      response.ok ? textOf(response) : inWords(await response.json<{ code: string }>())
     const from = async (ip: string, country: string) =>
       code(await openFrom(`${base}a.ts`, ip, country))
-    expect(await from('192.0.2.7', 'DE')).toBe('link_not_yet_valid')
+    expect(await from('192.0.2.7', 'DE')).toBe('link_invalid not_yet')
     vi.setSystemTime(new Date('2026-11-24T13:00:00Z'))
     expect(await from('192.0.2.7', 'DE')).toBe('segment')
-    expect(await from('192.0.3.7', 'DE')).toBe('link_address_not_allowed')
-    expect(await from('192.0.2.7', 'FR')).toBe('link_country_not_allowed')
-    expect(await from('192.0.2.7', 'XX')).toBe('link_country_not_allowed')
+    expect(await from('192.0.3.7', 'DE')).toBe('link_invalid address')
+    expect(await from('192.0.2.7', 'FR')).toBe('link_invalid country')
+    expect(await from('192.0.2.7', 'XX')).toBe('link_invalid country')
     expect((await open(`${base}a.ts`)).status).toBe(403)
     expect((await openFrom(`${base}a.ts`, '192.0.3.7', 'DE', 'HEAD')).status).toBe(403)
     const { headers } = await openFrom(`${base}a.ts`, '192.0.2.7', 'DE')

@@ -110,7 +110,11 @@ describe('40 clients of one cold link', () => {
     const [responses] = await fakeSeconds(Promise.all(clients))
     expect(sent).toHaveLength(1)
     for (const response of responses)
-      expect(failureIn(response)).toMatchObject({ code: 'storage_busy', retryAfterSeconds: 7 })
+      expect(failureIn(response)).toMatchObject({
+        code: 'unavailable',
+        reason: 'storage',
+        retryAfterSeconds: 7,
+      })
     // Nobody who comes later gets an old answer.
     await fakeSeconds(ask(key, asked))
     expect(sent).toHaveLength(2)
@@ -192,7 +196,7 @@ describe('Objects', () => {
     vi.useFakeTimers(FAKE_CLOCK)
     scriptedBucket({ GetObject: hanging, HeadObject: hanging })
     const [response, seconds] = await fakeSeconds(ask(newKey(), { ...asked, seconds: 4 }))
-    expect(failureIn(response)).toMatchObject({ code: 'storage_busy' })
+    expect(failureIn(response)).toMatchObject({ code: 'unavailable', reason: 'storage' })
     expect(seconds).toBeCloseTo(4, 1)
   })
 

@@ -90,7 +90,8 @@ it('reads the code of a refused HEAD, which has no body, with one GET of one byt
   const code = 'RequestTimeTooSkewed'
   const sent = scriptedBucket({ HeadObject: answer(403), GetObject: s3Error(403, code) })
   await expect(ask(null, 'HEAD')).rejects.toMatchObject({
-    code: 'clock_skew',
+    code: 'misconfigured',
+    reason: 'clock',
     cause: { message: `HeadObject 403 ${code}` },
   })
   expect(operations(sent)).toEqual(['HeadObject', 'GetObject'])

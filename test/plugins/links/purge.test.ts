@@ -93,7 +93,7 @@ describe('POST /files/purge', () => {
     const failed = await purge(keys)
     expect(failed.status).toBe(503)
     expect(failed.headers.get('Retry-After')).toBe('60')
-    expect(await failed.json()).toMatchObject({ code: 'purge_failed' })
+    expect(await failed.json()).toMatchObject({ code: 'unavailable', reason: 'purge' })
     expect(mock.mock.calls).toEqual([['counted', keys]])
     expect((await purge(keys)).status).toBe(200)
     expect(mock).toHaveBeenCalledTimes(2)
@@ -125,7 +125,7 @@ describe('POST /files/purge', () => {
     const asked = purge(['purge/a.png'])
     for (let i = 0; i < 30; i++) await vi.advanceTimersByTimeAsync(1000)
     vi.useRealTimers()
-    expect(await (await asked).json()).toMatchObject({ code: 'purge_failed' })
+    expect(await (await asked).json()).toMatchObject({ code: 'unavailable', reason: 'purge' })
   })
 
   it('says that there is nothing to purge without an edge cache', async () => {

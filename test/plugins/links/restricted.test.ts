@@ -5,6 +5,7 @@ import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { restricted } from '../../../src/plugins/links/restrictions.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
+import { inWords } from '../../support/errors.ts'
 import { twoColorPng } from '../../support/images.ts'
 import {
   type Link,
@@ -60,7 +61,7 @@ function openFrom(link: string, { ip, country, headers, method = 'GET' }: From =
 }
 
 const outcome = async (response: Response) =>
-  response.ok ? textOf(response) : (await response.json<{ code: string }>()).code
+  response.ok ? textOf(response) : inWords(await response.json())
 
 /** Returns the status, the code and the paths of the issues of a refused request for a link. */
 async function refusal(body: object, path = '/files/a.png/link') {
@@ -147,7 +148,7 @@ describe('a request for a restricted link', () => {
     const from = { ip: '2001:db8:100f:1::1', country: countries[63] as string }
     expect(await outcome(await openFrom(link, from))).toBe('pixels')
     expect(await outcome(await openFrom(link, { ...from, country: 'ZW' }))).toBe(
-      'link_country_not_allowed',
+      'link_invalid country',
     )
   })
 
@@ -218,12 +219,12 @@ describe('a link with notBefore', () => {
       vi.setSystemTime(new Date(time))
       return outcome(await openFrom(link))
     }
-    expect(await at('2026-11-24T12:00:00Z')).toBe('link_not_yet_valid')
-    expect(await at('2026-11-24T17:59:59.999Z')).toBe('link_not_yet_valid')
+    expect(await at('2026-11-24T12:00:00Z')).toBe('link_invalid not_yet')
+    expect(await at('2026-11-24T17:59:59.999Z')).toBe('link_invalid not_yet')
     expect(await requestsFor(key)).toBe(0)
     expect(await at('2026-11-24T18:00:00Z')).toBe('pixels')
-    expect(await at('2026-11-24T17:59:59Z')).toBe('link_not_yet_valid')
-    expect(await at('1970-01-01T00:00:00Z')).toBe('link_not_yet_valid')
+    expect(await at('2026-11-24T17:59:59Z')).toBe('link_invalid not_yet')
+    expect(await at('1970-01-01T00:00:00Z')).toBe('link_invalid not_yet')
     expect(await at('2026-11-25T17:59:59.999Z')).toBe('pixels')
     expect(await at('2026-11-25T18:00:00Z')).toBe('link_expired')
   })
@@ -237,15 +238,15 @@ describe('a link with ips', () => {
     ['2001:db8::1', 'pixels'],
     ['2001:DB8:0:0::1', 'pixels'],
     ['::ffff:192.0.2.9', 'pixels'],
-    ['192.0.3.0', 'link_address_not_allowed'],
-    ['2001:db9::1', 'link_address_not_allowed'],
-    ['127.0.0.1', 'link_address_not_allowed'],
-    ['::1', 'link_address_not_allowed'],
-    ['', 'link_address_not_allowed'],
-    ['unknown', 'link_address_not_allowed'],
-    ['192.0.2.1, 192.0.2.2', 'link_address_not_allowed'],
-    ['192.0.2.1:80', 'link_address_not_allowed'],
-    [undefined, 'link_address_not_allowed'],
+    ['192.0.3.0', 'link_invalid address'],
+    ['2001:db9::1', 'link_invalid address'],
+    ['127.0.0.1', 'link_invalid address'],
+    ['::1', 'link_invalid address'],
+    ['', 'link_invalid address'],
+    ['unknown', 'link_invalid address'],
+    ['192.0.2.1, 192.0.2.2', 'link_invalid address'],
+    ['192.0.2.1:80', 'link_invalid address'],
+    [undefined, 'link_invalid address'],
   ])('for an address %s: %s', async (ip, expected) => {
     const key = await put('a.png', 'pixels')
     const { link } = await linkTo(key, { ips: ['192.0.2.0/24', '2001:db8::/32'] })
@@ -260,18 +261,18 @@ describe('a link with ips', () => {
 describe('a link with countries', () => {
   // @threat link-restriction
   it.each([
-    ['DE', 'pixels', 'link_country_not_allowed'],
-    ['AT', 'pixels', 'link_country_not_allowed'],
-    ['US', 'link_country_not_allowed', 'pixels'],
-    ['XX', 'link_country_not_allowed', 'link_country_not_allowed'],
-    ['T1', 'link_country_not_allowed', 'link_country_not_allowed'],
-    ['EU', 'link_country_not_allowed', 'link_country_not_allowed'],
-    ['OC', 'link_country_not_allowed', 'link_country_not_allowed'],
-    ['de', 'link_country_not_allowed', 'link_country_not_allowed'],
-    ['', 'link_country_not_allowed', 'link_country_not_allowed'],
-    ['DE,US', 'link_country_not_allowed', 'link_country_not_allowed'],
-    [null, 'link_country_not_allowed', 'link_country_not_allowed'],
-    [undefined, 'link_country_not_allowed', 'link_country_not_allowed'],
+    ['DE', 'pixels', 'link_invalid country'],
+    ['AT', 'pixels', 'link_invalid country'],
+    ['US', 'link_invalid country', 'pixels'],
+    ['XX', 'link_invalid country', 'link_invalid country'],
+    ['T1', 'link_invalid country', 'link_invalid country'],
+    ['EU', 'link_invalid country', 'link_invalid country'],
+    ['OC', 'link_invalid country', 'link_invalid country'],
+    ['de', 'link_invalid country', 'link_invalid country'],
+    ['', 'link_invalid country', 'link_invalid country'],
+    ['DE,US', 'link_invalid country', 'link_invalid country'],
+    [null, 'link_invalid country', 'link_invalid country'],
+    [undefined, 'link_invalid country', 'link_invalid country'],
   ])('for a client in %s: %s, and with notCountries %s', async (country, allowed, refused) => {
     const key = await put('a.png', 'pixels')
     const from = {
@@ -292,10 +293,10 @@ describe('a link with countries', () => {
     const both = { ip: '192.0.2.1', country: 'DE' }
     expect(await outcome(await openFrom(link, both))).toBe('pixels')
     expect(await outcome(await openFrom(link, { ...both, ip: '192.0.2.2' }))).toBe(
-      'link_address_not_allowed',
+      'link_invalid address',
     )
     expect(await outcome(await openFrom(link, { ...both, country: 'FR' }))).toBe(
-      'link_country_not_allowed',
+      'link_invalid country',
     )
   })
 })
@@ -328,10 +329,10 @@ describe('a restricted link', () => {
     })
     expect(change(link)).not.toBe(link)
     const response = await openFrom(change(link), GERMAN)
-    expect([response.status, await outcome(response)]).toEqual([403, 'link_invalid'])
+    expect([response.status, await outcome(response)]).toEqual([403, 'link_invalid signature'])
     const plain = (await linkTo(key)).link
     const restricted = plain.replace('&kid', '&countries=DE&kid')
-    expect(await outcome(await openFrom(restricted, GERMAN))).toBe('link_invalid')
+    expect(await outcome(await openFrom(restricted, GERMAN))).toBe('link_invalid signature')
     expect(await outcome(await openFrom(link, GERMAN))).toBe('pixels')
   })
 
@@ -340,7 +341,7 @@ describe('a restricted link', () => {
     const key = await put('a.png', 'pixels')
     const plain = (await linkTo(key)).link
     const { link } = await linkTo(key, { countries: ['DE'] })
-    expect(await outcome(await openFrom(link, FRENCH))).toBe('link_country_not_allowed')
+    expect(await outcome(await openFrom(link, FRENCH))).toBe('link_invalid country')
     const first = await openFrom(link, GERMAN)
     expect(first.headers.get('Cache-Control')).toBe('no-store')
     expect(await textOf(first)).toBe('pixels')
@@ -348,7 +349,7 @@ describe('a restricted link', () => {
     expect(open.headers.get('Cache-Status')).toBe('edge-presigner; hit')
     expect(open.headers.get('Cache-Control')).toBe('private, max-age=86400')
     expect(await textOf(open)).toBe('pixels')
-    expect(await outcome(await openFrom(link, FRENCH))).toBe('link_country_not_allowed')
+    expect(await outcome(await openFrom(link, FRENCH))).toBe('link_invalid country')
     const last = await openFrom(link, GERMAN)
     expect(last.headers.get('Cache-Control')).toBe('no-store')
     expect(last.headers.get('Cache-Status')).toBe('edge-presigner; hit')
@@ -392,19 +393,19 @@ describe('a restricted link', () => {
       const body = { width: 64, fallback: 'original', countries: ['DE'] }
       const { link } = await linkTo(key, body)
       expect(link).toContain('&w=64&fmt=auto&fallback=original&countries=DE&kid=')
-      expect(await outcome(await openFrom(link, FRENCH))).toBe('link_country_not_allowed')
+      expect(await outcome(await openFrom(link, FRENCH))).toBe('link_invalid country')
       expect(await requestsFor(key)).toBe(0)
       const shown = await openFrom(link, GERMAN)
       expect([shown.status, shown.headers.get('Cache-Control')]).toEqual([200, 'no-store'])
       await shown.arrayBuffer()
-      expect(await outcome(await openFrom(link, FRENCH))).toBe('link_country_not_allowed')
+      expect(await outcome(await openFrom(link, FRENCH))).toBe('link_invalid country')
     }
     const { srcset } = (await linkTo(image, { widths: [32, 64], countries: ['DE'] })) as Link & {
       srcset: string
     }
     for (const one of srcset.split(', ')) {
       const link = one.split(' ')[0] ?? ''
-      expect(await outcome(await openFrom(link, FRENCH))).toBe('link_country_not_allowed')
+      expect(await outcome(await openFrom(link, FRENCH))).toBe('link_invalid country')
       expect((await openFrom(link, GERMAN)).headers.get('Cache-Control')).toBe('no-store')
     }
   })
@@ -420,14 +421,14 @@ describe('a restricted link', () => {
     const sentOn = await openFrom(atApi, GERMAN, api)
     expect([sentOn.status, sentOn.headers.get('Location')]).toEqual([308, link])
     expect(sentOn.headers.get('Cache-Control')).toBe('no-store')
-    expect(await outcome(await openFrom(atApi, FRENCH, api))).toBe('link_country_not_allowed')
-    expect(await outcome(await openFrom(link, FRENCH, api))).toBe('link_country_not_allowed')
+    expect(await outcome(await openFrom(atApi, FRENCH, api))).toBe('link_invalid country')
+    expect(await outcome(await openFrom(link, FRENCH, api))).toBe('link_invalid country')
     expect(await outcome(await openFrom(link, GERMAN, api))).toBe('pixels')
   })
 
   it('is not found out by its object: a missing one is refused like any other', async () => {
     const { link } = await linkTo('links/none-restricted.png', { countries: ['DE'] })
-    expect(await outcome(await openFrom(link, FRENCH))).toBe('link_country_not_allowed')
+    expect(await outcome(await openFrom(link, FRENCH))).toBe('link_invalid country')
     expect(await outcome(await openFrom(link, GERMAN))).toBe('object_not_found')
   })
 
@@ -483,7 +484,7 @@ describe('in an app, a link with ips', () => {
     async (address) => {
       const app = mount({ links: { addressOf: () => address as never } })
       const { link } = await (await app.post('/media/files/a.png/link', { ips })).json<Link>()
-      expect(await outcome(await app.fetch(link))).toBe('link_address_not_allowed')
+      expect(await outcome(await app.fetch(link))).toBe('link_invalid address')
     },
   )
 
@@ -493,7 +494,7 @@ describe('in an app, a link with ips', () => {
     const addressOf = (async () => Promise.reject(new Error('No address.'))) as never
     const app = mount({ links: { addressOf } })
     const { link } = await (await app.post('/media/files/a.png/link', { ips })).json<Link>()
-    expect(await outcome(await app.fetch(link))).toBe('link_address_not_allowed')
+    expect(await outcome(await app.fetch(link))).toBe('link_invalid address')
     await new Promise((resolve) => setTimeout(resolve))
     removeEventListener('unhandledrejection', unhandled)
     expect(unhandled).not.toHaveBeenCalled()
@@ -509,7 +510,7 @@ describe('in an app, a link with ips', () => {
       },
     })
     const { link } = await (await app.post('/media/files/a.png/link', { ips })).json<Link>()
-    expect(await outcome(await app.fetch(link))).toBe('link_address_not_allowed')
+    expect(await outcome(await app.fetch(link))).toBe('link_invalid address')
     expect(app.lines.at(-1)?.reason).toBe('link address unknown; TypeError: No socket.')
   })
 
@@ -527,6 +528,6 @@ it('a link that was signed with both a redirect and restrictions is checked too'
     ...({ delivery: 'redirect', download: null, restrictions: 'countries=DE' } as const),
   }
   const link = `http://localhost:8787${await signLink(policy, signingSettings())}`
-  expect(await outcome(await openFrom(link, { country: 'FR' }))).toBe('link_country_not_allowed')
+  expect(await outcome(await openFrom(link, { country: 'FR' }))).toBe('link_invalid country')
   expect((await open(link)).status).toBe(403)
 })

@@ -1,6 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { UploadClaims } from '../../../src/plugins/multipart/upload-id.ts'
+import { coded } from '../../support/errors.ts'
 import { BOTH, finish, recorded, SIZELESS, UPLOAD } from '../../support/finish.ts'
 import {
   answer,
@@ -87,15 +88,15 @@ describe('an upload to a chosen key that must not replace an object', () => {
 
   it.each([
     [403, 'AccessDenied', 'not_supported'],
-    [403, 'InvalidAccessKeyId', 'credentials_invalid'],
-    [403, 'RequestTimeTooSkewed', 'clock_skew'],
+    [403, 'InvalidAccessKeyId', 'misconfigured credentials'],
+    [403, 'RequestTimeTooSkewed', 'misconfigured clock'],
     [500, 'InternalError', 'storage_error'],
   ])(
     'is refused when the bucket answers HeadObject with %d %s: %s',
     async (status, s3Code, code) => {
       const refused = { HeadObject: answer(status), GetObject: s3Error(status, s3Code) }
       const sent = scriptedBucket({ ListParts: LIST, ...refused })
-      await expect(finish(FIRST)).rejects.toMatchObject({ code })
+      await expect(finish(FIRST)).rejects.toMatchObject(coded(code))
       expect(operations(sent)).not.toContain('CompleteMultipartUpload')
     },
   )

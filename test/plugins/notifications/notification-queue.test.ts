@@ -274,7 +274,7 @@ describe('a batch of notifications', () => {
     const hanging = presignerWith({}, { ...index, get: () => new Promise(() => {}) }, options)
     const [{ retries }, seconds] = await fakeSeconds(consume([message(FIRST)], hanging))
     expect([retries.length, seconds]).toEqual([1, limit])
-    expect(lines).toMatchObject([{ message: 'index_unavailable 1' }])
+    expect(lines).toMatchObject([{ message: 'unavailable 1' }])
   })
 
   // @threat queue-malformed

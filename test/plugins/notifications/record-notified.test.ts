@@ -19,6 +19,7 @@ import type { FileIndex } from '../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { withEachIndex } from '../../support/conditional-index.ts'
+import { unavailable } from '../../support/errors.ts'
 import { runs } from '../../support/fuzz.ts'
 import { answer, operations, scriptedBucket } from '../../support/scripted-bucket.ts'
 import { testBucket } from '../../support/test-bucket.ts'
@@ -410,7 +411,8 @@ withEachIndex((index) => {
       })
       const kv = { ...boundKv(), put: put429 } as unknown as KVNamespace
       await expect(notified({ index: kvFileIndex(kv) })).rejects.toMatchObject({
-        code: 'index_unavailable',
+        code: 'unavailable',
+        reason: 'index',
       })
       // No second attempt a second later, which would overwrite the other record.
       expect(put429).toHaveBeenCalledOnce()
@@ -496,7 +498,7 @@ withEachIndex((index) => {
     })
 
     it('that fails leaves the index as it is, so that a repeat announces it again', async () => {
-      const failure = new ApiError('events_unavailable', 'The app was not told.')
+      const failure = unavailable('events', 'The app was not told.')
       const announce = vi.fn(async () => undefined).mockRejectedValueOnce(failure)
       await put('pixels')
       await expect(notified({ announce })).rejects.toBe(failure)
@@ -509,7 +511,7 @@ withEachIndex((index) => {
       await put('pixels')
       await confirmed()
       await remove()
-      const failure = new ApiError('purge_failed', 'Not purged.')
+      const failure = unavailable('purge', 'Not purged.')
       purge.mockRejectedValueOnce(failure)
       await expect(notified()).rejects.toBe(failure)
       expect(await known()).not.toBeNull()
@@ -586,7 +588,7 @@ withEachIndex((index) => {
       const faulty: FileIndex = {
         ...index,
         async get(bucket, key) {
-          if (key.startsWith('avatars/')) throw new ApiError('index_unavailable', 'No response.')
+          if (key.startsWith('avatars/')) throw unavailable('index', 'No response.')
           return index.get(bucket, key)
         },
       }

@@ -1,7 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ApiError } from '../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
@@ -11,6 +10,7 @@ import type { WalkState } from '../../../src/plugins/upkeep/state.ts'
 import { stepWalk } from '../../../src/plugins/upkeep/walk.ts'
 import type { FileIndex } from '../../../src/records/file-index.ts'
 import { testDatabase } from '../../support/d1.ts'
+import { unavailable } from '../../support/errors.ts'
 import { listOf, MemoryBucket } from '../../support/memory-bucket.ts'
 import { testBucket } from '../../support/test-bucket.ts'
 import { at, DAY, generated, HOUR, NOON, pass, recordOf, shown, testWalk } from './support/walks.ts'
@@ -234,7 +234,7 @@ describe('the pages of a walk', () => {
     const records = objects.map((object) => recordOf(object.key, object))
     const list: FileIndex['list'] = async () => ({ records, cursor: undefined, unreadable: 0 })
     const ofIndex = await step({ ...walk, index: { ...walk.index, list } })
-    expect(ofIndex.failure).toMatchObject({ code: 'index_unavailable' })
+    expect(ofIndex.failure).toMatchObject({ code: 'unavailable', reason: 'index' })
     expect(ofIndex.state.counts).toMatchObject({ objects: 0, recorded: 0 })
   })
 
@@ -252,10 +252,10 @@ describe('the pages of a walk', () => {
 })
 
 describe('a failure', () => {
-  const failing = (key: string, code: 'purge_failed' | 'storage_busy' = 'purge_failed') =>
+  const failing = (key: string, reason: 'purge' | 'storage' = 'purge') =>
     testWalk({
       announce: async ({ file }) => {
-        if (file.key === key) throw new ApiError(code, 'No.')
+        if (file.key === key) throw unavailable(reason)
       },
     })
 
@@ -263,7 +263,7 @@ describe('a failure', () => {
     const walk = failing('managed/3')
     for (let i = 0; i < 9; i++) bucket.put(`managed/${i}`, OLD)
     const { state, failure } = await step(walk)
-    expect(failure).toMatchObject({ code: 'purge_failed' })
+    expect(failure).toMatchObject({ code: 'unavailable', reason: 'purge' })
     expect(state).toMatchObject({ after: 'managed/2', failures: 1 })
     expect(state.counts).toMatchObject({ objects: 3, recorded: 5 })
     const { records } = await walk.index.list({ bucket: 'files', prefix: '', limit: 10 })
@@ -277,7 +277,7 @@ describe('a failure', () => {
     ;({ state } = await step(walk, state))
     expect(state).toMatchObject({ after: 'managed/2', failures: 2 })
     const { state: next, failure } = await step(walk, state)
-    expect(failure).toMatchObject({ code: 'purge_failed' })
+    expect(failure).toMatchObject({ code: 'unavailable', reason: 'purge' })
     expect(next).toMatchObject({
       phase: 'uploads',
       failures: 0,
@@ -286,7 +286,7 @@ describe('a failure', () => {
   })
 
   it('that is not about the key is never passed over', async () => {
-    const walk = failing('managed/3', 'storage_busy')
+    const walk = failing('managed/3', 'storage')
     bucket.put('managed/3', OLD)
     let { state } = await step(walk)
     for (let i = 0; i < 5; i++) ({ state } = await step(walk, state))
@@ -312,7 +312,7 @@ describe('a failure', () => {
     isExpired = true
     for (const failures of [1, 2, 0]) {
       const result = await step(broken, state)
-      expect(result.failure).toMatchObject({ code: 'index_unavailable' })
+      expect(result.failure).toMatchObject({ code: 'unavailable', reason: 'index' })
       state = result.state
       expect(state).toMatchObject({ after, failures })
     }
@@ -328,7 +328,7 @@ describe('a failure', () => {
       operation === 'GET list-type' ? new Response(null, { status: 503 }) : undefined
     const state = startWalk(walk, at(0))
     const result = await step(walk, state)
-    expect(result.failure).toMatchObject({ code: 'storage_busy' })
+    expect(result.failure).toMatchObject({ code: 'unavailable', reason: 'storage' })
     expect(result.state).toEqual({ ...state, failures: 1 })
   })
 })

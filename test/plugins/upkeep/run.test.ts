@@ -209,7 +209,7 @@ describe('a run', () => {
     const app = upkeepApp({ buckets, settings: { plan: 'paid', mode: 'record' } })
     await app.run(NOW)
     expect(await namesIn(app.index, 'b')).toEqual([newKey('b.png')])
-    expect(app.lines.at(-1)?.warning).toMatch(/^upkeep failed: a, credentials_unavailable$/)
+    expect(app.lines.at(-1)?.warning).toMatch(/^upkeep failed: a, unavailable$/)
   })
 
   it('goes on with the next bucket if the object of one fails', async () => {
@@ -226,7 +226,7 @@ describe('a run', () => {
     })
     await app.run(NOW)
     expect(await namesIn(app.index, 'b')).toEqual([newKey('b.png')])
-    expect(app.lines.at(-1)?.warning).toBe('upkeep failed: a, state_unavailable')
+    expect(app.lines.at(-1)?.warning).toBe('upkeep failed: a, unavailable')
   })
 
   it('leaves a bucket alone in which another run is', async () => {

@@ -8,6 +8,7 @@ import { MODES, type WalkState } from '../../../src/plugins/upkeep/state.ts'
 import { stepWalk } from '../../../src/plugins/upkeep/walk.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { conditionalMemoryIndex } from '../../support/conditional-index.ts'
+import { unavailable } from '../../support/errors.ts'
 import { listOf, MemoryBucket } from '../../support/memory-bucket.ts'
 import { testBucket } from '../../support/test-bucket.ts'
 import { at, DAY, generated, HOUR, NOON, pass, recordOf, shown, testWalk } from './support/walks.ts'
@@ -337,14 +338,17 @@ describe('a record without an object', () => {
   it('has its second look later if that fails, and the walk goes on', async () => {
     let isBroken = true
     const purge = async () => {
-      if (isBroken) throw new ApiError('purge_failed', 'No.')
+      if (isBroken) throw unavailable('purge', 'No.')
     }
     const walk = testWalk({ purge })
     const record = await lone(walk)
     await stored(walk)
     const { state } = await counted(walk)
     const failed = await stepWalk(walk, state, at(600_000))
-    expect(failed).toMatchObject({ failure: { code: 'purge_failed' }, state: { phase: 'uploads' } })
+    expect(failed).toMatchObject({
+      failure: { code: 'unavailable', reason: 'purge' },
+      state: { phase: 'uploads' },
+    })
     expect(failed.state.suspects).toMatchObject([{ key: record.key, seenAt: NOON + 600_000 }])
     isBroken = false
     const later = await stepWalk(walk, failed.state, at(1_200_000))
@@ -509,7 +513,11 @@ describe('the brake', () => {
     const gone = [...bucket.objects].slice(1)
     for (const [key] of gone) bucket.objects.delete(key)
     const first = await stepWalk(late, state, at(HOUR))
-    expect(first.failure).toMatchObject({ code: 'index_unavailable', retryAfterSeconds: 90 })
+    expect(first.failure).toMatchObject({
+      code: 'unavailable',
+      reason: 'index',
+      retryAfterSeconds: 90,
+    })
     expect(first.state).toMatchObject({ stopped: null, suspects: [], after: null })
     const soon = await stepWalk(late, first.state, at(HOUR + 89_000))
     expect(soon.state).toMatchObject({ stopped: null, suspects: [], after: null })

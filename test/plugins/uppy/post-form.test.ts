@@ -3,6 +3,7 @@ import type { Bucket } from '../../../src/bucket/bucket.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { createPostForm, type PostFormRequest } from '../../../src/plugins/uppy/post-form.ts'
 import { fromBase64 } from '../../support/base64.ts'
+import { coded } from '../../support/errors.ts'
 import { signingSettings } from '../../support/signing-settings.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
 
@@ -97,10 +98,10 @@ describe('a form is refused', () => {
       'where its credentials have ended',
       {},
       { uploadCredentials: { ...EXAMPLE_CREDENTIALS, expiresAt: 0 } },
-      'credentials_expired',
+      'misconfigured expired',
     ],
   ] as const)('%s', async (_, file, changes, code) => {
-    await expect(form(file, changes)).rejects.toMatchObject({ code })
+    await expect(form(file, changes)).rejects.toMatchObject(coded(code))
   })
 
   it('for its metadata first, then for its lifetime', async () => {

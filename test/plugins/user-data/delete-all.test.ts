@@ -17,6 +17,7 @@ import { type FileIndex, indexUnavailable, noFileIndex } from '../../../src/reco
 import { ANN } from '../../support/ann.ts'
 import { settingsInput } from '../../support/app.ts'
 import { testDatabase } from '../../support/d1.ts'
+import { unavailable } from '../../support/errors.ts'
 import { everyPlugin } from '../../support/every-plugin.ts'
 import { type Mounted, type MountOptions, mount } from '../../support/mount.ts'
 import { stateStub } from '../../support/state-stub.ts'
@@ -360,7 +361,7 @@ describe('POST /files/delete-all', () => {
     const [failed] = await deleteAll(mounted({ files: { index: failing } }))
     expect(failed).toMatchObject({
       deleted: 0,
-      failures: [{ key, error: { code: 'index_unavailable' } }],
+      failures: [{ key, error: { code: 'unavailable', reason: 'index' } }],
     })
     expect([bucket.keys, await listed()]).toEqual([[], [key]])
     expect((await deleteAll(mounted()))[0]).toMatchObject({ records: 1, failures: [] })
@@ -375,7 +376,7 @@ describe('POST /files/delete-all', () => {
     const { body } = await ask(app)
     expect(body).toMatchObject({ deleted: 2, cursor: expect.any(String) })
     expect(await ask(app, { cursor: body.cursor })).toMatchObject({
-      ...{ status: 503, body: { code: 'index_unavailable' } },
+      ...{ status: 503, body: { code: 'unavailable', reason: 'index' } },
     })
   })
 
@@ -665,14 +666,17 @@ describe('POST /files/delete-all with versions', () => {
     const purges: string[][] = []
     const purge = vi.fn(async (_: unknown, keys: readonly string[]) => {
       purges.push([...keys])
-      if (purges.length === 1) throw new ApiError('purge_failed', 'Not purged.')
+      if (purges.length === 1) throw unavailable('purge', 'Not purged.')
     })
     const source = { copySeconds: 0, keepsCopies: true, open: vi.fn(), purge }
     const plugin = { name: 'copies of links', setup: () => ({ objects: () => source }) }
     const app = mounted({ plugins: [files({ index }), userData(), plugin] } as MountOptions)
     const [failed] = await deleteAll(app)
     expect(failed).toMatchObject({
-      ...{ versions: 0, failures: [{ key: 'users/alice/a.txt', error: { code: 'purge_failed' } }] },
+      ...{
+        versions: 0,
+        failures: [{ key: 'users/alice/a.txt', error: { code: 'unavailable', reason: 'purge' } }],
+      },
     })
     expect(bucket.versions.length).toBe(2)
     expect(await deleteAll(app)).toMatchObject([{ versions: 2, failures: [] }])

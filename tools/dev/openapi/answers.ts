@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { KEY_SCOPES } from '../../../src/access/scopes.ts'
-import { REASONS, STATUS_BY_CODE } from '../../../src/errors/api-error.ts'
+import { REASONS_BY_CODE, STATUS_BY_CODE } from '../../../src/errors/api-error.ts'
 import { MODES, type StopReason } from '../../../src/plugins/upkeep/state.ts'
 
 /** The Worker's responses, under their names in docs/openapi.json. */
@@ -106,11 +106,15 @@ export const uploadUrl = z.object({
   expiresAt: end(),
 })
 
+const reason = z.enum([...new Set(Object.values(REASONS_BY_CODE).flat())])
+
 /** Why one file or key of a list failed. The others are not affected. */
 const itemError = z.object({
   code: z.enum(Object.keys(STATUS_BY_CODE)),
   message: z.string(),
+  reason: z.optional(reason),
   etag: z.optional(z.nullable(z.string())),
+  deleted: z.optional(z.boolean()),
   issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
 })
 
@@ -600,8 +604,17 @@ const errorMembers = {
     .check(z.describe('For programs. It stays the same across versions.')),
   requestId: z.uuid().check(z.describe('Also in the header `X-Request-Id` and in the log.')),
   reason: z
-    .optional(z.enum(REASONS))
-    .check(z.describe('For `unauthenticated`: why the credential was refused.')),
+    .optional(reason)
+    .check(
+      z.describe('Why, for `unauthenticated`, `link_invalid`, `misconfigured` and `unavailable`.'),
+    ),
+  deleted: z
+    .optional(z.boolean())
+    .check(
+      z.describe(
+        'Present and `true` if the object is deleted, although the request to delete it has failed.',
+      ),
+    ),
   etag: z
     .optional(z.nullable(z.string()))
     .check(

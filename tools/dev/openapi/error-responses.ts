@@ -21,7 +21,7 @@ const WITH_CREDENTIALS: readonly ErrorCode[] = [
   'user_changed',
   'rate_limited',
   'refused',
-  'auth_unavailable',
+  'unavailable',
 ]
 const WITH_BODY: readonly ErrorCode[] = [
   'invalid_request',
@@ -30,21 +30,10 @@ const WITH_BODY: readonly ErrorCode[] = [
   'unsupported_media_type',
 ]
 
-const RETRY_AFTER = {
-  'Retry-After':
-    'Seconds, with `purge_failed`, `storage_busy`, `credentials_unavailable` and `index_unavailable`.',
-}
-
-/** Errors of every request to a bucket. */
-const AT_BUCKET: readonly ErrorCode[] = ['clock_skew', 'credentials_expired', 'credentials_invalid']
-
 const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string>>>>> = {
   unauthenticated: { 'WWW-Authenticate': '`Bearer`, or `Bearer error="invalid_token"`.' },
   rate_limited: { 'Retry-After': 'Seconds.' },
-  purge_failed: RETRY_AFTER,
-  storage_busy: RETRY_AFTER,
-  index_unavailable: RETRY_AFTER,
-  credentials_unavailable: RETRY_AFTER,
+  unavailable: { 'Retry-After': 'Seconds, with `unavailable`.' },
 }
 
 /** Every error code that `operation` can return. */
@@ -55,8 +44,6 @@ export function errorCodes(
   const possible = new Set([
     ...ALWAYS,
     ...errors,
-    ...(errors.includes('storage_error') ? AT_BUCKET : []),
-    ...(errors.includes('credentials_expired') ? (['credentials_unavailable'] as const) : []),
     ...(scopes === undefined ? [] : WITH_CREDENTIALS),
     ...(scopes !== undefined && takes.query ? (['invalid_request'] as const) : []),
     // POST /notifications, which needs no credentials of the API, drops a malformed body.

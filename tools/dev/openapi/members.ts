@@ -8,11 +8,7 @@ import { MAX_OBJECT_KEY_BYTES } from '../../../src/keys/object-key.ts'
 import type { Member, Members } from './operation.ts'
 
 /** With the token of a drop box's page. */
-export const IN_DROP_BOX: readonly ErrorCode[] = [
-  'drop_box_closed',
-  'drop_box_full',
-  'state_unavailable',
-]
+export const IN_DROP_BOX: readonly ErrorCode[] = ['drop_box_closed', 'drop_box_full', 'unavailable']
 
 /** Members of bodies and queries with the same meaning everywhere. */
 export const COMMON_MEMBERS: Members = {

@@ -21,7 +21,7 @@ export interface PutRecord {
  * unless `overwrites`, of the same one, even if somebody records or renames the file meanwhile. Looks for
  * each object after its record is stored: a file that is deleted meanwhile has no record at the end,
  * whoever was faster. Asks `settle` about each record before it stores that.
- * Throws `index_unavailable`, `storage_error` and `storage_busy`. The same records can be sent again.
+ * Throws `storage_error` and `unavailable`. The same records can be sent again.
  */
 export async function putRecords(
   bucket: Bucket,

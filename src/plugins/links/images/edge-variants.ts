@@ -28,7 +28,7 @@ export type MadeImage = readonly [image: KeptImage, stored: Promise<unknown>]
  * Resolves with the image from `make`, which is billed. Requests for the same variant that come
  * before it is stored get the same image, or the same error, also that of the bucket. Later ones
  * don't, since the object may have changed, and neither do those after `forgetVariants`. Throws
- * `image_unavailable` for those who have waited until their deadline. Only if the first request is
+ * `unavailable` for those who have waited until their deadline. Only if the first request is
  * lost, another one makes the image, and only one that still has the ten seconds of a call: its
  * error would be that of all others.
  */

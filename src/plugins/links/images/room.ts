@@ -22,7 +22,7 @@ const waiting = new Set<Place>()
  * Runs `work` with what `open` returns, when there is room for its bytes: a page of thumbnails would
  * otherwise need all originals at once. The room is free again after `work`, and after everything
  * that it hands to `during`, for which `waitUntil` keeps the request running. Throws
- * `image_unavailable` ten seconds before the deadline of `now`, and without `open` if too many wait.
+ * `unavailable` ten seconds before the deadline of `now`, and without `open` if too many wait.
  */
 export async function withRoom<S, T>(
   now: Date,

@@ -120,7 +120,7 @@ export interface ResizeOptions {
 /**
  * Resizes the image in `original`, the response of `openObject`. Keeps its date. The entity tag is
  * the digest of the bytes. Throws `unsupported_image` for anything but an image that can be resized,
- * `image_unavailable` if it can't be resized now, and `storage_busy` if it has not been read at the
+ * `unavailable` if it can't be resized now, or has not been read at the
  * deadline. Holds at most `heldBytes`.
  */
 export async function resize(
@@ -243,7 +243,7 @@ async function readImage(original: Response, now: Date): Promise<Uint8Array<Arra
 
 /**
  * Reads a body into one piece of memory, of its length or else of `maxBytes`. Throws
- * `unsupported_image` if it is longer than `maxBytes`, and `storage_busy` at the deadline of `now`.
+ * `unsupported_image` if it is longer than `maxBytes`, and `unavailable` at the deadline of `now`.
  */
 async function readBytes(
   { body, headers }: Response,
@@ -306,18 +306,26 @@ export const isUnsure = (error: unknown): boolean =>
 const unsupported = (message: string, cause?: unknown): ApiError =>
   new ApiError('unsupported_image', message, { cause })
 
+/** Seconds until a retry of what Cloudflare can't do now, and of what has no room in this isolate. */
+const RETRY_SECONDS = 60
+const ROOM_SECONDS = 5
+
 const unavailable = (cause: unknown): ApiError =>
-  new ApiError('image_unavailable', "The image can't be resized at the moment. Try again later.", {
+  new ApiError('unavailable', "The image can't be resized at the moment. Try again later.", {
+    reason: 'images',
     cause,
+    retryAfterSeconds: RETRY_SECONDS,
   })
+
+const NO_ROOM = 'no room'
 
 /** Returns the error for an image that would need more memory than there is now. */
 export const crowded = (): ApiError =>
-  new ApiError('image_unavailable', 'Too many images are being resized. Try again later.', {
-    cause: 'no room',
-    retryAfterSeconds: 5,
+  new ApiError('unavailable', 'Too many images are being resized. Try again later.', {
+    reason: 'images',
+    cause: NO_ROOM,
+    retryAfterSeconds: ROOM_SECONDS,
   })
 
 /** Tells whether `crowded` made this error. */
-export const isCrowded = (error: unknown): boolean =>
-  asApiError(error)?.retryAfterSeconds !== undefined
+export const isCrowded = (error: unknown): boolean => asApiError(error)?.cause === NO_ROOM

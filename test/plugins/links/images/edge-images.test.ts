@@ -12,6 +12,7 @@ import type { ImageResizer } from '../../../../src/plugins/links/images/variant.
 import { FAILURE } from '../../../../src/plugins/links/objects-protocol.ts'
 import { environmentSettings, loadEnvironment } from '../../../../src/worker/environment.ts'
 import { captureLog } from '../../../support/capture-log.ts'
+import { inWords } from '../../../support/errors.ts'
 import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
 import { joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../../../support/images.ts'
 import { type Answer, found, scriptedBucket } from '../../../support/scripted-bucket.ts'
@@ -30,7 +31,7 @@ const PNG = await twoColorPng(30, 20)
 const SMALL = await twoColorPng(15, 10)
 
 const codeOf = ({ headers }: Response) =>
-  JSON.parse(decodeURIComponent(headers.get(FAILURE) ?? '{}')).code
+  inWords(JSON.parse(decodeURIComponent(headers.get(FAILURE) ?? '{}')))
 
 const newKey = () => newObjectKey({ fileName: 'a.png', prefix: 'images/', now: new Date() })
 const chosenKey = () => parseObjectKey(`images/${crypto.randomUUID()}/a.png`)
@@ -219,7 +220,7 @@ it('keeps no failure of Cloudflare Images that will pass', async () => {
     const { show } = objectsOf(objectOf(PNG), behindCache, failing)
     const answer = await show(newKey())
     expect([codeOf(answer), answer.headers.get('Cache-Control')]).toEqual([
-      'image_unavailable',
+      'unavailable images',
       'no-store',
     ])
   }

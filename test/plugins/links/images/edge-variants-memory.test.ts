@@ -26,7 +26,7 @@ import {
 
 const MIB = 1024 ** 2
 const CAP = 40 * MIB
-const BUSY = { code: 'image_unavailable', retryAfterSeconds: 5 }
+const BUSY = { code: 'unavailable', reason: 'images', retryAfterSeconds: 5 }
 
 afterEach(() => {
   vi.useRealTimers()
@@ -311,7 +311,8 @@ it('costs one request for 200 clients of a bucket that fails after 9 seconds', a
   const crowd = Array.from({ length: 200 }, () => show('uploads/fails.png'))
   const [answers, seconds] = await fakeSeconds(Promise.all(crowd))
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]))
-  for (const { failure } of answers) expect(failure).toMatchObject({ code: 'storage_busy' })
+  for (const { failure } of answers)
+    expect(failure).toMatchObject({ code: 'unavailable', reason: 'storage' })
   expect([counts.calls, sent.length, seconds]).toEqual([0, 1, 9])
   await leftEmpty()
 })

@@ -20,6 +20,7 @@ import {
 } from '../../../../src/plugins/links/images/variant.ts'
 import { deleteObject } from '../../../../src/storage/object.ts'
 import { loadEnvironment } from '../../../../src/worker/environment.ts'
+import { unavailable } from '../../../support/errors.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 import { twoColorPng } from '../../../support/images.ts'
 import { putChosen, putObject, putUnder, requestsFor } from '../../../support/links.ts'
@@ -296,7 +297,7 @@ it('a crowd costs one call and one request to the bucket, also if the call fails
   }
 })
 
-const DOWN = new ApiError('image_unavailable', "The image can't be resized at the moment.")
+const DOWN = unavailable('images', "The image can't be resized at the moment.")
 
 describe('making an image', () => {
   const newName = () => `https://objects.invalid/made/${crypto.randomUUID()}?w=1`
@@ -327,7 +328,7 @@ describe('making an image', () => {
     const late = makeOnce(name, make, new RequestTime(Date.now() + 2000)).catch(asApiError)
     const [error, seconds] = await fakeSeconds(late)
     expect([error, seconds]).toEqual([
-      expect.objectContaining({ code: 'image_unavailable', retryAfterSeconds: 5 }),
+      expect.objectContaining({ code: 'unavailable', reason: 'images', retryAfterSeconds: 5 }),
       2,
     ])
     expect(make).not.toHaveBeenCalled()
@@ -407,7 +408,7 @@ describe('making an image', () => {
   it('ends at the deadline of 200 requests with one call and one answer', async () => {
     vi.useFakeTimers(FAKE_CLOCK)
     const name = newName()
-    const late = new ApiError('storage_busy', 'late')
+    const late = unavailable('storage', 'late')
     const make = vi.fn(async () => {
       await new Promise((resolve) => setTimeout(resolve, 25_000))
       throw late
@@ -457,7 +458,7 @@ describe('making an image', () => {
     const [last] = results.slice(-1)
     expect(last).toHaveProperty('bytes')
     // The first one is lost after 25.5 seconds.
-    expect(results).toEqual([...Array(10).fill('image_unavailable'), ...Array(14).fill(last)])
+    expect(results).toEqual([...Array(10).fill('unavailable'), ...Array(14).fill(last)])
     expect([make.mock.calls.length, seconds]).toEqual([1, 27.5])
   })
 
@@ -466,7 +467,8 @@ describe('making an image', () => {
     const full = vi.fn(() => Promise.reject<MadeImage>(crowded()))
     for (let i = 0; i < 2; i++)
       expect(asApiError(await makeOnce(name, full, NOW).catch(asApiError))).toMatchObject({
-        code: 'image_unavailable',
+        code: 'unavailable',
+        reason: 'images',
         retryAfterSeconds: 5,
       })
     expect(full).toHaveBeenCalledTimes(2)

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LinkPolicy } from '../../../../src/access/link-signature.ts'
-import { ApiError, type ErrorCode } from '../../../../src/errors/api-error.ts'
+import { ApiError } from '../../../../src/errors/api-error.ts'
 import { parseObjectKey } from '../../../../src/keys/object-key.ts'
+import { notResized } from '../../../../src/plugins/links/objects-protocol.ts'
 import { serveFallback } from '../../../../src/plugins/links/serve-link.ts'
 import type { ObjectSource } from '../../../../src/storage/object-source.ts'
+import { unavailable } from '../../../support/errors.ts'
 import { testPlace } from '../../../support/test-bucket.ts'
 
 const NEW_KEY = 'uploads/ybqr1sgp7a270ajfewde-my-photo.jpg'
@@ -16,9 +18,16 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
+const DOWN = unavailable('images')
+const IMAGE_ERRORS = [
+  ['a malformed image', new ApiError('unsupported_image', 'no')],
+  ['an error of Cloudflare Images', DOWN],
+  ['a Worker that resizes none', notResized()],
+] as const
+
 /** The result of a failed image with this error, and whether the original was asked for. */
 async function resultOf(
-  code: ErrorCode,
+  failure: ApiError,
   {
     fallback = true,
     key = 'a.jpg',
@@ -59,7 +68,6 @@ async function resultOf(
     download: null,
     variant: { width: 64, format: 'auto', fallback },
   }
-  const failure = new ApiError(code, 'no')
   const request = new Request('https://links.example/i/files/a', { headers: ask })
   const now = new Date((policy.expires - left) * 1000)
   vi.setSystemTime(now)
@@ -73,26 +81,21 @@ async function resultOf(
 }
 
 describe('in place of an image that can not be resized, a link shows', () => {
-  it.each(['unsupported_image', 'image_unavailable'] as const)(
-    'the original after %s, if it says so',
-    async (code) => {
-      expect(await resultOf(code, {})).toMatchObject({ shown: 'the original', opened: [null] })
-    },
-  )
+  it.each(IMAGE_ERRORS)('the original after %s, if it says so', async (_, error) => {
+    expect(await resultOf(error, {})).toMatchObject({ shown: 'the original', opened: [null] })
+  })
 
   // @threat image-original
-  it.each(['unsupported_image', 'image_unavailable'] as const)(
-    'never the original after %s otherwise',
-    async (code) => {
-      const { shown, opened } = await resultOf(code, { fallback: false })
-      expect([shown, opened]).toEqual(['the error', []])
-    },
-  )
+  it.each(IMAGE_ERRORS)('never the original after %s otherwise', async (_, error) => {
+    const { shown, opened } = await resultOf(error, { fallback: false })
+    expect([shown, opened]).toEqual(['the error', []])
+  })
 
   it.each(['storage_error', 'object_not_found', 'internal'] as const)(
     'the error for %s, without another request',
     async (code) => {
-      expect(await resultOf(code, {})).toMatchObject({ shown: 'the error', opened: [] })
+      const error = new ApiError(code, 'no')
+      expect(await resultOf(error, {})).toMatchObject({ shown: 'the error', opened: [] })
     },
   )
 
@@ -104,22 +107,22 @@ describe('in place of an image that can not be resized, a link shows', () => {
     [{ key: NEW_KEY, left: 2, slow: 5 }, 'private, max-age=0'],
     [{ key: 'avatars/42.jpg' }, 'private, no-cache'],
   ])('the original for a minute, but never longer than the object itself: %j', async (link, is) => {
-    expect(await resultOf('image_unavailable', link)).toMatchObject({ lifetime: is })
+    expect(await resultOf(DOWN, link)).toMatchObject({ lifetime: is })
   })
 
   it.each([
     [{ 'If-Match': '"other"' }, 412],
     [{ Range: 'bytes=99-' }, 416],
   ])('nothing to keep, if the request %j fails with %d', async (ask, status) => {
-    const result = await resultOf('image_unavailable', { key: NEW_KEY, left: 2, ask })
+    const result = await resultOf(DOWN, { key: NEW_KEY, left: 2, ask })
     expect(result).toMatchObject({ status, lifetime: 'no-store' })
   })
 
   it('the original also to a client that has an image of the same date', async () => {
     const since = { 'If-Modified-Since': 'Tue, 24 Nov 2026 12:00:00 GMT' }
-    expect(await resultOf('image_unavailable', { ask: since })).toMatchObject({ status: 200 })
+    expect(await resultOf(DOWN, { ask: since })).toMatchObject({ status: 200 })
     const same = { 'If-None-Match': '"e"' }
-    expect(await resultOf('image_unavailable', { ask: same })).toMatchObject({ status: 304 })
+    expect(await resultOf(DOWN, { ask: same })).toMatchObject({ status: 304 })
   })
 
   it.each([
@@ -129,7 +132,7 @@ describe('in place of an image that can not be resized, a link shows', () => {
     { key: 'a.HEIC' },
     { key: 'a.heif' },
   ])('the error for HEIC, and closes the original: %j', async (heic) => {
-    const result = await resultOf('image_unavailable', heic)
+    const result = await resultOf(DOWN, heic)
     expect(result).toMatchObject({ shown: 'the error', isCancelled: true })
   })
 })

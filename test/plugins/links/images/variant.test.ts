@@ -20,6 +20,7 @@ import {
   variantSpec,
 } from '../../../../src/plugins/links/images/variant.ts'
 import { specIn, specQuery } from '../../../../src/plugins/links/objects-protocol.ts'
+import { inWords } from '../../../support/errors.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 import {
   gifOf,
@@ -53,7 +54,7 @@ const LIMIT = 20 * 1024 ** 2
 
 const failureOf = async (work: Promise<unknown>) => {
   const error = asApiError(await work.catch((thrown: unknown) => thrown))
-  return [error?.code, String(error?.cause ?? error?.message)]
+  return [error && inWords(error), String(error?.cause ?? error?.message)]
 }
 
 afterEach(() => void vi.useRealTimers())
@@ -196,7 +197,7 @@ describe('an image that is not resized', () => {
         resizerWith(() => Promise.reject(error)),
       ),
     )
-    expect([code, reason]).toEqual(['image_unavailable', expect.stringContaining(cause)])
+    expect([code, reason]).toEqual(['unavailable images', expect.stringContaining(cause)])
   })
 
   // @threat image-bomb
@@ -208,7 +209,7 @@ describe('an image that is not resized', () => {
     await vi.advanceTimersByTimeAsync(9999)
     const early = await Promise.race([failed, Promise.resolve('waits')])
     await vi.advanceTimersByTimeAsync(1)
-    expect([early, (await failed)[0]]).toEqual(['waits', 'image_unavailable'])
+    expect([early, (await failed)[0]]).toEqual(['waits', 'unavailable images'])
   })
 
   it('is 503 at once if the binding returns nothing', async () => {
@@ -216,7 +217,7 @@ describe('an image that is not resized', () => {
     const nothing = resizerWith(async () => new Response(null))
     vi.useFakeTimers(FAKE_CLOCK)
     const [[code], seconds] = await fakeSeconds(failureOf(resize(png, SPEC, nothing)))
-    expect([code, seconds]).toEqual(['image_unavailable', 0])
+    expect([code, seconds]).toEqual(['unavailable images', 0])
   })
 
   // @threat image-bomb
@@ -254,7 +255,7 @@ describe('an image that is not resized', () => {
     const [[code], seconds] = await fakeSeconds(
       failureOf(resize(original(drip), SPEC, never, { now })),
     )
-    expect([code, seconds]).toEqual(['storage_busy', 3.5])
+    expect([code, seconds]).toEqual(['unavailable storage', 3.5])
     expect(cancel).toHaveBeenCalledTimes(1)
   })
 
@@ -267,7 +268,7 @@ describe('an image that is not resized', () => {
     const png = await twoColorPng(30, 20)
     const { calls, resizer } = answering(png)
     const made = resize(original(png), { ...SPEC, ...spec }, resizer)
-    expect((await failureOf(made))[0]).toBe('image_unavailable')
+    expect((await failureOf(made))[0]).toBe('unavailable images')
     expect(calls).toHaveLength(1)
   })
 
@@ -280,7 +281,7 @@ describe('an image that is not resized', () => {
     ] as const) {
       const { resizer } = answering(await twoColorPng(width, height))
       const made = failureOf(resize(original(await twoColorPng(30, 30)), box, resizer))
-      expect(await made).toEqual(['image_unavailable', expect.stringContaining('another size')])
+      expect(await made).toEqual(['unavailable images', expect.stringContaining('another size')])
     }
   })
 
@@ -290,7 +291,7 @@ describe('an image that is not resized', () => {
     const frames = pngChunk('acTL', uint32s(2, 0))
     const moving = joined(still.subarray(0, 33), frames, still.subarray(33))
     const made = resize(original(await twoColorPng(30, 20)), SPEC, answering(moving).resizer)
-    expect(await failureOf(made)).toEqual(['image_unavailable', expect.stringContaining('anim')])
+    expect(await failureOf(made)).toEqual(['unavailable images', expect.stringContaining('anim')])
   })
 
   // @threat image-bomb
@@ -311,7 +312,7 @@ describe('an image that is not resized', () => {
       SPEC,
       answering((await twoColorPng(10, 7)).slice(0, -5)).resizer,
     )
-    expect(await failureOf(made)).toEqual(['image_unavailable', expect.stringContaining('broken')])
+    expect(await failureOf(made)).toEqual(['unavailable images', expect.stringContaining('broken')])
   })
 })
 
@@ -365,7 +366,7 @@ describe('a format that Cloudflare declines', () => {
     const bytes = type === PNG ? await twoColorPng(40, 60) : await imageOf(JPEG, 40, 60)
     const spec: VariantSpec = { ...SPEC, width: 20, format }
     const image = await resize(original(bytes), spec, resizer).catch(asApiError)
-    if (image === null || 'code' in image) return [calls, image?.code]
+    if (image === null || 'code' in image) return [calls, image && inWords(image)]
     const shown = new Headers([...image.headers]).get('content-type')
     expect(imageInfo(image.bytes)?.type).toBe(shown)
     return [calls, shown]
@@ -376,7 +377,7 @@ describe('a format that Cloudflare declines', () => {
     [[WEBP], [AVIF], WEBP],
     [[JPEG], [AVIF], JPEG],
     [[PNG, WEBP], [AVIF, WEBP], WEBP],
-    [[PNG, PNG], [AVIF, WEBP], 'image_unavailable'],
+    [[PNG, PNG], [AVIF, WEBP], 'unavailable images'],
   ] as const)('of AVIF for `auto`: %j after the calls %j is %s', async (answers, calls, result) => {
     expect(await made('auto-avif', JPEG, ...answers)).toEqual([calls, result])
   })
@@ -386,7 +387,7 @@ describe('a format that Cloudflare declines', () => {
     [[PNG], [AVIF], PNG],
     [[JPEG, WEBP], [AVIF, WEBP], WEBP],
     [[JPEG, AVIF], [AVIF, WEBP], AVIF],
-    [[JPEG, JPEG], [AVIF, WEBP], 'image_unavailable'],
+    [[JPEG, JPEG], [AVIF, WEBP], 'unavailable images'],
   ] as const)(
     'of AVIF for an original that may be transparent: %j after the calls %j is %s',
     async (answers, calls, result) => {
@@ -399,10 +400,10 @@ describe('a format that Cloudflare declines', () => {
     ['auto-webp', PNG, [JPEG, PNG], [WEBP, PNG], PNG],
     // This client does not accept AVIF.
     ['auto-webp', JPEG, [AVIF, JPEG], [WEBP, JPEG], JPEG],
-    ['compatible', PNG, [JPEG], [PNG], 'image_unavailable'],
-    ['compatible', JPEG, [WEBP], [JPEG], 'image_unavailable'],
-    ['avif', JPEG, [WEBP], [AVIF], 'image_unavailable'],
-    ['webp', JPEG, [JPEG], [WEBP], 'image_unavailable'],
+    ['compatible', PNG, [JPEG], [PNG], 'unavailable images'],
+    ['compatible', JPEG, [WEBP], [JPEG], 'unavailable images'],
+    ['avif', JPEG, [WEBP], [AVIF], 'unavailable images'],
+    ['webp', JPEG, [JPEG], [WEBP], 'unavailable images'],
   ] as const)(
     'of %s for %s: %j after the calls %j is %s',
     async (format, type, answers, calls, result) => {
@@ -429,7 +430,7 @@ describe('a format that Cloudflare declines', () => {
     const failed = failureOf(resize(original(png), spec, slow))
     await vi.advanceTimersByTimeAsync(12_000)
     await vi.advanceTimersByTimeAsync(12_000)
-    expect([(await failed)[0], calls]).toEqual(['image_unavailable', [AVIF]])
+    expect([(await failed)[0], calls]).toEqual(['unavailable images', [AVIF]])
   })
 
   it('is 415 for a link that names AVIF, if the image is too large for it', async () => {
@@ -437,7 +438,7 @@ describe('a format that Cloudflare declines', () => {
     const png = await twoColorPng(1000, 1400)
     const tall = async (height: number) =>
       failureOf(resize(original(png), large, answering(await imageOf(WEBP, 857, height)).resizer))
-    expect(await tall(1200)).toEqual(['image_unavailable', expect.stringContaining('type')])
+    expect(await tall(1200)).toEqual(['unavailable images', expect.stringContaining('type')])
     expect(await tall(1201)).toEqual(['unsupported_image', expect.stringContaining('1200 pixels')])
   })
 

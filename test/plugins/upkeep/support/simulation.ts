@@ -1,7 +1,6 @@
 import type { Bucket } from '../../../../src/bucket/bucket.ts'
 import { type Announce, isSameRecord, recordUpload } from '../../../../src/core/record.ts'
 import { removeFiles } from '../../../../src/core/remove.ts'
-import { ApiError } from '../../../../src/errors/api-error.ts'
 import { byUtf8 } from '../../../../src/keys/encodings.ts'
 import { isNewObjectKey } from '../../../../src/keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.ts'
@@ -12,6 +11,7 @@ import { stepWalk } from '../../../../src/plugins/upkeep/walk.ts'
 import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
 import { conditionalMemoryIndex } from '../../../support/conditional-index.ts'
+import { unavailable } from '../../../support/errors.ts'
 import { MemoryBucket, type StoredObject } from '../../../support/memory-bucket.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../../../support/test-bucket.ts'
 import { type Operation, Schedule } from './schedule.ts'
@@ -145,7 +145,7 @@ export class Simulation {
   #indexOf(id: string): FileIndex {
     const act = async <T>(work: () => Promise<T>, key?: ObjectKey): Promise<T> => {
       const fail = () => {
-        if (this.#schedule.fails()) throw new ApiError('index_unavailable', 'It failed.')
+        if (this.#schedule.fails()) throw unavailable('index', 'It failed.')
       }
       await this.#schedule.turn(id)
       if (key !== undefined) await this.#beforeLook(id, key, 'index')
@@ -208,7 +208,7 @@ export class Simulation {
   #announcerOf(id: string): Announce {
     return async () => {
       await this.#schedule.turn(id)
-      if (this.#schedule.fails()) throw new ApiError('events_unavailable', 'It failed.')
+      if (this.#schedule.fails()) throw unavailable('events', 'It failed.')
     }
   }
 

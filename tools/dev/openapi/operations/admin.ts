@@ -2,12 +2,7 @@ import type { ErrorCode } from '../../../../src/errors/api-error.ts'
 import { indexPage, objectPage, putRecords } from '../answers.ts'
 import type { Operations } from '../operation.ts'
 
-const STORAGE: readonly ErrorCode[] = [
-  'storage_error',
-  'storage_busy',
-  'credentials_expired',
-  'unknown_bucket',
-]
+const STORAGE: readonly ErrorCode[] = ['storage_error', 'unavailable', 'unknown_bucket']
 
 export const adminOperations: Operations = {
   'GET /objects': {
@@ -35,7 +30,7 @@ export const adminOperations: Operations = {
       'not_found',
       'invalid_cursor',
       'invalid_key',
-      'index_unavailable',
+      'unavailable',
       'not_supported',
       ...STORAGE,
     ],
@@ -55,7 +50,7 @@ export const adminOperations: Operations = {
     answers: {
       200: { description: 'A page of records, in the order of the keys.', body: indexPage },
     },
-    errors: ['invalid_cursor', 'index_unavailable', 'not_supported', 'unknown_bucket'],
+    errors: ['invalid_cursor', 'unavailable', 'not_supported', 'unknown_bucket'],
   },
   'PUT /index': {
     id: 'writeIndex',
@@ -72,6 +67,6 @@ export const adminOperations: Operations = {
       },
     },
     answers: { 200: { description: 'What happened to each record.', body: putRecords } },
-    errors: ['index_unavailable', 'not_supported', ...STORAGE],
+    errors: ['unavailable', 'not_supported', ...STORAGE],
   },
 }

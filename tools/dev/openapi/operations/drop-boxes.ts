@@ -1,7 +1,7 @@
 import { dropBox, dropBoxes, dropBoxToken, receivedFiles } from '../answers.ts'
 import type { Operations } from '../operation.ts'
 
-const OF_OBJECT = ['state_unavailable', 'not_supported'] as const
+const OF_OBJECT = ['unavailable', 'not_supported'] as const
 
 export const dropBoxOperations: Operations = {
   'POST /drop-boxes': {

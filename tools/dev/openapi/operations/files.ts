@@ -18,12 +18,7 @@ import { CHOSEN_KEY, DOWNLOAD_SECONDS, IN_DROP_BOX, UPLOAD_SECONDS } from '../me
 import type { Members, Operation, Operations } from '../operation.ts'
 
 /** For operations that read or change the object in the bucket. */
-const STORAGE: readonly ErrorCode[] = [
-  'storage_error',
-  'storage_busy',
-  'credentials_expired',
-  'unknown_bucket',
-]
+const STORAGE: readonly ErrorCode[] = ['storage_error', 'unavailable', 'unknown_bucket']
 
 const COPY_ERRORS: readonly ErrorCode[] = [
   'object_not_found',
@@ -38,8 +33,7 @@ const COPY_ERRORS: readonly ErrorCode[] = [
   'size_required',
   'file_too_large',
   'key_not_indexable',
-  'index_unavailable',
-  'events_unavailable',
+  'unavailable',
   ...STORAGE,
 ]
 
@@ -108,8 +102,7 @@ export const fileOperations: Operations = {
       'precondition_failed',
       'not_supported',
       'storage_error',
-      'storage_busy',
-      'credentials_expired',
+      'unavailable',
       'unknown_bucket',
       ...IN_DROP_BOX,
     ],
@@ -128,14 +121,14 @@ export const fileOperations: Operations = {
       expiresIn: UPLOAD_SECONDS,
     },
     answers: { 200: { description: 'A URL or an error for each file.', body: uploadUrls } },
-    errors: [...IN_DROP_BOX, 'invalid_expiry', 'credentials_expired', 'unknown_bucket'],
+    errors: [...IN_DROP_BOX, 'invalid_expiry', 'unavailable', 'unknown_bucket'],
   },
   'POST /files/copy': {
     id: 'copyFiles',
     tag: 'files',
     summary: 'Copy up to 100 objects',
     description:
-      "Also needs `files:upload` and `keys:choose` for the target. The bucket's server copies each object, with its type and metadata, and the Worker records the copy for the caller. An object above 5 GB is `file_too_large`. While another copy or move uses one of the keys, the response is `storage_busy`. A list has a result for each file. If a call has no requests left for a file, that file gets `storage_busy`: send it again. Each one counts against the rate limit.",
+      "Also needs `files:upload` and `keys:choose` for the target. The bucket's server copies each object, with its type and metadata, and the Worker records the copy for the caller. An object above 5 GB is `file_too_large`. While another copy or move uses one of the keys, the response is `unavailable`. A list has a result for each file. If a call has no requests left for a file, that file gets `unavailable`: send it again. Each one counts against the rate limit.",
     scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,
@@ -150,14 +143,14 @@ export const fileOperations: Operations = {
     scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,
-    errors: [...COPY_ERRORS, 'purge_failed'],
+    errors: [...COPY_ERRORS, 'unavailable'],
   },
   'POST /files/delete': {
     id: 'deleteFiles',
     tag: 'files',
     summary: 'Delete up to 100 objects and their records',
     description:
-      'Does for each key what `DELETE /files/:key` does, with one request to the bucket if its server supports DeleteObjects, and one purge of the edge cache. Each key that is deleted counts against the rate limit; those beyond it get `rate_limited`. After `index_unavailable`, `events_unavailable` or `purge_failed`, the object is deleted and its record is left. Safe to repeat.',
+      'Does for each key what `DELETE /files/:key` does, with one request to the bucket if its server supports DeleteObjects, and one purge of the edge cache. Each key that is deleted counts against the rate limit; those beyond it get `rate_limited`. With `deleted`, an error is about what is left of a deleted object, such as its record. Safe to repeat.',
     scopes: ['files:delete'],
     answers: {
       200: { description: 'Each key, with an error if it is not deleted.', body: deletedFiles },
@@ -192,11 +185,9 @@ export const fileOperations: Operations = {
     errors: [
       'invalid_key',
       'invalid_cursor',
-      'index_unavailable',
+      'unavailable',
       'not_supported',
       'storage_error',
-      'storage_busy',
-      'credentials_expired',
       'unknown_bucket',
     ],
   },
@@ -217,7 +208,7 @@ export const fileOperations: Operations = {
     answers: {
       200: { description: 'The records, as an attachment.', body: 'application/x-ndjson' },
     },
-    errors: ['invalid_key', 'index_unavailable', 'not_supported', 'unknown_bucket'],
+    errors: ['invalid_key', 'unavailable', 'not_supported', 'unknown_bucket'],
   },
   'PATCH /files/:key': {
     id: 'renameFile',
@@ -232,7 +223,7 @@ export const fileOperations: Operations = {
       'file_replaced',
       'invalid_name',
       'invalid_key',
-      'index_unavailable',
+      'unavailable',
       ...STORAGE,
     ],
   },
@@ -257,7 +248,7 @@ export const fileOperations: Operations = {
       },
     },
     answers: { 200: { description: 'The URL and its lifetime.', body: fileUrl } },
-    errors: ['invalid_key', 'invalid_expiry', 'credentials_expired', 'unknown_bucket'],
+    errors: ['invalid_key', 'invalid_expiry', 'unavailable', 'unknown_bucket'],
   },
   'POST /files/urls': {
     id: 'getFileUrls',
@@ -268,7 +259,7 @@ export const fileOperations: Operations = {
     scopes: ['files:read'],
     members: { expiresIn: DOWNLOAD_SECONDS },
     answers: { 200: { description: 'A URL or an error for each key.', body: fileUrls } },
-    errors: ['invalid_expiry', 'credentials_expired', 'unknown_bucket'],
+    errors: ['invalid_expiry', 'unavailable', 'unknown_bucket'],
   },
   'POST /files': {
     id: 'recordFile',
@@ -300,8 +291,7 @@ export const fileOperations: Operations = {
       'invalid_name',
       'invalid_key',
       'key_not_indexable',
-      'index_unavailable',
-      'events_unavailable',
+      'unavailable',
       ...STORAGE,
     ],
   },
@@ -356,14 +346,7 @@ export const fileOperations: Operations = {
       },
     },
     answers: { 200: { description: 'A page of records.', body: filePage } },
-    errors: [
-      'invalid_cursor',
-      'invalid_key',
-      'index_unavailable',
-      'not_supported',
-      'unknown_bucket',
-      'credentials_expired',
-    ],
+    errors: ['invalid_cursor', 'invalid_key', 'unavailable', 'not_supported', 'unknown_bucket'],
   },
   'GET /stats': {
     id: 'getStats',
@@ -379,7 +362,7 @@ export const fileOperations: Operations = {
       groupBy: { description: 'Adds totals for each of these, at most 1000.' },
     },
     answers: { 200: { description: 'The totals.', body: stats } },
-    errors: ['invalid_key', 'index_unavailable', 'not_supported', 'unknown_bucket'],
+    errors: ['invalid_key', 'unavailable', 'not_supported', 'unknown_bucket'],
   },
   'GET /files/:key': {
     id: 'getFile',
@@ -389,7 +372,7 @@ export const fileOperations: Operations = {
       'If the index has no record, the Worker asks the bucket. `owner` is then null, and nothing is recorded.',
     scopes: ['files:read'],
     answers: { 200: { description: 'The record.', body: fileRecord } },
-    errors: ['object_not_found', 'invalid_key', 'index_unavailable', ...STORAGE],
+    errors: ['object_not_found', 'invalid_key', 'unavailable', ...STORAGE],
   },
   'DELETE /files/:key': {
     id: 'deleteFile',
@@ -399,6 +382,6 @@ export const fileOperations: Operations = {
       'Deletes the object, then its edge copy, then sends the event, then removes the record. Safe to repeat.',
     scopes: ['files:delete'],
     answers: { 204: { description: 'Deleted, or the object did not exist.' } },
-    errors: ['invalid_key', 'purge_failed', 'index_unavailable', 'events_unavailable', ...STORAGE],
+    errors: ['invalid_key', 'unavailable', ...STORAGE],
   },
 }

@@ -28,18 +28,14 @@ const OF_PAGE: Readonly<Record<number, Answer>> = {
 /** Errors of a page. Browsers get them as pages. */
 const OF_VISITOR = [
   'grant_ended',
-  'link_not_yet_valid',
-  'link_address_not_allowed',
-  'link_country_not_allowed',
+  'link_invalid',
   'forbidden',
   'object_not_found',
   'rate_limited',
   'refused',
-  'state_unavailable',
+  'unavailable',
   'not_supported',
   'storage_error',
-  'storage_busy',
-  'credentials_expired',
 ] as const
 
 export const grantOperations: Operations = {
@@ -78,12 +74,9 @@ export const grantOperations: Operations = {
       'invalid_expiry',
       'unknown_bucket',
       'object_not_found',
-      'index_unavailable',
-      'state_unavailable',
+      'unavailable',
       'not_supported',
       'storage_error',
-      'storage_busy',
-      'credentials_expired',
     ],
   },
   'GET /grants': {
@@ -98,7 +91,7 @@ export const grantOperations: Operations = {
       cursor: { description: 'From the previous page.' },
     },
     answers: { 200: { description: 'A page of grants.', body: grants } },
-    errors: ['invalid_cursor', 'state_unavailable', 'not_supported'],
+    errors: ['invalid_cursor', 'unavailable', 'not_supported'],
   },
   'GET /grants/:id': {
     id: 'getGrant',
@@ -107,7 +100,7 @@ export const grantOperations: Operations = {
     description: 'Only for its creator. Also needs `links:create` and `files:read`.',
     scopes: ['grants:create'],
     answers: { 200: { description: 'The grant.', body: grant } },
-    errors: ['not_found', 'state_unavailable', 'not_supported'],
+    errors: ['not_found', 'unavailable', 'not_supported'],
   },
   'PATCH /grants/:id': {
     id: 'changeGrant',
@@ -118,7 +111,7 @@ export const grantOperations: Operations = {
     scopes: ['grants:create'],
     members: CHANGEABLE,
     answers: { 200: { description: 'The changed grant.', body: grant } },
-    errors: ['not_found', 'invalid_expiry', 'state_unavailable', 'not_supported'],
+    errors: ['not_found', 'invalid_expiry', 'unavailable', 'not_supported'],
   },
   'DELETE /grants/:id': {
     id: 'withdrawGrant',
@@ -128,7 +121,7 @@ export const grantOperations: Operations = {
       'Only for its creator. The grant dispenses no more links, at once and everywhere. Those that it has dispensed stay valid for up to 10 minutes. Safe to repeat.',
     scopes: ['grants:create'],
     answers: { 204: { description: 'The grant is gone.' } },
-    errors: ['not_found', 'state_unavailable', 'not_supported'],
+    errors: ['not_found', 'unavailable', 'not_supported'],
   },
   'GET /g/:secret': {
     id: 'openGrant',

@@ -165,7 +165,7 @@ export const linkOperations: Operations = {
     answers: {
       200: { description: 'Each key, with an error if it is refused.', body: purgedCopies },
     },
-    errors: ['purge_failed', 'not_supported', 'unknown_bucket'],
+    errors: ['unavailable', 'not_supported', 'unknown_bucket'],
   },
   'GET /i/:bucket/:key': {
     id: 'openLink',
@@ -201,19 +201,14 @@ export const linkOperations: Operations = {
     },
     errors: [
       'link_invalid',
-      'link_not_yet_valid',
-      'link_address_not_allowed',
-      'link_country_not_allowed',
       'encoding_not_acceptable',
       'link_expired',
       'object_not_found',
       'unsupported_image',
-      'image_unavailable',
+      'unavailable',
       'not_supported',
       'storage_error',
-      'storage_busy',
       'unknown_bucket',
-      'credentials_expired',
     ],
   },
   'GET /f/:token/:key': {
@@ -226,17 +221,13 @@ export const linkOperations: Operations = {
     answers: OF_LINK,
     errors: [
       'link_invalid',
-      'link_not_yet_valid',
-      'link_address_not_allowed',
-      'link_country_not_allowed',
       'encoding_not_acceptable',
       'link_expired',
       'object_not_found',
       'not_supported',
       'storage_error',
-      'storage_busy',
+      'unavailable',
       'unknown_bucket',
-      'credentials_expired',
     ],
   },
 }

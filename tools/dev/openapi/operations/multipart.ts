@@ -8,13 +8,13 @@ import type { Operations } from '../operation.ts'
 const STEP: readonly ErrorCode[] = [
   'invalid_key',
   'invalid_upload_id',
-  'credentials_expired',
+  'unavailable',
   'unknown_bucket',
   ...IN_DROP_BOX,
 ]
 
 /** For every step that sends a request to the bucket. */
-const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
+const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'unavailable']
 
 const UPLOAD_MEMBERS = {
   key: { description: 'The object key, from the response to the start.' },
@@ -60,8 +60,7 @@ export const multipartOperations: Operations = {
       'object_exists',
       'not_supported',
       'storage_error',
-      'storage_busy',
-      'credentials_expired',
+      'unavailable',
       'unknown_bucket',
       'size_required',
       ...IN_DROP_BOX,
@@ -132,8 +131,7 @@ export const multipartOperations: Operations = {
       'file_too_large',
       'object_not_found',
       'key_not_indexable',
-      'index_unavailable',
-      'events_unavailable',
+      'unavailable',
     ],
   },
   'DELETE /multipart/:uploadId': {

@@ -37,11 +37,7 @@ export const notificationOperations: Operations = {
       'unsupported_media_type',
       'rate_limited',
       'storage_error',
-      'index_unavailable',
-      'events_unavailable',
-      'purge_failed',
-      'storage_busy',
-      'notification_early',
+      'unavailable',
     ],
   },
 }

@@ -2,15 +2,9 @@ import type { ErrorCode } from '../../../../src/errors/api-error.ts'
 import { droppedRecords, restoredRecords, upkeepStatus, upkeepStep } from '../answers.ts'
 import type { Operations } from '../operation.ts'
 
-const STATE: readonly ErrorCode[] = ['state_unavailable', 'not_supported']
+const STATE: readonly ErrorCode[] = ['unavailable', 'not_supported']
 
-const STORAGE: readonly ErrorCode[] = [
-  'storage_error',
-  'storage_busy',
-  'credentials_expired',
-  'unknown_bucket',
-  'index_unavailable',
-]
+const STORAGE: readonly ErrorCode[] = ['storage_error', 'unavailable', 'unknown_bucket']
 
 export const upkeepOperations: Operations = {
   'GET /upkeep': {
@@ -47,7 +41,7 @@ export const upkeepOperations: Operations = {
       limit: { description: 'Objects on a page.' },
     },
     answers: { 200: { description: 'What the step has left.', body: upkeepStep } },
-    errors: ['invalid_cursor', 'invalid_key', 'state_unavailable', ...STORAGE],
+    errors: ['invalid_cursor', 'invalid_key', 'unavailable', ...STORAGE],
   },
   'POST /upkeep/go-on': {
     id: 'goOnWithUpkeep',
@@ -82,6 +76,6 @@ export const upkeepOperations: Operations = {
     scopes: ['index:write'],
     members: { keys: { description: 'Keys of dropped records.' } },
     answers: { 200: { description: 'What happened to each record.', body: restoredRecords } },
-    errors: ['events_unavailable', ...STATE, ...STORAGE],
+    errors: ['unavailable', ...STATE, ...STORAGE],
   },
 }

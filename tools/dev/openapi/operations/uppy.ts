@@ -41,14 +41,14 @@ const START: readonly ErrorCode[] = [
   'invalid_key',
   'object_exists',
   'not_supported',
-  'credentials_expired',
+  'unavailable',
 ]
 
 /** For every step of a started upload. */
-const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'credentials_expired']
+const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'unavailable']
 
 /** For every step that sends a request to the bucket. */
-const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
+const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'unavailable']
 
 const OVERWRITE = {
   description:
@@ -84,10 +84,8 @@ const STEP_ERRORS: readonly ErrorCode[] = [
   'invalid_key',
   'rate_limited',
   'storage_error',
-  'storage_busy',
-  'credentials_expired',
+  'unavailable',
   'unknown_bucket',
-  'misconfigured',
 ]
 
 export const uppyOperations: Operations = {
@@ -101,7 +99,7 @@ export const uppyOperations: Operations = {
     query: formQuery,
     members: FILE_MEMBERS,
     answers: { 200: { description: 'The form.', body: uppyForm } },
-    errors: [...START, 'storage_error', 'storage_busy'],
+    errors: [...START, 'storage_error', 'unavailable'],
   },
   'POST /s3/form': {
     id: 'uploadUppyForm',
@@ -119,10 +117,8 @@ export const uppyOperations: Operations = {
     errors: [
       'invalid_key',
       'storage_error',
-      'storage_busy',
-      'credentials_expired',
+      'unavailable',
       'unknown_bucket',
-      'misconfigured',
       'invalid_request',
       'unauthenticated',
       'forbidden',
@@ -133,8 +129,6 @@ export const uppyOperations: Operations = {
       'file_replaced',
       'object_not_found',
       'not_supported',
-      'index_unavailable',
-      'events_unavailable',
       'rate_limited',
       'size_required',
       'unsupported_media_type',
@@ -148,7 +142,7 @@ export const uppyOperations: Operations = {
     body: startBody,
     members: FILE_MEMBERS,
     answers: { 200: { description: 'The upload.', body: uppyStartedUpload } },
-    errors: [...START, 'storage_error', 'storage_busy'],
+    errors: [...START, 'storage_error', 'unavailable'],
   },
   'GET /s3/multipart/:uploadId': {
     id: 'listUppyParts',
@@ -205,8 +199,7 @@ export const uppyOperations: Operations = {
       'file_too_large',
       'object_not_found',
       'key_not_indexable',
-      'index_unavailable',
-      'events_unavailable',
+      'unavailable',
     ],
   },
   'DELETE /s3/multipart/:uploadId': {
@@ -268,7 +261,7 @@ export const uppyOperations: Operations = {
       'invalid_expiry',
       'invalid_upload_id',
       'invalid_part',
-      'credentials_expired',
+      'unavailable',
       'unknown_bucket',
     ],
   },
@@ -307,8 +300,7 @@ export const uppyOperations: Operations = {
       'upload_not_found',
       'key_not_indexable',
       'object_not_found',
-      'index_unavailable',
-      'events_unavailable',
+      'unavailable',
     ],
   },
 }
