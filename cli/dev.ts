@@ -153,7 +153,7 @@ async function loadS3({ ceph }: DevOptions): Promise<typeof startS3rver> {
   if (ceph) return (await needing('@aws-sdk/client-s3', () => import('./ceph.ts'))).startCeph
   if (Number.parseInt(process.versions.node, 10) < S3RVER_NODE)
     throw new Error(
-      `The embedded bucket needs Node ${S3RVER_NODE}, and this is ${process.versions.node}. Install Node ${S3RVER_NODE}, or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.`,
+      `The embedded bucket needs Node ${S3RVER_NODE}, and this is ${process.versions.node}. Run: npm install --save-dev node@${S3RVER_NODE}. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.`,
     )
   return (await needing('@20minutes/s3rver@5', () => import('./s3rver.ts'))).startS3rver
 }

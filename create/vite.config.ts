@@ -3,7 +3,7 @@ import { defineConfig } from 'vite'
 
 /**
  * Bundles the command into one file, with the Worker's rules for settings. So the package has no
- * dependencies, and starts on Node 20 too, to say which version it needs.
+ * dependencies, and runs on Node 20.
  */
 export default defineConfig({
   plugins: [{ name: 'only-versions', enforce: 'pre', load: loadVersions }],
@@ -20,10 +20,10 @@ export default defineConfig({
 function loadVersions(id: string): string | undefined {
   if (!/[\\/]package\.json$/.test(id)) return undefined
   const { version, peerDependencies, devDependencies } = JSON.parse(readFileSync(id, 'utf8'))
-  const { wrangler, '@20minutes/s3rver': s3rver } = devDependencies
+  const { node, wrangler, '@20minutes/s3rver': s3rver } = devDependencies
   return JSON.stringify({
     version,
     peerDependencies: { hono: peerDependencies.hono },
-    devDependencies: { wrangler, '@20minutes/s3rver': s3rver },
+    devDependencies: { node, wrangler, '@20minutes/s3rver': s3rver },
   })
 }

@@ -63,15 +63,17 @@ export function readFlags(args: readonly string[]) {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      allowNegative: true,
       options: {
         ...{ provider: value, bucket: value, region: value, endpoint: value, name: value },
-        ...{ 'account-id': value, 'app-origin': value, page: flag, yes: flag, help: flag },
+        ...{ 'account-id': value, 'app-origin': value, yes: flag, help: flag },
+        // Node before 20.17 can't read the second from the first.
+        ...{ page: flag, 'no-page': flag },
       },
     })
     const [folder, ...others] = positionals
     if (others.length > 0) throw new UsageError(`Unexpected: ${others.join(' ')}`)
-    return { ...values, folder }
+    const { 'no-page': noPage, ...flags } = values
+    return { ...flags, page: noPage ? false : flags.page, folder }
   } catch (error) {
     throw new UsageError(parsingError(error))
   }

@@ -45,10 +45,15 @@ const manifest = ({ name }: Answers) => ({
     deploy: 'edge-presigner deploy',
   },
   dependencies: { 'edge-presigner': `^${VERSIONS.presigner}`, hono: VERSIONS.hono },
-  devDependencies: { '@20minutes/s3rver': VERSIONS.s3rver, wrangler: VERSIONS.wrangler },
-  engines: { node: '>=22' },
-  // npm asks about install scripts. These two check their programs.
-  allowScripts: { esbuild: true, workerd: true },
+  devDependencies: {
+    '@20minutes/s3rver': VERSIONS.s3rver,
+    // The commands run on this Node, whatever the machine has.
+    node: VERSIONS.node,
+    wrangler: VERSIONS.wrangler,
+  },
+  engines: { node: '>=20' },
+  // npm asks about install scripts. The first installs its program, the others check theirs.
+  allowScripts: { node: true, esbuild: true, workerd: true },
 })
 
 const WORKER = `import { dropBoxesObject, objectsEntrypoint } from 'edge-presigner/cloudflare'
@@ -257,6 +262,10 @@ Signed URLs for the files of a private bucket: [edge-presigner](https://github.c
 | \`npx edge-presigner doctor\` | checks the settings, the bucket and its CORS rules |
 | \`npx edge-presigner keys\` | creates and revokes API keys |
 | \`npx edge-presigner deploy\` | checks, sends the secrets, and deploys to Cloudflare |
+
+These commands run on the Node that the package \`node\` installs, so your own may be older: ignore the \`EBADENGINE\` warnings of
+\`npm install\`. npm may run its install script, because \`allowScripts\` in \`package.json\` lists it. pnpm asks you first: run
+\`pnpm approve-builds --all\` after \`pnpm install\`.
 
 Before the first deploy:
 

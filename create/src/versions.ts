@@ -7,6 +7,7 @@ import manifest from '../../package.json' with { type: 'json' }
 export const VERSIONS = {
   presigner: manifest.version,
   hono: manifest.peerDependencies.hono,
+  node: manifest.devDependencies.node,
   wrangler: manifest.devDependencies.wrangler,
   s3rver: manifest.devDependencies['@20minutes/s3rver'],
 } as const

@@ -11,6 +11,7 @@ import * as z from 'zod/mini'
 import { type Ask, readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
 import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
+import createManifest from '../../create/package.json' with { type: 'json' }
 import manifest from '../../package.json' with { type: 'json' }
 import { loadEnvironment } from '../../src/worker/environment.ts'
 import { templateFiles } from '../../tools/dev/template.ts'
@@ -205,14 +206,15 @@ describe('a project', () => {
 
   it('installs the versions of the repository, those of its programs exactly', async () => {
     const made = JSON.parse((await filesFor('--provider', 'none')).get('package.json') ?? '')
-    const { wrangler, '@20minutes/s3rver': s3rver } = manifest.devDependencies
+    const { node, wrangler, '@20minutes/s3rver': s3rver } = manifest.devDependencies
     expect(made).toMatchObject({
       dependencies: {
         'edge-presigner': `^${manifest.version}`,
         hono: manifest.peerDependencies.hono,
       },
-      devDependencies: { wrangler, '@20minutes/s3rver': s3rver },
-      engines: manifest.engines,
+      devDependencies: { node, wrangler, '@20minutes/s3rver': s3rver },
+      engines: createManifest.engines,
+      allowScripts: { node: true, esbuild: true, workerd: true },
     })
   })
 
@@ -419,12 +421,15 @@ describe('the command', () => {
   })
 
   it.each([
-    ['pnpm/10.2.0 npm/? node/v24.0.0', ['pnpm install', 'pnpm exec edge-presigner dev']],
+    [
+      'pnpm/10.2.0 npm/? node/v24.0.0',
+      ['pnpm install', 'pnpm approve-builds --all', 'pnpm exec edge-presigner dev'],
+    ],
     ['yarn/4.6.0 npm/? node/v24.0.0', ['yarn install', 'yarn edge-presigner dev']],
     ['bun/1.4.0 npm/? node/v24.0.0', ['bun install', 'bunx edge-presigner dev']],
   ])('names the commands of %s', async (agent, expected) => {
     const { out } = await create([`with-${agent.split('/')[0]}`, '--yes'], { agent })
-    expect(commandsIn(out).slice(1, 3)).toEqual(expected)
+    expect(commandsIn(out).slice(1, 1 + expected.length)).toEqual(expected)
   })
 
   it('quotes a folder for the shell', async () => {
@@ -523,11 +528,11 @@ describe('the command', () => {
   })
 
   it('says which Node it needs', async () => {
-    const old = `data:text/javascript,${encodeURIComponent("Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.19.0' } })")}`
+    const old = `data:text/javascript,${encodeURIComponent("Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.8' } })")}`
     const { code, err } = await create(['old', '--yes'], { node: ['--import', old] })
     expect({ code, err }).toEqual({
       code: 1,
-      err: 'create-edge-presigner needs Node 22 or newer. This is Node 20.19.0.\n',
+      err: 'create-edge-presigner needs Node 20 or newer. This is Node 18.20.8.\n',
     })
   })
 

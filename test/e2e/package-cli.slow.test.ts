@@ -175,7 +175,7 @@ describe('npx edge-presigner dev, in a project', () => {
     const { code, output } = await run(['dev', '--port', `${port}`], folder, '22.22.0')
     expect(code).toBe(1)
     expect(output).toBe(
-      'The embedded bucket needs Node 24, and this is 22.22.0. Install Node 24, or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
+      'The embedded bucket needs Node 24, and this is 22.22.0. Run: npm install --save-dev node@24. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
     )
   })
 

@@ -7,17 +7,15 @@ import {
   type FileRow,
   fromRow,
   GREATEST,
-  NEW_STATUS,
   openDatabase,
   rowValues,
-  STATUS,
 } from './d1-schema.ts'
 import { d1Answers } from './d1-totals.ts'
 
-/** What a record consists of, apart from its key and its status. */
-const OWN = ['name', 'size', 'mimetype', 'etag', 'owner', 'created_at'] as const
+/** What a record consists of, apart from its key. */
+const OWN = ['name', 'size', 'mimetype', 'etag', 'owner', 'created_at', 'status'] as const
 
-const RECORD = `bucket, key, ${OWN.join(', ')}, ${STATUS} AS status`
+const RECORD = `bucket, key, ${OWN.join(', ')}`
 const SELECT = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND key = ?`
 
 const NAMES = COLUMNS.split(', ')
@@ -25,7 +23,7 @@ const NAMES = COLUMNS.split(', ')
 /** Stores a record, but keeps that of a later object, and of another object of the same date. */
 const PUT_FIRST = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
 ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
-  .map((name) => `${name} = ${name === 'status' ? NEW_STATUS : `excluded.${name}`}`)
+  .map((name) => `${name} = excluded.${name}`)
   .join()}
 WHERE old.created_at < excluded.created_at
 OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND excluded.status IS NULL`
@@ -37,10 +35,10 @@ const PUT = `${PUT_FIRST} AND (old.owner IS NULL OR (old.status IS NOT NULL AND 
 const COPY = `${PUT_FIRST} AND (old.owner IS NULL OR old.status IS NOT NULL) AND excluded.owner IS NOT NULL)`
 
 /** Exactly this row. */
-const EXACTLY = `${OWN.map((name) => `old.${name} IS ?`).join(' AND ')} AND rtrim(old.status) IS ?`
+const EXACTLY = OWN.map((name) => `old.${name} IS ?`).join(' AND ')
 
 /** What `EXACTLY` binds. */
-const valuesOf = (row: FileRow): readonly unknown[] => [...OWN, 'status'].map((name) => row[name])
+const valuesOf = (row: FileRow): readonly unknown[] => OWN.map((name) => row[name])
 
 /** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
 export function d1FileIndex(db: D1Database): FileIndex {

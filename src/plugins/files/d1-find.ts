@@ -19,7 +19,7 @@ export const MAX_ROWS = 10_000
 const FEW = 20
 
 const COLUMNS =
-  'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at, rtrim(f.status) AS status'
+  'f.bucket, f.key, f.name, f.size, f.mimetype, f.etag, f.owner, f.created_at, f.status'
 
 /** The column of each order. Each has an index that continues with the key. */
 const SORTED = { createdAt: 'created_at', name: 'folded', size: 'size' } as const
@@ -87,7 +87,6 @@ export async function find(
       : filesOf(query, words, after, maxRows)
   const results = await database.run(
     [...(folderStatement ? [folderStatement] : []), filesStatement].map((one) => prepare(db, one)),
-    true,
   )
   const found = folderStatement === undefined ? [] : (results[0]?.results as unknown as Folder[])
   const folders = found.slice(0, limit)

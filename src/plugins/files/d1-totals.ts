@@ -18,10 +18,7 @@ export const d1Answers = (database: Database, db: D1Database, maxRows?: number):
 
   async stats(query) {
     const statements = [totalStatement(query), ...groupStatements(query)]
-    const [total, groups] = await database.run(
-      statements.map((one) => prepare(db, one)),
-      true,
-    )
+    const [total, groups] = await database.run(statements.map((one) => prepare(db, one)))
     const { count = 0, bytes = 0 } = (total?.results[0] ?? {}) as Partial<Stats>
     if (groups === undefined) return { count, bytes }
     return { count, bytes, groups: groups.results as unknown as Group[] }

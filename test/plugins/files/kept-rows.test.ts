@@ -36,7 +36,7 @@ it('stores a record in the columns of docs/d1-schema.md', async () => {
 })
 
 // @threat deploy-invalidates
-it('still reads a row from an earlier version', async () => {
+it('reads and counts a row as it is stored', async () => {
   await index.get('files', RECORD.key)
   const columns = Object.keys(ROW)
   await testDatabase
@@ -53,7 +53,7 @@ it('still reads a row from an earlier version', async () => {
 })
 
 // @threat deploy-invalidates
-it('has the same words for folders as the first version', () => {
+it('has the same words for folders after each deploy', () => {
   expect(folderTokens('files', 'team-a/😀/x').join(' ')).toBe(
     'f149opl5xbkidy2x0 fjre940xu5nt51x1 fx262ryx1f4mv7ix2',
   )

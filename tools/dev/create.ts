@@ -1,0 +1,54 @@
+/**
+ * `npm run create -- FOLDER` packs edge-presigner and its client, and creates a project that uses these
+ * files, as long as the packages are not on npm. Asks nothing, so that it also works without a terminal.
+ */
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
+import { projectFiles } from '../../create/src/files.ts'
+import { folderError, summary, writeNew } from '../../create/src/project.ts'
+import { VERSIONS } from '../../create/src/versions.ts'
+import { npm, npmInTerminal } from './npm.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+/** The folder of the project that has the packed files. */
+const PACKED = 'packages'
+
+// npm runs scripts in the clone. The user may be in another folder.
+process.chdir(process.env.INIT_CWD ?? '.')
+process.exitCode = await main(process.argv.slice(2))
+
+/** Resolves with the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  const packed = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  try {
+    const answers = await readAnswers({ ...readFlags(args), yes: true }, null, folderError)
+    console.log('Packing edge-presigner and edge-presigner-client.')
+    for (const workspace of [[], ['-w', 'client']])
+      await npm(['pack', '--silent', '--pack-destination', packed, ...workspace], ROOT)
+    const files = new Map(projectFiles(answers))
+    const names = (await readdir(packed)).toSorted()
+    files.set('package.json', withPacked(files.get('package.json') ?? '', `${PACKED}/${names[0]}`))
+    await writeNew(answers.folder, files)
+    await mkdir(join(answers.folder, PACKED), { recursive: true })
+    await cp(packed, join(answers.folder, PACKED), { recursive: true })
+
+    const code = await npmInTerminal(['install', '--no-audit', '--no-fund'], answers.folder)
+    console.log(`\n${summary(answers, { isInstalled: code === 0 })}`)
+    console.log(`\nFor your apps, ${PACKED}/ has the packages: ${names.join(', ')}`)
+    return code
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(
+      `${error.message}\nUsage: npm run create -- FOLDER. create/README.md has options.`,
+    )
+    return 1
+  } finally {
+    await rm(packed, { recursive: true })
+  }
+}
+
+/** Returns package.json with edge-presigner from a file of the project. */
+const withPacked = (manifest: string, path: string): string =>
+  manifest.replace(`"^${VERSIONS.presigner}"`, `"file:${path}"`)
