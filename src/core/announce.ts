@@ -1,11 +1,13 @@
+import type { Bucket } from '../bucket/bucket.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { afterOf, askInTime, fileIndexOf, uploadSeams } from '../http/deadline.ts'
+import { afterOf, askInTime, fileIndexOf, timeOf, uploadSeams } from '../http/deadline.ts'
 import type { Settle } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
 import { actorOf, type FileChange, NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
-import type { Announce, Recorded } from './record.ts'
+import type { Announce, Place } from './reconcile.ts'
+import type { Recorded } from './record.ts'
 
 /**
  * Returns how this request announces changes to files, or null if nobody listens. Asks the plugins'
@@ -32,6 +34,11 @@ export function announcerOf(c: AppContext): Announce | null {
     }
   }
 }
+
+/** Returns where this request reconciles keys of a bucket. It purges by itself, and after the change. */
+export const placeOf = (c: AppContext, bucket: Bucket, announce = announcerOf(c)): Place => ({
+  ...{ bucket, index: fileIndexOf(c), announce, purge: null, now: timeOf(c) },
+})
 
 /** Asks the plugins' `settle` about a change, which they may refuse. Returns what to tell if its event can't be sent. */
 export async function askToSettle(

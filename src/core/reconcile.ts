@@ -79,26 +79,37 @@ export interface Step extends Pick<IndexChange, 'kept'> {
 /** Looks until nobody comes in between. */
 const MAX_LOOKS = 6
 
+export interface Looks {
+  /** Asks the bucket. `isAgain` if it has answered before. Default: HeadObject. */
+  readonly look?: (isAgain: boolean) => Promise<ObjectHead | null>
+  /** Tells whether to go on, before the index is asked: Workers KV keeps what it has answered for a minute. */
+  readonly begin?: (object: ObjectHead | null) => boolean
+}
+
 /**
  * Does what `decide` says about a key, and looks and asks again until that is nothing (null). Returns
- * what the index has then. Throws what `decide`, `announce` and `purge` throw, `index_unavailable`,
- * `storage_error`, and `storage_busy`, also if others keep changing the file.
+ * what the index has then, or undefined if it was not asked. Throws what `decide`, `announce` and `purge`
+ * throw, `index_unavailable`, `storage_error`, and `storage_busy`, also if others keep changing the file.
  */
 export async function reconcile(
   { bucket, index, announce, purge, now }: Place,
   key: ObjectKey,
   decide: (seen: Seen) => Promise<Step | null>,
-  look: (isAgain: boolean) => Promise<ObjectHead | null> = (isAgain) =>
-    headObject(bucket, key, now, isAgain),
-): Promise<FileRecord | null> {
+  { look = (isAgain) => headObject(bucket, key, now, isAgain), begin }: Looks = {},
+): Promise<FileRecord | null | undefined> {
   const { alias } = bucket
   let written: FileRecord | null | undefined
   let last: ObjectHead | null | undefined
   for (let looks = 0; looks < MAX_LOOKS; looks++) {
-    // Before the object: a record that was there before its object was missing is of no later one.
+    const first = looks === 0 && begin ? await look(false) : undefined
+    if (first !== undefined && begin?.(first) === false) return undefined
     const record = written === undefined ? await index.get(alias, key) : written
     const asked = new Date()
-    const object = last === undefined ? await look(looks > 0) : last
+    // A record that was there before its object was missing is of no later object.
+    const isCurrent = record === null || (first && isSameUpload(record, first))
+    const known = first !== undefined && isCurrent ? first : last
+    const isAgain = looks > 0 || first !== undefined
+    const object = known === undefined ? await look(isAgain) : known
     let keeping: Promise<KeptRecord | null> | undefined
     const kept = () => {
       keeping ??= keptRecord(index, alias, key, now)
@@ -128,8 +139,8 @@ export type Change = 'recorded' | 'returned' | 'updated' | 'replaced' | 'removed
 export interface Inference {
   /** Returns the owner of a new record, a guess. Default: none. */
   readonly ownerOf?: (key: ObjectKey) => string | null
-  /** Returns the seconds to wait before anything changes, or 0. */
-  readonly wait?: (object: ObjectHead | null, record: FileRecord | null) => number
+  /** Returns the seconds to wait before anything changes, or 0. Without a record, before the index is asked. */
+  readonly wait?: (object: ObjectHead | null, record?: FileRecord | null) => number
   /** Tells which changes may be made now. Any other is only reported. Default: all. */
   readonly may?: (change: Change) => boolean
   /** By a person's order: a kept record also returns to an object of its size with another ETag. */
@@ -157,30 +168,32 @@ export async function infer(
   key: ObjectKey,
   options: Inference = {},
 ): Promise<Inferred> {
-  let result: Omit<Inferred, 'record'> = {
-    ...{ outcome: 'same', isDue: false, seconds: 0, object: null },
+  let result: Inferred = {
+    ...{ outcome: 'same', isDue: false, seconds: 0, object: null, record: null },
   }
-  const record = await reconcile(place, key, async (seen) => {
-    const { object, written } = seen
-    const inferred = await inferStep(place, seen, options)
+  const isEarly = (object: ObjectHead | null, record?: FileRecord | null): boolean => {
+    const seconds = options.wait?.(object, record) ?? 0
+    if (seconds > 0) result = { ...result, outcome: 'waiting', seconds, object }
+    return seconds > 0
+  }
+  const decide = async (seen: Seen): Promise<Step | null> => {
+    const { object, record, written } = seen
     result = { ...result, object }
-    if (inferred === null) return null
-    const [outcome, step] = inferred
+    const [outcome, step] = (await inferStep(place, seen, options)) ?? (['same', null] as const)
     // What this call has written must be right, whatever it may do.
     if (written !== undefined) {
       if (step !== null) result = { ...result, outcome }
       return step
     }
-    const seconds = options.wait?.(object, seen.record) ?? 0
-    if (seconds > 0) {
-      result = { ...result, outcome: 'waiting', seconds }
-      return null
-    }
+    result = { ...result, outcome }
+    if (outcome === 'same' || isEarly(object, record)) return null
     const isDue = outcome !== 'missing' && options.may?.(outcome) === false
-    result = { ...result, outcome, isDue }
+    result = { ...result, isDue }
     return isDue ? null : step
-  })
-  return { ...result, record }
+  }
+  const begin = (object: ObjectHead | null) => !isEarly(object)
+  const record = await reconcile(place, key, decide, options.wait ? { begin } : {})
+  return { ...result, record: record ?? null }
 }
 
 /** Returns what those who infer do, or null if bucket and index agree. */

@@ -119,7 +119,7 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     return { record: file, event: [...event], kept: isTaken ? await keptAfter(seen, known, now) : undefined }
   }
   const record = await reconcile({ ...place, announce }, key, decide)
-  if (record === null) throw objectNotFound()
+  if (!record) throw objectNotFound()
   return { record, replaces, data }
 }
 

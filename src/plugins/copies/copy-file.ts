@@ -4,19 +4,13 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
-import { announcerOf } from '../../core/announce.ts'
+import { announcerOf, placeOf } from '../../core/announce.ts'
 import { askToDelete, askToDownload } from '../../core/ask-app.ts'
 import { askAboutStep } from '../../core/change.ts'
 import { newUpload } from '../../core/new-upload.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
-import {
-  type Announce,
-  fileReplaced,
-  isSameUpload,
-  objectNotFound,
-  type Recorded,
-  recordUpload,
-} from '../../core/record.ts'
+import { type Announce, isSameUpload } from '../../core/reconcile.ts'
+import { fileReplaced, objectNotFound, type Recorded, recordUpload } from '../../core/record.ts'
 import { removeAll, removeFiles } from '../../core/remove.ts'
 import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -351,7 +345,7 @@ function recordCopy(
     })
   const isExpected = (head: ObjectHead) => isSameObject(head, stored)
   const request = { key, name, owner, isExpected }
-  return recordUpload(target, fileIndexOf(c), request, timeOf(c), tell)
+  return recordUpload(placeOf(c, target, tell), request)
 }
 
 const incomplete = (): ApiError =>
@@ -367,7 +361,7 @@ const isSameObject = (one: ObjectHead, other: ObjectHead): boolean =>
 async function dropCopy(c: AppContext, target: Bucket, key: ObjectKey): Promise<void> {
   const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, target, purged)
   const removal = { index: fileIndexOf(c), purge, announce: announcerOf(c) }
-  const failures = await removeFiles(target, [key], removal, timeOf(c))
+  const failures = await removeFiles(target, [{ key }], removal, timeOf(c))
   if (failures.has(key)) throw failures.get(key)
 }
 
@@ -404,7 +398,7 @@ async function dropSource(
       'object_exists',
       'Both keys may name one object on this server, so the source was not deleted.',
     )
-  const failures = await removeAll(c, source, [from], { isAsked: true })
+  const failures = await removeAll(c, source, [{ key: from }], { isAsked: true })
   if (failures.has(from)) throw failures.get(from)
 }
 

@@ -1,5 +1,5 @@
 import type { Bucket } from '../../bucket/bucket.ts'
-import { isSameUpload } from '../../core/record.ts'
+import { isSameUpload } from '../../core/reconcile.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { FileRecord } from '../../records/file-record.ts'

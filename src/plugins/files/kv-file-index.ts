@@ -154,12 +154,10 @@ const keptRecords = (kv: KVNamespace): KeptRecords => ({
   },
   async list(input) {
     const { keys, cursor } = await listEntries(kv, KEPT, input)
-    const records = keys.flatMap(({ key, metadata }): KeptRecord[] =>
-      objectKeyError(key) === null
-        ? (fromKept(input.bucket, parseObjectKey(key), metadata) ?? [])
-        : [],
+    const records = keys.map(({ key, metadata }): KeptRecord | null =>
+      objectKeyError(key) === null ? fromKept(input.bucket, parseObjectKey(key), metadata) : null,
     )
-    return { records, cursor }
+    return { records: records.filter((record) => record !== null), cursor }
   },
   async put(record) {
     const { bucket, key } = record.record

@@ -1,11 +1,17 @@
 import { sixAtOnce } from '../../../bucket/at-once.ts'
-import type { Bucket } from '../../../bucket/bucket.ts'
-import { forget, isSameRecord } from '../../../core/record.ts'
+import {
+  inferStep,
+  isSameFile,
+  keptAfter,
+  type Place,
+  reconcile,
+  removal,
+  type Seen,
+  type Step,
+} from '../../../core/reconcile.ts'
 import { asApiError } from '../../../errors/api-error.ts'
 import { type RefusedKey, refusedKey } from '../../../http/fields.ts'
-import { type FileIndex, getMany } from '../../../records/file-index.ts'
-import { type FileRecord, isConfirmed } from '../../../records/file-record.ts'
-import { headObject } from '../../../storage/object.ts'
+import { type FileRecord, isConfirmed, isSameEntry } from '../../../records/file-record.ts'
 
 /**
  * What happened to a record: `gone` if the bucket has no object under its key. Then the index has no
@@ -17,46 +23,38 @@ export interface PutRecord {
 }
 
 /**
- * Stores records of distinct keys that exist already. The index keeps its record of a later object, and,
- * unless `overwrites`, of the same one, even if somebody records or renames the file meanwhile. Looks for
- * each object after its record is stored: a file that is deleted meanwhile has no record at the end,
- * whoever was faster. Asks `settle` about each record that is not `unconfirmed`, before it stores that.
- * Throws `index_unavailable`, `storage_error` and `storage_busy`. The same records can be sent again.
+ * Stores records of distinct keys that exist already, with the type and the date of their objects. The index
+ * keeps its record of the object, unless only the given one has an owner, or it `overwrites`. A file that is
+ * deleted meanwhile has no record at the end, whoever was faster. Asks `settle` about each record before it
+ * stores that. Throws what `reconcile` throws. The same records can be sent again.
  */
 export async function putRecords(
-  bucket: Bucket,
-  index: FileIndex,
+  place: Place,
   records: readonly FileRecord[],
   overwrites: boolean,
-  now: Date,
   settle: (file: FileRecord) => Promise<unknown>,
 ): Promise<(PutRecord | RefusedKey)[]> {
-  const keys = records.map(({ key }) => key)
-  const known = new Map(
-    (await getMany(index, bucket.alias, keys)).map((record) => [record.key, record]),
-  )
-  // A missing object then needs one request less. Cloudflare's free plan allows 50.
-  let bucketExists = false
   return sixAtOnce(records, async (given) => {
-    const { key, status } = given
-    // Without conditions, it may take the place of a confirmed record, and must not expire.
-    const isUnsafe = !index.isConditional && status === 'unconfirmed'
-    const record: FileRecord = isUnsafe ? { ...given, status: 'found' } : given
+    const { key } = given
+    let outcome: PutRecord['outcome'] = 'kept'
+    const decide = async (seen: Seen): Promise<Step | null> => {
+      const { object, record, written } = seen
+      if (object === null) {
+        outcome = 'gone'
+        return record && removal(seen, record, place.now)
+      }
+      if (written !== undefined) return (await inferStep(place, seen))?.[1] ?? null
+      outcome = 'kept'
+      const file = chosen(given, seen, overwrites)
+      if (file === null || (record !== null && isSameEntry(file, record))) return null
+      await settle(file)
+      outcome = 'stored'
+      const isTaken = record !== null && record.owner !== null && record.owner !== file.owner
+      return { record: file, kept: isTaken ? await keptAfter(seen, record, place.now) : undefined }
+    }
     try {
-      const before = known.get(key)
-      if (record.status !== 'unconfirmed') await settle(record)
-      const stored =
-        before === undefined || replaces(record, before, overwrites)
-          ? await index.put(record, overwrites ? before : null)
-          : before
-      // An index may store another name: a shorter one, or that of a rename in between.
-      const isStored =
-        before === undefined ? isSameRecord(stored, record) : textOf(stored) !== textOf(before)
-      const head = await headObject(bucket, key, now, bucketExists)
-      bucketExists = true
-      if (head !== null) return { key, outcome: isStored ? 'stored' : 'kept' }
-      await forget(bucket, index, key, stored, null, now)
-      return { key, outcome: 'gone' }
+      await reconcile(place, key, decide)
+      return { key, outcome }
     } catch (error) {
       const { code = '' } = asApiError(error) ?? {}
       if (/^(?:key_not_indexable|object_not_found)$/.test(code)) return refusedKey(key, error)
@@ -65,19 +63,21 @@ export async function putRecords(
   })
 }
 
-/** Tells whether `record` takes the place of `known`. */
-function replaces(record: FileRecord, known: FileRecord, overwrites: boolean): boolean {
-  if (record.createdAt !== known.createdAt) return record.createdAt > known.createdAt
-  if (record.etag !== known.etag) return false
+/** Returns the record that the index is to have, or null for the one that it has. */
+function chosen(given: FileRecord, { object, record }: Seen, overwrites: boolean): FileRecord | null {
+  if (object === null) return null
+  const isOf = (one: FileRecord) => isSameFile(one, object)
+  const { mimetype, lastModified } = object
+  const file = isOf(given) ? { ...given, mimetype, createdAt: lastModified.toISOString() } : given
+  if (record === null) return file
+  if (isOf(record) !== isOf(file)) return isOf(file) ? file : null
+  // Neither is of the object: the later one may be of what comes back.
+  if (!isOf(file)) return file.createdAt > record.createdAt ? file : null
   // What is known may be newer: somebody has confirmed the upload, or the index was built again.
-  if (certainty(record) < certainty(known)) return false
-  if (!isConfirmed(known) && isConfirmed(record)) return true
-  return overwrites && textOf(record) !== textOf(known)
+  if (file.status !== undefined && record.status === undefined) return null
+  const isNamed = record.status === undefined && record.owner === null
+  // A person has chosen the name since.
+  if (!isConfirmed(record) && isConfirmed(file))
+    return isNamed && !overwrites ? { ...file, name: record.name } : file
+  return overwrites ? file : null
 }
-
-/** A record with a status never replaces that of the same object without one, nor an `unconfirmed` one that is `found`. */
-const certainty = ({ status }: FileRecord): number =>
-  status === undefined ? 2 : status === 'found' ? 1 : 0
-
-const textOf = ({ name, size, mimetype, owner, etag, createdAt, status }: FileRecord): string =>
-  JSON.stringify([name, size, mimetype, owner, etag, createdAt, status])
