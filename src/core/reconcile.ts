@@ -4,7 +4,7 @@ import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { FileChange } from '../records/file-event.ts'
 import type { FileIndex, IndexChange, KeptRecord } from '../records/file-index.ts'
-import { type FileRecord, isConfirmed } from '../records/file-record.ts'
+import { type FileRecord, isConfirmed, isSameEntry } from '../records/file-record.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 
 /*
@@ -59,8 +59,10 @@ export interface Seen {
   readonly record: FileRecord | null
   /** A moment before the bucket was asked. */
   readonly asked: Date
-  /** What this call has written: undefined before that. */
-  readonly written: FileRecord | null | undefined
+  /** The record that this call has written, as it is stored, or null. */
+  readonly written: FileRecord | null
+  /** The record that this call has removed before, or null. Now there is an object again. */
+  readonly removed: FileRecord | null
   /** Returns the kept record of the key, or null. Asks once. */
   readonly kept: () => Promise<KeptRecord | null>
 }
@@ -72,7 +74,7 @@ export interface Step extends Pick<IndexChange, 'kept'> {
   /** What listeners hear before. Undefined for nothing. */
   readonly event?: Parameters<Announce> | undefined
   readonly purges?: boolean
-  /** Whether the object can't have changed meanwhile, or that doesn't matter. */
+  /** Whether nobody has to look again. */
   readonly isLast?: boolean
 }
 
@@ -98,35 +100,41 @@ export async function reconcile(
   { look = (isAgain) => headObject(bucket, key, now, isAgain), begin }: Looks = {},
 ): Promise<FileRecord | null | undefined> {
   const { alias } = bucket
-  let written: FileRecord | null | undefined
-  let last: ObjectHead | null | undefined
+  let written: FileRecord | null = null
+  let removed: FileRecord | null = null
   for (let looks = 0; looks < MAX_LOOKS; looks++) {
     const first = looks === 0 && begin ? await look(false) : undefined
     if (first !== undefined && begin?.(first) === false) return undefined
-    const record = written === undefined ? await index.get(alias, key) : written
+    const entry: FileRecord | null = written ?? (await index.get(alias, key))
+    // Workers KV may still show what this call has removed.
+    const isGone: boolean = written === null && isSameEntry(entry, removed)
+    const record: FileRecord | null = isGone ? null : entry
     const asked = new Date()
     // A record that was there before its object was missing is of no later object.
     const isCurrent = record === null || (first && isSameUpload(record, first))
-    const known = first !== undefined && isCurrent ? first : last
     const isAgain = looks > 0 || first !== undefined
-    const object = known === undefined ? await look(isAgain) : known
+    const object = first !== undefined && isCurrent ? first : await look(isAgain)
     let keeping: Promise<KeptRecord | null> | undefined
     const kept = () => {
       keeping ??= keptRecord(index, alias, key, now)
       return keeping
     }
-    const step = await decide({ key, object, record, asked, written, kept })
+    const step = await decide({ key, object, record, asked, written, removed, kept })
     if (step === null) return record
     if (step.record) index.requireIndexable?.(alias, key)
     if (step.purges) await purge?.(key)
     if (step.event) await announce?.(...step.event)
     if (step.record === undefined) return record
-    const change = { over: record, kept: step.kept }
-    const isNone = step.record === null
-    const stored = step.record && (await index.put(step.record, change))
-    const isDone = isNone ? await index.remove(alias, key, change) : stored !== null
-    written = isDone ? stored : undefined
-    last = isDone && step.isLast ? object : undefined
+    const change = { over: entry, kept: step.kept }
+    if (step.record !== null) {
+      written = await index.put(step.record, change)
+      if (written !== null && step.isLast) return written
+      continue
+    }
+    written = null
+    if (!(await index.remove(alias, key, change))) continue
+    if (step.isLast || (await look(true)) === null) return null
+    removed = record
   }
   throw new ApiError('storage_busy', 'Others keep changing this file. Try again.', {
     retryAfterSeconds: 1,
@@ -177,11 +185,11 @@ export async function infer(
     return seconds > 0
   }
   const decide = async (seen: Seen): Promise<Step | null> => {
-    const { object, record, written } = seen
+    const { object, record, written, removed } = seen
     result = { ...result, object }
     const [outcome, step] = (await inferStep(place, seen, options)) ?? (['same', null] as const)
     // What this call has written must be right, whatever it may do.
-    if (written !== undefined) {
+    if (written !== null || removed !== null) {
       if (step !== null) result = { ...result, outcome }
       return step
     }
@@ -288,7 +296,7 @@ const toKept = (record: FileRecord, object: ObjectHead | null, now: Date): KeptR
 }
 
 /** Returns the kept record of a key that has not expired, or null. */
-async function keptRecord(
+export async function keptRecord(
   { kept }: FileIndex,
   bucket: string,
   key: ObjectKey,
@@ -313,7 +321,7 @@ export const isSameUpload = (
 ): boolean => etag === current && createdAt === lastModified.toISOString()
 
 /** Returns a record with the type and the date of the object. */
-const asOf = (record: FileRecord, { mimetype, lastModified }: ObjectHead): FileRecord => ({
+export const asOf = (record: FileRecord, { mimetype, lastModified }: ObjectHead): FileRecord => ({
   ...record,
   mimetype,
   createdAt: lastModified.toISOString(),

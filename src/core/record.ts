@@ -7,10 +7,12 @@ import { type FileRecord, isConfirmed } from '../records/file-record.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 import { requireAllowedType } from './content-type.ts'
 import {
+  asOf,
   inferStep,
   isSameFile,
   isSameUpload,
   keptAfter,
+  keptRecord,
   type Place,
   provisional,
   reconcile,
@@ -81,12 +83,12 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     })
   const decide = async (seen: Seen): Promise<Step | null> => {
     const { object, record: known, written } = seen
-    if (known !== null && known === written && upload !== null) {
+    if (known !== null && written !== null && upload !== null) {
       if (object === null || !isSameHead(object, upload)) {
         const step = (await inferStep(place, seen))?.[1] ?? null
         if (step === null) throw fileReplaced()
         // Nobody was told that it is recorded.
-        return isNew ? { ...step, kept: undefined } : step
+        return { ...step, isLast: false, ...(isNew && { kept: undefined }) }
       }
       if (known.owner === owner) return null
     }
@@ -116,7 +118,11 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     if (isKnown) return { record: isOld ? undefined : file, event: [...event, undefined, true] }
     // Whoever only names the key may not take the record of another one away.
     const isTaken = claim !== null && known !== null && !isSame && known.owner !== owner
-    return { record: file, event: [...event], kept: isTaken ? await keptAfter(seen, known, now) : undefined }
+    return {
+      record: file,
+      event: [...event],
+      kept: isTaken ? await keptAfter(seen, known, now) : undefined,
+    }
   }
   const record = await reconcile({ ...place, announce }, key, decide)
   if (!record) throw objectNotFound()
@@ -156,5 +162,7 @@ export async function findFile(
   if (known !== null) return known
   const head = await headObject(bucket, key, now)
   if (head === null) throw objectNotFound()
+  const kept = await keptRecord(index, bucket.alias, key, now)
+  if (kept !== null && isSameFile(kept.record, head)) return asOf(kept.record, head)
   return provisional(bucket, key, head)
 }

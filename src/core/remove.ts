@@ -144,26 +144,24 @@ async function eraseRecord(
     return void (await announce?.({ type: 'deleted', file: { bucket: alias, key } }, null, now))
   const isAsked = (record: FileRecord) =>
     etag === undefined || unquoted(record.etag) === unquoted(etag)
-  let erased: FileRecord | null = null
   const decide = async (seen: Seen): Promise<Step | null> => {
-    const { object, record, written, kept } = seen
-    if (written !== undefined) {
+    const { object, record, written, removed, kept } = seen
+    if (written !== null || removed !== null) {
       // Somebody may have uploaded the same bytes again, within a second.
-      if (written === null && object !== null && erased !== null && isSameUpload(erased, object))
-        return { record: erased, event: [{ type: 'recorded', file: erased }, erased] }
+      if (record === null && removed !== null && object !== null && isSameUpload(removed, object))
+        return { record: removed, event: [{ type: 'recorded', file: removed }, removed] }
       return (await inferStep(place, seen))?.[1] ?? null
     }
     const isLater = record !== null && object !== null && isSameUpload(record, object)
-    if (record !== null && isAsked(record) && !isLater) {
-      erased = record
+    if (record !== null && isAsked(record) && !isLater)
       return { ...(await removal(seen, record, now, false)), purges: false }
-    }
-    await purged
     const known = etag === undefined ? null : await kept()
     const isKept = etag === undefined || (known !== null && isAsked(known.record))
     // A recent record, or a kept one, may look absent.
-    if (record === null && object === null)
+    if (record === null && object === null) {
+      await purged
       return { record: null, kept: isKept ? null : undefined, isLast: true }
+    }
     if (isKept) await index.kept?.remove(alias, key)
     return null
   }

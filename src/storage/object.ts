@@ -96,7 +96,10 @@ export async function deleteObject(
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
-  { versionId, ifMatch }: { readonly versionId?: string | undefined; readonly ifMatch?: string } = {},
+  {
+    versionId,
+    ifMatch,
+  }: { readonly versionId?: string | undefined; readonly ifMatch?: string } = {},
 ): Promise<void> {
   const version = versionId === undefined ? {} : { query: { versionId } }
   const condition = ifMatch === undefined ? {} : { headers: { 'If-Match': ifMatch } }

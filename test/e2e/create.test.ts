@@ -8,10 +8,10 @@ import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
 import * as z from 'zod/mini'
+import createManifest from '../../create/package.json' with { type: 'json' }
 import { type Ask, readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
 import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
-import createManifest from '../../create/package.json' with { type: 'json' }
 import manifest from '../../package.json' with { type: 'json' }
 import { loadEnvironment } from '../../src/worker/environment.ts'
 import { templateFiles } from '../../tools/dev/template.ts'

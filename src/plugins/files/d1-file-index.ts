@@ -35,6 +35,8 @@ const EXACTLY = OWN.map((name) => `old.${name} IS ?`).join(' AND ')
 interface Condition {
   readonly sql: string
   readonly values: readonly unknown[]
+  /** Whether there must be no row. */
+  readonly isNone?: boolean
 }
 
 /** Returns the condition that the index still has what a writer has seen. */
@@ -44,7 +46,8 @@ const still = (
   over: FileRow | FileRecord | null | undefined,
 ): Condition => {
   if (over === undefined) return { sql: 'true', values: [] }
-  if (over === null) return { sql: `NOT EXISTS (SELECT 1 ${ROW})`, values: [bucket, key] }
+  if (over === null)
+    return { sql: `NOT EXISTS (SELECT 1 ${ROW})`, values: [bucket, key], isNone: true }
   const row: FileRow = 'createdAt' in over ? { ...over, created_at: over.createdAt } : { ...over }
   const own = OWN.map((name) => row[name] ?? null)
   return { sql: `EXISTS (SELECT 1 ${ROW} AND ${EXACTLY})`, values: [bucket, key, ...own] }
@@ -82,8 +85,8 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     (await run([db.prepare(SELECT).bind(bucket, key)]))[0]?.results[0]
 
   /**
-   * Runs the statement that `write` returns for a condition, and what is kept in the same batch. Returns
-   * the row that it returns, and undefined if the index has another record than `over`.
+   * Runs the statement that `write` returns for a condition, and what is kept in the same batch. Resolves
+   * with the row that the statement returns: undefined if the index has another record than `over`.
    */
   const writeOver = async (
     bucket: string,
@@ -97,10 +100,9 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
       return (await run([...keeping, write(condition)])).at(-1)?.results[0]
     }
     const row = await attempt(over)
-    if (row !== undefined || over !== null) return row
     // A malformed row counts as missing, but has the place of this one.
-    const there = await read(bucket, key)
-    return there === undefined || fromRow(there) !== null ? undefined : attempt(there)
+    const malformed = over === null && row === undefined ? await read(bucket, key) : undefined
+    return malformed === undefined || fromRow(malformed) !== null ? row : attempt(malformed)
   }
 
   return {
@@ -127,18 +129,22 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     },
 
     async remove(bucket, key, change = {}) {
-      const row = await writeOver(bucket, key, change, ({ sql, values }) =>
-        db
-          .prepare(
-            `DELETE FROM presigner_files WHERE bucket = ? AND key = ? AND ${sql} RETURNING bucket`,
-          )
-          .bind(bucket, key, ...values),
+      const remove = `DELETE FROM presigner_files WHERE bucket = ? AND key = ?`
+      const row = await writeOver(bucket, key, change, ({ sql, values, isNone }) =>
+        isNone
+          ? db.prepare(`SELECT 1 WHERE ${sql}`).bind(...values)
+          : db.prepare(`${remove} AND ${sql} RETURNING 1`).bind(bucket, key, ...values),
       )
       return row !== undefined || change.over === undefined
     },
 
     async list(input) {
-      const { rows, cursor } = await pageOf(db, database, `SELECT ${RECORD} FROM presigner_files`, input)
+      const { rows, cursor } = await pageOf(
+        db,
+        database,
+        `SELECT ${RECORD} FROM presigner_files`,
+        input,
+      )
       const records = rows.flatMap((row) => fromRow(row) ?? [])
       return { records, cursor, unreadable: rows.length - records.length }
     },
@@ -207,7 +213,11 @@ function fromKeptRow(row: FileRow | undefined): KeptRecord | null {
   const { kept_at: keptAt, expires_at: expiresAt, ...own } = row
   const record = fromRow(own)
   if (record === null) return null
-  return { record, keptAt: String(keptAt), expiresAt: expiresAt === null ? null : String(expiresAt) }
+  return {
+    record,
+    keptAt: String(keptAt),
+    expiresAt: expiresAt === null ? null : String(expiresAt),
+  }
 }
 
 /** Returns what keeps a record, and removes all that have expired, or what forgets one. */

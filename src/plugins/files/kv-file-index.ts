@@ -78,10 +78,11 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       if (change.kept) await kept.put(change.kept)
       const metadata = toMetadata(record)
       const write = () => kv.put(kvKey(bucket, key), '', { metadata })
-      // Only one writer gets through. A provisional record must not follow the confirmed one.
-      const isWritten = isConfirmed(record)
-        ? await writeTwice(write, () => isStill(bucket, key, change.over))
-        : await attempt(write).then(() => true)
+      // Only one writer gets through. Where this location shows no record, another one may have confirmed it.
+      const isWritten =
+        isConfirmed(record) || change.over
+          ? await writeTwice(write, () => isStill(bucket, key, change.over))
+          : await attempt(write).then(() => true)
       if (!isWritten) return null
       if (change.kept === null) await kept.remove(bucket, key)
       return { ...record, ...metadata }
@@ -101,8 +102,8 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
 
     async list(input) {
       const { keys, cursor } = await listEntries(kv, RECORDS, input)
-      const records = keys.flatMap(({ key, metadata }) =>
-        readEntry(input.bucket, key, metadata) ?? [],
+      const records = keys.flatMap(
+        ({ key, metadata }) => readEntry(input.bucket, key, metadata) ?? [],
       )
       return { records, cursor, unreadable: keys.length - records.length }
     },

@@ -1,4 +1,4 @@
-import { isSameUpload, type Place, reconcile, removal } from '../../core/reconcile.ts'
+import { inferStep, isSameUpload, type Place, reconcile, removal } from '../../core/reconcile.ts'
 import { fileReplaced, hasOtherOwner, objectNotFound } from '../../core/record.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -18,24 +18,25 @@ export async function renameFile(
   let first: FileRecord | null = null
   const renamed = await reconcile(place, key, async (seen) => {
     const { object, record, written } = seen
-    if (record === null) {
-      // This call has just removed it.
-      if (written === null) throw objectNotFound()
+    if (record === null)
       throw new ApiError(
         'object_not_found',
         'The index has no record of this file. Record it with POST /files.',
       )
+    const isOther = object !== null && first !== null && !isSameUpload(first, object)
+    if (written !== null && (object === null || isOther)) {
+      const step = (await inferStep(place, seen))?.[1]
+      if (step) return step
     }
+    // Somebody may record another upload, or this one, meanwhile.
+    if (isOther || (first !== null && record.owner !== first.owner)) throw fileReplaced()
     if (owner !== null && record.owner !== owner) throw hasOtherOwner('files:delete')
     if (object === null) return removal(seen, record, place.now)
+    if (!isSameUpload(record, object)) throw fileReplaced()
     first ??= record
-    // Somebody may record another upload, or this one, meanwhile.
-    if (!isSameUpload(record, object) || !isSameUpload(first, object)) throw fileReplaced()
-    if (record.owner !== first.owner) throw fileReplaced()
-    if (written !== undefined) return null
     // A person has chosen the name, so it has no status.
     const { status: _, ...file } = { ...record, name }
-    if (isSameEntry(file, record)) return null
+    if (written !== null || isSameEntry(file, record)) return null
     return { record: file, event: [{ type: 'renamed', file }, file] }
   })
   if (!renamed) throw objectNotFound()

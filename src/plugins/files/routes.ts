@@ -50,8 +50,7 @@ import { openCursor, sealCursor } from './cursor.ts'
 import { groupBy, question, questionText, requireAnswers } from './query.ts'
 import { renameFile } from './rename.ts'
 
-const etagLength = [z.minLength(1), z.maxLength(255)] as const
-const etag = z.optional(z.string().check(...etagLength))
+const etag = z.optional(z.string().check(z.minLength(1), z.maxLength(255)))
 
 const upToMaxFiles = <Of extends z.ZodMiniType>(of: Of) =>
   z.optional(z.array(of).check(z.minLength(1), z.maxLength(MAX_FILES)))
@@ -59,7 +58,7 @@ const upToMaxFiles = <Of extends z.ZodMiniType>(of: Of) =>
 const deleteSchema = z
   .strictObject({
     keys: upToMaxFiles(z.string()),
-    files: upToMaxFiles(z.strictObject({ key: z.string(), etag: z.string().check(...etagLength) })),
+    files: upToMaxFiles(z.strictObject({ key: z.string(), etag })),
     bucket,
   })
   .check(

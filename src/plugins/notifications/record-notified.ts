@@ -82,7 +82,10 @@ export async function recordAllNotified(
     const isFirst = isFirstLook(notification, i)
     const name = JSON.stringify([bucket, account, key, isFirst])
     const looks =
-      begun.get(name) ?? Promise.all(places.map((place) => settle(recorder, place, now, isFirst))).then((all) => all.flat())
+      begun.get(name) ??
+      Promise.all(places.map((place) => settle(recorder, place, now, isFirst))).then((all) =>
+        all.flat(),
+      )
     begun.set(name, looks)
     try {
       return outcomeOf(await looks, notification, now)

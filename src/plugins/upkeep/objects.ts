@@ -2,9 +2,9 @@ import { byUtf8, utf8Length } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import { getMany } from '../../records/file-index.ts'
 import { isConfirmed } from '../../records/file-record.ts'
-import { isRecent, mayExpire, stopAfterLook, withWitness } from './brake.ts'
+import { isRecent, stopAfterLook, withWitness } from './brake.ts'
 import { type Item, readStretch } from './merge.ts'
-import { ageIn, correctRecord, expireObject, graceOf, isListed, recordObject } from './repair.ts'
+import { ageIn, correctRecord, graceOf, isListed, recordObject } from './repair.ts'
 import { SECOND_LOOK_SECONDS, type Suspect } from './state.ts'
 import { type Added, failureOf, type Step, sum } from './step.ts'
 
@@ -17,7 +17,7 @@ const KEYS_OF_OPERATION = 100
 const AT_ONCE = 6
 
 /** What is to be done about an item. */
-type Action = 'record' | 'correct' | 'suspect' | 'expire'
+type Action = 'record' | 'correct' | 'suspect'
 
 interface Found {
   readonly item: Item
@@ -30,7 +30,7 @@ interface Found {
  * The requests to the bucket and the operations of the index that an action makes at most, apart from rare
  * repeats. To store a record, D1 runs two queries.
  */
-const NEEDS = { record: [3, 3], correct: [3, 3], expire: [2, 2] } as const
+const NEEDS = { record: [3, 4], correct: [4, 5] } as const
 
 /** Compares the next page of the bucket with the index, and does what is to be done. */
 export async function walkObjects(step: Step): Promise<void> {
@@ -100,7 +100,7 @@ async function recordedElsewhere(step: Step, items: readonly Item[]): Promise<Re
 
 /** Returns what an item counts as, and what is to be done about it. Changes nothing. */
 function find(step: Step, item: Item, elsewhere: ReadonlySet<string>): Found {
-  const { expireSeconds, mode, import: imported, isFirst } = step.walk
+  const { mode, import: imported, isFirst } = step.walk
   const { key, object, record } = item
   const is = (added: Added, action: Action | null = null): Found => ({
     item,
@@ -128,16 +128,7 @@ function find(step: Step, item: Item, elsewhere: ReadonlySet<string>): Found {
     const areOld = isOld(record.createdAt, grace) && isOld(object.lastModified, grace)
     return areOld ? is({ different: 1 }, 'correct') : is({})
   }
-  const isExpirable =
-    record.status === 'unconfirmed' &&
-    expireSeconds > 0 &&
-    imported === null &&
-    isFirst &&
-    isNewObjectKey(key) &&
-    !elsewhere.has(key) &&
-    isOld(object.lastModified, expireSeconds)
-  if (!isExpirable) return is({})
-  return is({ expirable: 1 }, mode === 'expire' && mayExpire(step.state.last) ? 'expire' : null)
+  return is({})
 }
 
 /**
@@ -167,7 +158,7 @@ async function settle(
   return { finished, error: null }
 }
 
-/** Returns the next items, with at most six that need requests. What expires, does so alone. */
+/** Returns the next items, with at most six that need requests. */
 function nextChunk(step: Step, found: readonly Found[], start: number): Found[] {
   const chunk: Found[] = []
   let busy = 0
@@ -175,13 +166,11 @@ function nextChunk(step: Step, found: readonly Found[], start: number): Found[] 
     const one = found[i]
     if (one === undefined) break
     const { action } = one
-    if (action === 'expire' && busy > 0) break
     const needs = action === null || action === 'suspect' ? null : needsOf(step, action)
     // At least one, so that the walk goes on.
     if (needs !== null && !step.take(...needs) && (start > 0 || busy > 0)) break
     chunk.push(one)
     if (needs !== null) busy += 1
-    if (action === 'expire') break
   }
   return chunk
 }
@@ -191,9 +180,9 @@ function needsOf(
   step: Step,
   action: Exclude<Action, 'suspect'>,
 ): readonly [requests: number, operations: number] {
-  const { eventRequests, siblings, namesakes } = step.walk
+  const { eventRequests, siblings } = step.walk
   const [requests, operations] = NEEDS[action]
-  const elsewhere = { record: siblings, correct: [], expire: namesakes }[action].length
+  const elsewhere = action === 'record' ? siblings.length : 0
   return [requests + eventRequests, operations + elsewhere]
 }
 
@@ -202,9 +191,7 @@ async function act(step: Step, { item: { key, record, object }, action }: Found)
   if (action === 'record') {
     if (await recordObject(step.repair, key)) step.add({ recorded: 1 })
   } else if (record !== null && object !== null) {
-    const act = action === 'correct' ? correctRecord : expireObject
-    if (await act(step.repair, key, record))
-      step.add(action === 'correct' ? { corrected: 1 } : { expired: 1 })
+    if (await correctRecord(step.repair, key)) step.add({ corrected: 1 })
   }
 }
 

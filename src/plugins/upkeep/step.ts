@@ -1,4 +1,3 @@
-import { statusOf } from '../../core/record.ts'
 import { ApiError, asApiError, type ErrorCode } from '../../errors/api-error.ts'
 import { deadlineOf } from '../../errors/deadline.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
@@ -56,20 +55,10 @@ export class Step {
     this.endsAt = Math.min(Date.now() + STEP_MILLISECONDS, deadlineOf(now) - LAST_MILLISECONDS)
     this.state = state
     this.requests = walk.maxRequests
-    let since: Promise<Date | null> | undefined
     this.repair = {
       ...walk,
       now,
       ownerOf: ownerFinder(walk.import ?? walk.owner),
-      statusOf: async ({ lastModified }) => {
-        // Workers KV may hide what somebody has just confirmed, and this record replaces that.
-        if (!walk.index.isConditional) return 'found'
-        if (walk.import !== null || this.isOldLoss(lastModified.getTime())) return 'found'
-        // The alias may be new, and the object confirmed under an older one.
-        if (state.last === null || state.last.mode === 'report') return 'found'
-        since ??= Promise.resolve(walk.index.since?.(null) ?? null)
-        return statusOf(lastModified, now, await since)
-      },
     }
   }
 

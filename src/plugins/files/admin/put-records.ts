@@ -1,6 +1,6 @@
 import { sixAtOnce } from '../../../bucket/at-once.ts'
 import {
-  inferStep,
+  asOf,
   isSameFile,
   keptAfter,
   type Place,
@@ -12,6 +12,7 @@ import {
 import { asApiError } from '../../../errors/api-error.ts'
 import { type RefusedKey, refusedKey } from '../../../http/fields.ts'
 import { type FileRecord, isConfirmed, isSameEntry } from '../../../records/file-record.ts'
+import type { ObjectHead } from '../../../storage/object.ts'
 
 /**
  * What happened to a record: `gone` if the bucket has no object under its key. Then the index has no
@@ -36,24 +37,30 @@ export async function putRecords(
 ): Promise<(PutRecord | RefusedKey)[]> {
   return sixAtOnce(records, async (given) => {
     const { key } = given
-    let outcome: PutRecord['outcome'] = 'kept'
+    let isGone = false
+    let before: FileRecord | null = null
     const decide = async (seen: Seen): Promise<Step | null> => {
-      const { object, record, written } = seen
+      const { object, record, written, removed } = seen
+      isGone = object === null
       if (object === null) {
-        outcome = 'gone'
-        return record && removal(seen, record, place.now)
+        if (record === null) return null
+        const step = await removal(seen, record, place.now)
+        return written === null ? step : { ...step, kept: undefined }
       }
-      if (written !== undefined) return (await inferStep(place, seen))?.[1] ?? null
-      outcome = 'kept'
-      const file = chosen(given, seen, overwrites)
-      if (file === null || (record !== null && isSameEntry(file, record))) return null
+      // A record of another object is for the walk, which stops where too many differ.
+      if (written !== null || removed !== null) return null
+      before = record
+      const file = chosen(given, record, object, overwrites)
+      if (file === null || isSameEntry(file, record)) return null
       await settle(file)
-      outcome = 'stored'
       const isTaken = record !== null && record.owner !== null && record.owner !== file.owner
       return { record: file, kept: isTaken ? await keptAfter(seen, record, place.now) : undefined }
     }
     try {
-      await reconcile(place, key, decide)
+      place.index.requireIndexable?.(place.bucket.alias, key)
+      const stored = (await reconcile(place, key, decide)) ?? null
+      // The index may have shortened the name again.
+      const outcome = isGone ? 'gone' : isSameEntry(stored, before) ? 'kept' : 'stored'
       return { key, outcome }
     } catch (error) {
       const { code = '' } = asApiError(error) ?? {}
@@ -64,20 +71,25 @@ export async function putRecords(
 }
 
 /** Returns the record that the index is to have, or null for the one that it has. */
-function chosen(given: FileRecord, { object, record }: Seen, overwrites: boolean): FileRecord | null {
-  if (object === null) return null
+function chosen(
+  given: FileRecord,
+  record: FileRecord | null,
+  object: ObjectHead,
+  overwrites: boolean,
+): FileRecord | null {
   const isOf = (one: FileRecord) => isSameFile(one, object)
-  const { mimetype, lastModified } = object
-  const file = isOf(given) ? { ...given, mimetype, createdAt: lastModified.toISOString() } : given
+  const file = isOf(given) ? asOf(given, object) : given
   if (record === null) return file
   if (isOf(record) !== isOf(file)) return isOf(file) ? file : null
-  // Neither is of the object: the later one may be of what comes back.
-  if (!isOf(file)) return file.createdAt > record.createdAt ? file : null
+  // The later one of two other objects may come back.
+  if (!isOf(file) && record.createdAt !== file.createdAt)
+    return file.createdAt > record.createdAt ? file : null
+  if (record.etag !== file.etag) return null
   // What is known may be newer: somebody has confirmed the upload, or the index was built again.
   if (file.status !== undefined && record.status === undefined) return null
-  const isNamed = record.status === undefined && record.owner === null
-  // A person has chosen the name since.
+  // A person may have chosen the name since.
+  const isNamed = record.status === undefined && !overwrites
   if (!isConfirmed(record) && isConfirmed(file))
-    return isNamed && !overwrites ? { ...file, name: record.name } : file
+    return isNamed ? { ...file, name: record.name } : file
   return overwrites ? file : null
 }

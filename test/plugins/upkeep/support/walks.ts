@@ -6,7 +6,6 @@ import type { StepResult, WalkState } from '../../../../src/plugins/upkeep/state
 import { stepWalk } from '../../../../src/plugins/upkeep/walk.ts'
 import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
-import { conditionalMemoryIndex } from '../../../support/conditional-index.ts'
 import type { StoredObject } from '../../../support/memory-bucket.ts'
 import { testBucket } from '../../../support/test-bucket.ts'
 
@@ -40,7 +39,7 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
 
 /** Returns an index in memory, with the conditions of D1, that began at a time. */
 export const indexSince = (began: Date): FileIndex => ({
-  ...conditionalMemoryIndex(),
+  ...memoryFileIndex(),
   since: async () => began,
 })
 
