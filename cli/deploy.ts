@@ -43,7 +43,7 @@ import {
 } from './keys.ts'
 import { replaceText, requireText, textIfThere } from './replace-text.ts'
 import { shellWord } from './shell-word.ts'
-import { wranglerProgram } from './wrangler.ts'
+import { runWrangler, wranglerProgram } from './wrangler.ts'
 
 /** The usage of `npx edge-presigner deploy`. */
 export const USAGE = `npx edge-presigner deploy [--yes] [--dry-run] [--skip-doctor] [--env NAME] [--config FILE]
@@ -54,7 +54,8 @@ Checks the settings and the bucket, sends the secrets, deploys the Worker and ch
 each step.
 
 --yes             does not ask
---dry-run         needs no account: checks, builds the Worker, and shows what else would happen
+--dry-run         needs no account, and writes nothing, also not to the bucket: checks what it can, builds
+                  the Worker, and shows what else would happen
 --skip-doctor     does not check the bucket and its CORS rules
 --env NAME        an environment of the configuration, [env.NAME]
 --config FILE     the configuration (wrangler.toml, or as wrangler finds it)
@@ -83,6 +84,8 @@ const APP_SCOPES: readonly Scope[] = [
 const FIRST_LINE = `# Written by "npx edge-presigner deploy" for your app's server. Never commit this file.`
 const AGAIN = 'run `npx edge-presigner deploy` again'
 const MAX_TIMEOUT_SECONDS = 600
+/** The longest time that a queue can keep its messages: 14 days. The free plan has 24 hours. */
+const RETENTION_SECONDS = 1_209_600
 const PAUSE_MILLISECONDS = 1000
 const REQUEST_SECONDS = 10
 
@@ -177,6 +180,7 @@ async function deployAll(options: Options): Promise<void> {
     'The Worker has its secrets, but was not deployed.',
   )
   const targets = await wranglerDeploy(options)
+  for (const queue of plan.deadLetterQueues) await keepDeadLetters(queue, options)
 
   step(4, 'Ask the Worker for /healthz')
   if (isDry)
@@ -246,6 +250,8 @@ interface Plan {
   readonly appFile: string
   readonly appKey: AppKey
   readonly linkHost: string | undefined
+  /** The names of the queues that get what the Worker's own queues give up. */
+  readonly deadLetterQueues: readonly string[]
 }
 
 interface AppKey {
@@ -260,7 +266,7 @@ interface AppKey {
 /** Reads the project, and refuses what would fail later. Changes nothing. */
 async function readPlan(options: Options): Promise<Plan> {
   const { config, env: environment, admin, out: appFile } = options
-  const { vars } = await readConfig({ config, environment })
+  const { vars, queues } = await readConfig({ config, environment })
   const envFile = options['env-file'] ?? DEFAULT_ENV_FILE
   const isGiven = options['env-file'] !== undefined || existsSync(envFile)
   const keysFile = options['keys-file'] ?? join(dirname(config), KEYS_FILE)
@@ -306,6 +312,9 @@ async function readPlan(options: Options): Promise<Plan> {
     appFile,
     appKey,
     linkHost: URL.parse(linkOrigin)?.host,
+    deadLetterQueues: [
+      ...new Set(queues.consumers.flatMap(({ dead_letter_queue: name }) => name ?? [])),
+    ],
   }
 }
 
@@ -378,7 +387,11 @@ function checksFor(options: Options) {
 /** Runs doctor. Throws UsageError if a check fails. */
 async function runDoctor(options: Options, secrets: Variables): Promise<void> {
   const { 'dry-run': isDry } = options
-  const report = await runChecks(checksFor(options), secrets)
+  const report = await runChecks(checksFor(options), secrets, isDry ? 'dry' : 'all')
+  if (isDry)
+    console.log(
+      'A dry run writes nothing to the bucket: `npx edge-presigner doctor` checks the rest.',
+    )
   const failed = report.findings.filter(({ status }) => status === 'fail')
   if (failed.length === 0) return
   if (isDry && failed.every(({ check }) => check === 'bucket.cors'))
@@ -487,6 +500,18 @@ async function writeAppFile(
   const others = (before ?? '').replace(/^(?:# Written by |PRESIGNER_(?:URL|KEY)=).*(?:\n|$)/gm, '')
   const lines = [FIRST_LINE, `PRESIGNER_URL=${url}`, `PRESIGNER_KEY=${key}`, others]
   await replaceText(file, before, lines.join('\n'), 0o600)
+}
+
+/** Lets a dead-letter queue keep its messages as long as it can: they wait there for a person. */
+async function keepDeadLetters(queue: string, options: Options): Promise<void> {
+  if (options['dry-run']) return console.log(`Then ${queue} would keep its messages for 14 days.`)
+  const args = ['queues', 'update', queue, `--message-retention-period-secs=${RETENTION_SECONDS}`]
+  const { ok } = await runWrangler([...args, ...options.where])
+  console.log(
+    ok
+      ? `${queue} keeps its messages for 14 days.`
+      : `${queue} keeps its messages for 24 hours on the free plan. On the paid plan, run: npx wrangler ${args.join(' ')}`,
+  )
 }
 
 const outputLine = z.object({ type: z.literal('deploy'), targets: z.array(z.string()) })

@@ -5,13 +5,13 @@ import * as z from 'zod/mini'
 import type { Issue } from '../src/errors/api-error.ts'
 import { parsingError } from './command.ts'
 import { FIXES } from './doctor/worker.ts'
+import { loadS3, OBJECTS_FOLDER, STATE_FOLDER } from './embedded-bucket.ts'
 import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
 import { startFront } from './front.ts'
 import type { Callers } from './loopback.ts'
 import { type DevOptions, readOptions, USAGE } from './options.ts'
 import { freePort, requireFreePort } from './ports.ts'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
-import type { startS3rver } from './s3rver.ts'
 import { waitUntil } from './wait-until.ts'
 import { startWorker } from './worker.ts'
 import { findConfig, writeConfigForWebhooks } from './worker-config.ts'
@@ -72,7 +72,7 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
   const file = envFile ?? vars
   const config = findConfig()
   wranglerProgram() // throws if wrangler is missing
-  const startS3 = envFile === undefined ? await loadS3(options) : undefined
+  const startS3 = envFile === undefined ? await loadS3(options.ceph) : undefined
   await requireFreePort(port, '--port')
   const given = file === undefined ? {} : await readVariables(resolve(file))
   if (vars !== undefined) refuseBucketIn(vars, given)
@@ -142,34 +142,6 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
   return await ended
 }
 
-/** The first Node that runs the embedded bucket. */
-const S3RVER_NODE = 24
-
-/**
- * Returns what starts the S3 server. Throws an Error that says what to do if it can't run here, before
- * anything has started.
- */
-async function loadS3({ ceph }: DevOptions): Promise<typeof startS3rver> {
-  if (ceph) return (await needing('@aws-sdk/client-s3', () => import('./ceph.ts'))).startCeph
-  if (Number.parseInt(process.versions.node, 10) < S3RVER_NODE)
-    throw new Error(
-      `The embedded bucket needs Node ${S3RVER_NODE}, and this is ${process.versions.node}. Run: npm install --save-dev node@${S3RVER_NODE}. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.`,
-    )
-  return (await needing('@20minutes/s3rver@5', () => import('./s3rver.ts'))).startS3rver
-}
-
-/** Loads a module that needs a package which this package doesn't install. */
-async function needing<T>(name: string, load: () => Promise<T>): Promise<T> {
-  try {
-    return await load()
-  } catch (error) {
-    const code: unknown = Reflect.get(Object(error), 'code')
-    if (code !== 'ERR_MODULE_NOT_FOUND' || !messageOf(error).includes(name.replace(/@\d+$/, '')))
-      throw error
-    throw new Error(`${name.replace(/@\d+$/, '')} is missing. Run: npm install --save-dev ${name}`)
-  }
-}
-
 async function s3Options(
   { ceph, s3Port, data, host, origins }: DevOptions,
   origin: string,
@@ -178,7 +150,7 @@ async function s3Options(
   await requireFreePort(s3Port, '--s3-port')
   return {
     port: s3Port,
-    directory: join(resolve(data), ceph ? 'ceph' : 's3'),
+    directory: join(resolve(data), ceph ? 'ceph' : OBJECTS_FOLDER),
     corsOrigins: [origin, ...origins],
     loopbackOrigins: true,
     host,
@@ -200,7 +172,7 @@ function refuseBucketIn(vars: string, given: Variables): void {
  * records from another bucket.
  */
 function stateFolder({ ceph, envFile }: DevOptions): string {
-  if (envFile === undefined) return ceph ? 'ceph-worker' : 's3-worker'
+  if (envFile === undefined) return ceph ? 'ceph-worker' : STATE_FOLDER
   const digest = createHash('sha256').update(resolve(envFile)).digest('hex')
   return `worker-${digest.slice(0, 12)}`
 }

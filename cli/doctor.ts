@@ -4,6 +4,7 @@
  */
 import { createInterface } from 'node:readline/promises'
 import packageJson from 'edge-presigner/package.json' with { type: 'json' }
+import type { Bucket, Credentials } from '../src/bucket/bucket.ts'
 import { UsageError } from './command.ts'
 import { checkBucket, type Part } from './doctor/bucket.ts'
 import type { Consent } from './doctor/cors.ts'
@@ -15,8 +16,10 @@ import {
   namedCredentials,
   readEnvironment,
   type Variables,
+  type WorkerEnvironment,
   writtenFor,
 } from './doctor/environment.ts'
+import { noBucketYet, openLocalBucket, unsetPairs } from './doctor/local-bucket.ts'
 import { type Options, readOptions, USAGE } from './doctor/options.ts'
 import { type Finding, type Report, reportOf, skip, summary, Table } from './doctor/report.ts'
 import { requestsUntil, Stopped } from './doctor/requests.ts'
@@ -50,7 +53,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
  * mistake in the options or files, and Stopped after Ctrl-C.
  */
 export async function runChecks(
-  options: Omit<Options, 'help'>,
+  options: OwnOptions,
   secrets?: Variables,
   part: Part = 'all',
 ): Promise<Report> {
@@ -71,30 +74,82 @@ export async function runChecks(
   }
 }
 
+type OwnOptions = Omit<Options, 'help'>
+
+/** Returns what prints findings below a heading. */
+type TellUnder = (heading: string) => (...found: Finding[]) => void
+
 async function checkAll(
-  options: Omit<Options, 'help'>,
+  options: OwnOptions,
   secrets: Variables | undefined,
   part: Part,
   stop: AbortSignal,
 ): Promise<Report> {
-  const { bucket: only, url, json, timeoutSeconds } = options
-  const isQuiet = json || options.report
-  const worker = await readEnvironment({ ...options, secrets })
-  const requests = requestsUntil(stop, timeoutSeconds)
-  const cleaningRequests = requestsUntil(new AbortController().signal, timeoutSeconds)
-  const admin = options.admin === undefined ? undefined : namedCredentials(worker, options.admin)
-
+  const { json } = options
   const findings: Finding[] = []
   const table = ownTable()
-  const tellUnder =
-    (heading: string) =>
-    (...found: Finding[]): void => {
+  const isQuiet = json || options.report
+  const tellUnder: TellUnder =
+    (heading) =>
+    (...found) => {
       findings.push(...found)
       if (!isQuiet && found.length > 0) console.log(table.rows(heading, found))
     }
+  const own = await readEnvironment({ ...options, secrets })
+  const admin = options.admin === undefined ? undefined : namedCredentials(own, options.admin)
+  const unset = secrets === undefined && !namesItsOwn(options) ? unsetPairs(own) : []
+  if (unset.length > 0) tellUnder('Your bucket')(noBucketYet(unset))
+  const local = unset.length > 0 ? await openLocalBucket() : undefined
+  let buckets: readonly Bucket[]
+  try {
+    const worker = local === undefined ? own : await readEnvironment({ ...options, ...local })
+    const run = {
+      worker,
+      admin,
+      options,
+      part: local === undefined ? part : 'local',
+      stop,
+    } as const
+    buckets = await checkFiles({ ...run, tellUnder })
+  } finally {
+    await local?.close()
+  }
 
+  const report = reportOf(findings)
+  if (options.report) {
+    const { version } = packageJson
+    const shared = sharedReportOf({ findings, buckets, version, now: new Date() })
+    console.log(json ? JSON.stringify(shared, null, 2) : sharedMarkdown(shared))
+    if (!report.ok)
+      console.error('A check failed. Run `npx edge-presigner doctor` without --report to see why.')
+  } else console.log(json ? JSON.stringify(report, null, 2) : summary(report))
+  return report
+}
+
+/** Tells whether the options need a bucket of the user's own. */
+const namesItsOwn = (options: OwnOptions): boolean =>
+  options.fixCors ||
+  options.report ||
+  [options.envFile, options.environment, options.bucket, options.url, options.admin].some(
+    (name) => name !== undefined,
+  )
+
+interface Run {
+  readonly worker: WorkerEnvironment
+  readonly admin: Credentials | undefined
+  readonly options: OwnOptions
+  readonly part: Part
+  readonly stop: AbortSignal
+  readonly tellUnder: TellUnder
+}
+
+/** Checks the settings, the buckets and the deployed Worker. Returns the buckets. */
+async function checkFiles(run: Run): Promise<readonly Bucket[]> {
+  const { worker, options, part, stop, tellUnder } = run
+  const { bucket: only, url, timeoutSeconds } = options
+  const requests = requestsUntil(stop, timeoutSeconds)
   const source = worker.envFile === null ? '' : ` and ${worker.envFile}`
-  if (part === 'all')
+  if (part !== 'deployed')
     tellUnder(`Settings (${worker.config}${source})`)(...(await checkSettings(worker)))
 
   const settings = worker.loaded.ok ? worker.loaded.settings : null
@@ -107,49 +162,38 @@ async function checkAll(
       )
     const why = skip("A bucket's own settings and access keys must be valid first.")
     tellUnder('Buckets')({ check: 'bucket.all', subject: '', ...why })
-  } else {
-    const pages = url !== undefined && (await servesPage(url, requests)) ? [url] : []
-    for (const bucket of buckets) {
-      const { endpoint, walks, ...names } = writtenFor(worker, bucket.alias)
-      await checkBucket({
-        bucket,
-        part,
-        names,
-        upkeep: {
-          isOn: hasUpkeep(worker),
-          walker:
-            walks === undefined
-              ? null
-              : { credentials: namedCredentials(worker, walks), name: walks },
-        },
-        admin,
-        origins: [...new Set([...valid.corsOrigins, ...pages])],
-        dropBoxOrigins: dropBoxOrigins(worker, url),
-        requests,
-        cleaningRequests,
-        consent: options.fixCors ? consentBy(options.yes, isQuiet, stop) : undefined,
-        tell: tellUnder(`Bucket ${bucket.alias} (${bucket.name} at ${endpoint})`),
-      })
-    }
   }
+  const pages =
+    buckets.length > 0 && url !== undefined && (await servesPage(url, requests)) ? [url] : []
+  for (const bucket of buckets) await checkOne(run, bucket, [...valid.corsOrigins, ...pages])
+  const { version } = packageJson
   if (url !== undefined)
-    await checkWorker({
-      url,
-      settings,
-      version: packageJson.version,
-      requests,
-      tell: tellUnder(`Worker ${url}`),
-    })
+    await checkWorker({ url, settings, version, requests, tell: tellUnder(`Worker ${url}`) })
+  return buckets
+}
 
-  const report = reportOf(findings)
-  if (options.report) {
-    const { version } = packageJson
-    const shared = sharedReportOf({ findings, buckets, version, now: new Date() })
-    console.log(json ? JSON.stringify(shared, null, 2) : sharedMarkdown(shared))
-    if (!report.ok)
-      console.error('A check failed. Run `npx edge-presigner doctor` without --report to see why.')
-  } else console.log(json ? JSON.stringify(report, null, 2) : summary(report))
-  return report
+async function checkOne(run: Run, bucket: Bucket, origins: readonly string[]): Promise<void> {
+  const { worker, admin, options, part, stop, tellUnder } = run
+  const { timeoutSeconds, yes } = options
+  const { endpoint, walks, ...names } = writtenFor(worker, bucket.alias)
+  const isQuiet = options.json || options.report
+  await checkBucket({
+    bucket,
+    part,
+    names,
+    upkeep: {
+      isOn: hasUpkeep(worker),
+      walker:
+        walks === undefined ? null : { credentials: namedCredentials(worker, walks), name: walks },
+    },
+    admin,
+    origins: [...new Set(origins)],
+    dropBoxOrigins: dropBoxOrigins(worker, options.url),
+    requests: requestsUntil(stop, timeoutSeconds),
+    cleaningRequests: requestsUntil(new AbortController().signal, timeoutSeconds),
+    consent: options.fixCors ? consentBy(yes, isQuiet, stop) : undefined,
+    tell: tellUnder(`Bucket ${bucket.alias} (${bucket.name} at ${endpoint})`),
+  })
 }
 
 /** Returns a table as wide as the terminal, with its colors. */

@@ -371,7 +371,7 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
       counts.read += 1
       if (places.get(nameOf(record)) !== counts.read - 1) continue
       if (pass.bucket === undefined || record.bucket === pass.bucket)
-        yield { record: asFound(record), isCheck: false }
+        yield { record: record, isCheck: false }
     }
   }
   await send(pass, to, wanted(), counts, () => show(false))
@@ -379,10 +379,6 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
   console.log(`${to} has every record of ${file}${exceptions(counts)}.`)
   return counts.refused === 0 ? 0 : 1
 }
-
-/** Returns the record of a file. Its upload may have been confirmed since, so it must not expire. */
-const asFound = (record: IndexRecord): IndexRecord =>
-  record.status === 'unconfirmed' ? { ...record, status: 'found' } : record
 
 /** Records the objects below a prefix, until all of them have a record. */
 async function importObjects(walking: Walking): Promise<number> {

@@ -38,13 +38,6 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
     ],
   ],
   [
-    'dead-letters',
-    [
-      'shows and replays what the queues gave up',
-      async () => (await import('./dead-letters-command.ts')).deadLetters,
-    ],
-  ],
-  [
     'export',
     [
       'saves the records of files below a prefix, for a person or a report',

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import { parseArgs } from 'node:util'
+import { DATA_FOLDER } from './embedded-bucket.ts'
 
 /** The options of `npx edge-presigner dev`. */
 export interface DevOptions {
@@ -25,7 +26,7 @@ export interface DevOptions {
 export const USAGE = `usage: npx edge-presigner dev [options]
   --port N          port of the Worker (8787)
   --s3-port N       port of the embedded S3 server (4568)
-  --data DIR        folder for the files, the index and the secrets (.dev)
+  --data DIR        folder for the files, the index and the secrets (${DATA_FOLDER})
   --origin ORIGIN   also allow pages of this origin, such as https://app.example.com (repeatable)
   --host [ADDRESS]  also listen for phones and containers; the default is the first IPv4 address of this
                     machine. Everyone on that network can then use the embedded bucket without a key
@@ -51,7 +52,7 @@ export function readOptions(
       ceph: { type: 'boolean', default: false },
       port: { type: 'string', default: '8787' },
       's3-port': { type: 'string' },
-      data: { type: 'string', default: '.dev' },
+      data: { type: 'string', default: DATA_FOLDER },
       origin: { type: 'string', multiple: true, default: [] },
       host: { type: 'string' },
       'env-file': { type: 'string' },

@@ -14,7 +14,7 @@ export const recordSchema = z.strictObject({
   etag: z.string(),
   owner: z.nullable(z.string()),
   createdAt: z.string(),
-  status: z.optional(z.enum(['unconfirmed', 'found'])),
+  status: z.optional(z.literal('found')),
 })
 
 export type IndexRecord = z.infer<typeof recordSchema>

@@ -189,8 +189,6 @@ const FOUND: readonly Row[] = [
     'records of another object than the bucket has',
   ],
   ['gone', 'record without an object', 'records without an object'],
-  ['unconfirmed', 'file that nobody has confirmed', 'files that nobody has confirmed'],
-  ['expirable', 'of them old enough to expire', 'of them old enough to expire'],
   [
     'oldUploads',
     'unfinished upload in parts, older than 8 days',
@@ -210,7 +208,6 @@ const DONE: readonly Row[] = [
   ['recorded', 'record written', 'records written'],
   ['corrected', 'record corrected', 'records corrected'],
   ['dropped', 'record dropped', 'records dropped'],
-  ['expired', 'file deleted that nobody has confirmed', 'files deleted that nobody has confirmed'],
   ['aborted', 'unfinished upload aborted', 'unfinished uploads aborted'],
 ]
 

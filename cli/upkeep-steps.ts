@@ -24,12 +24,12 @@ const number = z.number()
 const text = z.string().check(z.refine((given) => printable(given) === given))
 const countsSchema = z.object({
   ...{ objects: number, records: number, unrecorded: number, young: number, unmanaged: number },
-  ...{ different: number, gone: number, unconfirmed: number, expirable: number },
+  ...{ different: number, gone: number },
   oldUploads: z.nullable(number),
   unreadable: number,
   foreign: z.nullable(number),
   ...{ refused: number, failed: number },
-  ...{ recorded: number, corrected: number, dropped: number, expired: number, aborted: number },
+  ...{ recorded: number, corrected: number, dropped: number, aborted: number },
 })
 
 /** What a pass has found and done, as the Worker counts it. */
@@ -166,12 +166,11 @@ function withHint(error: unknown): unknown {
 }
 
 function progressNumbers({ phase, counts }: Step): string {
-  const { objects, records, recorded, corrected, dropped, expired, aborted } = counts
+  const { objects, records, recorded, corrected, dropped, aborted } = counts
   const done = [
     recorded > 0 ? `${recorded} recorded` : [],
     corrected > 0 ? `${corrected} corrected` : [],
     dropped > 0 ? `${dropped} dropped` : [],
-    expired > 0 ? `${expired} expired` : [],
     aborted > 0 ? `${aborted} aborted` : [],
   ].flat()
   const place = phase === 'objects' ? [] : [`looks at ${phase}`]

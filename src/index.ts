@@ -6,7 +6,6 @@ import { createApp, listPlugins, pluginIssues } from './app.ts'
 import type { Instance, ScheduledEvent } from './http/app-env.ts'
 import { principalOfApp } from './http/app-principal.ts'
 import type { Host } from './http/host.ts'
-import { handlerFor } from './http/queues.ts'
 import { type AnyEnv, instancesOf, type PresignerOptions } from './instance.ts'
 import type { QueueBatch } from './records/job.ts'
 import type { SettingsFor } from './settings/define.ts'
@@ -115,6 +114,20 @@ export function createPresigner<B extends object = object, V extends object = ob
     },
     instance: instanceFor,
   }
+}
+
+/**
+ * Returns what handles a batch of the queue called `name`, or undefined. One whose name starts with that of a
+ * plugin's queue and ends with `-dead` has its dead letters, which wait there for a person.
+ */
+function handlerFor(
+  { queue }: Instance,
+  name: string,
+): Instance['queue'][number]['handle'] | undefined {
+  const found = queue.find((one) => name.startsWith(one.name))
+  // Any queue may be that of a lost plugin, whose name is empty.
+  const isDead = found?.name && name.slice(found.name.length).endsWith('-dead')
+  return isDead ? undefined : found?.handle
 }
 
 /** Returns the router of an app whose only route is `*`. */

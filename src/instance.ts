@@ -122,7 +122,6 @@ const SEAMS = Object.keys({
   warnings: 0,
   enqueue: 0,
   queue: 0,
-  deadLetters: 0,
   scheduled: 0,
 } satisfies Record<keyof Seams, 0>)
 
@@ -299,8 +298,6 @@ function createInstance<E extends Env>(
     queue: [...all('queue'), ...(isLost ? [LOST] : [])].toSorted(
       (a, b) => b.name.length - a.name.length,
     ),
-    // While a plugin is lost, it may be the one that keeps them.
-    deadLetters: one('deadLetters') ?? (isLost ? LOST.handle : undefined),
     scheduled: all('scheduled'),
     appMilliseconds: setup.appMilliseconds,
     warnings: (...context: Parameters<Seams['warnings']>) => [

@@ -6,10 +6,9 @@
 
 /** Throw if the principal lacks a scope, or the key or the prefix is outside the principal's own. */
 export { requireKey, requirePrefix, requireScope } from './access/principal.ts'
-/** Asks the app's `beforeDownload`, if there is one. Call it before you sign a URL. Throws `forbidden`. */
-export { askToDownload } from './core/ask-app.ts'
-/** Returns a signed GET URL, as `GET /files/:key/url`. Doesn't check that there is an object. */
-export { type DownloadRequest, type DownloadUrl, downloadUrl } from './core/download-url.ts'
+export type { DownloadUrl } from './core/download-url.ts'
+/** Checks what `GET /files/:key/url` checks, and returns the same signed GET URL. */
+export { type CallerDownload, signDownload } from './core/download-urls.ts'
 /** Ends a request with one of the API's error codes. */
 export { ApiError } from './errors/api-error.ts'
 /** Returns the settings in an open route. Throws `misconfigured`. */
@@ -17,8 +16,6 @@ export { configure } from './http/admit.ts'
 export type { AppContext } from './http/app-env.ts'
 /** Keeps what `setup` has read: `keep(setup, value)` there, `of(c.env.instance)` in a route. */
 export { type Instance, Kept, type ScheduledEvent, type Seams } from './http/app-env.ts'
-/** Returns the bucket that a request names, with the caller's limits and its credentials. */
-export { chooseOpenBucket } from './http/choose-bucket.ts'
 export type { Change, Check, Reserve } from './http/host.ts'
 /** Creates the app for a plugin's routes. Its parameter `:key` may have slashes. */
 export { newApp } from './http/new-app.ts'

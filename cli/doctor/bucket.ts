@@ -11,8 +11,11 @@ import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 import { type Answer, NoAnswer, type Requests } from './requests.ts'
 import { upkeepChecks } from './upkeep.ts'
 
-/** What to check: everything, or only whether the pages of a deployed Worker may use the bucket. */
-export type Part = 'all' | 'deployed'
+/**
+ * What to check: everything; of the bucket on this machine, only what it shares with others; what writes
+ * nothing; or only whether the pages of a deployed Worker may use the bucket.
+ */
+export type Part = 'all' | 'local' | 'dry' | 'deployed'
 
 export interface BucketOptions {
   readonly bucket: Bucket
@@ -71,9 +74,16 @@ const OTHERS: readonly BucketCheck[] = [
   ...upkeepChecks,
 ]
 
+/** The names of OTHERS that belong to a part. */
+const PARTS: Readonly<Record<Exclude<Part, 'all'>, readonly string[]>> = {
+  local: ['read', 'private', 'parts'],
+  dry: ['public-access-block'],
+  deployed: [],
+}
+
 /** The checks of a bucket, in their order. */
 export const CHECKS = [
-  'endpoint',
+  ...['own', 'endpoint'],
   ...[...FIRST, ...OTHERS].map(([name]) => name),
   ...['cors', 'fix-cors', 'clean-up'],
 ]
@@ -92,10 +102,12 @@ export async function checkBucket(options: BucketOptions): Promise<void> {
 }
 
 async function runChecks(context: BucketContext): Promise<void> {
-  const { bucket } = context
+  const { bucket, part } = context
+  const others = OTHERS.filter(([name]) => part === 'all' || PARTS[part].includes(name))
+  const names = [...[...FIRST, ...others].map(([name]) => name), 'cors']
   const twice = nameInEndpoint(bucket, 'endpoint') ?? nameInPublicEndpoint(bucket)
   if (twice !== null) tell(context, 'endpoint', twice)
-  const after = (name: string) => CHECKS.slice(CHECKS.indexOf(name) + 1, CHECKS.indexOf('cors') + 1)
+  const after = (name: string) => names.slice(names.indexOf(name) + 1)
   for (const [name, run] of FIRST) {
     const result = await tried(run, context)
     tell(context, name, result)
@@ -103,7 +115,7 @@ async function runChecks(context: BucketContext): Promise<void> {
     return tellSkipped(context, after(name), `Needs "${name}", which failed.`)
   }
   let silences = 0
-  for (const [name, run] of context.part === 'all' ? OTHERS : []) {
+  for (const [name, run] of others) {
     const result = await tried(run, context, () => {
       silences += 1
     })
@@ -166,13 +178,15 @@ async function tried(
 
 /** Checks the CORS rules for each origin, and writes them first if the user wants that. */
 async function cors(context: BucketContext): Promise<void> {
-  const { probe, admin, bucket, consent } = context
+  const { probe, admin, bucket, consent, part } = context
   const onlyDropBoxes = context.dropBoxOrigins.filter((origin) => !context.origins.includes(origin))
   const origins = [...context.origins, ...onlyDropBoxes]
   if (origins.length === 0)
     return tell(context, 'cors', skip('CORS_ORIGINS is empty, so no page uses this bucket.'))
   const check = () =>
-    Promise.all(origins.map((origin) => tried(() => checkOrigin(probe, origin), context)))
+    Promise.all(
+      origins.map((origin) => tried(() => checkOrigin(probe, origin, part !== 'dry'), context)),
+    )
   let results = await check()
   if (consent !== undefined && results.some(({ status }) => status !== 'pass')) {
     const credentials = admin ?? bucket.credentials
@@ -341,11 +355,21 @@ async function upload(context: BucketContext): Promise<Result> {
   const { probe, bucket, names } = context
   const until = expiry(bucket.uploadCredentials.expiresAt, names.uploads)
   if (until?.status === 'fail') return until
+  if (context.part === 'dry') return until ?? (await acceptsUploader(context))
   const answer = await probe.put(OBJECT, TEXT)
   if (answer.status !== 200) return refused(context, answer, names.uploads)
   return answer.headers.has('etag')
     ? (until ?? pass(`The access key ${names.uploads} stores an object by a signed PUT.`))
     : fail('The response to a PUT has no ETag, so the server is not S3.', 'Check `endpoint`.')
+}
+
+/** Checks the access key for uploads without an upload. It may have no right to read. */
+async function acceptsUploader(context: BucketContext): Promise<Result> {
+  const { probe, bucket, names } = context
+  const answer = await probe.get('missing.txt', bucket.uploadCredentials)
+  return ['NoSuchKey', 'AccessDenied'].includes(s3CodeIn(answer.text) ?? '')
+    ? pass(`The server accepts the access key ${names.uploads}. A dry run uploads nothing.`)
+    : refused(context, answer, names.uploads)
 }
 
 async function read(context: BucketContext): Promise<Result> {

@@ -72,8 +72,11 @@ export const preflightHeaders = (
 const HOW_TO_FIX =
   'Run `npx edge-presigner doctor --fix-cors`, or paste the rules of docs/configuration.md#cors-of-the-bucket.'
 
-/** Checks that pages of `origin` can upload, read, and see the headers that they need. */
-export async function checkOrigin(probe: Probe, origin: string): Promise<Result> {
+/**
+ * Checks that pages of `origin` can upload, read, and see the headers that they need. Without `writes`, it
+ * sends only preflights.
+ */
+export async function checkOrigin(probe: Probe, origin: string, writes: boolean): Promise<Result> {
   const page = sampleOf(origin)
   const key = probe.key('cors.txt')
   const ask = async (method: string, headers: readonly string[]): Promise<string | null> => {
@@ -91,19 +94,8 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   const get = await ask('GET', [])
   if (get !== null) return failed('GET', get)
 
-  const real = await probe.put('cors.txt', 'doctor', {}, { Origin: page })
-  const seen = exposure(real, page)
-  if (seen.failure !== null) return failed('the response to a PUT', seen.failure)
-  if (!seen.exposes('etag'))
-    return failed('the response to a PUT', 'ETag is not exposed, which uploads in parts need')
-  const read = await probe.presigned({
-    key,
-    credentials: probe.bucket.credentials,
-    headers: { Origin: page },
-  })
-  const readable = exposure(read, page)
-  if (read.status === 200 && readable.failure !== null)
-    return failed('the response to a GET', readable.failure)
+  const seen = writes ? await transfer(probe, page) : null
+  if (seen?.failure) return failed(...seen.failure)
 
   const options = await ask('PUT', namesOfUpload(probe.bucket))
   if (options !== null)
@@ -115,7 +107,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   if (post !== null) return limited('POST, which Uppy sends', post)
   const drop = await ask('DELETE', [])
   if (drop !== null) return limited('DELETE, which Uppy sends', drop)
-  if (probe.bucket.postUploads && !seen.exposes('location'))
+  if (probe.bucket.postUploads && seen?.seesLocation === false)
     return limited(
       'the response to a POST',
       'Location is not exposed, which Uppy reads after a form',
@@ -127,7 +119,27 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
       `${origin} may use the bucket, and so may every other origin.`,
       'List your origins in place of "*" in the CORS rules.',
     )
-  return pass(`${origin} may send GET, PUT, POST and DELETE, and sees ETag.`)
+  return pass(`${origin} may send GET, PUT, POST and DELETE${writes ? ', and sees ETag' : ''}.`)
+}
+
+/** Uploads and reads an object as a page does. Returns what the page can't see, and whether it sees Location. */
+async function transfer(
+  probe: Probe,
+  page: string,
+): Promise<{ failure: readonly [what: string, why: string] | null; seesLocation: boolean }> {
+  const put = exposure(await probe.put('cors.txt', 'doctor', {}, { Origin: page }), page)
+  const why = put.exposes('etag') ? null : 'ETag is not exposed, which uploads in parts need'
+  const refused = put.failure ?? why
+  const seesLocation = put.exposes('location')
+  if (refused !== null) return { failure: ['the response to a PUT', refused], seesLocation }
+  const read = await probe.presigned({
+    key: probe.key('cors.txt'),
+    credentials: probe.bucket.credentials,
+    headers: { Origin: page },
+  })
+  const { failure } = exposure(read, page)
+  const isCut = read.status === 200 && failure !== null
+  return { failure: isCut ? ['the response to a GET', failure] : null, seesLocation }
 }
 
 /** The headers of a response that a page of `origin` can read. */

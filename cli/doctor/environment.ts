@@ -58,7 +58,10 @@ const wranglerConfig = z.object({
   vars: z.record(z.string(), z.unknown()),
   kv_namespaces: z.array(z.object({ binding: z.string() })),
   d1_databases: z._default(z.array(z.object({ binding: z.string() })), []),
-  queues: z.object({ producers: z._default(z.array(z.object({ binding: z.string() })), []) }),
+  queues: z.object({
+    producers: z._default(z.array(z.object({ binding: z.string() })), []),
+    consumers: z._default(z.array(z.object({ dead_letter_queue: z.optional(z.string()) })), []),
+  }),
   ratelimits: z.array(
     z.object({ name: z.string(), simple: z.object({ limit: z.number(), period: z.number() }) }),
   ),

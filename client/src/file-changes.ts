@@ -1,7 +1,7 @@
 import type { FileRecord } from './responses.ts'
 import type { Uploader } from './upload-queue.ts'
 
-/** How long the index may show an old state in other locations: docs/kv-schema.md. */
+/** How long the index may show an old state in other locations: docs/maintainers/kv-schema.md. */
 const INDEX_DELAY_MILLISECONDS = 60_000
 
 /** What the page did to a file: its new record, or null after a delete. */

@@ -23,11 +23,8 @@ export interface FileRecord {
   /** Who recorded it; null if the index has no record. */
   owner: string | null
   createdAt: string
-  /**
-   * Only if nobody has confirmed the upload: `unconfirmed` if the record was written soon after it, otherwise
-   * `found`.
-   */
-  status?: 'unconfirmed' | 'found' | undefined
+  /** Only if nobody has confirmed the upload. */
+  status?: 'found' | undefined
 }
 
 /** A file that was just recorded. */
@@ -201,9 +198,7 @@ const record = {
   etag: isString,
   owner: isNullOr(isString),
   createdAt: isString,
-  status: isOptional(
-    (value): value is 'unconfirmed' | 'found' => value === 'unconfirmed' || value === 'found',
-  ),
+  status: isOptional((value): value is 'found' => value === 'found'),
 }
 
 export const isAnything: Check<unknown> = (_): _ is unknown => true

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { requireKey, requireScope } from '../access/principal.ts'
+import type { AppContext } from '../http/app-env.ts'
 import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -13,8 +14,11 @@ import {
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import { askToDownload } from './ask-app.ts'
 import {
+  type DownloadRequest,
+  type DownloadUrl,
   downloadSigner,
   downloadUrl,
   MAX_DOWNLOAD_NAME_LENGTH,
@@ -54,19 +58,35 @@ const urlsSchema = z.strictObject({
   bucket,
 })
 
+/** The file of a download URL for the caller. `bucket` is an alias, by default the caller's first one. */
+export interface CallerDownload extends DownloadRequest {
+  readonly bucket?: string | undefined
+}
+
+/**
+ * Returns a signed GET URL for the caller, as `GET /files/:key/url`, even of a missing object. Throws
+ * `forbidden` unless the caller has `files:read`, and may use the key and the bucket, and the app's
+ * `beforeDownload` agrees. Also throws what `chooseBucket` and `downloadSigner` throw.
+ */
+export async function signDownload(
+  c: AppContext,
+  key: ObjectKey,
+  request: CallerDownload,
+): Promise<DownloadUrl> {
+  requireKey(c.get('principal'), 'files:read', key)
+  const opened = chooseOpenBucket(c, request.bucket, key)
+  // Waits only for a promise, since each `await` costs as much as the rest of this function.
+  const bucket = opened instanceof Promise ? await opened : opened
+  const asked = askToDownload(c, bucket, key, 'url')
+  if (asked) await asked
+  return downloadUrl(bucket, key, request, new Date())
+}
+
 /** Download URLs, for one file and for many. */
 export const downloadUrlRoutes = newApp()
-  .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
-    const request = c.req.valid('query')
-    const key = keyParam(c)
-    requireKey(c.get('principal'), 'files:read', key)
-    const opened = chooseOpenBucket(c, request.bucket, key)
-    // Waits only for a promise, since each `await` costs as much as the rest of this handler.
-    const bucket = opened instanceof Promise ? await opened : opened
-    const asked = askToDownload(c, bucket, key, 'url')
-    if (asked) await asked
-    return json(c, await downloadUrl(bucket, key, request, new Date()))
-  })
+  .get('/files/:key/url', validateQuery(urlSchema), async (c) =>
+    json(c, await signDownload(c, keyParam(c), c.req.valid('query'))),
+  )
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias, ...request } = c.req.valid('json')
     const principal = c.get('principal')

@@ -34,8 +34,6 @@ export const WARNINGS = [
   'upkeep needs Durable Objects',
   'upkeep stopped',
   'upkeep failed',
-  'dead letters kept',
-  'dead letters not kept',
   'event not sent',
   'resized images are not kept',
   'webhook not delivered',

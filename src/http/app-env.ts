@@ -65,11 +65,6 @@ export interface Seams {
       context: ExecutionContext,
     ) => Promise<void>
   }
-  /**
-   * Keeps what the queues of all plugins gave up: the batches of queues whose names start like one
-   * of theirs and end with `-dead`. Only one plugin may have it.
-   */
-  readonly deadLetters: Seams['queue']['handle']
   /** Runs at a time of a Cron Trigger. */
   readonly scheduled: (
     event: ScheduledEvent,
@@ -109,8 +104,6 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' 
   readonly enqueue: Enqueue | null
   /** The longest name first. */
   readonly queue: readonly Seams['queue'][]
-  /** Undefined if nobody keeps them. */
-  readonly deadLetters: Seams['deadLetters'] | undefined
   readonly scheduled: readonly Seams['scheduled'][]
   readonly log: (line: LogLine) => void
   /** Milliseconds that each function of the app, and each operation of the index, may take. */

@@ -95,11 +95,6 @@ export interface FileIndex {
    */
   getMany?(bucket: string, keys: readonly ObjectKey[]): Promise<FileRecord[]>
   /**
-   * Returns when this index began, or null if that is unknown. With a date, stores it if it is unknown.
-   * Optional: an upload is then never `unconfirmed`, only `found`.
-   */
-  since?(now: Date | null): Promise<Date | null>
-  /**
    * Returns one page of entries that no request can reach: of aliases that are not `known`, and those that
    * are malformed. Optional.
    */
@@ -140,18 +135,9 @@ export function timedIndex(
     }
   }
   const { lagSeconds = 0, answers, kept } = index
-  const since = index.since?.bind(index)
-  /** When it began. Only for this request: a restored index begins again. */
-  let began: Date | null = null
   const strayEntries = index.strayEntries?.bind(index)
   return {
     lagSeconds,
-    ...(since && {
-      async since(date) {
-        began ??= await timed(() => since(date))
-        return began
-      },
-    }),
     ...(strayEntries && {
       strayEntries: (...page) => timed(() => strayEntries(...page)),
     }),

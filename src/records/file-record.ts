@@ -1,11 +1,5 @@
 import type { ObjectKey } from '../keys/object-key.ts'
 
-/**
- * How a record came to be that nobody has confirmed: soon after the upload, or later, such as by an
- * import.
- */
-export type FileStatus = 'unconfirmed' | 'found'
-
 /** A file in the API's format. */
 export interface FileRecord {
   readonly key: ObjectKey
@@ -20,8 +14,8 @@ export interface FileRecord {
   readonly etag: string
   /** Id of the principal, or null if nobody knows. */
   readonly owner: string | null
-  /** Missing if the upload is confirmed. */
-  readonly status?: FileStatus | undefined
+  /** `found` if nobody has confirmed the upload. */
+  readonly status?: 'found' | undefined
   /** ISO 8601 in UTC. */
   readonly createdAt: string
 }

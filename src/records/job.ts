@@ -49,8 +49,6 @@ export interface QueueMessage {
   readonly body: unknown
   /** Counts from 1. */
   readonly attempts: number
-  /** `lost` is why a message was given up without effect. A replay of dead letters then keeps it. */
-  ack(lost?: string): void
-  /** A replay of dead letters shows the reason. Cloudflare Queues ignores it, as it does that of `ack`. */
-  retry(options?: { delaySeconds?: number; reason?: string }): void
+  ack(): void
+  retry(options?: { delaySeconds?: number }): void
 }

@@ -22,7 +22,7 @@ export const listName = (principalId: string): string => `list ${principalId}`
 
 /** The list that a cursor belongs to. Another principal can't use it. */
 export interface ListScope {
-  readonly list: 'grants' | 'drop boxes' | 'dead letters'
+  readonly list: 'grants' | 'drop boxes'
   /** Id of the principal. */
   readonly principal: string
 }

@@ -11,6 +11,15 @@ interface Namespace {
   getByName(name: string, options?: { readonly locationHint?: string | undefined }): object
 }
 
+type Method<A extends unknown[] = never[], R = unknown> = (...given: A) => R
+
+/** An object as the Worker calls it: each method resolves with its result. */
+export type Remote<T> = {
+  readonly [K in keyof T as T[K] extends Method ? K : never]: T[K] extends Method<infer A, infer R>
+    ? Method<A, Promise<Awaited<R>>>
+    : never
+}
+
 const CALL_MILLISECONDS = 5000
 
 /** Returns the object called `name` for a request. Throws what `stateObjectIn` throws. */
@@ -19,7 +28,7 @@ export const stateObject = <T extends object>(
   className: string,
   name: string,
   locationHint?: string,
-): T => stateObjectIn<T>(c.executionCtx, c.get('settings'), className, name, locationHint)
+): Remote<T> => stateObjectIn<T>(c.executionCtx, c.get('settings'), className, name, locationHint)
 
 /**
  * Returns the object called `name` of the class that the Worker exports as `className`. It is not
@@ -32,11 +41,13 @@ export function stateObjectIn<T extends object>(
   className: string,
   name: string,
   locationHint?: string,
-): T {
+): Remote<T> {
   const found = exported(context, className)
   const instance = signingSecrets[0].name
   if (isNamespace(found))
-    return found.getByName(instance === '' ? name : `${instance}/${name}`, { locationHint }) as T
+    return found.getByName(instance === '' ? name : `${instance}/${name}`, {
+      locationHint,
+    }) as Remote<T>
   if (!ON_WORKERS)
     throw new ApiError('not_supported', 'This needs Durable Objects, which only Workers have.')
   throw new ApiError(

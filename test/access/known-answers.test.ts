@@ -25,9 +25,9 @@ import { signingSettings } from '../support/signing-settings.ts'
 
 /*
  * Values that clients hold must stay valid after a deploy. These values were made with
- * `node:crypto`, from the secret below and docs/decisions 7, 11, 16 and 26. If one of these tests
- * fails, every such value in use is now invalid: give the new format a new version, and keep
- * reading the old one.
+ * `node:crypto`, from the secret below and docs/maintainers/decisions/{links,sealed-values}.md. If
+ * one of these tests fails, every such value in use is now invalid: give the new format a new
+ * version, and keep reading the old one.
  */
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -53,7 +53,7 @@ const RESTRICTED_IMAGE =
   'sig=epCvKvC6sWnNAFXD5cG4wMPCiFxw6e6zDNfsnBiiT_c'
 
 // @threat deploy-invalidates
-describe('a link from an earlier version', () => {
+describe('a link', () => {
   const shown: LinkPolicy = {
     bucket: 'files',
     key: KEY,
@@ -100,7 +100,7 @@ const FOLDER_TOKEN = [
 ].join('.')
 
 // @threat deploy-invalidates
-it('a folder link from an earlier version is still signed the same way, and still valid', async () => {
+it('a folder link is still signed the same way, and still valid', async () => {
   const prefix = parseObjectKey('team-a/é b/')
   const base = `/f/${FOLDER_TOKEN}/team-a/%C3%A9%20b/`
   const folder = { bucket: 'files', prefix, expires: 1_795_522_500 }
@@ -141,7 +141,7 @@ const TOKEN = [
 ].join('.')
 
 // @threat deploy-invalidates
-it('a token from an earlier version is still signed the same way, and still valid', async () => {
+it('a token is still signed the same way, and still valid', async () => {
   const principal = {
     id: 'key:ci',
     scopes: ['files:read', 'files:list'],
@@ -207,7 +207,7 @@ const CURSOR = [
 ].join('.')
 
 // @threat deploy-invalidates
-it('a cursor from an earlier version is still signed the same way, and still valid', async () => {
+it('a cursor is still signed the same way, and still valid', async () => {
   const scope = { bucket: 'files', prefix: 'team-a/' }
   expect(await sealCursor(config, scope, 'AAAA-kv-cursor')).toBe(CURSOR)
   expect(await openCursor(config, scope, CURSOR)).toBe('AAAA-kv-cursor')
@@ -220,7 +220,7 @@ const FORM_POLICY = [
 ].join('.')
 
 // @threat deploy-invalidates
-it('a form from an earlier version is still signed the same way, and still valid', async () => {
+it('a form is still signed the same way, and still valid', async () => {
   const policy = {
     bucket: 'files',
     owner: 'key:ci',
@@ -268,7 +268,7 @@ const STEP = [
 ].join('.')
 
 // @threat deploy-invalidates
-it('a step of an upload from an earlier version is still signed the same way, and still valid', async () => {
+it('a step of an upload is still signed the same way, and still valid', async () => {
   const step = {
     bucket: 'files',
     owner: 'key:ci',
@@ -302,7 +302,6 @@ it('steps with a limit or a context are still signed the same way, and still val
   expect(await openComplete(config, STEP_WITH_CONTEXT, NOW)).toEqual(complete)
 })
 
-/** With S3's own id in the clear, as in ids before it was encrypted. */
 const UPLOAD_ID = [
   'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
   'eyJidWNrZXQiOiJmaWxlcyIsImtleSI6InRlYW0tYS91cGxvYWRzL2EubXA0Iiwib3duZXIiOiJrZXk6Y2kiLCJuYW1lIjoiYS5tcDQiLCJzaXplIjoyMDAwMDAwMCwicGFydFNpemUiOjgzODg2MDgsInNlY3JldCI6IkFBRUNBd1FGQmdjSUNRb0xNak5vQ1VsWm4xRmxmUUJSOF9VRERGTDlPeWVaejRsOVYwLXROREpHMGdsSi1rZUp5SVowZV9BNyIsImV4cCI6MTc5NjEyNjQwMH0',
@@ -310,7 +309,7 @@ const UPLOAD_ID = [
 ].join('.')
 
 // @threat deploy-invalidates
-describe('an upload id from an earlier version', () => {
+describe('a kept upload id', () => {
   const claims: UploadClaims = {
     bucket: 'files',
     key: parseObjectKey('team-a/uploads/a.mp4'),
@@ -372,7 +371,7 @@ describe('an upload id for a chosen key', () => {
   }
 
   // @threat deploy-invalidates
-  it('from an earlier version is still valid', async () => {
+  it('is still valid', async () => {
     expect(await openUploadId(config, claims, CHOSEN_UPLOAD_ID, NOW)).toEqual(claims)
   })
 

@@ -276,7 +276,7 @@ withEachIndex((index) => {
       return file
     }
 
-    // @threat upkeep-expires-confirmed
+    // @threat confirmed-becomes-found
     it.each([
       ['nobody', null, 0],
       ['another one', 'key:guess', 0],
@@ -308,7 +308,7 @@ withEachIndex((index) => {
       },
     )
 
-    // @threat upkeep-expires-confirmed
+    // @threat confirmed-becomes-found
     it('is not the answer if somebody writes it meanwhile', async () => {
       const found = await guessed('key:ci', 'found')
       await index.remove('files', KEY)

@@ -56,59 +56,32 @@ it('ends every operation at the deadline of the request, and starts none after i
   expect(index.get).toHaveBeenCalledTimes(1)
 })
 
-describe('when an index began', () => {
+describe('stray entries', () => {
   const date = new Date('2026-11-28T12:00:00Z')
 
-  it('is asked once in a request, when it is known', async () => {
-    const since = vi.fn<NonNullable<FileIndex['since']>>(async (now) => now)
-    const timed = timedIndex({ ...memoryFileIndex(), since }, new Date())
-    expect(await timed.since?.(null)).toBeNull()
-    expect(await timed.since?.(date)).toEqual(date)
-    expect(await timed.since?.(null)).toEqual(date)
-    expect(since.mock.calls).toEqual([[null], [date]])
-  })
-
-  // @threat upkeep-expires-confirmed
-  it('is asked again in the next request, since the index may have lost its records', async () => {
-    const since = vi.fn<NonNullable<FileIndex['since']>>(async () => null)
-    const index = { ...memoryFileIndex(), since }
-    since.mockResolvedValueOnce(date)
-    expect(await timedIndex(index, new Date()).since?.(null)).toEqual(date)
-    expect(await timedIndex(index, new Date()).since?.(null)).toBeNull()
-  })
-
-  it('is unknown if the index never tells', async () => {
-    const { since: _, strayEntries: __, ...index } = memoryFileIndex()
-    const timed = timedIndex(index, new Date())
-    expect([timed.since, timed.strayEntries]).toEqual([undefined, undefined])
-  })
-
   // @threat index-hangs
-  it('ends when it hangs, and so does a page of stray entries', async () => {
-    const timed = timedIndex({ ...hanging, since: hang, strayEntries: hang }, new Date())
-    for (const ask of [() => timed.since?.(null), () => timed.strayEntries?.([])]) {
-      const refused = expect(ask()).rejects.toMatchObject({ code: 'index_unavailable' })
-      await vi.advanceTimersByTimeAsync(10_000)
-      await refused
-    }
+  it('end when the index hangs, and are missing if it has none', async () => {
+    const timed = timedIndex({ ...hanging, strayEntries: hang }, new Date())
+    const asked = timed.strayEntries?.([])
+    const refused = expect(asked).rejects.toMatchObject({ code: 'index_unavailable' })
+    await vi.advanceTimersByTimeAsync(10_000)
+    await refused
+    const { strayEntries: _, ...index } = memoryFileIndex()
+    expect(timedIndex(index, new Date()).strayEntries).toBeUndefined()
   })
 
-  it('keeps what `this` is for a class', async () => {
+  it('keep what `this` is for a class', async () => {
     class Index {
       readonly #began = date
       get = async () => null
       put = async () => record
       remove = async () => true
       list = async () => ({ records: [], cursor: undefined, unreadable: 0 })
-      async since() {
-        return this.#began
-      }
       async strayEntries(_: readonly string[], cursor?: string) {
         return { aliases: {}, unreadable: this.#began.getTime(), cursor }
       }
     }
     const timed = timedIndex(new Index(), new Date())
-    expect(await timed.since?.(null)).toEqual(date)
     expect(await timed.strayEntries?.(['a'], 'c')).toMatchObject({ cursor: 'c' })
   })
 })

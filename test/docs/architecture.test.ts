@@ -3,7 +3,7 @@ import { join, posix, sep } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ROOT, readPage } from './support/markdown.ts'
 
-const PAGE = 'docs/architecture.md'
+const PAGE = 'docs/maintainers/architecture.md'
 
 const page = readPage(PAGE)
 
@@ -137,7 +137,7 @@ describe('the seams', () => {
   })
 })
 
-describe('a file that docs/architecture.md names', () => {
+describe('a file that docs/maintainers/architecture.md names', () => {
   const inTable = [...page.matchAll(/^\| .*\? \| (`.+`) \|$/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`(.+?)`/g)].map(([, path = '']) => path),
   )

@@ -150,29 +150,32 @@ describe('the uses of grants', () => {
 describe('the resized images', () => {
   const calls = table('100,000 photos')
   const [example, ...others] = [...calls.entries()]
-  const [free, each] = table('Price of calls').get('Images Paid') ?? []
+  const [free, each] = table('Price').get('Images Paid') ?? []
+  const costOf = (amount: number): number => ((amount - numberIn(free)) * numberIn(each)) / 1e6
 
-  it('are billed for each call beyond the included ones', () => {
+  it('are billed for what is beyond the included ones: at least for the unique, at most for the calls', () => {
     expect(calls.size).toBeGreaterThan(5)
     for (const [name, cells] of calls) {
-      const [amount = '', costs] = cells.slice(-2)
-      const beyond = numberIn(amount) - numberIn(free)
-      expect(numberIn(costs), name).toBeCloseTo((beyond * numberIn(each)) / 1e6, 2)
+      const [unique, uniqueCosts, amount, costs] = cells.slice(-4).map(numberIn)
+      expect(unique, name).toBeLessThanOrEqual(amount ?? 0)
+      expect(uniqueCosts, name).toBeCloseTo(costOf(unique ?? 0), 2)
+      expect(costs, name).toBeCloseTo(costOf(amount ?? 0), 2)
     }
   })
 
-  it('are one call for each photo, size, format, location and time', () => {
+  it('are one call for each photo, size, format, location and time, and unique by photo and size', () => {
     for (const [name, cells] of others) {
-      const [sizes, formats, locations, times, amount] = cells.map(numberIn)
+      const [sizes = 0, formats, locations, times, unique, , amount] = cells.map(numberIn)
       const factors = [100_000, sizes, formats, locations, times]
       const product = factors.reduce<number>((result, factor = 0) => result * factor, 1)
       expect(amount, name).toBe(product)
+      expect(unique, name).toBe(100_000 * sizes)
     }
   })
 
   it('of the example are those without an edge copy', () => {
     const images = numberIn(QUANTITIES.get('Images through the Worker')?.[1])
-    expect(numberIn(example?.[1][4])).toBe(images * 0.05)
+    expect(numberIn(example?.[1][6])).toBe(images * 0.05)
   })
 
   it('have in the worst case every format of every default size', () => {

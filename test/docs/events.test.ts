@@ -26,6 +26,7 @@ beforeAll(() => {
       export declare function saveFile(file: FileRecord, user: string | null): Promise<{ id: number }>`,
     'on-event.ts': block('on-event'),
     'mounted-queue.ts': block('mounted-queue'),
+    'send-back.mjs': block('send-back-worker'),
   })
 })
 afterAll(() => snippets.remove())
@@ -51,6 +52,30 @@ describe('docs/events.md', () => {
   it('has code for apps that compiles', async () => {
     expect(await snippets.typeErrors()).toBe('')
   })
+})
+
+interface Message {
+  readonly body: unknown
+  ack(): void
+}
+interface SendBack {
+  queue(batch: object, env: object): Promise<void>
+}
+
+// @threat dead-letter-lost
+it('the Worker in docs/events.md acknowledges a dead letter only when it is in its queue again', async () => {
+  const { default: worker }: { default: SendBack } = await import(
+    join(snippets.directory, 'send-back.mjs')
+  )
+  const done: string[] = []
+  const message = (body: string): Message => ({ body, ack: () => void done.push(`ack ${body}`) })
+  const send = async (body: string) => {
+    if (body === 'b') throw new Error('full')
+    done.push(`send ${body}`)
+  }
+  const batch = { messages: ['a', 'b', 'c'].map(message) }
+  await expect(worker.queue(batch, { BACK: { send } })).rejects.toThrow('full')
+  expect(done).toEqual(['send a', 'ack a'])
 })
 
 describe('the receiver in docs/events.md', () => {

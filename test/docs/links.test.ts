@@ -26,10 +26,24 @@ describe.each(pagePaths())('%s', (page) => {
   })
 })
 
-it('the numbers of the decisions have no gaps', () => {
-  const numbers = pagePaths()
-    .filter((path) => path.startsWith('docs/decisions/'))
-    .map((path) => Number(path.slice('docs/decisions/'.length).split('-')[0]))
-    .toSorted((a, b) => a - b)
-  expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+describe('the decisions', () => {
+  const decisions = pagePaths().filter((path) => path.startsWith('docs/maintainers/decisions/'))
+
+  it('are at most 25 pages', () => {
+    expect(decisions.length).toBeGreaterThan(10)
+    expect(decisions.length).toBeLessThanOrEqual(25)
+  })
+
+  it.each(decisions)('have at most 20 lines, and say what would change them: %s', (path) => {
+    const text = readPage(path)
+    expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(20)
+    expect(text).toMatch(/\n\n\*\*What would change it:\*\* [\s\S]+\n$/)
+  })
+
+  it.each(decisions)('name files and folders that exist: %s', (path) => {
+    const names = [
+      ...readPage(path).matchAll(/`((?:\.ci|src|test|tools|cli|client|demo|template)\/[^`]*)`/g),
+    ]
+    for (const [, name = ''] of names) expect(existsSync(join(ROOT, name)), name).toBe(true)
+  })
 })

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   cpSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -26,6 +27,23 @@ function job(text: string, name: string): string {
   const [, rest = ''] = text.split(`\n  ${name}:\n`)
   return rest.split(/\n {2}\w+:\n/, 1).join()
 }
+
+describe('the tree in CONTRIBUTING.md', () => {
+  const [, tree = ''] = /^```text\n([\s\S]*?)^```$/m.exec(readPage('CONTRIBUTING.md')) ?? []
+  const names = [...tree.matchAll(/^[^ ]+(?= {2})/gm)].map(([name]) => name)
+
+  it('has at most 15 lines, each for a folder or file that exists', () => {
+    expect(tree.trim().split('\n').length).toBeLessThanOrEqual(15)
+    expect(names).toHaveLength(tree.trim().split('\n').length)
+    for (const name of names) expect(existsSync(join(ROOT, name)), name).toBe(true)
+  })
+
+  it('has each folder of the root and of tools/', () => {
+    const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' })
+    const folders = [...tracked.matchAll(/^((?:tools\/)?[^/.]+\/)./gm)].map(([, path = '']) => path)
+    expect([...new Set(folders)].filter((path) => !names.includes(path))).toEqual([])
+  })
+})
 
 describe.each(workflows)('the workflow %s', (_, text) => {
   it('pins each action by its commit, and names its version', () => {

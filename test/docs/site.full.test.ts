@@ -50,7 +50,7 @@ it('builds each page, with links that lead somewhere, and with valid types', asy
   const home = await readFile(join(folder, 'index.html'), 'utf8')
   for (const page of sourcePages()) {
     const path = siteLink('README.md', page).replace(/\.md$/, '.html')
-    expect(home, page).toContain(`href="${path}"`)
+    if (!page.startsWith('docs/maintainers/')) expect(home, page).toContain(`href="${path}"`)
     const html = await readFile(join(folder, path.replace(/\/$/, '/index.html')), 'utf8')
     expect(html).toContain('/edit/main/')
     // VitePress goes on when a page can't be rendered, and leaves it empty.
@@ -89,7 +89,13 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     { width: 390, colorScheme: 'dark' as const },
   ])('fits a screen of $width pixels, in $colorScheme mode', async ({ width, colorScheme }) => {
     await withPage({ viewport: { width, height: 800 }, colorScheme }, async (page) => {
-      const pages = ['/', '/api.html', '/reference/files.html', '/performance.html', '/client.html']
+      const pages = [
+        '/',
+        '/api.html',
+        '/reference/files.html',
+        '/maintainers/performance.html',
+        '/client.html',
+      ]
       for (const path of pages) {
         await page.goto(origin + path, { waitUntil: 'networkidle' })
         const [excess, classes] = await page.evaluate<[number, string]>(
@@ -101,23 +107,45 @@ describeWith([CHROMIUM], 'the site in Chromium', () => {
     })
   })
 
+  /** Searches for a text, and returns a function that reads the first `count` results. */
+  async function search(page: Page, text: string, count: number) {
+    await page.goto(origin, { waitUntil: 'networkidle' })
+    await page.getByRole('button', { name: 'Search' }).first().click()
+    await page.getByRole('searchbox').fill(text)
+    return () =>
+      page.evaluate<string[]>(
+        `[...document.querySelectorAll('.results a')].slice(0, ${count}).map((a) => a.getAttribute('href'))`,
+      )
+  }
+
   it('finds a setting and an error code first, without a server', async () => {
     await withPage({}, async (page) => {
       for (const [text, target] of [
         ['uploadHeaders', '/configuration.html#headers-of-every-upload'],
         ['encoding_not_acceptable', '/troubleshooting.html#error-codes'],
       ] as const) {
-        await page.goto(origin, { waitUntil: 'networkidle' })
-        await page.getByRole('button', { name: 'Search' }).first().click()
-        await page.getByRole('searchbox').fill(text)
-        const first = () =>
-          page.evaluate<string[]>(
-            "[...document.querySelectorAll('.results a')].slice(0, 2).map((a) => a.getAttribute('href'))",
-          )
+        const first = await search(page, text, 2)
         await expect.poll(first, { timeout: 60_000 }).toContain(target)
         await page.locator(`.results a[href="${target}"]`).click()
         await page.waitForURL(origin + target)
       }
+    })
+  })
+
+  it.each(['performance', 'size', 'KV'])('finds pages for users first: %s', async (text) => {
+    await withPage({}, async (page) => {
+      const first = await search(page, text, 5)
+      await expect.poll(first, { timeout: 60_000 }).toHaveLength(5)
+      expect((await first()).filter((path) => path.startsWith('/maintainers/'))).toEqual([])
+    })
+  })
+
+  it('finds a page for maintainers by what only it says', async () => {
+    await withPage({}, async (page) => {
+      const first = await search(page, 'keysets', 1)
+      await expect
+        .poll(first, { timeout: 60_000 })
+        .toEqual([expect.stringMatching('^/maintainers/')])
     })
   })
 

@@ -19,15 +19,26 @@ const REFERENCE = referencePages()
 describe('the sidebar', () => {
   const links = sidebarLinks(sidebar(REFERENCE))
 
+  const pages = [
+    ...pagePaths().filter((path) => path.startsWith('docs/')),
+    'README.md',
+    'client/README.md',
+  ]
+
   it('has each page of docs/, the README, the client and the reference, once', () => {
-    const pages = [
-      ...pagePaths().filter((path) => path.startsWith('docs/')),
-      'README.md',
-      'client/README.md',
-    ]
     expect(sourcePages().toSorted()).toEqual(pages.toSorted())
-    const expected = [...pages, ...REFERENCE.map(([path]) => path)]
+    const forUsers = pages.filter((path) => !path.startsWith('docs/maintainers/'))
+    const expected = [...forUsers, ...REFERENCE.map(([path]) => path)]
     expect(links.toSorted()).toEqual(expected.map((path) => siteLink('README.md', path)).toSorted())
+  })
+
+  it('leaves the pages for maintainers to their own list, which has each of them once', () => {
+    const list = 'docs/maintainers/README.md'
+    const linked = [...readPage(list).matchAll(/\]\(([\w/-]+\.md)\)/g)].map(
+      ([, path]) => `docs/maintainers/${path}`,
+    )
+    const others = pages.filter((path) => path.startsWith('docs/maintainers/') && path !== list)
+    expect(linked.toSorted()).toEqual(others.toSorted())
   })
 })
 
@@ -37,7 +48,7 @@ describe('a link of a page', () => {
     ['docs/recipes/react.md', '../api.md', '/api.md'],
     ['docs/recipes/react.md', 'README.md#on-your-machine', '/recipes/#on-your-machine'],
     ['docs/curl.md', '../README.md', '/'],
-    ['README.md', 'docs/decisions/0005-stable-urls.md', '/decisions/0005-stable-urls.md'],
+    ['README.md', 'docs/maintainers/kv-schema.md', '/maintainers/kv-schema.md'],
     ['docs/api.md', '#errors', '#errors'],
     ['docs/api.md', 'openapi.json', '/reference/files.md'],
     ['docs/api.md', 'https://a.example/b', 'https://a.example/b'],

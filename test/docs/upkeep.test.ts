@@ -39,7 +39,7 @@ describe('docs/upkeep.md', async () => {
     })
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
     const { upkeep, buckets } = loaded.settings
-    expect(upkeep).toMatchObject({ mode: 'expire', plan: 'paid', expireUnconfirmed: 60 })
+    expect(upkeep).toMatchObject({ mode: 'record', plan: 'paid', buckets: ['files'] })
     expect(buckets[0]).toMatchObject({ upkeepCredentials: { accessKeyId: 'c' } })
   })
 
@@ -48,15 +48,6 @@ describe('docs/upkeep.md', async () => {
     for (const file of ['wrangler.toml', 'template/wrangler.toml'])
       for (const line of markedBlock(PAGE, 'triggers').trim().split('\n'))
         expect(readPage(file)).toContain(`# ${line}\n`)
-  })
-
-  it('has the dead-letter queues that wrangler.toml has as comments', async () => {
-    const commented = readPage('wrangler.toml').replaceAll(/^# ?/gm, '')
-    const tables = markedBlock(PAGE, 'dead-letter-queues').trim().split('\n\n')
-    expect(tables).toHaveLength(2)
-    for (const table of tables) expect(commented).toContain(`${table}\n`)
-    const { queues } = await configOf('dead-letter-queues')
-    expect(queues.consumers).toMatchObject([{ max_retries: 100 }, { retry_delay: 600 }])
   })
 
   it('has a lifecycle rule that is JSON', () => {

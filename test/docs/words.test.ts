@@ -5,8 +5,8 @@ import { urlPath } from '../../tools/dev/url-path.ts'
 import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const GLOSSARY = 'CONTRIBUTING.md'
-/** Decisions and changes are as they were written. */
-const PAST = /^(?:docs\/decisions\/|(?:client\/)?CHANGELOG\.md$)/
+/** Changes are as they were written. */
+const PAST = /^(?:client\/)?CHANGELOG\.md$/
 
 /** Returns the phrases that the glossary's last column tells nobody to write. */
 function phrases(): readonly string[] {

@@ -64,6 +64,8 @@ export interface BuiltWorkerOptions {
   >
   /** Path of another configuration than `wrangler.toml`, which then needs a bundle of its own. */
   readonly configPath?: string
+  /** Paths of the configurations of other Workers next to it. */
+  readonly others?: readonly string[]
 }
 
 /** A bucket at a port where nothing listens, for tests that need none. */
@@ -131,6 +133,7 @@ async function hostedOptions(options: BuiltWorkerOptions): Promise<HostedWorkerO
   return {
     root: ROOT,
     configPath: options.configPath ?? (await shared('worker')),
+    others: options.others ?? [],
     secrets: {
       BUCKETS: JSON.stringify(options.buckets),
       SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,

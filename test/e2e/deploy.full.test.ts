@@ -45,7 +45,7 @@ const fs = require('node:fs')
 const file = require('node:path').join(__dirname, '../../../cloudflare.json')
 const state = JSON.parse(fs.readFileSync(file, 'utf8'))
 const args = process.argv.slice(2)
-const command = args.slice(0, args[0] === 'secret' ? 2 : 1).join(' ')
+const command = args.slice(0, /^(?:secret|queues)$/.test(args[0]) ? 2 : 1).join(' ')
 const input = command === 'secret bulk' ? fs.readFileSync(0, 'utf8') : ''
 state.calls.push({ args, input, environment: JSON.stringify(process.env) })
 const fail = (text) => {
@@ -341,11 +341,17 @@ const FIRST_CALLS = [LIST, LIST, `secret bulk ${WHERE}`, `deploy ${WHERE}`]
 describe('npx edge-presigner deploy', () => {
   let folder: string
   let server: S3Server
+  /** The paths of all requests that change the bucket. */
+  const written: string[] = []
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     server = await startS3rver(
       { port: 0, directory: folder, corsOrigins: [ORIGIN], secretAccessKey: READER_SECRET },
       refuseUnsignedCopies,
+      async ({ method, path }, next) => {
+        if (!['GET', 'HEAD', 'OPTIONS'].includes(method)) written.push(path)
+        await next()
+      },
     )
   })
   afterAll(async () => {
@@ -490,6 +496,29 @@ describe('npx edge-presigner deploy', () => {
       if (yes === 2) expect(await project.appVariables()).toMatchObject({ PRESIGNER_KEY })
     },
   )
+
+  // @threat dead-letter-lost
+  it('lets each dead-letter queue keep its messages for 14 days', async () => {
+    await using health = await startHealth(0)
+    const consumer = (name: string) =>
+      `[[queues.consumers]]\nqueue = "${name}"\ndead_letter_queue = "${name}-dead"\n`
+    const toml = consumer('jobs') + consumer('notifications')
+    await using project = await createProject(server, { targets: [health.origin], toml })
+    const dry = await project.deploy(['--dry-run', '--skip-doctor'])
+    expect(dry.output).toContain('Then jobs-dead would keep its messages for 14 days.')
+    expect((await project.deploy(['--yes', '--skip-doctor'])).output).toContain(
+      'jobs-dead keeps its messages for 14 days.',
+    )
+    const update = (name: string) =>
+      `queues update ${name} --message-retention-period-secs=1209600 ${WHERE}`
+    const updates = ['jobs-dead', 'notifications-dead'].map(update)
+    expect((await project.calls()).slice(-2)).toEqual(updates)
+
+    await project.cloudflare({ fails: 'queues update' })
+    const { code, output } = await project.deploy(['--yes', '--skip-doctor'])
+    expect(code, output).toBe(0)
+    expect(output).toContain('jobs-dead keeps its messages for 24 hours on the free plan.')
+  })
 
   it.each([
     ['secret list', 1, 'npx wrangler login'],
@@ -833,10 +862,13 @@ describe('npx edge-presigner deploy', () => {
     await using project = await createProject(server, { wrangler: 'real' })
     const files = await project.files()
     const secrets = await project.read('.dev.vars')
+    written.length = 0
     const { code, output } = await project.deploy(['--dry-run'])
     expect(code, output).toBe(0)
+    expect(written).toEqual([])
     for (const said of [
       'Nothing failed.',
+      'A dry run writes nothing to the bucket',
       'To the Worker: S3_ACCESS_KEY_ID, ',
       'SIGNING_SECRETS is sent only if the Worker has none.',
       'Total Upload:',

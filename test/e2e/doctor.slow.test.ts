@@ -623,6 +623,30 @@ describe('doctor, for a bucket,', () => {
     expect(statuses(await run('2999-01-01T00:00:00Z')).credentials).toBe('pass')
   })
 
+  it.each<[string, Switches, Record<string, Status>]>([
+    ['nothing wrong', {}, {}],
+    ['a wrong secret', { refusesAllWith: [403, 'SignatureDoesNotMatch'] }, { credentials: 'fail' }],
+  ])('only reads before a dry run, with %s', async (_, switches, wrong) => {
+    await using server = await startWrongServer(switches)
+    const methods = new Set<string>()
+    server.onRequest = (method) => methods.add(method)
+    const found = statuses(await findingsOf(variables(server.endpoint), { part: 'dry' }))
+    expect(found).toMatchObject({ reachable: 'pass', ...wrong })
+    const all = ['reachable', 'clock', 'credentials', 'upload', 'public-access-block', 'cors']
+    expect(Object.keys(found)).toEqual(all)
+    for (const method of methods) expect(['GET', 'OPTIONS']).toContain(method)
+  })
+
+  it('finds a wrong access key for uploads and missing rules before a dry run', async () => {
+    await using server = await startWrongServer()
+    server.rules = []
+    const settings = { ...variables(server.endpoint), S3_WRITE_ACCESS_KEY_ID: 'UNKNOWN' }
+    const { upload } = statuses(await findingsOf(settings, { part: 'dry' }))
+    const { cors } = statuses(await findingsOf(variables(server.endpoint), { part: 'dry' }))
+    expect([upload, cors]).toEqual(['fail', 'fail'])
+    expect(server.objects()).toEqual([])
+  })
+
   it('explains a port where nothing listens, and an unknown host', async () => {
     const closed = createServer().listen(0, '127.0.0.1')
     await once(closed, 'listening')

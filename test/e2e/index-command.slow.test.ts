@@ -288,27 +288,6 @@ describe('npx edge-presigner index', () => {
     ])
   })
 
-  // @threat upkeep-expires-confirmed
-  it('restores what nobody had confirmed as found, and copies it as it is', async () => {
-    const confirmed = records[0] as FileRecord
-    const found = { ...confirmed, key: 'b', status: 'found' } as const
-    const unconfirmed = { ...confirmed, key: 'c', owner: null, status: 'unconfirmed' } as const
-    const sent: object[] = []
-    const { origin, close } = await fakeWorker(
-      async (from) => page(from === 'kv' ? [confirmed, found, unconfirmed] : []),
-      async (body) => {
-        sent.push(...body.records)
-        return [200, { records: body.records.map(({ key }) => ({ key, outcome: 'kept' })) }]
-      },
-    )
-    await run(['copy', '--from', 'kv', '--to', 'd1'], origin)
-    expect(sent.splice(0)).toEqual([confirmed, found, unconfirmed])
-    await run(['backup', 'status.ndjson', '--from', 'kv'], origin)
-    await run(['restore', 'status.ndjson', '--to', 'd1'], origin)
-    close()
-    expect(sent).toEqual([confirmed, found, { ...unconfirmed, status: 'found' }])
-  })
-
   it('ends with a message if a page is refused while it reads the next one', async () => {
     const many = Array.from({ length: 30 }, (_, i) => ({
       ...(records[0] as FileRecord),

@@ -11,7 +11,7 @@ import { type NpmProcess, startNpmIn } from './npm-process.ts'
 import { install, ROOT } from './package/packed.ts'
 import { shared } from './shared.ts'
 
-/** What a project installs itself for its commands: decision 56. */
+/** What a project installs itself for its commands: docs/maintainers/decisions/packages.md. */
 const PEERS = ['wrangler', '@20minutes/s3rver']
 
 /** The configuration of a project, without its page. */
@@ -226,7 +226,6 @@ describe('edge-presigner', () => {
       'keys',
       'index',
       'upkeep',
-      'dead-letters',
       'export',
       'delete-all',
       'deploy',

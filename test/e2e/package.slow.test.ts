@@ -146,7 +146,8 @@ describe('the package', () => {
     )
     for (const range of Object.values(dependencies)) expect(range).toMatch(/^\^\d+\.\d+\.\d+$/)
     for (const version of Object.values(devDependencies)) expect(version).toMatch(/^\d/)
-    expect(peerDependencies).toEqual({ hono: '>=4.8 <5' }) // No optional ones: decision 56.
+    // No optional ones: docs/maintainers/decisions/packages.md
+    expect(peerDependencies).toEqual({ hono: '>=4.8 <5' })
     for (const script of ['preinstall', 'install', 'postinstall'])
       expect(scripts).not.toHaveProperty(script)
   })

@@ -1,3 +1,4 @@
+import { buffer } from 'node:stream/consumers'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
@@ -7,6 +8,7 @@ import { photoPng } from './photo.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 import { silentWav } from './wav.ts'
+import { readZip } from './zip-entries.ts'
 
 const PHOTOS = 39
 const NOTES = 12
@@ -282,6 +284,12 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
     await count('4 selected')
     await bar.getByRole('button', { name: 'Copy links' }).click()
     await page.locator('#notice').getByText('Links to 4 files copied.').waitFor()
+    await page.evaluate('delete globalThis.showSaveFilePicker')
+    const downloading = page.waitForEvent('download')
+    await bar.getByRole('button', { name: 'Download all' }).click()
+    const zip = readZip(await buffer(await (await downloading).createReadStream()))
+    expect(zip.map(({ name }) => name)).toEqual([30, 29, 27, 25].map(nameOf))
+    await page.locator('#notice').getByText('4 files saved in a ZIP.').waitFor()
     const links = String(await page.evaluate('navigator.clipboard.readText()')).split('\n')
     const statuses = links.map(async (link) => (await fetch(link, { method: 'HEAD' })).status)
     expect(await Promise.all(statuses)).toEqual([200, 200, 200, 200])

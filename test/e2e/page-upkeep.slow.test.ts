@@ -21,13 +21,13 @@ const keyOf = (id: Id) => `ep_${id}_${SECRET}`
 
 const COUNTS = {
   ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
-  ...{ unconfirmed: 0, expirable: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0 },
-  ...{ failed: 0, recorded: 0, corrected: 0, dropped: 0, expired: 0, aborted: 0 },
+  ...{ oldUploads: 0, unreadable: 0, foreign: 0, refused: 0 },
+  ...{ failed: 0, recorded: 0, corrected: 0, dropped: 0, aborted: 0 },
 }
 
 /** An answer of `GET /upkeep`. */
 const answerWith = (bucket: object, changes: object = {}) => ({
-  ...{ mode: 'record', plan: 'free', deadLetters: 0 },
+  ...{ mode: 'record', plan: 'free' },
   buckets: [
     {
       ...{ bucket: 'files', phase: 'objects', startedAt: new Date().toISOString() },
@@ -44,18 +44,14 @@ const ended = (counts: object) => ({
   // Five minutes and a half: the page has half a minute to show it.
   endedAt: new Date(Date.now() - 330_000).toISOString(),
   counts: { ...COUNTS, ...counts },
-  recent: { confirmed: 0, unconfirmed: 0 },
 })
 
 /** Made when the page asks, since the page shows how long ago something was. */
 const stopped = () =>
-  answerWith(
-    {
-      ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
-      stopped: { reason: 'empty list', at: new Date().toISOString() },
-    },
-    { deadLetters: 5 },
-  )
+  answerWith({
+    ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
+    stopped: { reason: 'empty list', at: new Date().toISOString() },
+  })
 
 describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
   const stack = new AsyncDisposableStack()
@@ -112,8 +108,6 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
       '3 files that are not in the list',
       '3 files added to the list',
       '2 entries without a file wait for a second look.',
-      '5 messages could not be delivered, and wait to be sent again.',
-      `npx edge-presigner dead-letters list --url ${worker.origin}`,
     ])
       await upkeep.getByText(text).waitFor()
     for (const [width, colorScheme] of [

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import type { BucketStatus } from '../../demo/src/upkeep/status.ts'
 import { statusIn } from '../../demo/src/upkeep/status.ts'
 import {
-  deadLettersInWords,
   doneInWords,
   foundInWords,
   lastInWords,
@@ -87,18 +86,17 @@ describe('upkeep', () => {
   }
   const bucket = (changes: Partial<BucketStatus>): BucketStatus => ({ ...BUCKET, ...changes })
 
-  it.each<[string, string, number | null, Partial<BucketStatus>]>([
-    ['all is well', 'report', 0, {}],
-    ['all is well', 'record', null, { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
-    ['found something', 'report', 0, { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
-    ['found something', 'record', 0, { last: { endedAt: NOW, counts: { failed: 1 } } }],
-    ['something waits', 'record', 0, { suspects: 1 }],
-    ['something waits', 'record', 3, {}],
-    ['stopped', 'record', 3, { stopped: { reason: 'empty list', at: NOW }, suspects: 1 }],
-    ['at work', 'record', 0, { last: null }],
-    ['not run yet', 'record', 0, { last: null, startedAt: null }],
-  ])('is "%s" with mode %s, %j dead letters and %j', (text, mode, deadLetters, changes) => {
-    expect(stateInWords({ mode, deadLetters, buckets: [bucket(changes)] })).toBe(text)
+  it.each<[string, string, Partial<BucketStatus>]>([
+    ['all is well', 'report', {}],
+    ['all is well', 'record', { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
+    ['found something', 'report', { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
+    ['found something', 'record', { last: { endedAt: NOW, counts: { failed: 1 } } }],
+    ['something waits', 'record', { suspects: 1 }],
+    ['stopped', 'record', { stopped: { reason: 'empty list', at: NOW }, suspects: 1 }],
+    ['at work', 'record', { last: null }],
+    ['not run yet', 'record', { last: null, startedAt: null }],
+  ])('is "%s" with mode %s and %j', (text, mode, changes) => {
+    expect(stateInWords({ mode, buckets: [bucket(changes)] })).toBe(text)
   })
 
   it('says when it looked last, or how far it has come', () => {
@@ -125,9 +123,6 @@ describe('upkeep', () => {
       '1 entry without a file waits for a second look.',
       '2 removed entries can be restored for 30 days.',
     ])
-    expect(deadLettersInWords(2)).toBe(
-      '2 messages could not be delivered, and wait to be sent again.',
-    )
   })
 
   it('has words for each mode and each reason to stop', () => {
@@ -148,7 +143,6 @@ describe('upkeep', () => {
       expect(statusIn(answer)).toBeNull()
     expect(statusIn({ mode: 'report', buckets: [{ bucket: 'files', counts: null }] })).toEqual({
       mode: 'report',
-      deadLetters: null,
       buckets: [bucket({ startedAt: null, last: null })],
     })
   })

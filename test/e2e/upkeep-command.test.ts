@@ -25,8 +25,8 @@ const contentOf = (name: string): Promise<string> => readFile(join(folder, name)
 
 const COUNTS = {
   ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
-  ...{ unconfirmed: 0, expirable: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0 },
-  ...{ failed: 0, recorded: 0, corrected: 0, dropped: 0, expired: 0, aborted: 0 },
+  ...{ oldUploads: 0, unreadable: 0, foreign: 0, refused: 0 },
+  ...{ failed: 0, recorded: 0, corrected: 0, dropped: 0, aborted: 0 },
 }
 
 const step = (members: object = {}, counts: object = {}) => ({
@@ -399,7 +399,7 @@ describe('npx edge-presigner upkeep', () => {
     const stopped = { reason: 'another bucket', at: '2026-11-28T12:00:00.000Z' }
     const bucket = { bucket: 'files', phase: 'objects', startedAt: stopped.at, suspects: 1 }
     await using worker = await scriptedWorker([
-      { mode: 'expire', buckets: [{ ...bucket, stopped, last: null, dropped: 0 }] },
+      { mode: 'record', buckets: [{ ...bucket, stopped, last: null, dropped: 0 }] },
       {},
     ])
     const { code, errors } = await upkeep(worker.origin, 'status')

@@ -13,7 +13,7 @@ const NOW = new Date('2026-11-24T12:00:00Z')
 afterEach(() => vi.restoreAllMocks())
 
 // @threat deploy-invalidates
-it('still generates the same key as earlier versions for the same time and random bytes', () => {
+it('still generates the same key for the same time and random bytes', () => {
   vi.spyOn(crypto, 'getRandomValues').mockImplementation((bytes) => {
     if (bytes instanceof Uint8Array) bytes.set(Uint8Array.from(bytes.keys()))
     return bytes
@@ -22,12 +22,12 @@ it('still generates the same key as earlier versions for the same time and rando
   expect(newObjectKey(file)).toBe(KEPT)
 })
 
-it('recognizes a key from an earlier version as generated', () => {
+it('recognizes a kept key as generated', () => {
   expect(isNewObjectKey(parseObjectKey(KEPT))).toBe(true)
   expect(isNewObjectKey(parseObjectKey(KEPT.replace('0123456789a', '0123456789')))).toBe(false)
 })
 
-it('sorts a newer key before one from an earlier version', () => {
+it('sorts a newer key before an older one', () => {
   const later = new Date(NOW.getTime() + 1)
   const file = { fileName: 'a.jpg', prefix: 'team-a/', directory: 'in/box', now: later }
   expect(newObjectKey(file) < KEPT).toBe(true)

@@ -601,7 +601,6 @@ describe("a plugin's setup", () => {
     ['fileIndex', { fileIndex: memoryFileIndex() }],
     ['objects', { objects: () => ({}) as never }],
     ['enqueue', { enqueue: async () => undefined }],
-    ['deadLetters', { deadLetters: async () => undefined }],
   ])('returns a %s that no other plugin has', async (name, seam) => {
     const one = having('one', () => seam)
     expect(await issuesOf([one])).toBeUndefined()
@@ -888,18 +887,15 @@ describe('queue and scheduled', () => {
     expect(message.ack).toHaveBeenCalledOnce()
   })
 
-  /** A plugin whose queues are called like `name`, or which keeps dead letters. */
-  const handling = (name: string, done: string[], seam: 'queue' | 'deadLetters'): Plugin => {
+  /** A plugin whose queues are called like `name`. */
+  const handling = (name: string, done: string[]): Plugin => {
     const handle = async (batch: QueueBatch) => void done.push(`${name} ${batch.queue}`)
-    return {
-      name,
-      setup: () => (seam === 'queue' ? { queue: { name, handle } } : { [seam]: handle }),
-    }
+    return { name, setup: () => ({ queue: { name, handle } }) }
   }
 
   it('of several plugins get the queues with the longest name that they know', async () => {
     const done: string[] = []
-    const plugins = ['mail', 'mail-lists', 'ma'].map((name) => handling(name, done, 'queue'))
+    const plugins = ['mail', 'mail-lists', 'ma'].map((name) => handling(name, done))
     const presigner = createPresigner(settings, { plugins })
     for (const queue of ['mail', 'mail-1', 'mail-lists-1', 'ma-1'])
       expect(await presigner.queue({ queue, messages: [] }, env)).toBe(true)
@@ -907,26 +903,15 @@ describe('queue and scheduled', () => {
   })
 
   // @threat dead-letter-lost
-  it('get no dead letters, which belong to the plugin that keeps them, or to nobody', async () => {
+  it('get no dead letters, which wait for a person', async () => {
     const done: string[] = []
-    const mail = handling('mail', done, 'queue')
-    const half = handling('half-dead', done, 'queue')
-    const presigner = createPresigner(settings, {
-      plugins: [mail, half, handling('keeper', done, 'deadLetters')],
-    })
-    for (const queue of ['mail-dead', 'mail-1-dead', 'half-dead', 'half-dead-dead'])
-      expect(await presigner.queue({ queue, messages: [] }, env)).toBe(true)
-    // The app's own.
-    expect(await presigner.queue({ queue: 'orders-dead', messages: [] }, env)).toBe(false)
-    expect(done).toEqual([
-      'keeper mail-dead',
-      'keeper mail-1-dead',
-      'half-dead half-dead',
-      'keeper half-dead-dead',
-    ])
-    const without = createPresigner(settings, { plugins: [mail] })
-    expect(await without.queue({ queue: 'mail-dead', messages: [] }, env)).toBe(false)
-    expect(done).toHaveLength(4)
+    const plugins = [handling('mail', done), handling('half-dead', done)]
+    const presigner = createPresigner(settings, { plugins })
+    const handles = (queue: string) => presigner.queue({ queue, messages: [] }, env)
+    for (const queue of ['mail-dead', 'mail-1-dead', 'half-dead-dead', 'orders-dead'])
+      expect(await handles(queue)).toBe(false)
+    expect(await handles('half-dead')).toBe(true)
+    expect(done).toEqual(['half-dead half-dead'])
   })
 
   it('that fail are errors of the call', async () => {
@@ -955,15 +940,6 @@ describe('queue and scheduled', () => {
       queue,
       messages: [{ body: {}, attempts: 1, ack, retry: vi.fn() }],
     })
-    const dead = createPresigner(settings, { plugins: [events({}), broken] })
-    // The lost plugin may be the one that keeps them.
-    for (const queue of ['edge-presigner-jobs-dead', 'mail-dead'])
-      await expect(dead.queue(batch(queue), env)).rejects.toThrow('The settings are not')
-    // A queue of the app itself may look like dead letters of the lost plugin.
-    const keeper = handling('keeper', [], 'deadLetters')
-    const kept = createPresigner(settings, { plugins: [events({}), broken, keeper] })
-    await expect(kept.queue(batch('mail-dead'), env)).rejects.toThrow('The settings are not')
-    expect(await kept.queue(batch('edge-presigner-jobs-dead'), env)).toBe(true)
     for (const options of [
       { plugins: [events({}), broken] },
       { plugins: [events({}), events({})] },

@@ -128,7 +128,7 @@ const FULL: ReturnType<typeof load> = {
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
   // The plugins read these.
-  upkeep: { mode: 'expire', expireUnconfirmed: 60, buckets: ['files'] },
+  upkeep: { mode: 'record', buckets: ['files'] },
   imageWidths: [{ width: 96, height: 96, fit: 'cover' }, 320],
   notificationSecrets: `${CANARY}-0123456789abcdef0123456789, ${CANARY}-abcdef0123456789abcdef0123`,
   webhooks: undefined,

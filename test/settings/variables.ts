@@ -63,7 +63,7 @@ export const fullVariables = () => ({
   LINK_ORIGIN: 'https://files.example.com',
   IMAGE_WIDTHS: [{ width: 96, height: 96, fit: 'cover' }, 320],
   NOTIFICATION_SECRETS: `${CANARY}-0123456789abcdef0123456789, ${CANARY}-abcdef0123456789abcdef0123`,
-  UPKEEP: { mode: 'expire', expireUnconfirmed: 60, buckets: ['files'] },
+  UPKEEP: { mode: 'record', buckets: ['files'] },
   OPEN_ACCESS: 'localhost',
 })
 

@@ -7,6 +7,8 @@ import { serveCalls } from './calls.ts'
 export interface HostedWorkerOptions {
   readonly root: string
   readonly configPath: string
+  /** Paths of the configurations of other Workers next to it. */
+  readonly others: readonly string[]
   readonly secrets: Readonly<Record<string, string>>
 }
 
@@ -20,8 +22,17 @@ export interface WorkerHost {
 }
 
 /** Starts a Worker in this process. */
-export function createWorker({ root, configPath, secrets }: HostedWorkerOptions): TestHarness {
-  return createTestHarness({ root, workers: [{ configPath, secrets: { ...secrets } }] })
+export function createWorker({
+  root,
+  configPath,
+  others,
+  secrets,
+}: HostedWorkerOptions): TestHarness {
+  const beside = others.map((path) => ({ configPath: path }))
+  return createTestHarness({
+    root,
+    workers: [{ configPath, secrets: { ...secrets } }, ...beside],
+  })
 }
 
 export const logsOf = (harness: TestHarness): string =>

@@ -12,7 +12,7 @@ const PUBLIC = '5d2611d5a4dd2b40b277dfdb5ecf5b49'
 const settings = signingSettings()
 
 // @threat deploy-invalidates
-describe('what objects keep of an earlier version', () => {
+describe('what objects keep', () => {
   it('is found under the same name', async () => {
     expect(await publicIdOf(SECRET)).toBe(PUBLIC)
     expect(isPublicId(PUBLIC)).toBe(true)

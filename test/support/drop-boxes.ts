@@ -6,7 +6,8 @@ import {
 } from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
 import { expect, vi } from 'vitest'
-import type { BoxObject } from '../../src/plugins/drop-boxes/box.ts'
+import { Ledger } from '../../src/plugins/drop-boxes/ledger.ts'
+import type { BoxObject } from '../../src/plugins/drop-boxes/sender.ts'
 import { presigner } from '../../src/worker/presigner.ts'
 import { bearer } from './credentials.ts'
 import { type TestWorker, testWorker } from './worker.ts'
@@ -201,6 +202,16 @@ export function objectOf({ id }: Pick<DropBox, 'id'>): DurableObjectStub & BoxOb
   }
   return boxes.getByName(id)
 }
+
+/** Runs `act` in the object of a box, with what it has reserved and received. */
+export const inBox = <T>(
+  box: Pick<DropBox, 'id'>,
+  act: (ledger: Ledger, storage: DurableObjectStorage) => T | Promise<T>,
+): Promise<T> =>
+  runInDurableObject(objectOf(box), (instance, { storage }) => {
+    if (!(instance instanceof Ledger)) throw new Error('This object is not one of a drop box.')
+    return act(instance, storage)
+  })
 
 /** Returns a Worker whose class of drop boxes is `DropBoxes`: an object with `getByName`. */
 export const workerWith = (

@@ -386,23 +386,6 @@ export const ROUTES: readonly ProtectedRoute[] = [
     reads: true,
   },
   {
-    route: 'GET /upkeep/dead-letters',
-    scope: 'upkeep:run',
-    request: () => ['/upkeep/dead-letters'],
-    takesKey: false,
-    bucketIn: null,
-    allowed: '200',
-    reads: true,
-  },
-  {
-    route: 'POST /upkeep/dead-letters/replay',
-    scope: 'upkeep:run',
-    request: () => ['/upkeep/dead-letters/replay', { ids: [UNKNOWN_ID] }],
-    takesKey: false,
-    bucketIn: null,
-    allowed: '200',
-  },
-  {
     route: 'POST /upkeep/restore',
     scope: 'index:write',
     request: () => ['/upkeep/restore', { keys: ['a.txt'] }],

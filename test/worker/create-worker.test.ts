@@ -169,7 +169,7 @@ it('serves the page, and acknowledges jobs of its queue', async () => {
 })
 
 // @threat dead-letter-lost
-it('keeps the messages of a queue that none of its plugins handles, such as without upkeep', async () => {
+it('keeps the messages of a queue that none of its plugins handles, such as of dead letters', async () => {
   const { handler } = createWorker({ plugins: [events()] })
   const batch = { queue: 'edge-presigner-jobs-dead', messages: [] }
   const handled = handler.queue(batch, variables(), createExecutionContext())

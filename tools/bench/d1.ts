@@ -1,6 +1,6 @@
 /**
  * `node tools/bench/d1.ts` fills a local D1 database with a million files, and prints what its index needs
- * for each kind of request. `--rows N` changes the number. docs/performance.md has the table.
+ * for each kind of request. `--rows N` changes the number. docs/maintainers/performance.md has the table.
  */
 import { parseArgs } from 'node:util'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'

@@ -1,5 +1,5 @@
 /**
- * `npm run bench` measures the Worker, and rewrites tools/bench/results.json, docs/performance.md and its
+ * `npm run bench` measures the Worker, and rewrites tools/bench/results.json, docs/maintainers/performance.md and its
  * charts. Options: `--rounds N` (default: 5), and `--only SECTION`, which only prints that
  * section's table.
  */

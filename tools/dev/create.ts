@@ -15,10 +15,6 @@ const ROOT = join(import.meta.dirname, '../..')
 /** The folder of the project that has the packed files. */
 const PACKED = 'packages'
 
-// npm runs scripts in the clone. The user may be in another folder.
-process.chdir(process.env.INIT_CWD ?? '.')
-process.exitCode = await main(process.argv.slice(2))
-
 /** Resolves with the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const packed = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -52,3 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
 /** Returns package.json with edge-presigner from a file of the project. */
 const withPacked = (manifest: string, path: string): string =>
   manifest.replace(`"^${VERSIONS.presigner}"`, `"file:${path}"`)
+
+// npm runs scripts in the clone. The user may be in another folder.
+process.chdir(process.env.INIT_CWD ?? '.')
+process.exitCode = await main(process.argv.slice(2))

@@ -7,11 +7,14 @@ export const REPOSITORY = 'https://github.com/edge-presigner/edge-presigner'
 /** The pages that `reference.ts` writes, next to this file. */
 export const REFERENCE = 'tools/site/reference'
 
-/** What a reader wants, and the pages for it. Recipes and decisions are listed from their folders. */
+/** What a reader wants, and the pages for it. Recipes are listed from their folder. */
 const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   [
     'Start',
-    ['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md', 'docs/comparison.md'],
+    [
+      ...['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md'],
+      ...['docs/comparison.md', 'docs/tried.md'],
+    ],
   ],
   [
     'Use it in an app',
@@ -41,15 +44,8 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/d1.md',
       'docs/cost.md',
       'docs/scale.md',
-      'docs/performance.md',
     ],
   ],
-]
-const AFTER_REFERENCE = [
-  'docs/kv-schema.md',
-  'docs/d1-schema.md',
-  'docs/architecture.md',
-  'docs/versioning.md',
 ]
 
 export interface SidebarItem {
@@ -124,11 +120,10 @@ const item = (path: string): SidebarItem => ({
 /** A page of the API reference: its path in the repository, and its Markdown. */
 export type ReferencePage = readonly [path: string, markdown: string]
 
-/** Returns the sidebar, with each page once. */
+/** Returns the sidebar, with each page once, except those for maintainers. */
 export function sidebar(reference: readonly ReferencePage[]): readonly SidebarItem[] {
   const pages = sourcePages()
   const recipes = pages.filter((path) => /^docs\/recipes\/(?!README\.md)/.test(path))
-  const decisions = pages.filter((path) => path.startsWith('docs/decisions/'))
   return [
     ...GROUPS.map(([text, items]) => ({ text, items: items.map(item) })),
     {
@@ -147,10 +142,9 @@ export function sidebar(reference: readonly ReferencePage[]): readonly SidebarIt
           text: `API: ${title(path, markdown)}`,
           link: siteLink('README.md', path),
         })),
-        ...AFTER_REFERENCE.map(item),
+        item('docs/versioning.md'),
       ],
     },
-    { text: 'Decisions', collapsed: true, items: decisions.map(item) },
   ]
 }
 

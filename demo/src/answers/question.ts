@@ -79,7 +79,6 @@ export function createQuestion({ client, tools, onAsk }: QuestionOptions): Quest
   const order = find(line, '#files-sort', HTMLSelectElement)
   const list = find(document, '#folders', HTMLUListElement)
   const none = find(document, '#files-none', HTMLDivElement)
-  const zip = find(document, '#selection-zip', HTMLButtonElement)
   const view = keptText(() => localStorage, 'folders')
   let isAnswered = false
   /** The caller's own prefix. */
@@ -177,7 +176,6 @@ export function createQuestion({ client, tools, onAsk }: QuestionOptions): Quest
     offer(permissions) {
       isAnswered = permissions.answers && permissions.scopes.includes('files:list')
       line.hidden = !isAnswered
-      zip.hidden = !isAnswered
       // When the connection is back, the same folder stays open.
       if (root !== permissions.prefix) prefix = permissions.prefix
       root = permissions.prefix

@@ -1,8 +1,6 @@
 /** What `GET /upkeep` answers (docs/api.md), as far as the page shows it. */
 export interface UpkeepStatus {
   readonly mode: string
-  /** Null if this Worker keeps none. */
-  readonly deadLetters: number | null
   readonly buckets: readonly BucketStatus[]
 }
 
@@ -27,11 +25,10 @@ export type Counts = Readonly<Record<string, number>>
 
 /** Returns the status in an answer, or null if it is not one. */
 export function statusIn(answer: unknown): UpkeepStatus | null {
-  const { mode, deadLetters, buckets } = membersOf(answer)
+  const { mode, buckets } = membersOf(answer)
   if (typeof mode !== 'string' || !Array.isArray(buckets)) return null
   return {
     mode,
-    deadLetters: typeof deadLetters === 'number' ? deadLetters : null,
     buckets: buckets.map(bucketIn),
   }
 }

@@ -3,7 +3,6 @@ import { element } from '../element.ts'
 import { find } from '../find.ts'
 import { type BucketStatus, type Counts, statusIn, type UpkeepStatus } from './status.ts'
 import {
-  deadLettersInWords,
   doneInWords,
   foundInWords,
   lastInWords,
@@ -63,14 +62,11 @@ export function createUpkeepPart(onRefresh: () => Promise<boolean>): UpkeepPart 
 }
 
 function contentOf(status: UpkeepStatus, now: Date): readonly HTMLElement[] {
-  const { mode, buckets, deadLetters } = status
+  const { mode, buckets } = status
   const about = ['It compares the bucket with the list of files.', modeInWords(mode)]
   return [
     element('p', { className: 'hint' }, about.join(' ').trim()),
     ...buckets.flatMap((bucket) => bucketPart(bucket, buckets.length > 1, now)),
-    ...(deadLetters
-      ? [element('p', {}, deadLettersInWords(deadLetters)), command('dead-letters list')]
-      : []),
   ]
 }
 

@@ -5,7 +5,6 @@ import type { BucketStatus, Counts, UpkeepStatus } from './status.ts'
 const MODES: Readonly<Record<string, string>> = {
   report: 'It only reports, and changes nothing.',
   record: 'It repairs the list of files, and deletes no file.',
-  expire: 'It repairs the list of files, and deletes uploads that nobody has confirmed.',
 }
 
 /** Returns what upkeep may do, or nothing for a mode of a later version. */
@@ -18,7 +17,6 @@ const FOUND: readonly Row[] = [
   ['unrecorded', 'file that is not in the list', 'files that are not in the list'],
   ['different', 'file that was replaced unnoticed', 'files that were replaced unnoticed'],
   ['gone', 'entry whose file is gone', 'entries whose file is gone'],
-  ['unconfirmed', 'upload that nobody has confirmed', 'uploads that nobody has confirmed'],
   ['oldUploads', 'unfinished upload, older than 8 days', 'unfinished uploads, older than 8 days'],
   ['unreadable', 'entry that nobody can read', 'entries that nobody can read'],
   ['foreign', 'entry of a removed bucket', 'entries of removed buckets'],
@@ -30,7 +28,6 @@ const DONE: readonly Row[] = [
   ['recorded', 'file added to the list', 'files added to the list'],
   ['corrected', 'entry corrected', 'entries corrected'],
   ['dropped', 'entry removed', 'entries removed'],
-  ['expired', 'unconfirmed upload deleted', 'unconfirmed uploads deleted'],
   ['aborted', 'unfinished upload ended', 'unfinished uploads ended'],
 ]
 
@@ -79,14 +76,6 @@ export const waitingInWords = ({ suspects, dropped }: BucketStatus): readonly st
     : []),
 ]
 
-/** Returns how many messages wait to be sent again. */
-export const deadLettersInWords = (count: number): string =>
-  countInWords(
-    count,
-    'message could not be delivered, and waits to be sent again.',
-    'messages could not be delivered, and wait to be sent again.',
-  )
-
 const STOPS: Readonly<Record<string, readonly [what: string, check: string]>> = {
   'another bucket': [
     'These settings lead to another bucket than before.',
@@ -114,10 +103,9 @@ export const stopInWords = (reason: string): readonly [what: string, check: stri
 const STAYS = FOUND.filter(([name]) => /^(?:unreadable|foreign|refused|failed)$/.test(name))
 
 /** Returns the state of all buckets in a few words. */
-export function stateInWords({ mode, buckets, deadLetters }: UpkeepStatus): string {
+export function stateInWords({ mode, buckets }: UpkeepStatus): string {
   if (buckets.some(({ stopped }) => stopped !== null)) return 'stopped'
-  if (buckets.some(({ suspects }) => suspects > 0) || (deadLetters ?? 0) > 0)
-    return 'something waits'
+  if (buckets.some(({ suspects }) => suspects > 0)) return 'something waits'
   const rows = mode === 'report' ? FOUND : STAYS
   if (buckets.some(({ last }) => rowsInWords(last?.counts ?? {}, rows).length > 0))
     return 'found something'

@@ -144,23 +144,3 @@ export type Entered =
   | { readonly ok: true }
   | { readonly ok: false; readonly why: 'closed' | 'wrong' }
   | { readonly ok: false; readonly why: 'busy'; readonly seconds: number }
-
-/** The object of a drop box, as the Worker calls it. */
-export interface BoxObject {
-  create(box: StoredBox): Promise<void>
-  state(): Promise<BoxState | null>
-  enter(entry: Entry, now: number): Promise<Entered>
-  /** Reserves a key, for longer if it is already reserved, and again if its reservation has ended. */
-  reserve(ask: Ask, now: number): Promise<Reserved>
-  /** Frees the reservation that `undo` names. */
-  undo(key: string, undo: string): Promise<void>
-  /** Frees the reservation of an upload in parts. */
-  abort(key: string, now: number): Promise<void>
-  settle(file: Arrived, now: number): Promise<Settled>
-  /** The event of the box about this file was accepted. */
-  told(key: string, etag: string): Promise<void>
-  /** The event of the record of this file was not accepted. */
-  lost(key: string, etag: string): Promise<void>
-  files(limit: number, start: number | null): Promise<ReceivedPage>
-  close(now: number): Promise<void>
-}

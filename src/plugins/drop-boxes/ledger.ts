@@ -1,7 +1,8 @@
 import { areEqual } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { Sender } from '../../records/file-event.ts'
-import { Guesses, type Kv } from '../../state/guesses.ts'
+import { StateObject } from '../../state/cloudflare.ts'
+import { Guesses } from '../../state/guesses.ts'
 import {
   type Amount,
   type Arrived,
@@ -19,16 +20,6 @@ import {
   type Settled,
   type StoredBox,
 } from './box.ts'
-
-type Value = string | number | null
-
-/** The storage of a Durable Object on SQLite. All of this is synchronous. */
-export interface Storage {
-  readonly kv: Kv
-  readonly sql: {
-    exec<T extends Record<string, Value>>(query: string, ...values: Value[]): { toArray(): T[] }
-  }
-}
 
 const MINUTE = 60_000
 /** A PUT that begins just before its URL expires needs a moment until its record. */
@@ -78,19 +69,13 @@ export type Hold = {
 }
 
 /**
- * What a drop box has reserved and received. Every method is synchronous, so that in a Durable Object, no
- * other request runs between a check and what follows from it. Only `create` creates tables. `now` is in
- * milliseconds since 1970.
+ * What a drop box has reserved and received, in its Durable Object. Every method is synchronous until it
+ * sets the alarm, which is the last that it does, so that no other request runs between a check and what
+ * follows from it. Only `create` creates tables. `now` is in milliseconds since 1970.
  */
-export class Ledger {
-  readonly #storage: Storage
-
-  constructor(storage: Storage) {
-    this.#storage = storage
-  }
-
-  create(box: StoredBox): void {
-    const { kv, sql } = this.#storage
+export abstract class Ledger<Env = unknown> extends StateObject<Env> {
+  async create(box: StoredBox): Promise<void> {
+    const { kv, sql } = this.ctx.storage
     sql.exec(
       `CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
         ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, starts INTEGER NOT NULL, undo TEXT,
@@ -110,11 +95,12 @@ export class Ledger {
     sql.exec('CREATE INDEX senders_unused ON senders (used, network, at)')
     kv.put('received', { files: 0, bytes: 0 })
     kv.put('box', box)
+    await this.wake()
   }
 
   /** Returns the box, or null if this object has none. */
   box(): StoredBox | null {
-    const box = this.#storage.kv.get<StoredBox>('box')
+    const box = this.ctx.storage.kv.get<StoredBox>('box')
     return box?.schema === SCHEMA ? box : null
   }
 
@@ -133,7 +119,7 @@ export class Ledger {
     const box = this.box()
     if (box === null || !isOpen(box, now)) return { ok: false, why: 'closed' }
     if (box.password !== null) {
-      const guesses = new Guesses(this.#storage.kv)
+      const guesses = new Guesses(this.ctx.storage.kv)
       const seconds = guesses.secondsLeft(network, now)
       if (seconds > 0) return { ok: false, why: 'busy', seconds }
       const isRight = guess !== null && areEqual(guess, box.password.hash)
@@ -144,8 +130,8 @@ export class Ledger {
     return { ok: true }
   }
 
-  /** Reserves the size of an upload. A key that is reserved already stays the same reservation. */
-  reserve(ask: Ask, now: number): Reserved {
+  /** Reserves a key, for longer if it is already reserved, and again if its reservation has ended. */
+  async reserve(ask: Ask, now: number): Promise<Reserved> {
     const box = this.box()
     if (box === null || !isOpen(box, now)) return { ok: false, why: 'closed' }
     const hold = this.hold(ask.key)
@@ -157,7 +143,7 @@ export class Ledger {
       const bytes = this.#received().bytes - known.size + this.#open(ask.key).bytes + ask.size
       if (bytes > box.maxTotalBytes) return { ok: false, why: 'full' }
       // It is counted. Whatever replaces it is, too.
-      this.#put(ask, 'kept', ends, now, null)
+      await this.#put(ask, 'kept', ends, now, null)
       return { ok: true, undo: null }
     }
     const isOpenHold = hold?.state === 'open'
@@ -165,13 +151,15 @@ export class Ledger {
     const refused = this.#refusal(box, { ...ask, size }, hold?.state, now)
     if (refused !== null) return refused
     const undo = hold === undefined ? crypto.randomUUID() : null
-    this.#put({ ...ask, size }, 'open', isOpenHold ? Math.max(hold.ends, ends) : ends, now, undo)
+    const later = isOpenHold ? Math.max(hold.ends, ends) : ends
+    await this.#put({ ...ask, size }, 'open', later, now, undo)
     return { ok: true, undo }
   }
 
+  /** Frees the reservation that `undo` names. */
   undo(key: string, undo: string): void {
     if (this.box() === null) return
-    this.#storage.sql.exec(
+    this.ctx.storage.sql.exec(
       "DELETE FROM holds WHERE key = ? AND undo = ? AND state = 'open'",
       ...[key, undo],
     )
@@ -180,7 +168,7 @@ export class Ledger {
   /** Frees a reservation. Its upload may be completing at this moment, so it is looked at once more. */
   abort(key: string, now: number): void {
     if (this.box() === null) return
-    this.#storage.sql.exec(
+    this.ctx.storage.sql.exec(
       "UPDATE holds SET state = 'late', ends = ? WHERE key = ? AND state = 'open'",
       ...[now + LONGEST_MILLISECONDS, key],
     )
@@ -190,8 +178,8 @@ export class Ledger {
    * Counts an object that the bucket has, once for each key and ETag, with its real size. What is over the
    * limit must be deleted.
    */
-  settle({ key, etag, size, name, mimetype, at }: Arrived, now: number): Settled {
-    const { kv, sql } = this.#storage
+  async settle({ key, etag, size, name, mimetype, at }: Arrived, now: number): Promise<Settled> {
+    const { kv, sql } = this.ctx.storage
     const box = this.box()
     if (box === null) return { ok: false, why: 'closed' }
     const hold = this.hold(key)
@@ -202,7 +190,7 @@ export class Ledger {
     if (known?.etag !== etag) {
       // Never what is counted already: the bucket's clock may be ahead.
       if (box.closedAt !== null && at > box.closedAt) {
-        this.#condemn(key, size, now)
+        await this.#condemn(key, size, now)
         return { ok: false, why: 'closed' }
       }
       const received = this.#received()
@@ -218,7 +206,7 @@ export class Ledger {
           sql.exec('DELETE FROM received WHERE key = ?', key)
           kv.put('received', { files: received.files - 1, bytes: received.bytes - known.size })
         }
-        this.#condemn(key, size, now)
+        await this.#condemn(key, size, now)
         return { ok: false, why: 'full' }
       }
       kv.put('received', { files, bytes })
@@ -239,11 +227,13 @@ export class Ledger {
         )
     }
     const row = this.#receivedFile(key)
+    const sender = row === undefined ? null : this.#sender(row.session)
+    await this.wake()
     return {
       ok: true,
       isNew: row?.told === 0,
       isLost: row?.lost === 1,
-      sender: row === undefined ? null : this.#sender(row.session),
+      sender,
       country: row?.country ?? null,
     }
   }
@@ -257,15 +247,16 @@ export class Ledger {
     return known !== undefined && known.size !== size && isNewObjectKey(key)
   }
 
+  /** The event of the box about this file was accepted. */
   told(key: string, etag: string): void {
     if (this.box() === null) return
-    this.#storage.sql.exec('UPDATE received SET told = 1 WHERE key = ? AND etag = ?', key, etag)
+    this.ctx.storage.sql.exec('UPDATE received SET told = 1 WHERE key = ? AND etag = ?', key, etag)
   }
 
   /** Notes whether the event of a record must be sent again. */
   lost(key: string, etag: string, isLost: boolean): void {
     if (this.box() === null) return
-    this.#storage.sql.exec(
+    this.ctx.storage.sql.exec(
       'UPDATE received SET lost = ? WHERE key = ? AND etag = ?',
       ...[Number(isLost), key, etag],
     )
@@ -274,7 +265,7 @@ export class Ledger {
   /** Returns what was received, the newest first, from `start` on. */
   files(limit: number, start: number | null): ReceivedPage {
     if (this.box() === null) return { files: [], next: null }
-    const rows = this.#storage.sql
+    const rows = this.ctx.storage.sql
       .exec<ReceivedRow>(
         'SELECT * FROM received WHERE seq <= ? ORDER BY seq DESC LIMIT ?',
         ...[start ?? Number.MAX_SAFE_INTEGER, limit + 1],
@@ -287,13 +278,11 @@ export class Ledger {
     return { files, next: rows[limit]?.seq ?? null }
   }
 
-  /** Ends the box. What is reserved is still looked at. Returns whether anything is. */
-  close(now: number): boolean {
-    const { kv, sql } = this.#storage
+  /** Ends the box. What is reserved is still looked at. */
+  async close(now: number): Promise<void> {
     const box = this.box()
-    if (box === null) return false
-    if (box.closedAt === null) kv.put('box', { ...box, closedAt: now })
-    return sql.exec('SELECT 1 AS one FROM holds LIMIT 1').toArray().length > 0
+    if (box?.closedAt === null) this.ctx.storage.kv.put('box', { ...box, closedAt: now })
+    await this.wake()
   }
 
   /** Whether nothing is left to do, and nobody may ask any more. */
@@ -306,17 +295,25 @@ export class Ledger {
   nextAt(): number | null {
     const box = this.box()
     if (box === null) return null
-    const [first] = this.#storage.sql
+    const [first] = this.ctx.storage.sql
       .exec<{ ends: number | null }>('SELECT MIN(ends) AS ends FROM holds')
       .toArray()
     if (first?.ends) return first.ends
     return box.closedAt ?? box.deadline + KEPT_SECONDS * 1000
   }
 
+  /** Sets the alarm, unless it rings earlier anyway. */
+  protected async wake(isRinging = false): Promise<void> {
+    const next = this.nextAt()
+    if (next === null) return
+    const set = isRinging ? null : await this.ctx.storage.getAlarm()
+    if (set === null || next < set) await this.ctx.storage.setAlarm(next)
+  }
+
   /** Returns keys that the bucket must be asked about, those that wait longest first. */
   due(limit: number, now: number): Hold[] {
     if (this.box() === null) return []
-    return this.#storage.sql
+    return this.ctx.storage.sql
       .exec<Hold>('SELECT * FROM holds WHERE ends <= ? ORDER BY ends LIMIT ?', now, limit)
       .toArray()
   }
@@ -332,7 +329,7 @@ export class Ledger {
       'WHERE key = ? AND state = ? AND ends = ?',
       now + Math.min(60, 2 ** tries) * MINUTE,
     ]
-    const { sql } = this.#storage
+    const { sql } = this.ctx.storage
     // It may have been counted before the failure.
     if (found === 'failed' && tries < MAX_TRIES)
       sql.exec(
@@ -349,13 +346,14 @@ export class Ledger {
   }
 
   /** The object under `key` must be deleted. */
-  #condemn(key: string, size: number, now: number): void {
-    this.#storage.sql.exec(
+  #condemn(key: string, size: number, now: number): Promise<void> {
+    this.ctx.storage.sql.exec(
       `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
         VALUES (?, ?, 'over', ?, ?, 0, 0, NULL, '', '', NULL) ON CONFLICT (key) DO UPDATE SET
         state = 'over', ends = excluded.ends, tries = 0, undo = NULL`,
       ...[key, size, now, now],
     )
+    return this.wake()
   }
 
   /** Returns why this upload can't be reserved now, or null. What the key has reserved doesn't count. */
@@ -386,7 +384,7 @@ export class Ledger {
 
   /** Returns what is reserved, without `key`, by one network or all, and when the first one ends. */
   #open(key: string, network?: string): Amount & { readonly ends: number } {
-    const [sum] = this.#storage.sql
+    const [sum] = this.ctx.storage.sql
       .exec<{ files: number; bytes: number; ends: number | null }>(
         `SELECT COUNT(*) AS files, COALESCE(SUM(size), 0) AS bytes, MIN(ends) AS ends FROM holds
           WHERE state = 'open' AND key <> ? ${network === undefined ? '' : 'AND network = ?'}`,
@@ -396,8 +394,8 @@ export class Ledger {
     return { files: sum?.files ?? 0, bytes: sum?.bytes ?? 0, ends: sum?.ends ?? 0 }
   }
 
-  #count(condition: string, ...values: Value[]): number {
-    const [row] = this.#storage.sql
+  #count(condition: string, ...values: SqlStorageValue[]): number {
+    const [row] = this.ctx.storage.sql
       .exec<{ n: number }>(`SELECT COUNT(*) AS n FROM holds WHERE ${condition}`, ...values)
       .toArray()
     return row?.n ?? 0
@@ -409,23 +407,24 @@ export class Ledger {
     ends: number,
     now: number,
     undo: string | null,
-  ): void {
-    this.#storage.sql.exec(
+  ): Promise<void> {
+    this.ctx.storage.sql.exec(
       `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
         VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
         state = excluded.state, ends = excluded.ends, tries = 0, starts = starts + excluded.starts,
         undo = NULL`,
       ...[key, size, state, ends, now, Number(isStart), undo, network, session, country],
     )
+    return this.wake()
   }
 
   #received(): Amount {
-    return this.#storage.kv.get<Amount>('received') ?? { files: 0, bytes: 0 }
+    return this.ctx.storage.kv.get<Amount>('received') ?? { files: 0, bytes: 0 }
   }
 
   /** Returns what is known of a key. */
   hold(key: string): (Hold & { session: string; country: string | null }) | undefined {
-    return this.#storage.sql
+    return this.ctx.storage.sql
       .exec<Hold & { session: string; country: string | null }>(
         'SELECT * FROM holds WHERE key = ?',
         key,
@@ -434,20 +433,20 @@ export class Ledger {
   }
 
   #receivedFile(key: string): ReceivedRow | undefined {
-    return this.#storage.sql
+    return this.ctx.storage.sql
       .exec<ReceivedRow>('SELECT * FROM received WHERE key = ?', key)
       .toArray()[0]
   }
 
   /** Keeps what a sender wrote. Of those who have sent and reserved nothing, forgets the oldest. */
   #remember(session: string, network: string, { name, note }: Sender, now: number): void {
-    const { sql } = this.#storage
+    const { sql } = this.ctx.storage
     sql.exec(
       `INSERT INTO senders (session, network, name, note, at, used) VALUES (?, ?, ?, ?, ?, 0)
         ON CONFLICT (session) DO UPDATE SET at = excluded.at`,
       ...[session, network, name, note, now],
     )
-    const forget = (condition: string, max: number, ...values: Value[]) =>
+    const forget = (condition: string, max: number, ...values: SqlStorageValue[]) =>
       sql.exec(
         `DELETE FROM senders WHERE session IN (SELECT session FROM senders WHERE used = 0 ${condition}
           AND NOT EXISTS (SELECT 1 FROM holds WHERE state IN ('open', 'kept', 'late', 'over')
@@ -460,7 +459,7 @@ export class Ledger {
   }
 
   #sender(session: string): Sender | null {
-    const [row] = this.#storage.sql
+    const [row] = this.ctx.storage.sql
       .exec<{ name: string; note: string }>(
         'SELECT name, note FROM senders WHERE session = ?',
         session,

@@ -122,7 +122,7 @@ async function keep(look: Look, head: ObjectHead): Promise<null> {
   const { ledger, box, key, bucket, index, instance, context, now } = look
   const owner = principalOf(box.id)
   const file = toRecord(bucket, key, nameInKey(key), owner, head)
-  const settled = ledger.settle({ ...file, at: head.lastModified.getTime() }, now.getTime())
+  const settled = await ledger.settle({ ...file, at: head.lastModified.getTime() }, now.getTime())
   // The next run deletes it.
   if (!settled.ok) return null
   // Counting has changed it.

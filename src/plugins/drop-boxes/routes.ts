@@ -21,19 +21,11 @@ import { validateJson, validateQuery } from '../../http/validate.ts'
 import { sha256, utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { takesOrigin } from '../../settings/settings.ts'
-import {
-  type Listed,
-  type ListPage,
-  listName,
-  openListCursor,
-  readItems,
-  sealListCursor,
-} from '../../state/list.ts'
-import { callObject, hintFor, stateObject } from '../../state/object.ts'
+import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
+import { callObject, hintFor } from '../../state/object.ts'
 import { isPublicId, networkName, newSecretId, publicIdOf } from '../../state/secret-id.ts'
 import {
   BOX_SCOPES,
-  type BoxObject,
   type BoxState,
   KEPT_SECONDS,
   type Received,
@@ -44,7 +36,7 @@ import {
 import { MAX_SENDER_BYTES } from './box-data.ts'
 import { openFilesCursor, sealFilesCursor } from './files-cursor.ts'
 import { boxPage, SCRIPT_PATH, scriptOfPage } from './page.ts'
-import { boxObject, busy, closed, openBox } from './sender.ts'
+import { type BoxObject, boxObject, busy, closed, openBox } from './sender.ts'
 import { sealBoxToken } from './token.ts'
 
 const MAX_DEADLINE_SECONDS = 366 * 86_400
@@ -103,15 +95,9 @@ const tokenSchema = z.strictObject({
   ),
 })
 
-/** The list of one creator's boxes. */
-interface ListObject {
-  list(item: Listed, ends: number): Promise<void>
-  unlist(ids: readonly string[]): Promise<void>
-  listed(limit: number, start: Listed | null): Promise<ListPage>
-}
-
-const listOf = (c: AppContext, { id }: Principal): ListObject =>
-  stateObject<ListObject>(c, 'DropBoxes', listName(id), hintFor(c.req.raw))
+/** Returns the list of one creator's boxes. */
+const listOf = (c: AppContext, { id }: Principal): BoxObject =>
+  boxObject(c, listName(id), hintFor(c.req.raw))
 
 /** Creates, lists and closes drop boxes, and lists what they received. */
 export const dropBoxRoutes = newApp()

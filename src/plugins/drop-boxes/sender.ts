@@ -12,11 +12,10 @@ import type { Change } from '../../http/host.ts'
 import { bearerIn } from '../../http/identify.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { type Settings, takesOrigin } from '../../settings/settings.ts'
-import { callObject, countryOf, stateObject } from '../../state/object.ts'
+import { callObject, countryOf, type Remote, stateObject } from '../../state/object.ts'
 import {
   type Ask,
   BOX_SCOPES,
-  type BoxObject,
   type BoxState,
   isOpen,
   MAX_URL_SECONDS,
@@ -24,15 +23,18 @@ import {
   type Reserved,
   type StoredBox,
 } from './box.ts'
+import type { Ledger } from './ledger.ts'
 import { tell } from './looks.ts'
 import { BOX_TOKEN_PREFIX, type BoxClaims, openBoxToken } from './token.ts'
 
 /** An event must not delay an upload by more. */
 const EVENT_MILLISECONDS = 3000
 
+export type BoxObject = Remote<Ledger>
+
 /** Returns the object of the drop box with this public id. */
 export const boxObject = (c: AppContext, id: string, locationHint?: string): BoxObject =>
-  stateObject<BoxObject>(c, 'DropBoxes', id, locationHint)
+  stateObject<Ledger>(c, 'DropBoxes', id, locationHint)
 
 /** Returns the error for a box that is closed. Nobody learns why it is. */
 export const closed = (): ApiError =>
@@ -181,7 +183,7 @@ function seamsOf(visit: Visit): UploadSeams {
         if (settled.why === 'full') throw full()
         throw new ApiError('forbidden', 'This file was not sent through this drop box.')
       }
-      const lost = () => callObject(c, () => object.lost(file.key, file.etag))
+      const lost = () => callObject(c, () => object.lost(file.key, file.etag, true))
       if (!settled.isNew || c.env.instance.after === null) return lost
       try {
         await within(EVENT_MILLISECONDS, tell(box, file, settled, c.env.instance, c.executionCtx))

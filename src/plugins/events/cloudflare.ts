@@ -32,14 +32,13 @@ async function runJob(
   const { attempts } = message
   const retry = (reason: string, askedSeconds = 0) => {
     const delaySeconds = retryDelay(attempts, askedSeconds, Math.random())
-    message.retry({ delaySeconds, reason })
+    message.retry({ delaySeconds })
     return { reason, attempt: attempts, retryInSeconds: delaySeconds }
   }
   const job = jobIn(message.body)
   if (job === 'malformed') {
-    const reason = 'the message is malformed'
-    message.ack(reason)
-    return logWarning('job lost', { reason })
+    message.ack()
+    return logWarning('job lost', { reason: 'the message is malformed' })
   }
   if (typeof job === 'string' || !loaded.ok) {
     const reason =
@@ -62,7 +61,7 @@ async function runJob(
   const webhook = await endpointOf(job.endpoint, webhooks)
   if (webhook === null) {
     const reason = 'the endpoint is no longer configured'
-    message.ack(reason)
+    message.ack()
     return logWarning('webhook lost', { event: job.id, reason })
   }
   const attempt = await deliver(webhook, job, new Date())
@@ -71,8 +70,8 @@ async function runJob(
       event: job.id,
       ...retry(attempt.reason, attempt.askedSeconds),
     })
-  if (attempt.outcome === 'delivered') return message.ack()
-  message.ack(attempt.reason)
+  message.ack()
+  if (attempt.outcome === 'delivered') return
   logWebhook('webhook lost', webhook, { event: job.id, reason: attempt.reason })
 }
 

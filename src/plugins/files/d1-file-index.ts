@@ -62,7 +62,7 @@ ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
 
 const KEPT = `${RECORD}, kept_at, expires_at`
 
-/** Returns the index in D1 (docs/d1-schema.md). Throws `misconfigured`. */
+/** Returns the index in D1 (docs/maintainers/d1-schema.md). Throws `misconfigured`. */
 export function d1FileIndex(db: D1Database): FileIndex {
   if (typeof db?.batch !== 'function')
     throw new ApiError(
@@ -147,14 +147,6 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
       )
       const records = rows.flatMap((row) => fromRow(row) ?? [])
       return { records, cursor, unreadable: rows.length - records.length }
-    },
-
-    async since(now) {
-      const select = db.prepare('SELECT date FROM presigner_since')
-      const insert = db.prepare('INSERT OR IGNORE INTO presigner_since VALUES (1, ?)')
-      const results = await run(now === null ? [select] : [insert.bind(now.toISOString()), select])
-      const stored = new Date(String(results.at(-1)?.results[0]?.date))
-      return Number.isNaN(stored.getTime()) ? null : stored
     },
 
     async strayEntries(known) {

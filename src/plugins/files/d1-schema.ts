@@ -56,7 +56,6 @@ const SCHEMA = [
   'CREATE TABLE presigner_totals (bucket TEXT NOT NULL, folder TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (bucket, folder, kind, value)) WITHOUT ROWID',
   'CREATE TABLE presigner_kept (bucket TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, mimetype TEXT NOT NULL, etag TEXT NOT NULL, owner TEXT, created_at TEXT NOT NULL, status TEXT, kept_at TEXT NOT NULL, expires_at TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID',
   'CREATE INDEX presigner_kept_expires_at ON presigner_kept (expires_at)',
-  'CREATE TABLE presigner_since (id INTEGER PRIMARY KEY CHECK (id = 1), date TEXT NOT NULL)',
   trigger('files_insert', 'INSERT ON presigner_files', addWords, ...count('NEW')),
   trigger(
     'words_update',
@@ -81,16 +80,10 @@ const SCHEMA = [
     'UPDATE ON presigner_totals WHEN NEW.count = 0',
     'DELETE FROM presigner_totals WHERE bucket = NEW.bucket AND folder = NEW.folder AND kind = NEW.kind AND value = NEW.value;',
   ),
-  // An empty index has lost its records, or begins again.
-  trigger(
-    'since_empty',
-    'DELETE ON presigner_files WHEN NOT EXISTS (SELECT 1 FROM presigner_files)',
-    'DELETE FROM presigner_since;',
-  ),
 ]
 
 /**
- * What each version of the schema adds (docs/d1-schema.md). A step that was released never changes, and a
+ * What each version of the schema adds (docs/maintainers/d1-schema.md). A step that was released never changes, and a
  * later one only adds, since an older Worker keeps writing its columns.
  */
 export const STEPS: readonly (readonly string[])[] = [SCHEMA]

@@ -21,7 +21,7 @@ const LAG_SECONDS = 60
 /** Seconds until Workers KV accepts another write of the same key. */
 const WRITE_SECONDS = 1
 
-/** Returns the index in Workers KV (docs/kv-schema.md). Throws `misconfigured`. */
+/** Returns the index in Workers KV (docs/maintainers/kv-schema.md). Throws `misconfigured`. */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
   // Only a D1 database prepares statements.
   if (typeof kv !== 'object' || kv === null || 'prepare' in kv)
@@ -108,13 +108,6 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       return { records, cursor, unreadable: keys.length - records.length }
     },
 
-    async since(now) {
-      const stored = new Date((await attempt(() => kv.get(SINCE_KEY))) ?? Number.NaN)
-      if (!Number.isNaN(stored.getTime())) return stored
-      if (now !== null) await attempt(() => kv.put(SINCE_KEY, now.toISOString()))
-      return now
-    },
-
     async strayEntries(known, cursor) {
       const page = await attempt(() =>
         kv.list({ prefix: RECORDS, ...(cursor === undefined ? {} : { cursor }) }),
@@ -137,8 +130,6 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
   }
 }
 
-/** Where it is stored when the index began. */
-const SINCE_KEY = 'index:since'
 /** Start of the keys of records, and of those that are kept. Both have the same length. */
 const RECORDS = 'file:'
 const KEPT = 'kept:'

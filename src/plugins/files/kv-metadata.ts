@@ -9,14 +9,14 @@ import type { FileRecord } from '../../records/file-record.ts'
 /** Workers KV's limit for the metadata of one key, in bytes of JSON. */
 const MAX_METADATA_BYTES = 1024
 
-/** What the index stores about a file in KV metadata (docs/kv-schema.md). */
+/** What the index stores about a file in KV metadata (docs/maintainers/kv-schema.md). */
 const metadataSchema = z.object({
   name: z.string(),
   size: z.int().check(z.minimum(0)),
   mimetype: z.string(),
   etag: z.string(),
   owner: z.nullable(z.string()),
-  status: z.optional(z.enum(['unconfirmed', 'found'])),
+  status: z.optional(z.literal('found')),
   // In the only spelling that the Worker writes: that of `toISOString`.
   createdAt: z.string().check(z.refine((text) => new Date(text).toJSON() === text)),
 })

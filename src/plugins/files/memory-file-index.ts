@@ -8,7 +8,6 @@ const nameOf = (bucket: string, key: string): string => `${bucket}:${key}`
 export function memoryFileIndex(): FileIndex {
   const records = new Map<string, FileRecord>()
   const kept = new Map<string, KeptRecord>()
-  const began = new Date()
   const isStill = (name: string, over: FileRecord | null | undefined): boolean =>
     over === undefined || isSameEntry(records.get(name) ?? null, over)
   const keep = (name: string, record: KeptRecord | null | undefined): void => {
@@ -38,7 +37,6 @@ export function memoryFileIndex(): FileIndex {
       remove: async (bucket, key) => keep(nameOf(bucket, key), null),
     },
     list: async (input) => ({ ...pageOf(records, input), unreadable: 0 }),
-    since: async () => began,
     async strayEntries(known) {
       const aliases = new Map<string, number>()
       for (const { bucket } of records.values())

@@ -31,7 +31,7 @@ export interface Grant {
   readonly createdAt: number
   readonly lastUsedAt: number | null
   /** Pages whose forms have taken a use lately. */
-  readonly pages?: readonly UsedPage[] | undefined
+  readonly pages: readonly UsedPage[]
 }
 
 /** A page that somebody has opened, and when its form took a use. */
@@ -63,7 +63,7 @@ export const hasEnded = (grant: Pick<Grant, 'deadline' | 'uses' | 'used'>, now: 
 
 /** Returns the pages whose links, which are valid for `linkSeconds`, have not expired. */
 export const recentPages = (
-  { pages = [] }: Pick<Grant, 'pages'>,
+  { pages }: Pick<Grant, 'pages'>,
   linkSeconds: number,
   now: number,
 ): readonly UsedPage[] => pages.filter(({ at }) => now < at + linkSeconds * 1000)

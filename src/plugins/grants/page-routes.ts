@@ -22,7 +22,7 @@ import { readText } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
 import { deepFreeze } from '../../settings/rules.ts'
-import { callObject, countryOf, stateObject } from '../../state/object.ts'
+import { callObject, countryOf, type Remote, stateObject } from '../../state/object.ts'
 import { isSecretId, networkName, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
@@ -37,7 +37,7 @@ const MAX_FORM_BYTES = 4096
 interface FoundGrant {
   readonly id: string
   readonly grant: Grant
-  readonly object: Grants
+  readonly object: Remote<Grants>
 }
 
 /** A grant that its visitor may use, if the password is right. */

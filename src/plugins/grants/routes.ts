@@ -18,7 +18,7 @@ import { validateJson, validateQuery } from '../../http/validate.ts'
 import { nameInKey } from '../../keys/new-key.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
-import { callObject, hintFor, stateObject } from '../../state/object.ts'
+import { callObject, hintFor, type Remote, stateObject } from '../../state/object.ts'
 import { isPublicId, newSecretId, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
@@ -122,6 +122,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
         restrictions: Object.keys(restrictions ?? {}).length === 0 ? null : (restrictions ?? null),
         createdAt: Date.now(),
         lastUsedAt: null,
+        pages: [],
       }
       const id = (await publicIdOf(secret)) ?? ''
       await keepGrant(c, id, grant)
@@ -186,11 +187,11 @@ function requireRights(c: AppContext): Principal {
   return principal
 }
 
-const grantObject = (c: AppContext, id: string, hint?: string): Grants =>
+const grantObject = (c: AppContext, id: string, hint?: string): Remote<Grants> =>
   stateObject<Grants>(c, 'Grants', id, hint)
 
 /** Returns the object that lists the grants of this request's principal. */
-const listIn = (c: AppContext): Grants =>
+const listIn = (c: AppContext): Remote<Grants> =>
   grantObject(c, listName(c.get('principal').id), hintFor(c.req.raw))
 
 const listGrant = (c: AppContext, id: string, grant: Grant): Promise<void> =>

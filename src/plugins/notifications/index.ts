@@ -1,6 +1,5 @@
 import type { Background } from '../../bucket/bucket.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
-import { describe } from '../../errors/describe.ts'
 import { retryDelay } from '../../errors/retry-delay.ts'
 import type { Instance } from '../../http/app-env.ts'
 import type { Option, Plugin } from '../../plugin.ts'
@@ -77,9 +76,8 @@ export async function consumeNotifications(
   for (const [i, message] of messages.entries()) {
     const result = results[i]
     if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
-    else if (typeof result.value === 'number')
-      message.retry({ delaySeconds: result.value, reason: 'it is too early' })
-    else message.ack(MISTAKES.find((drop) => drop === result.value))
+    else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
+    else message.ack()
   }
   const { counts, warnings } = summarize(results)
   log({
@@ -95,9 +93,6 @@ export async function consumeNotifications(
   })
 }
 
-/** Drops after which other settings would help. */
-const MISTAKES = ['unknown bucket', 'other account'] as const satisfies readonly Drop[]
-
 /** A notification is kept while the settings are not valid, unless no settings could help. */
 const withoutSettings = (notification: Notification | Drop): Result =>
   typeof notification === 'string'
@@ -106,7 +101,6 @@ const withoutSettings = (notification: Notification | Drop): Result =>
 
 /** The queue itself ends the retries: `max_retries` and `dead_letter_queue` in wrangler.toml. */
 function retryLater(message: QueueMessage, failure?: unknown): void {
-  const known = asApiError(failure)
-  const delaySeconds = retryDelay(message.attempts, known?.retryAfterSeconds ?? 0, Math.random())
-  message.retry({ delaySeconds, reason: known?.code ?? describe(failure) })
+  const asked = asApiError(failure)?.retryAfterSeconds ?? 0
+  message.retry({ delaySeconds: retryDelay(message.attempts, asked, Math.random()) })
 }

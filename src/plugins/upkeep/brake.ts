@@ -7,8 +7,6 @@ const MAX_GONE = 20
 const GONE_SHARE = 100
 /** A list may be much shorter than before if fewer objects than this are missing. */
 const MAX_MISSING = 20
-/** Days of uploads, apart from those that expire, whose confirmations are compared. */
-const RECENT_DAYS = 7
 
 /** Returns what tells two buckets apart: keys and aliases may change. */
 export const identityOf = ({
@@ -69,14 +67,6 @@ export function reasonsIn(
     ...(isGone ? (['many records without an object'] as const) : []),
   ]
 }
-
-/** Tells whether enough recent files were confirmed that the others may expire. Without recent files, nobody knows. */
-export const mayExpire = (last: PassSummary | null): boolean =>
-  last !== null && last.recent.confirmed > 0 && last.recent.confirmed >= last.recent.unconfirmed
-
-/** Tells whether an object of this date, in milliseconds since 1970, counts for `mayExpire`. */
-export const isRecent = (time: number, expireSeconds: number, now: Date): boolean =>
-  now.getTime() - time <= (expireSeconds + RECENT_DAYS * 86_400) * 1000
 
 /** Returns the witnesses with one from another page: the first one stays, and the later ones change. */
 export function withWitness(

@@ -1,18 +1,9 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { FileRecord } from '../../records/file-record.ts'
-import type { Listed } from '../../state/list.ts'
 import { newSecretId } from '../../state/secret-id.ts'
-import { type DeadLetter, DeadLetters, type LetterPage, type NewLetter } from './dead-letters.ts'
 import { goOn } from './pass.ts'
 import type { WalkState } from './state.ts'
-import type {
-  Begun,
-  DroppedName,
-  DroppedPage,
-  DroppedRecord,
-  WalkObject,
-  WalkStatus,
-} from './walk-object.ts'
+import type { Begun, DroppedName, DroppedPage, DroppedRecord, WalkStatus } from './walk-object.ts'
 
 /** A run that breaks off keeps others away for this long after its last step. */
 const LEASE_MILLISECONDS = 120_000
@@ -27,13 +18,12 @@ interface Lease {
 type Row = { readonly record: string; readonly at: number }
 
 /**
- * Remembers how far the walk through one bucket has come, and the records that it has dropped. One object
- * keeps dead letters instead. Export it from your Worker. Each method decides without waiting for anything, so no other request comes between
- * what it reads and what it writes.
+ * Remembers how far the walk through one bucket has come, and the records that it has dropped. Export it
+ * from your Worker. Each method decides without waiting for anything, so no other request comes between what it
+ * reads and what it writes. `now` is in milliseconds since 1970.
  */
-export class Upkeep extends DurableObject implements WalkObject {
-  readonly #letters = new DeadLetters(this.ctx.storage.sql)
-
+export class Upkeep extends DurableObject {
+  /** Returns the walk and a lease, or null while another run has it. */
   async begin(now: number): Promise<Begun | null> {
     const { kv } = this.ctx.storage
     const lease = kv.get<Lease>('lease')
@@ -45,6 +35,7 @@ export class Upkeep extends DurableObject implements WalkObject {
     return { state, token }
   }
 
+  /** Stores a step, and prolongs the lease. Returns false, and stores nothing, if another run has it. */
   async save(state: WalkState, token: string, now: number, isDone: boolean): Promise<boolean> {
     const { kv } = this.ctx.storage
     if (kv.get<Lease>('lease')?.token !== token) return false
@@ -54,15 +45,18 @@ export class Upkeep extends DurableObject implements WalkObject {
     return true
   }
 
+  /** Returns the state, or null before the first step. */
   async state(): Promise<WalkState | null> {
     return this.#state()
   }
 
+  /** Lets a walk go on after the brake has stopped it. */
   async goOn(): Promise<void> {
     const state = this.#state()
     if (state?.stopped) this.ctx.storage.kv.put('walk', goOn(state))
   }
 
+  /** Ends a lease. */
   async end(token: string): Promise<void> {
     const { kv } = this.ctx.storage
     if (kv.get<Lease>('lease')?.token === token) kv.delete('lease')
@@ -83,6 +77,7 @@ export class Upkeep extends DurableObject implements WalkObject {
     }
   }
 
+  /** Keeps records that are about to be dropped, for 30 days. */
   async keep(records: readonly FileRecord[], now: number): Promise<void> {
     const sql = this.#sql()
     for (const record of records)
@@ -93,6 +88,7 @@ export class Upkeep extends DurableObject implements WalkObject {
     await this.#wake()
   }
 
+  /** Returns records below `prefix` that were dropped, in the order of their keys, from `start` on. */
   async dropped(prefix: string, limit: number, start: DroppedName | null): Promise<DroppedPage> {
     const { key, etag } = start ?? { key: prefix, etag: '' }
     const records = this.#sql()
@@ -109,6 +105,7 @@ export class Upkeep extends DurableObject implements WalkObject {
     }
   }
 
+  /** Returns the dropped records of these keys. */
   async droppedOf(keys: readonly string[]): Promise<DroppedRecord[]> {
     return keys.flatMap((key) =>
       this.#sql()
@@ -118,11 +115,13 @@ export class Upkeep extends DurableObject implements WalkObject {
     )
   }
 
+  /** Forgets dropped records, such as those that are in the index again. */
   async forget(names: readonly DroppedName[]): Promise<void> {
     for (const { key, etag } of names)
       this.#sql().exec('DELETE FROM dropped WHERE key = ? AND etag = ?', key, etag)
   }
 
+  /** Forgets dropped records below `prefix` of objects that are older than `before`. Resolves with their number. */
   async forgetBelow(prefix: string, before: number): Promise<number> {
     return this.#sql()
       .exec(
@@ -132,45 +131,9 @@ export class Upkeep extends DurableObject implements WalkObject {
       .toArray().length
   }
 
-  /** Keeps dead letters. Returns the ids of those for which there is room. */
-  async addDeadLetters(letters: readonly NewLetter[], now: number): Promise<string[]> {
-    const kept = this.#letters.add(letters, now)
-    const first = this.#letters.nextEnd()
-    if (first !== null) await this.ctx.storage.setAlarm(first)
-    return kept
-  }
-
-  /** Returns dead letters, the oldest first, from `start` on. */
-  async deadLetters(limit: number, start: Listed | null): Promise<LetterPage> {
-    return this.#letters.page(limit, start)
-  }
-
-  /** Returns the dead letters with these ids that there are. */
-  async deadLettersBy(ids: readonly string[]): Promise<DeadLetter[]> {
-    return this.#letters.get(ids)
-  }
-
-  /** Removes a replayed dead letter, or keeps it with the reason. */
-  async settleDeadLetter(
-    letter: Pick<DeadLetter, 'id' | 'arrivals'>,
-    reason: string | null,
-  ): Promise<void> {
-    this.#letters.settle(letter, reason)
-  }
-
-  async countDeadLetters(): Promise<number> {
-    return this.#letters.totals().count
-  }
-
   /** Forgets what was kept long enough. */
   override async alarm(): Promise<void> {
-    const now = Date.now()
-    if (this.#letters.isThere()) {
-      const next = this.#letters.clean(now)
-      if (next !== null) await this.ctx.storage.setAlarm(next)
-      return
-    }
-    this.#sql().exec('DELETE FROM dropped WHERE at <= ?', now - KEPT_MILLISECONDS)
+    this.#sql().exec('DELETE FROM dropped WHERE at <= ?', Date.now() - KEPT_MILLISECONDS)
     await this.#wake()
   }
 

@@ -1,16 +1,11 @@
 import { DROPPED } from '../../core/dropped.ts'
-import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
-import { keepDeadLetters } from './dead-letter-queue.ts'
-import { deadLetterRoutes } from './dead-letter-routes.ts'
-import { settleLate } from './late.ts'
 import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
 import { forgetDropped, UPKEEP, upkeepRoutes } from './routes.ts'
 import { runUpkeep } from './run.ts'
-import { namesakesOf } from './walks.ts'
 
 export type { UpkeepInput } from './options.ts'
 
@@ -35,22 +30,15 @@ export const upkeep = <B = unknown>(
 ): Upkeep<B> => ({
   name: 'upkeep',
   plugins: [options.files],
-  api: newApp().route('/', upkeepRoutes).route('/', deadLetterRoutes),
+  api: upkeepRoutes,
   setup(setup) {
     setup.only('upkeep', options, ['files', 'settings'])
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
     const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
-    const { settings } = setup
     DROPPED.keep(setup, forgetDropped)
     return {
-      ...(upkeep.mode === 'expire' &&
-        settings !== null && {
-          settle: settleLate((alias) => namesakesOf(settings, alias), upkeep.expireSeconds),
-        }),
       scheduled: (_event, instance, context) =>
         runUpkeep({ instance, context, upkeep }, () => new Date()),
-      deadLetters: (batch, instance, context) =>
-        keepDeadLetters(batch, instance, context, new Date()),
       // Elsewhere, the command does it.
       ...(ON_WORKERS && { warnings: warnWithout('Upkeep', 'upkeep needs Durable Objects') }),
     }

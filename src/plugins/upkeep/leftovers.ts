@@ -29,7 +29,7 @@ export async function walkUploads(step: Step): Promise<void> {
   for (const upload of uploads) {
     const { key, s3UploadId } = upload
     if (isOld(upload)) {
-      if (mode === 'expire' && isFirst) {
+      if (mode === 'record' && isFirst) {
         // The next step goes on after the last one that is done.
         const isFirstAbort = step.state.counts.aborted === step.before.counts.aborted
         if ((!isFirstAbort && step.isLate) || !step.take(1)) return

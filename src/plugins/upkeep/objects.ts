@@ -1,8 +1,6 @@
 import { byUtf8, utf8Length } from '../../keys/encodings.ts'
-import { isNewObjectKey } from '../../keys/new-key.ts'
 import { getMany } from '../../records/file-index.ts'
-import { isConfirmed } from '../../records/file-record.ts'
-import { isRecent, stopAfterLook, withWitness } from './brake.ts'
+import { stopAfterLook, withWitness } from './brake.ts'
 import { type Item, readStretch } from './merge.ts'
 import { ageIn, correctRecord, graceOf, isListed, recordObject } from './repair.ts'
 import { SECOND_LOOK_SECONDS, type Suspect } from './state.ts'
@@ -47,7 +45,6 @@ export async function walkObjects(step: Step): Promise<void> {
     const reason = stopAfterLook(step.state, { counts, isListDone: stretch.isListDone })
     if (reason !== null) return step.doubt(reason)
   }
-  if (found.some((one) => isLost(step, one))) step.set({ isRebuilt: true })
   const { finished, error } = await settle(step, found)
   if (error !== null) step.failure ??= failureOf(error)
   const { after } = step.state
@@ -85,16 +82,14 @@ export async function walkObjects(step: Step): Promise<void> {
 
 /** Returns the keys without a record here that have one under another alias of the bucket. */
 async function recordedElsewhere(step: Step, items: readonly Item[]): Promise<ReadonlySet<string>> {
-  const { index, siblings, namesakes } = step.walk
+  const { index, siblings } = step.walk
   const found = new Set<string>()
-  const look = async (aliases: readonly string[], isAsked: (item: Item) => boolean) => {
-    const keys = items.filter(isAsked).map(({ key }) => key)
-    step.use(aliases.length * Math.ceil(keys.length / KEYS_OF_OPERATION))
-    for (const alias of aliases)
-      for (const { key } of await getMany(index, alias, keys)) found.add(key)
-  }
-  await look(siblings, ({ object, record }) => object !== null && record === null)
-  await look(namesakes, ({ object, record }) => object !== null && record?.status === 'unconfirmed')
+  const keys = items.flatMap(({ key, object, record }) =>
+    object !== null && record === null ? [key] : [],
+  )
+  step.use(siblings.length * Math.ceil(keys.length / KEYS_OF_OPERATION))
+  for (const alias of siblings)
+    for (const { key } of await getMany(index, alias, keys)) found.add(key)
   return found
 }
 
@@ -107,7 +102,6 @@ function find(step: Step, item: Item, elsewhere: ReadonlySet<string>): Found {
     action: mode === 'report' ? null : action,
     added: {
       ...{ objects: object === null ? 0 : 1, records: record === null ? 0 : 1 },
-      ...{ unconfirmed: record?.status === 'unconfirmed' ? 1 : 0 },
       ...added,
     },
   })
@@ -198,14 +192,7 @@ async function act(step: Step, { item: { key, record, object }, action }: Found)
 /** Counts a finished item. */
 function count(step: Step, { item: { key, object, record }, added, action }: Found): void {
   step.add(added)
-  const { suspects, recent } = step.state
-  if (object !== null && record !== null && isNewObjectKey(key)) {
-    const isCounted = isRecent(Date.parse(object.lastModified), step.walk.expireSeconds, step.now)
-    if (isCounted && isConfirmed(record))
-      step.set({ recent: { ...recent, confirmed: recent.confirmed + 1 } })
-    else if (isCounted && record.status !== 'found')
-      step.set({ recent: { ...recent, unconfirmed: recent.unconfirmed + 1 } })
-  }
+  const { suspects } = step.state
   const known = suspects.find((suspect) => suspect.key === key)
   const isSame =
     known !== undefined && known.etag === record?.etag && known.createdAt === record.createdAt
@@ -224,16 +211,4 @@ function count(step: Step, { item: { key, object, record }, added, action }: Fou
   const fits = others.length < MAX_SUSPECTS && length <= MAX_SUSPECTS_LENGTH
   if (fits) step.suspectsLength = length
   step.set({ suspects: fits ? [...others, suspect] : others })
-}
-
-/** Tells whether an object had a record in the last pass, as far as that can be known. */
-function isLost(step: Step, { item: { key, object }, action }: Found): boolean {
-  const { bucket, index } = step.walk
-  if (action !== 'record' || object === null) return false
-  try {
-    index.requireIndexable?.(bucket.alias, key)
-  } catch {
-    return false // it never had one
-  }
-  return step.isOldLoss(Date.parse(object.lastModified))
 }

@@ -12,8 +12,6 @@ export interface UpkeepInput {
   readonly mode?: Mode | undefined
   /** The plan of the Cloudflare account. Default: `free`. */
   readonly plan?: 'free' | 'paid' | undefined
-  /** Days after which an upload that nobody has confirmed is deleted. Only with mode `expire`. Default: 30. */
-  readonly expireUnconfirmed?: number | undefined
   /** Where the owner is in the keys of files that upkeep records: `users/{owner}/`. */
   readonly owner?: string | undefined
   /** The owner's id in records, such as `app:{owner}`. Default: `{owner}`. */
@@ -29,14 +27,11 @@ export type OwnerTemplate = Pick<Import, 'owner' | 'ownerAs'> | null
 export interface UpkeepSettings {
   readonly mode: Mode
   readonly plan: 'free' | 'paid'
-  readonly expireSeconds: number
   readonly owner: OwnerTemplate
   /** Null for all. */
   readonly buckets: readonly string[] | null
 }
 
-const DAY_SECONDS = 86_400
-const DEFAULT_DAYS = 30
 const PLACEHOLDER = '{owner}'
 
 /** Returns why `value` can't tell where the owner is in a key, or null. */
@@ -69,25 +64,19 @@ export const upkeepRule = (settings: Pick<Settings, 'buckets'> | null): Rule<Upk
       r.table({
         mode: r.optional(r.oneOf(...MODES), 'report' as const),
         plan: r.optional(r.oneOf('free', 'paid'), 'free' as const),
-        expireUnconfirmed: r.optional(r.whole(10, 3650)),
         owner: r.optional(r.text(ownerError)),
         ownerAs: r.optional(r.text(ownerAsError)),
         buckets: aliasesRule(settings),
       }),
-      ({ mode, expireUnconfirmed, owner, ownerAs }) => {
-        if (expireUnconfirmed !== undefined && mode !== 'expire')
-          return 'needs mode = "expire" for expireUnconfirmed'
-        return ownerAs !== undefined && owner === undefined ? 'needs owner for ownerAs' : null
-      },
+      ({ owner, ownerAs }) =>
+        ownerAs !== undefined && owner === undefined ? 'needs owner for ownerAs' : null,
     ),
-    ({ mode, plan, expireUnconfirmed = DEFAULT_DAYS, owner, ownerAs, buckets }) => ({
-      ...{ mode, plan, expireSeconds: expireUnconfirmed * DAY_SECONDS },
-      ...{ owner: ownerTemplate(owner, ownerAs), buckets: buckets ?? null },
+    ({ mode, plan, owner, ownerAs, buckets }) => ({
+      ...{ mode, plan, owner: ownerTemplate(owner, ownerAs), buckets: buckets ?? null },
     }),
   )
 
 /** What upkeep does without options. */
 export const NO_OPTIONS: UpkeepSettings = {
-  ...{ mode: 'report', plan: 'free', expireSeconds: DEFAULT_DAYS * DAY_SECONDS },
-  ...{ owner: null, buckets: null },
+  ...{ mode: 'report', plan: 'free', owner: null, buckets: null },
 }

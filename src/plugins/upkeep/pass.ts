@@ -22,20 +22,13 @@ export interface Walk {
    * Other aliases of the same address. An object with a record under one of them is not recorded here.
    */
   readonly siblings: readonly string[]
-  /**
-   * Other aliases of buckets of the same name, which may be this one. An object with a record under one of
-   * them does not expire here.
-   */
-  readonly namesakes: readonly string[]
-  /** Whether this is the first alias of its address: only then it records, expires and aborts. */
+  /** Whether this is the first alias of its address: only then it records and aborts. */
   readonly isFirst: boolean
   readonly index: FileIndex
   readonly purge: (bucket: ConfiguredBucket, keys: readonly ObjectKey[]) => Promise<void>
   /** Null if nobody listens. */
   readonly announce: Announce | null
   readonly mode: Mode
-  /** With mode `expire`. */
-  readonly expireSeconds: number
   /** Whose files are recorded: a template as in `Import`, or null. */
   readonly owner: Pick<Import, 'owner' | 'ownerAs'> | null
   readonly import: Import | null
@@ -56,15 +49,13 @@ export interface Walk {
 const NO_COUNTS: Counts = {
   ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
   ...{
-    unconfirmed: 0,
-    expirable: 0,
     oldUploads: 0,
     unreadable: 0,
     foreign: 0,
     refused: 0,
     failed: 0,
   },
-  ...{ recorded: 0, corrected: 0, dropped: 0, expired: 0, aborted: 0 },
+  ...{ recorded: 0, corrected: 0, dropped: 0, aborted: 0 },
 }
 
 /**
@@ -88,13 +79,11 @@ export const startWalk = (
   marker: null,
   startedAt: now.toISOString(),
   counts: NO_COUNTS,
-  recent: { confirmed: 0, unconfirmed: 0 },
   suspects: last?.suspects ?? [],
   announced: last?.announced ?? [],
   failures: 0,
   stopped: last?.stopped ?? null,
   accepted: last?.accepted ?? [],
-  isRebuilt: false,
   last: last?.last ?? null,
 })
 

@@ -9,7 +9,7 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import { placeOf } from '../../core/announce.ts'
 import type { ForgetDropped } from '../../core/dropped.ts'
-import { ApiError, asApiError, invalidMember } from '../../errors/api-error.ts'
+import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
@@ -19,8 +19,8 @@ import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
 import { callObject, stateObject } from '../../state/object.ts'
+import type { Upkeep } from './cloudflare.ts'
 import { openDropped, openWalk, sealDropped, sealWalk, type WalkScope } from './cursor.ts'
-import { letterObject } from './dead-letter-routes.ts'
 import {
   NO_OPTIONS,
   ownerAsError,
@@ -99,8 +99,7 @@ export const upkeepRoutes = newApp()
       const { walk, dropped } = await callObject(c, () => walkObject(c, alias).status())
       return { bucket: alias, ...(walk ?? NOTHING_YET), dropped }
     })
-    const deadLetters = await callObject(c, () => letterObject(c).countDeadLetters())
-    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets, deadLetters })
+    return json(c, { mode: upkeep.mode, plan: upkeep.plan, buckets })
   })
   .post('/upkeep/steps', validateJson(stepSchema, MAX_STEP_BODY_BYTES), async (c) => {
     const walker = walkerFor(c, 'upkeep:run')
@@ -207,7 +206,7 @@ const usableBuckets = (c: AppContext, upkeep: UpkeepSettings): string[] =>
     .filter((alias) => mayUse(c.get('principal').limits, alias))
 
 const walkObject = (c: AppContext, alias: string): WalkObject =>
-  stateObject<WalkObject>(c, 'Upkeep', walkName(alias))
+  stateObject<Upkeep>(c, 'Upkeep', walkName(alias))
 
 /** Returns the object of a bucket's walk, or null where there are no Durable Objects, as on Node. */
 function objectIfAny(c: AppContext, alias: string): WalkObject | null {
@@ -239,20 +238,14 @@ const importOf = ({ prefix, owner, ownerAs }: z.output<typeof importSchema>): Im
   ...(ownerTemplate(owner, ownerAs) ?? { owner: null, ownerAs: '' }),
 })
 
-/**
- * Returns the mode of a step. Nobody may do more than the settings allow, but an import is an order of its
- * own. Throws `forbidden`, and `invalid_request` for an import that would delete.
- */
+/** Returns the mode of a step. Nobody may do more than the settings allow, but an import is an order of its own. Throws `forbidden`. */
 function modeFor(
   asked: Mode | undefined,
   { mode, buckets }: UpkeepSettings,
   alias: string,
   isImport: boolean,
 ): Mode {
-  if (isImport) {
-    if (asked !== 'expire') return asked ?? 'record'
-    throw invalidMember('mode', "can't be expire for an import")
-  }
+  if (isImport) return asked ?? 'record'
   const allowed = buckets?.includes(alias) === false ? 'report' : mode
   const wanted = asked ?? allowed
   if (MODES.indexOf(wanted) <= MODES.indexOf(allowed)) return wanted

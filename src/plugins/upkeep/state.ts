@@ -2,8 +2,8 @@ import type { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 
-/** What upkeep may do: nothing, write records, or also delete what nobody has confirmed. */
-export const MODES = ['report', 'record', 'expire'] as const
+/** What upkeep may do: nothing, or repair the index and abort uploads in parts that nobody can finish. */
+export const MODES = ['report', 'record'] as const
 export type Mode = (typeof MODES)[number]
 
 /** Why the brake stopped a walk. It changes nothing until a person lets it go on. */
@@ -27,9 +27,6 @@ export interface Counts {
   readonly different: number
   /** Records without an object. */
   readonly gone: number
-  /** Records that nobody has confirmed, and those of them that are old enough to expire. */
-  readonly unconfirmed: number
-  readonly expirable: number
   /** Unfinished uploads in parts that are too old. Null if the server can't list them. */
   readonly oldUploads: number | null
   /** Entries of the index, and of the list, that nobody can read. */
@@ -43,7 +40,6 @@ export interface Counts {
   readonly recorded: number
   readonly corrected: number
   readonly dropped: number
-  readonly expired: number
   readonly aborted: number
 }
 
@@ -72,8 +68,6 @@ export interface PassSummary {
   readonly startedAt: string
   readonly endedAt: string
   readonly counts: Counts
-  /** Generated keys of the last days: how many files were confirmed, and how many were not. */
-  readonly recent: { readonly confirmed: number; readonly unconfirmed: number }
 }
 
 /**
@@ -99,7 +93,6 @@ export interface WalkState {
   readonly marker: string | null
   readonly startedAt: string
   readonly counts: Counts
-  readonly recent: PassSummary['recent']
   readonly suspects: readonly Suspect[]
   /** Keys of records that were announced in the last answer, and are dropped by the next step. */
   readonly announced: readonly string[]
@@ -110,8 +103,6 @@ export interface WalkState {
   readonly stopped: { readonly reason: StopReason; readonly at: string } | null
   /** Reasons that a person has accepted. */
   readonly accepted: readonly StopReason[]
-  /** Whether the index has lost its records since the last pass: then nothing is `unconfirmed`. */
-  readonly isRebuilt: boolean
   /** The last complete pass over the whole bucket. */
   readonly last: PassSummary | null
 }

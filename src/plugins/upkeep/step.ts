@@ -9,7 +9,7 @@ import { reasonsIn } from './brake.ts'
 import { IndexFailure } from './merge.ts'
 import { ownerFinder } from './owner.ts'
 import { startWalk, type Walk } from './pass.ts'
-import { GRACE_SECONDS, type Repair } from './repair.ts'
+import type { Repair } from './repair.ts'
 import type { Counts, PassSummary, StepResult, StopReason, WalkState } from './state.ts'
 
 /** After this many failures at one place, the walk passes over it. */
@@ -152,17 +152,6 @@ export class Step {
     return this.walk.mode !== 'report'
   }
 
-  /** Whether an object of this date was old enough in the last pass: then its record is lost. */
-  isOldLoss(time: number): boolean {
-    const { isRebuilt, last } = this.state
-    return (
-      isRebuilt ||
-      (last !== null &&
-        last.mode !== 'report' &&
-        time + GRACE_SECONDS * 1000 < Date.parse(last.startedAt))
-    )
-  }
-
   isManaged(key: ObjectKey): boolean {
     const { bucket, import: imported } = this.walk
     return (
@@ -190,9 +179,8 @@ export class Step {
   /** Ends the pass. The state is then that of the next one. */
   end(): void {
     const { mode, import: imported } = this.walk
-    const { startedAt, counts, recent, accepted, nextWitnesses, last } = this.state
-    const endedAt = this.now.toISOString()
-    this.ended = { mode, startedAt, endedAt, counts, recent }
+    const { startedAt, counts, accepted, nextWitnesses, last } = this.state
+    this.ended = { mode, startedAt, endedAt: this.now.toISOString(), counts }
     const next = startWalk(this.walk, this.now, this.state)
     if (imported !== null) {
       this.state = next

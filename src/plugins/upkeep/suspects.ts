@@ -18,22 +18,16 @@ export async function beginPass(step: Step): Promise<StopReason | null> {
   const { bucket, index, import: imported } = step.walk
   step.set({ startedAt: step.now.toISOString() })
   step.use(BEGIN_OPERATIONS)
-  await index.since?.(step.writes ? step.now : null)
   if (!step.writes || imported !== null) return null
   const { witnesses } = step.before
-  let lost = 0
   const testimonies = await sixAtOnce(witnesses, async ({ key, etag }): Promise<Testimony> => {
     const known = await index.get(bucket.alias, key)
     if (known !== null && known.etag !== etag) return null
     step.take(2)
     const isThere = (await headObject(bucket, key, step.now))?.etag === etag
-    if (known === null) {
-      if (isThere) lost += 1
-      return null
-    }
+    if (known === null) return null
     return isThere ? 'is there' : 'is missing'
   })
-  if (lost > 0 && lost === testimonies.length) step.set({ isRebuilt: true })
   return stopAtWitnesses(step.state, testimonies)
 }
 

@@ -7,6 +7,7 @@ import { NOBODY } from '../../records/file-event.ts'
 import { timedIndex } from '../../records/file-index.ts'
 import type { Settings } from '../../settings/settings.ts'
 import { stateObjectIn } from '../../state/object.ts'
+import type { Upkeep } from './cloudflare.ts'
 import type { UpkeepSettings } from './options.ts'
 import type { Walk } from './pass.ts'
 import type { Import, Mode } from './state.ts'
@@ -51,20 +52,11 @@ export function aliasesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string)
   return buckets.filter((bucket) => named.includes(addressOf(bucket))).map((one) => one.alias)
 }
 
-/**
- * Returns the aliases of buckets of the same name, with `alias` itself. They may be one bucket at two addresses, such as
- * with its name in the path and in the host.
- */
-export function namesakesOf({ buckets }: Pick<Settings, 'buckets'>, alias: string): string[] {
-  const named = buckets.find((bucket) => bucket.alias === alias)?.name
-  return buckets.filter(({ name }) => name === named).map((one) => one.alias)
-}
-
 /** Returns the object of a bucket's walk. Throws what `stateObjectIn` throws. */
 export const walkObject = (
   { context, settings }: Pick<Walker, 'context' | 'settings'>,
   alias: string,
-): WalkObject => stateObjectIn<WalkObject>(context, settings, 'Upkeep', walkName(alias))
+): WalkObject => stateObjectIn<Upkeep>(context, settings, 'Upkeep', walkName(alias))
 
 /** Returns the walk through a bucket of the settings. Its events have no principal, like those of notifications. */
 export async function walkThrough(
@@ -82,7 +74,6 @@ export async function walkThrough(
     aliases: settings.buckets.map(({ alias }) => alias),
     isFirst: given !== null || bucket.alias === first?.alias,
     siblings: aliases.filter((alias) => alias !== bucket.alias),
-    namesakes: namesakesOf(settings, bucket.alias).filter((alias) => alias !== bucket.alias),
     index: timedIndex(fileIndex, now, appMilliseconds),
     async purge(purged, keys) {
       try {
@@ -96,8 +87,8 @@ export async function walkThrough(
       after &&
       ((change, about, at = new Date(), isRepeat = false) =>
         after({ ...change, ...NOBODY }, about, at, background, isRepeat)),
-    ...{ mode, expireSeconds: upkeep.expireSeconds, owner: upkeep.owner },
-    ...{ import: given, pageSize, maxRequests, operations, keep },
+    ...{ mode, owner: upkeep.owner, import: given },
+    ...{ pageSize, maxRequests, operations, keep },
     eventRequests: after === null ? 0 : (after.requests ?? 1),
   }
 }

@@ -75,12 +75,11 @@ export async function startReaders(): Promise<Readers> {
       async (name) => readPacked(await shared('tarball', name)),
     ),
   )
-  const upstream = (await run('npm', ['config', 'get', 'registry'], { cwd: ROOT })).stdout.trim()
-  const registry = stack.use(await startRegistry(packages, upstream))
-  const env = environment(registry.url)
+  const registry = stack.use(await startRegistry(packages, await configuredRegistry()))
+  const env = newTerminal(registry.url)
 
   const taken = new Set<string>()
-  const workerPorts = await freePorts(WORKER_PORTS)
+  const workerPorts = await freeWorkerPorts()
   const home = stack.use(createReader(directory, env, workerPorts, taken))
   await home.follow('README', { sections: ['On your machine'] })
 
@@ -95,7 +94,7 @@ export async function startReaders(): Promise<Readers> {
         for (const name of await readdir(project))
           if (name !== '.dev') await symlink(join(project, name), join(folder, 'my-files', name))
       } else await symlink(project, join(folder, 'my-files'))
-      const shared = options?.project === 'own' ? await freePorts(WORKER_PORTS) : workerPorts
+      const shared = options?.project === 'own' ? await freeWorkerPorts() : workerPorts
       return createReader(folder, env, { ...shared, ...(await freePorts(APP_PORTS)) }, taken)
     },
     left: (name) =>
@@ -120,8 +119,18 @@ const freePorts = async (documented: readonly string[]): Promise<Record<string, 
   return ports
 }
 
-/** The environment of a terminal that knows nothing of this project, with the registry. */
-function environment(registry: string): NodeJS.ProcessEnv {
+/** Returns a free port for each of the Worker's on the pages. */
+export const freeWorkerPorts = (): Promise<Record<string, string>> => freePorts(WORKER_PORTS)
+
+/** Resolves with the registry that npm uses in this repository. */
+export const configuredRegistry = async (): Promise<string> =>
+  (await run('npm', ['config', 'get', 'registry'], { cwd: ROOT })).stdout.trim()
+
+/**
+ * Returns the environment of a terminal that knows nothing of this project, with the registry. `bin` is
+ * the folder of its Node.
+ */
+export function newTerminal(registry: string, bin = dirname(process.execPath)): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(?:npm_|NODE_(?:ENV|OPTIONS|PATH)$|VITE|INIT_CWD$|FORCE_COLOR$)/i.test(name),
   )
@@ -130,7 +139,7 @@ function environment(registry: string): NodeJS.ProcessEnv {
     .filter((each) => !/node_modules/.test(each))
   return {
     ...Object.fromEntries(inherited),
-    PATH: [dirname(process.execPath), ...path].join(delimiter),
+    PATH: [bin, ...path].join(delimiter),
     NO_COLOR: '1',
     npm_config_registry: registry,
     npm_config_yes: 'true', // the answer to "Ok to proceed?"
@@ -143,11 +152,12 @@ function environment(registry: string): NodeJS.ProcessEnv {
   }
 }
 
-function createReader(
+/** Returns a reader in the folder `start`. `ports` has a port for each of the pages, `taken` the steps. */
+export function createReader(
   start: string,
   env: NodeJS.ProcessEnv,
   ports: Readonly<Record<string, string>>,
-  taken: Set<string>,
+  taken: Set<string> = new Set(),
 ): Reader {
   const servers: ChildProcess[] = []
   const variables = { ...env, ...(ports['3000'] && { PORT: ports['3000'] }) }

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { type BucketOptions, checkBucket } from '../../../cli/doctor/bucket.ts'
+import { type BucketOptions, checkBucket, type Part } from '../../../cli/doctor/bucket.ts'
 import type { Consent } from '../../../cli/doctor/cors.ts'
 import type { Finding, Status } from '../../../cli/doctor/report.ts'
 import { type Requests, requestsUntil } from '../../../cli/doctor/requests.ts'
@@ -68,6 +68,7 @@ export function patientRequests(hangs: Hangs = () => false): Requests {
 }
 
 export interface BucketRun {
+  readonly part?: Part
   readonly hangs?: Hangs
   readonly consent?: Consent
   readonly onFinding?: (finding: Finding) => void
@@ -80,13 +81,14 @@ export interface BucketRun {
 
 /** Runs doctor for the bucket of `settings`, in this process. */
 export async function findingsOf(settings: Variables, run: BucketRun = {}): Promise<Finding[]> {
-  const { hangs, consent, onFinding, dropBoxOrigins = [], upkeep = false, walker = null } = run
+  const { part = 'all', hangs, consent, onFinding } = run
+  const { dropBoxOrigins = [], upkeep = false, walker = null } = run
   const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
   const { buckets, corsOrigins } = loaded.settings
   const findings: Finding[] = []
   await checkBucket({
-    part: 'all',
+    part,
     bucket: buckets[0],
     names: { reads: 'S3', uploads: 'S3_WRITE' },
     upkeep: { isOn: upkeep, walker },

@@ -14,8 +14,7 @@ let number = 0
 
 /** A notification of the bucket records a copy without an owner, and the upkeep guesses one. */
 describe.each([
-  ['unconfirmed', 'app:bob'],
-  ['unconfirmed', null],
+  ['found', 'app:bob'],
   ['found', null],
 ] as const)('a record that is only %s (owner %s)', (status, owner) => {
   async function setUp() {

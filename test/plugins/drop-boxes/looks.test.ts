@@ -4,7 +4,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import type { Instance } from '../../../src/http/app-env.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { Ledger } from '../../../src/plugins/drop-boxes/ledger.ts'
+import type { Arrived } from '../../../src/plugins/drop-boxes/box.ts'
+import type { Ledger } from '../../../src/plugins/drop-boxes/ledger.ts'
 import { look } from '../../../src/plugins/drop-boxes/looks.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
@@ -17,6 +18,7 @@ import {
   type DropBox,
   HOUR,
   holdsOf,
+  inBox,
   MINUTE,
   objectOf,
   putTo,
@@ -29,8 +31,7 @@ afterEach(() => {
 
 /** Lets a box look at the bucket, as its alarm does after `milliseconds`, with another presigner. */
 const lookWith = (box: DropBox, milliseconds: number, changes: Partial<Instance>): Promise<void> =>
-  runInDurableObject(objectOf(box), async (_, { storage }) => {
-    const ledger = new Ledger(storage)
+  inBox(box, async (ledger) => {
     const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
     const instance = { ...presigner.instance(env), ...changes }
     const stored = ledger.box()
@@ -258,11 +259,38 @@ describe('a look at the bucket', () => {
     expect(await alarm()).toBe(first)
   })
 
+  it.each<readonly [string, number, (ledger: Ledger, file: Arrived, now: number) => unknown]>([
+    ['a file in parts is counted', 6 * MINUTE, (ledger, file, now) => ledger.settle(file, now)],
+    [
+      'a file is too large, to delete it',
+      0,
+      (ledger, file, now) => ledger.settle({ ...file, size: 2 ** 50 }, now),
+    ],
+    [
+      'the box is closed without a file',
+      0,
+      (ledger, _, now) => {
+        for (const hold of ledger.due(1, now + HOUR)) ledger.looked(hold, 'done', now)
+        return ledger.close(now)
+      },
+    ],
+  ])('comes soon after %s', async (_, milliseconds, act) => {
+    const now = Date.now() + 10 * MINUTE
+    const key = 'uploads/a.txt'
+    const ask = { key, size: 5, inParts: true, isStart: true, network: 'n', session: '' }
+    const file = { key, etag: '"e"', size: 5, name: 'a', mimetype: 'text/plain', at: now }
+    const alarm = await inBox(await createBox(), async (ledger, storage) => {
+      await ledger.reserve({ ...ask, country: null }, now)
+      await act(ledger, file, now)
+      return storage.getAlarm()
+    })
+    expect(alarm).toBe(now + milliseconds)
+  })
+
   it('leaves a reservation alone that a sender has extended meanwhile', async () => {
     const box = await createBox()
     const { key } = await (await (await visit(box)).begin()).json<{ key: string }>()
-    await runInDurableObject(objectOf(box), (_, { storage }) => {
-      const ledger = new Ledger(storage)
+    await inBox(box, async (ledger) => {
       const [hold] = ledger.due(1, Date.now() + HOUR)
       if (hold === undefined) throw new Error('Nothing is due.')
       const ask = {
@@ -274,11 +302,11 @@ describe('a look at the bucket', () => {
         session: '',
         country: null,
       }
-      ledger.reserve(ask, Date.now() + MINUTE)
+      await ledger.reserve(ask, Date.now() + MINUTE)
       ledger.looked(hold, 'absent', Date.now())
       // One that the app lets another sender begin in one request ends earlier.
       const ends = ledger.hold(key)?.ends
-      ledger.reserve({ ...ask, inParts: false }, Date.now() + MINUTE)
+      await ledger.reserve({ ...ask, inParts: false }, Date.now() + MINUTE)
       expect(ledger.hold(key)?.ends).toBe(ends)
     })
     expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['open'])

@@ -213,7 +213,7 @@ it('writes nothing when somebody asks for a box that does not exist', async () =
   await object.abort('a', Date.now())
   await object.undo('a', 'b')
   await object.told('a', 'b')
-  await object.lost('a', 'b')
+  await object.lost('a', 'b', true)
   await object.close(Date.now())
   expect(await object.files(10, null)).toEqual({ files: [], next: null })
   const [tables, alarm] = await runInDurableObject(object, async (_, { storage }) => [

@@ -44,15 +44,11 @@ async function consume(
   const context = createExecutionContext()
   const workerEnv = { ...env, ...baseVariables(), WEBHOOKS, EVENTS, ...variables }
   const delays = new Map<string, number | undefined>()
-  const lost: string[] = []
   // The result has no delays, so this notes them on their way to the real message.
   const noted = batch.messages.map((message) => ({
     body: message.body,
     attempts: message.attempts,
-    ack: (reason?: string) => {
-      if (reason !== undefined) lost.push(reason)
-      message.ack()
-    },
+    ack: () => message.ack(),
     retry(options?: { delaySeconds?: number }) {
       delays.set(message.id, options?.delaySeconds)
       message.retry(options)
@@ -66,7 +62,7 @@ async function consume(
   await waitOnExecutionContext(context)
   const { explicitAcks, retryMessages } = await getQueueResult(batch, context)
   const retried = retryMessages.map(({ msgId }) => ({ msgId, delaySeconds: delays.get(msgId) }))
-  return { isOurs, acked: explicitAcks, retried, ...(lost.length > 0 && { lost }) }
+  return { isOurs, acked: explicitAcks, retried }
 }
 
 type Reply = Response | Error
@@ -162,8 +158,8 @@ describe('a webhook in the queue', () => {
 
   it('is dropped after 410, by which the endpoint says that it wants no more', async () => {
     reply(new Response('', { status: 410 }))
-    const { acked, lost } = await consume([jobMessage(await jobFor(URL_A))])
-    expect([acked, lost]).toEqual([['m0'], ['status 410']])
+    const { acked } = await consume([jobMessage(await jobFor(URL_A))])
+    expect(acked).toEqual(['m0'])
     expect(lines.map((line) => JSON.parse(line))).toEqual([
       { warning: 'webhook lost', endpoint: 'a.example', event: 'evt_1', reason: 'status 410' },
     ])

@@ -71,9 +71,9 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     expect(await index.list(all)).toEqual({ ...EMPTY, records })
   })
 
-  it('stores how a record came to be that nobody has confirmed', async () => {
+  it('stores whether somebody has confirmed a record', async () => {
     const records = [
-      testRecord('a', { owner: null, status: 'unconfirmed' }),
+      testRecord('a', { owner: null, status: 'found' }),
       testRecord('b', { status: 'found' }),
       testRecord('c'),
     ]
@@ -175,15 +175,6 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     } while (cursor !== undefined)
     expect(found).toEqual(keys.slice(0, 3))
     expect((await own?.list(all))?.records).toEqual(keys.map((name) => keptOf(testRecord(name))))
-  })
-
-  it('remembers when it began', async () => {
-    const first = await index.since?.(new Date('2026-11-24T12:00:00.500Z'))
-    expect(first).toBeInstanceOf(Date)
-    expect(await index.since?.(new Date('2026-11-25T12:00:00Z'))).toEqual(first)
-    expect(await index.since?.(null)).toEqual(first)
-    await index.put(testRecord('a'))
-    expect((await index.list(all)).records).toHaveLength(1)
   })
 
   it('counts entries of other buckets, whose aliases are any text', async () => {

@@ -43,7 +43,7 @@ const NAMES = [
 const OWNERS = [null, '', '=', 'key:a', 'key:a\u0001', 'ann/😀', 'null']
 const TYPES = ['', 'text/plain', 'TEXT/plain; charset=utf-8', "a'b"]
 
-const STATUSES = [{}, {}, { status: 'unconfirmed' }, { status: 'found' }] as const
+const STATUSES = [{}, { status: 'found' }] as const
 
 /** The totals, counted from the rows. */
 function recount(records: readonly FileRecord[]): Map<string, number[]> {

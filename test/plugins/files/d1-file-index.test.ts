@@ -93,18 +93,6 @@ it('keeps a record that takes the place of a malformed row meanwhile', async () 
   expect(await index.get('files', testRecord('a').key)).toEqual(testRecord('a'))
 })
 
-it('began when somebody says so, until it is empty', async () => {
-  const now = new Date('2026-11-28T12:00:00.000Z')
-  expect(await index.since?.(null)).toBeNull()
-  expect(await index.since?.(now)).toEqual(now)
-  await index.put(testRecord('a'))
-  await index.put(testRecord('b'))
-  await index.remove('files', testRecord('a').key)
-  expect(await d1FileIndex(testDatabase).since?.(null)).toEqual(now)
-  await testDatabase.prepare('DELETE FROM presigner_files').run()
-  expect(await index.since?.(null)).toBeNull()
-})
-
 it('counts the rows of other buckets without reading those that are known', async () => {
   const keys = Array.from({ length: 50 }, (_, i) => `a/${i}`)
   for (const key of keys) await index.put(testRecord(key))

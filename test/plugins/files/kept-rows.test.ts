@@ -7,7 +7,7 @@ import { testDatabase } from '../../support/d1.ts'
 
 /*
  * The index must stay readable after a deploy. If a test here fails, searches and totals lose the files
- * that are in it now: add a step that rewrites their rows (docs/d1-schema.md).
+ * that are in it now: add a step that rewrites their rows (docs/maintainers/d1-schema.md).
  */
 
 const ROW = {
@@ -29,7 +29,7 @@ const index = d1FileIndex(testDatabase)
 
 afterEach(reset)
 
-it('stores a record in the columns of docs/d1-schema.md', async () => {
+it('stores a record in the columns of docs/maintainers/d1-schema.md', async () => {
   await index.put(RECORD)
   const { results } = await testDatabase.prepare('SELECT * FROM presigner_files').all()
   expect(results).toEqual([{ id: 1, ...ROW, status: null }])

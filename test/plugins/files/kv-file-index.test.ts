@@ -106,29 +106,6 @@ describe('entries that are not records', () => {
   })
 })
 
-describe('when the index in Workers KV began', () => {
-  it('is unknown until somebody says so, and again if the entry is malformed or deleted', async () => {
-    expect(await index.since?.(null)).toBeNull()
-    expect(await env.FILE_INDEX.get('index:since')).toBeNull()
-    const now = new Date('2026-11-28T12:00:00.000Z')
-    expect(await index.since?.(now)).toEqual(now)
-    expect(await env.FILE_INDEX.get('index:since')).toBe('2026-11-28T12:00:00.000Z')
-    await env.FILE_INDEX.put('index:since', 'yesterday')
-    expect(await index.since?.(null)).toBeNull()
-    expect(await index.since?.(now)).toEqual(now)
-  })
-
-  it('is no entry of a list', async () => {
-    await index.since?.(new Date())
-    expect((await index.list(all)).records).toEqual([])
-    expect(await index.strayEntries?.([])).toEqual({
-      aliases: {},
-      unreadable: 0,
-      cursor: undefined,
-    })
-  })
-})
-
 it('removes an entry that is no record, and no other one', async () => {
   const record = await index.put(testRecord('a'))
   await env.FILE_INDEX.put('file:files:b', '', { metadata: { name: 5 } })

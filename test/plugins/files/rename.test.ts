@@ -46,7 +46,7 @@ withEachIndex((index) => {
     expect(await stored()).toEqual(after)
   })
 
-  // @threat upkeep-expires-confirmed
+  // @threat confirmed-becomes-found
   it.each(['a.txt', 'b.txt'])(
     'confirms a record, and says so, also with the name %s',
     async (name) => {

@@ -2,8 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import {
   identityOf,
-  isRecent,
-  mayExpire,
   stopAfterLook,
   stopAtStart,
   stopAtWitnesses,
@@ -12,12 +10,11 @@ import {
 import { startWalk } from '../../../src/plugins/upkeep/pass.ts'
 import type { Counts, PassSummary } from '../../../src/plugins/upkeep/state.ts'
 import { testBucket } from '../../support/test-bucket.ts'
-import { at, NOON, testWalk } from './support/walks.ts'
+import { at, testWalk } from './support/walks.ts'
 
 const { counts: NONE } = startWalk(testWalk(), at(0))
-const summary = (counts: Partial<Counts>, confirmed = 0, unconfirmed = 0): PassSummary => ({
+const summary = (counts: Partial<Counts>): PassSummary => ({
   ...{ mode: 'record', startedAt: '', endedAt: '', counts: { ...NONE, ...counts } },
-  recent: { confirmed, unconfirmed },
 })
 const look = (counts: Partial<Counts>, last: PassSummary | null = null, isListDone = true) =>
   stopAfterLook({ accepted: [], last }, { counts: { ...NONE, ...counts }, isListDone })
@@ -66,19 +63,6 @@ describe('the brake', () => {
     const given = { accepted: [reason] as const, last: null }
     expect(stopAfterLook(given, { counts, isListDone: false })).toBe(null)
   })
-})
-
-it('lets files expire only if at least half of the recent ones were confirmed', () => {
-  expect(mayExpire(null)).toBe(false)
-  expect(mayExpire(summary({}, 1, 2))).toBe(false)
-  expect(mayExpire(summary({}, 0, 0))).toBe(false)
-  expect(mayExpire(summary({}, 2, 2))).toBe(true)
-})
-
-it('compares the confirmations of the time until files expire, and of seven days', () => {
-  const day = 86_400
-  expect(isRecent(NOON - 17 * day * 1000, 10 * day, at(0))).toBe(true)
-  expect(isRecent(NOON - 17 * day * 1000 - 1, 10 * day, at(0))).toBe(false)
 })
 
 it('keeps three witnesses of different pages, and the first one', () => {

@@ -4,8 +4,6 @@ import { check } from '../../../src/settings/rules.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { fullVariables, paths } from '../../settings/variables.ts'
 
-const DAY = 86_400
-
 const read = (given: unknown) => {
   const result = check(upkeepRule(null), given)
   if (!result.ok) throw new Error(JSON.stringify(result.issues))
@@ -20,28 +18,21 @@ const issueOf = (given: unknown) => {
 describe('UPKEEP', () => {
   it('only reports, on the free plan and in all buckets, by default', () => {
     expect(read({})).toEqual({
-      ...{ mode: 'report', plan: 'free', expireSeconds: 30 * DAY },
-      ...{ owner: null, buckets: null },
+      ...{ mode: 'report', plan: 'free', owner: null, buckets: null },
     })
   })
 
   it('keeps what is set', () => {
-    const given = { mode: 'expire', plan: 'paid', expireUnconfirmed: 60, buckets: ['files'] }
+    const given = { mode: 'record', plan: 'paid', buckets: ['files'] } as const
     const owner = { owner: 'users/{owner}/', ownerAs: 'app:{owner}' }
-    expect(read({ ...given, ...owner })).toEqual({
-      ...{ mode: 'expire', plan: 'paid', expireSeconds: 60 * DAY, owner, buckets: ['files'] },
-    })
+    expect(read({ ...given, ...owner })).toEqual({ ...given, owner })
     expect(read({ owner: '{owner}/' }).owner).toEqual({ owner: '{owner}/', ownerAs: '{owner}' })
   })
 
   it.each<readonly [string, object, RegExp]>([
-    ['a mode that is unknown', { mode: 'delete' }, /^mode must be one of report, record, expire$/],
+    ['a mode that is unknown', { mode: 'delete' }, /^mode must be one of report, record$/],
     ['a plan that is unknown', { plan: 'Paid' }, /^plan must be one of free, paid$/],
-    ['fewer than 10 days', { mode: 'expire', expireUnconfirmed: 9 }, /^expireUnconfirmed .* 10 /],
-    ['more than 3650 days', { mode: 'expire', expireUnconfirmed: 3651 }, /^expireUnconfirmed /],
-    ['days in part', { mode: 'expire', expireUnconfirmed: 10.5 }, /^expireUnconfirmed /],
-    ['days without the mode', { mode: 'record', expireUnconfirmed: 30 }, /mode = "expire"/],
-    ['days with the default mode', { expireUnconfirmed: 30 }, /mode = "expire"/],
+    ['days after which files expire', { expireUnconfirmed: 30 }, /unknown members/],
     ['an owner without a placeholder', { owner: 'users/' }, /^owner must have \{owner\}/],
     ['an owner in part of a segment', { owner: 'u-{owner}/' }, /^owner must have \{owner\}/],
     ['two owners', { owner: '{owner}/{owner}/' }, /^owner must have \{owner\}/],

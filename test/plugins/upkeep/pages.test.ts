@@ -108,7 +108,7 @@ describe('the pages of a walk', () => {
   ])(
     'end after %s, so that a slow bucket costs no lease and no answer',
     async (_, left, seconds) => {
-      const walk = testWalk({ mode: 'expire', expireSeconds: 30 * DAY })
+      const walk = testWalk()
       for (let i = 0; i < 300; i++) bucket.put(generated(i), OLD)
       bucket.uploads = Array.from({ length: 300 }, (_, i) => ({
         ...{ key: generated(), id: `${i}`, time: NOON - 9 * DAY },

@@ -71,7 +71,7 @@ describe('GET /upkeep', () => {
     const status = async () => jsonOf(await app.ask('GET /upkeep', reader))
     const none = { phase: null, startedAt: null, counts: null, stopped: null, last: null }
     expect(await status()).toEqual({
-      ...{ mode: 'report', plan: 'free', deadLetters: 0 },
+      ...{ mode: 'report', plan: 'free' },
       buckets: [{ bucket: 'files', ...none, suspects: 0, dropped: 0 }],
     })
     await app.run(new Date())
@@ -132,7 +132,7 @@ describe('POST /upkeep/steps', () => {
   // @threat upkeep-exceeds
   it('may not do more than the settings allow', async () => {
     listedBuckets({ one: {}, two: {} })
-    const modes = ['report', 'record', 'expire'] as const
+    const modes = ['report', 'record'] as const
     for (const [i, mode] of modes.entries()) {
       const app = upkeepApp({ keys: KEYS, settings: { mode } })
       const asked = await Promise.all(
@@ -168,7 +168,7 @@ describe('POST /upkeep/steps', () => {
   })
 
   it.each<readonly [string, object]>([
-    ['an import that deletes', { mode: 'expire', import: { prefix: 'a/' } }],
+    ['a mode that is unknown', { mode: 'expire' }],
     ['a prefix that is no start of keys', { import: { prefix: '../a/' } }],
     ['a template without an owner', { import: { prefix: '', owner: 'users/' } }],
     ['an id of nobody', { import: { prefix: '', owner: '{owner}/', ownerAs: 'x' } }],
@@ -179,7 +179,7 @@ describe('POST /upkeep/steps', () => {
     ['another text as its cursor', { cursor: 'x' }],
   ])('refuses %s', async (_, body) => {
     const sent = listedBuckets({ one: {} })
-    const app = upkeepApp({ keys: KEYS, settings: { mode: 'expire' } })
+    const app = upkeepApp({ keys: KEYS, settings: { mode: 'record' } })
     const { status } = await app.ask('POST /upkeep/steps', admin, body)
     expect(status).toBe(400)
     expect(sent).toEqual([])
@@ -311,7 +311,7 @@ describe('records that upkeep has dropped', () => {
     listedBuckets(objects)
     const app = upkeepApp({ keys: KEYS, name })
     await stateStub('Upkeep', `${name}/walk files`).keep(
-      [recordOf(mine), recordOf(theirs, { status: 'unconfirmed' })],
+      [recordOf(mine), recordOf(theirs, { status: 'found' })],
       Date.parse(LONG_AGO) + 1000,
     )
     return app
@@ -325,7 +325,7 @@ describe('records that upkeep has dropped', () => {
       )
     const first = await list('?limit=1')
     expect(first.records).toEqual([
-      { ...recordOf(theirs, { status: 'unconfirmed' }), droppedAt: '2026-01-01T00:00:01.000Z' },
+      { ...recordOf(theirs, { status: 'found' }), droppedAt: '2026-01-01T00:00:01.000Z' },
     ])
     const next = await list(`?limit=1&cursor=${first.cursor}`)
     expect(next).toEqual({ records: [expect.objectContaining({ key: mine })] })

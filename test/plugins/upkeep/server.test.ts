@@ -1,5 +1,5 @@
 import { expect, inject, it } from 'vitest'
-import { provisional } from '../../../src/core/record.ts'
+import { provisional } from '../../../src/core/reconcile.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import type { Walk } from '../../../src/plugins/upkeep/pass.ts'
 import { headObject } from '../../../src/storage/object.ts'
@@ -56,24 +56,24 @@ it('goes through the pages of the local bucket, with each kind of key, and finds
   expect(again.ended?.counts).toMatchObject({ records: keys.length, different: 0, gone: 0 })
 })
 
-it('drops a record without an object there, and deletes only what nobody has confirmed', async () => {
+it('drops a record without an object there, and deletes no object', async () => {
   const [gone, left, confirmed] = [parseObjectKey('walked/gone'), generated(), generated()]
-  const walk = walkOf({ mode: 'expire', expireSeconds: 3600 })
+  const walk = walkOf({})
   const { bucket, index } = walk
   for (const key of [gone, left, confirmed]) {
     await put(key)
     const head = await headObject(bucket, key, new Date())
     if (head === null) throw new Error('It is missing.')
-    const status = key === left ? 'unconfirmed' : undefined
+    const status = key === left ? 'found' : undefined
     await index.put({ ...provisional(bucket, key, head, status), owner: 'key:test' })
   }
   await ask(gone, { method: 'DELETE' })
   const { state, ended } = await pass(walk, LATER)
   expect([state.stopped, state.suspects.map(({ key }) => key)]).toEqual([null, [gone]])
-  expect(ended?.counts).toMatchObject({ gone: 1, expirable: 1, expired: 0 })
+  expect(ended?.counts).toMatchObject({ gone: 1 })
   const next = await pass(walk, LATER_STILL, state)
-  expect(next.ended?.counts).toMatchObject({ dropped: 1, expired: 1 })
+  expect(next.ended?.counts).toMatchObject({ dropped: 1 })
   const isThere = async (key: string) => (await ask(key, { method: 'HEAD' })).ok
-  expect([await isThere(left), await isThere(confirmed)]).toEqual([false, true])
-  for (const key of [left, gone]) expect(await index.get('files', key)).toBe(null)
+  expect([await isThere(left), await isThere(confirmed)]).toEqual([true, true])
+  expect(await index.get('files', gone)).toBe(null)
 })

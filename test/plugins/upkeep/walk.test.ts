@@ -4,23 +4,12 @@ import type { ObjectKey } from '../../../src/keys/object-key.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import { goOn, lookAgainAt, startWalk, type Walk } from '../../../src/plugins/upkeep/pass.ts'
-import type { Counts, WalkState } from '../../../src/plugins/upkeep/state.ts'
+import { MODES, type WalkState } from '../../../src/plugins/upkeep/state.ts'
 import { stepWalk } from '../../../src/plugins/upkeep/walk.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { listOf, MemoryBucket } from '../../support/memory-bucket.ts'
 import { testBucket } from '../../support/test-bucket.ts'
-import {
-  at,
-  DAY,
-  generated,
-  HOUR,
-  indexSince,
-  NOON,
-  pass,
-  recordOf,
-  shown,
-  testWalk,
-} from './support/walks.ts'
+import { at, DAY, generated, HOUR, NOON, pass, recordOf, shown, testWalk } from './support/walks.ts'
 
 let bucket: MemoryBucket
 
@@ -60,7 +49,7 @@ const of = (walk: Walk, key: ObjectKey) => walk.index.get('files', key)
 
 describe('mode report', () => {
   it('counts what would be done, and changes nothing', async () => {
-    const walk = testWalk({ mode: 'report', expireSeconds: 30 * 86_400, announce: vi.fn() })
+    const walk = testWalk({ mode: 'report', announce: vi.fn() })
     const { index } = walk
     const old = NOON - 40 * DAY
     bucket.put(generated(), old)
@@ -70,7 +59,7 @@ describe('mode report', () => {
     bucket.put(generated(), NOON - 60_000)
     await stored(walk, generated(), {}, old + 999)
     await stored(walk, generated(), { size: 6 }, old)
-    await stored(walk, generated(), { status: 'unconfirmed' }, old)
+    await stored(walk, generated(), { status: 'found' }, old)
     await lone(walk)
     bucket.uploads = [
       { key: generated(), id: 'old', time: NOON - 9 * DAY },
@@ -79,15 +68,13 @@ describe('mode report', () => {
     ]
     const put = vi.spyOn(index, 'put')
     const remove = vi.spyOn(index, 'remove')
-    const since = vi.spyOn(index, 'since')
     const { ended, state } = await pass(walk, 0)
     expect(shown(ended?.counts)).toEqual({
       ...{ objects: 8, records: 4, unrecorded: 2, young: 1, unmanaged: 2, different: 1, gone: 1 },
-      ...{ unconfirmed: 1, expirable: 1, oldUploads: 1 },
+      oldUploads: 1,
     })
     expect(state).toMatchObject({ suspects: [], last: { mode: 'report' } })
     for (const write of [put, remove, walk.announce]) expect(write).not.toHaveBeenCalled()
-    expect(since.mock.calls).toEqual([[null]])
     const asked = bucket.asked.map(({ operation }) => operation)
     expect([...new Set(asked)]).toEqual(['GET list-type', 'GET uploads'])
   })
@@ -132,23 +119,11 @@ describe('an object without a record', () => {
     expect((await counted(walk, 1)).counts).toEqual({ objects: 1, unrecorded: 1, recorded: 1 })
   })
 
-  it('is unconfirmed within a day of its date, if the index is older', async () => {
-    const index = indexSince(at(-10 * DAY))
-    const walk = testWalk({ index })
-    const { state } = await pass(walk, -24 * HOUR)
-    const [fresh, late] = [generated(), generated()]
-    bucket.put(fresh, NOON - 23 * HOUR)
-    bucket.put(late, NOON - 25 * HOUR)
-    await counted(walk, 0, state)
-    expect(await of(walk, fresh)).toMatchObject({ status: 'unconfirmed' })
-    expect(await of(walk, late)).toMatchObject({ status: 'found' })
-  })
-
   it('of an upload in parts waits until no client can be confirming it, in such an index', async () => {
     for (const [index, age, recorded] of [
       [memoryFileIndex(), 8 * DAY - 1000, undefined],
       [memoryFileIndex(), 8 * DAY, 1],
-      [indexSince(at(-30 * DAY)), HOUR, 1],
+      [memoryFileIndex(), HOUR, 1],
     ] as const) {
       bucket.objects.clear()
       const walk = testWalk({ index })
@@ -162,9 +137,9 @@ describe('an object without a record', () => {
     }
   })
 
-  // @threat upkeep-expires-confirmed
+  // @threat upkeep-deletes
   it('is found in the first pass that writes: it may be confirmed under an older alias of the bucket', async () => {
-    const walk = testWalk({ index: indexSince(at(-10 * DAY)) })
+    const walk = testWalk({ index: memoryFileIndex() })
     const { state } = await pass({ ...walk, mode: 'report' }, -24 * HOUR)
     const key = generated()
     bucket.put(key, OLD)
@@ -176,7 +151,7 @@ describe('an object without a record', () => {
   })
 
   it('is found in an index without conditions, which may hide a confirmation', async () => {
-    const walk = testWalk({ index: { ...indexSince(at(-10 * DAY)), isConditional: false } })
+    const walk = testWalk({ index: { ...memoryFileIndex(), lagSeconds: 60 } })
     const key = generated()
     bucket.put(key, OLD)
     await counted(walk)
@@ -238,26 +213,11 @@ describe('an object without a record', () => {
   })
 })
 
-describe('after the index has lost its records', () => {
-  it('nothing is unconfirmed: not the objects that the last pass has seen, and none later', async () => {
-    const walk = testWalk({ index: indexSince(at(-10 * DAY)) })
-    for (let i = 0; i < 5; i++) await stored(walk, generated(), {}, NOON - 20 * HOUR)
-    const { state } = await counted(walk)
-    const lost = testWalk({ index: indexSince(at(-10 * DAY)) })
-    const fresh = generated()
-    bucket.put(fresh, NOON)
-    const { counts } = await counted(lost, 90, state)
-    expect(counts).toMatchObject({ recorded: 6 })
-    const { records } = await lost.index.list({ bucket: 'files', prefix: '', limit: 10 })
-    expect(new Set(records.map(({ status }) => status))).toEqual(new Set(['found']))
-  })
-})
-
 describe('a record of another object', () => {
   it('is replaced by a provisional one, after edge copies are purged and listeners told', async () => {
     const steps: string[] = []
     const walk = testWalk({
-      index: indexSince(at(-10 * DAY)),
+      index: memoryFileIndex(),
       purge: async (_, keys) => void steps.push(`purge ${keys}`),
       announce: async ({ type }) => void steps.push(type),
     })
@@ -269,19 +229,6 @@ describe('a record of another object', () => {
     const expected = { name: 'a.txt', owner: null, status: 'found' } as const
     expect(await of(walk, key)).toEqual(recordOf(key, object, expected))
     expect(steps).toEqual(['purge managed/a.txt', 'replaced'])
-  })
-
-  it('is unconfirmed only if it was so before', async () => {
-    const walk = testWalk({ index: indexSince(at(-10 * DAY)) })
-    const { state } = await pass(walk, -24 * HOUR)
-    const [confirmed, unconfirmed] = [
-      await stored(walk),
-      await stored(walk, generated(), { status: 'unconfirmed' }),
-    ]
-    for (const { key } of [confirmed, unconfirmed]) bucket.put(key, OLD + 60_000)
-    await counted(walk, 0, state)
-    expect(await of(walk, confirmed.key)).toMatchObject({ status: 'found' })
-    expect(await of(walk, unconfirmed.key)).toMatchObject({ status: 'unconfirmed' })
   })
 
   it('stays while one of both is young, if only the list is late, and if somebody records it', async () => {
@@ -413,114 +360,26 @@ describe('a record without an object', () => {
   })
 })
 
-describe('mode expire', () => {
-  const SECONDS = 30 * 86_400
-  const confirmed: Counts = startWalk(testWalk(), at(0)).counts
-  const last = (recent = { confirmed: 1, unconfirmed: 1 }) => ({
-    ...({ mode: 'expire', startedAt: '', endedAt: '', counts: confirmed, recent } as const),
-  })
-  const expiring = (changes: Partial<Walk> = {}) =>
-    testWalk({ mode: 'expire', expireSeconds: SECONDS, ...changes })
-  const old = NOON - SECONDS * 1000
-  const run = (walk: Walk, recent?: ReturnType<typeof last>['recent']) =>
-    counted(walk, 0, { ...startWalk(walk, at(0)), last: last(recent) })
+// @threat upkeep-deletes
+it('no mode deletes a file whose record has gone while its object was missing', async () => {
+  for (const mode of MODES) {
+    const walk = testWalk({ mode, index: memoryFileIndex() })
+    const { index } = walk
+    let { state } = await pass(walk, -10 * DAY)
+    const confirmed = await stored(walk, generated(), {}, NOON)
+    const object = bucket.objects.get(confirmed.key)
+    bucket.objects.delete(confirmed.key)
+    await index.remove('files', confirmed.key)
+    if (object !== undefined) bucket.objects.set(confirmed.key, object)
+    await stored(walk, generated(), {}, NOON)
+    for (let hours = 2; hours < 100 * 24; hours += 12)
+      ({ state } = await pass(walk, hours * HOUR, state))
+    expect(bucket.objects.get(confirmed.key), mode).toBe(object)
+    bucket.objects.clear()
+  }
+})
 
-  it('deletes the object of a generated key that nobody has confirmed, its copies and its record', async () => {
-    const steps: string[] = []
-    const walk = expiring({
-      purge: async (_, keys) => void steps.push(`purge ${keys}`),
-      announce: async ({ type }) => void steps.push(type),
-    })
-    const { key } = await stored(walk, generated(), { status: 'unconfirmed', owner: null }, old)
-    expect((await run(walk)).counts).toEqual({
-      ...{ objects: 1, records: 1, unconfirmed: 1, expirable: 1, expired: 1 },
-    })
-    expect([bucket.objects.size, await of(walk, key)]).toEqual([0, null])
-    expect(steps).toEqual([`purge ${key}`, 'deleted'])
-  })
-
-  it.each<[string, (walk: Walk) => Promise<unknown>]>([
-    ['a confirmed record', (walk) => stored(walk, generated(), {}, old)],
-    ['a found record', (walk) => stored(walk, generated(), { status: 'found' }, old)],
-    ['no record', async () => bucket.put(generated(), old)],
-    ['a chosen key', (walk) => stored(walk, 'managed/a', { status: 'unconfirmed' }, old)],
-    [
-      'a younger object',
-      (walk) => stored(walk, generated(), { status: 'unconfirmed' }, old + 1000),
-    ],
-  ])('keeps an object with %s', async (_, store) => {
-    const walk = expiring()
-    await store(walk)
-    const { counts } = await run(walk)
-    expect(counts).not.toHaveProperty('expirable')
-    expect(counts).not.toHaveProperty('expired')
-    expect(bucket.objects.size).toBe(1)
-  })
-
-  it('keeps an object that another alias of its bucket has recorded', async () => {
-    const walk = expiring({ namesakes: ['other'] })
-    const record = await stored(walk, generated(), { status: 'unconfirmed' }, old)
-    await walk.index.put({ ...record, bucket: 'other' })
-    expect((await run(walk)).counts).not.toHaveProperty('expirable')
-    await walk.index.remove('other', record.key)
-    // As late as possible.
-    bucket.before = async ({ operation }) => {
-      if (operation === 'GET list-type') await walk.index.put({ ...record, bucket: 'other' })
-      return undefined
-    }
-    const getMany = vi.spyOn(walk.index, 'get')
-    getMany.mockImplementationOnce(async () => null)
-    expect((await run(walk)).counts).toMatchObject({ expirable: 1 })
-    expect(bucket.objects.size).toBe(1)
-  })
-
-  it('keeps what somebody confirms, or the bucket replaces, before the delete', async () => {
-    for (const change of ['confirm', 'replace', 'touch']) {
-      const walk = expiring()
-      const record = await stored(walk, generated(), { status: 'unconfirmed' }, old)
-      const { status: _, ...rest } = record
-      bucket.before = async ({ operation }) => {
-        if (operation !== 'HEAD') return undefined
-        if (change === 'confirm') await walk.index.put(rest)
-        if (change === 'replace') bucket.put(record.key, old)
-        if (change === 'touch') bucket.put(record.key, old - 1000, { etag: record.etag })
-        return undefined
-      }
-      expect((await run(walk)).counts, change).toMatchObject({ expirable: 1 })
-      expect(bucket.objects.size, change).toBe(1)
-      bucket.objects.clear()
-    }
-  })
-
-  it('deletes nothing before one complete pass, and while most recent files are unconfirmed', async () => {
-    const walk = expiring()
-    await stored(walk, generated(), { status: 'unconfirmed' }, old)
-    const first = await counted(walk)
-    expect(first.counts).toMatchObject({ expirable: 1 })
-    expect(first.state.last?.recent).toEqual({ confirmed: 0, unconfirmed: 1 })
-    // Nobody confirms anything here.
-    expect((await counted(walk, 0, first.state)).counts).not.toHaveProperty('expired')
-    await stored(walk)
-    const second = await counted(walk, 0, first.state)
-    expect(second.state.last?.recent).toEqual({ confirmed: 1, unconfirmed: 1 })
-    expect((await counted(walk, 0, second.state)).counts).toMatchObject({ expired: 1 })
-  })
-
-  it('deletes one after another', async () => {
-    const walk = expiring()
-    for (let i = 0; i < 4; i++) await stored(walk, generated(), { status: 'unconfirmed' }, old)
-    let [running, most] = [0, 0]
-    bucket.before = async ({ operation }) => {
-      if (operation !== 'HEAD' && operation !== 'DELETE') return undefined
-      most = Math.max(most, ++running)
-      await new Promise((resolve) => setTimeout(resolve, 1))
-      running -= 1
-      return undefined
-    }
-    expect((await run(walk)).counts).toMatchObject({ expired: 4 })
-    expect(most).toBe(1)
-  })
-
+describe('mode record', () => {
   it('aborts old uploads in parts of generated keys and managed prefixes, and no others', async () => {
     const uploads = [
       { key: generated(), id: 'a', time: NOON - 8 * DAY - 1000 },
@@ -529,11 +388,11 @@ describe('mode expire', () => {
       { key: 'others/c', id: 'other', time: NOON - 9 * DAY },
     ]
     bucket.uploads = [...uploads]
-    const record = await counted(testWalk())
-    expect(record.counts).toEqual({ oldUploads: 2 })
+    const report = await counted(testWalk({ mode: 'report' }))
+    expect(report.counts).toEqual({ oldUploads: 2 })
+    expect((await counted(testWalk({ isFirst: false }))).counts).toEqual({ oldUploads: 2 })
     expect(bucket.uploads).toHaveLength(4)
-    expect((await counted(expiring({ isFirst: false }))).counts).toEqual({ oldUploads: 2 })
-    const { counts } = await counted(expiring({ pageSize: 1 }))
+    const { counts } = await counted(testWalk({ pageSize: 1 }))
     expect(counts).toEqual({ oldUploads: 2, aborted: 2 })
     expect(bucket.uploads.map(({ id }) => id).sort()).toEqual(['other', 'young'])
   })
@@ -542,7 +401,7 @@ describe('mode expire', () => {
     bucket.uploads = Array.from({ length: 5 }, (_, i) => ({
       ...{ key: generated(), id: `${i}`, time: NOON - 9 * DAY },
     }))
-    const walk = expiring({ maxRequests: 4 })
+    const walk = testWalk({ maxRequests: 4 })
     expect((await counted(walk)).counts).toEqual({ oldUploads: 5, aborted: 5 })
     expect(bucket.count('GET uploads')).toBe(2)
   })
@@ -708,7 +567,7 @@ describe('the brake', () => {
 
   it('records everything again, as found, with a fresh empty index', async () => {
     const { walk, state } = await passed()
-    const index = indexSince(at(-10 * DAY))
+    const index = memoryFileIndex()
     const { counts } = await counted({ ...walk, index }, 60, state)
     expect(counts).toEqual({ objects: 30, unrecorded: 30, recorded: 30 })
     const { records } = await index.list({ bucket: 'files', prefix: '', limit: 100 })
@@ -758,7 +617,7 @@ describe('an import', () => {
   const importing = (changes: Partial<Walk> = {}) =>
     testWalk({
       import: { prefix: 'photos/', owner: 'photos/{owner}/', ownerAs: 'key:app/{owner}' },
-      index: indexSince(at(-10 * DAY)),
+      index: memoryFileIndex(),
       ...changes,
     })
 
@@ -777,11 +636,11 @@ describe('an import', () => {
     expect(bucket.count('GET uploads')).toBe(0)
   })
 
-  it('drops, expires and aborts nothing', async () => {
-    const walk = importing({ mode: 'expire', expireSeconds: 86_400 })
+  it('drops and aborts nothing', async () => {
+    const walk = importing()
     const gone = await lone(walk, 'photos/gone.jpg')
     const key = generated(0, 'photos/')
-    await stored(walk, key, { status: 'unconfirmed' }, NOON - 10 * DAY)
+    await stored(walk, key, { status: 'found' }, NOON - 10 * DAY)
     bucket.uploads = [{ key: generated(0, 'photos/'), id: 'a', time: NOON - 9 * DAY }]
     const suspects = [{ ...gone, seenAt: 0 }]
     const { state } = await counted(walk, 0, { ...startWalk(walk, at(0)), suspects })

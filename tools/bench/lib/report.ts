@@ -4,7 +4,7 @@ import type { Machine } from './machine.ts'
 import type { Section } from './section.ts'
 import { markdownTable, sectionTable, targetTable } from './table.ts'
 
-const DOCS = new URL('../../../docs/', import.meta.url)
+const DOCS = new URL('../../../docs/maintainers/', import.meta.url)
 const PAGE = new URL('performance.md', DOCS)
 const CHARTS = new URL('performance/', DOCS)
 const RESULTS = new URL('../results.json', import.meta.url)
@@ -19,7 +19,7 @@ export interface Results {
 }
 
 /**
- * Writes tools/bench/results.json, the tables of docs/performance.md between their markers, and the
+ * Writes tools/bench/results.json, the tables of docs/maintainers/performance.md between their markers, and the
  * charts.
  */
 export async function writeReport(results: Results): Promise<void> {
@@ -41,7 +41,8 @@ export async function writeReport(results: Results): Promise<void> {
 function replaceBlock(page: string, id: string, block: string): string {
   const [start, end] = [`<!-- bench: ${id} -->`, `<!-- /bench: ${id} -->`]
   const [from, to] = [page.indexOf(start), page.indexOf(end)]
-  if (from === -1 || to < from) throw new Error(`docs/performance.md has no markers for ${id}.`)
+  if (from === -1 || to < from)
+    throw new Error(`docs/maintainers/performance.md has no markers for ${id}.`)
   return `${page.slice(0, from + start.length)}\n\n${block}\n\n${page.slice(to)}`
 }
 

@@ -257,8 +257,6 @@ const counts = z.object({
   unmanaged: found('Objects without a record that nobody asked to record.'),
   different: found('Records of another object than the bucket has.'),
   gone: found('Records without an object.'),
-  unconfirmed: found('Records that nobody has confirmed.'),
-  expirable: found('Those of them that are old enough to expire.'),
   oldUploads: z
     .nullable(z.int())
     .check(z.describe("Unfinished uploads that are too old; null if the server can't list them.")),
@@ -273,7 +271,6 @@ const counts = z.object({
   recorded: found('Objects that got a record.'),
   corrected: found('Records that were corrected.'),
   dropped: found('Records that were dropped.'),
-  expired: found('Objects that were deleted.'),
   aborted: found('Unfinished uploads that were aborted.'),
 })
 
@@ -282,9 +279,6 @@ const passSummary = z.object({
   startedAt: instant('When the pass began.'),
   endedAt: instant('When it ended.'),
   counts,
-  recent: z
-    .object({ confirmed: found('Confirmed.'), unconfirmed: found('Unconfirmed.') })
-    .check(z.describe('Uploads of the last days.')),
 })
 
 const STOP_REASONS = [
@@ -316,41 +310,6 @@ export const upkeepStatus = z.object({
       counts: z.nullable(counts).check(z.describe('What this pass has found and done so far.')),
       ...{ suspects, stopped, last },
       dropped: found('Records that were dropped in the last 30 days.'),
-    }),
-  ),
-  deadLetters: found('Messages that the queues gave up.'),
-})
-
-export const deadLetters = z.object({
-  deadLetters: z.array(
-    z.object({
-      id: text('Each message keeps its id.'),
-      queue: text('The queue that gave it up.'),
-      body: z.unknown().check(z.describe('What was sent: JSON.')),
-      firstAt: instant('When it arrived. It is kept for 30 days from then on.'),
-      lastAt: instant('When it arrived the last time.'),
-      arrivals: found('How often it has arrived.'),
-      replays: found('How often it was replayed in vain.'),
-      reason: z
-        .nullable(z.string())
-        .check(z.describe('Why the last replay failed. Null before the first one.')),
-    }),
-  ),
-  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
-})
-
-export const replayedLetters = z.object({
-  results: z.array(
-    z.object({
-      id: z.string(),
-      outcome: z
-        .enum(['replayed', 'failed', 'missing', 'waiting'])
-        .check(
-          z.describe(
-            '`replayed`: done and removed. `failed`: stays, with the reason. `missing`: there is none with this id. `waiting`: there was no time for it.',
-          ),
-        ),
-      reason: z.optional(text('Why it failed.')),
     }),
   ),
 })
@@ -749,8 +708,6 @@ const named = {
   StartedUpload: startedUpload,
   Stats: stats,
   Token: token,
-  DeadLetters: deadLetters,
-  ReplayedLetters: replayedLetters,
   UpkeepStatus: upkeepStatus,
   UpkeepStep: upkeepStep,
   DroppedRecords: droppedRecords,

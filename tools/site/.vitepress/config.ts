@@ -56,8 +56,11 @@ export default defineConfig({
               ),
           },
           searchOptions: {
-            // What one does comes before how it was decided, and before the tables of each route.
-            boostDocument: (id) => (/\/(?:decisions|reference)\//.test(String(id)) ? 0.3 : 1),
+            // What one does comes before the tables of each route, and before everything for maintainers.
+            boostDocument: (id) => {
+              const path = String(id)
+              return path.includes('/maintainers/') ? 0.001 : path.includes('/reference/') ? 0.3 : 1
+            },
           },
         },
       },

@@ -68,7 +68,7 @@ const recordSchema = z.strictObject({
         'must be a date such as 2026-12-24T18:00:00.000Z',
       ),
     ),
-  status: z.optional(z.enum(['unconfirmed', 'found'])),
+  status: z.optional(z.literal('found')),
 })
 
 const putSchema = z.strictObject({

@@ -58,7 +58,7 @@ it.each<readonly [string, FileRecord | null]>([
 
 const FOUND = record({ status: 'found' })
 
-// @threat upkeep-expires-confirmed
+// @threat confirmed-becomes-found
 it.each([
   ['keeps a confirmed record', record(), FOUND, 'kept'],
   ['keeps a record of an older version', record({ owner: null }), FOUND, 'kept'],

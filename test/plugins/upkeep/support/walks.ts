@@ -4,7 +4,6 @@ import { memoryFileIndex } from '../../../../src/plugins/files/memory-file-index
 import { startWalk, type Walk } from '../../../../src/plugins/upkeep/pass.ts'
 import type { StepResult, WalkState } from '../../../../src/plugins/upkeep/state.ts'
 import { stepWalk } from '../../../../src/plugins/upkeep/walk.ts'
-import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
 import type { StoredObject } from '../../../support/memory-bucket.ts'
 import { testBucket } from '../../../support/test-bucket.ts'
@@ -20,13 +19,11 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   bucket: testBucket({ managedPrefixes: ['managed/'] }),
   aliases: ['files'],
   siblings: [],
-  namesakes: [],
   isFirst: true,
   index: memoryFileIndex(),
   purge: async () => {},
   announce: null,
   mode: 'record',
-  expireSeconds: 0,
   owner: null,
   import: null,
   pageSize: 1000,
@@ -35,12 +32,6 @@ export const testWalk = (changes: Partial<Walk> = {}): Walk => ({
   eventRequests: 0,
   keep: async () => {},
   ...changes,
-})
-
-/** Returns an index in memory, with the conditions of D1, that began at a time. */
-export const indexSince = (began: Date): FileIndex => ({
-  ...memoryFileIndex(),
-  since: async () => began,
 })
 
 let serial = 0

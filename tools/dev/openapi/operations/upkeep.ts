@@ -1,12 +1,5 @@
 import type { ErrorCode } from '../../../../src/errors/api-error.ts'
-import {
-  deadLetters,
-  droppedRecords,
-  replayedLetters,
-  restoredRecords,
-  upkeepStatus,
-  upkeepStep,
-} from '../answers.ts'
+import { droppedRecords, restoredRecords, upkeepStatus, upkeepStep } from '../answers.ts'
 import type { Operations } from '../operation.ts'
 
 const STATE: readonly ErrorCode[] = ['state_unavailable', 'not_supported']
@@ -79,31 +72,6 @@ export const upkeepOperations: Operations = {
     },
     answers: { 200: { description: 'A page of records.', body: droppedRecords } },
     errors: ['invalid_cursor', 'unknown_bucket', ...STATE],
-  },
-  'GET /upkeep/dead-letters': {
-    id: 'listDeadLetters',
-    tag: 'upkeep',
-    summary: 'List what the queues gave up',
-    description:
-      'Messages about events and notifications that failed until the end, the oldest first. Each is kept for 30 days. `body` has keys of files. Only for API keys without a prefix, for all buckets.',
-    scopes: ['upkeep:run'],
-    members: {
-      limit: { description: 'Messages on a page. A page of long ones has fewer.' },
-      cursor: { description: '`cursor` of the previous page.' },
-    },
-    answers: { 200: { description: 'A page of messages.', body: deadLetters } },
-    errors: ['invalid_cursor', ...STATE],
-  },
-  'POST /upkeep/dead-letters/replay': {
-    id: 'replayDeadLetters',
-    tag: 'upkeep',
-    summary: 'Handle up to 20 dead letters again',
-    description:
-      'Hands each message to what handles its queue. What succeeds is removed. What fails stays, with the reason. Send those with the outcome `waiting` again: there was no time for them.',
-    scopes: ['upkeep:run'],
-    members: { ids: { description: 'Ids of dead letters.' } },
-    answers: { 200: { description: 'What happened to each message.', body: replayedLetters } },
-    errors: STATE,
   },
   'POST /upkeep/restore': {
     id: 'restoreDropped',
