@@ -78,14 +78,18 @@ export interface Step extends Pick<IndexChange, 'kept'> {
   readonly isLast?: boolean
 }
 
-/** Looks until nobody comes in between. */
-const MAX_LOOKS = 6
+/** Until nobody comes in between. */
+const MAX_TRIES = 6
 
 export interface Looks {
   /** Asks the bucket. `isAgain` if it has answered before. Default: HeadObject. */
   readonly look?: (isAgain: boolean) => Promise<ObjectHead | null>
   /** Tells whether to go on, before the index is asked: Workers KV keeps what it has answered for a minute. */
   readonly begin?: (object: ObjectHead | null) => boolean
+  /** Whether the index is asked first, since the object is probably gone. */
+  readonly isRecordFirst?: boolean
+  /** Whether a record with an earlier date than the object needs no other look. It saves a request. */
+  readonly trustsDates?: boolean
 }
 
 /**
@@ -97,23 +101,28 @@ export async function reconcile(
   { bucket, index, announce, purge, now }: Place,
   key: ObjectKey,
   decide: (seen: Seen) => Promise<Step | null>,
-  { look = (isAgain) => headObject(bucket, key, now, isAgain), begin }: Looks = {},
+  looks: Looks = {},
 ): Promise<FileRecord | null | undefined> {
   const { alias } = bucket
+  const { look = (isAgain) => headObject(bucket, key, now, isAgain), begin, trustsDates } = looks
   let written: FileRecord | null = null
   let removed: FileRecord | null = null
-  for (let looks = 0; looks < MAX_LOOKS; looks++) {
-    const first = looks === 0 && begin ? await look(false) : undefined
-    if (first !== undefined && begin?.(first) === false) return undefined
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const isFirst = written === null && !looks.isRecordFirst
+    const first = isFirst ? await look(tries > 0) : undefined
+    if (tries === 0 && first !== undefined && begin?.(first) === false) return undefined
     const entry: FileRecord | null = written ?? (await index.get(alias, key))
     // Workers KV may still show what this call has removed.
     const isGone: boolean = written === null && isSameEntry(entry, removed)
     const record: FileRecord | null = isGone ? null : entry
     const asked = new Date()
-    // A record that was there before its object was missing is of no later object.
-    const isCurrent = record === null || (first && isSameUpload(record, first))
-    const isAgain = looks > 0 || first !== undefined
-    const object = first !== undefined && isCurrent ? first : await look(isAgain)
+    // The record may be of a later object. But then it was there before the next look.
+    const isCurrent =
+      first !== undefined &&
+      (record === null ||
+        (first !== null &&
+          (isSameUpload(record, first) || (trustsDates && isEarlier(record, first)))))
+    const object = isCurrent ? first : await look(tries > 0 || isFirst)
     let keeping: Promise<KeptRecord | null> | undefined
     const kept = () => {
       keeping ??= keptRecord(index, alias, key, now)
@@ -313,6 +322,9 @@ export const isSameFile = (
   { etag, size }: Pick<FileRecord, 'etag' | 'size'>,
   object: Pick<ObjectHead, 'etag' | 'size'>,
 ): boolean => etag === object.etag && size === object.size
+
+const isEarlier = (record: FileRecord, object: ObjectHead): boolean =>
+  Date.parse(record.createdAt) < object.lastModified.getTime()
 
 /** Tells whether a record is of the upload that the bucket has. */
 export const isSameUpload = (

@@ -76,6 +76,7 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
   let upload: ObjectHead | null = null
   /** Whether the record that this call has written was not there before. */
   let isNew = false
+  let isReplaced = false
   const announce: Place['announce'] =
     place.announce &&
     (async (...change) => {
@@ -85,10 +86,10 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     const { object, record: known, written } = seen
     if (known !== null && written !== null && upload !== null) {
       if (object === null || !isSameHead(object, upload)) {
+        isReplaced = object !== null
         const step = (await inferStep(place, seen))?.[1] ?? null
-        if (step === null) throw fileReplaced()
         // Nobody was told that it is recorded.
-        return { ...step, isLast: false, ...(isNew && { kept: undefined }) }
+        return step && isNew ? { ...step, kept: undefined } : step
       }
       if (known.owner === owner) return null
     }
@@ -124,8 +125,9 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
       kept: isTaken ? await keptAfter(seen, known, now) : undefined,
     }
   }
-  const record = await reconcile({ ...place, announce }, key, decide)
+  const record = await reconcile({ ...place, announce }, key, decide, { trustsDates: true })
   if (!record) throw objectNotFound()
+  if (isReplaced) throw fileReplaced()
   return { record, replaces, data }
 }
 

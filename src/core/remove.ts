@@ -154,7 +154,8 @@ async function eraseRecord(
     }
     const isLater = record !== null && object !== null && isSameUpload(record, object)
     if (record !== null && isAsked(record) && !isLater)
-      return { ...(await removal(seen, record, now, false)), purges: false }
+      // The event has the time before the delete.
+      return { ...(await removal({ ...seen, asked: now }, record, now, false)), purges: false }
     const known = etag === undefined ? null : await kept()
     const isKept = etag === undefined || (known !== null && isAsked(known.record))
     // A recent record, or a kept one, may look absent.
@@ -168,13 +169,13 @@ async function eraseRecord(
   try {
     // Only a chosen key can be used again.
     const look = async () => (isNewObjectKey(key) ? null : headObject(bucket, key, now, true))
-    await reconcile(place, key, decide, { look })
+    await reconcile(place, key, decide, { look, isRecordFirst: true })
   } catch (error) {
     // An index of the app may throw anything.
     const known = (isPresignerError(error) && asApiError(error)) || indexUnavailable(error)
     if (known.code !== 'index_unavailable') throw error
     const message =
-      'The object was deleted, but the index failed, and may still have its record. Repeat the request with the ETag of that object: then it deletes no later one.'
+      'The object was deleted, but the index failed and may have its record. Repeat the request with the ETag of that object, so that it deletes no later one.'
     const { cause, retryAfterSeconds } = known
     throw new ApiError(known.code, message, { cause, retryAfterSeconds })
   }

@@ -28,7 +28,7 @@ interface Found {
  * The requests to the bucket and the operations of the index that an action makes at most, apart from rare
  * repeats. To store a record, D1 runs two queries.
  */
-const NEEDS = { record: [3, 4], correct: [4, 5] } as const
+const NEEDS = { record: [3, 3], correct: [3, 4] } as const
 
 /** Compares the next page of the bucket with the index, and does what is to be done. */
 export async function walkObjects(step: Step): Promise<void> {

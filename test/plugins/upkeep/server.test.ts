@@ -65,7 +65,7 @@ it('drops a record without an object there, and deletes no object', async () => 
     const head = await headObject(bucket, key, new Date())
     if (head === null) throw new Error('It is missing.')
     const status = key === left ? 'found' : undefined
-    await index.put({ ...provisional(bucket, key, head, status), owner: 'key:test' })
+    await index.put({ ...provisional(bucket, key, head), owner: 'key:test', status })
   }
   await ask(gone, { method: 'DELETE' })
   const { state, ended } = await pass(walk, LATER)

@@ -121,8 +121,8 @@ describe('an object without a record', () => {
 
   it('of an upload in parts waits until no client can be confirming it, in such an index', async () => {
     for (const [index, age, recorded] of [
-      [memoryFileIndex(), 8 * DAY - 1000, undefined],
-      [memoryFileIndex(), 8 * DAY, 1],
+      [{ ...memoryFileIndex(), lagSeconds: 60 }, 8 * DAY - 1000, undefined],
+      [{ ...memoryFileIndex(), lagSeconds: 60 }, 8 * DAY, 1],
       [memoryFileIndex(), HOUR, 1],
     ] as const) {
       bucket.objects.clear()

@@ -22,8 +22,9 @@ const object = answer(200, null, {
   ETag: '"e"',
   'Last-Modified': new Date(DATE).toUTCString(),
 })
+const OBJECT = { size: 5, mimetype: 'text/plain' }
 const record = (changes: Partial<FileRecord> = {}): FileRecord =>
-  testRecord('a.txt', { etag: '"e"', createdAt: DATE, size: 5, owner: 'key:ann', ...changes })
+  testRecord('a.txt', { etag: '"e"', createdAt: DATE, ...OBJECT, owner: 'key:ann', ...changes })
 
 const put = (index: FileIndex, records: readonly FileRecord[], overwrites = false) =>
   putRecords(placeIn(bucket, index), records, overwrites, async () => {})
