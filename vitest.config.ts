@@ -53,11 +53,12 @@ export default defineConfig({
     onConsoleLog: (text) => !/^(?:\{"(?:requestId|warning)"|\[wrangler:info\])/.test(text),
     // Everything that files share starts when the first file asks for it.
     globalSetup: ['test/setup/share-services.ts'],
+    reporters: [...configDefaults.reporters, './test/setup/left-out-reporter.ts'],
     projects: [
       {
         plugins: [
           cloudflareTest({
-            wrangler: { configPath: './wrangler.toml' },
+            wrangler: { configPath: './examples/everything/wrangler.toml' },
             miniflare: {
               bindings: testBindings(ports),
               d1Databases: ['TEST_DB'],

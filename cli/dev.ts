@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import * as z from 'zod/mini'
 import type { Issue } from '../src/errors/api-error.ts'
 import { parsingError } from './command.ts'
-import { FIXES } from './doctor/worker.ts'
+import { fixFor } from './doctor/worker.ts'
 import { loadS3, OBJECTS_FOLDER, STATE_FOLDER } from './embedded-bucket.ts'
 import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
 import { startFront } from './front.ts'
@@ -70,7 +70,7 @@ type Keep = (started: { close(): Promise<void> }) => void
 async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Promise<number> {
   const { port, host, envFile, vars } = options
   const file = envFile ?? vars
-  const config = findConfig()
+  const config = findConfig(options.all)
   wranglerProgram() // throws if wrangler is missing
   const startS3 = envFile === undefined ? await loadS3(options.ceph) : undefined
   await requireFreePort(port, '--port')
@@ -137,7 +137,7 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
     throw error
   }
   worker.output.started()
-  for (const text of warnings) console.warn(`Warning: ${text}. ${FIXES[text] ?? ''}`.trim())
+  for (const text of warnings) console.warn(`Warning: ${text}. ${fixFor(text) ?? ''}`.trim())
   console.log(welcome(options, s3, await hasPage(workerPort)))
   return await ended
 }

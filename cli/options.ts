@@ -5,6 +5,8 @@ import { DATA_FOLDER } from './embedded-bucket.ts'
 /** The options of `npx edge-presigner dev`. */
 export interface DevOptions {
   readonly help: boolean
+  /** Whether to run the Worker with all plugins, which only a clone has. */
+  readonly all: boolean
   /** Whether to use Ceph RGW instead of the embedded S3 server. */
   readonly ceph: boolean
   /** The port of the Worker. */
@@ -32,7 +34,8 @@ export const USAGE = `usage: npx edge-presigner dev [options]
                     machine. Everyone on that network can then use the embedded bucket without a key
   --vars FILE       add the variables of FILE, such as WEBHOOKS, to those of the embedded bucket
   --env-file FILE   use the bucket and the settings of FILE, without an S3 server
-  --ceph            use Ceph RGW instead of the embedded S3 server`
+  --ceph            use Ceph RGW instead of the embedded S3 server
+  --all             in a clone: run the Worker of examples/everything, which has all plugins`
 
 /**
  * Reads the command line. Throws an Error with a one-line message for invalid options. `addresses`
@@ -49,6 +52,7 @@ export function readOptions(
     ),
     options: {
       help: { type: 'boolean', default: false },
+      all: { type: 'boolean', default: false },
       ceph: { type: 'boolean', default: false },
       port: { type: 'string', default: '8787' },
       's3-port': { type: 'string' },
@@ -64,7 +68,7 @@ export function readOptions(
     throw new Error(
       `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run dev -- --port 8799.`,
     )
-  const { help, ceph, data, origin: origins, 'env-file': envFile, vars } = values
+  const { help, all, ceph, data, origin: origins, 'env-file': envFile, vars } = values
   const port = toPort(values.port, '--port')
   const s3Port = toPort(values['s3-port'] ?? '4568', '--s3-port')
   if (port === s3Port) throw new Error('--port and --s3-port must differ.')
@@ -83,7 +87,7 @@ export function readOptions(
   const host = values.host === undefined ? undefined : toAddress(values.host, addresses)
   if (host !== undefined && ceph)
     throw new Error("--host can't be combined with --ceph, whose access keys everyone knows.")
-  return { help, ceph, port, s3Port, data, origins, host, envFile, vars }
+  return { help, all, ceph, port, s3Port, data, origins, host, envFile, vars }
 }
 
 function toPort(value: string, option: string): number {

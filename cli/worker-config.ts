@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, extname, join, relative, resolve, sep } from 'node:path'
 import * as z from 'zod/mini'
@@ -34,11 +35,21 @@ const configSchema = z.looseObject({
   ),
 })
 
-/** Returns the path of the configuration in the current folder. Throws an Error if there is none. */
-export function findConfig(): string {
-  const name = configName()
-  if (name !== undefined) return resolve(name)
-  throw new Error(NO_CONFIG)
+/** The Worker with all plugins, in a clone. */
+const ALL = 'examples/everything/wrangler.toml'
+
+/**
+ * Returns the path of the configuration in the current folder, or of the one for `all` plugins. Throws an
+ * Error if there is none.
+ */
+export function findConfig(all = false): string {
+  const name = all ? ALL : configName()
+  if (name !== undefined && existsSync(name)) return resolve(name)
+  throw new Error(
+    all
+      ? `--all: only a clone of the repository has ${ALL}. In your project, add the plugins in src/worker.ts.`
+      : NO_CONFIG,
+  )
 }
 
 /**

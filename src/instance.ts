@@ -3,7 +3,7 @@ import type { Principal } from './access/principal.ts'
 import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
-import type { Warning, WarningText } from './errors/warnings.ts'
+import type { WarningText } from './errors/warnings.ts'
 import type { Instance, Seams } from './http/app-env.ts'
 import type { AppPrincipal } from './http/app-principal.ts'
 import type {
@@ -164,7 +164,7 @@ interface Problems {
   readonly issues: Issue[]
   /** What functions of the app have thrown, with stacks. Only for the log. */
   readonly thrown: string[]
-  readonly warnings: Set<Warning>
+  readonly warnings: Set<WarningText>
 }
 
 /** Returns what plugins read their options with. It adds to `problems`. */
@@ -239,7 +239,7 @@ function createInstance<E extends Env>(
   const { issues: given, thrown: before = [] } = loaded.ok ? NO_FAILURE : loaded
   const issues = [...given, ...known]
   const thrown = [...before]
-  const warnings = new Set<Warning>()
+  const warnings = new Set<WarningText>()
   const { attempt, ...readers } = setupIn(env, loaded, { issues, thrown, warnings }, evaluate)
   const { issue, only, read, bind } = readers
   const seconds = read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0
@@ -247,6 +247,7 @@ function createInstance<E extends Env>(
   only('options', options, OPTIONS)
   // A misspelt option may be `plugins`.
   let isLost = issues.length > given.length
+  const names = plugins.map(({ name }) => name)
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
     const part = attempt(name, () => plugin.setup?.(setup) ?? {})
@@ -267,10 +268,10 @@ function createInstance<E extends Env>(
   }
   for (const [i, { identify }] of parts.entries())
     if (authenticate && identify && !isOwn(identify))
-      issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
+      issue('plugins', `must not have ${names[i]}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
-    if (!plugins.some(({ name }) => plugin.split('() or ').includes(name)))
-      issue(path, `needs the plugin ${plugin}()`)
+    if (!plugin.split('() or ').some((name) => names.includes(name)))
+      warnings.add(`plugin missing: ${path} needs ${plugin}()`)
   const after = all('after')
   // What a client sends on purpose comes before what its browser adds.
   const identify = all('identify').toSorted(
@@ -281,6 +282,7 @@ function createInstance<E extends Env>(
     issue('plugins', 'must not share a prefix')
   const instance = {
     setup,
+    plugins: names,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
     identify,
     own: identify.filter(isOwn),
@@ -302,7 +304,7 @@ function createInstance<E extends Env>(
     appMilliseconds: setup.appMilliseconds,
     warnings: (...context: Parameters<Seams['warnings']>) => [
       ...warnings,
-      ...all('warnings').flatMap((seam) => [...seam(...context)]),
+      ...all('warnings').flatMap((seam) => seam(...context)),
     ],
     log: log === undefined ? (line: LogLine) => console.log(JSON.stringify(line)) : harmless(log),
   }
@@ -314,7 +316,7 @@ const NO_FAILURE: Omit<LoadedSettings & { ok: false }, 'ok'> = { issues: [] }
 /** A presigner without links keeps no copies, and has no route that reads an object. */
 const NO_OBJECTS: ObjectSource = {
   keepsCopies: false,
-  open: () => Promise.reject(new Error('No links.')),
+  open: () => Promise.reject(new Error('No links')),
   purge: () => Promise.resolve(),
 }
 

@@ -1,14 +1,39 @@
-// biome-ignore assist/source/organizeImports: in this order, the bundle compresses best
-import { presigner, worker } from './worker/presigner.ts'
-import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
-import { dropBoxesObject } from './plugins/drop-boxes/cloudflare.ts'
-export { Grants } from './plugins/grants/cloudflare.ts'
-export { Upkeep } from './plugins/upkeep/cloudflare.ts'
+import * as edge from './worker/index.ts'
+import * as cloudflare from './cloudflare.ts'
 
-/** Reads objects for links, behind Workers Caching. */
-export class Objects extends objectsEntrypoint(presigner) {}
+// files(), multipart(), links() with resized images, events(), tokens(), jwt() and apiKeys(). Each plugin reads its variables
+// and bindings: docs/configuration.md
+const basic = edge.defaultPlugins()
 
-/** Remembers drop boxes. */
-export class DropBoxes extends dropBoxesObject(presigner) {}
+// To add a plugin, remove the "// " before it. All others stay out of your bundle.
+const { presigner, handler } = edge.createWorker({
+  plugins: [
+    ...Object.values(basic),
+    // Uploads by Uppy's own protocol, versions 2 to 6: docs/uppy.md
+    edge.uppy({ multipart: basic.multipart }),
+    // Copies and moves files within a bucket: docs/api.md#post-filescopy
+    // edge.copies(),
+    // Lists what is in the bucket, and imports and copies the index: docs/index-copy.md
+    // edge.fileAdmin(),
+    // Deletes or exports everything of one person: docs/recipes/user-leaves.md
+    // edge.userData(),
+    // Records uploads that no browser confirms, from the bucket's own reports: docs/notifications.md
+    // edge.notifications({ files: basic.files }),
+    // Compares bucket and index, and repairs the index: docs/upkeep.md
+    // edge.upkeep({ files: basic.files }),
+    // Links that count their uses and can be withdrawn: docs/grants.md
+    // edge.grants({ links: basic.links }),
+    // Pages where anybody can send you files: docs/drop-boxes.md
+    // edge.dropBoxes({ files: basic.files, multipart: basic.multipart }),
+  ],
+})
 
-export default worker.handler satisfies ExportedHandler<Env>
+// Reads objects for links, behind Workers Caching.
+export class Objects extends cloudflare.objectsEntrypoint(presigner) {}
+
+// The Durable Objects of upkeep(), grants() and dropBoxes(). Each also has a block in wrangler.toml.
+// export { Upkeep } from './cloudflare.ts'
+// export { Grants } from './cloudflare.ts'
+// export class DropBoxes extends cloudflare.dropBoxesObject(presigner) {}
+
+export default handler

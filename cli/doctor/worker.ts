@@ -112,8 +112,23 @@ function parsed<T>(schema: z.core.$ZodType<T>, { text }: Answer): T | null {
 const STATE =
   'Export the class, and declare it in wrangler.toml: docs/grants.md#set-it-up. Or delete the plugin.'
 
-/** What to do about a warning of /healthz. */
-export const FIXES: Readonly<Record<string, string>> = {
+/** How a plugin is added that is not only its name with parentheses: create/src/files.ts. */
+const LINES: Readonly<Record<string, string>> = {
+  images: 'links({ images: edge.images() })',
+  notifications: 'notifications({ files: basic.files })',
+  upkeep: 'upkeep({ files: basic.files })',
+  uppy: 'uppy({ multipart: basic.multipart })',
+}
+
+/** Returns what to do about a warning of /healthz. */
+export function fixFor(warning: string): string | undefined {
+  const unlisted = /^plugin missing: .* (\w+)\(\)$/.exec(warning)
+  if (unlisted === null) return FIXES[warning]
+  const [, name = ''] = unlisted
+  return `Add the line edge.${LINES[name] ?? `${name}()`} to the plugins in src/worker.ts, or remove the setting.`
+}
+
+const FIXES: Readonly<Record<string, string>> = {
   ['webhooks are not queued' satisfies Warning]:
     'Add the queue of docs/events.md, or remove WEBHOOKS.',
   ['fetch is not strictly public' satisfies Warning]:
@@ -164,7 +179,10 @@ export function checkHealth(answer: Answer, url: string): Result[] {
           'Export `Objects`, and add the blocks of docs/configuration.md#edge-copies.',
         ),
     ...(health.warnings ?? []).map((text) =>
-      warn(`/healthz warns: ${text.slice(0, 200)}.`, FIXES[text] ?? 'See docs/troubleshooting.md.'),
+      warn(
+        `/healthz warns: ${text.slice(0, 200)}.`,
+        fixFor(text) ?? 'See docs/troubleshooting.md.',
+      ),
     ),
   ]
 }

@@ -155,6 +155,8 @@ export interface Limits {
   expiresAt: string | null
   /** Whether the index searches, sorts, filters, and has folders and totals. */
   answers: boolean
+  /** The plugins that the presigner has, such as `files`. */
+  plugins: string[]
   /** The first one is the default. */
   buckets: BucketLimits[]
 }
@@ -285,6 +287,7 @@ export const isLimits = isObject<Limits>({
   prefix: isString,
   expiresAt: isNullOr(isString),
   answers: isBoolean,
+  plugins: isListOf(isString),
   buckets: isListOf(
     isObject<BucketLimits>({
       bucket: isString,

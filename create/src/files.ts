@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Answers, BucketTable } from './answers.ts'
 import { VERSIONS } from './versions.ts'
 
-const DOCS = 'https://github.com/edge-presigner/edge-presigner/blob/main/docs'
+export const DOCS = 'https://github.com/edge-presigner/edge-presigner/blob/main/docs'
 
 /** The bucket of a project that has none yet. The Worker refuses this name, and says why. */
 const PLACEHOLDER: BucketTable = {
@@ -56,61 +56,44 @@ const manifest = ({ name }: Answers) => ({
   allowScripts: { node: true, esbuild: true, workerd: true },
 })
 
-const WORKER = `import { dropBoxesObject, objectsEntrypoint } from 'edge-presigner/cloudflare'
-import {
-  apiKeys,
-  copies,
-  createWorker,
-  dropBoxes,
-  events,
-  fileAdmin,
-  files,
-  grants,
-  images,
-  jwt,
-  links,
-  multipart,
-  notifications,
-  tokens,
-  upkeep,
-  uppy,
-  userData,
-} from 'edge-presigner/worker'
+/** The Worker of a project. `npm run template` writes that of the repository from it, src/worker.ts. */
+export const WORKER = `import * as edge from 'edge-presigner/worker'
+import * as cloudflare from 'edge-presigner/cloudflare'
 
-// Plugins that other plugins use.
-const records = files()
-const parts = multipart()
-const delivery = links({ images: images() }) // without resized images: links()
+// files(), multipart(), links() with resized images, events(), tokens(), jwt() and apiKeys(). Each plugin reads its variables
+// and bindings: ${DOCS}/configuration.md
+const basic = edge.defaultPlugins()
 
-// Each plugin reads its variables and bindings (${DOCS}/configuration.md).
-// Delete the lines that you don't need: those plugins are then not in your bundle.
-const { presigner, handler } = createWorker({
+// To add a plugin, remove the "// " before it. All others stay out of your bundle.
+const { presigner, handler } = edge.createWorker({
   plugins: [
-    records,
-    parts,
-    delivery,
-    grants({ links: delivery }),
-    dropBoxes({ files: records, multipart: parts }),
-    notifications({ files: records }),
-    uppy({ multipart: parts }),
-    copies(),
-    fileAdmin(),
-    upkeep({ files: records }),
-    userData(),
-    events(),
-    tokens(),
-    jwt(),
-    apiKeys(),
+    ...Object.values(basic),
+    // Uploads by Uppy's own protocol, versions 2 to 6: ${DOCS}/uppy.md
+    edge.uppy({ multipart: basic.multipart }),
+    // Copies and moves files within a bucket: ${DOCS}/api.md#post-filescopy
+    // edge.copies(),
+    // Lists what is in the bucket, and imports and copies the index: ${DOCS}/index-copy.md
+    // edge.fileAdmin(),
+    // Deletes or exports everything of one person: ${DOCS}/recipes/user-leaves.md
+    // edge.userData(),
+    // Records uploads that no browser confirms, from the bucket's own reports: ${DOCS}/notifications.md
+    // edge.notifications({ files: basic.files }),
+    // Compares bucket and index, and repairs the index: ${DOCS}/upkeep.md
+    // edge.upkeep({ files: basic.files }),
+    // Links that count their uses and can be withdrawn: ${DOCS}/grants.md
+    // edge.grants({ links: basic.links }),
+    // Pages where anybody can send you files: ${DOCS}/drop-boxes.md
+    // edge.dropBoxes({ files: basic.files, multipart: basic.multipart }),
   ],
 })
 
-// Reads objects for links, behind Workers Caching. Delete it together with links().
-export class Objects extends objectsEntrypoint(presigner) {}
+// Reads objects for links, behind Workers Caching.
+export class Objects extends cloudflare.objectsEntrypoint(presigner) {}
 
-// Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants } from 'edge-presigner/cloudflare'
-export class DropBoxes extends dropBoxesObject(presigner) {}
-export { Upkeep } from 'edge-presigner/cloudflare'
+// The Durable Objects of upkeep(), grants() and dropBoxes(). Each also has a block in wrangler.toml.
+// export { Upkeep } from 'edge-presigner/cloudflare'
+// export { Grants } from 'edge-presigner/cloudflare'
+// export class DropBoxes extends cloudflare.dropBoxesObject(presigner) {}
 
 export default handler
 `
@@ -198,26 +181,27 @@ cache = { enabled = false }
 type = "worker"
 cache = { enabled = true }
 
-# Durable Objects that remember grants, drop boxes and how far upkeep has come. Delete a block together with its export in src/worker.ts.
-[exports.Grants]
-type = "durable-object"
-storage = "sqlite"
+# Durable Objects of the plugins grants(), dropBoxes() and upkeep(). Remove the "# " of a block together with the lines of its plugin
+# in src/worker.ts.
+# [exports.Grants]
+# type = "durable-object"
+# storage = "sqlite"
+#
+# [exports.DropBoxes]
+# type = "durable-object"
+# storage = "sqlite"
+#
+# [exports.Upkeep]
+# type = "durable-object"
+# storage = "sqlite"
 
-[exports.DropBoxes]
-type = "durable-object"
-storage = "sqlite"
-
-[exports.Upkeep]
-type = "durable-object"
-storage = "sqlite"
+# When upkeep() compares the buckets with the index: each hour.
+# [triggers]
+# crons = ["7 * * * *"]
 `
 }
 
 const PAGE = `
-# Each hour, upkeep compares the buckets with the index, and reports what differs (${DOCS}/upkeep.md).
-# [triggers]
-# crons = ["7 * * * *"]
-
 # The page at \`/\`. The Worker runs first, and handles every other path.
 [assets]
 directory = "node_modules/edge-presigner/dist/page"
@@ -265,7 +249,7 @@ Signed URLs for the files of a private bucket: [edge-presigner](https://github.c
 
 These commands run on the Node that the package \`node\` installs, so your own may be older: ignore the \`EBADENGINE\` warnings of
 \`npm install\`. npm may run its install script, because \`allowScripts\` in \`package.json\` lists it. pnpm asks you first: run
-\`pnpm approve-builds --all\` after \`pnpm install\`.
+\`pnpm approve-builds --all\` after \`pnpm install\`. Yarn runs them on your own Node, which must be 24.
 
 Before the first deploy:
 

@@ -134,7 +134,7 @@ async function start(): Promise<void> {
     isStarted = true
     states.allow(permissions, used === '')
     appDialog.setOpen(used === '')
-    void sharing.offer(permissions)
+    sharing.offer(permissions)
     void upkeep.offer(permissions)
     access.settle()
     uploader.limit(permissions)
@@ -144,7 +144,7 @@ async function start(): Promise<void> {
     if (used !== token.get()) return
     may = []
     states.refuse(error)
-    void sharing.offer()
+    sharing.offer()
     void upkeep.offer()
     appDialog.setOpen(false)
     if (wantsCredentials(error)) access.ask(error)

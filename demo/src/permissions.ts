@@ -4,7 +4,10 @@ import { find } from './find.ts'
 
 /** What the page's token allows. */
 export interface Permissions {
+  /** Without those whose plugin the Worker lacks. */
   readonly scopes: readonly string[]
+  /** Whether large files go in parts. */
+  readonly multipart: boolean
   /** Whether the index answers: search, order, folders and totals. */
   readonly answers: boolean
   /** What the keys of its files start with. */
@@ -17,6 +20,7 @@ export interface Permissions {
 
 const NOTHING: Permissions = {
   scopes: [],
+  multipart: false,
   answers: false,
   prefix: '',
   maxBytes: null,
@@ -75,22 +79,30 @@ const titleOf = (error: unknown): string =>
     ? 'This Worker is not set up yet'
     : 'The files are not available'
 
-/** Asks the Worker what the token allows in the default bucket. */
-export async function loadPermissions(client: Client): Promise<Permissions> {
-  const answer: unknown = await client.request('GET', '/limits')
-  const { scopes, answers, prefix, buckets } = members(answer)
-  const { maxBytes, allowedTypes } = members(Array.isArray(buckets) ? buckets[0] : undefined)
-  return {
-    scopes: textsIn(scopes) ?? [],
-    answers: answers === true,
-    prefix: typeof prefix === 'string' ? prefix : '',
-    maxBytes: typeof maxBytes === 'number' ? maxBytes : null,
-    allowedTypes: textsIn(allowedTypes),
-  }
+/** The plugin without which a scope allows nothing that the page does. */
+const PLUGIN_FOR: Readonly<Record<string, string>> = {
+  'files:upload': 'files', // which records the upload
+  'files:list': 'files',
+  'files:delete': 'files',
+  'links:create': 'links',
+  'grants:create': 'grants',
+  'drop-boxes:create': 'dropBoxes',
+  'upkeep:read': 'upkeep',
 }
 
-const members = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null ? { ...value } : {}
-
-const textsIn = (value: unknown): readonly string[] | null =>
-  Array.isArray(value) ? value.filter((item) => typeof item === 'string') : null
+/** Asks the Worker what the token allows in the default bucket. No other request finds that out. */
+export async function loadPermissions(client: Client): Promise<Permissions> {
+  const { scopes, plugins, answers, prefix, buckets } = await client.limits()
+  const [first] = buckets
+  return {
+    scopes: scopes.filter((scope) => {
+      const plugin = PLUGIN_FOR[scope]
+      return plugin === undefined || plugins.includes(plugin)
+    }),
+    multipart: plugins.includes('multipart'),
+    answers,
+    prefix,
+    maxBytes: first?.maxBytes ?? null,
+    allowedTypes: first?.allowedTypes ?? null,
+  }
+}

@@ -15,7 +15,13 @@ export const limitRoutes = newApp().get('/limits', validateQuery(z.strictObject(
       maxExpiresIn,
     }),
   )
-  const end = Number.isFinite(expiresAt) ? new Date(expiresAt).toISOString() : null
-  const answers = c.env.instance.fileIndex.answers !== undefined
-  return json(c, { scopes, prefix, expiresAt: end, buckets, answers })
+  const { fileIndex, plugins } = c.env.instance
+  return json(c, {
+    scopes,
+    prefix,
+    expiresAt: Number.isFinite(expiresAt) ? new Date(expiresAt).toISOString() : null,
+    buckets,
+    plugins,
+    answers: fileIndex.answers !== undefined,
+  })
 })

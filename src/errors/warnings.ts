@@ -25,6 +25,7 @@ export const WARNINGS = [
   'The Cache API failed to put.',
   'The Cache API failed to delete.',
   "The presigner's log failed",
+  'plugin missing',
   'webhooks are not queued',
   'fetch is not strictly public',
   'images are not resized',

@@ -3,7 +3,7 @@ import type { Minter } from '../access/minter.ts'
 import type { Principal } from '../access/principal.ts'
 import type { Verdict } from '../access/verdict.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
-import type { Warning } from '../errors/warnings.ts'
+import type { WarningText } from '../errors/warnings.ts'
 import type { After } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
 import type { Enqueue, QueueBatch } from '../records/job.ts'
@@ -28,7 +28,7 @@ export interface Seams {
   /** Returns the source of objects for a request. Only one plugin may have it. */
   readonly objects: (context: ExecutionContext) => ObjectSource
   /** Returns warnings for `/healthz` that depend on the execution context of a request. */
-  readonly warnings: (context: ExecutionContext) => readonly Warning[]
+  readonly warnings: (context: ExecutionContext) => readonly WarningText[]
   /** Queues work that failed, to repeat it. Only one plugin may have it. */
   readonly enqueue: Enqueue
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
@@ -87,6 +87,8 @@ export interface ScheduledEvent {
 export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' | 'warnings'> {
   /** Identifies the instance, for `Kept`. */
   readonly setup: object
+  /** The names of its plugins, for clients. */
+  readonly plugins: readonly string[]
   readonly settings: LoadedSettings
   readonly identify: readonly Identify[]
   /** Those of `identify` whose credentials the presigner itself makes. */

@@ -1,6 +1,6 @@
 import { sixAtOnce } from '../bucket/at-once.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { APP_MILLISECONDS, inTime } from '../errors/deadline.ts'
+import { APP_MILLISECONDS, inTime, within } from '../errors/deadline.ts'
 import { type ObjectKey, objectKeyError } from '../keys/object-key.ts'
 import type { FileAnswers } from './file-query.ts'
 import type { FileRecord } from './file-record.ts'
@@ -70,6 +70,24 @@ export interface IndexChange {
   readonly kept?: KeptRecord | null | undefined
 }
 
+/**
+ * Keys that one request holds, so that no other one copies or moves them meanwhile. Each key has a
+ * journal, a text that outlives the lock for `JOURNAL_SECONDS`.
+ */
+export interface KeyLock {
+  /** The keys that it got, each with its journal or null. Another request holds the others. */
+  readonly held: ReadonlyMap<string, string | null>
+  /** Seconds after which all the others are free, if their request doesn't end before. */
+  readonly busySeconds: number
+  /** Stores the journal of a key. Resolves with false if the lock has expired and somebody else has the key. */
+  note(key: string, journal: string): Promise<boolean>
+  /** Lets others have these keys at once. */
+  release(keys: readonly string[]): Promise<void>
+}
+
+/** How long a journal outlives its lock: 3 days. */
+export const JOURNAL_SECONDS = 3 * 24 * 60 * 60
+
 /** The index of files. A malformed record counts as missing. */
 export interface FileIndex {
   /** Returns one record or null, up to 60 seconds older than a change in another location. */
@@ -99,6 +117,12 @@ export interface FileIndex {
    * are malformed. Optional.
    */
   strayEntries?(known: readonly string[], cursor?: string): Promise<StrayPage>
+  /**
+   * Takes each of up to 100 distinct keys that nobody holds, for `seconds`, all in one step: of two
+   * requests at once, one gets a key. `bucket` is the same text for all aliases of a bucket. Optional:
+   * without it, files can't be moved.
+   */
+  lock?(bucket: string, keys: readonly string[], seconds: number): Promise<KeyLock>
   /** Returns one page in the order of the keys: newest first for those of this Worker. */
   list(input: ListInput): Promise<ListedPage>
 }
@@ -135,9 +159,29 @@ export function timedIndex(
     }
   }
   const { lagSeconds = 0, answers, kept } = index
+  const lock = index.lock?.bind(index)
   const strayEntries = index.strayEntries?.bind(index)
   return {
     lagSeconds,
+    ...(lock && {
+      async lock(bucket, keys, seconds) {
+        let locking: Promise<KeyLock> | undefined
+        const held = await timed(() => {
+          locking = lock(bucket, keys, seconds)
+          return locking
+        }).catch((error: unknown) => {
+          // Nobody would release what it gets too late.
+          locking?.then((late) => late.release([...late.held.keys()])).catch(() => undefined)
+          throw error
+        })
+        return {
+          ...held,
+          note: (...noted) => timed(() => held.note(...noted)),
+          // Also after the deadline: others wait for it.
+          release: (...released) => within(milliseconds, held.release(...released)),
+        }
+      },
+    }),
     ...(strayEntries && {
       strayEntries: (...page) => timed(() => strayEntries(...page)),
     }),

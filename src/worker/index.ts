@@ -9,6 +9,7 @@ export {
 export {
   apiKeys,
   copies,
+  defaultPlugins,
   dropBoxes,
   events,
   fileAdmin,

@@ -15,9 +15,9 @@ import * as fileAdminPlugin from '../plugins/files/admin/index.ts'
 import * as upkeepPlugin from '../plugins/upkeep/index.ts'
 import { d1FileIndex } from '../plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../plugins/files/kv-file-index.ts'
-export { tokens } from '../plugins/tokens/index.ts'
+import { tokens } from '../plugins/tokens/index.ts'
 export { uppy } from '../plugins/uppy/index.ts'
-export { multipart } from '../plugins/multipart/index.ts'
+import { multipart } from '../plugins/multipart/index.ts'
 export { copies } from '../plugins/copies/index.ts'
 export { dropBoxes } from '../plugins/drop-boxes/index.ts'
 export { grants } from '../plugins/grants/index.ts'
@@ -143,3 +143,19 @@ export const links = <B extends WorkerEnv = WorkerEnv>(
 /** The keys with the digests in API_KEYS. */
 export const apiKeys = (): Plugin<WorkerEnv> =>
   reading(apiKeysPlugin.apiKeys<WorkerEnv>({ keys: setting('apiKeys') }, 'API_KEYS'), rules.apiKeys)
+
+export { multipart, tokens }
+
+/**
+ * Returns the plugins of the default Worker by their names, so that others can be given what they need. Pass
+ * `Object.values(defaultPlugins())` to `createWorker`.
+ */
+export const defaultPlugins = () => ({
+  files: files(),
+  multipart: multipart(),
+  links: links({ images: images() }),
+  events: events(),
+  tokens: tokens(),
+  jwt: jwt(),
+  apiKeys: apiKeys(),
+})

@@ -1,57 +1,39 @@
-import { dropBoxesObject, objectsEntrypoint } from 'edge-presigner/cloudflare'
-import {
-  apiKeys,
-  copies,
-  createWorker,
-  dropBoxes,
-  events,
-  fileAdmin,
-  files,
-  grants,
-  images,
-  jwt,
-  links,
-  multipart,
-  notifications,
-  tokens,
-  upkeep,
-  uppy,
-  userData,
-} from 'edge-presigner/worker'
+import * as edge from 'edge-presigner/worker'
+import * as cloudflare from 'edge-presigner/cloudflare'
 
-// Plugins that other plugins use.
-const records = files()
-const parts = multipart()
-const delivery = links({ images: images() }) // without resized images: links()
+// files(), multipart(), links() with resized images, events(), tokens(), jwt() and apiKeys(). Each plugin reads its variables
+// and bindings: https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md
+const basic = edge.defaultPlugins()
 
-// Each plugin reads its variables and bindings (https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md).
-// Delete the lines that you don't need: those plugins are then not in your bundle.
-const { presigner, handler } = createWorker({
+// To add a plugin, remove the "// " before it. All others stay out of your bundle.
+const { presigner, handler } = edge.createWorker({
   plugins: [
-    records,
-    parts,
-    delivery,
-    grants({ links: delivery }),
-    dropBoxes({ files: records, multipart: parts }),
-    notifications({ files: records }),
-    uppy({ multipart: parts }),
-    copies(),
-    fileAdmin(),
-    upkeep({ files: records }),
-    userData(),
-    events(),
-    tokens(),
-    jwt(),
-    apiKeys(),
+    ...Object.values(basic),
+    // Uploads by Uppy's own protocol, versions 2 to 6: https://github.com/edge-presigner/edge-presigner/blob/main/docs/uppy.md
+    edge.uppy({ multipart: basic.multipart }),
+    // Copies and moves files within a bucket: https://github.com/edge-presigner/edge-presigner/blob/main/docs/api.md#post-filescopy
+    // edge.copies(),
+    // Lists what is in the bucket, and imports and copies the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/index-copy.md
+    // edge.fileAdmin(),
+    // Deletes or exports everything of one person: https://github.com/edge-presigner/edge-presigner/blob/main/docs/recipes/user-leaves.md
+    // edge.userData(),
+    // Records uploads that no browser confirms, from the bucket's own reports: https://github.com/edge-presigner/edge-presigner/blob/main/docs/notifications.md
+    // edge.notifications({ files: basic.files }),
+    // Compares bucket and index, and repairs the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/upkeep.md
+    // edge.upkeep({ files: basic.files }),
+    // Links that count their uses and can be withdrawn: https://github.com/edge-presigner/edge-presigner/blob/main/docs/grants.md
+    // edge.grants({ links: basic.links }),
+    // Pages where anybody can send you files: https://github.com/edge-presigner/edge-presigner/blob/main/docs/drop-boxes.md
+    // edge.dropBoxes({ files: basic.files, multipart: basic.multipart }),
   ],
 })
 
-// Reads objects for links, behind Workers Caching. Delete it together with links().
-export class Objects extends objectsEntrypoint(presigner) {}
+// Reads objects for links, behind Workers Caching.
+export class Objects extends cloudflare.objectsEntrypoint(presigner) {}
 
-// Durable Objects. Delete each together with its plugin and its block in wrangler.toml.
-export { Grants } from 'edge-presigner/cloudflare'
-export class DropBoxes extends dropBoxesObject(presigner) {}
-export { Upkeep } from 'edge-presigner/cloudflare'
+// The Durable Objects of upkeep(), grants() and dropBoxes(). Each also has a block in wrangler.toml.
+// export { Upkeep } from 'edge-presigner/cloudflare'
+// export { Grants } from 'edge-presigner/cloudflare'
+// export class DropBoxes extends cloudflare.dropBoxesObject(presigner) {}
 
 export default handler

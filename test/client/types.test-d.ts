@@ -74,8 +74,7 @@ import type { dropBoxPageRoutes, dropBoxRoutes } from '../../src/plugins/drop-bo
 import type { adminRoutes } from '../../src/plugins/files/admin/routes.ts'
 import type { fileRoutes } from '../../src/plugins/files/routes.ts'
 import type { grantRoutes } from '../../src/plugins/grants/routes.ts'
-import type { folderRoutes } from '../../src/plugins/links/folder-routes.ts'
-import type { linkRoutes } from '../../src/plugins/links/routes.ts'
+import type { linkRoutes } from '../../src/plugins/links/make-links.ts'
 import type { multipartRoutes } from '../../src/plugins/multipart/routes.ts'
 import type { tokenRoutes } from '../../src/plugins/tokens/routes.ts'
 import type { EventType, FileEvent } from '../../src/records/file-event.ts'
@@ -92,7 +91,6 @@ type Api = ReturnType<typeof hc<typeof uploadUrlRoutes>> &
   ReturnType<typeof hc<typeof multipartRoutes>> &
   ReturnType<typeof hc<typeof tokenRoutes>>
 type Objects = ReturnType<typeof hc<typeof adminRoutes>>['objects']
-type Folders = ReturnType<typeof hc<typeof folderRoutes>>
 type Grants = ReturnType<typeof hc<ReturnType<typeof grantRoutes>>>['grants']
 type DropBoxes = ReturnType<typeof hc<typeof dropBoxRoutes>>['drop-boxes']
 type BoxPage = ReturnType<typeof hc<typeof dropBoxPageRoutes>>['d'][':secret']
@@ -146,7 +144,7 @@ export const answers: [
   Same<Answer<File['url']['$get'], 200>, FileUrl>,
   Same<Answer<File['link']['$post'], 200>, Link>,
   Same<Answer<Api['links']['$post'], 200>, Links>,
-  Same<Answer<Folders['links']['folder']['$post'], 200>, FolderLink>,
+  Same<Answer<Api['links']['folder']['$post'], 200>, FolderLink>,
   Covers<Answer<Files['upload-url']['$post'], 200>, UploadUrl>,
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
@@ -179,10 +177,7 @@ export const bodies: [
   Same<Body<Files['upload-url']['$post']>, UploadUrlRequest>,
   Same<Body<File['link']['$post']>, LinkOptions>,
   Same<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
-  Same<
-    Body<Folders['links']['folder']['$post']>,
-    FolderLinkOptions & InBucket & { prefix: string }
-  >,
+  Same<Body<Api['links']['folder']['$post']>, FolderLinkOptions & InBucket & { prefix: string }>,
   Same<Body<Api['multipart']['$post']>, StartRequest>,
   Same<Body<Upload['urls']['$post']>, PartUrlsRequest>,
   Same<Body<Upload['complete']['$post']>, CompleteRequest>,

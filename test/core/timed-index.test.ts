@@ -3,6 +3,7 @@ import { RequestTime } from '../../src/errors/deadline.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { type FileIndex, timedIndex } from '../../src/records/file-index.ts'
 import { declareFileIndexContract } from '../plugins/files/contract.ts'
+import { declareLockContract } from '../plugins/files/locks.ts'
 import { testRecord } from '../plugins/files/records.ts'
 
 const record = testRecord('a')
@@ -16,6 +17,13 @@ const operations = (index: FileIndex) => [
   () => index.list({ bucket: 'files', prefix: '', limit: 1 }),
 ]
 
+type Lock = NonNullable<FileIndex['lock']>
+
+const lockIn = (index: FileIndex, ...keys: Parameters<Lock>): ReturnType<Lock> => {
+  if (index.lock === undefined) throw new Error('This index has no locks.')
+  return index.lock(...keys)
+}
+
 beforeEach(() => {
   vi.useFakeTimers()
 })
@@ -24,6 +32,7 @@ afterEach(() => {
 })
 
 declareFileIndexContract(() => timedIndex(memoryFileIndex(), new Date()))
+declareLockContract(() => timedIndex(memoryFileIndex(), new Date()))
 
 // @threat index-hangs
 it('ends every operation that hangs with index_unavailable after ten seconds', async () => {
@@ -54,6 +63,33 @@ it('ends every operation at the deadline of the request, and starts none after i
   await Promise.all(refused)
   await expect(timed.get('files', record.key)).rejects.toMatchObject({ code: 'storage_busy' })
   expect(index.get).toHaveBeenCalledTimes(1)
+})
+
+describe('a lock', () => {
+  it('that comes too late is released', async () => {
+    const index = memoryFileIndex()
+    const slow: FileIndex = {
+      ...index,
+      async lock(...keys) {
+        await new Promise((resolve) => setTimeout(resolve, 11_000))
+        return lockIn(index, ...keys)
+      },
+    }
+    const refused = expect(lockIn(timedIndex(slow, new Date()), 'b', ['a'], 300)).rejects.toThrow()
+    await vi.advanceTimersByTimeAsync(11_000)
+    await refused
+    expect([...(await lockIn(index, 'b', ['a'], 300)).held.keys()]).toEqual(['a'])
+  })
+
+  it('is released even after the deadline of the request, in which it can not be noted', async () => {
+    const index = memoryFileIndex()
+    const timed = timedIndex(index, new RequestTime(Date.now() + 1000))
+    const lock = await lockIn(timed, 'b', ['a'], 300)
+    await vi.advanceTimersByTimeAsync(2000)
+    await expect(lock.note('a', 'late')).rejects.toMatchObject({ code: 'storage_busy' })
+    await lock.release(['a'])
+    expect([...(await lockIn(index, 'b', ['a'], 300)).held.keys()]).toEqual(['a'])
+  })
 })
 
 describe('stray entries', () => {

@@ -142,7 +142,9 @@ describe('a file that docs/maintainers/architecture.md names', () => {
     [...cell.matchAll(/`(.+?)`/g)].map(([, path = '']) => path),
   )
   const inCharts = [
-    ...page.matchAll(/(?<![\w/.-])(?!(?:src|tools|client)\/)([a-z][\w-]*(?:\/[\w-]+)+\.ts)/g),
+    ...page.matchAll(
+      /(?<![\w/.-])(?!(?:src|tools|client|create|examples)\/)([a-z][\w-]*(?:\/[\w-]+)+\.ts)/g,
+    ),
   ].map(([, path = '']) => `src/${path}`)
 
   /** The examples of where a new line belongs, as lists of lines. */

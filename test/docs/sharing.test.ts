@@ -3,6 +3,7 @@ import * as z from 'zod/mini'
 import { COMMANDS } from '../../cli/keys.ts'
 import { BOX_SCOPES } from '../../src/plugins/drop-boxes/box.ts'
 import { GRANT_SCOPES } from '../../src/plugins/grants/grant.ts'
+import { withClasses } from '../setup/build-worker.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
@@ -167,10 +168,14 @@ describe('the pages for grants and drop boxes', async () => {
 
   it('compile', async () => expect(await snippets.typeErrors()).toBe(''))
 
-  it('have the exports and blocks of a new project', () => {
+  it('have the exports and blocks that a new project has as comments', () => {
     for (const page of [GRANTS, BOXES, 'docs/upkeep.md']) {
-      expect(readPage('template/src/worker.ts')).toContain(markedBlock(page, 'export'))
-      expect(readPage('template/wrangler.toml')).toContain(markedBlock(page, 'exports'))
+      expect(readPage('template/src/worker.ts').replaceAll('cloudflare.', '')).toContain(
+        `// ${markedBlock(page, 'export')}`,
+      )
+      expect(withClasses(readPage('template/wrangler.toml'))).toContain(
+        markedBlock(page, 'exports'),
+      )
     }
   })
 

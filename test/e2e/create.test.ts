@@ -14,9 +14,10 @@ import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { loadEnvironment } from '../../src/worker/environment.ts'
-import { templateFiles } from '../../tools/dev/template.ts'
+import { ownWorker, templateFiles } from '../../tools/dev/template.ts'
 import { fragment } from '../../tools/site/pages.ts'
 import { codeBlocks, headings, ROOT, readPage } from '../docs/support/markdown.ts'
+import { withClasses } from '../setup/build-worker.ts'
 
 const MAIN = join(ROOT, 'create/src/main.ts')
 const ACCOUNT = '0123456789abcdef0123456789abcdef'
@@ -156,15 +157,19 @@ describe('a project', () => {
     expect(issues).toEqual([expect.stringContaining('still has the placeholder "my-bucket"')])
   })
 
+  type Config = ReturnType<typeof unstable_readConfig>
+  const shared = ({ assets, ...config }: Config) => ({
+    ...config,
+    ...{ assets: { ...assets, directory: '' }, build: {}, name: '', topLevelName: '' },
+    ...{ main: '', configPath: '', userConfigPath: '' },
+  })
+  const configOf = (path: string) =>
+    unstable_readConfig({ config: join(ROOT, path) }, { hideWarnings: true })
+
   it("is configured as the repository's Worker, except for what belongs to the project", async () => {
-    const own = unstable_readConfig({ config: join(ROOT, 'wrangler.toml') }, { hideWarnings: true })
+    const own = configOf('wrangler.toml')
     const files = await filesFor('--provider', 'none')
     const made = await readToml(files.get('wrangler.toml') ?? '')
-    const shared = ({ assets, ...config }: typeof own) => ({
-      ...config,
-      ...{ assets: { ...assets, directory: '' }, build: {}, name: '', topLevelName: '' },
-      ...{ main: '', configPath: '', userConfigPath: '' },
-    })
     expect(shared(made)).toEqual(shared(own))
     expect(made).toMatchObject({
       name: 'my-files',
@@ -178,22 +183,34 @@ describe('a project', () => {
     expect(shared({ ...without, assets: made.assets })).toEqual(shared(own))
   })
 
+  it('has the Durable Objects of all plugins in a comment, as examples/everything has them', async () => {
+    const toml = (await filesFor('--provider', 'none')).get('wrangler.toml') ?? ''
+    const all = configOf('examples/everything/wrangler.toml')
+    expect(shared(all)).toEqual(shared(await readToml(withClasses(toml))))
+    expect(Object.keys(all.exports)).toContain('Grants')
+    expect(Object.keys((await readToml(toml)).exports)).toEqual(['default', 'Objects'])
+  })
+
   it('has variables in a comment that work when you remove the "# "', async () => {
     const toml = (await filesFor('--provider', 'none')).get('wrangler.toml') ?? ''
     const { vars } = await readToml(toml.replace(/^# (?=\[vars\]$|CORS_ORIGINS = )/gm, ''))
     expect(vars).toMatchObject({ CORS_ORIGINS: ['https://app.example.com'], BUCKETS: {} })
   })
 
-  it("mounts every plugin of the repository's Worker", () => {
-    const names = (code: string) => {
-      const [, list = ''] = code.split(/^(?=import \{\n\s+apiKeys,)/m)
-      return list.split('}', 1)[0]?.match(/\b[a-z]\w*(?=,)/g)
-    }
-    const mine = names(readPage('template/src/worker.ts'))
-    expect(mine).toContain('fileAdmin')
-    expect(mine).toEqual(names(readPage('src/worker/presigner.ts')))
-    for (const name of mine ?? [])
-      expect(readPage('template/src/worker.ts')).toMatch(new RegExp(`\\b${name}\\(`))
+  it('has the default plugins, and each other one in a comment below its description and page', async () => {
+    const worker = (await filesFor('--provider', 'none')).get('src/worker.ts') ?? ''
+    const others = [...worker.matchAll(/^ +\/\/ .+: https:\S+\n +(?:\/\/ )?(edge\.\w+\(.*\)),$/gm)]
+    const added = readPage('examples/everything/src/presigner.ts').matchAll(
+      /^ +(edge\.\w+\(.*\)),$/gm,
+    )
+    expect(others.map(([, call]) => call).toSorted()).toEqual(
+      [...added].map(([, call]) => call).toSorted(),
+    )
+    expect(others.length).toBeGreaterThan(5)
+  })
+
+  it("is the repository's Worker", async () => {
+    expect(readPage('src/worker.ts')).toBe(ownWorker())
   })
 
   // With a name that the account has already, wrangler connects another Worker to that database.

@@ -9,6 +9,7 @@ describe('the options of npm run dev', () => {
   it('have defaults', () => {
     expect(read()).toEqual({
       help: false,
+      all: false,
       ceph: false,
       port: 8787,
       s3Port: 4568,

@@ -28,9 +28,7 @@ name = "RATE_LIMITER"
 namespace_id = "8787"
 simple = { limit = 1200, period = 60 }
 
-${markedBlock('docs/grants.md', 'exports')}
-${markedBlock('docs/drop-boxes.md', 'exports')}
-${markedBlock('docs/upkeep.md', 'exports')}`
+${markedBlock('docs/grants.md', 'exports')}`
 const PAGE = `
 [assets]
 directory = "node_modules/edge-presigner/dist/page"

@@ -94,7 +94,7 @@ describe('upkeep', () => {
     ['something waits', 'record', { suspects: 1 }],
     ['stopped', 'record', { stopped: { reason: 'empty list', at: NOW }, suspects: 1 }],
     ['at work', 'record', { last: null }],
-    ['not run yet', 'record', { last: null, startedAt: null }],
+    ['', 'record', { last: null, startedAt: null }],
   ])('is "%s" with mode %s and %j', (text, mode, changes) => {
     expect(stateInWords({ mode, buckets: [bucket(changes)] })).toBe(text)
   })

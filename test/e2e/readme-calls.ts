@@ -54,6 +54,7 @@ export async function expectReadmeCalls(origin: string): Promise<void> {
       headers: { 'Content-Type': 'application/json' },
     }
     const response = await fetch(url, { method, ...init })
+    expect(response.ok, `${method} ${path}`).toBe(true)
     const answer = answerSchema.parse(await response.json())
     answers.push(answer)
     key ||= answer.key ?? ''

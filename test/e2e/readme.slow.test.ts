@@ -51,7 +51,11 @@ describe(`the README, from its first block on, with Node ${OLDEST_NODE}`, () => 
   /** Follows a block of the README, with free ports. */
   const follow = async (mark: string): Promise<void> => {
     const ports = `--port ${reader.port('8787')} --s3-port ${reader.port('4568')}`
-    await reader.run(markedBlock('README.md', mark).replace(/^npm run dev$/m, `$& -- ${ports}`))
+    await reader.run(
+      markedBlock('README.md', mark)
+        .replace(/^npm run dev$/m, `$& -- ${ports}`)
+        .replace(/^npm run create .*$/m, '$& > ../created'),
+    )
     origin = reader.origin()
   }
 
@@ -74,6 +78,9 @@ describe(`the README, from its first block on, with Node ${OLDEST_NODE}`, () => 
     const { status } = await fetch(`${origin}/healthz`)
     expect(status).toBe(200)
     expect(reader.folder()).toBe(join(directory, 'reader/my-files'))
+    const printed = await readFile(join(directory, 'reader/created'), 'utf8')
+    expect(printed).toContain('\n  cd ../my-files\n  npx edge-presigner dev\n')
+    expect(printed).not.toContain('npm install')
   })
 
   describeWith([CHROMIUM], 'in Chromium, with the project', () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ROOT } from '../docs/support/markdown.ts'
+import { ROOT, readPage } from '../docs/support/markdown.ts'
 
 const run = promisify(execFile)
 
@@ -18,15 +18,17 @@ beforeAll(() => {
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
   rmSync(join(directory, 'src', 'plugins', 'uppy'), { recursive: true })
   const without = (path: string, ...uses: readonly (readonly [use: string, other: string])[]) => {
-    const file = join(directory, 'src', 'worker', path)
+    const file = join(directory, 'src', path)
     const text = readFileSync(file, 'utf8')
     const kept = uses.reduce((left, [use, other]) => left.replace(use, other), text)
     expect(kept).not.toMatch(/uppy/i)
     writeFileSync(file, kept)
   }
-  without('plugins.ts', ["export { uppy } from '../plugins/uppy/index.ts'\n", ''])
-  without('index.ts', ['  uppy,\n', ''])
-  without('presigner.ts', ['  uppy,\n', ''], ['  uppy({ multipart: parts }),\n', ''])
+  without('worker/plugins.ts', ["export { uppy } from '../plugins/uppy/index.ts'\n", ''])
+  without('worker/index.ts', ['  uppy,\n', ''])
+  const lines =
+    /^ +\/\/ Uploads by Uppy.+\n.+edge\.uppy\(.+\n/m.exec(readPage('src/worker.ts'))?.[0] ?? ''
+  without('worker.ts', [lines, ''])
 })
 
 afterAll(() => rmSync(directory, { recursive: true }))

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { PLUGINS } from '../../examples/everything/src/presigner.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { createApp, listPlugins } from '../../src/app.ts'
-import { PLUGINS } from '../../src/worker/presigner.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { app } from '../support/every-plugin.ts'

@@ -46,6 +46,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/examples.test.ts',
       'test/docs/hls.full.test.ts',
       'test/docs/identity.full.test.ts',
+      'test/docs/left-out.test.ts',
       'test/docs/library.slow.test.ts',
       'test/docs/licenses.test.ts',
       'test/docs/migrations.slow.test.ts',

@@ -10,6 +10,7 @@ import type { BucketOptions, S3Server } from '../../cli/s3-server.ts'
 import { installOwnPackages } from '../../tools/dev/own-packages.ts'
 import type { PackageName } from '../e2e/package/packed.ts'
 import type {} from '../support/provided-context.ts'
+import type { WorkerKind } from './build-worker.ts'
 import { serveCalls } from './calls.ts'
 import { CHROMIUM_OPTIONS, WHOLE_CHROMIUM_OPTIONS } from './chromium-options.ts'
 import { RUN_VARIABLE, startWatchman } from './end-leftovers.ts'
@@ -29,8 +30,11 @@ export interface SharedServices {
   tarball(name: PackageName): Promise<string>
   /** Bundles a page of client/test with the client as it is published. Returns the script. */
   clientPage(name: string): Promise<string>
-  /** Bundles the Worker. Returns the path of a configuration that runs the bundle. */
-  worker(): Promise<string>
+  /**
+   * Bundles the Worker with all plugins, or the default one. Returns the path of a configuration that runs
+   * the bundle.
+   */
+  worker(kind?: WorkerKind): Promise<string>
   /** Starts a process that runs Workers. Returns its address. */
   workerHost(): Promise<string>
 }
@@ -118,9 +122,9 @@ function createServices({ directory, stack, chromiumOptions }: Run): SharedServi
       const { bundleClientPage } = await import('./build-client.ts')
       return bundleClientPage(name, { dist: await client(), outDir: await folder('pages') })
     }),
-    worker: onFirstCall(async () => {
+    worker: onFirstName(async (kind = 'everything') => {
       const { buildWorker } = await import('./build-worker.ts')
-      return buildWorker(await folder('worker'))
+      return buildWorker(await folder(`worker-${kind}`), kind)
     }),
     workerHost: onFirstCall(async () => {
       const { startWorkerHost } = await import('./worker-host.ts')

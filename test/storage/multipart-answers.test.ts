@@ -63,8 +63,14 @@ describe('completeMultipartUpload', () => {
 })
 
 describe('abortMultipartUpload', () => {
-  it.each([204, 200])('succeeds with an empty %i', async (status) => {
-    scriptedBucket({ AbortMultipartUpload: answer(status) })
+  it('succeeds with an empty 204', async () => {
+    scriptedBucket({ AbortMultipartUpload: answer(204) })
     await expect(abort()).resolves.toBeUndefined()
+  })
+
+  // @threat delete-unconfirmed
+  it.each([200, 202, 206])('fails with an empty %i', async (status) => {
+    scriptedBucket({ AbortMultipartUpload: answer(status) })
+    await expect(abort()).rejects.toMatchObject({ code: 'storage_error' })
   })
 })

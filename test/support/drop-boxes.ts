@@ -4,12 +4,13 @@ import {
   runInDurableObject,
   waitOnExecutionContext,
 } from 'cloudflare:test'
-import { env, exports } from 'cloudflare:workers'
+import { env } from 'cloudflare:workers'
 import { expect, vi } from 'vitest'
+import { presigner } from '../../examples/everything/src/presigner.ts'
 import { Ledger } from '../../src/plugins/drop-boxes/ledger.ts'
 import type { BoxObject } from '../../src/plugins/drop-boxes/sender.ts'
-import { presigner } from '../../src/worker/presigner.ts'
 import { bearer } from './credentials.ts'
+import { stateStub } from './state-stub.ts'
 import { type TestWorker, testWorker } from './worker.ts'
 
 /** A drop box as its creator sees it. */
@@ -196,12 +197,8 @@ export const receivedIn = async ({ id }: Pick<DropBox, 'id'>): Promise<readonly 
   (await (await worker.fetch(`/drop-boxes/${id}/files`)).json<{ files: ReceivedFile[] }>()).files
 
 /** Returns the object of a box. */
-export function objectOf({ id }: Pick<DropBox, 'id'>): DurableObjectStub & BoxObject {
-  const boxes = exports.DropBoxes as unknown as {
-    getByName(name: string): DurableObjectStub & BoxObject
-  }
-  return boxes.getByName(id)
-}
+export const objectOf = ({ id }: Pick<DropBox, 'id'>): DurableObjectStub & BoxObject =>
+  stateStub('DropBoxes', id) as unknown as DurableObjectStub & BoxObject
 
 /** Runs `act` in the object of a box, with what it has reserved and received. */
 export const inBox = <T>(

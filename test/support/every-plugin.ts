@@ -1,3 +1,4 @@
+import { PLUGINS } from '../../examples/everything/src/presigner.ts'
 import { createApp, listPlugins } from '../../src/app.ts'
 import { type ApiKeysOptions, apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { type CopiesOptions, copies } from '../../src/plugins/copies/index.ts'
@@ -16,7 +17,6 @@ import { tokens } from '../../src/plugins/tokens/index.ts'
 import { type UpkeepOptions, upkeep } from '../../src/plugins/upkeep/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
 import { type UserDataOptions, userData } from '../../src/plugins/user-data/index.ts'
-import { PLUGINS } from '../../src/worker/presigner.ts'
 
 /** The options of plugins, by their names. */
 export interface PluginOptions<B = unknown> {

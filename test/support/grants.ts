@@ -1,7 +1,7 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
 import { expect } from 'vitest'
-import { presigner } from '../../src/worker/presigner.ts'
+import { presigner } from '../../examples/everything/src/presigner.ts'
 import { jsonOf } from './app.ts'
 import { putChosen } from './links.ts'
 import { type TestWorker, testWorker } from './worker.ts'

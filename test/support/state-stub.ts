@@ -1,7 +1,7 @@
 import { exports } from 'cloudflare:workers'
+import type { DropBoxes } from '../../examples/everything/src/worker.ts'
 import type { Grants } from '../../src/plugins/grants/cloudflare.ts'
 import type { Upkeep } from '../../src/plugins/upkeep/cloudflare.ts'
-import type { DropBoxes } from '../../src/worker.ts'
 
 interface Classes {
   readonly Grants: Grants

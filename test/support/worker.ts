@@ -1,7 +1,7 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { inject } from 'vitest'
-import { presigner } from '../../src/worker/presigner.ts'
+import { presigner } from '../../examples/everything/src/presigner.ts'
 import './provided-context.ts'
 
 /** A Worker with its own variables, the real local KV, and the shared s3rver. */

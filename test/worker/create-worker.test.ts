@@ -64,12 +64,16 @@ describe('a Worker with some plugins', () => {
     ['NOTIFICATION_SECRETS', 'notifications', 'x'],
     ['WEBHOOKS', 'events', [{ url: 'https://a.example' }]],
     ['UPKEEP', 'upkeep', { mode: 'record' }],
-  ])('reports a variable of a plugin that is not listed: %s', async (name, plugin, value) => {
+  ])('warns of a variable of a plugin that is not listed: %s', async (name, plugin, value) => {
     const worker = createWorker({ plugins: [files()] })
-    for (const given of [value, typeof value === 'string' ? value : JSON.stringify(value)])
-      expect(await issuesOf(worker, variables({ [name]: given }))).toEqual([
-        { path: name, message: `needs the plugin ${plugin}()` },
-      ])
+    for (const given of [value, typeof value === 'string' ? value : JSON.stringify(value)]) {
+      const health = await send(worker, '/healthz', variables({ [name]: given }))
+      expect(await health.json()).toMatchObject({
+        status: 'ok',
+        warnings: [`plugin missing: ${name} needs ${plugin}()`],
+      })
+      expect((await send(worker, '/files', variables({ [name]: given }))).status).toBe(200)
+    }
   })
 
   it('reports an invalid variable under its name, in the terms of wrangler.toml', async () => {

@@ -43,8 +43,8 @@ for (let from = 0; from < rows; from += ROWS_AT_ONCE) {
   if (from % 100_000 === 0) console.log(`${from} rows, ${seconds()}`)
 }
 console.log(`${rows} rows after ${seconds()}`)
-await ask({ count: true })
-console.log(`indexed and counted after ${seconds()}`)
+await ask({ createIndexes: true })
+console.log(`indexed after ${seconds()}`)
 
 const find = (query: Partial<FileQuery>) => ({
   find: { bucket: 'files', prefix: '', limit: 100, ...query },

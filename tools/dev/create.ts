@@ -32,7 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
 
     const code = await npmInTerminal(['install', '--no-audit', '--no-fund'], answers.folder)
     console.log(`\n${summary(answers, { isInstalled: code === 0 })}`)
-    console.log(`\nFor your apps, ${PACKED}/ has the packages: ${names.join(', ')}`)
+    console.log(`\nFor your apps, ${join(answers.folder, PACKED)} has ${names.join(' and ')}.`)
     return code
   } catch (error) {
     if (!(error instanceof UsageError)) throw error

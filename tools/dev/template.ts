@@ -1,13 +1,17 @@
 /**
- * `npm run template` writes what template/ and a new project have in common. The deploy button copies
- * template/. Its README, the names of its secrets and their descriptions are written by hand.
+ * `npm run template` writes what template/ and a new project have in common, and the Worker of the repository,
+ * which is that of a new project. The deploy button copies template/. Its README, the names of its secrets and
+ * their descriptions are written by hand.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
-import { projectFiles } from '../../create/src/files.ts'
+import { DOCS, projectFiles, WORKER } from '../../create/src/files.ts'
 
-const TEMPLATE = join(import.meta.dirname, '../../template')
+const ROOT = join(import.meta.dirname, '../..')
+const TEMPLATE = join(ROOT, 'template')
+/** The Worker of the repository. */
+export const OWN_WORKER = join(ROOT, 'src/worker.ts')
 const MANIFEST = 'package.json'
 /** Files that also depend on what the button does. */
 const BY_HAND = ['README.md', '.dev.vars']
@@ -29,5 +33,13 @@ export async function templateFiles(): Promise<ReadonlyMap<string, string>> {
   return files.set(MANIFEST, `${text}\n`)
 }
 
-if (import.meta.main)
+/** Returns the Worker of a new project, with the modules of the repository. */
+export const ownWorker = (): string =>
+  WORKER.replaceAll("'edge-presigner/cloudflare'", "'./cloudflare.ts'")
+    .replaceAll("'edge-presigner/worker'", "'./worker/index.ts'")
+    .replaceAll(`${DOCS}/`, 'docs/')
+
+if (import.meta.main) {
   for (const [path, text] of await templateFiles()) await writeFile(join(TEMPLATE, path), text)
+  await writeFile(OWN_WORKER, ownWorker())
+}

@@ -77,6 +77,7 @@ async function runTests(projects: readonly string[], output: number | 'inherit')
       'run',
       ...projects.map((project) => `--project=${project}`),
       '--reporter=default',
+      '--reporter=./test/setup/left-out-reporter.ts',
       '--reporter=json',
       `--outputFile.json=${report}`,
     ],

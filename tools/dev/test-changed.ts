@@ -41,6 +41,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
     ['test/e2e/{s3rver*,r2,ceph}.test.ts'],
   ],
   [/^(?:cli|tools\/dev)\//, ['test/e2e/{dev,package-cli}*.test.ts']],
+  [/^examples\/everything\//, [EVERYTHING]],
   [/^examples\//, ['test/e2e/{package,first-hour}*.test.ts', 'test/docs/**/*.test.ts']],
   [/^(?:docs\/|\.changeset\/|\.github\/|[^/]+\.md$|biome\.json$)/, ['test/docs/**/*.test.ts']],
   [/^test\/e2e\/uppy(?:-[56])?\//, ['test/e2e/uppy*.test.ts']],

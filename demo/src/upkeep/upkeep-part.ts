@@ -16,7 +16,7 @@ const COMMAND = 'npx edge-presigner'
 
 /** The section about upkeep. */
 export interface UpkeepPart {
-  /** Shows what `GET /upkeep` has answered. Without it, hides the section. */
+  /** Shows what `GET /upkeep` has answered. Without it, and before the first run, hides the section. */
   show(answer?: unknown): void
 }
 
@@ -49,13 +49,14 @@ export function createUpkeepPart(onRefresh: () => Promise<boolean>): UpkeepPart 
   return {
     show(answer) {
       const status = statusIn(answer)
-      section.hidden = status === null
+      const words = status === null ? '' : stateInWords(status)
+      section.hidden = words === ''
       if (status === null) return
       const isStopped = status.buckets.some(({ stopped }) => stopped !== null)
       section.classList.toggle('is-stopped', isStopped)
       // Closed, it would not say what to do.
       if (isStopped) details.open = true
-      state.textContent = stateInWords(status)
+      state.textContent = words
       content.replaceChildren(...contentOf(status, new Date()))
     },
   }

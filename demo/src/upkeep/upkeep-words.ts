@@ -102,7 +102,7 @@ export const stopInWords = (reason: string): readonly [what: string, check: stri
 /** What no mode repairs. */
 const STAYS = FOUND.filter(([name]) => /^(?:unreadable|foreign|refused|failed)$/.test(name))
 
-/** Returns the state of all buckets in a few words. */
+/** Returns the state of all buckets in a few words, or nothing before the first run. */
 export function stateInWords({ mode, buckets }: UpkeepStatus): string {
   if (buckets.some(({ stopped }) => stopped !== null)) return 'stopped'
   if (buckets.some(({ suspects }) => suspects > 0)) return 'something waits'
@@ -110,5 +110,5 @@ export function stateInWords({ mode, buckets }: UpkeepStatus): string {
   if (buckets.some(({ last }) => rowsInWords(last?.counts ?? {}, rows).length > 0))
     return 'found something'
   if (buckets.every(({ last }) => last !== null)) return 'all is well'
-  return buckets.some(({ startedAt }) => startedAt !== null) ? 'at work' : 'not run yet'
+  return buckets.some(({ startedAt }) => startedAt !== null) ? 'at work' : ''
 }

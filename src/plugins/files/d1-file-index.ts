@@ -8,6 +8,7 @@ import {
   type ListInput,
 } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
+import { d1Lock } from './d1-lock.ts'
 import {
   COLUMNS,
   type Database,
@@ -108,6 +109,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
   return {
     answers: d1Answers(database, db),
     kept: keptIn(db, database),
+    lock: d1Lock(database, db),
 
     async get(bucket, key) {
       const row = await read(bucket, key)

@@ -1,5 +1,10 @@
 import { byUtf8 } from '../../keys/encodings.ts'
-import type { FileIndex, KeptRecord, ListInput } from '../../records/file-index.ts'
+import {
+  type FileIndex,
+  JOURNAL_SECONDS,
+  type KeptRecord,
+  type ListInput,
+} from '../../records/file-index.ts'
 import { type FileRecord, isSameEntry } from '../../records/file-record.ts'
 
 const nameOf = (bucket: string, key: string): string => `${bucket}:${key}`
@@ -14,6 +19,8 @@ export function memoryFileIndex(): FileIndex {
     if (record) kept.set(name, record)
     else if (record === null) kept.delete(name)
   }
+  /** Until when a request holds a key, in milliseconds since 1970. */
+  const locks = new Map<string, { holder: object; until: number; journal: string | null }>()
   return {
     get: async (bucket, key) => records.get(nameOf(bucket, key)) ?? null,
     async put(record, change = {}) {
@@ -37,6 +44,40 @@ export function memoryFileIndex(): FileIndex {
       remove: async (bucket, key) => keep(nameOf(bucket, key), null),
     },
     list: async (input) => ({ ...pageOf(records, input), unreadable: 0 }),
+    async lock(bucket, keys, seconds) {
+      const now = Date.now()
+      for (const [name, { until }] of locks)
+        if (until < now - JOURNAL_SECONDS * 1000) locks.delete(name)
+      const holder = {}
+      const held = new Map<string, string | null>()
+      let busyUntil = now
+      for (const key of keys) {
+        const name = nameOf(bucket, key)
+        const { until = 0, journal = null } = locks.get(name) ?? {}
+        if (until > now) {
+          busyUntil = Math.max(busyUntil, until)
+          continue
+        }
+        locks.set(name, { holder, until: now + seconds * 1000, journal })
+        held.set(key, journal)
+      }
+      const own = (key: string) => {
+        const lock = locks.get(nameOf(bucket, key))
+        return lock?.holder === holder ? lock : undefined
+      }
+      return {
+        held,
+        busySeconds: Math.ceil((busyUntil - now) / 1000),
+        async note(key, journal) {
+          const lock = own(key)
+          if (lock !== undefined) lock.journal = journal
+          return lock !== undefined
+        },
+        async release(released) {
+          for (const lock of released.map(own)) if (lock !== undefined) lock.until = Date.now()
+        },
+      }
+    },
     async strayEntries(known) {
       const aliases = new Map<string, number>()
       for (const { bucket } of records.values())

@@ -1,14 +1,12 @@
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
 import { flag } from '../../settings/rules.ts'
+import { deliveryRoutes, requireVisitor } from './deliver.ts'
 import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
-import { folderDeliveryRoutes, folderRoutes } from './folder-routes.ts'
+import { linkRoutes } from './make-links.ts'
 import { LINKS, type LinksOptions } from './options.ts'
-import { restricted } from './restrictions.ts'
-import { deliveryRoutes, linkRoutes, requireVisitor, restrictionsOf } from './routes.ts'
-
-const FOLDERS: Plugin = { name: 'folderLinks', open: folderDeliveryRoutes, api: folderRoutes }
+import { restricted, restrictionsOf } from './restrictions.ts'
 
 /** What plugins that hand out links need of them. */
 const STEPS = { restricted, restrictionsOf, requireVisitor }
@@ -24,7 +22,7 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Links<B> => (
   name: 'links',
   steps: STEPS,
   // With everything in it: `images()` of a Worker brings a rule.
-  plugins: [FOLDERS, ...(options.images ? [{ ...options.images, name: 'images' }] : [])],
+  plugins: options.images ? [{ ...options.images, name: 'images' }] : [],
   open: deliveryRoutes,
   api: linkRoutes,
   setup(setup) {

@@ -1,7 +1,10 @@
 import * as z from 'zod/mini'
+import type { LinkPolicy } from '../../access/link-signature.ts'
+import type { Principal } from '../../access/principal.ts'
 import { LINK_REFUSALS, type LinkRefusal } from '../../access/verdict.ts'
-import type { Restricted } from '../../core/link.ts'
-import { ApiError, type ErrorCode } from '../../errors/api-error.ts'
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { linkExpiry, type Restricted } from '../../core/link.ts'
+import { ApiError, type ErrorCode, invalidMember } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { instant } from '../../http/fields.ts'
 import { isInRanges, parseIpRange } from './ip-range.ts'
@@ -55,11 +58,11 @@ export const restricted = {
 }
 
 /** Returns when a link is valid from, in seconds since 1970, or undefined for at once. */
-export const validFrom = ({ notBefore }: Restricted): number | undefined =>
+const validFrom = ({ notBefore }: Restricted): number | undefined =>
   notBefore === undefined ? undefined : Math.ceil(Date.parse(notBefore) / 1000)
 
 /** Returns the part of a link's query with its restrictions, in one spelling, or undefined for none. */
-export function restrictionsText(asked: Restricted): string | undefined {
+function restrictionsText(asked: Restricted): string | undefined {
   const list = (given: readonly string[] = []) => [...new Set(given)].toSorted().join()
   const members = {
     nbf: validFrom(asked),
@@ -123,4 +126,46 @@ const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
 export function refusedLink(refusal: LinkRefusal, more = ''): ApiError {
   const code = LINK_REFUSALS[refusal]
   return new ApiError(code, MESSAGES[code] ?? 'This link is not valid.', { cause: refusal + more })
+}
+
+/**
+ * Returns the restrictions of a link. Throws `forbidden` for a redirect if lifetimes are limited: its
+ * target outlives the link. Throws `invalid_request` for a redirect with restrictions, which its
+ * target doesn't have, and for two lists of countries.
+ */
+export function restrictionsOf(
+  { limits }: Principal,
+  delivery: LinkPolicy['delivery'],
+  asked: Restricted,
+): string | undefined {
+  if (delivery === 'redirect' && limits.maxExpiresIn !== null)
+    throw new ApiError(
+      'forbidden',
+      'The target of a redirect could outlive your maxExpiresIn. Use the delivery "stream".',
+    )
+  const restrictions = restrictionsText(asked)
+  if (delivery === 'redirect' && restrictions !== undefined)
+    throw invalidMember('delivery', 'must be "stream" for a link with restrictions')
+  if (asked.countries && asked.notCountries)
+    throw invalidMember('notCountries', 'must not be combined with countries')
+  return restrictions
+}
+
+/**
+ * Returns when a link expires, in seconds since 1970: with `notBefore`, exactly `expiresIn` after it.
+ * Throws `invalid_expiry`, also if that is in the past, or later than for any other link.
+ */
+export function expiryOf(
+  bucket: ConfiguredBucket,
+  expiresIn: number | undefined,
+  asked: Restricted,
+): number {
+  const now = new Date()
+  const start = validFrom(asked)
+  if (start === undefined) return linkExpiry(bucket, expiresIn, now)
+  const max = bucket.maxExpiresIn.link
+  const expires = start + (expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max))
+  const left = expires - now.getTime() / 1000
+  if (expires > start && left > 0 && left <= max) return expires
+  throw new ApiError('invalid_expiry', `The link must end within ${max} seconds from now.`)
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Finding, Status } from '../../../cli/doctor/report.ts'
-import { checkWorker } from '../../../cli/doctor/worker.ts'
+import { checkWorker, fixFor } from '../../../cli/doctor/worker.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { DEPLOY_ADVICE } from '../../../src/worker/variables.ts'
+import { readPage } from '../../docs/support/markdown.ts'
 import { startBuiltWorker, UNREACHABLE } from '../built-worker.ts'
 import { type Hangs, ORIGIN, patientRequests, statuses, type Variables, variables } from './run.ts'
 import { startWorker, WORKER_HEADERS, type Wrong } from './wrong-worker.ts'
@@ -346,5 +347,27 @@ describe('doctor --url', () => {
     } finally {
       await worker.close()
     }
+  })
+})
+
+describe('a setting whose plugin is not listed', () => {
+  it.each(['upkeep', 'notifications', 'uppy'])(
+    'is a warning with the line of src/worker.ts to add: %s',
+    (name) => {
+      const fix = fixFor(`plugin missing: X needs ${name}()`) ?? ''
+      const [, line = ''] = /the line (edge\.\S.*\)) to/.exec(fix) ?? []
+      expect(readPage('src/worker.ts')).toContain(` ${line},\n`)
+    },
+  )
+
+  it.each([
+    ['JWT needs jwt', 'edge.jwt()'],
+    ['IMAGE_WIDTHS needs images', 'edge.links({ images: edge.images() })'],
+    [
+      'BUCKETS.files.managedPrefixes needs notifications() or upkeep',
+      'edge.upkeep({ files: basic.files })',
+    ],
+  ])('names the line for: %s()', (text, line) => {
+    expect(fixFor(`plugin missing: ${text}()`)).toContain(`Add the line ${line} to`)
   })
 })

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { declareFileIndexContract } from './contract.ts'
+import { declareLockContract } from './locks.ts'
 import { testRecord } from './records.ts'
 
 const index = d1FileIndex(testDatabase)
@@ -10,6 +11,29 @@ const index = d1FileIndex(testDatabase)
 afterEach(reset)
 
 describe('the file index in D1', () => declareFileIndexContract(() => index))
+
+describe('a lock in D1', () => declareLockContract(() => index))
+
+it('releases a lock whose response from D1 is lost', async () => {
+  let isLost = false
+  const lossy = d1FileIndex(
+    new Proxy(testDatabase, {
+      get: (db, member) =>
+        member === 'batch'
+          ? async (statements: D1PreparedStatement[]) => {
+              const results = await db.batch(statements)
+              if (!isLost) return results
+              isLost = false
+              throw new Error('D1_ERROR: Network connection lost.')
+            }
+          : db.prepare.bind(db),
+    }),
+  )
+  await lossy.lock?.('b', ['other'], 300)
+  isLost = true
+  await expect(lossy.lock?.('b', ['a'], 300)).rejects.toMatchObject({ code: 'index_unavailable' })
+  expect([...((await index.lock?.('b', ['a'], 300))?.held.keys() ?? [])]).toEqual(['a'])
+})
 
 it('stores a name of any length whole', async () => {
   const long = testRecord('a', { name: `${'é'.repeat(5000)}\u0000.txt` })

@@ -1,7 +1,7 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { presigner } from '../../../src/worker/presigner.ts'
+import { presigner } from '../../../examples/everything/src/presigner.ts'
 import { bucketFetch, bucketUrl } from '../../support/bucket.ts'
 import { bearer } from '../../support/credentials.ts'
 import { jwtVariable, type TestIssuer, testIssuer } from '../../support/issuer.ts'

@@ -1,4 +1,4 @@
-import worker from '../../../src/worker.ts'
+import worker from '../../../examples/everything/src/worker.ts'
 
 /** Counts the calls of the index, which it answers at `/bench/calls`. */
 const calls: Record<string, number> = {}
@@ -53,4 +53,4 @@ export default {
 } satisfies ExportedHandler<Env & { readonly FILES_DB?: D1Database }>
 
 // biome-ignore lint/performance/noBarrelFile: the classes of the Worker's Durable Objects
-export { DropBoxes, Grants, Objects, Upkeep } from '../../../src/worker.ts'
+export { DropBoxes, Grants, Objects, Upkeep } from '../../../examples/everything/src/worker.ts'

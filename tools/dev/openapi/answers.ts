@@ -550,6 +550,11 @@ export const limits = z.object({
     )
     .check(z.describe('Those that the caller may use. The first one is the default.')),
   answers: z.boolean().check(z.describe('Whether the index searches, sorts and counts.')),
+  plugins: z
+    .array(z.string())
+    .check(
+      z.describe('The plugins of the presigner, such as `files`. A route of another one is 404.'),
+    ),
 })
 
 export const startedUpload = z.object({

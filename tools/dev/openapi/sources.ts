@@ -40,15 +40,15 @@ export interface Sources {
 }
 
 /** Returns the exports of a module that uses the types of Workers, which this program lacks. */
-const importSource = (...path: string[]): Promise<unknown> =>
-  import(pathToFileURL(join(ROOT, 'src', ...path)).href)
+const importSource = (path: string): Promise<unknown> =>
+  import(pathToFileURL(join(ROOT, path)).href)
 
-/** Reads the routes of the Worker. */
+/** Reads the routes of the Worker with all plugins. */
 export async function readRoutes(): Promise<readonly RegisteredRoute[]> {
-  const { createApp, listPlugins } = createAppSchema.parse(await importSource('app.ts'))
+  const { createApp, listPlugins } = createAppSchema.parse(await importSource('src/app.ts'))
   const { PLUGINS } = z
     .object({ PLUGINS: z.unknown() })
-    .parse(await importSource('worker', 'presigner.ts'))
+    .parse(await importSource('examples/everything/src/presigner.ts'))
   return appSchema.parse(createApp(listPlugins(PLUGINS))).routes
 }
 

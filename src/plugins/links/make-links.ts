@@ -2,27 +2,20 @@ import * as z from 'zod/mini'
 import {
   LINK_FORMATS,
   type LinkPolicy,
-  type LinkTarget,
-  type LinkVerdict,
   signLink,
   type Variant,
-  verifyLink,
 } from '../../access/link-signature.ts'
-import { type Principal, requireKey, requireScope } from '../../access/principal.ts'
+import { requireKey, requirePrefix, requireScope } from '../../access/principal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES, MAX_IMAGE_SIZES } from '../../bucket/image-size.ts'
-import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import { askToDownload } from '../../core/ask-app.ts'
-import { linkExpiry, MAX_LINK_NAME_LENGTH, type Restricted } from '../../core/link.ts'
+import { MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
 import { purgeCopies } from '../../core/purge.ts'
 import { ApiError, invalidMember } from '../../errors/api-error.ts'
-import { describe } from '../../errors/describe.ts'
-import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
-import { chooseBucket, signedBucket, withCredentials } from '../../http/choose-bucket.ts'
-import { timeOf } from '../../http/deadline.ts'
+import { chooseBucket } from '../../http/choose-bucket.ts'
 import {
   bucket,
   expiresIn,
@@ -32,24 +25,15 @@ import {
   MAX_KEYS_BODY_BYTES,
   usually,
 } from '../../http/fields.ts'
-import { askedUrl, linkBase } from '../../http/link-host.ts'
+import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
-import { addWarning } from '../../http/request-log.ts'
 import { json } from '../../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../../http/validate.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
-import type { Settings } from '../../settings/settings.ts'
+import { keyPrefixError, type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { keepsCopiesOf } from './direct-objects.ts'
+import { signFolder } from './folder.ts'
 import { LINKS } from './options.ts'
-import { redirectTarget } from './redirect.ts'
-import {
-  refusedLink,
-  requireAllowed,
-  restricted,
-  restrictionsText,
-  validFrom,
-} from './restrictions.ts'
-import { serveFallback, serveLink } from './serve-link.ts'
+import { expiryOf, restricted, restrictionsOf } from './restrictions.ts'
 
 const delivery = usually(z.enum(['stream', 'redirect']), 'stream')
 
@@ -84,6 +68,14 @@ const linksSchema = z.strictObject({
   keys: keyList,
   expiresIn,
   delivery,
+  bucket,
+})
+
+/** For players and galleries with relative addresses. */
+const folderSchema = z.strictObject({
+  ...restricted,
+  prefix: z.string(),
+  expiresIn,
   bucket,
 })
 
@@ -134,6 +126,24 @@ export const linkRoutes = newApp()
       return { key, ...(await createLinks(base, settings, one, variant)) }
     })
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
+  })
+  .post('/links/folder', validateJson(folderSchema), async (c) => {
+    const principal = c.get('principal')
+    const { prefix: given, expiresIn, bucket: alias, ...asked } = c.req.valid('json')
+    requireScope(principal, 'links:create')
+    requireScope(principal, 'files:read')
+    const error = given.includes('\\') ? 'A folder must not contain "\\".' : keyPrefixError(given)
+    if (error !== null) throw new ApiError('invalid_key', error)
+    const prefix = parseObjectKey(given)
+    requirePrefix(principal, prefix)
+    const bucket = chooseBucket(c, alias, prefix)
+    const restrictions = restrictionsOf(principal, 'stream', asked)
+    const base = linkBase(c)
+    const expires = expiryOf(bucket, expiresIn, asked)
+    await askToDownload(c, bucket, prefix, 'folder')
+    const folder = { bucket: bucket.alias, prefix, expires, restrictions }
+    const path = await signFolder(folder, c.get('settings'))
+    return json(c, { base: base + path, expiresAt: new Date(expires * 1000).toISOString() })
   })
   .post('/files/purge', validateJson(purgeSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias } = c.req.valid('json')
@@ -215,115 +225,4 @@ function variantOf(
 function canResize(c: AppContext, bucket: ConfiguredBucket): boolean {
   const objects = c.env.instance.objects(c.executionCtx)
   return objects.resizesImages === true && keepsCopiesOf(bucket, objects)
-}
-
-/**
- * Returns the restrictions of a link. Throws `forbidden` for a redirect if lifetimes are limited: its
- * target outlives the link. Throws `invalid_request` for a redirect with restrictions, which its
- * target doesn't have, and for two lists of countries.
- */
-export function restrictionsOf(
-  { limits }: Principal,
-  delivery: LinkPolicy['delivery'],
-  asked: Restricted,
-): string | undefined {
-  if (delivery === 'redirect' && limits.maxExpiresIn !== null)
-    throw new ApiError(
-      'forbidden',
-      'The target of a redirect could outlive your maxExpiresIn. Use the delivery "stream".',
-    )
-  const restrictions = restrictionsText(asked)
-  if (delivery === 'redirect' && restrictions !== undefined)
-    throw invalidMember('delivery', 'must be "stream" for a link with restrictions')
-  if (asked.countries && asked.notCountries)
-    throw invalidMember('notCountries', 'must not be combined with countries')
-  return restrictions
-}
-
-/**
- * Returns when a link expires, in seconds since 1970: with `notBefore`, exactly `expiresIn` after it.
- * Throws `invalid_expiry`, also if that is in the past, or later than for any other link.
- */
-export function expiryOf(
-  bucket: ConfiguredBucket,
-  expiresIn: number | undefined,
-  asked: Restricted,
-): number {
-  const now = new Date()
-  const start = validFrom(asked)
-  if (start === undefined) return linkExpiry(bucket, expiresIn, now)
-  const max = bucket.maxExpiresIn.link
-  const expires = start + (expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max))
-  const left = expires - now.getTime() / 1000
-  if (expires > start && left > 0 && left <= max) return expires
-  throw new ApiError('invalid_expiry', `The link must end within ${max} seconds from now.`)
-}
-
-/** Serves links. The link itself is the credential. */
-export const deliveryRoutes = newApp()
-  .get('/i/:bucket/:key', (c) =>
-    deliver(c, (target, settings, now) => {
-      const { bucket, key } = c.req.param()
-      return verifyLink(target, bucket, key, settings, now)
-    }),
-  )
-  .all('/i/*', refuseLink)
-
-/** Refuses a request that is no link, such as one with another method. */
-export async function refuseLink(c: AppContext): Promise<never> {
-  await configure(c)
-  throw new ApiError('link_invalid', 'This link is not valid.')
-}
-
-/** Throws the error of a link whose `restrictions`, if any, don't allow this request. */
-export function requireVisitor(c: AppContext, restrictions: string | undefined, now: Date): void {
-  if (restrictions === undefined) return
-  requireAllowed(restrictions, c.req.raw, LINKS.of(c.env.instance)?.addressOf, now)
-}
-
-/** Delivers the object of the link that `verify` accepts. */
-export async function deliver(
-  c: AppContext,
-  verify: (target: LinkTarget, settings: Settings, now: Date) => Promise<LinkVerdict>,
-): Promise<Response> {
-  const settings = await configure(c)
-  const now = timeOf(c)
-  const { host, pathname, search, searchParams } = new URL(askedUrl(c))
-  const path = pathname.slice(c.env.host.mountPath.length)
-  const verdict = await verify({ path, search, searchParams }, settings, now)
-  if (!verdict.ok) throw refusedLink(verdict.refusal)
-  requireVisitor(c, verdict.policy.restrictions, now)
-  const bucket = signedBucket(c, verdict.policy.bucket)
-  const { linkBase, linkHostOnly } = settings
-  if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
-    c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
-    return c.redirect(linkBase + path + search, 308)
-  }
-  const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
-  if (policy.delivery === 'redirect') {
-    const { url, maxAgeSeconds } = await redirectTarget(
-      policy,
-      await withCredentials(c, bucket),
-      now,
-    )
-    c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
-    return c.redirect(url, 302)
-  }
-  const { images = null, ownsOrigin } = LINKS.of(c.env.instance) ?? {}
-  const place = {
-    bucket,
-    objects: c.env.instance.objects(c.executionCtx),
-    images,
-    sharesOrigin: !(ownsOrigin || linkHostOnly),
-    requestId: c.get('requestId'),
-  }
-  let response: Response
-  try {
-    response = await serveLink(c.req.raw, policy, place, now)
-  } catch (error) {
-    response = await serveFallback(c.req.raw, policy, place, error, now)
-    addWarning(c, `image not resized: ${describe(error)}`)
-  }
-  c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
-  return response
 }
