@@ -1,32 +1,35 @@
-import { isEither } from './check.ts'
+import { PresignerError } from './presigner-error.ts'
 import type { CopyOptions } from './requests.ts'
-import { isFileRecord, isUnfinishedCopy, type RecordedFile } from './responses.ts'
+import { isFileRecord, type RecordedFile } from './responses.ts'
 
 /** Sends one POST as the client does. */
 type Post = <T>(
   check: (value: unknown) => value is T,
   method: 'POST',
   path: string,
-  request: { readonly body: object; readonly signal?: AbortSignal | undefined },
+  request: { readonly body: object },
 ) => Promise<T>
 
-/** Copies or moves a file. Repeats the request of a large one until the bucket has all of it. */
+/** A call that is killed keeps its keys for five minutes. */
+const LONGEST_WAIT_SECONDS = 60
+const MAX_TRIES = 8
+
+/**
+ * Copies or moves a file. While another copy or move uses one of its keys, waits as long as the API says,
+ * and sends the request again.
+ */
 export async function copyFile(
   api: Post,
   kind: 'copy' | 'move',
   file: CopyOptions & { from: string; to: string; bucket: string | undefined },
-  signal?: AbortSignal,
 ): Promise<RecordedFile> {
-  let cursor: string | undefined
-  for (;;) {
-    const request = { body: { ...file, cursor }, signal }
-    const answer = await api(
-      isEither(isFileRecord, isUnfinishedCopy),
-      'POST',
-      `/files/${kind}`,
-      request,
-    )
-    if (!('cursor' in answer)) return answer
-    cursor = answer.cursor
-  }
+  for (let tries = 1; ; tries++)
+    try {
+      return await api(isFileRecord, 'POST', `/files/${kind}`, { body: file })
+    } catch (error) {
+      const isBusy = error instanceof PresignerError && error.code === 'storage_busy'
+      const seconds = isBusy ? error.retryAfter : 0
+      if (!seconds || seconds > LONGEST_WAIT_SECONDS || tries === MAX_TRIES) throw error
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+    }
 }

@@ -32,6 +32,7 @@ export type ApiErrorCode =
   | 'object_exists'
   | 'file_replaced'
   | 'drop_box_full'
+  | 'user_changed'
   | 'link_expired'
   | 'grant_ended'
   | 'drop_box_closed'

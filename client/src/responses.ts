@@ -124,17 +124,6 @@ export interface RecordedFiles {
   files: (RecordedFile | RefusedFile)[]
 }
 
-/** Response of `POST /files/copy` and `POST /files/move` for a large file that needs more calls. */
-export interface UnfinishedCopy {
-  from: string
-  to: string
-  /** For the same request again. */
-  cursor: string
-  /** Bytes. */
-  copied: number
-  size: number
-}
-
 /** What the caller may do in one bucket. */
 export interface BucketLimits {
   bucket: string
@@ -148,6 +137,8 @@ export interface BucketLimits {
 
 /** What the caller may do. */
 export interface Limits {
+  /** Changes with the caller's id and prefix. */
+  tag: string
   scopes: Scope[]
   /** The start of all keys that the caller may use. */
   prefix: string
@@ -208,14 +199,6 @@ export const isAnything: Check<unknown> = (_): _ is unknown => true
 export const isFileRecord = isObject<FileRecord>(record)
 
 export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
-
-export const isUnfinishedCopy = isObject<UnfinishedCopy>({
-  from: isString,
-  to: isString,
-  cursor: isString,
-  copied: isNumber,
-  size: isNumber,
-})
 
 const totals = { count: isNumber, bytes: isNumber }
 
@@ -283,6 +266,7 @@ export const isDeleted = isObject<Deleted>({
 })
 
 export const isLimits = isObject<Limits>({
+  tag: isString,
   scopes: isListOf((value): value is Scope => isString(value)),
   prefix: isString,
   expiresAt: isNullOr(isString),

@@ -69,7 +69,7 @@ const { presigner, handler } = edge.createWorker({
   plugins: [
     ...Object.values(basic),
     // Uploads by Uppy's own protocol, versions 2 to 6: ${DOCS}/uppy.md
-    edge.uppy({ multipart: basic.multipart }),
+    // edge.uppy({ multipart: basic.multipart }),
     // Copies and moves files within a bucket: ${DOCS}/api.md#post-filescopy
     // edge.copies(),
     // Lists what is in the bucket, and imports and copies the index: ${DOCS}/index-copy.md

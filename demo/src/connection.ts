@@ -1,5 +1,5 @@
 import { type Client, PresignerError } from '../../client/src/index.ts'
-import { isWithoutAnswer, reasonOf } from './error-text.ts'
+import { isFromBucket, isWithoutAnswer, reasonOf } from './error-text.ts'
 import { find } from './find.ts'
 
 const PROBE_MILLISECONDS = 2000
@@ -67,9 +67,9 @@ export function createConnection(client: Client, onBack: () => void): Connection
   return {
     lose(error) {
       const isLost = isWithoutAnswer(error)
-      const isWorker = error instanceof PresignerError
-      isAway ||= isLost && isWorker
-      reason = isLost ? (isWorker ? NO_WORKER : 'No connection to the bucket.') : reasonOf(error)
+      const isBucket = isLost && isFromBucket(error)
+      isAway ||= isLost && !isBucket
+      reason = isBucket ? 'No connection to the bucket.' : isLost ? NO_WORKER : reasonOf(error)
       showState()
       if (isLost) askLater()
     },

@@ -5,9 +5,12 @@ export const wantsCredentials = (error: unknown): boolean =>
   error instanceof PresignerError && error.code === 'unauthenticated'
 
 /** Tells whether a request got no response, or one that is not the Worker's, such as a proxy's. */
-export const isWithoutAnswer = (error: unknown): boolean =>
-  error instanceof Error &&
-  ['network', 'unreachable', 'bad_answer', 'NETWORK'].includes(codeOf(error))
+export const isWithoutAnswer = (error: unknown): error is PresignerError =>
+  error instanceof PresignerError && ['network', 'unreachable', 'bad_answer'].includes(error.code)
+
+/** Tells whether it was the bucket that did not respond. The client's message says so. */
+export const isFromBucket = ({ message }: PresignerError): boolean =>
+  message.startsWith('No response from the bucket')
 
 /** Texts by the codes of errors. */
 export type Reasons = Readonly<Record<string, string>>
@@ -32,16 +35,11 @@ const REFUSED: Readonly<Record<string, string>> = {
 /** Returns what happened in plain words. `reasons` take precedence over those of this file. */
 export function reasonOf(error: unknown, reasons: Reasons = {}): string {
   if (!(error instanceof Error)) return String(error)
-  if (codeOf(error) === 'NETWORK')
+  if (!(error instanceof PresignerError)) return error.message
+  if (isWithoutAnswer(error) && isFromBucket(error))
     // A browser doesn't tell a page why a request failed.
     return `No response from the bucket that this page can read. Check its access key, and that its CORS rules allow ${location.origin}.`
-  if (error instanceof PresignerError)
-    return (
-      reasons[error.code] ?? REFUSED[error.reason ?? ''] ?? REASONS[error.code] ?? error.message
-    )
-  const status: unknown = Reflect.get(error, 'status')
-  if (typeof status !== 'number') return error.message
-  return `The bucket refused the file (${[status, codeOf(error)].filter(Boolean).join(' ')}).`
+  return reasons[error.code] ?? REFUSED[error.reason ?? ''] ?? REASONS[error.code] ?? error.message
 }
 
 /**
@@ -56,9 +54,4 @@ export function errorText(error: unknown, about = '', reasons?: Reasons): readon
   details.className = 'error-details'
   details.textContent = [error.code, error.requestId].filter(Boolean).join(' · ')
   return [message, details]
-}
-
-function codeOf(error: Error): string {
-  const code: unknown = Reflect.get(error, 'code')
-  return typeof code === 'string' ? code : ''
 }

@@ -1,5 +1,4 @@
 import type { Body, Meta, Uppy, UppyFile } from '@uppy/core'
-import type { UppySigner } from '../../client/src/uppy.ts'
 
 const collator = new Intl.Collator('en', { numeric: true })
 
@@ -17,18 +16,4 @@ export function uploadLastNameFirst<M extends Meta, B extends Body>(
     ids.sort((a, b) => collator.compare(nameOf(b), nameOf(a)))
     onBatch(uppy.getFilesByIds(ids.toReversed()))
   })
-}
-
-/**
- * Signs the first requests of uploads one after another, since the key of a file contains the time
- * of its signature.
- */
-export function signInTurn(sign: UppySigner['signRequest']): UppySigner['signRequest'] {
-  let last: Promise<unknown> = Promise.resolve()
-  return (request) => {
-    if (request.uploadId !== undefined) return sign(request)
-    const signed = last.then(() => sign(request))
-    last = signed.catch(() => undefined)
-    return signed
-  }
 }

@@ -14,7 +14,7 @@ export function uploadTitle<M extends Meta, B extends Body>(
   const incomplete = started.filter(({ progress, error }) => !progress.uploadComplete && !error)
   // Uppy rounds, and ignores what it sends after that.
   const isSent = incomplete.every(({ progress }) => progress.percentage === 100)
-  // The bucket joins the parts now.
+  // The bucket joins the parts now, or the Worker records the files.
   return isSent ? FINISHING : `Uploading ${filesInWords(started.length)}`
 }
 
@@ -23,10 +23,6 @@ export function uploadTitle<M extends Meta, B extends Body>(
  * parts of a file after the last byte.
  */
 export function reserveLastPercent<M extends Meta, B extends Body>(uppy: Uppy<M, B>): void {
-  // By default, Uppy shows no word while files are being recorded.
-  uppy.on('upload-success', (file) => {
-    if (file) uppy.emit('postprocess-progress', file, { mode: 'indeterminate', message: FINISHING })
-  })
   uppy.on('state-update', (_before, { totalProgress }) => {
     if (totalProgress !== 100) return
     const isPending = uppy

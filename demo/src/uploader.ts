@@ -1,29 +1,17 @@
-import AwsS3 from '@uppy/aws-s3'
-import Uppy from '@uppy/core'
+import Uppy, { type Body, type Meta } from '@uppy/core'
 import Dashboard from '@uppy/dashboard'
 import GoldenRetriever, { type GoldenRetrieverOptions } from '@uppy/golden-retriever'
 import type { Client, FileRecord } from '../../client/src/index.ts'
-import {
-  recordUploads,
-  restartLostUploads,
-  retryAfterOutages,
-  type UppyFile,
-  uppyOptions,
-} from '../../client/src/uppy.ts'
+import { type PageFile, uploadByClient } from './client-uploader.ts'
 import { completeRoles } from './dashboard-roles.ts'
-import { isWithoutAnswer } from './error-text.ts'
 import type { Permissions } from './permissions.ts'
 import { keptText } from './storage.ts'
 import type { Theme } from './theme.ts'
-import { signInTurn, uploadLastNameFirst } from './upload-order.ts'
+import { uploadLastNameFirst } from './upload-order.ts'
 import { reserveLastPercent, uploadTitle } from './upload-status.ts'
-import { askBeforeLeaving, watchProgress } from './upload-watch.ts'
 import { namesInWords, sizeInWords } from './words.ts'
 
 const MIB = 1024 ** 2
-/** Larger files go in parts, which can be paused and resumed. */
-const MULTIPART_ABOVE_BYTES = 16 * MIB
-const PART_BYTES = 8 * MIB
 /** How long Uppy shows a finished upload. */
 const DONE_MILLISECONDS = 2500
 /**
@@ -59,11 +47,11 @@ export interface UploaderOptions {
   readonly target: HTMLElement
   readonly theme: Theme
   /** Called before a batch starts, with its files in the order of their names. */
-  readonly onBatch: (files: readonly UppyFile[]) => void
+  readonly onBatch: (files: readonly PageFile[]) => void
   /** Called with the id of each file that failed or was canceled. */
   readonly onLoss: (id: string) => void
   /** Called for each file that is in the bucket and in the index. */
-  readonly onRecord: (record: FileRecord, file: UppyFile) => void
+  readonly onRecord: (record: FileRecord, file: PageFile) => void
   /** Called after each batch without failures. */
   readonly onDone: (files: number) => void
   /** Called with an error, and with which files it stops. */
@@ -87,13 +75,9 @@ export interface Uploader {
  * signs. A reload of the tab offers to continue its uploads.
  */
 export function createUploader(options: UploaderOptions): Uploader {
-  const { client, onBatch, onLoss, onRecord, onDone, onError } = options
-  let isStalled = false
-  const onStall = (error?: Error) => {
-    isStalled = error !== undefined
-    options.onStall(error)
-  }
-  const uppy = new Uppy({ id: tabId(), autoProceed: true })
+  const { client, onBatch, onLoss, onRecord, onDone, onError, onStall } = options
+  let hasParts = false
+  const uppy = new Uppy<Meta, Body>({ id: tabId(), autoProceed: true })
   const narrow = matchMedia(NARROW)
   const title = () => uploadTitle(uppy.getFiles())
   const texts = () => ({
@@ -121,13 +105,7 @@ export function createUploader(options: UploaderOptions): Uploader {
     locale: { strings: texts() },
   })
   completeRoles(options.target)
-  const { signRequest, generateObjectKey } = uppyOptions(client, { metadata: false, onStall })
-  uppy.use(AwsS3, {
-    generateObjectKey,
-    signRequest: signInTurn(signRequest),
-    shouldUseMultipart: ({ size }) => (size ?? 0) > MULTIPART_ABOVE_BYTES,
-    getChunkSize: () => PART_BYTES,
-  })
+  uploadByClient(uppy, { client, inParts: () => hasParts, onRecord, onStall })
   try {
     uppy.use(GoldenRetriever, { indexedDB: KEPT })
   } catch {
@@ -135,13 +113,10 @@ export function createUploader(options: UploaderOptions): Uploader {
   }
   uploadLastNameFirst(uppy, onBatch)
   reserveLastPercent(uppy)
-  recordUploads(uppy, client, { onRecord })
-  restartLostUploads(uppy)
-  retryAfterOutages(uppy, { onStall, maxRetries: Number.POSITIVE_INFINITY })
-  watchProgress(uppy, onStall)
-  askBeforeLeaving(() => {
+  addEventListener('beforeunload', (event) => {
     const { currentUploads, recoveredState } = uppy.getState()
-    return recoveredState === null && (isStalled || Object.keys(currentUploads).length > 0)
+    // The browser asks the user then.
+    if (recoveredState === null && Object.keys(currentUploads).length > 0) event.preventDefault()
   })
   uppy.on('restriction-failed', (file, error) => {
     const name = file?.name ?? ''
@@ -149,8 +124,6 @@ export function createUploader(options: UploaderOptions): Uploader {
     onError(error, error.message.includes(name) ? '' : `${namesInWords([name])} was not uploaded.`)
   })
   uppy.on('upload-error', (file, error) => {
-    // The file is about to be retried.
-    if (isStalled && isWithoutAnswer(error)) return
     if (file) onLoss(file.id)
     const failed = uppy.getFiles().filter((other) => other.error === error.message)
     const names = failed.length > 0 ? failed.map(({ name }) => name) : [file?.name ?? '']
@@ -174,7 +147,8 @@ export function createUploader(options: UploaderOptions): Uploader {
   return {
     setTheme: (theme) => dashboard?.setOptions({ theme }),
     add: (files) => dashboard?.addFiles([...files]),
-    limit({ maxBytes, allowedTypes }) {
+    limit({ maxBytes, allowedTypes, multipart }) {
+      hasParts = multipart
       const restrictions = {
         maxFileSize: maxBytes,
         allowedFileTypes: allowedTypes === null ? null : [...allowedTypes],

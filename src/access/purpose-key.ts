@@ -17,6 +17,7 @@ export type Purpose =
   | 'network'
   | 'drop-box'
   | 'upkeep'
+  | 'user'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 

@@ -329,7 +329,7 @@ const isEarlier = (record: FileRecord, object: ObjectHead): boolean =>
 /** Tells whether a record is of the upload that the bucket has. */
 export const isSameUpload = (
   { etag, createdAt }: FileRecord,
-  { etag: current, lastModified }: ObjectHead,
+  { etag: current, lastModified }: Pick<ObjectHead, 'etag' | 'lastModified'>,
 ): boolean => etag === current && createdAt === lastModified.toISOString()
 
 /** Returns a record with the type and the date of the object. */

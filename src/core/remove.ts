@@ -44,6 +44,8 @@ export interface Removal {
   readonly purge: (keys: readonly ObjectKey[]) => Promise<void>
   /** Null if nobody listens. */
   readonly announce: Announce | null
+  /** Keys whose object is gone already. They get no DELETE. */
+  readonly gone?: ReadonlySet<ObjectKey> | undefined
 }
 
 /**
@@ -54,11 +56,12 @@ export interface Removal {
 export async function removeFiles(
   bucket: Bucket,
   files: readonly FileToDelete[],
-  { index, purge, announce }: Removal,
+  { index, purge, announce, gone: absent }: Removal,
   now: Date,
 ): Promise<ReadonlyMap<string, unknown>> {
   const failures = new Map<string, unknown>()
-  for (const [key, failure] of await deleteEach(bucket, files, now))
+  const present = files.filter(({ key }) => !absent?.has(key))
+  for (const [key, failure] of await deleteEach(bucket, present, now))
     if (failure !== null) failures.set(key, failure)
   // An object may be deleted despite an error, so its edge copy must be purged.
   const gone = files.filter(({ key }) => {
@@ -185,13 +188,19 @@ async function eraseRecord(
  * Deletes the files of distinct keys, with copies and records. First asks the app and the plugins'
  * checks about all, counts each accepted one against the principal, and reserves it. Returns what
  * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`. With
- * `isAsked`, the caller has asked about the delete already. With `isOne`, all count as one request.
+ * `isAsked`, the caller has asked about the delete already. With `isOne`, all count as one request. `gone`
+ * and `purge` are those of `Removal`.
  */
 export async function removeAll(
   c: AppContext,
   bucket: Bucket,
   files: readonly FileToDelete[],
-  { isAsked = false, isOne = false } = {},
+  {
+    isAsked = false,
+    isOne = false,
+    gone,
+    purge = (purged) => purgeCopies(c, bucket, purged),
+  }: Partial<Pick<Removal, 'gone' | 'purge'>> & { isAsked?: boolean; isOne?: boolean } = {},
 ): Promise<ReadonlyMap<string, unknown>> {
   const keys = files.map(({ key }) => key)
   const refused = new Map<string, unknown>()
@@ -216,8 +225,7 @@ export async function removeAll(
     isOne || key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
   )
   const index = fileIndexOf(c)
-  const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)
-  const removal = { index, purge, announce: announcerOf(c) }
+  const removal = { index, purge, announce: announcerOf(c), gone }
   const failures = await undoing(c, async (reserved) => {
     const accepted = await pass(counted, (key) => reserve(c, deletion(key), reserved))
     const deleted = files.filter(({ key }) => accepted.includes(key))

@@ -2,11 +2,11 @@ import type { Bucket } from '../bucket/bucket.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { presignMany } from '../signing/presign-many.ts'
-import { uploadSignature } from './new-upload.ts'
+import { type PlannedUpload, uploadSignature } from './new-upload.ts'
 import { uploadHeaders } from './signed-headers.ts'
 
 /** `size` is signed as Content-Length, if it is given. `keepExisting` has checked a chosen key. */
-export interface UploadRequest extends UploadFields {
+export interface UploadRequest extends UploadFields, Pick<PlannedUpload, 'seed'> {
   /** Lifetime in seconds. Default: the bucket's default. */
   readonly expiresIn?: number | undefined
 }

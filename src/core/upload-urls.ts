@@ -49,9 +49,11 @@ export const uploadUrlRoutes = newApp()
     const { files, bucket: alias, expiresIn } = c.req.valid('json')
     requireScope(c.get('principal'), 'files:upload')
     const bucket = await chooseOpenBucket(c, alias, null)
-    uploadSignature(bucket, expiresIn, new Date()) // throws what would be the error of every file
-    const uploads = await forEachFile(oneOfUploads, files, (file) =>
-      signUpload(c, bucket, { ...file, expiresIn }),
+    const start = Date.now()
+    uploadSignature(bucket, expiresIn, new Date(start)) // throws what would be the error of every file
+    // A millisecond apart, so that their keys keep the order of the list.
+    const uploads = await forEachFile(oneOfUploads, files, (file, index) =>
+      signUpload(c, bucket, { ...file, expiresIn, seed: { now: new Date(start + index) } }),
     )
     return json(c, { uploads })
   })

@@ -11,6 +11,7 @@ export const WARNINGS = [
   'files not recorded',
   'files not copied',
   'files not moved',
+  'keys not released',
   'reservation not undone',
   'parts and their size not checked',
   'complete failed although the object exists',

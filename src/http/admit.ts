@@ -13,6 +13,7 @@ import { askInTime, byDeadline } from './deadline.ts'
 import { bearerIn } from './identify.ts'
 import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
+import { requireSameUser } from './same-user.ts'
 import { checkUrl } from './validate.ts'
 
 const MESSAGES: Readonly<Record<Reason, string>> = {
@@ -38,7 +39,8 @@ const LOCAL_PRINCIPAL: Principal = {
  * credential. A refused credential is never tried as another kind. Counts the request against the
  * principal, or its network without one. A request that makes the Worker fetch a key set first
  * counts against its network. Throws `unauthenticated` (the exact reason is its cause), `forbidden`
- * for a page of another origin with the app's cookies, `auth_unavailable` and `rate_limited`.
+ * for a page of another origin with the app's cookies, `auth_unavailable`, `rate_limited`, and
+ * `user_changed` for a request that a page made for another user.
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)
@@ -57,6 +59,8 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   }
   const { principal } = verdict
   await countPrincipal(c, principal)
+  const compared = requireSameUser(c, settings, principal)
+  if (compared) await compared
   c.set('principal', verdict.isFrozen ? principal : deepFreeze(principal))
 }
 

@@ -178,6 +178,8 @@ export interface AppEnv {
     deadline: number
     /** The response that already has all its headers. */
     complete?: Response
+    /** The header with the principal's tag, after `admit`. */
+    userTag?: { readonly 'X-User-Tag': string }
   }
   Variables: {
     requestId: string

@@ -17,7 +17,7 @@ export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   c.set('corsHeaders', {
     'Access-Control-Allow-Origin': origin,
     'Access-Control-Expose-Headers':
-      'Accept-Ranges,Content-Range,ETag,Location,Retry-After,X-Request-Id',
+      'Accept-Ranges,Content-Range,ETag,Location,Retry-After,X-Request-Id,X-User-Tag',
     ...(mayUseCookies ? { 'Access-Control-Allow-Credentials': 'true' } : {}),
   })
   if (c.req.method !== 'OPTIONS' || !c.req.header('Access-Control-Request-Method')) return next()

@@ -11,6 +11,11 @@ export function removeDeadline(c: AppContext): void {
   c.env.deadline = Infinity
 }
 
+/** Gives the request `seconds` from now, in place of its usual time. */
+export function extendDeadline(c: AppContext, seconds: number): void {
+  c.env.deadline = Date.now() + seconds * 1000
+}
+
 /** Resolves with the result of `work`, a call without its own limit. Throws `storage_busy`. */
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
   inTime(Infinity, timeOf(c), work)

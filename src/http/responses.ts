@@ -24,6 +24,7 @@ export function json<Body, Status extends number = 200>(
     headers: {
       ...OF_JSON,
       'X-Request-Id': c.get('requestId'),
+      ...c.env.userTag,
       ...c.get('corsHeaders'),
       ...headers,
     },
@@ -45,7 +46,8 @@ export function complete(c: AppContext, given: Response): Response {
   const { headers } = response
   for (const [name, value] of Object.entries(USUAL))
     if (!headers.has(name)) headers.set(name, value)
-  const always = { ...ALWAYS, 'X-Request-Id': c.get('requestId'), ...c.get('corsHeaders') }
+  const own = { 'X-Request-Id': c.get('requestId'), ...c.env.userTag }
+  const always = { ...ALWAYS, ...own, ...c.get('corsHeaders') }
   for (const [name, value] of Object.entries(always)) headers.set(name, value)
   return response
 }

@@ -117,11 +117,11 @@ const named = z.object({ fileName: z.optional(z.string()), key: z.optional(z.str
 export const forEachFile = <Item extends z.ZodMiniType<object>, T>(
   item: Item,
   files: readonly unknown[],
-  act: (file: z.output<Item>) => Promise<T>,
+  act: (file: z.output<Item>, index: number) => Promise<T>,
 ): Promise<(T | (z.output<typeof named> & { error: ReturnType<typeof itemError> }))[]> =>
-  sixAtOnce(files, async (file) => {
+  sixAtOnce(files, async (file, index) => {
     try {
-      return await act(check(item, file))
+      return await act(check(item, file), index)
     } catch (error) {
       return { ...named.safeParse(file).data, error: itemError(error) }
     }

@@ -3,6 +3,7 @@ import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { seal } from '../../src/access/seal.ts'
 import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
+import { userTag } from '../../src/access/user-tag.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
 import { signFolder, verifyInFolder } from '../../src/plugins/links/folder.ts'
@@ -421,4 +422,10 @@ it('the proof of an upload whose key the app chose is still made the same way, a
     { ...upload, owner: 'app:bob' },
   ])
     expect(await provesUpload(config, other, proof)).toBe(false)
+})
+
+// @threat deploy-invalidates
+it('the tag of a user is still made the same way', async () => {
+  const user = { id: 'key:ci/ann', prefix: 'team-a/é b/' }
+  expect(await userTag(config.signingSecrets[0], user)).toBe('5-L7YZtsswwFF7gV1-SxIw')
 })

@@ -210,10 +210,7 @@ export const server: [
   Covers<Answer<Files['batch']['$post'], 200>, RecordedFiles>,
   Same<Body<Files['batch']['$post']>['files'][number], FileToRecord>,
   Same<Sent<'file.moved'>['from'], Told<'moved'>['from']>,
-  Covers<
-    Omit<Body<Files['copy']['$post']>, 'files' | 'cursor' | 'from' | 'to' | 'bucket'>,
-    CopyOptions
-  >,
+  Covers<Omit<Body<Files['copy']['$post']>, 'files' | 'from' | 'to' | 'bucket'>, CopyOptions>,
   Same<EventType, WebhookEvent['type']>,
   Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
   Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -203,6 +203,12 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
     await reader.run('cd my-app\nnpm install @uppy/core@6 @uppy/aws-s3@6')
     for (const [path, text] of Object.entries(uppyApp(server.origin())))
       await writeFile(join(reader.folder(), path), text)
+    const worker = join(reader.folder(), '../my-files/src/worker.ts')
+    const text = await readFile(worker, 'utf8')
+    await writeFile(worker, text.replace('// edge.uppy', 'edge.uppy'))
+    const isThere = async () =>
+      (await fetch(`${readers.worker}/s3/sign`, { method: 'POST' })).status !== 404
+    await expect.poll(isThere).toBe(true)
     const replace = { 'https://files.example.com': readers.worker }
     await reader.follow('from-uppy-companion', { replace })
     await reader.run('npm run build\nnpm run dev')

@@ -49,7 +49,7 @@ describeWith([MOTO], 'copies by moto, for the built Worker', () => {
   copyRules(running, CAPABILITIES)
 
   it('have the tags of their source, also in another bucket', async () => {
-    const { api, s3 } = running()
+    const { withD1: api, s3 } = running()
     const object = { Bucket: 'files', Key: 'tagged.txt', Body: 'text', ContentType: 'text/plain' }
     await s3.send(new PutObjectCommand({ ...object, Tagging: 'team=web' }))
     await api.transfer('move', { from: 'tagged.txt', to: 'moved.txt', toBucket: 'archive' })

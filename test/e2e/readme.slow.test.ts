@@ -59,6 +59,17 @@ describe(`the README, from its first block on, with Node ${OLDEST_NODE}`, () => 
     origin = reader.origin()
   }
 
+  /** Runs `npm run create` in a folder of the reader. Rejects with what it prints if it fails. */
+  const createIn = (
+    folder: string,
+    project: string,
+    more: Readonly<Record<string, string>> = {},
+  ) => {
+    const variables = Object.entries({ PATH: env.PATH, ...more }).map((each) => each.join('='))
+    const npm = ['npm', 'run', 'create', '--', project]
+    return exec(join(directory, 'reader', folder), 'env', ...variables, ...npm)
+  }
+
   it('starts with a clone', async () => {
     expect(readPage('README.md')).toMatch(/`EBADENGINE` warnings\. They don't matter/)
     await reader.run('node --version > version')
@@ -87,21 +98,21 @@ describe(`the README, from its first block on, with Node ${OLDEST_NODE}`, () => 
     it('drops a picture on the page, and sees it through a link', () => expectShown(origin))
   })
 
-  it('refuses to create it again, and names what is there', async () => {
-    const clone = join(directory, 'reader/edge-presigner')
-    const again = exec(
-      clone,
-      'env',
-      `PATH=${env.PATH}`,
-      'npm',
-      'run',
-      'create',
-      '--',
-      '../my-files',
-    )
+  it('refuses to create it again, also from another folder of the clone', async () => {
+    const again = createIn('edge-presigner/docs', '../../my-files')
     await expect(again).rejects.toThrow(
       /The folder already has package\.json, .*\.\nUsage: npm run/,
     )
+  })
+
+  it('leaves a project to install if npm fails', async () => {
+    const offline = { npm_config_offline: 'true', npm_config_cache: join(directory, 'empty') }
+    const failed = createIn('edge-presigner', '../offline', offline)
+    await expect(failed).rejects.toThrow(
+      /\n {2}cd \.\.\/offline\n {2}npm install\n {2}npx edge-pre/,
+    )
+    const text = await readFile(join(directory, 'reader/offline/package.json'), 'utf8')
+    expect(text).toContain('"edge-presigner": "file:packages/edge-presigner-')
   })
 
   it('installs the packages in an app of its own', async () => {

@@ -27,7 +27,7 @@ it('lets a configured origin read every response, including errors', async () =>
   expect(status).toBe(401)
   expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
   expect(headers.get('Access-Control-Expose-Headers')).toBe(
-    'Accept-Ranges,Content-Range,ETag,Location,Retry-After,X-Request-Id',
+    'Accept-Ranges,Content-Range,ETag,Location,Retry-After,X-Request-Id,X-User-Tag',
   )
   expect(headers.get('Vary')).toContain('Origin')
 })

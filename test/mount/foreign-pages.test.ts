@@ -1,7 +1,8 @@
+import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import { principalOfApp } from '../../src/http/app-principal.ts'
 import type { Plugin } from '../../src/index.ts'
-import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
+import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN } from '../support/app.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
@@ -87,7 +88,7 @@ function watched(settings = {}, login = 'authenticate') {
   const beforeUpload = vi.fn(() => undefined)
   const beforeDelete = vi.fn(() => undefined)
   const onEvent = vi.fn()
-  const files = { index: memoryFileIndex() }
+  const files = { index: kvFileIndex(env.FILE_INDEX) }
   const app = mount({
     ...(login === 'authenticate'
       ? { authenticate, files, events: { onEvent } }

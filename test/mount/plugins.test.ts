@@ -65,7 +65,7 @@ describe('a presigner without plugins', () => {
     expect(await pluginsOf([])).toEqual([])
     const sized = links({ images: images({ binding: undefined }) })
     expect(await pluginsOf([files(), { name: 'mine' }, sized])).toEqual([
-      ...['files', 'mine', 'links', 'folderLinks', 'images'],
+      ...['files', 'mine', 'links', 'images'],
     ])
   })
 

@@ -76,6 +76,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/create.test.ts',
       'test/e2e/create-project.full.test.ts',
       'test/e2e/credentials.slow.test.ts',
+      'test/e2e/default-worker.slow.test.ts',
       'test/e2e/demo-build.test.ts',
       'test/e2e/first-hour.full.test.ts',
       'test/e2e/grants.slow.test.ts',

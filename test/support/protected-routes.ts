@@ -132,7 +132,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => ['/files/move', { from: key, to: `${key}.copy` }],
     takesKey: true,
     bucketIn: 'body',
-    allowed: '404 object_not_found',
+    // Workers KV has no locks.
+    allowed: '501 not_supported',
   },
   {
     route: 'POST /files/purge',
@@ -553,6 +554,7 @@ export const COPY_TARGET_ROUTES: readonly ProtectedRoute[] = [
       { from: key.replace(/[^/]*$/, 'nobody-uploaded-this.txt'), to: key },
     ],
     ...COPY_TARGET,
+    allowed: '501 not_supported',
   },
 ]
 

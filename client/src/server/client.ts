@@ -1,5 +1,4 @@
 import { isNothing } from '../check.ts'
-import { copyFile } from '../copy-file.ts'
 import type {
   CopyOptions,
   FileToRemove,
@@ -274,9 +273,9 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       return { files: answers.flatMap((answer) => answer.files) }
     },
     copy: (from, to, { signal, ...file } = {}) =>
-      copyFile(api, 'copy', { ...file, from, to, bucket }, signal),
+      api(isFileRecord, 'POST', '/files/copy', { body: { ...file, from, to, bucket }, signal }),
     move: (from, to, { signal, ...file } = {}) =>
-      copyFile(api, 'move', { ...file, from, to, bucket }, signal),
+      api(isFileRecord, 'POST', '/files/move', { body: { ...file, from, to, bucket }, signal }),
     rename: (key, name, { signal } = {}) =>
       api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket }, signal }),
     remove: (key, { etag, signal } = {}) =>

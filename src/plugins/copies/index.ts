@@ -1,12 +1,12 @@
 import type { Option, Plugin } from '../../plugin.ts'
 import { whole } from '../../settings/rules.ts'
-import { type CopySizes, SIZES } from './copy-parts.ts'
-import { copyRoutes, LIMITS } from './routes.ts'
+import { copyRoutes, MAX_REQUESTS } from './routes.ts'
 
 export interface CopiesOptions<B> {
   /**
    * Requests to buckets that one call may send: 20 to 10,000. Default: 45, since a Worker on
-   * Cloudflare's free plan may send 50. Files that are left get an error, and can be sent again.
+   * Cloudflare's free plan may send 50. That is five copies or three moves. Files that are left get
+   * an error, and can be sent again.
    */
   readonly maxRequests?: Option<number | undefined, B>
 }
@@ -14,19 +14,16 @@ export interface CopiesOptions<B> {
 const DEFAULT_REQUESTS = 45
 
 /**
- * `POST /files/copy` and `POST /files/move`: the server of the bucket copies, without the Worker. Only
- * tests have other `sizes`.
+ * `POST /files/copy` and `POST /files/move`: the server of the bucket copies, without the Worker. Moves
+ * need an index that can lock keys.
  */
-export const copies = <B = unknown>(
-  options: CopiesOptions<B> = {},
-  sizes: CopySizes = SIZES,
-): Plugin<B> => ({
+export const copies = <B = unknown>(options: CopiesOptions<B> = {}): Plugin<B> => ({
   name: 'copies',
   api: copyRoutes,
   setup(setup) {
     setup.only('copies', options, ['maxRequests'])
     const requests = setup.read('copies.maxRequests', options.maxRequests, whole(20, 10_000))
-    LIMITS.keep(setup, { requests: requests ?? DEFAULT_REQUESTS, sizes })
+    MAX_REQUESTS.keep(setup, requests ?? DEFAULT_REQUESTS)
     return {}
   },
 })

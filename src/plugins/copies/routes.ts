@@ -1,26 +1,24 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../../access/principal.ts'
-import { sixAtOnce } from '../../bucket/at-once.ts'
 import { Allowance } from '../../core/allowance.ts'
 import { recordBody } from '../../core/announce.ts'
 import { warnOfFailures } from '../../core/remove.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { removeDeadline } from '../../http/deadline.ts'
 import { bucket, fileName, itemError, MAX_FILES, MAX_KEYS_BODY_BYTES } from '../../http/fields.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countPrincipal } from '../../http/rate-limit.ts'
 import { created, json } from '../../http/responses.ts'
 import { check, validateJson } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
-import { type CopyCall, copyFile } from './copy-file.ts'
-import type { CopySizes } from './copy-parts.ts'
+import { type CopyCall, copyFiles, type FileToCopy, type Outcome } from './copy-file.ts'
 
-/** What the plugin has read of its options. */
-export const LIMITS = new Kept<{ readonly requests: number; readonly sizes: CopySizes }>()
+/** What the plugin has read of its option. */
+export const MAX_REQUESTS = new Kept<number>()
 
-const MAX_CURSOR_LENGTH = 16_384
+/** Files of a call that are copied at once, and whose sources are deleted together. */
+const GROUP_FILES = 6
 
 const one = {
   from: z.string(),
@@ -28,7 +26,6 @@ const one = {
   overwrite: z.optional(z.boolean()),
   name: z.optional(fileName),
   etag: z.optional(z.string().check(z.minLength(1), z.maxLength(255))),
-  cursor: z.optional(z.string().check(z.maxLength(MAX_CURSOR_LENGTH))),
 }
 
 const oneOfCopies = z.strictObject(one)
@@ -66,39 +63,49 @@ async function answer(
   if (files !== undefined) check(z.strictObject({}), single)
   const source = await chooseOpenBucket(c, alias, null)
   const target = toBucket === undefined ? source : await chooseOpenBucket(c, toBucket, null)
-  const limits = LIMITS.of(c.env.instance)
-  if (limits === undefined) throw new Error('The plugin copies was not set up.')
-  const { requests, sizes } = limits
-  // A server may need longer than a request has.
-  removeDeadline(c)
+  const requests = MAX_REQUESTS.of(c.env.instance)
+  if (requests === undefined) throw new Error('The plugin copies was not set up.')
   let started = 0
   // The first one has already counted as the request.
   const count = () => (started++ === 0 ? undefined : countPrincipal(c, principal))
-  const call = { kind, source, target, sizes, allowance: new Allowance(requests), count }
-  const act = async ({ from, to, ...file }: z.output<typeof oneOfCopies>) => {
-    const keys = { from: parseObjectKey(from), to: parseObjectKey(to) }
-    const done = await copyFile(c, call, { ...keys, ...file })
-    return 'cursor' in done ? { from, to, ...done } : recordBody(done)
-  }
+  const call = { kind, source, target, allowance: new Allowance(requests), count }
   if (file !== null) {
-    const body = await act(file)
-    return 'cursor' in body ? json(c, body, 202) : created(c, body)
+    const outcomes = await copyFiles(c, call, [parseKeys(file)])
+    const [outcome] = outcomes.values()
+    if (outcome === undefined || 'error' in outcome) throw outcome?.error
+    return created(c, recordBody(outcome.recorded))
   }
   const requireIndependent = independence(call)
-  const failures: unknown[] = []
-  const results = await sixAtOnce(files ?? [], async (given) => {
+  const parsed = (files ?? []).map((given): FileToCopy | { readonly error: unknown } => {
     try {
       const file = check(oneOfCopies, given)
       requireIndependent(file)
-      return await act(file)
+      return parseKeys(file)
     } catch (error) {
-      failures.push(error)
-      return { ...keysIn.safeParse(given).data, error: itemError(error) }
+      return { error }
     }
+  })
+  const valid = parsed.flatMap((file) => ('error' in file ? [] : [file]))
+  const outcomes = new Map<unknown, Outcome>()
+  for (let i = 0; i < valid.length; i += GROUP_FILES)
+    for (const one of await copyFiles(c, call, valid.slice(i, i + GROUP_FILES)))
+      outcomes.set(...one)
+  const failures: unknown[] = []
+  const results = parsed.map((file, i) => {
+    const outcome = 'error' in file ? file : outcomes.get(file)
+    if (outcome !== undefined && 'recorded' in outcome) return recordBody(outcome.recorded)
+    failures.push(outcome?.error)
+    return { ...keysIn.safeParse(files?.[i]).data, error: itemError(outcome?.error) }
   })
   warnOfFailures(c, kind === 'copy' ? 'copied' : 'moved', failures)
   return json(c, { files: results })
 }
+
+const parseKeys = ({ from, to, ...file }: z.output<typeof oneOfCopies>): FileToCopy => ({
+  ...file,
+  from: parseObjectKey(from),
+  to: parseObjectKey(to),
+})
 
 /**
  * Returns a function that throws `invalid_request` for a file whose result would depend on that of an

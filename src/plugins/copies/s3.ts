@@ -7,13 +7,12 @@ import {
   type BucketResponse,
   objectExists,
   s3CodeIn,
-  TIMEOUT_SECONDS,
   unexpectedResponse,
   unquoted,
   withDeadline,
 } from '../../storage/s3.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
-import { childrenOf, readXml, textOf } from '../../storage/xml.ts'
+import { readXml, textOf } from '../../storage/xml.ts'
 
 /** The object to copy, as it was seen. `etag` is in its quotes. */
 export interface CopySource {
@@ -43,7 +42,7 @@ export async function copyObject(
   now: Date,
 ): Promise<string | null> {
   const copy = (more: Readonly<Record<string, string>>) =>
-    callCopy('CopyObject', source, bucket, key, now, { headers: { ...headers, ...more }, isNew })
+    callCopy(source, bucket, key, { headers: { ...headers, ...more }, isNew }, now)
   if (!(isNew && bucket.conditionalPut)) return copy({})
   const vacant = R2_HOST.test(bucket.origin) ? 'cf-copy-destination-if-none-match' : 'If-None-Match'
   return copy({ [vacant]: '*' }).catch((error: unknown) => {
@@ -54,38 +53,6 @@ export async function copyObject(
 }
 
 const UNSUPPORTED = 'The server of this bucket does not support'
-
-/** Calls S3 UploadPartCopy for bytes from `start` to before `end`. Throws as `copyObject` does. */
-export function copyPart(
-  source: CopySource,
-  bucket: Bucket,
-  key: ObjectKey,
-  part: { s3UploadId: string; partNumber: number; start: number; end: number },
-  now: Date,
-): Promise<string | null> {
-  const { s3UploadId, partNumber, start, end } = part
-  return callCopy('UploadPartCopy', source, bucket, key, now, {
-    headers: { 'x-amz-copy-source-range': `bytes=${start}-${end - 1}` },
-    query: { partNumber: String(partNumber), uploadId: s3UploadId },
-  })
-}
-
-/** Calls S3 GetObjectTagging. Returns the tags as `x-amz-tagging` has them. Throws `storage_error` and `storage_busy`. */
-export async function readTags(
-  { bucket, key }: Pick<CopySource, 'bucket' | 'key'>,
-  now: Date,
-): Promise<string> {
-  const operation = 'GetObjectTagging'
-  const request = { bucket, key, method: 'GET', operation, query: { tagging: '' } } as const
-  const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
-  const root = readXml(answer.text)
-  const [set] = answer.status === 200 && root?.name === 'Tagging' ? childrenOf(root, 'TagSet') : []
-  if (set === undefined) throw unexpectedResponse(operation, answer, s3CodeIn(answer.text))
-  const encoded = (tag: typeof set, name: string) => encodeURIComponent(textOf(tag, name) ?? '')
-  return childrenOf(set, 'Tag')
-    .map((tag) => `${encoded(tag, 'Key')}=${encoded(tag, 'Value')}`)
-    .join('&')
-}
 
 /**
  * Returns the value of `x-amz-copy-source`: the bucket and the key, percent-encoded. Throws unless it
@@ -98,25 +65,15 @@ export function copySourceOf({ bucket, key }: Pick<CopySource, 'bucket' | 'key'>
 }
 
 async function callCopy(
-  operation: 'CopyObject' | 'UploadPartCopy',
   source: CopySource,
   bucket: Bucket,
   key: ObjectKey,
+  { headers, isNew }: { headers: Readonly<Record<string, string>>; isNew: boolean },
   now: Date,
-  {
-    headers,
-    query,
-    isNew = false,
-  }: {
-    headers: Readonly<Record<string, string>>
-    query?: Readonly<Record<string, string>>
-    isNew?: boolean
-  },
 ): Promise<string | null> {
   const owner = source.bucket.requestHeaders?.['x-amz-expected-bucket-owner']
   const request = {
-    ...{ bucket, key, operation, method: 'PUT' as const },
-    ...(query && { query }),
+    ...{ bucket, key, operation: 'CopyObject', method: 'PUT' as const },
     headers: {
       ...headers,
       ...(owner !== undefined && { 'x-amz-source-expected-bucket-owner': owner }),
@@ -129,14 +86,15 @@ async function callCopy(
   )
   const root = readXml(answer.text)
   // An error may come with status 200, after the response has begun.
-  if (answer.status === 200 && /^Copy(?:Object|Part)Result$/.test(root?.name ?? '')) {
-    const etag = root && textOf(root, 'ETag')
+  if (answer.status === 200 && root?.name === 'CopyObjectResult') {
+    const etag = textOf(root, 'ETag')
     return etag ? `"${unquoted(etag)}"` : null
   }
-  throw refusal(operation, answer, isNew)
+  throw refusal(answer, isNew)
 }
 
-function refusal(operation: string, answer: BucketResponse, isNew: boolean): ApiError {
+function refusal(answer: BucketResponse, isNew: boolean): ApiError {
+  const operation = 'CopyObject'
   const { status, text } = answer
   const s3Code = s3CodeIn(text)
   const cause = new StorageFailure(operation, status, s3Code)
@@ -145,8 +103,6 @@ function refusal(operation: string, answer: BucketResponse, isNew: boolean): Api
     // The response doesn't tell which condition has failed.
     return isNew ? objectExists(cause) : sourceReplaced(cause)
   if (s3Code === 'NoSuchKey') return error('object_not_found', 'There is no object to copy.')
-  if (s3Code === 'NoSuchUpload')
-    return error('upload_not_found', 'The bucket no longer has the parts of this copy.')
   if (s3Code === 'AccessDenied')
     return error(
       'not_supported',

@@ -1,15 +1,16 @@
 import type { Bucket } from '../../bucket/bucket.ts'
-import { isSameUpload } from '../../core/reconcile.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 
 /** Returns the address of a bucket's server, without the name of the bucket in the host or the path. */
-const serverOf = ({ origin, basePath, name }: Bucket): string =>
-  basePath.endsWith(`/${name}/`)
-    ? origin + basePath.slice(0, -name.length - 1)
-    : origin.replace(`//${name}.`, '//') + basePath
+export const serverOf = (
+  { origin, basePath, name }: Bucket,
+  address = { origin, basePath },
+): string =>
+  address.basePath.endsWith(`/${name}/`)
+    ? address.origin + address.basePath.slice(0, -name.length - 1)
+    : address.origin.replace(`//${name}.`, '//') + address.basePath
 
 /** Throws `not_supported` unless one server has both buckets: no server copies from another one. */
 export function requireOneServer(source: Bucket, target: Bucket): void {
@@ -37,12 +38,8 @@ export const folded = (key: ObjectKey): string =>
     .filter((segment) => segment !== '')
     .join('/')
 
-/**
- * Tells whether a target that was not vacant may be the source itself: a server may take two keys
- * for one, and two names for one bucket. Deleting the source would then delete the only object.
- */
-export const mayBeOne = (
-  from: ObjectKey,
-  source: ObjectHead,
-  { key: to, ...target }: FileRecord,
-): boolean => folded(from) === folded(to) && isSameUpload({ key: to, ...target }, source)
+/** What tells one object from another, as far as a server shows it: the date is in seconds. */
+export type ObjectIdentity = Pick<ObjectHead, 'etag' | 'lastModified'>
+
+export const isSameObject = (one: ObjectIdentity, other: ObjectIdentity): boolean =>
+  one.etag === other.etag && one.lastModified.getTime() === other.lastModified.getTime()

@@ -14,7 +14,12 @@ import { freePort } from '../../../cli/ports.ts'
 import type { AccessKey, S3Server, S3ServerOptions } from '../../../cli/s3-server.ts'
 import { countingProxy } from '../../setup/counting-proxy.ts'
 import { type ApiClient, createApiClient } from '../api-client.ts'
-import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
+import {
+  type BucketTable,
+  type BuiltWorkerOptions,
+  configWithD1,
+  startBuiltWorker,
+} from '../built-worker.ts'
 
 /** The name of the second bucket, with the alias "archive". */
 const ARCHIVE = 'cold-store'
@@ -77,6 +82,8 @@ export interface Capabilities {
 export interface Context {
   readonly server: S3Server
   readonly api: ApiClient
+  /** The same Worker with an index in D1, which can lock keys. */
+  readonly withD1: ApiClient
   readonly s3: S3Client
   /**
    * Returns how many requests for an object the server has received through the Worker's bucket
@@ -120,7 +127,7 @@ export async function startContext(
     postUploads: takesForms,
   }
   const apiKey = `ep_test_${randomBytes(32).toString('base64url')}`
-  const worker = await startBuiltWorker({
+  const options: BuiltWorkerOptions = {
     buckets: {
       files,
       archive: { ...files, bucket: ARCHIVE },
@@ -139,13 +146,22 @@ export async function startContext(
       WRONG_KEY: { ...server.writer, accessKeyId: 'UNKNOWN' },
     },
     variables: { API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]) },
-  })
+  }
+  const worker = await startBuiltWorker(options)
   stack.defer(() => worker.close())
+  const config = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  stack.defer(() => rm(config, { recursive: true }))
+  const workerWithD1 = await startBuiltWorker({
+    ...options,
+    configPath: await configWithD1(config),
+  })
+  stack.defer(() => workerWithD1.close())
 
   const all = stack.move()
   return {
     server,
     api: createApiClient(worker.origin, apiKey),
+    withD1: createApiClient(workerWithD1.origin, apiKey),
     s3,
     async requestsFor(key) {
       const path = `/${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`

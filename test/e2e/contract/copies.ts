@@ -15,13 +15,13 @@ export function copyRules(
     return s3.send(new PutObjectCommand({ ...object, Metadata: { color: 'red' } }))
   }
   const text = async (key: string, bucket = 'files'): Promise<string> =>
-    (await fetch((await context().api.url(key, { bucket })).url)).text()
+    (await fetch((await context().withD1.url(key, { bucket })).url)).text()
 
   if (!copiesObjects) {
     it.each([false, true])(
       'a server that only claims to copy keeps the source (overwrite: %s)',
       async (overwrite) => {
-        const { api, head } = context()
+        const { withD1: api, head } = context()
         const [from, to] = ['copies/new.txt', 'copies/old.txt']
         await put(from)
         if (overwrite) await put(to)
@@ -39,7 +39,7 @@ export function copyRules(
   }
 
   it.each(KEYS.filter(names))('copies and moves %j', async (key) => {
-    const { api, head } = context()
+    const { withD1: api, head } = context()
     const from = `copies/${key}`
     const body = `the text of ${from}`
     await put(from)
@@ -57,8 +57,20 @@ export function copyRules(
     await api.removeMany([copied.key, moved.key])
   })
 
+  it('copies with an index in Workers KV, and moves nothing, since that can not lock keys', async () => {
+    const { api, head } = context()
+    const [from, to] = ['copies/kv.txt', 'copied/kv.txt']
+    await put(from)
+    expect(await api.transfer('copy', { from, to })).toMatchObject({ key: to })
+    const moved = { from, to: 'moved/kv.txt' }
+    const refusal = { status: 501, code: 'not_supported' }
+    expect(await api.refusal('POST', '/files/move', moved)).toEqual(refusal)
+    expect(await head(from)).not.toBeNull()
+    await api.removeMany([from, to])
+  })
+
   it('copies to another bucket of the server, and moves back', async () => {
-    const { api, head, server } = context()
+    const { withD1: api, head, server } = context()
     const key = 'copies/hot.txt'
     await put(key)
     const moved = await api.transfer('move', { from: key, to: key, toBucket: 'archive' })
@@ -73,7 +85,7 @@ export function copyRules(
   })
 
   it('replaces an object only on request', async () => {
-    const { api } = context()
+    const { withD1: api } = context()
     const [from, to] = ['copies/new.txt', 'copies/old.txt']
     await put(from)
     await put(to)
@@ -88,7 +100,7 @@ export function copyRules(
   })
 
   it('refuses a missing source, and one that is too large for the target', async () => {
-    const { api, head } = context()
+    const { withD1: api, head } = context()
     const [from, to] = ['copies/large.txt', 'copies/small.txt']
     const refusal = (body: object) => api.refusal('POST', '/files/move', { from, to, ...body })
     expect(await refusal({})).toEqual({ status: 404, code: 'object_not_found' })

@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { env } from 'cloudflare:workers'
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import type { FileEvent, NewFile } from '../../../src/index.ts'
+import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import { ANN } from '../../support/ann.ts'
 import { jsonOf, settingsInput } from '../../support/app.ts'
@@ -145,7 +147,6 @@ describe('POST /files/copy', () => {
   it('answers a repeat with the same record, but not for the file of somebody else', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
-    await put(to)
     const index = memoryFileIndex()
     const app = mounted({ files: { index } })
     const copy = async (as: typeof app) => outcome(await as.post('/media/files/copy', { from, to }))
@@ -156,12 +157,76 @@ describe('POST /files/copy', () => {
     expect(await copy(bob)).toBe('409 object_exists')
   })
 
-  it('takes no file of another type for the result of an earlier copy', async () => {
+  it('takes no other file for the result of an earlier copy, even if it has the same bytes', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)
-    await put(to, 'pixels', { 'Content-Type': 'image/gif' })
-    const response = await mounted().post('/media/files/copy', { from, to })
-    expect(await outcome(response)).toBe('409 object_exists')
+    await put(to)
+    const app = mounted()
+    for (const record of [false, true]) {
+      if (record) await app.post('/media/files', { key: to })
+      const response = await app.post('/media/files/copy', { from, to })
+      expect(await outcome(response)).toBe('409 object_exists')
+    }
+  })
+
+  it('copies without locks in the index, which a move needs', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    for (const files of [{ index: kvFileIndex(env.FILE_INDEX) }, {}]) {
+      const app = mounted({ files })
+      const body = { from, to, overwrite: true }
+      expect(await outcome(await app.post('/media/files/copy', body))).toMatchObject({ key: to })
+      const moved = await app.post('/media/files/move', body)
+      expect(moved.status).toBe(501)
+      expect(await jsonOf(moved)).toMatchObject({
+        code: 'not_supported',
+        message: expect.stringMatching(/D1.*FILES_DB/),
+      })
+    }
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
+  })
+
+  it('refuses an object above 5 GB, each for itself, and names the command that copies it', async () => {
+    const [from = '', to = '', other = ''] = keys("it's big.mp4", 'b.mp4', 'c.png')
+    await put(from, 'pixels', { 'Content-Type': 'video/mp4' })
+    await put(other)
+    const app = mounted()
+    await app.post('/media/files', { key: from, name: 'My film.mp4' })
+    const real = fetch
+    const methods: unknown[] = []
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      if (input.includes('mp4')) methods.push(init.method)
+      const response = await real(input, init)
+      const headers = new Headers(response.headers)
+      if (init.method !== 'HEAD' || !input.includes('big')) return response
+      headers.set('Content-Length', '5000000001')
+      return new Response(null, { status: response.status, headers })
+    })
+    const files = [
+      { from, to },
+      { from: other, to: `${other}.copy` },
+    ]
+    for (const [kind, command] of [
+      ['copy', 'cp'],
+      ['move', 'mv'],
+    ] as const) {
+      const response = await app.post(`/media/files/${kind}`, {
+        ...{ bucket: 'files', toBucket: 'archive', files },
+      })
+      const { files: results } = await jsonOf<{
+        files: { key?: string; error?: { code: string; message: string } }[]
+      }>(response)
+      expect(results[0]?.error?.code).toBe('file_too_large')
+      const { message = '' } = results[0]?.error ?? {}
+      const quoted = from.replace("'", `'\\''`)
+      expect(message).toContain(`aws s3 ${command} 's3://files/${quoted}' 's3://archive/${to}'`)
+      expect(message).toContain(`--endpoint-url ${inject('s3Endpoint')}`)
+      expect(message).toContain('rclone')
+      const record = JSON.stringify({ key: to, name: 'My film.mp4', bucket: 'archive' })
+      expect(message).toContain(`POST /files with ${record}`)
+      if (kind === 'copy') expect(results[1]).toMatchObject({ key: `${other}.copy` })
+    }
+    expect(methods).toEqual(['HEAD', 'HEAD'])
   })
 
   // @threat chosen-key-generated
@@ -286,6 +351,35 @@ describe('POST /files/copy', () => {
     expect(headers.get('x-amz-meta-edge-presigner-upload')).toBe(null)
     expect(headers.get('Cache-Control')).toBe('no-cache')
     expect(await contentOf(to)).toBe('pixels')
+  })
+
+  it('does not copy the mark of the upload', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const headers = { 'x-amz-meta-color': 'red', 'x-amz-meta-edge-presigner-upload': 'mark' }
+    await put(from, 'pixels', { ...headers, 'Cache-Control': 'max-age=60' })
+    const response = await mounted().post('/media/files/copy', { from, to })
+    expect(await outcome(response)).toMatchObject({ key: to })
+    const copy = await bucketFetch(to)
+    expect(copy.headers.get('x-amz-meta-edge-presigner-upload')).toBe(null)
+    expect(copy.headers.get('x-amz-meta-color')).toBe('red')
+    expect(copy.headers.get('Cache-Control')).toBe('max-age=60')
+    expect(copy.headers.get('Content-Type')).toBe('image/png')
+  })
+
+  // @threat copy-undeleted
+  it.each(['copy', 'move'])('purges the target of a %s that may have happened', async (kind) => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const purge = failNextPurge(new Error('rate limited'))
+    const real = fetch
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      const response = await real(input, init)
+      if (!new Headers(init.headers).has('x-amz-copy-source')) return response
+      return new Response('<Error><Code>InternalError</Code></Error>', { status: 502 })
+    })
+    const response = await mounted().post(`/media/files/${kind}`, { from, to })
+    expect(await outcome(response)).toBe('502 storage_error')
+    expect(purge).toHaveBeenCalledExactlyOnceWith('files', [to])
   })
 
   // @threat copy-undeleted
@@ -462,11 +556,10 @@ describe('POST /files/move', () => {
     const again = await app.post('/media/files/move', { from, to })
     expect(again.status).toBe(201)
     expect(await jsonOf(again)).toEqual(first)
+    const { etag } = first
+    expect((await app.post('/media/files/move', { from, to, etag })).status).toBe(201)
     const other = await app.post('/media/files/move', { from, to, etag: `"${'0'.repeat(32)}"` })
     expect(await outcome(other)).toBe('404 object_not_found')
-    // One of an upload in parts tells nothing about the copy.
-    const ofParts = await app.post('/media/files/move', { from, to, etag: '"0-2"' })
-    expect(ofParts.status).toBe(201)
   })
 
   it('is not done by what replaced the target since then', async () => {
@@ -480,13 +573,14 @@ describe('POST /files/move', () => {
     )
   })
 
-  it('reports a missing source if the target is missing too, or is not recorded', async () => {
+  it('reports a missing source, whatever is under the target', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     const app = mounted()
     expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
       '404 object_not_found',
     )
     await put(to)
+    await app.post('/media/files', { key: to })
     expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
       '404 object_not_found',
     )
@@ -497,23 +591,11 @@ describe('POST /files/move', () => {
   it('asks beforeDelete also when the source is gone', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     const index = memoryFileIndex()
-    await put(to)
-    await mounted({ files: { index } }).post('/media/files', { key: to })
+    await put(from)
+    const moved = await mounted({ files: { index } }).post('/media/files/move', { from, to })
+    expect(moved.status).toBe(201)
     const app = mounted({ files: { index }, beforeDelete: () => ({ refuse: 'It is in use.' }) })
     expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe('403 forbidden')
-  })
-
-  it('is not done by another file under the target than the record of the source says', async () => {
-    const [from = '', to = ''] = keys('a.png', 'b.png')
-    const app = mounted()
-    await put(from)
-    await put(to, 'other')
-    for (const key of [from, to]) await app.post('/media/files', { key })
-    await bucketFetch(from, { method: 'DELETE' })
-    expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe(
-      '404 object_not_found',
-    )
-    expect(await contentOf(to)).toBe('other')
   })
 
   it('asks beforeDelete about the source before anything happens', async () => {
@@ -612,6 +694,37 @@ describe('many files', () => {
     vi.unstubAllGlobals()
     for (const from of sources)
       expect([await contentOf(from), await contentOf(`${from}-copy.png`)]).toEqual([null, 'pixels'])
+  })
+
+  it.each([
+    ['free', false],
+    ['taken', true],
+  ])('are deleted and purged together by a move to keys that are %s', async (_, overwrite) => {
+    const sources = keys(...Array.from({ length: 8 }, (_, i) => `${i}.png`))
+    const targets = sources.map((key) => `${key}.moved`)
+    await Promise.all(sources.map((key) => put(key, key)))
+    if (overwrite) await Promise.all(targets.map((key) => put(key, 'older')))
+    const app = mounted({ copies: { maxRequests: 1000 } })
+    const purge = failNextPurge(new Error('never'))
+    purge.mockReset().mockResolvedValue(null)
+    const real = fetch
+    const requests: string[] = []
+    vi.stubGlobal('fetch', (input: string, init: RequestInit = {}) => {
+      if (init.method === 'POST' || init.method === 'DELETE') requests.push(input)
+      return real(input, init)
+    })
+    const files = sources.map((from, i) => ({ from, to: targets[i], overwrite }))
+    const response = await app.post('/media/files/move', { files })
+    vi.unstubAllGlobals()
+    const { files: results } = await jsonOf<{ files: { key?: string }[] }>(response)
+    expect(results.map(({ key }) => key)).toEqual(targets)
+    expect(requests.map((url) => new URL(url).search)).toEqual(['?delete=', '?delete='])
+    const purged = purge.mock.calls.map(([, names]) => names)
+    expect(purged.map(({ length }) => length)).toEqual(overwrite ? [12, 4] : [6, 2])
+    const stale = [...sources, ...(overwrite ? targets : [])]
+    expect(purged.flat().toSorted()).toEqual(stale.toSorted())
+    for (const [i, key] of sources.entries())
+      expect([await contentOf(key), await contentOf(targets[i] ?? '')]).toEqual([null, key])
   })
 
   it('count against the rate limit when they start, and not before', async () => {

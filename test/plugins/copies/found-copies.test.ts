@@ -4,6 +4,7 @@ import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts
 import { jsonOf } from '../../support/app.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { mount } from '../../support/mount.ts'
+import { lapsingIndex } from './lapsing-index.ts'
 
 afterEach(() => vi.unstubAllGlobals())
 
@@ -20,7 +21,7 @@ describe.each([
   async function setUp() {
     number += 1
     const [from, to] = [`found/${number}/a.png`, `found/${number}/b.png`]
-    const index = memoryFileIndex()
+    const index = lapsingIndex(memoryFileIndex())
     const app = mount({ files: { index } })
     await put(from)
     await app.post('/media/files', { key: from })
@@ -32,13 +33,13 @@ describe.each([
         createdAt: new Date(headers.get('Last-Modified') ?? '').toISOString(),
       })
     }
-    return { app, from, to, find }
+    return { app, from, to, find, index }
   }
 
   it.each(['copy', 'move'] as const)(
     'lets a repeat finish a %s whose response was lost',
     async (kind) => {
-      const { app, from, to, find } = await setUp()
+      const { app, from, to, find, index } = await setUp()
       const real = fetch
       vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
         const response = await real(input, init)
@@ -48,6 +49,7 @@ describe.each([
       expect((await app.post(`/media/files/${kind}`, { from, to })).status).toBe(502)
       vi.unstubAllGlobals()
       await find()
+      await index.lapse()
       const again = await app.post(`/media/files/${kind}`, { from, to })
       expect(await jsonOf(again)).toMatchObject({ key: to, owner: 'app:ann' })
     },

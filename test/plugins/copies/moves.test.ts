@@ -1,10 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileEvent } from '../../../src/index.ts'
+import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
-import type { FileIndex } from '../../../src/records/file-index.ts'
-import { jsonOf } from '../../support/app.ts'
+import { ANN } from '../../support/ann.ts'
+import { jsonOf, settingsInput } from '../../support/app.ts'
 import { bucketFetch } from '../../support/bucket.ts'
+import { testDatabase } from '../../support/d1.ts'
 import { type MountOptions, mount } from '../../support/mount.ts'
+import { type LapsingIndex, lapsingIndex, type Operation } from './lapsing-index.ts'
 
 let number = 0
 const keys = (): readonly [from: string, to: string] => {
@@ -20,12 +23,17 @@ const contentOf = async (key: string) => {
   return response.status === 200 ? content : null
 }
 
-type Step = (send: () => Promise<Response>) => Promise<Response>
+/** Replaces one request to the bucket. `die` never returns, as if the Worker had been killed. */
+type Step = (
+  send: () => Promise<Response>,
+  signal: AbortSignal | null | undefined,
+  die: () => Promise<never>,
+) => Promise<Response>
 
 const lost = () => new TypeError('Network connection lost.')
 
 /** What happens to one request of a move. */
-const FAULTS: Readonly<Record<string, Step>> = {
+const FAULTS = {
   'is never sent': async () => {
     throw lost()
   },
@@ -43,7 +51,20 @@ const FAULTS: Readonly<Record<string, Step>> = {
     new Response('<Error><Code>AccessDenied</Code></Error>', { status: 403 }),
   'is answered with 200 and an error': async () =>
     new Response('<Error><Code>InternalError</Code></Error>', { status: 200 }),
-}
+  'takes too long': (_, signal) =>
+    new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => reject(lost()))
+      queueMicrotask(() => vi.advanceTimersByTime(120_000))
+    }),
+  'is not sent, since the Worker is killed': (_send, _signal, die) => die(),
+  'is done, and the Worker is killed': async (send, _, die) => {
+    await send()
+    return die()
+  },
+} satisfies Readonly<Record<string, Step>>
+
+type Fault = keyof typeof FAULTS
+const FAULT_NAMES = Object.keys(FAULTS) as Fault[]
 
 /** Runs `act` with `step` in place of the request with this number. Returns what was requested. */
 async function withStep(
@@ -53,15 +74,20 @@ async function withStep(
 ): Promise<readonly string[]> {
   const requests: string[] = []
   const real = fetch
+  const { promise: dead, resolve: end } = Promise.withResolvers<void>()
+  const die = () => {
+    end()
+    return new Promise<never>(() => {})
+  }
   vi.stubGlobal('fetch', (input: string, init: RequestInit = {}) => {
     const { pathname } = new URL(input)
     const copies = new Headers(init.headers).has('x-amz-copy-source')
     requests.push(`${copies ? 'COPY' : init.method} ${pathname.split('/').at(-1)}`)
     const send = () => real(input, init)
-    return requests.length - 1 === at ? step(send) : send()
+    return requests.length - 1 === at ? step(send, init.signal, die) : send()
   })
   try {
-    await act()
+    await Promise.race([act(), dead])
   } finally {
     vi.unstubAllGlobals()
   }
@@ -71,7 +97,10 @@ async function withStep(
 const move = (app: ReturnType<typeof mount>, from: string, to: string, more: object = {}) =>
   app.post('/media/files/move', { from, to, ...more })
 
-async function setUp(options: MountOptions = {}, index: FileIndex = memoryFileIndex()) {
+async function setUp(
+  options: MountOptions = {},
+  index: LapsingIndex = lapsingIndex(memoryFileIndex()),
+) {
   const [from, to] = keys()
   const events: FileEvent[] = []
   const app = mount({
@@ -81,12 +110,37 @@ async function setUp(options: MountOptions = {}, index: FileIndex = memoryFileIn
   })
   await put(from, 'pixels')
   await app.post('/media/files', { key: from })
-  const recorded = async () =>
-    (await index.list({ bucket: 'files', prefix: '', limit: 1000 })).records.map(({ key }) => key)
-  return { app, from, to, events, recorded }
+  const recorded = async () => {
+    const prefix = from.slice(0, -'a.png'.length)
+    const { records } = await index.list({ bucket: 'files', prefix, limit: 1000 })
+    return records.map(({ key }) => key)
+  }
+  /** Requires that nothing is lost, and that a repeat finishes the move, at once or after its lock. */
+  const finish = async (isHeld: boolean): Promise<void> => {
+    const [source, target] = [await contentOf(from), await contentOf(to)]
+    expect([source, target]).toContain('pixels')
+    // Only a move that has shown the copy deletes the source.
+    if (source === null) expect(await recorded()).toContain(to)
+    if (isHeld) {
+      const busy = await move(app, from, to)
+      expect(busy.status).toBe(503)
+      expect(Number(busy.headers.get('Retry-After'))).toBeGreaterThan(0)
+      await index.lapse()
+    }
+    expect(await jsonOf(await move(app, from, to))).toMatchObject({ key: to, size: 6 })
+    expect([await contentOf(from), await contentOf(to)]).toEqual([null, 'pixels'])
+    expect(await recorded()).toEqual([to])
+    const types = events.map(({ type, file }) => `${type} ${file.key}`)
+    expect(types).toContain(`moved ${to}`)
+    expect(types).toContain(`deleted ${from}`)
+  }
+  return { app, from, to, events, recorded, index, finish }
 }
 
-afterEach(() => vi.unstubAllGlobals())
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.useRealTimers()
+})
 
 /** The requests of a move without failures. */
 const STEPS = [
@@ -97,6 +151,7 @@ const STEPS = [
   'HEAD b.png',
   'HEAD b.png',
   'HEAD a.png',
+  'HEAD b.png',
   'DELETE a.png',
   'HEAD a.png',
   'HEAD a.png',
@@ -114,24 +169,61 @@ it('looks at the source and the target before and after the copy', async () => {
 
 // @threat move-loses
 describe('a move of which a request', () => {
-  it.each(
-    Object.keys(FAULTS).flatMap((fault) => STEPS.map((step, i) => [fault, i + 1, step] as const)),
-  )('%s (request %i, %s) loses nothing, and a repeat finishes it', async (fault, at, step) => {
-    const { app, from, to, events, recorded } = await setUp()
-    await withStep(at - 1, FAULTS[fault] ?? ((send) => send()), () => move(app, from, to))
-    const [source, target] = [await contentOf(from), await contentOf(to)]
-    expect([source, target]).toContain('pixels')
-    // Only a move that has shown the copy deletes the source.
-    if (source === null) expect(await recorded()).toContain(to)
-    const again = await move(app, from, to)
-    const body = await jsonOf(again)
-    expect(body, step).toMatchObject({ key: to, size: 6 })
-    expect([await contentOf(from), await contentOf(to)]).toEqual([null, 'pixels'])
-    expect(await recorded()).toEqual([to])
-    const types = events.map(({ type, file }) => `${type} ${file.key}`)
-    expect(types).toContain(`moved ${to}`)
-    expect(types).toContain(`deleted ${from}`)
-  })
+  const cases = FAULT_NAMES.flatMap((fault) =>
+    STEPS.map((step, i) => [fault, i + 1, step] as const),
+  )
+  it.each(cases)(
+    '%s (request %i, %s) loses nothing, and a repeat finishes it',
+    async (fault, at, step) => {
+      const { app, from, to, finish } = await setUp()
+      const isUnanswered = ['is never sent', 'has no response', 'takes too long'].includes(fault)
+      const mayTakeEffect = isUnanswered && /COPY|DELETE/.test(step)
+      if (fault === 'takes too long') vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+      await withStep(at - 1, FAULTS[fault], () => move(app, from, to))
+      vi.useRealTimers()
+      await finish(mayTakeEffect || fault.endsWith('killed'))
+    },
+  )
+})
+
+const INDEXES = { memory: memoryFileIndex, D1: () => d1FileIndex(testDatabase) }
+
+// @threat move-loses
+describe.each(['memory', 'D1'] as const)('a move with an index in %s', (name) => {
+  it.each([
+    ['get', 3],
+    ['put', 1],
+    ['remove', 1],
+    ['lock', 1],
+    ['note', 2],
+    ['release', 1],
+  ] as const)(
+    'that is killed at each "%s", or for which it fails, loses nothing, and a repeat finishes it',
+    async (operation, times) => {
+      for (const isKilled of [true, false])
+        for (let at = 1; ; at += 1) {
+          let left = Number.POSITIVE_INFINITY
+          const { promise: dead, resolve: end } = Promise.withResolvers<void>()
+          const before = async (one: Operation) => {
+            if (one !== operation || --left > 0) return
+            left = Number.POSITIVE_INFINITY
+            if (!isKilled) throw new Error('The index is down.')
+            end()
+            await new Promise(() => {})
+          }
+          const index = lapsingIndex(INDEXES[name](), before)
+          const { app, from, to, finish } = await setUp({}, index)
+          left = at
+          await Promise.race([move(app, from, to), dead])
+          if (left !== Number.POSITIVE_INFINITY) {
+            expect(at).toBeGreaterThan(times)
+            break
+          }
+          const isHeld = operation === 'release' || (isKilled && operation !== 'lock')
+          await finish(isHeld)
+        }
+    },
+  )
 })
 
 // @threat move-loses
@@ -149,9 +241,13 @@ describe('a move while', () => {
     },
   )
 
-  it.each([3, 4, 5])(
+  it.each([
+    [3, 409],
+    [4, 409],
+    [5, 201],
+  ])(
     'its repeat finishes it (at request %i) keeps a new object under the key of the source',
-    async (at) => {
+    async (at, status) => {
       const { app, from, to, recorded } = await setUp()
       await move(app, from, to)
       let response: Response | undefined
@@ -162,7 +258,7 @@ describe('a move while', () => {
       await withStep(at - 1, upload, async () => {
         response = await move(app, from, to)
       })
-      expect(response?.status).toBe(409)
+      expect(response?.status).toBe(status)
       expect([await contentOf(from), await contentOf(to)]).toEqual(['newer!', 'pixels'])
       expect(await recorded()).toEqual([to])
     },
@@ -193,38 +289,6 @@ describe('a move while', () => {
     expect(await contentOf(from)).toBe('pixels')
   })
 
-  it.each(['get', 'put', 'remove'] as const)(
-    'the index fails at each %s loses nothing',
-    async (name) => {
-      for (let at = 0; at < 4; at += 1) {
-        const index = memoryFileIndex()
-        let left = Number.POSITIVE_INFINITY
-        const failing = new Proxy(index, {
-          get(target, member) {
-            const method = Reflect.get(target, member)
-            if (member !== name) return method
-            return async (...given: never[]) => {
-              left -= 1
-              if (left < 0) {
-                left = Number.POSITIVE_INFINITY
-                throw new Error('The index is down.')
-              }
-              return Reflect.apply(method, target, given)
-            }
-          },
-        })
-        const { app, from, to, recorded } = await setUp({}, failing)
-        left = at
-        await move(app, from, to)
-        expect([await contentOf(from), await contentOf(to)]).toContain('pixels')
-        left = Number.POSITIVE_INFINITY
-        expect(await jsonOf(await move(app, from, to))).toMatchObject({ key: to })
-        expect([await contentOf(from), await contentOf(to)]).toEqual([null, 'pixels'])
-        expect(await recorded()).toEqual([to])
-      }
-    },
-  )
-
   it.each([0, 1])(
     'the app does not accept event %i loses nothing, and is told again',
     async (at) => {
@@ -253,13 +317,29 @@ describe('a move while', () => {
   )
 })
 
-it('announces no move of a source that never was there', async () => {
+it('finishes a move only once, and announces it once', async () => {
   const { app, from, to, events } = await setUp()
-  expect((await move(app, `${from}.missing`, from)).status).toBe(201)
-  expect((await move(app, from, to)).status).toBe(201)
-  expect((await move(app, from, to)).status).toBe(201)
+  for (const _ of [1, 2, 3]) expect((await move(app, from, to)).status).toBe(201)
   const told = events.map(({ type, file }) => `${type} ${file.key}`)
   expect(told).toEqual([`recorded ${from}`, `moved ${to}`, `deleted ${from}`])
+})
+
+// @threat move-loses
+it('sends no DELETE for a source that never was, whatever is under the target', async () => {
+  const { app, from, to, events } = await setUp()
+  await put(to, 'other')
+  await app.post('/media/files', { key: to })
+  events.length = 0
+  const requests = await withStep(
+    -1,
+    (send) => send(),
+    async () => {
+      for (const target of [to, from])
+        expect((await move(app, `${from}.missing`, target)).status).toBe(404)
+    },
+  )
+  expect(requests.filter((request) => !/^(HEAD|GET)/.test(request))).toEqual([])
+  expect(events).toEqual([])
 })
 
 // @threat move-loses
@@ -277,20 +357,6 @@ it.each(['', '<ETag>"0123456789abcdef0123456789abcdef"</ETag>'])(
     expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'older!'])
   },
 )
-
-it('announces that the target is gone if that happens while the move is sent again', async () => {
-  const { app, from, to, events, recorded } = await setUp()
-  expect((await move(app, from, to)).status).toBe(201)
-  events.length = 0
-  const deleted: Step = async (send) => {
-    await bucketFetch(to, { method: 'DELETE' })
-    return send()
-  }
-  // At the second look at the target. The first look at the source is two requests.
-  await withStep(3, deleted, () => move(app, from, to))
-  expect(events).toMatchObject([{ type: 'deleted', file: { key: to } }])
-  expect(await recorded()).toEqual([])
-})
 
 /** What may be under the target's key after CopyObject, with the size and the type of the source. */
 const OTHERS: Readonly<Record<string, (to: string) => Step>> = {
@@ -323,22 +389,188 @@ it.each(Object.keys(OTHERS))('keeps the source if the target is %s', async (name
 })
 
 // @threat move-loses
-it('keeps a file whose bytes an older file under the target has too', async () => {
-  const { app, from, to } = await setUp()
-  await put(to, 'pixels')
-  const real = fetch
-  vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
-    const response = await real(input, init)
-    const headers = new Headers(response.headers)
-    if (input.includes(to)) headers.set('Last-Modified', 'Tue, 24 Nov 2026 12:00:00 GMT')
-    return new Response(response.body, { status: response.status, headers })
+describe('two files with the same bytes', () => {
+  it.each(['recorded', 'not recorded'])(
+    'stay, if one is moved onto the other (%s)',
+    async (how) => {
+      const { app, from, to } = await setUp()
+      await put(to, 'pixels')
+      if (how === 'recorded') await app.post('/media/files', { key: to, name: 'Other.png' })
+      for (const _ of [1, 2])
+        expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+      expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
+    },
+  )
+
+  it('stay, if they are moved onto each other at once', async () => {
+    const { app, from, to } = await setUp()
+    await put(to, 'pixels')
+    await app.post('/media/files', { key: to, name: 'Other.png' })
+    await Promise.all([move(app, from, to), move(app, to, from)])
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
   })
-  await app.post('/media/files', { key: to })
-  const moved = await move(app, from, to)
-  vi.unstubAllGlobals()
-  expect(await jsonOf(moved)).toMatchObject({ code: 'object_exists' })
-  expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
 })
+
+// @threat move-loses
+describe('the keys of a move', () => {
+  /** Starts a move whose first request waits for `go`. */
+  async function held(options: MountOptions = {}) {
+    const { app, from, to, index } = await setUp(options)
+    const { promise: gate, resolve: go } = Promise.withResolvers<void>()
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    const real = fetch
+    vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+      begin()
+      await gate
+      return real(input, init)
+    })
+    const moving = move(app, from, to)
+    await begun
+    return { app, from, to, index, moving, go }
+  }
+
+  it.each(['from', 'to'] as const)('are busy for every other copy and move: %s', async (which) => {
+    const { app, moving, go, ...keys } = await held()
+    const [key, other] = [keys[which], `${keys.to}.other`]
+    for (const kind of ['copy', 'move'])
+      for (const body of [
+        { from: key, to: other },
+        { from: other, to: key, overwrite: true },
+      ]) {
+        const busy = await app.post(`/media/files/${kind}`, body)
+        expect(await jsonOf(busy)).toMatchObject({ code: 'storage_busy' })
+        expect(busy.headers.get('Retry-After')).toBe('1')
+      }
+    go()
+    expect((await moving).status).toBe(201)
+    expect((await move(app, keys.to, keys.from)).status).toBe(201)
+  })
+
+  it('are those of the bucket, whatever its alias', async () => {
+    const [bucket] = Object.values(settingsInput().buckets)
+    if (bucket === undefined) throw new Error('There is no bucket.')
+    const archive = { ...bucket, bucket: 'archive' }
+    const buckets = { files: bucket, again: { ...bucket }, archive }
+    const { app, from, to, moving, go } = await held({ settings: { buckets } })
+    const copy = (more: object) =>
+      app.post('/media/files/copy', { from: to, to: `${to}2`, ...more })
+    expect(await jsonOf(await copy({ bucket: 'again' }))).toMatchObject({ code: 'storage_busy' })
+    const onto = { from: `${to}3`, to: from, bucket: 'archive', toBucket: 'again' }
+    expect(await jsonOf(await copy(onto))).toMatchObject({ code: 'storage_busy' })
+    go()
+    expect((await moving).status).toBe(201)
+    expect(await jsonOf(await copy({ bucket: 'archive' }))).toMatchObject({
+      code: 'object_not_found',
+    })
+  })
+
+  it('are busy for others only as long as the move sends requests, and twice as long after that', async () => {
+    const memory = memoryFileIndex()
+    const leases: number[] = []
+    const lock: typeof memory.lock = (bucket, names, seconds) => {
+      leases.push(seconds)
+      return memory.lock?.(bucket, names, seconds) ?? Promise.reject(new Error('No locks.'))
+    }
+    for (const [seconds, status] of [
+      [139, 201],
+      [141, 503],
+    ] as const) {
+      const { app, from, to, finish } = await setUp({}, lapsingIndex({ ...memory, lock }))
+      vi.useFakeTimers({ toFake: ['Date'] })
+      const wait: Step = (send) => {
+        vi.setSystemTime(Date.now() + seconds * 1000)
+        return send()
+      }
+      let response: Response | undefined
+      // At the last request before the DELETE.
+      await withStep(7, wait, async () => {
+        response = await move(app, from, to)
+      })
+      expect(response?.status).toBe(status)
+      expect(await contentOf(from)).toBe(status === 201 ? null : 'pixels')
+      await finish(false)
+      vi.useRealTimers()
+    }
+    for (const lease of leases) expect(lease).toBeGreaterThan(2 * 140)
+  })
+})
+
+// @threat move-loses
+describe('an object under the target of a move that got no answer', () => {
+  const copies: Readonly<Record<string, Step>> = {
+    'was not sent': FAULTS['is never sent'],
+    'was done': FAULTS['has no response'],
+  }
+
+  it.each(Object.keys(copies))('stays if somebody has recorded it (the copy %s)', async (name) => {
+    const { app, from, to, index } = await setUp()
+    await withStep(2, copies[name] ?? FAULTS['is never sent'], () => move(app, from, to))
+    await put(to, 'pixels')
+    await app.post('/media/files', { key: to, name: 'Other.png' })
+    await index.lapse()
+    expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
+  })
+
+  it.each([
+    ['another size', 'other bytes', 'image/png'],
+    ['another type', 'pixels', 'image/gif'],
+  ])('stays if it has %s', async (_, body, type) => {
+    const { app, from, to, index } = await setUp()
+    await withStep(2, FAULTS['is never sent'], () => move(app, from, to))
+    await bucketFetch(to, { method: 'PUT', body, headers: { 'Content-Type': type } })
+    await index.lapse()
+    expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', body])
+  })
+
+  it('stays if it was there before the move, which could replace it', async () => {
+    const { app, from, to, index } = await setUp()
+    await put(to, 'pixels')
+    await withStep(2, FAULTS['is never sent'], () => move(app, from, to, { overwrite: true }))
+    await index.lapse()
+    expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
+  })
+})
+
+/** Uploads an object in parts, whose ETag is not the MD5 of its bytes. */
+async function putInParts(key: string, body: string): Promise<void> {
+  const begun = await (await bucketFetch(`${key}?uploads=`, { method: 'POST' })).text()
+  const id = /<UploadId>(.*)<\/UploadId>/.exec(begun)?.[1]
+  const part = await bucketFetch(`${key}?partNumber=1&uploadId=${id}`, { method: 'PUT', body })
+  const xml = `<Part><PartNumber>1</PartNumber><ETag>${part.headers.get('ETag')}</ETag></Part>`
+  const done = await bucketFetch(`${key}?uploadId=${id}`, {
+    method: 'POST',
+    body: `<CompleteMultipartUpload>${xml}</CompleteMultipartUpload>`,
+  })
+  expect(await done.text()).toContain('CompleteMultipartUploadResult')
+}
+
+// @threat move-loses
+it.each(FAULT_NAMES)(
+  'is finished by whoever may move the file, also if its ETag is no MD5: its DELETE %s',
+  async (fault) => {
+    const index = lapsingIndex(memoryFileIndex())
+    const { app, from, to, recorded } = await setUp({}, index)
+    await putInParts(from, 'pixels')
+    await app.post('/media/files', { key: from })
+    if (fault === 'takes too long') vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    await withStep(STEPS.indexOf('DELETE a.png') + 1, FAULTS[fault], () => move(app, from, to))
+    vi.useRealTimers()
+    await index.lapse()
+    const [source, target] = await Promise.all(
+      [from, to].map(async (key) =>
+        (await bucketFetch(key, { method: 'HEAD' })).headers.get('ETag'),
+      ),
+    )
+    if (source !== null) expect(source).not.toBe(target)
+    const bob = mount({ files: { index }, authenticate: () => ({ ...ANN, id: 'bob' }) })
+    expect(await jsonOf(await move(bob, from, to))).toMatchObject({ key: to, owner: 'app:ann' })
+    expect([await contentOf(from), await contentOf(to)]).toEqual([null, 'pixels'])
+    expect(await recorded()).toEqual([to])
+  },
+)
 
 // @threat move-same-object
 it.each([false, true])(

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { folded, mayBeOne, requireOneServer } from '../../../src/plugins/copies/same-object.ts'
+import { folded, requireOneServer } from '../../../src/plugins/copies/same-object.ts'
 import { testBucket } from '../../support/test-bucket.ts'
 
 const at = (name: string, origin: string, basePath: string) =>
@@ -25,8 +25,6 @@ it.each([
   expect(() => requireOneServer(source, target)).toThrow('same endpoint')
 })
 
-const [one, other] = [parseObjectKey('a.txt'), parseObjectKey('b.txt')]
-
 // @threat move-same-object
 it.each([
   ['A/B.txt', 'a/b.TXT'],
@@ -36,14 +34,4 @@ it.each([
   ['a/b.txt', '/a//b.txt'],
 ])('%j and %j may be one object on some server', (from, to) => {
   expect(folded(parseObjectKey(from))).toBe(folded(parseObjectKey(to)))
-})
-
-it('is not the same object under another key, or with another ETag or date', () => {
-  const source = { etag: '"e"', lastModified: new Date(1e12), size: 1, mimetype: 'text/plain' }
-  const record = { bucket: 'files', name: 'a', size: 1, mimetype: 'text/plain', owner: null }
-  const target = { ...record, key: one, etag: '"e"', createdAt: new Date(1e12).toISOString() }
-  expect(mayBeOne(one, source, target)).toBe(true)
-  expect(mayBeOne(other, source, target)).toBe(false)
-  expect(mayBeOne(one, { ...source, etag: '"f"' }, target)).toBe(false)
-  expect(mayBeOne(one, { ...source, lastModified: new Date(2e12) }, target)).toBe(false)
 })

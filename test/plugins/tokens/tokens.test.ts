@@ -564,6 +564,8 @@ describe('GET /limits', () => {
       prefix: '',
       expiresAt: null,
       answers: false,
+      plugins: expect.arrayContaining(['files', 'tokens']),
+      tag: expect.stringMatching(/^[\w-]{22}$/),
       buckets: [
         { bucket: 'files', maxBytes: 1000, allowedTypes: ['image/*', 'text/plain'], maxExpiresIn },
         { bucket: 'archive', maxBytes: null, allowedTypes: null, maxExpiresIn },
@@ -595,6 +597,8 @@ describe('GET /limits', () => {
       prefix: 'users/alice/',
       expiresAt: '2026-11-24T12:10:00.000Z',
       answers: false,
+      plugins: expect.arrayContaining(['files', 'tokens']),
+      tag: expect.stringMatching(/^[\w-]{22}$/),
       buckets: [
         { bucket: 'archive', ...rest },
         { bucket: 'files', ...rest },

@@ -135,22 +135,11 @@ export const recordedFiles = z.object({
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
-export const unfinishedCopy = z.object({
-  from: z.string(),
-  to: z.string(),
-  cursor: text(
-    'Send it with the same request. Valid for 7 days, for this caller, source and target.',
-  ),
-  copied: bytes('Bytes that the target has.'),
-  size: bytes('Bytes.'),
-})
-
 export const copiedFiles = z.object({
   files: z
     .array(
       z.union([
         recordedFile,
-        unfinishedCopy,
         z.object({
           from: z.optional(z.string()),
           to: z.optional(z.string()),
@@ -522,6 +511,9 @@ export const token = z.object({
 })
 
 export const limits = z.object({
+  tag: text(
+    "Changes with the caller's id and prefix. A client sends it in `X-User-Tag`, so that another user's login doesn't go unnoticed.",
+  ),
   scopes: z.array(z.enum(KEY_SCOPES)),
   prefix: text('Empty, or ends with `/` and has no empty segment.'),
   expiresAt: z
@@ -679,7 +671,6 @@ export const signedRequest = z.object({
 
 const named = {
   CopiedFiles: copiedFiles,
-  UnfinishedCopy: unfinishedCopy,
   DeletedFiles: deletedFiles,
   PurgedCopies: purgedCopies,
   Error: error,

@@ -18,6 +18,7 @@ const WITH_CREDENTIALS: readonly ErrorCode[] = [
   'malformed_url',
   'unauthenticated',
   'forbidden',
+  'user_changed',
   'rate_limited',
   'refused',
   'auth_unavailable',

@@ -7,6 +7,7 @@ const DESCRIPTION = `Short-lived, signed access to private objects in S3-compati
 - Bodies are JSON with \`Content-Type: application/json\`, at most 64 KiB, or 2 MiB if they contain a list of keys or parts (1 MiB under \`/s3\`).
 - Sizes are bytes, \`expiresIn\` is seconds, dates are ISO 8601 in UTC.
 - Every route that supports GET also supports HEAD.
+- Every response to valid credentials has the caller's tag in \`X-User-Tag\`. A request with another tag is 409 \`user_changed\`, and has no effect.
 - Every response has \`X-Request-Id\`. Every error has the shape \`Error\`. Under \`/s3\`, \`error\` also contains the message.
 - New versions may add members to responses. The Worker refuses unknown members in a request, except under \`/s3\`.`
 

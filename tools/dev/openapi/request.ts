@@ -20,6 +20,15 @@ interface Parameter {
   readonly schema: JsonSchema
 }
 
+/** A header of every request with credentials. */
+const USER_TAG: Parameter = {
+  name: 'X-User-Tag',
+  in: 'header',
+  description:
+    'The `tag` of `GET /limits`. The Worker refuses the request if the caller has another one by now.',
+  schema: { type: 'string' },
+}
+
 /**
  * Returns `parameters` and `requestBody` of an operation. Throws for a member without a description,
  * and for a description without a member.
@@ -37,6 +46,7 @@ export function describeRequest(
 
   const parameters = [
     ...pathParameters(path),
+    ...(operation.scopes ? [USER_TAG] : []),
     ...(queryMembers ? queryParameters(queryMembers) : []),
     ...Object.entries(operation.headers ?? {}).map(
       ([name, description]): Parameter => ({

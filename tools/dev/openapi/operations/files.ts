@@ -11,7 +11,6 @@ import {
   recordedFile,
   recordedFiles,
   stats,
-  unfinishedCopy,
   uploadUrl,
   uploadUrls,
 } from '../answers.ts'
@@ -30,10 +29,8 @@ const COPY_ERRORS: readonly ErrorCode[] = [
   'object_not_found',
   'object_exists',
   'file_replaced',
-  'upload_not_found',
   'invalid_key',
   'invalid_name',
-  'invalid_cursor',
   'not_supported',
   'invalid_mimetype',
   'mimetype_not_allowed',
@@ -64,18 +61,16 @@ const COPY_MEMBERS: Members = {
     description: 'The ETag of the source. If it has another one, the error is `file_replaced`.',
     examples: ['"9dd4e461268c8034f5c8564e155c67a6"'],
   },
-  cursor: { description: 'From the 202 of the call that this one continues.' },
   files: { description: 'What a body for one file has, without `bucket` and `toBucket`.' },
 }
 
 const COPY_ANSWERS: Operation['answers'] = {
-  200: { description: 'A record, a cursor or an error for each of `files`.', body: copiedFiles },
+  200: { description: 'A record or an error for each of `files`.', body: copiedFiles },
   201: {
     description: 'The record of the target.',
     body: recordedFile,
     headers: { Location: 'Path of the record, with its `bucket`.' },
   },
-  202: { description: 'The file is large, and needs more calls.', body: unfinishedCopy },
 }
 
 export const fileOperations: Operations = {
@@ -140,7 +135,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Copy up to 100 objects',
     description:
-      "Also needs `files:upload` and `keys:choose` for the target. The bucket's server copies each object, with its type and metadata, and the Worker records the copy for the caller. Above 5 GB, each call copies some parts and returns a `cursor` for the next one. A list has a result for each file. If a call has no requests left for a file, that file gets `storage_busy`: send it again. Each one counts against the rate limit.",
+      "Also needs `files:upload` and `keys:choose` for the target. The bucket's server copies each object, with its type and metadata, and the Worker records the copy for the caller. An object above 5 GB is `file_too_large`. While another copy or move uses one of the keys, the response is `storage_busy`. A list has a result for each file. If a call has no requests left for a file, that file gets `storage_busy`: send it again. Each one counts against the rate limit.",
     scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,
@@ -151,7 +146,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Move up to 100 objects',
     description:
-      'Also needs `files:upload`, `keys:choose` and `files:delete`. Copies like `POST /files/copy`, records the target with the owner of the source, and then deletes the source like `DELETE /files/:key`: only after the bucket has shown the copy. If a move fails, the source is there, alone or with the target, and the same request finishes the move. Safe to repeat.',
+      'Also needs `files:upload`, `keys:choose` and `files:delete`, and an index that can lock keys: otherwise, the response is `not_supported`. Copies like `POST /files/copy`, records the target with the owner of the source, and then deletes the source like `DELETE /files/:key`: only after the bucket has shown the copy. If a move fails, the source is there, alone or with the target, and the same request finishes the move. Safe to repeat.',
     scopes: ['files:read'],
     members: COPY_MEMBERS,
     answers: COPY_ANSWERS,

@@ -1,0 +1,181 @@
+import * as z from 'zod/mini'
+import type { Bucket } from '../../bucket/bucket.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { outOfTime } from '../../errors/deadline.ts'
+import { describe } from '../../errors/describe.ts'
+import type { AppContext } from '../../http/app-env.ts'
+import { extendDeadline, fileIndexOf } from '../../http/deadline.ts'
+import { addWarning } from '../../http/request-log.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import type { KeyLock } from '../../records/file-index.ts'
+import { StorageFailure } from '../../storage/storage-failure.ts'
+import { isSameObject, type ObjectIdentity, serverOf } from './same-object.ts'
+
+/** In this time, a call sends all requests for the keys that it holds. CopyObject may take 120 seconds. */
+const SENDING_SECONDS = 140
+/** More than twice that: a request that was sent last may take effect as long after that. */
+const LEASE_SECONDS = 300
+
+const objectSchema = z.object({
+  etag: z.string(),
+  lastModified: z.pipe(
+    z.string(),
+    z.transform((date) => new Date(date)),
+  ),
+})
+
+/** What is noted about a copy or a move, with the key of its target. */
+const journalSchema = z.object({
+  version: z.literal(1),
+  kind: z.enum(['copy', 'move']),
+  /** The bucket, by its server, and the key. */
+  from: z.tuple([z.string(), z.string()]),
+  source: objectSchema,
+  /** Whether the target had no object. */
+  wasVacant: z.boolean(),
+  /** What the bucket has stored. Null before it has answered. */
+  target: z.nullable(objectSchema),
+})
+
+export type Journal = Readonly<z.output<typeof journalSchema>>
+
+interface Keys {
+  readonly from: ObjectKey
+  readonly to: ObjectKey
+}
+
+interface Place {
+  readonly kind: Journal['kind']
+  readonly source: Bucket
+  readonly target: Bucket
+}
+
+/** Returns the same text for all aliases of a bucket. */
+const bucketText = (bucket: Bucket): string => serverOf(bucket) + bucket.name
+
+/**
+ * The keys that a call holds: what its files are read from, and what they are written to. Without locks in
+ * the index, everybody holds every key, and there are no journals.
+ */
+export class Hold {
+  readonly #c: AppContext
+  readonly #place: Place
+  readonly #locks: ReadonlyMap<string, KeyLock>
+  readonly #kept = new Set<string>()
+
+  private constructor(c: AppContext, place: Place, locks: ReadonlyMap<string, KeyLock>) {
+    this.#c = c
+    this.#place = place
+    this.#locks = locks
+  }
+
+  /** Takes what it can of these keys. Gives this request a deadline. Throws `index_unavailable`. */
+  static async take(c: AppContext, place: Place, files: readonly Keys[]): Promise<Hold> {
+    const locks = new Map<string, KeyLock>()
+    const hold = new Hold(c, place, locks)
+    extendDeadline(c, SENDING_SECONDS)
+    const { lock } = fileIndexOf(c)
+    if (lock === undefined) return hold
+    const keys = files.flatMap(({ from, to }) => [
+      [bucketText(place.source), from] as const,
+      [bucketText(place.target), to] as const,
+    ])
+    try {
+      // In the same order for each call.
+      const buckets = Map.groupBy(keys, ([bucket]) => bucket)
+      for (const bucket of [...buckets.keys()].toSorted()) {
+        const ofBucket = new Set(buckets.get(bucket)?.map(([, key]) => key))
+        locks.set(bucket, await lock(bucket, [...ofBucket], LEASE_SECONDS))
+      }
+    } catch (error) {
+      await hold.release()
+      throw error
+    }
+    return hold
+  }
+
+  /** Throws `storage_busy` unless this call holds both keys of the file. */
+  require({ from, to }: Keys): void {
+    const { source, target } = this.#place
+    for (const [bucket, key] of [
+      [source, from],
+      [target, to],
+    ] as const) {
+      const lock = this.#locks.get(bucketText(bucket))
+      if (lock === undefined || lock.held.has(key)) continue
+      // As long as somebody holds it already: usually a second, and longer if that call was killed.
+      const seconds = Math.min(lock.busySeconds, LEASE_SECONDS - lock.busySeconds)
+      throw new ApiError(
+        'storage_busy',
+        'Another copy or move uses one of these keys. Send it again.',
+        { retryAfterSeconds: Math.max(1, seconds) },
+      )
+    }
+  }
+
+  /** Returns what was noted about an earlier request for the same, with this source or a missing one (null). */
+  earlier({ from, to }: Keys, source: ObjectIdentity | null): Journal | null {
+    const { kind } = this.#place
+    const text = this.#locks.get(bucketText(this.#place.target))?.held.get(to) ?? null
+    const journal = text === null ? null : readJournal(text)
+    const isOfThis =
+      journal?.kind === kind &&
+      journal.from[0] === bucketText(this.#place.source) &&
+      journal.from[1] === from &&
+      (source === null || isSameObject(journal.source, source))
+    return isOfThis ? journal : null
+  }
+
+  /** Notes what a repeat of the request needs. Throws `storage_busy` if the call no longer holds the target. */
+  async note(
+    { from, to }: Keys,
+    noted: Pick<Journal, 'wasVacant'> &
+      Record<'source', ObjectIdentity> & { target: ObjectIdentity | null },
+  ): Promise<void> {
+    const { kind, source, target } = this.#place
+    const lock = this.#locks.get(bucketText(target))
+    const plain = ({ etag, lastModified }: ObjectIdentity) => ({ etag, lastModified })
+    const journal = {
+      ...{ version: 1, kind, from: [bucketText(source), from], wasVacant: noted.wasVacant },
+      source: plain(noted.source),
+      target: noted.target && plain(noted.target),
+    }
+    if (lock !== undefined && !(await lock.note(to, JSON.stringify(journal)))) throw outOfTime()
+  }
+
+  /** Keeps both keys until the lock ends by itself, if `error` is of a request that may still take effect. */
+  keepAfter(error: unknown, { from, to }: Keys): void {
+    if (!mayTakeEffect(error)) return
+    this.#kept.add(from)
+    this.#kept.add(to)
+  }
+
+  /** Lets others have the keys. Only warns if that fails, since the lock ends by itself. */
+  async release(): Promise<void> {
+    for (const lock of this.#locks.values()) {
+      const keys = [...lock.held.keys()].filter((key) => !this.#kept.has(key))
+      await lock.release(keys).catch((error: unknown) => {
+        addWarning(this.#c, `keys not released: ${describe(error)}`)
+      })
+    }
+  }
+}
+
+function readJournal(text: string): Journal | null {
+  try {
+    return journalSchema.parse(JSON.parse(text))
+  } catch {
+    return null // of a later version
+  }
+}
+
+/** Tells whether the bucket has not answered a copy or a delete, also if only a proxy did. */
+function mayTakeEffect(error: unknown): boolean {
+  const cause = error instanceof ApiError ? error.cause : null
+  if (!(cause instanceof StorageFailure)) return false
+  const { operation, status } = cause
+  return (
+    /^(?:Copy|Delete)Object/.test(operation) &&
+    (status === null || status === 502 || status === 504)
+  )
+}
