@@ -1,8 +1,10 @@
+import type { Bucket } from '../bucket/bucket.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { afterOf, askInTime, fileIndexOf, uploadSeams } from '../http/deadline.ts'
+import { afterOf, askInTime, fileIndexOf, timeOf, uploadSeams } from '../http/deadline.ts'
 import { actorOf, type FileChange, NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
-import type { Announce, Recorded } from './record.ts'
+import type { Announce, Place } from './reconcile.ts'
+import type { Recorded } from './record.ts'
 
 /**
  * Returns how this request announces changes to files, or null if nobody listens. Asks the plugins'
@@ -22,6 +24,11 @@ export function announcerOf(c: AppContext): Announce | null {
     return after?.(event, about, at, c.executionCtx, isRepeat)
   }
 }
+
+/** Returns where this request reconciles keys of a bucket. It purges by itself, and after the change. */
+export const placeOf = (c: AppContext, bucket: Bucket, announce = announcerOf(c)): Place => ({
+  ...{ bucket, index: fileIndexOf(c), announce, purge: null, now: timeOf(c) },
+})
 
 /** Asks the plugins' `settle` about a change, which they may refuse. */
 export async function askToSettle(c: AppContext, change: FileChange): Promise<void> {

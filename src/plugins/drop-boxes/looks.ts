@@ -6,7 +6,8 @@ import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
 import { requireAllowedType } from '../../core/content-type.ts'
-import { type Announce, isSameUpload, recordUpload, toRecord } from '../../core/record.ts'
+import { type Announce, isSameUpload, toRecord } from '../../core/reconcile.ts'
+import { recordUpload } from '../../core/record.ts'
 import { removeFiles } from '../../core/remove.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import { inTime } from '../../errors/deadline.ts'
@@ -119,7 +120,7 @@ async function discard(look: Look): Promise<'deleted'> {
   const { key, configured, bucket, index, instance, context, now } = look
   const purge = (keys: readonly ObjectKey[]) => instance.objects(context).purge(configured, keys)
   const announce = announcerOf(look)
-  const failures = await removeFiles(bucket, [key], { index, purge, announce }, now)
+  const failures = await removeFiles(bucket, [{ key }], { index, purge, announce }, now)
   if (failures.has(key)) throw failures.get(key)
   return 'deleted'
 }
@@ -140,7 +141,8 @@ async function keep(look: Look, head: ObjectHead): Promise<null> {
   if (!isRecorded) {
     const isExpected = (seen: ObjectHead) => seen.etag === etag
     const request = { key, name: file.name, owner, isExpected }
-    await recordUpload(bucket, index, request, now, announcerOf(look))
+    const place = { bucket, index, announce: announcerOf(look), purge: null, now }
+    await recordUpload(place, request)
   }
   if (settled.isNew) {
     await tell(box, file, settled, instance, context)
