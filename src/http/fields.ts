@@ -176,13 +176,13 @@ export function itemError(
 export const forEachKey = <T>(
   bucket: ConfiguredBucket,
   keys: readonly string[],
-  act: (key: ObjectKey) => Promise<T>,
+  act: (key: ObjectKey, i: number) => Promise<T>,
 ): Promise<(T | RefusedKey)[]> =>
   Promise.all(
-    keys.map(async (key) => {
+    keys.map(async (key, i) => {
       try {
         requireSpelling(bucket, key)
-        return await act(parseObjectKey(key))
+        return await act(parseObjectKey(key), i)
       } catch (error) {
         return refusedKey(key, error)
       }
