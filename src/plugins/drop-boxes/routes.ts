@@ -5,7 +5,6 @@ import { hashGuess, hashPassword } from '../../access/password.ts'
 import { type Principal, requirePrefix, requireScope } from '../../access/principal.ts'
 import { storedPrincipal } from '../../access/stored-principal.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
-import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -18,7 +17,7 @@ import { newApp } from '../../http/new-app.ts'
 import { countNetwork, networkOf } from '../../http/rate-limit.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
-import { sha256, utf8Length } from '../../keys/encodings.ts'
+import { utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { takesOrigin } from '../../settings/settings.ts'
 import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
@@ -28,6 +27,7 @@ import {
   BOX_SCOPES,
   type BoxState,
   KEPT_SECONDS,
+  MAX_BOX_FILE_BYTES,
   type Received,
   SCHEMA,
   type StoredBox,
@@ -70,7 +70,7 @@ const createSchema = z.strictObject({
     z.transform((date) => Date.parse(date)),
   ),
   maxFiles: z.int().check(z.minimum(1), z.maximum(MAX_BOX_FILES)),
-  maxBytes: z.int().check(z.minimum(1), z.maximum(MAX_OBJECT_BYTES)),
+  maxBytes: z.int().check(z.minimum(1), z.maximum(MAX_BOX_FILE_BYTES)),
   maxTotalBytes: z.int().check(z.minimum(1)),
   allowedTypes: askedLimits.allowedTypes,
   password: newPassword(),
@@ -274,7 +274,7 @@ export const dropBoxPageRoutes = newApp()
     const settings = await configure(c)
     // The app may have its own page in place of this one.
     requireOwnPage(c, (origin) => takesOrigin(settings, origin))
-    const { box, object } = await visitedBox(c)
+    const { box, object } = await visitedBox(c, true)
     const request = c.req.valid('json')
     const { id, password } = box
     // Without a password, this is no guess: a page finds out whether the box has one.
@@ -283,21 +283,18 @@ export const dropBoxPageRoutes = newApp()
     const sender = name + note === '' ? null : { name, note }
     const connecting = networkOf(c.req.header('CF-Connecting-IP'))
     const network = await networkName(settings, id, connecting)
-    const session = sender
-      ? (await sha256(JSON.stringify([network, sender.name, sender.note]))).slice(0, 22)
-      : ''
     const guess = password && (await hashGuess(settings, password, request.password ?? ''))
     // Its signing secret is no longer configured, so nobody can check the password.
     if (password !== null && guess === null) throw closed()
-    const entry = { network, session, guess, sender }
+    const entry = { network, guess }
     const entered = await callObject(c, () => object.enter(entry, Date.now()))
     if (!entered.ok) {
       if (entered.why === 'closed') throw closed()
       if (entered.why === 'busy') throw busy('Too many wrong passwords. Wait.', entered.seconds)
       throw wrongPassword()
     }
-    const exp = Math.floor(Math.min(Date.now() / 1000 + TOKEN_SECONDS, box.deadline / 1000))
-    const token = await sealBoxToken(settings, { id, network, session }, exp)
+    const exp = Math.floor(Date.now() / 1000) + TOKEN_SECONDS
+    const token = await sealBoxToken(settings, { id, network, sender }, exp)
     const { left } = (await callObject(c, () => object.state())) ?? { left: NOTHING }
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
     return json(c, {
@@ -312,9 +309,12 @@ const wrongPassword = (): ApiError =>
   new ApiError('password_wrong', 'This is not the password of this drop box.')
 
 /** Returns the open box of the page in the path. Throws `drop_box_closed`, also for an unknown one. */
-async function visitedBox(c: AppContext): Promise<BoxState & { readonly object: BoxObject }> {
+async function visitedBox(
+  c: AppContext,
+  isRecord = false,
+): Promise<BoxState & { readonly object: BoxObject }> {
   await countNetwork(c)
   const id = await publicIdOf(c.req.param('secret') ?? '')
   if (id === null) throw closed()
-  return openBox(c, id, timeOf(c))
+  return openBox(c, id, timeOf(c), isRecord)
 }
