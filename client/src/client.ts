@@ -3,11 +3,13 @@ import { type Check, isNothing } from './check.ts'
 import { copyFile } from './copy-file.ts'
 import type {
   CopyOptions,
+  FileToRemove,
   FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
   RecordRequest,
+  RemoveOptions,
   StatsOptions,
   UrlOptions,
 } from './requests.ts'
@@ -33,6 +35,7 @@ import {
   type RecordedFile,
   type Stats,
 } from './responses.ts'
+import { toDelete } from './to-delete.ts'
 import { type UploadOptions, upload } from './upload.ts'
 
 export interface ClientOptions extends ApiOptions {
@@ -74,9 +77,9 @@ export interface Client {
   /** Moves a file: copies it to another key, and then deletes the source. Repeat it if it failed. */
   move(from: string, to: string, options?: CopyOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
-  remove(key: string): Promise<void>
+  remove(key: string, options?: RemoveOptions): Promise<void>
   /** Deletes up to 100 files. Resolves with an error for each key that is not deleted. */
-  removeMany(keys: readonly string[]): Promise<Deleted>
+  removeMany(files: readonly (string | FileToRemove)[]): Promise<Deleted>
   /** Returns what the caller may do, for example to check a file before its upload. */
   limits(): Promise<Limits>
   /** Sends any other request to the API, with the token. `path` starts with a slash. */
@@ -126,8 +129,10 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
     rename: (key, name) => api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket } }),
     copy: (from, to, body) => copyFile(api, 'copy', { ...body, from, to, bucket }),
     move: (from, to, body) => copyFile(api, 'move', { ...body, from, to, bucket }),
-    removeMany: (keys) => api(isDeleted, 'POST', '/files/delete', { body: { keys, bucket } }),
-    remove: (key) => api(isNothing, 'DELETE', pathOf(key), { query: { bucket } }),
+    removeMany: (files) =>
+      api(isDeleted, 'POST', '/files/delete', { body: { ...toDelete(files), bucket } }),
+    remove: (key, { etag } = {}) =>
+      api(isNothing, 'DELETE', pathOf(key), { query: { etag, bucket } }),
     limits: () => api(isLimits, 'GET', '/limits'),
     request,
   }

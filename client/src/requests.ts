@@ -75,6 +75,17 @@ export interface RecordRequest {
   readonly bucket?: string | undefined
 }
 
+/** Query of `DELETE /files/:key`. */
+export interface RemoveOptions {
+  /** Deletes only an object with this ETag. Otherwise, the code is `precondition_failed`. */
+  readonly etag?: string | undefined
+}
+
+/** A file of `POST /files/delete`. */
+export interface FileToRemove extends RemoveOptions {
+  readonly key: string
+}
+
 /** Body of `POST /files/copy` and `POST /files/move`, without its keys. */
 export interface CopyOptions {
   /** Alias of the target's bucket, at the same endpoint. Default: the bucket of the client. */

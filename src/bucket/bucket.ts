@@ -37,6 +37,8 @@ export interface Bucket extends Address {
   readonly conditionalPut: boolean
   /** Whether the server supports If-Match on PutObject. */
   readonly conditionalReplace: boolean
+  /** Whether DeleteObject accepts `If-Match`. */
+  readonly conditionalDelete: boolean
   /** Whether the server supports its conditions on PutObject also on CompleteMultipartUpload. */
   readonly conditionalComplete: boolean
   /** Prefixes of chosen keys that bucket notifications may record. */

@@ -13,17 +13,35 @@ import { fileIndexOf, timeOf } from '../http/deadline.ts'
 import type { Deletion } from '../http/host.ts'
 import { countPrincipal } from '../http/rate-limit.ts'
 import { addWarning } from '../http/request-log.ts'
-import { isNewObjectKey, keyCreatedAt } from '../keys/new-key.ts'
+import { isNewObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { type FileIndex, indexUnavailable, noFileIndex } from '../records/file-index.ts'
+import type { FileRecord } from '../records/file-record.ts'
 import { deleteObjects } from '../storage/delete-objects.ts'
-import { headObject } from '../storage/object.ts'
-import { mayHaveHappened } from '../storage/storage-failure.ts'
+import { deleteObject, headObject } from '../storage/object.ts'
+import { unquoted } from '../storage/s3.ts'
+import { mayHaveHappened, StorageFailure } from '../storage/storage-failure.ts'
 import { announcerOf } from './announce.ts'
 import { askToDelete } from './ask-app.ts'
 import { reserve, undo, undoing } from './change.ts'
+import { preconditionFailed } from './chosen-key.ts'
 import { purgeCopies } from './purge.ts'
-import { type Announce, forget, MAX_LAG_SECONDS } from './record.ts'
+import {
+  type Announce,
+  inferStep,
+  isSameUpload,
+  type Place,
+  reconcile,
+  removal,
+  type Seen,
+  type Step,
+} from './reconcile.ts'
+
+/** A file to delete. With an ETag in any quotes, only if the bucket has that object. */
+export interface FileToDelete {
+  readonly key: ObjectKey
+  readonly etag?: string | undefined
+}
 
 /** What else a deletion changes. */
 export interface Removal {
@@ -37,31 +55,38 @@ export interface Removal {
 }
 
 /**
- * Deletes the objects of distinct keys, then copies and records. Returns each failed key's error.
- * Its record stays, so that a repeat finishes and sends its event. Other keys are not affected.
+ * Deletes the objects of distinct keys, then copies and records, and what is kept of them. Returns each
+ * failed key's error: `precondition_failed` for an object with another ETag than the one that was asked
+ * for. Its record stays, so that a repeat finishes and sends its event. Other keys are not affected.
  */
 export async function removeFiles(
   bucket: Bucket,
-  keys: readonly ObjectKey[],
+  files: readonly FileToDelete[],
   { index, purge, announce, gone: absent }: Removal,
   now: Date,
 ): Promise<ReadonlyMap<string, unknown>> {
   const failures = new Map<string, unknown>()
-  const present = keys.filter((key) => !absent?.has(key))
-  const deletions = await deleteObjects(bucket, present, now)
-  for (const [key, failure] of deletions) if (failure !== null) failures.set(key, failure)
+  const present = files.filter(({ key }) => !absent?.has(key))
+  for (const [key, failure] of await deleteEach(bucket, present, now))
+    if (failure !== null) failures.set(key, failure)
   // An object may be deleted despite an error, so its edge copy must be purged.
-  const gone = keys.filter((key) => {
+  const gone = files.filter(({ key }) => {
     const failure = failures.get(key)
     return failure === undefined || mayHaveHappened(failure)
   })
-  const purged = gone.length === 0 ? Promise.resolve() : purge(gone)
+  const purged = gone.length === 0 ? Promise.resolve() : purge(gone.map(({ key }) => key))
   await Promise.allSettled([purged])
+  // The app learns of a deleted object, even if its record must stay for the next purge.
+  const tell: Announce = async (...change) => {
+    await announce?.(...change)
+    await purged
+  }
+  const place = { bucket, index, announce: tell, purge: null, now }
   await sixAtOnce(
-    gone.filter((key) => !failures.has(key)),
-    async (key) => {
-      const finished = finish(bucket, key, index, announce, purged, now)
-      await finished.catch((error: unknown) => failures.set(key, afterDeletion(error)))
+    gone.filter(({ key }) => !failures.has(key)),
+    async (file) => {
+      const finished = eraseRecord(place, file, purged)
+      await finished.catch((error: unknown) => failures.set(file.key, afterDeletion(error)))
     },
   )
   return failures
@@ -71,40 +96,99 @@ export async function removeFiles(
 const afterDeletion = (error: unknown): ApiError =>
   copyOf(asApiError(error) ?? internalError(error), { deleted: true })
 
-/** Forgets a file whose object is deleted, unless there is one again. */
-async function finish(
+/** Deletes objects, together if nobody has given an ETag. */
+async function deleteEach(
+  bucket: Bucket,
+  files: readonly FileToDelete[],
+  now: Date,
+): Promise<ReadonlyMap<ObjectKey, unknown>> {
+  const any = files.filter(({ etag }) => etag === undefined).map(({ key }) => key)
+  const results = new Map<ObjectKey, unknown>(await deleteObjects(bucket, any, now))
+  await sixAtOnce(files, async ({ key, etag }) => {
+    if (etag === undefined) return
+    const deleted = deleteMatching(bucket, key, etag, now).then(() => null)
+    results.set(key, await deleted.catch((error: unknown) => error))
+  })
+  return results
+}
+
+/**
+ * Deletes the object with an ETag. Does nothing without an object. Throws `precondition_failed` for
+ * another one, which can still come between the look and the delete, unless the bucket compares.
+ */
+async function deleteMatching(
   bucket: Bucket,
   key: ObjectKey,
-  index: FileIndex,
-  announce: Announce | null,
-  purged: Promise<void>,
+  etag: string,
   now: Date,
 ): Promise<void> {
-  const { alias } = bucket
-  // The app learns of a deleted object, even if its record must stay for the next purge.
-  const tell: Announce = async (...change) => {
-    await announce?.(...change)
-    await purged
+  const requireSame = async (cause?: unknown): Promise<boolean> => {
+    const head = await headObject(bucket, key, now)
+    if (head !== null && unquoted(head.etag) !== unquoted(etag))
+      throw preconditionFailed(head, cause)
+    return head !== null
   }
-  if (index === noFileIndex)
-    return void (await tell({ type: 'deleted', file: { bucket: alias, key } }, null, now))
-  // Only a chosen key can be used again.
-  if (!isNewObjectKey(key) && (await headObject(bucket, key, now, true)) !== null) return
+  if (!bucket.conditionalDelete) {
+    if (await requireSame()) await deleteObject(bucket, key, now)
+    return
+  }
   try {
-    const known = await index.get(alias, key)
-    if (known === null) {
-      await purged
-      await index.removeMalformed?.(alias, key)
+    await deleteObject(bucket, key, now, { ifMatch: `"${unquoted(etag)}"` })
+  } catch (error) {
+    const { cause } = Object(error)
+    if (!(cause instanceof StorageFailure && cause.status === 412)) throw error
+    if (await requireSame(cause)) throw error
+  }
+}
+
+/**
+ * Removes the record of a file whose object is deleted, and then what is kept of it, unless the record
+ * is of an object that is there again. With an ETag, only a record with that one. A missing record causes
+ * no event, except without an index.
+ */
+async function eraseRecord(
+  place: Place,
+  { key, etag }: FileToDelete,
+  purged: Promise<void>,
+): Promise<void> {
+  const { bucket, index, announce, now } = place
+  const { alias } = bucket
+  if (index === noFileIndex)
+    return void (await announce?.({ type: 'deleted', file: { bucket: alias, key } }, null, now))
+  const isAsked = (record: FileRecord) =>
+    etag === undefined || unquoted(record.etag) === unquoted(etag)
+  const decide = async (seen: Seen): Promise<Step | null> => {
+    const { object, record, written, removed, kept } = seen
+    if (written !== null || removed !== null) {
+      // Somebody may have uploaded the same bytes again, within a second.
+      if (record === null && removed !== null && object !== null && isSameUpload(removed, object))
+        return { record: removed, event: [{ type: 'recorded', file: removed }, removed] }
+      return (await inferStep(place, seen))?.[1] ?? null
     }
-    // A recent record may look absent.
-    const age = now.getTime() - keyCreatedAt(key)
-    if (known === null && age > MAX_LAG_SECONDS * 1000) return
-    await forget(bucket, index, key, known, tell, now)
+    const isLater = record !== null && object !== null && isSameUpload(record, object)
+    if (record !== null && isAsked(record) && !isLater)
+      // The event has the time before the delete.
+      return { ...(await removal({ ...seen, asked: now }, record, now, false)), purges: false }
+    const known = etag === undefined ? null : await kept()
+    const isKept = etag === undefined || (known !== null && isAsked(known.record))
+    // A recent record, or a kept one, may look absent.
+    if (record === null && object === null) {
+      await purged
+      return { record: null, kept: isKept ? null : undefined, isLast: true }
+    }
+    if (isKept) await index.kept?.remove(alias, key)
+    return null
+  }
+  try {
+    // Only a chosen key can be used again.
+    const look = async () => (isNewObjectKey(key) ? null : headObject(bucket, key, now, true))
+    await reconcile(place, key, decide, { look, isRecordFirst: true })
   } catch (error) {
     // An index of the app may throw anything.
     const known = (isPresignerError(error) && asApiError(error)) || indexUnavailable(error)
     if (known.reason !== 'index') throw error
-    const message = 'The object is deleted, but the index failed and has its record. Try again.'
+    const message =
+      'The object was deleted, but the index failed and may have its record. Repeat the request with the ETag of that object, so that it deletes no later one.'
     throw copyOf(known, { message })
   }
 }
@@ -119,7 +203,7 @@ async function finish(
 export async function removeAll(
   c: AppContext,
   bucket: Bucket,
-  keys: readonly ObjectKey[],
+  files: readonly FileToDelete[],
   {
     isAsked = false,
     isOne = false,
@@ -127,6 +211,7 @@ export async function removeAll(
     purge = (purged) => purgeCopies(c, bucket, purged),
   }: Partial<Pick<Removal, 'gone' | 'purge'>> & { isAsked?: boolean; isOne?: boolean } = {},
 ): Promise<ReadonlyMap<string, unknown>> {
+  const keys = files.map(({ key }) => key)
   const refused = new Map<string, unknown>()
   const pass = async (asked: readonly ObjectKey[], step: (key: ObjectKey) => unknown) => {
     const thrown: unknown[] = []
@@ -152,7 +237,8 @@ export async function removeAll(
   const removal = { index, purge, announce: announcerOf(c), gone }
   const failures = await undoing(c, async (reserved) => {
     const accepted = await pass(counted, (key) => reserve(c, deletion(key), reserved))
-    const failures = await removeFiles(bucket, accepted, removal, timeOf(c))
+    const deleted = files.filter(({ key }) => accepted.includes(key))
+    const failures = await removeFiles(bucket, deleted, removal, timeOf(c))
     await undo(
       c,
       reserved.filter(({ key }) => refused.has(key) || failures.has(key)),

@@ -48,7 +48,7 @@ export const fileName = z.string().check(z.minLength(1), z.maxLength(MAX_FILE_NA
 export const newPassword = () =>
   z.optional(
     z.string().check(
-      z.minLength(1),
+      z.minLength(8),
       z.maxLength(128),
       z.refine((text) => !/\p{Cc}/u.test(text), 'must have no line break or control character'),
     ),
@@ -182,13 +182,13 @@ export function itemError(error: unknown): ItemError {
 export const forEachKey = <T>(
   bucket: ConfiguredBucket,
   keys: readonly string[],
-  act: (key: ObjectKey) => Promise<T>,
+  act: (key: ObjectKey, i: number) => Promise<T>,
 ): Promise<(T | RefusedKey)[]> =>
   Promise.all(
-    keys.map(async (key) => {
+    keys.map(async (key, i) => {
       try {
         requireSpelling(bucket, key)
-        return await act(parseObjectKey(key))
+        return await act(parseObjectKey(key), i)
       } catch (error) {
         return refusedKey(key, error)
       }

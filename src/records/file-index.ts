@@ -32,6 +32,44 @@ export interface StrayPage {
   readonly cursor: string | undefined
 }
 
+/** A record that was removed or replaced by anything but its owner's act. */
+export interface KeptRecord {
+  readonly record: FileRecord
+  /** When it was kept, ISO 8601 in UTC. */
+  readonly keptAt: string
+  /** When it expires, ISO 8601 in UTC. Null while the bucket has an object of its size under its key. */
+  readonly expiresAt: string | null
+}
+
+export interface KeptPage {
+  readonly records: readonly KeptRecord[]
+  /** Start of the next page, or undefined after the last one. A page may be short or empty. */
+  readonly cursor: string | undefined
+}
+
+/** The kept records of an index: at most one for each key. It may return those that have expired. */
+export interface KeptRecords {
+  get(bucket: string, key: ObjectKey): Promise<KeptRecord | null>
+  /** Returns one page in the order of the keys. */
+  list(input: ListInput): Promise<KeptPage>
+  put(kept: KeptRecord): Promise<void>
+  remove(bucket: string, key: ObjectKey): Promise<void>
+}
+
+/** What a write relies on, and what else it changes. */
+export interface IndexChange {
+  /**
+   * The record that the writer has seen, or null for none. If the index has another one by now, the
+   * write changes nothing. Undefined for a write that takes the place of any record.
+   */
+  readonly over?: FileRecord | null | undefined
+  /**
+   * What is kept of this key from now on, or null for nothing. Undefined for what is kept already. A
+   * record is kept before the write takes its place, and forgotten after it.
+   */
+  readonly kept?: KeptRecord | null | undefined
+}
+
 /**
  * Keys that one request holds, so that no other one copies or moves them meanwhile. Each key has a
  * journal, a text that outlives the lock for `JOURNAL_SECONDS`.
@@ -50,28 +88,19 @@ export interface KeyLock {
 /** How long a journal outlives its lock: 3 days. */
 export const JOURNAL_SECONDS = 3 * 24 * 60 * 60
 
-/** The index of files. */
+/** The index of files. A malformed record counts as missing. */
 export interface FileIndex {
   /** Returns one record or null, up to 60 seconds older than a change in another location. */
   get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
   /**
-   * Stores a record, and returns what is stored now. Throws `key_not_indexable` and `unavailable`.
-   *
-   * A conditional index keeps its record, and returns that one, if it is of a later object, of another
-   * object of the same date, or of the same object with an owner. But it replaces `replaces`, if it still
-   * has exactly that record: its writer has seen that the bucket has the object of `record`. With null,
-   * for a copy, it also keeps its record of the same object, unless only `record` has an owner.
+   * Stores a record. Returns it as it is stored, or null if the index has another record than `over`.
+   * Throws `key_not_indexable` and `unavailable`.
    */
-  put(record: FileRecord, replaces?: FileRecord | null): Promise<FileRecord>
-  /**
-   * Removes a record. A conditional index removes only one of an earlier object than that of `of`, or
-   * of the same object, unless both have owners and these differ.
-   */
-  remove(bucket: string, key: ObjectKey, of?: FileRecord): Promise<void>
-  /** Removes a malformed record of a deleted file after `get` has read it. Optional. */
-  removeMalformed?(bucket: string, key: ObjectKey): Promise<void>
-  /** Whether `put` and `remove` compare in one step, so that nobody has to wait and look again. */
-  readonly isConditional?: boolean
+  put(record: FileRecord, change?: IndexChange): Promise<FileRecord | null>
+  /** Removes a record. Resolves with false if the index has another record than `over`. */
+  remove(bucket: string, key: ObjectKey, change?: IndexChange): Promise<boolean>
+  /** Keeps what others than its owner have removed. Optional: otherwise, that is lost. */
+  readonly kept?: KeptRecords
   /** Seconds in which a change may be missing from lists. Default: 0. */
   readonly lagSeconds?: number
   /** What it answers beyond lists by prefix. Workers KV answers nothing. */
@@ -129,11 +158,10 @@ export function timedIndex(
       unreadable: found.unreadable + found.records.length - records.length,
     }
   }
-  const { isConditional = false, lagSeconds = 0, answers } = index
+  const { lagSeconds = 0, answers, kept } = index
   const lock = index.lock?.bind(index)
   const strayEntries = index.strayEntries?.bind(index)
   return {
-    isConditional,
     lagSeconds,
     ...(lock && {
       async lock(bucket, keys, seconds) {
@@ -176,10 +204,12 @@ export function timedIndex(
       const record = await timed(() => index.get(bucket, key))
       return record ? requireRecord(record, bucket, key) : null
     },
-    put: async (record, replaces) =>
-      requireRecord(await timed(() => index.put(record, replaces)), record.bucket, record.key),
+    async put(record, change) {
+      const stored = await timed(() => index.put(record, change))
+      return stored ? requireRecord(stored, record.bucket, record.key) : null
+    },
     remove: (...key) => timed(() => index.remove(...key)),
-    removeMalformed: (...key) => timed(async () => index.removeMalformed?.(...key)),
+    ...(kept && { kept: timedKept(kept, timed) }),
     async getMany(bucket, keys) {
       const records = await timed(() => getMany(index, bucket, keys))
       return records.filter((record) => isRecord(record, bucket) && keys.includes(record.key))
@@ -188,6 +218,25 @@ export function timedIndex(
     requireIndexable: (...key) => index.requireIndexable?.(...key),
   }
 }
+
+/** Returns kept records with a limit for each operation, and only those that were asked for. */
+const timedKept = (
+  kept: KeptRecords,
+  timed: <T>(operate: () => Promise<T>) => Promise<T>,
+): KeptRecords => ({
+  async get(bucket, key) {
+    const found = await timed(() => kept.get(bucket, key))
+    return found && { ...found, record: requireRecord(found.record, bucket, key) }
+  },
+  async list(input) {
+    const page = await timed(() => kept.list(input))
+    const isAskedFor = ({ record }: KeptRecord) =>
+      isRecord(record, input.bucket) && record.key.startsWith(input.prefix)
+    return { cursor: page.cursor ?? undefined, records: page.records.filter(isAskedFor) }
+  },
+  put: (record) => timed(() => kept.put(record)),
+  remove: (...key) => timed(() => kept.remove(...key)),
+})
 
 /** Returns the records of distinct keys that have one, in any order. */
 export async function getMany(
@@ -226,7 +275,7 @@ export const indexUnavailable = (cause: unknown, retryAfterSeconds = 5): ApiErro
 export const noFileIndex: FileIndex = {
   get: async () => null,
   put: async (record) => record,
-  remove: async () => {},
+  remove: async () => true,
   async list() {
     throw new ApiError('not_supported', 'No file index is configured, so nothing can be listed.')
   },

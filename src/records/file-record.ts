@@ -26,3 +26,11 @@ export interface FileRecord {
  */
 export const isConfirmed = ({ owner, status }: FileRecord): boolean =>
   owner !== null && status === undefined
+
+/** Tells whether two records of one key, or none, are the same in every member. */
+export const isSameEntry = (one: FileRecord | null, other: FileRecord | null): boolean =>
+  one === null || other === null
+    ? one === other
+    : (['name', 'size', 'mimetype', 'etag', 'owner', 'createdAt', 'status'] as const).every(
+        (member) => one[member] === other[member],
+      )

@@ -143,6 +143,7 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
         normalizesKeys: r.optional(r.flag),
         conditionalPut: r.optional(r.flag),
         conditionalReplace: r.optional(r.flag),
+        conditionalDelete: r.optional(r.flag, false),
         conditionalComplete: r.usedBy('multipart', r.optional(r.flag)),
         managedPrefixes: r.usedBy(
           'notifications() or upkeep',

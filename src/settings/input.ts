@@ -37,6 +37,7 @@ export interface BucketInput {
   readonly normalizesKeys?: boolean | undefined
   readonly conditionalPut?: boolean | undefined
   readonly conditionalReplace?: boolean | undefined
+  readonly conditionalDelete?: boolean | undefined
   readonly conditionalComplete?: boolean | undefined
   /** Prefixes of chosen keys that bucket notifications may record: `avatars/`. */
   readonly managedPrefixes?: readonly string[] | undefined

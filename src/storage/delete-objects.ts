@@ -74,7 +74,7 @@ export async function deleteVersions<T extends Target>(
   await sixAtOnce(
     targets.filter((target) => !results.has(target)),
     async (target) => {
-      const deleted = deleteObject(bucket, target.key, now, target.versionId).then(() => null)
+      const deleted = deleteObject(bucket, target.key, now, target).then(() => null)
       results.set(target, await failureOf(deleted))
     },
   )

@@ -87,7 +87,8 @@ export const askHead = (
   })
 
 /**
- * Calls S3 DeleteObject, also for a missing object, or for one version of it. Success is only 204, or 200 without a body: a
+ * Calls S3 DeleteObject, also for a missing object, or for one version of it, or with a condition on its
+ * ETag. Success is only 204, or 200 without a body: a
  * proxy's page deletes nothing. Throws `storage_error` and `unavailable`. `mayHaveHappened` tells
  * whether the object may be deleted anyway.
  */
@@ -95,11 +96,15 @@ export async function deleteObject(
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
-  versionId?: string,
+  {
+    versionId,
+    ifMatch,
+  }: { readonly versionId?: string | undefined; readonly ifMatch?: string } = {},
 ): Promise<void> {
   const version = versionId === undefined ? {} : { query: { versionId } }
+  const condition = ifMatch === undefined ? {} : { headers: { 'If-Match': ifMatch } }
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) =>
-    ask({ bucket, method: 'DELETE', key, ...version }, now, signal),
+    ask({ bucket, method: 'DELETE', key, ...version, ...condition }, now, signal),
   )
   const { status, text } = answer
   if (status === 204 || (status === 200 && text === '')) return

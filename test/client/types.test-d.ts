@@ -10,6 +10,7 @@ import type {
   ListOptions,
   PartUrlsRequest,
   RecordRequest,
+  RemoveOptions,
   StartRequest,
   StatsOptions,
   UploadQuery,
@@ -187,7 +188,7 @@ export const queries: [
   Same<Query<Api['stats']['$get']>, StatsOptions & InBucket>,
   Same<Query<File['url']['$get']>, Written<UrlOptions & InBucket>>,
   Same<Query<File['link']['$post']>, InBucket>,
-  Same<Query<File['$delete']>, InBucket>,
+  Same<Query<File['$delete']>, RemoveOptions & InBucket>,
   Same<Query<Upload['$get']>, UploadQuery>,
   Same<Query<Upload['$delete']>, UploadQuery>,
 ] = [true, true, true, true, true, true, true]

@@ -76,7 +76,12 @@ describe('a delete that has removed the object says so', () => {
   it('if something fails that nobody has foreseen', async () => {
     scriptedBucket(BUCKET)
     const removal = { index: noFileIndex, purge: async () => {}, announce: fail }
-    const failures = await removeFiles(testBucket(), [parseObjectKey(KEY)], removal, new Date())
+    const failures = await removeFiles(
+      testBucket(),
+      [{ key: parseObjectKey(KEY) }],
+      removal,
+      new Date(),
+    )
     expect(failures.get(KEY)).toMatchObject({ code: 'internal', deleted: true })
   })
 })

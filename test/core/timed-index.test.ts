@@ -122,7 +122,7 @@ describe('stray entries', () => {
       readonly #began = date
       get = async () => null
       put = async () => record
-      remove = async () => {}
+      remove = async () => true
       list = async () => ({ records: [], cursor: undefined, unreadable: 0 })
       async strayEntries(_: readonly string[], cursor?: string) {
         return { aliases: {}, unreadable: this.#began.getTime(), cursor }
@@ -141,19 +141,53 @@ it('leaves no timer behind', async () => {
 describe('an index that answers', () => {
   const query = { bucket: 'files', prefix: 'a/', limit: 9 }
   const answering = (answers: FileIndex['answers']) =>
-    timedIndex(
-      { ...memoryFileIndex(), isConditional: true, ...(answers && { answers }) },
+    timedIndex({ ...memoryFileIndex(), ...(answers && { answers }) }, new Date())
+
+  // @threat index-hangs
+  it('ends what it keeps when that hangs, and leaves out what was not asked for', async () => {
+    const kept = { get: hang, list: hang, put: hang, remove: hang }
+    const timed = timedIndex({ ...hanging, kept }, new Date()).kept
+    const keptRecord = { record, keptAt: record.createdAt, expiresAt: null }
+    for (const ask of [
+      () => timed?.get('files', record.key),
+      () => timed?.list({ ...query, prefix: '' }),
+      () => timed?.put(keptRecord),
+      () => timed?.remove('files', record.key),
+    ]) {
+      const refused = expect(ask()).rejects.toMatchObject({ code: 'unavailable', reason: 'index' })
+      await vi.advanceTimersByTimeAsync(10_000)
+      await refused
+    }
+    const others = timedIndex(
+      {
+        ...memoryFileIndex(),
+        kept: {
+          ...kept,
+          get: async () => keptRecord,
+          list: async () => ({ records: [keptRecord], cursor: undefined }),
+        },
+      },
       new Date(),
-    )
+    ).kept
+    expect(await others?.get('files', record.key)).toEqual(keptRecord)
+    const other = testRecord('other').key
+    await expect(others?.get('files', other)).rejects.toMatchObject({
+      code: 'unavailable',
+      reason: 'index',
+    })
+    expect((await others?.list({ ...query, prefix: 'a' }))?.records).toEqual([keptRecord])
+    expect((await others?.list(query))?.records).toEqual([])
+  })
 
   it('still compares, and gets what a writer has seen', async () => {
-    const index = { ...hanging, put: vi.fn(async () => record), remove: vi.fn(async () => {}) }
-    const timed = timedIndex({ ...index, isConditional: true }, new Date())
-    expect([timed.isConditional, timed.answers]).toEqual([true, undefined])
-    await timed.put(record, record)
-    await timed.remove('files', record.key, record)
-    expect(index.put).toHaveBeenCalledExactlyOnceWith(record, record)
-    expect(index.remove).toHaveBeenCalledExactlyOnceWith('files', record.key, record)
+    const index = { ...hanging, put: vi.fn(async () => null), remove: vi.fn(async () => false) }
+    const timed = timedIndex(index, new Date())
+    expect([timed.kept, timed.answers]).toEqual([undefined, undefined])
+    const change = { over: record, kept: null }
+    expect(await timed.put(record, change)).toBeNull()
+    expect(await timed.remove('files', record.key, change)).toBe(false)
+    expect(index.put).toHaveBeenCalledExactlyOnceWith(record, change)
+    expect(index.remove).toHaveBeenCalledExactlyOnceWith('files', record.key, change)
   })
 
   // @threat index-other-file

@@ -327,7 +327,7 @@ describe('a batch', () => {
     for (const key of keys) await index.put(testRecord(key))
     scriptedBucket({ ...BUCKET, HeadObject: answer(404) })
     const half = slowIndex(slow, index)
-    const app = mounted({ files: { index: () => ({ ...half, get: async () => null }) } })
+    const app = mounted({ files: { index: () => ({ ...half, get: index.get }) } })
     const [response, seconds] = await fakeSeconds(app.post('/media/files/delete', { keys }))
     expect([response.status, seconds]).toEqual([200, 25])
     const codes = await codesOf(response, 'deleted')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { FileIndex } from '../../src/index.ts'
+import type { FileIndex, FileRecord } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, upload } from '../support/app.ts'
@@ -15,7 +15,7 @@ const isLike = (text: string, pattern: string): boolean =>
 /** An app whose index compares keys as SQL's `LIKE` does, in all buckets at once. */
 function appWithLike(prefix: string) {
   const files = memoryFileIndex()
-  const recorded = new Map<string, Awaited<ReturnType<FileIndex['put']>>>()
+  const recorded = new Map<string, FileRecord>()
   const find = (pattern: string) => [...recorded.values()].filter(({ key }) => isLike(key, pattern))
   const index: FileIndex = {
     ...files,
@@ -143,8 +143,8 @@ describe('an index of the app that returns other records', () => {
   ])('with %s for createdAt blames the index, and not the file', async (_, dated) => {
     const files = memoryFileIndex()
     const put: FileIndex['put'] = async (record) => {
-      const stored = await files.put(record)
-      return { ...stored, createdAt: dated(stored.createdAt) as string }
+      await files.put(record)
+      return { ...record, createdAt: dated(record.createdAt) as string }
     }
     const app = mount({ files: { index: () => ({ ...files, put }) } })
     const key = await upload(app, '/media')

@@ -550,7 +550,7 @@ describe('the options of a plugin', () => {
   const more = { sizes: undefined, Index: 1, on_event: 2 }
 
   it.each<readonly [string, Plugin, string]>([
-    ['files', files(more as object), 'index'],
+    ['files', files(more as object), 'index, maxRequests'],
     ['events', events(more as object), 'onEvent, webhooks, queue, queueName'],
     ['links', links(more as object), 'images, entrypoint, ownsOrigin, addressOf'],
     [

@@ -447,7 +447,7 @@ describe('onEvent', () => {
       ...index,
       remove: async (...given) => {
         if (isDown) throw new Error('index down')
-        await index.remove(...given)
+        return index.remove(...given)
       },
     }
     const { app, events } = listening(0, flaky)

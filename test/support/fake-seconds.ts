@@ -1,5 +1,4 @@
 import { vi } from 'vitest'
-import type { FileIndex } from '../../src/records/file-index.ts'
 
 const realTimeout = setTimeout
 
@@ -25,29 +24,4 @@ export async function fakeSeconds<T>(work: Promise<T>): Promise<[result: T, seco
     if (!isDone && vi.getTimerCount() > 0) await vi.advanceTimersToNextTimerAsync()
   }
   return [await work, (Date.now() - start) / 1000]
-}
-
-/**
- * Returns `index` with the limit of Workers KV: it refuses a second write within a second. Only the
- * wait of 1100 milliseconds for that ends the second, and takes no time.
- */
-export function oneWriteASecond(index: FileIndex): FileIndex {
-  let hasWritten = false
-  const later = setTimeout
-  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((act: () => void, wait: number) => {
-    if (wait !== 1100) return later(act, wait)
-    if (index.isConditional) throw new Error('Nobody has to wait for this index.')
-    hasWritten = false
-    return later(act, 0)
-  }) as typeof setTimeout)
-  return {
-    ...index,
-    async put(file, replaces) {
-      // The index repeats the write of a record with an owner.
-      if (hasWritten && file.owner === null && !index.isConditional)
-        throw new Error('KV PUT failed: 429 Too Many Requests')
-      hasWritten = true
-      return index.put(file, replaces)
-    },
-  }
 }

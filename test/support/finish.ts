@@ -10,6 +10,7 @@ import {
 import type { UploadClaims } from '../../src/plugins/multipart/upload-id.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 import type { Part } from '../../src/storage/multipart.ts'
+import { placeIn } from './place.ts'
 import { testBucket } from './test-bucket.ts'
 
 /**
@@ -45,8 +46,7 @@ export const finishAll = (
   parts: readonly Part[] = BOTH,
   changes: Partial<Bucket> = {},
   name?: string,
-): Promise<Finished> =>
-  finishMultipart(testBucket(changes), index, upload, parts, name, new Date(), null)
+): Promise<Finished> => finishMultipart(placeIn(testBucket(changes), index), upload, parts, name)
 
 /** Returns the file's record in the index. */
 export const recorded = (): Promise<FileRecord | null> => index.get('files', UPLOAD.key)

@@ -33,6 +33,7 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   normalizesKeys: false,
   conditionalPut: false,
   conditionalReplace: false,
+  conditionalDelete: false,
   conditionalComplete: false,
   managedPrefixes: [],
   allowedTypes: null,

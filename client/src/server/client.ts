@@ -1,9 +1,11 @@
 import { isNothing } from '../check.ts'
 import type {
   CopyOptions,
+  FileToRemove,
   FolderLinkOptions,
   LinkOptions,
   LinksOptions,
+  RemoveOptions,
   StatsOptions,
   UrlOptions,
 } from '../requests.ts'
@@ -33,6 +35,7 @@ import {
 } from '../responses.ts'
 import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
 import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
+import { toDelete } from '../to-delete.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
 import { type DeleteAllOptions, deleteAll } from './delete-all.ts'
 import type {
@@ -136,9 +139,9 @@ export interface ServerClient
   /** Moves a file: copies it to another key, and then deletes the source. Repeat it if it failed. */
   move(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
   /** Deletes the object and its record. */
-  remove(key: string, options?: CallOptions): Promise<void>
+  remove(key: string, options?: RemoveOptions & CallOptions): Promise<void>
   /** Deletes any number of files. Sends one request for each 100. */
-  removeMany(keys: readonly string[], options?: CallOptions): Promise<Deleted>
+  removeMany(files: readonly (string | FileToRemove)[], options?: CallOptions): Promise<Deleted>
   /**
    * Deletes everything below a prefix that is older than a date: objects, records, older versions and
    * unfinished uploads. Repeats requests until nothing is left. The API key needs `files:delete-all`.
@@ -275,11 +278,11 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       api(isFileRecord, 'POST', '/files/move', { body: { ...file, from, to, bucket }, signal }),
     rename: (key, name, { signal } = {}) =>
       api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket }, signal }),
-    remove: (key, { signal } = {}) =>
-      api(isNothing, 'DELETE', pathOf(key), { query: { bucket }, signal }),
-    async removeMany(keys, { signal } = {}) {
-      const answers = await inChunks(keys, MAX_CHANGED_FILES, (chunk) =>
-        api(isDeleted, 'POST', '/files/delete', { body: { keys: chunk, bucket }, signal }),
+    remove: (key, { etag, signal } = {}) =>
+      api(isNothing, 'DELETE', pathOf(key), { query: { etag, bucket }, signal }),
+    async removeMany(files, { signal } = {}) {
+      const answers = await inChunks(files, MAX_CHANGED_FILES, (chunk) =>
+        api(isDeleted, 'POST', '/files/delete', { body: { ...toDelete(chunk), bucket }, signal }),
       )
       return { deleted: answers.flatMap(({ deleted }) => deleted) }
     },

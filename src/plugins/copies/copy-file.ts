@@ -4,17 +4,11 @@ import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
-import { announcerOf } from '../../core/announce.ts'
+import { announcerOf, placeOf } from '../../core/announce.ts'
 import { askToDelete, askToDownload } from '../../core/ask-app.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
-import {
-  type Announce,
-  fileReplaced,
-  isSameUpload,
-  objectNotFound,
-  type Recorded,
-  recordUpload,
-} from '../../core/record.ts'
+import { type Announce, isSameUpload } from '../../core/reconcile.ts'
+import { fileReplaced, objectNotFound, type Recorded, recordUpload } from '../../core/record.ts'
 import { removeAll, removeFiles } from '../../core/remove.ts'
 import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -403,7 +397,7 @@ function recordCopy(
     })
   const isExpected = (head: ObjectHead) => isSameObject(head, stored)
   const request = { key: to, name, owner, isExpected }
-  return recordUpload(call.target, fileIndexOf(c), request, timeOf(c), tell)
+  return recordUpload(placeOf(c, call.target, tell), request)
 }
 
 const incomplete = (): ApiError =>
@@ -416,7 +410,7 @@ const incomplete = (): ApiError =>
 async function dropCopy(c: AppContext, target: Bucket, key: ObjectKey): Promise<void> {
   const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, target, purged)
   const removal = { index: fileIndexOf(c), purge, announce: announcerOf(c) }
-  const failures = await removeFiles(target, [key], removal, timeOf(c))
+  const failures = await removeFiles(target, [{ key }], removal, timeOf(c))
   if (failures.has(key)) throw failures.get(key)
 }
 
@@ -456,8 +450,8 @@ async function dropSources(
     await purgeCopies(c, source, isOneBucket ? [...new Set([...keys, ...stale])] : keys)
     if (isOneBucket) stale.clear()
   }
-  const keys = looked.map(({ file }) => file.from)
-  const refused = await removeAll(c, source, keys, { isAsked: true, isOne: true, gone, purge })
+  const files = looked.map(({ file }) => ({ key: file.from }))
+  const refused = await removeAll(c, source, files, { isAsked: true, isOne: true, gone, purge })
   for (const { file } of looked)
     if (refused.has(file.from)) failures.set(file, refused.get(file.from))
 }

@@ -1,6 +1,13 @@
 import { ApiError } from '../../errors/api-error.ts'
-import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
-import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
+import {
+  type FileIndex,
+  type IndexChange,
+  indexUnavailable,
+  type KeptRecord,
+  type KeptRecords,
+  type ListInput,
+} from '../../records/file-index.ts'
+import type { FileRecord } from '../../records/file-record.ts'
 import { d1Lock } from './d1-lock.ts'
 import {
   COLUMNS,
@@ -19,27 +26,42 @@ const OWN = ['name', 'size', 'mimetype', 'etag', 'owner', 'created_at', 'status'
 const RECORD = `bucket, key, ${OWN.join(', ')}`
 const SELECT = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND key = ?`
 
-const NAMES = COLUMNS.split(', ')
+const marks = (count: number): string => Array.from({ length: count }, () => '?').join()
 
-/** Stores a record, but keeps that of a later object, and of another object of the same date. */
-const PUT_FIRST = `INSERT INTO presigner_files AS old (${COLUMNS}) VALUES (${NAMES.map(() => '?').join()})
-ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
-  .map((name) => `${name} = excluded.${name}`)
-  .join()}
-WHERE old.created_at < excluded.created_at
-OR (old.created_at = excluded.created_at AND old.etag = excluded.etag AND excluded.status IS NULL`
-
-/** Of the same object, keeps a confirmed record, and any record if the new one has a status. */
-const PUT = `${PUT_FIRST} AND (old.owner IS NULL OR (old.status IS NOT NULL AND excluded.owner IS NOT NULL)))`
-
-/** Of the same object, keeps the record unless only the new one is confirmed. */
-const COPY = `${PUT_FIRST} AND (old.owner IS NULL OR old.status IS NOT NULL) AND excluded.owner IS NOT NULL)`
-
+const ROW = 'FROM presigner_files AS old WHERE old.bucket = ? AND old.key = ?'
 /** Exactly this row. */
 const EXACTLY = OWN.map((name) => `old.${name} IS ?`).join(' AND ')
 
-/** What `EXACTLY` binds. */
-const valuesOf = (row: FileRow): readonly unknown[] => OWN.map((name) => row[name])
+/** What has to be true of the row of a key, and what that binds. */
+interface Condition {
+  readonly sql: string
+  readonly values: readonly unknown[]
+  /** Whether there must be no row. */
+  readonly isNone?: boolean
+}
+
+/** Returns the condition that the index still has what a writer has seen. */
+const still = (
+  bucket: string,
+  key: string,
+  over: FileRow | FileRecord | null | undefined,
+): Condition => {
+  if (over === undefined) return { sql: 'true', values: [] }
+  if (over === null)
+    return { sql: `NOT EXISTS (SELECT 1 ${ROW})`, values: [bucket, key], isNone: true }
+  const row: FileRow = 'createdAt' in over ? { ...over, created_at: over.createdAt } : { ...over }
+  const own = OWN.map((name) => row[name] ?? null)
+  return { sql: `EXISTS (SELECT 1 ${ROW} AND ${EXACTLY})`, values: [bucket, key, ...own] }
+}
+
+const NAMES = COLUMNS.split(', ')
+const PUT = (condition: string): string =>
+  `INSERT INTO presigner_files (${COLUMNS}) SELECT ${marks(NAMES.length)} WHERE ${condition}
+ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
+    .map((name) => `${name} = excluded.${name}`)
+    .join()} RETURNING ${RECORD}`
+
+const KEPT = `${RECORD}, kept_at, expires_at`
 
 /** Returns the index in D1 (docs/maintainers/d1-schema.md). Throws `misconfigured`. */
 export function d1FileIndex(db: D1Database): FileIndex {
@@ -61,20 +83,38 @@ function unreadable(): never {
 /** Returns the index in the tables of a database. */
 export function indexIn(db: D1Database, database: Database): FileIndex {
   const { run } = database
-  const select = (bucket: string, key: string) => db.prepare(SELECT).bind(bucket, key)
-  /** What `get` has just seen, so that to delete a file without a row costs no second query. */
-  const malformed = new Set<string>()
-  const nameOf = (bucket: string, key: string) => `${bucket}/${key}`
+  const read = async (bucket: string, key: string): Promise<FileRow | undefined> =>
+    (await run([db.prepare(SELECT).bind(bucket, key)]))[0]?.results[0]
+
+  /**
+   * Runs the statement that `write` returns for a condition, and what is kept in the same batch. Resolves
+   * with the row that the statement returns: undefined if the index has another record than `over`.
+   */
+  const writeOver = async (
+    bucket: string,
+    key: string,
+    { over, kept }: IndexChange,
+    write: (condition: Condition) => D1PreparedStatement,
+  ): Promise<FileRow | undefined> => {
+    const attempt = async (of: FileRow | FileRecord | null | undefined) => {
+      const condition = still(bucket, key, of)
+      const keeping = kept === undefined ? [] : keepStatements(db, bucket, key, kept, condition)
+      return (await run([...keeping, write(condition)])).at(-1)?.results[0]
+    }
+    const row = await attempt(over)
+    // A malformed row counts as missing, but has the place of this one.
+    const malformed = over === null && row === undefined ? await read(bucket, key) : undefined
+    return malformed === undefined || fromRow(malformed) !== null ? row : attempt(malformed)
+  }
+
   return {
-    isConditional: true,
     answers: d1Answers(database, db),
+    kept: keptIn(db, database),
     lock: d1Lock(database, db),
 
     async get(bucket, key) {
-      const row = (await run([select(bucket, key)]))[0]?.results[0]
-      const record = row === undefined ? null : fromRow(row)
-      if (record === null && row !== undefined) malformed.add(nameOf(bucket, key))
-      return record
+      const row = await read(bucket, key)
+      return row === undefined ? null : fromRow(row)
     },
 
     async getMany(bucket, keys) {
@@ -83,60 +123,33 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
       return (result?.results ?? []).flatMap((row) => fromRow(row) ?? [])
     },
 
-    async put(record, replaces) {
-      const values = rowValues(record)
-      const putOver = async (own?: readonly unknown[] | null): Promise<FileRow | undefined> => {
-        const put =
-          own == null
-            ? db.prepare(own === null ? COPY : PUT).bind(...values)
-            : db.prepare(`${PUT} OR (${EXACTLY})`).bind(...values, ...own)
-        const results = await run([put, select(record.bucket, record.key)])
-        return results[1]?.results[0]
-      }
-      const row = (await putOver(replaces && rowValues(replaces).slice(2, 9))) ?? {}
-      const stored = fromRow(row)
-      if (stored !== null) return stored
-      // A malformed row counts as missing, but has the place of this one.
-      const mended = await putOver(valuesOf(row))
-      return fromRow(mended ?? {}) ?? unreadable()
+    async put(record, change = {}) {
+      const { bucket, key } = record
+      const row = await writeOver(bucket, key, change, ({ sql, values }) =>
+        db.prepare(PUT(sql)).bind(...rowValues(record), ...values),
+      )
+      return row === undefined ? null : (fromRow(row) ?? unreadable())
     },
 
-    async remove(bucket, key, of) {
-      const sql = 'DELETE FROM presigner_files WHERE bucket = ? AND key = ?'
-      await run([
-        of === undefined
-          ? db.prepare(sql).bind(bucket, key)
-          : db
-              .prepare(
-                `${sql} AND (created_at < ? OR (created_at = ? AND etag = ? AND (status IS NOT NULL OR coalesce(owner = ?, true))))`,
-              )
-              .bind(bucket, key, of.createdAt, of.createdAt, of.etag, provenOwner(of)),
-      ])
+    async remove(bucket, key, change = {}) {
+      const remove = `DELETE FROM presigner_files WHERE bucket = ? AND key = ?`
+      const row = await writeOver(bucket, key, change, ({ sql, values, isNone }) =>
+        isNone
+          ? db.prepare(`SELECT 1 WHERE ${sql}`).bind(...values)
+          : db.prepare(`${remove} AND ${sql} RETURNING 1`).bind(bucket, key, ...values),
+      )
+      return row !== undefined || change.over === undefined
     },
 
-    async removeMalformed(bucket, key) {
-      if (!malformed.delete(nameOf(bucket, key))) return
-      const row = (await run([select(bucket, key)]))[0]?.results[0]
-      if (row === undefined || fromRow(row) !== null) return
-      const sql = `DELETE FROM presigner_files AS old WHERE bucket = ? AND key = ? AND ${EXACTLY}`
-      await run([db.prepare(sql).bind(bucket, key, ...valuesOf(row))])
-    },
-
-    async list({ bucket, prefix, limit, cursor }) {
-      // One lower bound: of two, SQLite takes the first, and reads all earlier pages again.
-      const from = cursor === undefined ? 'key >= ?' : 'key > ?'
-      const sql = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND ${from} AND key < ? ORDER BY key LIMIT ?`
-      const [result] = await run([
-        db.prepare(sql).bind(bucket, cursor ?? prefix, prefix + GREATEST, limit + 1),
-      ])
-      const rows = result?.results ?? []
-      const page = rows.slice(0, limit)
-      const records = page.flatMap((row) => fromRow(row) ?? [])
-      return {
-        records,
-        cursor: rows.length > limit ? String(page.at(-1)?.key) : undefined,
-        unreadable: page.length - records.length,
-      }
+    async list(input) {
+      const { rows, cursor } = await pageOf(
+        db,
+        database,
+        `SELECT ${RECORD} FROM presigner_files`,
+        input,
+      )
+      const records = rows.flatMap((row) => fromRow(row) ?? [])
+      return { records, cursor, unreadable: rows.length - records.length }
     },
 
     async strayEntries(known) {
@@ -152,9 +165,77 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
   }
 }
 
-/** The owner of a record with a status is a guess. */
-const provenOwner = (record: FileRecord): string | null =>
-  isConfirmed(record) ? record.owner : null
+/** Returns one page of rows in the order of their keys. */
+async function pageOf(
+  db: D1Database,
+  { run }: Database,
+  select: string,
+  { bucket, prefix, limit, cursor }: ListInput,
+) {
+  // One lower bound: of two, SQLite takes the first, and reads all earlier pages again.
+  const from = cursor === undefined ? 'key >= ?' : 'key > ?'
+  const sql = `${select} WHERE bucket = ? AND ${from} AND key < ? ORDER BY key LIMIT ?`
+  const [result] = await run([
+    db.prepare(sql).bind(bucket, cursor ?? prefix, prefix + GREATEST, limit + 1),
+  ])
+  const found = result?.results ?? []
+  const rows = found.slice(0, limit)
+  return { rows, cursor: found.length > limit ? String(rows.at(-1)?.key) : undefined }
+}
+
+/** Returns the kept records in the tables of a database. */
+const keptIn = (db: D1Database, database: Database): KeptRecords => ({
+  async get(bucket, key) {
+    const sql = `SELECT ${KEPT} FROM presigner_kept WHERE bucket = ? AND key = ?`
+    const [result] = await database.run([db.prepare(sql).bind(bucket, key)])
+    return fromKeptRow(result?.results[0])
+  },
+  async list(input) {
+    const { rows, cursor } = await pageOf(db, database, `SELECT ${KEPT} FROM presigner_kept`, input)
+    return { records: rows.flatMap((row) => fromKeptRow(row) ?? []), cursor }
+  },
+  async put(kept) {
+    const { bucket, key } = kept.record
+    await database.run(keepStatements(db, bucket, key, kept, still(bucket, key, undefined)))
+  },
+  async remove(bucket, key) {
+    await database.run(keepStatements(db, bucket, key, null, still(bucket, key, undefined)))
+  },
+})
+
+function fromKeptRow(row: FileRow | undefined): KeptRecord | null {
+  if (row === undefined) return null
+  const { kept_at: keptAt, expires_at: expiresAt, ...own } = row
+  const record = fromRow(own)
+  if (record === null) return null
+  return {
+    record,
+    keptAt: String(keptAt),
+    expiresAt: expiresAt === null ? null : String(expiresAt),
+  }
+}
+
+/** Returns what keeps a record, and removes all that have expired, or what forgets one. */
+function keepStatements(
+  db: D1Database,
+  bucket: string,
+  key: string,
+  kept: KeptRecord | null,
+  { sql, values }: Condition,
+): D1PreparedStatement[] {
+  if (kept === null) {
+    const forget = `DELETE FROM presigner_kept WHERE bucket = ? AND key = ? AND ${sql}`
+    return [db.prepare(forget).bind(bucket, key, ...values)]
+  }
+  const { record, keptAt, expiresAt } = kept
+  const columns = KEPT.split(', ')
+  const keep = `INSERT OR REPLACE INTO presigner_kept (${KEPT}) SELECT ${marks(columns.length)} WHERE ${sql}`
+  const row = rowValues(record).slice(0, OWN.length + 2)
+  return [
+    db.prepare(keep).bind(...row, keptAt, expiresAt, ...values),
+    db.prepare('DELETE FROM presigner_kept WHERE expires_at <= ?').bind(keptAt),
+  ]
+}
 
 /** Goes from one bucket to the next, and counts only the rows of those that are not known. */
 const STRAY = `WITH RECURSIVE one(bucket) AS (SELECT min(bucket) FROM presigner_files UNION ALL

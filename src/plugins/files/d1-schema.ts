@@ -54,6 +54,8 @@ const SCHEMA = [
   `CREATE VIRTUAL TABLE presigner_words USING fts5(folded, tokens, content='presigner_files', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='1 2 3')`,
   'CREATE TABLE presigner_folders (bucket TEXT NOT NULL, parent TEXT NOT NULL, folder TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (bucket, parent, folder)) WITHOUT ROWID',
   'CREATE TABLE presigner_totals (bucket TEXT NOT NULL, folder TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (bucket, folder, kind, value)) WITHOUT ROWID',
+  'CREATE TABLE presigner_kept (bucket TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, mimetype TEXT NOT NULL, etag TEXT NOT NULL, owner TEXT, created_at TEXT NOT NULL, status TEXT, kept_at TEXT NOT NULL, expires_at TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID',
+  'CREATE INDEX presigner_kept_expires_at ON presigner_kept (expires_at)',
   // Keys that are being copied or moved.
   'CREATE TABLE presigner_locks (bucket TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL, until INTEGER NOT NULL, journal TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID',
   'CREATE INDEX presigner_locks_until ON presigner_locks (until)',

@@ -2,9 +2,15 @@ import { sixAtOnce } from '../../bucket/at-once.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { utf8Length } from '../../keys/encodings.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
-import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
-import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
-import { fromMetadata, toMetadata } from './kv-metadata.ts'
+import {
+  type FileIndex,
+  indexUnavailable,
+  type KeptRecord,
+  type KeptRecords,
+  type ListInput,
+} from '../../records/file-index.ts'
+import { type FileRecord, isConfirmed, isSameEntry } from '../../records/file-record.ts'
+import { fromKept, fromMetadata, toKept, toMetadata } from './kv-metadata.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
@@ -31,20 +37,24 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
         `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(bucket, '').length} bytes in this bucket.`,
       )
   }
-  /** What `get` has just seen, so that to delete a file without an entry costs no second read. */
-  const malformed = new Set<string>()
+  const read = async (bucket: string, key: ObjectKey): Promise<FileRecord | null> => {
+    const name = kvKey(bucket, key)
+    if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
+    const { metadata } = await attempt(() => kv.getWithMetadata(name))
+    return fromMetadata(bucket, key, metadata)
+  }
+  /** Tells whether the index still has `over`, as far as this location shows. */
+  const isStill = async (
+    bucket: string,
+    key: ObjectKey,
+    over: FileRecord | null | undefined,
+  ): Promise<boolean> => over === undefined || isSameEntry(await read(bucket, key), over)
+  const kept = keptRecords(kv)
   return {
     requireIndexable,
     lagSeconds: LAG_SECONDS,
-
-    async get(bucket, key) {
-      const name = kvKey(bucket, key)
-      if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
-      const { value, metadata } = await attempt(() => kv.getWithMetadata(name))
-      const record = fromMetadata(bucket, key, metadata)
-      if (record === null && value !== null) malformed.add(name)
-      return record
-    },
+    kept,
+    get: read,
 
     async getMany(bucket, keys) {
       const names = new Map(keys.map((key) => [kvKey(bucket, key), key]))
@@ -62,46 +72,41 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       )
     },
 
-    async put(record) {
-      requireIndexable(record.bucket, record.key)
-      const name = kvKey(record.bucket, record.key)
+    async put(record, change = {}) {
+      const { bucket, key } = record
+      requireIndexable(bucket, key)
+      if (!(await isStill(bucket, key, change.over))) return null
+      if (change.kept) await kept.put(change.kept)
       const metadata = toMetadata(record)
-      const write = () => kv.put(name, '', { metadata })
-      // Only one writer gets through. A provisional record must not follow the confirmed one.
-      await attempt(() => (isConfirmed(record) ? writeTwice(write) : write()))
+      const write = () => kv.put(kvKey(bucket, key), '', { metadata })
+      // Only one writer gets through. Where this location shows no record, another one may have confirmed it.
+      const isWritten =
+        isConfirmed(record) || change.over
+          ? await writeTwice(write, () => isStill(bucket, key, change.over))
+          : await attempt(write).then(() => true)
+      if (!isWritten) return null
+      if (change.kept === null) await kept.remove(bucket, key)
       return { ...record, ...metadata }
     },
 
-    async remove(bucket, key) {
+    async remove(bucket, key, change = {}) {
       const name = kvKey(bucket, key)
-      if (utf8Length(name) <= MAX_KV_KEY_BYTES)
-        await attempt(() => writeTwice(() => kv.delete(name)))
+      if (utf8Length(name) > MAX_KV_KEY_BYTES) return true
+      const isSame = () => isStill(bucket, key, change.over)
+      if (!(await isSame())) return false
+      if (change.kept) await kept.put(change.kept)
+      // Also where this location shows no record: another one may have just written it.
+      if (!(await writeTwice(() => kv.delete(name), isSame))) return false
+      if (change.kept === null) await kept.remove(bucket, key)
+      return true
     },
 
-    async removeMalformed(bucket, key) {
-      const name = kvKey(bucket, key)
-      if (!malformed.delete(name)) return
-      const { value, metadata } = await attempt(() => kv.getWithMetadata(name))
-      if (value === null || fromMetadata(bucket, key, metadata) !== null) return
-      await attempt(() => writeTwice(() => kv.delete(name)))
-    },
-
-    async list({ bucket, prefix, limit, cursor }) {
-      const start = kvKey(bucket, prefix)
-      if (utf8Length(start) > MAX_KV_KEY_BYTES)
-        return { records: [], cursor: undefined, unreadable: 0 }
-      const page = await attempt(() =>
-        kv.list({ prefix: start, limit, ...(cursor === undefined ? {} : { cursor }) }),
+    async list(input) {
+      const { keys, cursor } = await listEntries(kv, RECORDS, input)
+      const records = keys.flatMap(
+        ({ key, metadata }) => readEntry(input.bucket, key, metadata) ?? [],
       )
-      const records = page.keys.flatMap(({ name, metadata }) => {
-        const key = name.slice(kvKey(bucket, '').length)
-        return readEntry(bucket, key, metadata) ?? []
-      })
-      return {
-        records,
-        cursor: page.list_complete ? undefined : page.cursor,
-        unreadable: page.keys.length - records.length,
-      }
+      return { records, cursor, unreadable: keys.length - records.length }
     },
 
     async strayEntries(known, cursor) {
@@ -126,10 +131,57 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
   }
 }
 
-/** Start of the keys of records. */
+/** Start of the keys of records, and of those that are kept. Both have the same length. */
 const RECORDS = 'file:'
+const KEPT = 'kept:'
 
-const kvKey = (bucket: string, key: string): string => `${RECORDS}${bucket}:${key}`
+const kvKey = (bucket: string, key: string, start = RECORDS): string => `${start}${bucket}:${key}`
+
+/** Returns the kept records in a namespace. Workers KV removes those that have expired. */
+const keptRecords = (kv: KVNamespace): KeptRecords => ({
+  async get(bucket, key) {
+    const name = kvKey(bucket, key, KEPT)
+    if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
+    const { metadata } = await attempt(() => kv.getWithMetadata(name))
+    return fromKept(bucket, key, metadata)
+  },
+  async list(input) {
+    const { keys, cursor } = await listEntries(kv, KEPT, input)
+    const records = keys.map(({ key, metadata }): KeptRecord | null =>
+      objectKeyError(key) === null ? fromKept(input.bucket, parseObjectKey(key), metadata) : null,
+    )
+    return { records: records.filter((record) => record !== null), cursor }
+  },
+  async put(record) {
+    const { bucket, key } = record.record
+    const metadata = toKept(record)
+    const { kept, until } = metadata
+    const expiry = until === undefined ? {} : { expirationTtl: until - kept }
+    await writeTwice(() => kv.put(kvKey(bucket, key, KEPT), '', { metadata, ...expiry }))
+  },
+  async remove(bucket, key) {
+    const name = kvKey(bucket, key, KEPT)
+    if (utf8Length(name) <= MAX_KV_KEY_BYTES) await writeTwice(() => kv.delete(name))
+  },
+})
+
+/** Returns one page of the entries of a bucket whose names begin with `start`. */
+async function listEntries(
+  kv: KVNamespace,
+  start: string,
+  { bucket, prefix, limit, cursor }: ListInput,
+) {
+  const name = kvKey(bucket, prefix, start)
+  if (utf8Length(name) > MAX_KV_KEY_BYTES) return { keys: [], cursor: undefined }
+  const page = await attempt(() =>
+    kv.list({ prefix: name, limit, ...(cursor === undefined ? {} : { cursor }) }),
+  )
+  const keys = page.keys.map(({ name, metadata }) => ({
+    key: name.slice(kvKey(bucket, '').length),
+    metadata,
+  }))
+  return { keys, cursor: page.list_complete ? undefined : page.cursor }
+}
 
 /** Returns the record of an entry, or null if its key or its metadata is malformed. */
 const readEntry = (bucket: string, key: string, metadata: unknown): FileRecord | null =>
@@ -147,13 +199,21 @@ async function attempt<T>(operation: () => Promise<T>): Promise<T> {
 /** Tells whether Workers KV refused a second write to a key within a second. */
 const isTooSoon = (error: unknown): boolean => /\b429\b/.test(String(error))
 
-/** Runs `write`, and once more after a second if another request has just written the same key. */
-async function writeTwice(write: () => Promise<void>): Promise<void> {
+/**
+ * Runs `write`, and once more after a second if another request has just written the same key, unless
+ * `isStillDue` is false by then. Resolves with whether it has written.
+ */
+async function writeTwice(
+  write: () => Promise<void>,
+  isStillDue: () => Promise<boolean> = async () => true,
+): Promise<boolean> {
   try {
     await write()
   } catch (error) {
-    if (!isTooSoon(error)) throw error
+    if (!isTooSoon(error)) throw indexUnavailable(error)
     await new Promise((resolve) => setTimeout(resolve, WRITE_SECONDS * 1100))
-    await write()
+    if (!(await isStillDue())) return false
+    await attempt(write)
   }
+  return true
 }

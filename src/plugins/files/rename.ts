@@ -1,71 +1,44 @@
-import type { Bucket } from '../../bucket/bucket.ts'
-import {
-  type Announce,
-  fileReplaced,
-  forget,
-  hasOtherOwner,
-  isSameRecord,
-  isSameUpload,
-  objectNotFound,
-  yieldTo,
-} from '../../core/record.ts'
+import { inferStep, isSameUpload, type Place, reconcile, removal } from '../../core/reconcile.ts'
+import { fileReplaced, hasOtherOwner, objectNotFound } from '../../core/record.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import type { FileIndex } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
-import { headObject } from '../../storage/object.ts'
-
-/** Returns the record with a name that a person has chosen, so it has no status. */
-function confirmed({ status: _, ...record }: FileRecord, name: string): FileRecord {
-  return { ...record, name }
-}
+import { type FileRecord, isSameEntry } from '../../records/file-record.ts'
 
 /**
- * Changes a display name, and confirms the record. `owner` is the only owner whose files the caller may rename, or null for
- * all. Throws `object_not_found` without a record or an object, `forbidden` for another owner's
- * file, `file_replaced` if the bucket has another object, `storage_error`, `unavailable`, and what
- * `announce` throws: then the name stays.
+ * Changes a display name, and confirms the record. `owner` is the only owner whose files the caller may
+ * rename, or null for all. Throws `object_not_found` without a record or an object, `forbidden` for
+ * another owner's file, `file_replaced` if the bucket has another object, and what `reconcile` throws.
  */
 export async function renameFile(
-  bucket: Bucket,
-  index: FileIndex,
+  place: Place,
   key: ObjectKey,
   name: string,
   owner: string | null,
-  now: Date,
-  announce: Announce | null,
 ): Promise<FileRecord> {
-  const find = async (): Promise<FileRecord> => {
-    const known = await index.get(bucket.alias, key)
-    if (known === null)
+  let first: FileRecord | null = null
+  const renamed = await reconcile(place, key, async (seen) => {
+    const { object, record, written } = seen
+    if (record === null)
       throw new ApiError(
         'object_not_found',
         'The index has no record of this file. Record it with POST /files.',
       )
-    if (owner === null || known.owner === owner) return known
-    throw hasOtherOwner('files:delete')
-  }
-  const [known, head] = await Promise.all([find(), headObject(bucket, key, now)])
-  if (head === null) throw objectNotFound()
-  if (!isSameUpload(known, head)) throw fileReplaced()
-  // The bucket may have been slow, and somebody may have recorded another upload meanwhile.
-  const latest = await find()
-  if (!isSameUpload(latest, head) || latest.owner !== known.owner) throw fileReplaced()
-  const file = confirmed(latest, name)
-  const isChange = name !== latest.name || latest.status !== undefined
-  if (isChange) await announce?.({ type: 'renamed', file }, file)
-  let stored = await index.put(file, latest)
-  // Somebody else has renamed it meanwhile. The last one wins.
-  const isOvertaken = () =>
-    isSameRecord(stored, file) && stored.owner === file.owner && stored.name !== name
-  for (let tries = 0; tries < 3 && index.isConditional && isOvertaken(); tries++)
-    stored = await index.put(confirmed(stored, name), stored)
-  // Somebody has recorded another upload, or this one, meanwhile. A conditional index keeps that.
-  if (!isSameRecord(stored, file) || stored.owner !== file.owner) throw fileReplaced()
-  const after = await headObject(bucket, key, now)
-  if (after === null) {
-    await forget(bucket, index, key, stored, announce, now)
-    throw objectNotFound()
-  }
-  return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after, now)
+    const isOther = object !== null && first !== null && !isSameUpload(first, object)
+    if (written !== null && (object === null || isOther)) {
+      const step = (await inferStep(place, seen))?.[1]
+      if (step) return step
+    }
+    // Somebody may record another upload, or this one, meanwhile.
+    if (isOther || (first !== null && record.owner !== first.owner)) throw fileReplaced()
+    if (owner !== null && record.owner !== owner) throw hasOtherOwner('files:delete')
+    if (object === null) return removal(seen, record, place.now)
+    if (!isSameUpload(record, object)) throw fileReplaced()
+    first ??= record
+    // A person has chosen the name, so it has no status.
+    const { status: _, ...file } = { ...record, name }
+    if (written !== null || isSameEntry(file, record)) return null
+    return { record: file, event: [{ type: 'renamed', file }, file] }
+  })
+  if (!renamed) throw objectNotFound()
+  return renamed
 }

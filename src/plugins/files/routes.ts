@@ -4,7 +4,8 @@ import { provesUpload } from '../../access/upload-proof.ts'
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
-import { announcerOf, recordBody } from '../../core/announce.ts'
+import { Allowance } from '../../core/allowance.ts'
+import { placeOf, recordBody } from '../../core/announce.ts'
 import { askToDownload } from '../../core/ask-app.ts'
 import { type DownloadSigner, downloadSigner } from '../../core/download-url.ts'
 import { downloadUse } from '../../core/download-urls.ts'
@@ -12,7 +13,7 @@ import { purgeReplaced } from '../../core/purge.ts'
 import { type Claim, findFile, type Recorded, recordUpload } from '../../core/record.ts'
 import { removeAll, warnOfFailures } from '../../core/remove.ts'
 import { ApiError } from '../../errors/api-error.ts'
-import type { AppContext } from '../../http/app-env.ts'
+import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseBucket, chooseOpenBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
 import {
@@ -49,17 +50,34 @@ import { openCursor, sealCursor } from './cursor.ts'
 import { groupBy, question, questionText, requireAnswers } from './query.ts'
 import { renameFile } from './rename.ts'
 
-const deleteSchema = z.strictObject({
-  keys: z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_FILES)),
-  bucket,
-})
+const etag = z.optional(z.string().check(z.minLength(1), z.maxLength(255)))
+
+const upToMaxFiles = <Of extends z.ZodMiniType>(of: Of) =>
+  z.optional(z.array(of).check(z.minLength(1), z.maxLength(MAX_FILES)))
+
+const deleteSchema = z
+  .strictObject({
+    keys: upToMaxFiles(z.string()),
+    files: upToMaxFiles(z.strictObject({ key: z.string(), etag })),
+    bucket,
+  })
+  .check(
+    z.refine(({ keys, files }) => keys !== undefined || files !== undefined, {
+      path: ['keys'],
+      error: 'is missing',
+    }),
+    z.refine(({ keys = [], files = [] }) => keys.length + files.length <= MAX_FILES, {
+      path: ['files'],
+      error: `must have at most ${MAX_FILES} items together with keys`,
+    }),
+  )
 
 const renameSchema = z.strictObject({ name: fileName, bucket })
 
 const record = {
   key: z.string(),
   name: z.optional(fileName),
-  etag: z.optional(z.string().check(z.minLength(1), z.maxLength(255))),
+  etag,
 }
 
 const recordSchema = z.strictObject({ ...record, bucket })
@@ -68,6 +86,10 @@ const oneOfRecords = z.strictObject(record)
 
 /** Each needs two requests to the bucket. Cloudflare's free plan allows 50 in all. */
 const MAX_RECORDS = 20
+
+/** Requests to the bucket for the files that one call deletes only with an ETag. */
+export const REQUESTS = new Kept<number>()
+export const DEFAULT_REQUESTS = 45
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
@@ -176,21 +198,31 @@ export const fileRoutes = newApp()
     const bucket = await chooseOpenBucket(c, alias, key)
     requireFileName(name)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
-    const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
-    return json(c, await renameFile(bucket, index, key, name, owner, now, announce))
+    return json(c, await renameFile(placeOf(c, bucket), key, name, owner))
   })
   .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
-    const { keys, bucket: alias } = c.req.valid('json')
+    const { keys = [], files = [], bucket: alias } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:delete')
     const bucket = await chooseOpenBucket(c, alias, null)
-    const accepted = new Set<ObjectKey>()
-    const checked = await forEachKey(bucket, keys, async (key) => {
+    const accepted = new Map<ObjectKey, string | undefined>()
+    const allowance = new Allowance(REQUESTS.of(c.env.instance) ?? DEFAULT_REQUESTS)
+    const etags = [...keys.map(() => undefined), ...files.map(({ etag }) => etag)]
+    const given = [...keys, ...files.map(({ key }) => key)]
+    const checked = await forEachKey(bucket, given, async (key, i) => {
       requireKey(principal, 'files:delete', key)
-      accepted.add(key)
+      const etag = etags[i]
+      if (accepted.has(key) && (etag !== undefined || accepted.get(key) !== undefined))
+        throw new ApiError('invalid_request', 'This key appears twice.')
+      if (etag !== undefined && !allowance.take(isNewObjectKey(key) ? 2 : 4)) throw isFull()
+      accepted.set(key, etag)
       return { key }
     })
-    const failures = await removeAll(c, bucket, [...accepted])
+    const failures = await removeAll(
+      c,
+      bucket,
+      Array.from(accepted, ([key, etag]) => ({ key, etag })),
+    )
     warnOfFailures(c, 'deleted', [...failures.values()])
     const deleted = checked.map((one) => {
       const failure = failures.get(one.key)
@@ -198,13 +230,20 @@ export const fileRoutes = newApp()
     })
     return json(c, { deleted })
   })
-  .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
+  .delete('/files/:key', validateQuery(z.strictObject({ etag, bucket })), async (c) => {
     const key = keyParam(c)
+    const { etag, bucket: alias } = c.req.valid('query')
     requireKey(c.get('principal'), 'files:delete', key)
-    const bucket = await chooseOpenBucket(c, c.req.valid('query').bucket, key)
-    const failures = await removeAll(c, bucket, [key])
+    const bucket = await chooseOpenBucket(c, alias, key)
+    const failures = await removeAll(c, bucket, [{ key, etag }])
     if (failures.has(key)) throw failures.get(key)
     return c.body(null, 204)
+  })
+
+const isFull = (): ApiError =>
+  new ApiError('unavailable', 'This call had no time left for this file. Send it again.', {
+    reason: 'storage',
+    retryAfterSeconds: 1,
   })
 
 /** Returns the prefix of a list. Throws `invalid_key`, and `forbidden` outside the caller's prefix. */
@@ -255,7 +294,7 @@ function recordObject(
       (etag === undefined || unquoted(etag) === unquoted(head.etag)) && isExpected(head),
     claim: (head: ObjectHead | null) => claimOf(c, bucket, key, head),
   }
-  return recordUpload(bucket, fileIndexOf(c), upload, timeOf(c), announcerOf(c))
+  return recordUpload(placeOf(c, bucket), upload)
 }
 
 /** Tells whether a link may show an earlier object. Without an index, nobody knows of any. */
@@ -286,8 +325,13 @@ async function claimOf(
   const principal = c.get('principal')
   const { id: owner, scopes, limits } = principal
   const isNamed = isNewObjectKey(key)
+  const isOnce = c.get('writeOnce') !== undefined
   const upload = { bucket: bucket.alias, key, owner }
-  if (!isNamed && (await provesUpload(c.get('settings'), upload, head?.mark))) return null
+  const isProven =
+    (!isNamed || isOnce) && (await provesUpload(c.get('settings'), upload, head?.mark))
+  if (isProven) return isOnce ? { ofOthers: false, limits: bucket } : null
+  if (isOnce && head !== null)
+    throw new ApiError('forbidden', 'This object is not the one of your upload.')
   const ofOthers = scopes.includes('files:read') && scopes.includes('files:record')
   if (!ofOthers && !isNamed) requireScope(principal, 'keys:choose')
   // The limits of a bucket are for uploads. What is there already may exceed them.

@@ -1,7 +1,7 @@
 import { type Principal, requireKey, requireUpload } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../../bucket/limits.ts'
-import { announcerOf } from '../../core/announce.ts'
+import { placeOf } from '../../core/announce.ts'
 import { askAboutStep } from '../../core/change.ts'
 import {
   completedObject,
@@ -11,7 +11,8 @@ import {
   requireUnused,
 } from '../../core/chosen-key.ts'
 import { purgeReplaced } from '../../core/purge.ts'
-import { type Announce, type Recorded, recordUpload } from '../../core/record.ts'
+import type { Place } from '../../core/reconcile.ts'
+import { type Recorded, recordUpload } from '../../core/record.ts'
 import { requireBytes, withLimitOf } from '../../core/size-limit.ts'
 import { requireReplacement } from '../../core/uploads.ts'
 import { ApiError, type Issue } from '../../errors/api-error.ts'
@@ -19,7 +20,7 @@ import { describe } from '../../errors/describe.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { fileIndexOf, removeDeadline, timeOf } from '../../http/deadline.ts'
+import { removeDeadline, timeOf } from '../../http/deadline.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
@@ -52,16 +53,14 @@ export interface Finished extends Recorded {
  * `upload_not_found`, `storage_error`, `unavailable`, and what `recordUpload` throws.
  */
 export async function finishMultipart(
-  known: Bucket,
-  index: FileIndex,
+  place: Place,
   upload: EndedUpload,
   parts: readonly Part[],
   name: string | undefined,
-  now: Date,
-  announce: Announce | null,
 ): Promise<Finished> {
+  const { index, now } = place
   const { key, owner } = upload
-  const bucket = withLimitOf(upload, known)
+  const bucket = withLimitOf(upload, place.bucket)
   let warning: WarningText | undefined
   /** An object that was there before this request. */
   let old: ObjectHead | null = null
@@ -79,7 +78,7 @@ export async function finishMultipart(
     await holdToSize(bucket, index, upload, old, now)
   const isExpected = (head: ObjectHead) => isOfUpload(head, upload)
   const request = { key, name: name ?? upload.name, owner, isExpected }
-  return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
+  return { ...(await recordUpload({ ...place, bucket }, request)), warning }
 }
 
 /** An upload to complete. `ifMatch` is the ETag of the object that it may replace. */
@@ -229,19 +228,18 @@ export async function finishUpload(
   c: AppContext,
   bucket: Bucket,
   upload: EndedUpload,
-  parts: Parameters<typeof finishMultipart>[3],
+  parts: Parameters<typeof finishMultipart>[2],
   name: string | undefined,
 ): Promise<Recorded> {
   if (name !== undefined) requireFileName(name)
   if (upload.ifMatch !== undefined) requireReplacement(upload)
   removeDeadline(c)
-  const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
-  const finished = await finishMultipart(bucket, index, upload, parts, name, now, announce)
+  const finished = await finishMultipart(placeOf(c, bucket), upload, parts, name)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
   // An earlier object may have no record.
   const mayReplace = finished.replaces || upload.overwrite === true
   if (mayReplace) await purgeReplaced(c, bucket, [upload.key])
-  c.executionCtx.waitUntil(dropRepeats(bucket, upload, now).catch(() => undefined))
+  c.executionCtx.waitUntil(dropRepeats(bucket, upload, timeOf(c)).catch(() => undefined))
   return finished
 }
 
@@ -266,6 +264,11 @@ export async function openUpload(
   requireUpload(principal, scope.key, upload)
   const type = c.req.method === 'DELETE' ? 'abort' : 'parts'
   const size = upload.size ?? undefined
-  await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size })
+  const countParts = async () => {
+    const { s3UploadId } = upload
+    const parts = await listWhereSupported({ bucket, key: scope.key, s3UploadId }, now)
+    return parts?.length ?? null
+  }
+  await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size }, countParts)
   return { bucket, upload, now }
 }

@@ -1,13 +1,14 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Background, Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
-import { type Announce, forget, isSameUpload, provisional, putRecord } from '../../core/record.ts'
+import { type Announce, type Inference, type Inferred, infer } from '../../core/reconcile.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { type After, NOBODY } from '../../records/file-event.ts'
 import type { FileIndex } from '../../records/file-index.ts'
-import { headObject, type ObjectHead } from '../../storage/object.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import type { ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
 import { DROPS, type Drop, type Notification, type Place, placesOf } from './notification.ts'
 
@@ -52,7 +53,7 @@ export const recorderOf = (
     ((change, about, at = new Date()) => after({ ...change, ...NOBODY }, about, at, background)),
 })
 
-/** What a look at an object found: an outcome, or the object if it is too young. */
+/** What was inferred of an object, or the object if it is too young. */
 type Look = Exclude<Outcome, Drop> | ObjectHead
 
 /**
@@ -81,7 +82,10 @@ export async function recordAllNotified(
     const isFirst = isFirstLook(notification, i)
     const name = JSON.stringify([bucket, account, key, isFirst])
     const looks =
-      begun.get(name) ?? Promise.all(places.map((place) => settle(recorder, place, now, isFirst)))
+      begun.get(name) ??
+      Promise.all(places.map((place) => settle(recorder, place, now, isFirst))).then((all) =>
+        all.flat(),
+      )
     begun.set(name, looks)
     try {
       return outcomeOf(await looks, notification, now)
@@ -116,68 +120,52 @@ function secondsUntilSettled(time: number, now: Date): number {
   return ahead > 3600 ? 0 : Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS + ahead))
 }
 
-const isYoung = (head: ObjectHead | null, now: Date): head is ObjectHead =>
-  head !== null && secondsUntilSettled(head.lastModified.getTime(), now) > 0
-
 /** Settles one object. All aliases that know it are brought up to date, or else the first one. */
 async function settle(
   { open, index, purge, announce }: Recorder,
   { aliases, key }: Place,
   now: Date,
   isFirstLook: boolean,
-): Promise<Look> {
-  const first = await open(aliases[0], now)
-  const seen = await headObject(first, key, now)
-  if (isYoung(seen, now)) return seen
-  // As late as possible, so that a record with an owner that is written meanwhile is seen.
-  const entries = await Promise.all(
-    aliases.map(async (alias) => ({
-      bucket: await open(alias, now),
-      known: await index.get(alias.alias, key),
-    })),
-  )
-  const held = entries.flatMap(({ bucket, known }) => (known === null ? [] : { bucket, known }))
-  // A record that differs may be newer than the bucket's answer, so this asks again.
-  const isCurrent = held.every(({ known }) => seen !== null && isSameUpload(known, seen))
-  let asked = new Date()
-  const head = isCurrent ? seen : await headObject(first, key, now)
-  if (isYoung(head, now)) return head
-  const outdated = entries.filter(
-    ({ known }) => known !== null && (head === null || !isSameUpload(known, head)),
-  )
-  if (head !== null && held.length > 0 && outdated.length === 0) return 'known'
-  // A bucket that is late may not have the object of a young record yet.
-  const dates = held.map(({ known: { createdAt } }) =>
-    secondsUntilSettled(Date.parse(createdAt), now),
-  )
-  const seconds = Math.max(isFirstLook ? SETTLED_SECONDS : 0, ...dates)
-  if (seconds > 0) return seconds
-  if (head === null) {
-    if (held.length === 0) return 'missing'
-    await purge(first, key)
-    for (const { bucket, known } of held)
-      await forget(bucket, index, key, known, announce, now, asked)
-    return 'removed'
+): Promise<readonly Look[]> {
+  const settled = (date: number) => secondsUntilSettled(date, now)
+  const wait = (object: ObjectHead | null, record?: FileRecord | null): number => {
+    const ofObject = object === null ? 0 : settled(object.lastModified.getTime())
+    if (record === undefined) return ofObject
+    // A bucket that is late may not have the object of a young record yet.
+    const ofRecord = record === null ? 0 : settled(Date.parse(record.createdAt))
+    return Math.max(ofObject, ofRecord, isFirstLook ? SETTLED_SECONDS : 0)
   }
-  const type = outdated.length > 0 ? 'replaced' : 'recorded'
-  if (type === 'replaced') await purge(first, key)
-  const replaced = type === 'replaced' ? outdated : [{ bucket: first, known: null }]
-  const records = replaced.map(({ bucket }) => ({
-    bucket,
-    file: provisional(bucket, key, head, 'found'),
-  }))
-  for (const { bucket, file } of records) {
-    index.requireIndexable?.(file.bucket, key)
-    if (announce !== null) await announce({ type, file }, file)
-    await putRecord(bucket, index, file, now)
+  let purging: Promise<void> | undefined
+  const inferAt = async (alias: ConfiguredBucket, may?: Inference['may']): Promise<Inferred> => {
+    const bucket = await open(alias, now)
+    const purgeOnce = () => {
+      purging ??= purge(bucket, key)
+      return purging
+    }
+    const at = { bucket, index, announce, purge: purgeOnce, now }
+    return infer(at, key, { wait, ...(may && { may }) })
   }
-  // The notification of a delete may have been here before the record.
-  asked = new Date()
-  if ((await headObject(first, key, now)) !== null) return type
-  for (const { bucket, file } of records)
-    await forget(bucket, index, key, file, announce, now, asked)
-  return 'removed'
+  const hasOthers = aliases.length > 1
+  const found = await sixAtOnce(aliases, (alias) =>
+    inferAt(alias, hasOthers ? (change) => change !== 'recorded' : undefined),
+  )
+  const held = found.filter(({ isDue }) => !isDue)
+  const inferred = held.length > 0 ? held : [await inferAt(aliases[0])]
+  return inferred.map(({ outcome, seconds, object }): Look => {
+    if (outcome !== 'waiting') return OUTCOMES[outcome]
+    return object !== null && settled(object.lastModified.getTime()) > 0 ? object : seconds
+  })
 }
+
+const OUTCOMES = {
+  recorded: 'recorded',
+  returned: 'recorded',
+  replaced: 'replaced',
+  removed: 'removed',
+  updated: 'known',
+  same: 'known',
+  missing: 'missing',
+} as const
 
 /** The result of one notification: an outcome, or the error after which the sender should repeat it. */
 export type Result = PromiseSettledResult<Outcome>

@@ -28,7 +28,7 @@ interface Found {
  * The requests to the bucket and the operations of the index that an action makes at most, apart from rare
  * repeats. To store a record, D1 runs two queries.
  */
-const NEEDS = { record: [3, 3], correct: [3, 3] } as const
+const NEEDS = { record: [3, 3], correct: [3, 4] } as const
 
 /** Compares the next page of the bucket with the index, and does what is to be done. */
 export async function walkObjects(step: Step): Promise<void> {
@@ -176,7 +176,8 @@ function needsOf(
 ): readonly [requests: number, operations: number] {
   const { eventRequests, siblings } = step.walk
   const [requests, operations] = NEEDS[action]
-  return [requests + eventRequests, operations + (action === 'record' ? siblings.length : 0)]
+  const elsewhere = action === 'record' ? siblings.length : 0
+  return [requests + eventRequests, operations + elsewhere]
 }
 
 async function act(step: Step, { item: { key, record, object }, action }: Found): Promise<void> {
@@ -184,7 +185,7 @@ async function act(step: Step, { item: { key, record, object }, action }: Found)
   if (action === 'record') {
     if (await recordObject(step.repair, key)) step.add({ recorded: 1 })
   } else if (record !== null && object !== null) {
-    if (await correctRecord(step.repair, key, record)) step.add({ corrected: 1 })
+    if (await correctRecord(step.repair, key)) step.add({ corrected: 1 })
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
-import type { Announce } from '../../core/record.ts'
+import type { Announce } from '../../core/reconcile.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { FileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'

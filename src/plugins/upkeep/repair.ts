@@ -1,7 +1,7 @@
-import { forget, isSameRecord, isSameUpload, provisional, putRecord } from '../../core/record.ts'
+import { type Change, infer, type Place } from '../../core/reconcile.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { FileRecord } from '../../records/file-record.ts'
-import { headObject } from '../../storage/object.ts'
+import { headObject, type ObjectHead } from '../../storage/object.ts'
 import type { Walk } from './pass.ts'
 import type { Suspect } from './state.ts'
 
@@ -35,7 +35,7 @@ export const graceOf = (
   { etag }: { readonly etag: string },
 ): number => {
   if (imported !== null) return IMPORT_GRACE_SECONDS
-  return !index.isConditional && /-\d+"?$/.test(etag) ? MAX_UPLOAD_SECONDS : GRACE_SECONDS
+  return (index.lagSeconds ?? 0) > 0 && /-\d+"?$/.test(etag) ? MAX_UPLOAD_SECONDS : GRACE_SECONDS
 }
 
 /** Returns whether a record is of the object in a list. Their dates may differ within a second. */
@@ -49,83 +49,40 @@ export const isListed = (
 
 const secondOf = (date: string): number => Math.floor(Date.parse(date) / 1000)
 
-/** Tells whether one of these aliases has a record of a key. */
-async function isRecordedElsewhere(
-  { index }: Pick<Repair, 'index'>,
-  aliases: readonly string[],
-  key: ObjectKey,
-): Promise<boolean> {
-  for (const alias of aliases) if ((await index.get(alias, key)) !== null) return true
-  return false
-}
+const placeOf = ({ bucket, index, announce, purge, now }: Repair): Place => ({
+  ...{ bucket, index, announce, now },
+  purge: (key) => purge(bucket, [key]),
+})
+
+/** Returns the seconds until an object is old enough. */
+const waitFor =
+  (repair: Repair) =>
+  (object: ObjectHead | null): number =>
+    object === null
+      ? 0
+      : Math.max(0, graceOf(repair, object) - ageIn(repair, object.lastModified.getTime()))
 
 /**
  * Records an object that nobody has recorded. Resolves with whether it did: somebody may record it
- * meanwhile. Throws what `forget` throws, and `key_not_indexable`.
+ * meanwhile. Throws what `infer` throws.
  */
 export async function recordObject(repair: Repair, key: ObjectKey): Promise<boolean> {
-  const { bucket, index, announce, now } = repair
-  const head = await headObject(bucket, key, now, true)
-  if (head === null || ageIn(repair, head.lastModified.getTime()) < graceOf(repair, head))
-    return false
-  if (await isRecordedElsewhere(repair, repair.siblings, key)) return false
-  if ((await index.get(bucket.alias, key)) !== null) return false
-  const file = {
-    ...provisional(bucket, key, head),
-    owner: repair.ownerOf(key),
-    status: 'found',
-  } as const
-  if (!(await tell(repair, 'recorded', file, null))) return false
-  const stored = await index.put(file, null)
-  if (!isSameRecord(stored, file) || stored.status !== 'found') return false
-  if ((await headObject(bucket, key, now, true)) === null)
-    await forget(bucket, index, key, file, announce, now)
-  return true
+  const { index, siblings, ownerOf } = repair
+  for (const alias of siblings) if ((await index.get(alias, key)) !== null) return false
+  const may = (change: Change) => change === 'recorded' || change === 'returned'
+  const { outcome, isDue } = await infer(placeOf(repair), key, {
+    ...{ ownerOf, may, wait: waitFor(repair) },
+  })
+  return !isDue && may(outcome as Change)
 }
 
-/**
- * Replaces the record of another object than the bucket has. Resolves with whether it did. Its name and
- * owner may be those of somebody else.
- */
-export async function correctRecord(
-  repair: Repair,
-  key: ObjectKey,
-  seen: FileRecord,
-): Promise<boolean> {
-  const { bucket, index, announce, purge, now } = repair
-  const head = await headObject(bucket, key, now, true)
-  if (head === null || isSameUpload(seen, head)) return false
-  if (ageIn(repair, head.lastModified.getTime()) < graceOf(repair, head)) return false
-  const known = await index.get(bucket.alias, key)
-  if (known === null || !isSameRecord(known, seen)) return false
-  await purge(bucket, [key])
-  const file = {
-    ...provisional(bucket, key, head),
-    ...{ owner: repair.ownerOf(key), status: 'found' as const },
-  }
-  if (!(await tell(repair, 'replaced', file, known))) return false
-  await putRecord(bucket, index, file, now)
-  if ((await headObject(bucket, key, now, true)) === null)
-    await forget(bucket, index, key, file, announce, now)
-  return true
-}
-
-/**
- * Announces a record before it is written. Resolves with false if the index no longer has `known`
- * then: listeners may be slow, and only a conditional index compares.
- */
-async function tell(
-  { bucket, index, announce }: Repair,
-  type: 'recorded' | 'replaced',
-  file: FileRecord,
-  known: FileRecord | null,
-): Promise<boolean> {
-  index.requireIndexable?.(bucket.alias, file.key)
-  if (announce === null) return true
-  await announce({ type, file }, file)
-  if (index.isConditional) return true
-  const latest = await index.get(bucket.alias, file.key)
-  return known === null ? latest === null : latest !== null && isSameRecord(latest, known)
+/** Replaces the record of another object than the bucket has. Resolves with whether it did. */
+export async function correctRecord(repair: Repair, key: ObjectKey): Promise<boolean> {
+  const may = (change: Change) => change !== 'removed'
+  const { outcome, isDue } = await infer(placeOf(repair), key, {
+    ...{ ownerOf: repair.ownerOf, may, wait: waitFor(repair) },
+  })
+  return !isDue && ['replaced', 'returned', 'updated'].includes(outcome)
 }
 
 /** The record of a suspect whose object is missing at the second look too, or null. */
@@ -140,10 +97,6 @@ export async function lookAgain(repair: Repair, suspect: Suspect): Promise<FileR
 }
 
 /** Drops a record whose object is gone, and the edge copies of that. */
-export async function dropRecord(
-  { bucket, index, purge, announce, now }: Repair,
-  record: FileRecord,
-): Promise<void> {
-  await purge(bucket, [record.key])
-  await forget(bucket, index, record.key, record, announce, now)
+export async function dropRecord(repair: Repair, { key }: FileRecord): Promise<void> {
+  await infer(placeOf(repair), key)
 }

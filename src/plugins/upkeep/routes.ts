@@ -7,12 +7,12 @@ import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
-import { announcerOf } from '../../core/announce.ts'
+import { placeOf } from '../../core/announce.ts'
 import type { ForgetDropped } from '../../core/dropped.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { type AppContext, Kept } from '../../http/app-env.ts'
 import { chooseBucket, withCredentials } from '../../http/choose-bucket.ts'
-import { fileIndexOf, timeOf } from '../../http/deadline.ts'
+import { timeOf } from '../../http/deadline.ts'
 import {
   bucket,
   digits,
@@ -180,14 +180,8 @@ export const upkeepRoutes = newApp()
     const object = walkObject(c, chosen.alias)
     const open = await withCredentials(c, chosen)
     const dropped = await callObject(c, () => object.droppedOf(keys))
-    const restored = await restoreRecords(
-      open,
-      fileIndexOf(c),
-      dropped,
-      keys,
-      announcerOf(c),
-      (names) => callObject(c, () => object.forget(names)),
-      timeOf(c),
+    const restored = await restoreRecords(placeOf(c, open), dropped, keys, (names) =>
+      callObject(c, () => object.forget(names)),
     )
     return json(c, { records: [...restored, ...refused] })
   })

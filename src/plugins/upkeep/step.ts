@@ -51,7 +51,11 @@ export class Step {
     this.endsAt = Math.min(Date.now() + STEP_MILLISECONDS, deadlineOf(now) - LAST_MILLISECONDS)
     this.state = state
     this.requests = walk.maxRequests
-    this.repair = { ...walk, now, ownerOf: ownerFinder(walk.import ?? walk.owner) }
+    this.repair = {
+      ...walk,
+      now,
+      ownerOf: ownerFinder(walk.import ?? walk.owner),
+    }
   }
 
   result(): StepResult {

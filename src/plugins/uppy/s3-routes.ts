@@ -4,7 +4,7 @@ import { NO_LIMITS } from '../../access/limits.ts'
 import { stillGranted } from '../../access/minter.ts'
 import { requireUpload } from '../../access/principal.ts'
 import { MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../../bucket/limits.ts'
-import { announcerOf } from '../../core/announce.ts'
+import { placeOf } from '../../core/announce.ts'
 import { requireVacant } from '../../core/chosen-key.ts'
 import { purgeReplaced } from '../../core/purge.ts'
 import { recordUpload } from '../../core/record.ts'
@@ -13,7 +13,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import { configure, unauthenticated } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { fileIndexOf, removeDeadline, timeOf } from '../../http/deadline.ts'
+import { removeDeadline, timeOf } from '../../http/deadline.ts'
 import { ownBase, requireBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countNetwork, countPrincipal } from '../../http/rate-limit.ts'
@@ -87,7 +87,7 @@ export const s3Routes = ({ beginMultipart, finishUpload, openUploadId }: Multipa
       const etag = await putObject(bucket, key, file, headers, now)
       const isExpected = (head: { readonly etag: string }) => head.etag === etag
       const request = { key, name: policy.name, owner: policy.owner, isExpected }
-      const recorded = await recordUpload(bucket, fileIndexOf(c), request, now, announcerOf(c))
+      const recorded = await recordUpload(placeOf(c, bucket), request)
       if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, [key])
       const Location = objectUrl(bucket.publicAddress, key).href
       const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }

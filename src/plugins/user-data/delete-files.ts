@@ -19,7 +19,8 @@ async function remove(erasure: Erasure, keys: readonly ObjectKey[]): Promise<Obj
   const answers = await Promise.all(keys.map((key) => erasure.ask(key)))
   const allowed = keys.filter((_, i) => answers[i])
   if (allowed.length === 0 || request.dryRun) return allowed
-  const failures = await removeAll(c, request.bucket, allowed, { isAsked: true, isOne: true })
+  const files = allowed.map((key) => ({ key }))
+  const failures = await removeAll(c, request.bucket, files, { isAsked: true, isOne: true })
   for (const key of allowed) if (failures.has(key)) erasure.fail(key, failures.get(key))
   return allowed.filter((key) => !failures.has(key))
 }

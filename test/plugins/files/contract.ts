@@ -2,7 +2,12 @@ import { beforeEach, expect, it } from 'vitest'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { type FileIndex, getMany, type ListInput } from '../../../src/records/file-index.ts'
+import {
+  type FileIndex,
+  getMany,
+  type KeptRecord,
+  type ListInput,
+} from '../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { testRecord } from './records.ts'
 
@@ -85,14 +90,91 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     expect(found.toSorted((one, two) => (one.key < two.key ? -1 : 1))).toStrictEqual(records)
   })
 
-  it('replaces a record that is found by one that is confirmed', async () => {
-    for (const owner of [null, 'key:guess']) {
-      await index.put(testRecord('a', { owner, status: 'found' }))
-      const confirmed = testRecord('a', { name: 'b' })
-      expect(await index.put(confirmed)).toStrictEqual(confirmed)
-      expect(await index.get('files', confirmed.key)).toStrictEqual(confirmed)
-      await index.remove('files', confirmed.key)
+  const first = testRecord('a', { status: 'found' })
+  const second = testRecord('a', { name: 'b', etag: '"2"' })
+  const { key } = first
+  const OTHERS = [
+    { name: 'other' },
+    { size: 7 },
+    { mimetype: 'a/b' },
+    { etag: '"0"' },
+    { owner: null },
+    { createdAt: '2020-01-01T00:00:00.000Z' },
+    { status: undefined },
+  ].map((change) => ({ ...first, ...change }))
+
+  // @threat record-wrong
+  it('writes over exactly the record that its writer has seen', async () => {
+    expect(await index.put(first, { over: second })).toBeNull()
+    expect(await index.get('files', key)).toBeNull()
+    expect(await index.put(first, { over: null })).toEqual(first)
+    expect(await index.put(second, { over: null })).toBeNull()
+    for (const over of OTHERS) expect(await index.put(second, { over })).toBeNull()
+    expect(await index.get('files', key)).toEqual(first)
+    expect(await index.put(second, { over: first })).toEqual(second)
+    expect(await index.put(first)).toEqual(first)
+    expect(await index.get('files', key)).toEqual(first)
+  })
+
+  // @threat record-wrong
+  it('removes exactly the record that its writer has seen', async () => {
+    expect(await index.remove('files', key, { over: null })).toBe(true)
+    expect(await index.remove('files', key, { over: first })).toBe(false)
+    await index.put(first)
+    for (const over of [...OTHERS, second, null])
+      expect(await index.remove('files', key, { over })).toBe(false)
+    expect(await index.get('files', key)).toEqual(first)
+    expect(await index.remove('files', key, { over: first })).toBe(true)
+    expect(await index.get('files', key)).toBeNull()
+  })
+
+  const keptOf = (record: FileRecord, expiresAt: string | null = null): KeptRecord => ({
+    ...{ record, keptAt: '2026-11-24T12:00:00.000Z', expiresAt },
+  })
+
+  // @threat owner-lost
+  it('keeps a record with the write that takes its place, and forgets it with another', async () => {
+    const own = index.kept
+    if (own === undefined) throw new Error('Every index of this project keeps records.')
+    expect(await own.get('files', key)).toBeNull()
+    await index.put(first)
+    const kept = keptOf(first, '2026-12-24T12:00:00.000Z')
+    for (const change of [{ kept }, { kept: null }, {}]) {
+      await own.put(keptOf(second))
+      expect(await index.put(second, { over: second, ...change })).toBeNull()
+      expect(await index.remove('files', key, { over: null, ...change })).toBe(false)
+      expect(await own.get('files', key)).toEqual(keptOf(second))
     }
+    expect(await index.put(second, { over: first, kept })).toEqual(second)
+    expect(await own.get('files', key)).toEqual(kept)
+    expect(await index.put(first, { over: second, kept: null })).toEqual(first)
+    expect(await own.get('files', key)).toBeNull()
+    expect(await index.remove('files', key, { over: first, kept: keptOf(first) })).toBe(true)
+    expect(await own.get('files', key)).toEqual(keptOf(first))
+    expect(await index.remove('files', key, { over: null, kept: null })).toBe(true)
+    expect(await own.get('files', key)).toBeNull()
+    await own.put(kept)
+    await own.remove('files', key)
+    await own.remove('files', key)
+    expect(await own.get('files', key)).toBeNull()
+  })
+
+  it('lists what is kept, below a prefix, in pages, and apart from the records', async () => {
+    const own = index.kept
+    const keys = ['a/1', 'a/2', 'a/é', 'b']
+    for (const name of keys.toReversed()) await own?.put(keptOf(testRecord(name)))
+    await own?.put(keptOf(testRecord('a/1', { bucket: 'other' })))
+    expect(await index.list(all)).toEqual(EMPTY)
+    const found: string[] = []
+    let cursor: string | undefined
+    do {
+      const input = { ...all, prefix: 'a/', limit: 2, ...(cursor && { cursor }) }
+      const page = await own?.list(input)
+      found.push(...(page?.records ?? []).map(({ record }) => record.key))
+      cursor = page?.cursor
+    } while (cursor !== undefined)
+    expect(found).toEqual(keys.slice(0, 3))
+    expect((await own?.list(all))?.records).toEqual(keys.map((name) => keptOf(testRecord(name))))
   })
 
   it('counts entries of other buckets, whose aliases are any text', async () => {
@@ -195,7 +277,7 @@ export function declareFileIndexContract(open: () => FileIndex): void {
         expect(await index.get('files', record.key)).toBeNull()
         expect(await index.list({ ...all, prefix: record.key })).toEqual(EMPTY)
       }
-      await expect(index.remove('files', record.key)).resolves.toBeUndefined()
+      expect(await index.remove('files', record.key)).toBe(true)
     }
   })
 

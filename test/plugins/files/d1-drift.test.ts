@@ -1,8 +1,8 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
+import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
-import { conditionalMemoryIndex } from '../../support/conditional-index.ts'
 import { testDatabase as db } from '../../support/d1.ts'
 import { testRecord } from './records.ts'
 
@@ -89,7 +89,7 @@ it.each([1, 2, 3])(
     const random = randomFrom(seed)
     const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T
     const index = d1FileIndex(db)
-    const model = conditionalMemoryIndex()
+    const model = memoryFileIndex()
     const any = () =>
       testRecord(pick(KEYS), {
         bucket: pick(['files', 'other']),
@@ -105,16 +105,19 @@ it.each([1, 2, 3])(
       const record = any()
       const { bucket, key } = record
       const old = await model.get(bucket, key)
+      const keeping = () =>
+        pick([undefined, null, { record, keptAt: record.createdAt, expiresAt: null }])
       const operation = random()
       if (operation < 0.7) {
-        const replaces = random() < 0.5 ? undefined : random() < 0.8 ? (old ?? any()) : any()
-        const stored = await index.put(record, replaces)
-        expect(stored).toEqual(await model.put(record, replaces))
+        const change = { over: pick([undefined, old, old, null, any()]), kept: keeping() }
+        const stored = await index.put(record, change)
+        expect(stored).toEqual(await model.put(record, change))
       } else {
-        const of = operation < 0.75 ? undefined : operation < 0.9 ? (old ?? record) : record
-        await index.remove(bucket, key, of)
-        await model.remove(bucket, key, of)
+        const change = { over: pick([undefined, old, old, null, record]), kept: keeping() }
+        const isRemoved = await index.remove(bucket, key, change)
+        expect(isRemoved).toBe(await model.remove(bucket, key, change))
       }
+      expect(await index.kept?.get(bucket, key)).toEqual(await model.kept?.get(bucket, key))
       expect(await index.get(bucket, key)).toEqual(await model.get(bucket, key))
       if (i % 15 > 0) continue
       const records: FileRecord[] = []

@@ -1,9 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
-import { conditionalMemoryIndex } from '../../support/conditional-index.ts'
 import { testDatabase } from '../../support/d1.ts'
-import { declareConditions } from './conditions.ts'
 import { declareFileIndexContract } from './contract.ts'
 import { declareLockContract } from './locks.ts'
 import { testRecord } from './records.ts'
@@ -39,10 +37,6 @@ it('releases a lock whose response from D1 is lost', async () => {
   })
   expect([...((await index.lock?.('b', ['a'], 300))?.held.keys() ?? [])]).toEqual(['a'])
 })
-
-describe('a write to D1', () => declareConditions(() => index))
-describe('a write to the conditional index of tests', () =>
-  declareConditions(conditionalMemoryIndex))
 
 it('stores a name of any length whole', async () => {
   const long = testRecord('a', { name: `${'é'.repeat(5000)}\u0000.txt` })
@@ -97,8 +91,8 @@ it.each(MALFORMED)('removes a row that is no record, with %s, and no other one',
   await index.put(testRecord('b'))
   await testDatabase.prepare(`UPDATE presigner_files SET ${bad} WHERE key = 'a'`).run()
   for (const { key } of ['a', 'b', 'c'].map((name) => testRecord(name))) {
-    await index.get('files', key)
-    await index.removeMalformed?.('files', key)
+    const record = await index.get('files', key)
+    expect(await index.remove('files', key, { over: null })).toBe(record === null)
   }
   const { results } = await testDatabase.prepare('SELECT key FROM presigner_files').all()
   expect(results).toEqual([{ key: 'b' }])
@@ -121,8 +115,7 @@ it('keeps a record that takes the place of a malformed row meanwhile', async () 
             },
     }),
   )
-  expect(await slow.get('files', testRecord('a').key)).toBeNull()
-  await slow.removeMalformed?.('files', testRecord('a').key)
+  expect(await slow.remove('files', testRecord('a').key, { over: null })).toBe(false)
   expect(batches).toBe(3)
   expect(await index.get('files', testRecord('a').key)).toEqual(testRecord('a'))
 })
@@ -155,14 +148,17 @@ it('takes one round trip for an operation', async () => {
     },
   } as unknown as D1Database)
   const record = testRecord('a')
+  const kept = { record, keptAt: record.createdAt, expiresAt: null }
   // The first operation of the first isolate creates the tables.
   await index.put(record)
   const operations = [
     () => counted.get('files', record.key),
     () => counted.put(record),
-    () => counted.put(record, record),
+    () => counted.put(record, { over: record, kept }),
     () => counted.list({ bucket: 'files', prefix: '', limit: 1 }),
-    () => counted.remove('files', record.key, record),
+    () => counted.remove('files', record.key, { over: record, kept: null }),
+    () => counted.remove('files', record.key, { kept }),
+    () => counted.kept?.get('files', record.key),
   ]
   for (const operate of operations) await operate()
   expect(trips).toBe(operations.length)
@@ -182,4 +178,15 @@ it('fails as unavailable with the reason for the log', async () => {
 
 it.each([undefined, null, {}, 'db'])('refuses %s as a database', (value) => {
   expect(() => d1FileIndex(value as never)).toThrow(/needs a D1 database/)
+})
+
+it('forgets kept records that have expired when it keeps another one', async () => {
+  const keep = (name: string, keptAt: string, expiresAt: string | null) =>
+    index.kept?.put({ record: testRecord(name), keptAt, expiresAt })
+  const [noon, night] = ['2026-11-24T12:00:00.000Z', '2026-11-24T20:00:00.000Z']
+  await keep('expired', noon, night)
+  await keep('exists', noon, null)
+  await keep('new', night, '2026-11-25T12:00:00.000Z')
+  const { results } = await testDatabase.prepare('SELECT key FROM presigner_kept').all()
+  expect(results).toEqual([{ key: 'exists' }, { key: 'new' }])
 })

@@ -167,7 +167,10 @@ describe('a later step', () => {
     await later(db).run([])
     for (const index of [older, d1FileIndex(db)]) {
       await index.put(RECORD)
-      expect(await index.put({ ...RECORD, name: 'b' }, RECORD)).toEqual({ ...RECORD, name: 'b' })
+      expect(await index.put({ ...RECORD, name: 'b' }, { over: RECORD })).toEqual({
+        ...RECORD,
+        name: 'b',
+      })
       expect((await index.list({ bucket: 'files', prefix: '', limit: 9 })).records).toHaveLength(1)
       await index.remove('files', RECORD.key)
     }

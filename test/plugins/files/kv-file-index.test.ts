@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { utf8Length } from '../../../src/keys/encodings.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
+import type { FileIndex } from '../../../src/records/file-index.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { declareFileIndexContract } from './contract.ts'
 import { testRecord } from './records.ts'
@@ -18,7 +19,7 @@ describe('the file index in Workers KV', () => {
 
   it('cuts a long name to the space in KV, and returns what it stored', async () => {
     for (const name of ['a'.repeat(3000), '漢'.repeat(1000)]) {
-      const stored = await index.put(testRecord('a', { name }))
+      const stored = (await index.put(testRecord('a', { name }))) ?? testRecord('a')
       expect(name.startsWith(stored.name)).toBe(true)
       expect(stored.name.isWellFormed()).toBe(true)
       expect(await index.get('files', stored.key)).toEqual(stored)
@@ -63,7 +64,7 @@ describe('a key at the limit of KV', () => {
   it('is not found above that, by get, list and remove', async () => {
     const tooLong = parseObjectKey(`${longest}a`)
     expect(await index.get('files', tooLong)).toBeNull()
-    await expect(index.remove('files', tooLong)).resolves.toBeUndefined()
+    expect(await index.remove('files', tooLong)).toBe(true)
     expect(await index.list({ ...all, prefix: tooLong })).toEqual({
       records: [],
       cursor: undefined,
@@ -110,8 +111,8 @@ it('removes an entry that is no record, and no other one', async () => {
   await env.FILE_INDEX.put('file:files:b', '', { metadata: { name: 5 } })
   await env.FILE_INDEX.put('file:files:c', '')
   for (const key of ['a', 'b', 'c', 'd'].map(parseObjectKey)) {
-    await index.get('files', key)
-    await index.removeMalformed?.('files', key)
+    const known = await index.get('files', key)
+    expect(await index.remove('files', key, { over: null })).toBe(known === null)
   }
   expect(await index.list(all)).toEqual({ records: [record], cursor: undefined, unreadable: 0 })
 })
@@ -136,6 +137,55 @@ it('counts malformed entries, and those of other buckets, on every page', async 
     cursor = page?.cursor
   } while (cursor !== undefined)
   expect(total).toEqual({ old: 2, unreadable: 4, pages: 3 })
+})
+
+describe('what is kept in KV', () => {
+  const record = testRecord('a')
+  const keptAt = '2026-11-24T12:00:00.000Z'
+  const recordKeys = async () => (await env.FILE_INDEX.list()).keys.map(({ name }) => name)
+
+  // @threat owner-lost
+  it('expires by itself, unless the bucket has an object of its size', async () => {
+    const put = vi.fn(async () => {})
+    const kv = kvFileIndex({ ...env.FILE_INDEX, put } as unknown as KVNamespace)
+    await kv.kept?.put({ record, keptAt, expiresAt: '2026-12-24T12:00:00.000Z' })
+    await kv.kept?.put({ record, keptAt, expiresAt: null })
+    const { key: _, bucket: __, ...metadata } = record
+    const kept = Date.parse(keptAt) / 1000
+    expect(put.mock.calls).toEqual([
+      [
+        'kept:files:a',
+        '',
+        { metadata: { ...metadata, kept, until: kept + 30 * 86_400 }, expirationTtl: 30 * 86_400 },
+      ],
+      ['kept:files:a', '', { metadata: { ...metadata, kept } }],
+    ])
+  })
+
+  // @threat owner-lost
+  it('is written before the record goes, and goes after it', async () => {
+    await index.put(record)
+    const seen: unknown[] = []
+    const kv = kvFileIndex({
+      getWithMetadata: (name: string) => env.FILE_INDEX.getWithMetadata(name),
+      put: async (...given: Parameters<KVNamespace['put']>) => {
+        await env.FILE_INDEX.put(...given)
+        seen.push(await recordKeys())
+      },
+      delete: async (name: string) => {
+        await env.FILE_INDEX.delete(name)
+        seen.push(await recordKeys())
+      },
+    } as never)
+    const kept = { record, keptAt, expiresAt: null }
+    await kv.remove('files', record.key, { over: record, kept })
+    await kv.put(record, { over: null, kept: null })
+    const [both, one] = [
+      ['file:files:a', 'kept:files:a'],
+      ['kept:files:a', 'file:files:a'],
+    ]
+    expect(seen).toEqual([both, one?.slice(0, 1), both, ['file:files:a']])
+  })
 })
 
 /** Local KV does not fail, so these tests simulate its errors. */
@@ -207,5 +257,26 @@ describe('a second write of one key within a second', () => {
     await expect(busy.put({ ...record, owner: null })).rejects.toMatchObject(TOO_SOON)
     await expect(busy.put({ ...record, status: 'found' })).rejects.toMatchObject(TOO_SOON)
     expect(put).toHaveBeenCalledTimes(4)
+  })
+
+  // @threat record-disowned
+  it.each([
+    ['a put', (busy: FileIndex) => busy.put({ ...record, name: 'b' }, { over: record }), null],
+    ['a removal', (busy: FileIndex) => busy.remove('files', record.key, { over: record }), false],
+  ])('is not repeated over what that one has written: %s', async (_, write, result) => {
+    await index.put(record)
+    const other = { ...record, owner: 'key:bob' }
+    const refuse = vi.fn(async () => {
+      await index.put(other)
+      throw tooMany
+    })
+    const getWithMetadata = (name: string) => env.FILE_INDEX.getWithMetadata(name)
+    const busy = kvFileIndex({ getWithMetadata, put: refuse, delete: refuse } as never)
+    const operation = write(busy)
+    await vi.waitFor(() => expect(refuse).toHaveBeenCalled())
+    await vi.advanceTimersByTimeAsync(1500)
+    expect(await operation).toBe(result)
+    expect(refuse).toHaveBeenCalledOnce()
+    expect(await index.get('files', record.key)).toEqual(other)
   })
 })

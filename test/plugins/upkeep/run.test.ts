@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileIndex } from '../../../src/index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
-import { conditionalMemoryIndex } from '../../support/conditional-index.ts'
 import { LONG_AGO, listedBuckets } from '../../support/listed-bucket.ts'
 import { operations } from '../../support/scripted-bucket.ts'
 import { stateStub } from '../../support/state-stub.ts'
@@ -94,7 +93,7 @@ describe('a run on the paid plan', () => {
 describe('the operations of the index', () => {
   /** Returns an index that counts what Cloudflare counts. To store a record, D1 runs two queries. */
   const countedIndex = (isD1: boolean) => {
-    const index = isD1 ? conditionalMemoryIndex() : memoryFileIndex()
+    const index = isD1 ? memoryFileIndex() : memoryFileIndex()
     const counter = { used: 0 }
     const counted: FileIndex = {
       ...index,

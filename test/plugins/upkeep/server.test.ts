@@ -1,5 +1,5 @@
 import { expect, inject, it } from 'vitest'
-import { provisional } from '../../../src/core/record.ts'
+import { provisional } from '../../../src/core/reconcile.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import type { Walk } from '../../../src/plugins/upkeep/pass.ts'
 import { headObject } from '../../../src/storage/object.ts'
@@ -65,7 +65,7 @@ it('drops a record without an object there, and deletes no object', async () => 
     const head = await headObject(bucket, key, new Date())
     if (head === null) throw new Error('It is missing.')
     const status = key === left ? 'found' : undefined
-    await index.put({ ...provisional(bucket, key, head, status), owner: 'key:test' })
+    await index.put({ ...provisional(bucket, key, head), owner: 'key:test', status })
   }
   await ask(gone, { method: 'DELETE' })
   const { state, ended } = await pass(walk, LATER)

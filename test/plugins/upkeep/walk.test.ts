@@ -7,7 +7,6 @@ import { goOn, lookAgainAt, startWalk, type Walk } from '../../../src/plugins/up
 import { MODES, type WalkState } from '../../../src/plugins/upkeep/state.ts'
 import { stepWalk } from '../../../src/plugins/upkeep/walk.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
-import { conditionalMemoryIndex } from '../../support/conditional-index.ts'
 import { unavailable } from '../../support/errors.ts'
 import { listOf, MemoryBucket } from '../../support/memory-bucket.ts'
 import { testBucket } from '../../support/test-bucket.ts'
@@ -123,9 +122,9 @@ describe('an object without a record', () => {
 
   it('of an upload in parts waits until no client can be confirming it, in such an index', async () => {
     for (const [index, age, recorded] of [
-      [memoryFileIndex(), 8 * DAY - 1000, undefined],
-      [memoryFileIndex(), 8 * DAY, 1],
-      [conditionalMemoryIndex(), HOUR, 1],
+      [{ ...memoryFileIndex(), lagSeconds: 60 }, 8 * DAY - 1000, undefined],
+      [{ ...memoryFileIndex(), lagSeconds: 60 }, 8 * DAY, 1],
+      [memoryFileIndex(), HOUR, 1],
     ] as const) {
       bucket.objects.clear()
       const walk = testWalk({ index })
@@ -141,7 +140,7 @@ describe('an object without a record', () => {
 
   // @threat upkeep-deletes
   it('is found in the first pass that writes: it may be confirmed under an older alias of the bucket', async () => {
-    const walk = testWalk({ index: conditionalMemoryIndex() })
+    const walk = testWalk({ index: memoryFileIndex() })
     const { state } = await pass({ ...walk, mode: 'report' }, -24 * HOUR)
     const key = generated()
     bucket.put(key, OLD)
@@ -153,7 +152,7 @@ describe('an object without a record', () => {
   })
 
   it('is found in an index without conditions, which may hide a confirmation', async () => {
-    const walk = testWalk({ index: { ...conditionalMemoryIndex(), isConditional: false } })
+    const walk = testWalk({ index: { ...memoryFileIndex(), lagSeconds: 60 } })
     const key = generated()
     bucket.put(key, OLD)
     await counted(walk)
@@ -219,7 +218,7 @@ describe('a record of another object', () => {
   it('is replaced by a provisional one, after edge copies are purged and listeners told', async () => {
     const steps: string[] = []
     const walk = testWalk({
-      index: conditionalMemoryIndex(),
+      index: memoryFileIndex(),
       purge: async (_, keys) => void steps.push(`purge ${keys}`),
       announce: async ({ type }) => void steps.push(type),
     })
@@ -368,13 +367,13 @@ describe('a record without an object', () => {
 // @threat upkeep-deletes
 it('no mode deletes a file whose record has gone while its object was missing', async () => {
   for (const mode of MODES) {
-    const walk = testWalk({ mode, index: conditionalMemoryIndex() })
+    const walk = testWalk({ mode, index: memoryFileIndex() })
     const { index } = walk
     let { state } = await pass(walk, -10 * DAY)
     const confirmed = await stored(walk, generated(), {}, NOON)
     const object = bucket.objects.get(confirmed.key)
     bucket.objects.delete(confirmed.key)
-    await index.remove('files', confirmed.key, confirmed)
+    await index.remove('files', confirmed.key)
     if (object !== undefined) bucket.objects.set(confirmed.key, object)
     await stored(walk, generated(), {}, NOON)
     for (let hours = 2; hours < 100 * 24; hours += 12)
@@ -576,7 +575,7 @@ describe('the brake', () => {
 
   it('records everything again, as found, with a fresh empty index', async () => {
     const { walk, state } = await passed()
-    const index = conditionalMemoryIndex()
+    const index = memoryFileIndex()
     const { counts } = await counted({ ...walk, index }, 60, state)
     expect(counts).toEqual({ objects: 30, unrecorded: 30, recorded: 30 })
     const { records } = await index.list({ bucket: 'files', prefix: '', limit: 100 })
@@ -626,7 +625,7 @@ describe('an import', () => {
   const importing = (changes: Partial<Walk> = {}) =>
     testWalk({
       import: { prefix: 'photos/', owner: 'photos/{owner}/', ownerAs: 'key:app/{owner}' },
-      index: conditionalMemoryIndex(),
+      index: memoryFileIndex(),
       ...changes,
     })
 

@@ -1,11 +1,18 @@
 import { sixAtOnce } from '../../../bucket/at-once.ts'
-import type { Bucket } from '../../../bucket/bucket.ts'
-import { forget, isSameRecord } from '../../../core/record.ts'
+import {
+  asOf,
+  isSameFile,
+  keptAfter,
+  type Place,
+  reconcile,
+  removal,
+  type Seen,
+  type Step,
+} from '../../../core/reconcile.ts'
 import { asApiError } from '../../../errors/api-error.ts'
 import { type RefusedKey, refusedKey } from '../../../http/fields.ts'
-import { type FileIndex, getMany } from '../../../records/file-index.ts'
-import { type FileRecord, isConfirmed } from '../../../records/file-record.ts'
-import { headObject } from '../../../storage/object.ts'
+import { type FileRecord, isConfirmed, isSameEntry } from '../../../records/file-record.ts'
+import type { ObjectHead } from '../../../storage/object.ts'
 
 /**
  * What happened to a record: `gone` if the bucket has no object under its key. Then the index has no
@@ -17,43 +24,42 @@ export interface PutRecord {
 }
 
 /**
- * Stores records of distinct keys that exist already. The index keeps its record of a later object, and,
- * unless `overwrites`, of the same one, even if somebody records or renames the file meanwhile. Looks for
- * each object after its record is stored: a file that is deleted meanwhile has no record at the end,
- * whoever was faster. Asks `settle` about each record before it stores that.
- * Throws `storage_error` and `unavailable`. The same records can be sent again.
+ * Stores records of distinct keys that exist already, with the type and the date of their objects. The index
+ * keeps its record of the object, unless only the given one has an owner, or it `overwrites`. A file that is
+ * deleted meanwhile has no record at the end, whoever was faster. Asks `settle` about each record before it
+ * stores that. Throws what `reconcile` throws. The same records can be sent again.
  */
 export async function putRecords(
-  bucket: Bucket,
-  index: FileIndex,
+  place: Place,
   records: readonly FileRecord[],
   overwrites: boolean,
-  now: Date,
   settle: (file: FileRecord) => Promise<unknown>,
 ): Promise<(PutRecord | RefusedKey)[]> {
-  const keys = records.map(({ key }) => key)
-  const known = new Map(
-    (await getMany(index, bucket.alias, keys)).map((record) => [record.key, record]),
-  )
-  // A missing object then needs one request less. Cloudflare's free plan allows 50.
-  let bucketExists = false
-  return sixAtOnce(records, async (record) => {
-    const { key } = record
+  return sixAtOnce(records, async (given) => {
+    const { key } = given
+    let isGone = false
+    let before: FileRecord | null = null
+    const decide = async (seen: Seen): Promise<Step | null> => {
+      const { object, record, written, removed } = seen
+      isGone = object === null
+      if (object === null) {
+        return record && removal(seen, record, place.now)
+      }
+      // A record of another object is for the walk, which stops where too many differ.
+      if (written !== null || removed !== null) return null
+      before = record
+      const file = chosen(given, record, object, overwrites)
+      if (file === null || isSameEntry(file, record)) return null
+      await settle(file)
+      const isTaken = record !== null && record.owner !== null && record.owner !== file.owner
+      return { record: file, kept: isTaken ? await keptAfter(seen, record, place.now) : undefined }
+    }
     try {
-      const before = known.get(key)
-      await settle(record)
-      const stored =
-        before === undefined || replaces(record, before, overwrites)
-          ? await index.put(record, overwrites ? before : null)
-          : before
-      // An index may store another name: a shorter one, or that of a rename in between.
-      const isStored =
-        before === undefined ? isSameRecord(stored, record) : textOf(stored) !== textOf(before)
-      const head = await headObject(bucket, key, now, bucketExists)
-      bucketExists = true
-      if (head !== null) return { key, outcome: isStored ? 'stored' : 'kept' }
-      await forget(bucket, index, key, stored, null, now)
-      return { key, outcome: 'gone' }
+      place.index.requireIndexable?.(place.bucket.alias, key)
+      const stored = (await reconcile(place, key, decide)) ?? null
+      // The index may have shortened the name again.
+      const outcome = isGone ? 'gone' : isSameEntry(stored, before) ? 'kept' : 'stored'
+      return { key, outcome }
     } catch (error) {
       const { code = '' } = asApiError(error) ?? {}
       if (/^(?:key_not_indexable|object_not_found)$/.test(code)) return refusedKey(key, error)
@@ -62,15 +68,26 @@ export async function putRecords(
   })
 }
 
-/** Tells whether `record` takes the place of `known`. */
-function replaces(record: FileRecord, known: FileRecord, overwrites: boolean): boolean {
-  if (record.createdAt !== known.createdAt) return record.createdAt > known.createdAt
-  if (record.etag !== known.etag) return false
-  // Somebody may have confirmed the upload since.
-  if (known.status === undefined && record.status !== undefined) return false
-  if (!isConfirmed(known) && isConfirmed(record)) return true
-  return overwrites && textOf(record) !== textOf(known)
+/** Returns the record that the index is to have, or null for the one that it has. */
+function chosen(
+  given: FileRecord,
+  record: FileRecord | null,
+  object: ObjectHead,
+  overwrites: boolean,
+): FileRecord | null {
+  const isOf = (one: FileRecord) => isSameFile(one, object)
+  const file = isOf(given) ? asOf(given, object) : given
+  if (record === null) return file
+  if (isOf(record) !== isOf(file)) return isOf(file) ? file : null
+  // The later one of two other objects may come back.
+  if (!isOf(file) && record.createdAt !== file.createdAt)
+    return file.createdAt > record.createdAt ? file : null
+  if (record.etag !== file.etag) return null
+  // What is known may be newer: somebody has confirmed the upload, or the index was built again.
+  if (file.status !== undefined && record.status === undefined) return null
+  // A person may have chosen the name since.
+  const isNamed = record.status === undefined && !overwrites
+  if (!isConfirmed(record) && isConfirmed(file))
+    return isNamed ? { ...file, name: record.name } : file
+  return overwrites ? file : null
 }
-
-const textOf = ({ name, size, mimetype, owner, etag, createdAt, status }: FileRecord): string =>
-  JSON.stringify([name, size, mimetype, owner, etag, createdAt, status])

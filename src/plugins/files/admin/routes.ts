@@ -146,9 +146,9 @@ export const adminRoutes = newApp()
         return refusedKey(record.key, error)
       }
     })
-    const put = await putRecords(
-      ...([open, index, [...accepted.values()], overwrite, timeOf(c)] as const),
-      (file) => askToSettle(c, { type: 'recorded', file }),
+    const place = { bucket: open, index, announce: null, purge: null, now: timeOf(c) }
+    const put = await putRecords(place, [...accepted.values()], overwrite, (file) =>
+      askToSettle(c, { type: 'recorded', file }),
     )
     return json(c, { records: [...put, ...refused] })
   })

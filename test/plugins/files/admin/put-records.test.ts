@@ -5,9 +5,10 @@ import { parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { putRecords } from '../../../../src/plugins/files/admin/put-records.ts'
 import { d1FileIndex } from '../../../../src/plugins/files/d1-file-index.ts'
 import { kvFileIndex } from '../../../../src/plugins/files/kv-file-index.ts'
-import { type FileIndex, getMany } from '../../../../src/records/file-index.ts'
+import type { FileIndex } from '../../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../../src/records/file-record.ts'
 import { testDatabase } from '../../../support/d1.ts'
+import { placeIn } from '../../../support/place.ts'
 import { answer, operations, s3Error, scriptedBucket } from '../../../support/scripted-bucket.ts'
 import { testBucket } from '../../../support/test-bucket.ts'
 import { testRecord } from '../records.ts'
@@ -21,11 +22,12 @@ const object = answer(200, null, {
   ETag: '"e"',
   'Last-Modified': new Date(DATE).toUTCString(),
 })
+const OBJECT = { size: 5, mimetype: 'text/plain' }
 const record = (changes: Partial<FileRecord> = {}): FileRecord =>
-  testRecord('a.txt', { etag: '"e"', createdAt: DATE, owner: 'key:ann', ...changes })
+  testRecord('a.txt', { etag: '"e"', createdAt: DATE, ...OBJECT, owner: 'key:ann', ...changes })
 
-const put = (index: FileIndex, records: readonly FileRecord[]) =>
-  putRecords(bucket, index, records, false, new Date(), async () => {})
+const put = (index: FileIndex, records: readonly FileRecord[], overwrites = false) =>
+  putRecords(placeIn(bucket, index), records, overwrites, async () => {})
 
 afterEach(async () => {
   vi.unstubAllGlobals()
@@ -45,8 +47,8 @@ it.each<readonly [string, FileRecord | null]>([
   const renamed = record({ name: 'renamed.txt' })
   const slow: FileIndex = {
     ...d1,
-    async getMany(...asked) {
-      const found = await getMany(d1, ...asked)
+    async get(...asked) {
+      const found = await d1.get(...asked)
       await d1.put(renamed)
       return found
     },
@@ -67,11 +69,53 @@ it.each([
   scriptedBucket({ HeadObject: object })
   for (const index of [d1FileIndex(testDatabase), kvFileIndex(env.FILE_INDEX)]) {
     await index.put(known)
-    const put = await putRecords(bucket, index, [given], true, new Date(), async () => {})
-    expect(put).toEqual([{ key: given.key, outcome }])
+    expect(await put(index, [given], true)).toEqual([{ key: given.key, outcome }])
     expect(await index.get(bucket.alias, given.key)).toStrictEqual(
       outcome === 'kept' ? known : given,
     )
+  }
+})
+
+// @threat index-put-old
+it('keeps a name that somebody has chosen for a file without an owner, and gives it one', async () => {
+  scriptedBucket({ HeadObject: object })
+  const d1 = d1FileIndex(testDatabase)
+  // Upkeep has recorded the object, and somebody has renamed it.
+  await d1.put(record({ owner: null, name: 'renamed.txt' }))
+  for (const outcome of ['stored', 'kept']) {
+    expect(await put(d1, [record()])).toEqual([{ key: record().key, outcome }])
+    expect(await d1.get(bucket.alias, record().key)).toEqual(record({ name: 'renamed.txt' }))
+  }
+  await put(d1, [record()], true)
+  expect(await d1.get(bucket.alias, record().key)).toEqual(record())
+})
+
+// @threat owner-lost
+it('takes the date and the type of an object that was copied in place', async () => {
+  scriptedBucket({ HeadObject: object })
+  const d1 = d1FileIndex(testDatabase)
+  await d1.put(record({ owner: null, status: 'found' }))
+  const given = record({ createdAt: EARLIER, mimetype: 'a/b' })
+  expect(await put(d1, [given])).toEqual([{ key: given.key, outcome: 'stored' }])
+  expect(await d1.get(bucket.alias, given.key)).toEqual(record({ mimetype: 'text/plain' }))
+})
+
+// @threat owner-lost
+it('keeps the owner whose record it overwrites or removes', async () => {
+  scriptedBucket({ HeadObject: object })
+  for (const index of [d1FileIndex(testDatabase), kvFileIndex(env.FILE_INDEX)]) {
+    const anns = record()
+    await index.put(anns)
+    await put(index, [record({ owner: 'key:bob' })], true)
+    expect((await index.kept?.get(bucket.alias, anns.key))?.record).toEqual(anns)
+  }
+  const missing = s3Error(404, 'NoSuchKey')
+  scriptedBucket({ HeadObject: missing, GetObject: missing })
+  for (const index of [d1FileIndex(testDatabase), kvFileIndex(env.FILE_INDEX)]) {
+    const bobs = record({ owner: 'key:bob' })
+    expect(await put(index, [record()])).toEqual([{ key: bobs.key, outcome: 'gone' }])
+    expect(await index.get(bucket.alias, bobs.key)).toBeNull()
+    expect((await index.kept?.get(bucket.alias, bobs.key))?.record).toEqual(bobs)
   }
 })
 

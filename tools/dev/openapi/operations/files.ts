@@ -150,8 +150,15 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Delete up to 100 objects and their records',
     description:
-      'Does for each key what `DELETE /files/:key` does, with one request to the bucket if its server supports DeleteObjects, and one purge of the edge cache. Each key that is deleted counts against the rate limit; those beyond it get `rate_limited`. With `deleted`, an error is about what is left of a deleted object, such as its record. Safe to repeat.',
+      'Does for each key what `DELETE /files/:key` does, with one request to the bucket if its server supports DeleteObjects, and one purge of the edge cache. Each key that is deleted counts against the rate limit; those beyond it get `rate_limited`. With `deleted`, an error is about what is left of a deleted object, such as its record. Safe to repeat. A file with an `etag` needs its own requests: if a call has none left for it, it gets `unavailable`, and you send it again.',
     scopes: ['files:delete'],
+    members: {
+      keys: { description: 'Keys of objects to delete, whatever their ETag is.' },
+      files: {
+        description:
+          'Objects to delete only if they have the `etag`. `keys` and `files` have 1 to 100 items together.',
+      },
+    },
     answers: {
       200: { description: 'Each key, with an error if it is not deleted.', body: deletedFiles },
     },
@@ -379,9 +386,16 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Delete an object and its record',
     description:
-      'Deletes the object, then its edge copy, then sends the event, then removes the record. Safe to repeat.',
+      'Deletes the object, then its edge copy, then sends the event, then removes the record. Safe to repeat with its `etag`.',
     scopes: ['files:delete'],
+    members: {
+      etag: {
+        description:
+          'Deletes only an object with this ETag. If it has another one, the error is `precondition_failed`.',
+        examples: ['"9dd4e461268c8034f5c8564e155c67a6"'],
+      },
+    },
     answers: { 204: { description: 'Deleted, or the object did not exist.' } },
-    errors: ['invalid_key', 'unavailable', ...STORAGE],
+    errors: ['invalid_key', 'precondition_failed', 'unavailable', ...STORAGE],
   },
 }

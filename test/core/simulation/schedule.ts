@@ -1,6 +1,6 @@
-import { ApiError } from '../../../../src/errors/api-error.ts'
-import { NOON } from './walks.ts'
+import { ApiError } from '../../../src/errors/api-error.ts'
 
+export const NOON = Date.UTC(2026, 10, 24, 12)
 const MINUTE = 60_000
 
 /** Returns numbers from 0 to 1, always the same ones for a seed (mulberry32). */
@@ -14,19 +14,6 @@ function randomOf(seed: number): () => number {
   }
 }
 
-/** A step of the walk, a writer, or one for whom the walk waits. */
-type Kind = 'walk' | 'writer' | 'rival'
-
-/** An operation of a writer, or a step of the walk. */
-export interface Operation {
-  readonly id: string
-  readonly kind: Kind
-  /** Keys that it has asked for, or changed. */
-  readonly touched: Set<string>
-  /** Resolves when it ends or is killed. */
-  readonly ended: Promise<void>
-}
-
 /**
  * Operations at a simulated time. Each waits before each of its requests, until the schedule lets one of all
  * that wait go on, which it chooses by its seed.
@@ -37,11 +24,10 @@ export class Schedule {
   /** Whether nobody waits, and nothing fails. */
   isCalm = false
   readonly random: () => number
-  readonly running = new Map<string, Operation>()
+  readonly running = new Set<string>()
   readonly #waiting: (() => void)[] = []
   /** Turns that are left to operations that will be killed. */
   readonly #turns = new Map<string, number>()
-  readonly #ends = new Map<string, () => void>()
   #serial = 0
 
   constructor(seed: number) {
@@ -58,22 +44,15 @@ export class Schedule {
   fails = (): boolean => !this.isCalm && this.random() < 0.01
 
   /** Begins an operation, which may fail as its requests do. With `turns`, it is killed after so many. */
-  begin(act: (id: string) => Promise<void>, kind: Kind, turns?: number): Operation {
+  begin(act: (id: string) => Promise<void>, turns?: number): void {
     const id = `op${this.#serial++}`
-    const { promise: ended, resolve } = Promise.withResolvers<void>()
-    const operation: Operation = { id, kind, touched: new Set(), ended }
-    const end = () => {
-      this.running.delete(id)
-      resolve()
-    }
-    this.running.set(id, operation)
-    this.#ends.set(id, end)
+    this.running.add(id)
     if (turns !== undefined) this.#turns.set(id, turns)
+    const end = () => void this.running.delete(id)
     act(id).then(end, (error) => {
       end()
       if (!(error instanceof ApiError)) throw error
     })
-    return operation
   }
 
   /** Waits for a turn. Never comes back for a killed operation. */
@@ -84,7 +63,7 @@ export class Schedule {
     if (turns === undefined) return
     this.#turns.set(id, turns - 1)
     if (turns > 0) return
-    this.#ends.get(id)?.()
+    this.running.delete(id)
     await new Promise(() => {})
   }
 
