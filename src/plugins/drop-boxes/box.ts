@@ -73,6 +73,7 @@ export interface BoxState {
   readonly received: Amount
   /** What nobody has sent or reserved. */
   readonly left: Amount
+  readonly wrongPasswords: number
 }
 
 /** Tells whether senders may begin uploads. */
@@ -161,14 +162,3 @@ export interface ReceivedPage {
   /** Where the next page starts, or null after the last one. */
   readonly next: number | null
 }
-
-/** A network that asks for a token. `guess` is the hash of a password. */
-export interface Entry {
-  readonly network: string
-  readonly guess: string | null
-}
-
-export type Entered =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly why: 'closed' | 'wrong' }
-  | { readonly ok: false; readonly why: 'busy'; readonly seconds: number }

@@ -1,14 +1,11 @@
-import { areEqual } from '../../keys/encodings.ts'
+import type { PasswordHash } from '../../access/password.ts'
 import type { Sender } from '../../records/file-event.ts'
 import { StateObject } from '../../state/cloudflare.ts'
-import { Guesses } from '../../state/guesses.ts'
 import {
   type Amount,
   type Arrived,
   type Ask,
   type BoxState,
-  type Entered,
-  type Entry,
   graceSeconds,
   isOpen,
   KEPT_SECONDS,
@@ -135,22 +132,12 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
     const open = this.#sum(RESERVED)
     const files = Math.max(0, box.maxFiles - received.files - open.files)
     const bytes = Math.max(0, box.maxTotalBytes - received.bytes - open.bytes)
-    return { box, received, left: { files, bytes } }
+    const left = { files, bytes }
+    return { box, received, left, wrongPasswords: this.wrongPasswords() }
   }
 
-  /** Lets a sender in. The first wrong passwords of a network are free, then it has to wait. */
-  enter({ guess, network }: Entry, now: number): Entered {
-    const box = this.box()
-    if (box === null || !takesRecords(box, now)) return { ok: false, why: 'closed' }
-    if (box.password !== null) {
-      const guesses = new Guesses(this.ctx.storage.kv)
-      const seconds = guesses.secondsLeft(network, now)
-      if (seconds > 0) return { ok: false, why: 'busy', seconds }
-      const isRight = guess !== null && areEqual(guess, box.password.hash)
-      guesses.count(network, isRight, now)
-      if (!isRight) return { ok: false, why: 'wrong' }
-    }
-    return { ok: true }
+  protected password(): PasswordHash | null {
+    return this.box()?.password ?? null
   }
 
   /**

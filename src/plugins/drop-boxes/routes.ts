@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { askedLimits } from '../../access/asked-limits.ts'
 import { mayUse, narrowLimits } from '../../access/limits.ts'
-import { hashGuess, hashPassword } from '../../access/password.ts'
+import { hashPassword } from '../../access/password.ts'
 import { type Principal, requirePrefix, requireScope } from '../../access/principal.ts'
 import { storedPrincipal } from '../../access/stored-principal.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
@@ -22,6 +22,7 @@ import { keyPrefixError } from '../../keys/object-key.ts'
 import { takesOrigin } from '../../settings/settings.ts'
 import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
 import { callObject, hintFor } from '../../state/object.ts'
+import { requirePassword } from '../../state/password.ts'
 import { isPublicId, networkName, newSecretId, publicIdOf } from '../../state/secret-id.ts'
 import {
   BOX_SCOPES,
@@ -36,7 +37,7 @@ import {
 import { MAX_SENDER_BYTES } from './box-data.ts'
 import { openFilesCursor, sealFilesCursor } from './files-cursor.ts'
 import { boxPage, SCRIPT_PATH, scriptOfPage } from './page.ts'
-import { type BoxObject, boxObject, busy, closed, openBox } from './sender.ts'
+import { type BoxObject, boxObject, closed, openBox } from './sender.ts'
 import { sealBoxToken } from './token.ts'
 
 const MAX_DEADLINE_SECONDS = 366 * 86_400
@@ -142,7 +143,7 @@ export const dropBoxRoutes = newApp()
       c.executionCtx.waitUntil(ending.catch(() => undefined))
       throw error
     }
-    return json(c, shown(c, { box, received: NOTHING }), 201, {
+    return json(c, shown(c, { box, received: NOTHING, wrongPasswords: 0 }), 201, {
       Location: `${c.env.host.mountPath}/drop-boxes/${id}`,
     })
   })
@@ -238,13 +239,14 @@ async function ownBox(c: AppContext): Promise<BoxState & { readonly object: BoxO
 }
 
 /** Returns a box as its creator sees it. */
-const shown = (c: AppContext, { box, received }: Pick<BoxState, 'box' | 'received'>) => {
+const shown = (c: AppContext, { box, received, wrongPasswords }: Omit<BoxState, 'left'>) => {
   const { id, secret, bucket, prefix, from, title, message, deadline, createdAt } = box
   const { maxFiles, maxBytes, maxTotalBytes, allowedTypes, password } = box
   return {
     ...{ id, url: `${linkBase(c)}/d/${secret}`, bucket, prefix, from, title, message },
     deadline: new Date(deadline).toISOString(),
     ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, hasPassword: password !== null },
+    wrongPasswords,
     createdAt: new Date(createdAt).toISOString(),
     received,
   }
@@ -274,28 +276,15 @@ export const dropBoxPageRoutes = newApp()
     const settings = await configure(c)
     // The app may have its own page in place of this one.
     requireOwnPage(c, (origin) => takesOrigin(settings, origin))
-    const { box, object } = await visitedBox(c, true)
+    const { box, left, object } = await visitedBox(c, true)
     const request = c.req.valid('json')
     const { id, password } = box
-    // Without a password, this is no guess: a page finds out whether the box has one.
-    if (password !== null && !request.password) throw wrongPassword()
+    await requirePassword(c, { id, password, object }, request.password, closed)
     const { name = '', note = '' } = request.sender ?? {}
     const sender = name + note === '' ? null : { name, note }
-    const connecting = networkOf(c.req.header('CF-Connecting-IP'))
-    const network = await networkName(settings, id, connecting)
-    const guess = password && (await hashGuess(settings, password, request.password ?? ''))
-    // Its signing secret is no longer configured, so nobody can check the password.
-    if (password !== null && guess === null) throw closed()
-    const entry = { network, guess }
-    const entered = await callObject(c, () => object.enter(entry, Date.now()))
-    if (!entered.ok) {
-      if (entered.why === 'closed') throw closed()
-      if (entered.why === 'busy') throw busy('Too many wrong passwords. Wait.', entered.seconds)
-      throw wrongPassword()
-    }
+    const network = await networkName(settings, id, networkOf(c.req.header('CF-Connecting-IP')))
     const exp = Math.floor(Date.now() / 1000) + TOKEN_SECONDS
     const token = await sealBoxToken(settings, { id, network, sender }, exp)
-    const { left } = (await callObject(c, () => object.state())) ?? { left: NOTHING }
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
     return json(c, {
       ...{ token, expiresAt: new Date(exp * 1000).toISOString() },
@@ -304,9 +293,6 @@ export const dropBoxPageRoutes = newApp()
       ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, left },
     })
   })
-
-const wrongPassword = (): ApiError =>
-  new ApiError('password_wrong', 'This is not the password of this drop box.')
 
 /** Returns the open box of the page in the path. Throws `drop_box_closed`, also for an unknown one. */
 async function visitedBox(

@@ -193,8 +193,7 @@ it('writes nothing when somebody asks for a box that does not exist', async () =
   const box = { id: 'f'.repeat(32) }
   const object = objectOf(box)
   expect(await object.state()).toBeNull()
-  const entry = { network: 'n', guess: null }
-  expect(await object.enter(entry, Date.now())).toEqual({ ok: false, why: 'closed' })
+  expect(await object.guess(['n'], 'a', Date.now())).toEqual({ isRight: false, waitSeconds: 0 })
   const ask = {
     key: 'a',
     size: 1,
