@@ -16,7 +16,6 @@ export type Purpose =
   | 'password'
   | 'network'
   | 'drop-box'
-  | 'upkeep'
   | 'user'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
