@@ -17,7 +17,6 @@ export type Purpose =
   | 'unlock'
   | 'network'
   | 'drop-box'
-  | 'upkeep'
   | 'user'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
