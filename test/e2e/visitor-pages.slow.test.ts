@@ -232,7 +232,7 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
       const { page } = tab
       const field = page.getByLabel('Password')
       await field.fill('wrong')
-      await button(page).click()
+      await page.getByRole('button', { name: 'Continue' }).click()
       await page.getByRole('alert').getByText('The password is wrong.').waitFor()
       await expectGood(tab)
       expect(await api.usesLeft(id)).toBe(1)
