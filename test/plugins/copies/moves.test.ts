@@ -497,6 +497,18 @@ describe('the keys of a move', () => {
 })
 
 // @threat move-loses
+it('is not finished by the journal of an earlier file under the key of the source', async () => {
+  const { app, from, to } = await setUp()
+  expect((await move(app, from, to)).status).toBe(201)
+  await put(from, 'newer!')
+  expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+  const copied = await app.post('/media/files/copy', { from, to: `${to}2` })
+  expect(copied.status).toBe(201)
+  expect(await jsonOf(await move(app, from, `${to}2`))).toMatchObject({ code: 'object_exists' })
+  expect([await contentOf(from), await contentOf(to)]).toEqual(['newer!', 'pixels'])
+})
+
+// @threat move-loses
 it('deletes only the object that was copied, where the bucket compares ETags', async () => {
   const [bucket] = Object.values(settingsInput().buckets)
   if (bucket === undefined) throw new Error('There is no bucket.')
