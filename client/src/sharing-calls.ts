@@ -19,7 +19,7 @@ export interface GrantOptions {
   readonly deadline: string
   /** How often it can be used: 1 to 1,000,000. Default: any number. */
   readonly uses?: number | undefined
-  /** 1 to 128 characters. Not with `direct`. */
+  /** 8 to 128 characters. Not with `direct`. */
   readonly password?: string | undefined
   /** One line for people, which the page shows. */
   readonly label?: string | undefined
@@ -55,7 +55,7 @@ export interface DropBoxOptions {
   readonly maxTotalBytes: number
   /** Types such as `image/png` or `image/*`. Default: those of the caller. */
   readonly allowedTypes?: string[] | undefined
-  /** 1 to 128 characters. */
+  /** 8 to 128 characters. */
   readonly password?: string | undefined
 }
 

@@ -26,6 +26,8 @@ export interface Grant {
   usesLeft: number | null
   deadline: string
   hasPassword: boolean
+  /** How many passwords of visitors were wrong. */
+  wrongPasswords: number
   direct: boolean
   /** Name to save under. */
   download: string | null
@@ -64,6 +66,8 @@ export interface DropBox {
   maxTotalBytes: number
   allowedTypes: string[] | null
   hasPassword: boolean
+  /** How many passwords of visitors were wrong. */
+  wrongPasswords: number
   createdAt: string
   received: { files: number; bytes: number }
 }
@@ -154,6 +158,7 @@ export const isGrant = isObject<Grant>({
   usesLeft: isNullOr(isNumber),
   deadline: isString,
   hasPassword: isBoolean,
+  wrongPasswords: isNumber,
   direct: isBoolean,
   download: isStringOrNull,
   restrictions: isNullOr(
@@ -188,6 +193,7 @@ export const isDropBox = isObject<DropBox>({
   maxTotalBytes: isNumber,
   allowedTypes: isNullOr(isListOf(isString)),
   hasPassword: isBoolean,
+  wrongPasswords: isNumber,
   createdAt: isString,
   received: isObject<DropBox['received']>({ files: isNumber, bytes: isNumber }),
 })

@@ -2,10 +2,18 @@ import { announceFile, record, type SignedFile, sign, type Unsigned } from './ba
 import { sha256Of } from './file-bytes.ts'
 import { isGenerated } from './generated-key.ts'
 import type { Job } from './job.ts'
+import { PresignerError } from './presigner-error.ts'
 import type { UploadUrlRequest } from './requests.ts'
 import type { FileRecord } from './responses.ts'
 import { send, type Targets } from './send.ts'
 import { isFresh } from './signed-put.ts'
+
+/** Tells whether the bucket refuses to replace the object of a generated key, which only this upload has. */
+const isThere = (error: unknown, signed: SignedFile | undefined): boolean =>
+  error instanceof PresignerError &&
+  error.status === 412 &&
+  signed?.headers['If-None-Match'] === '*' &&
+  isGenerated(signed.key)
 
 /** Uploads the file in one request and records it. */
 export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecord> {
@@ -27,7 +35,11 @@ export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecor
       signed = undefined
     },
   }
-  const etag = await send(job, file, 1, targets)
+  const etag = await send(job, file, 1, targets).catch((error: unknown) => {
+    // An earlier try may have arrived without an answer. Recording it finds out.
+    if (isThere(error, signed)) return undefined
+    throw error
+  })
   report(1, file.size)
   const { fileName: name, bucket } = request
   const key = signed?.key ?? ''

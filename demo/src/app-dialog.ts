@@ -1,4 +1,4 @@
-import { INSTALL, linesFor } from './app-lines.ts'
+import { linesFor } from './app-lines.ts'
 import { copyField } from './copy-text.ts'
 import { find } from './find.ts'
 
@@ -12,16 +12,17 @@ export interface AppDialog {
 export function createAppDialog(): AppDialog {
   const dialog = find(document, '#app-dialog', HTMLDialogElement)
   const kinds = find(dialog, 'fieldset', HTMLFieldSetElement)
-  const install = find(dialog, '#app-install', HTMLElement)
   const code = find(dialog, '#app-code', HTMLElement)
+  const field = find(code, 'textarea', HTMLTextAreaElement)
   const status = find(dialog, '[role=status]', HTMLParagraphElement)
   let isOpenWorker = false
 
   const show = () => {
     const chosen = find(kinds, ':checked', HTMLInputElement).value
     const kind = chosen === 'react' || chosen === 'curl' ? chosen : 'client'
-    fill(install, INSTALL)
-    fill(code, linesFor(kind, location.origin, isOpenWorker))
+    const text = linesFor(kind, location.origin, isOpenWorker)
+    field.value = text
+    field.rows = text.split('\n').length
     status.textContent = ''
     const isShell = kind === 'curl'
     for (const [id, isShown] of [
@@ -32,10 +33,9 @@ export function createAppDialog(): AppDialog {
     ] as const)
       find(dialog, id, HTMLElement).hidden = !isShown
   }
-  for (const box of [install, code])
-    find(box, 'button', HTMLButtonElement).addEventListener('click', async () => {
-      status.textContent = await copyField(find(box, 'textarea', HTMLTextAreaElement))
-    })
+  find(code, 'button', HTMLButtonElement).addEventListener('click', async () => {
+    status.textContent = await copyField(field)
+  })
   kinds.addEventListener('change', show)
   find(document, '#app-button', HTMLButtonElement).addEventListener('click', () => {
     show()
@@ -47,10 +47,4 @@ export function createAppDialog(): AppDialog {
       if (dialog.open) show()
     },
   }
-}
-
-function fill(box: HTMLElement, text: string): void {
-  const field = find(box, 'textarea', HTMLTextAreaElement)
-  field.value = text
-  field.rows = text.split('\n').length
 }

@@ -1,7 +1,5 @@
 export type AppKind = 'client' | 'react' | 'curl'
 
-export const INSTALL = 'npm install edge-presigner-client'
-
 /** Returns the lines that use the Worker at `origin`. `isOpen` tells that it needs no token. */
 export function linesFor(kind: AppKind, origin: string, isOpen: boolean): string {
   if (kind === 'curl') {

@@ -8,6 +8,8 @@ export interface Permissions {
   readonly scopes: readonly string[]
   /** Whether large files go in parts. */
   readonly multipart: boolean
+  /** Whether the records of one index can be copied to another. */
+  readonly copiesIndex: boolean
   /** Whether the index answers: search, order, folders and totals. */
   readonly answers: boolean
   /** What the keys of its files start with. */
@@ -21,6 +23,7 @@ export interface Permissions {
 const NOTHING: Permissions = {
   scopes: [],
   multipart: false,
+  copiesIndex: false,
   answers: false,
   prefix: '',
   maxBytes: null,
@@ -43,6 +46,9 @@ export function createPermissionStates(onRetry: () => void): PermissionStates {
   const retry = find(state, 'button', HTMLButtonElement)
   const list = find(document, '#files', HTMLUListElement)
   const open = find(document, '#access-open', HTMLSpanElement)
+  const earlier = find(document, '#files-earlier', HTMLDivElement)
+  find(earlier, 'p:last-child code', HTMLElement).textContent =
+    `npx edge-presigner index copy --from kv --to d1 --url ${location.origin}`
   retry.addEventListener('click', onRetry)
   const show = (heading: string, content: readonly (Node | string)[], canRetry = false) => {
     title.textContent = heading
@@ -59,6 +65,9 @@ export function createPermissionStates(onRetry: () => void): PermissionStates {
       limit(permissions)
       open.hidden = !isOpen
       const { scopes } = permissions
+      // An empty list in D1 looks like lost files after a switch.
+      earlier.hidden = !permissions.answers || permissions.prefix !== ''
+      find(earlier, '#files-copier', HTMLParagraphElement).hidden = permissions.copiesIndex
       if (scopes.includes('files:list')) show('', [])
       else if (scopes.includes('files:upload'))
         show('Only for uploads', ['This token can upload files, but not list them.'])
@@ -100,6 +109,7 @@ export async function loadPermissions(client: Client): Promise<Permissions> {
       return plugin === undefined || plugins.includes(plugin)
     }),
     multipart: plugins.includes('multipart'),
+    copiesIndex: plugins.includes('fileAdmin'),
     answers,
     prefix,
     maxBytes: first?.maxBytes ?? null,

@@ -39,7 +39,7 @@ export function reasonOf(error: unknown, { maxBytes, allowedTypes }: BoxData): s
     case 'password_wrong':
       return 'The password is wrong.'
     case 'rate_limited':
-      return 'Too many at once.'
+      return 'Waiting for its turn.'
     case 'file_changed':
       return 'It has changed since you chose it. Choose it again.'
     case 'network':

@@ -1,9 +1,6 @@
 import type { Bucket } from '../bucket/bucket.ts'
-import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { afterOf, askInTime, fileIndexOf, timeOf, uploadSeams } from '../http/deadline.ts'
-import type { Settle } from '../http/host.ts'
-import { addWarning } from '../http/request-log.ts'
 import { actorOf, type FileChange, NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
 import type { Announce, Place } from './reconcile.ts'
@@ -19,19 +16,12 @@ export function announcerOf(c: AppContext): Announce | null {
   if (after === null && settles.length === 0) return null
   const principal = c.get('principal')
   return async (change, about, at = new Date(), isRepeat) => {
-    const lost = await askToSettle(c, change)
+    await askToSettle(c, change)
     // The presigner itself makes a provisional record.
     const { type } = change
     const isProvisional = (type === 'recorded' || type === 'replaced') && change.file.owner === null
     const event = { ...change, ...(isProvisional ? NOBODY : actorOf(principal)) }
-    try {
-      return await after?.(event, about, at, c.executionCtx, isRepeat)
-    } catch (error) {
-      if (lost.length === 0) throw error
-      for (const remember of lost) await askInTime(c, 'settle', () => remember(error))
-      addWarning(c, `event not sent: ${describe(error)}`)
-      return undefined
-    }
+    return after?.(event, about, at, c.executionCtx, isRepeat)
   }
 }
 
@@ -40,18 +30,11 @@ export const placeOf = (c: AppContext, bucket: Bucket, announce = announcerOf(c)
   ...{ bucket, index: fileIndexOf(c), announce, purge: null, now: timeOf(c) },
 })
 
-/** Asks the plugins' `settle` about a change, which they may refuse. Returns what to tell if its event can't be sent. */
-export async function askToSettle(
-  c: AppContext,
-  change: FileChange,
-): Promise<(Awaited<ReturnType<Settle>> & object)[]> {
+/** Asks the plugins' `settle` about a change, which they may refuse. */
+export async function askToSettle(c: AppContext, change: FileChange): Promise<void> {
   const by = { principal: c.get('principal'), index: fileIndexOf(c) }
-  const lost: (Awaited<ReturnType<Settle>> & object)[] = []
-  for (const settle of uploadSeams(c).settles) {
-    const onLost = await askInTime(c, 'settle', () => settle(change, by))
-    if (onLost) lost.push(onLost)
-  }
-  return lost
+  for (const settle of uploadSeams(c).settles)
+    await askInTime(c, 'settle', () => settle(change, by))
 }
 
 /** Returns the body of a 201: the record, with what the app returned as `data`. */

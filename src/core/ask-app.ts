@@ -36,6 +36,8 @@ export async function askToUpload<File extends Named<Nameable>>(
   const { key: own, overwrite, metadata: added, tags, storageClass } = answer
   if (own === undefined && key === undefined && overwrite !== undefined)
     throw invalidAnswer('overwrite needs key')
+  if (c.get('writeOnce') !== undefined && (own ?? overwrite) !== undefined)
+    throw invalidAnswer('key and overwrite are not for an upload that is written once')
   if (key !== undefined && answer.directory !== undefined)
     throw new ApiError('forbidden', 'This app chooses the folder of a file. Send fileName.')
   const named: Named<File> = {

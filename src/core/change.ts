@@ -2,7 +2,7 @@ import { within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { askInTime, uploadSeams } from '../http/deadline.ts'
-import type { Change, Reserve, UploadStep } from '../http/host.ts'
+import type { Change, CountParts, Reserve, UploadStep } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { deepFreeze } from '../settings/rules.ts'
@@ -18,8 +18,12 @@ export async function runChecks(c: AppContext, change: Change): Promise<void> {
 }
 
 /** Asks the plugins about a later step of an upload in parts, which they may refuse. */
-export async function askAboutStep(c: AppContext, step: UploadStep): Promise<void> {
-  const by = { principal: c.get('principal') }
+export async function askAboutStep(
+  c: AppContext,
+  step: UploadStep,
+  countParts: CountParts,
+): Promise<void> {
+  const by = { principal: c.get('principal'), countParts }
   for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, by))
 }
 

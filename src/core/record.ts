@@ -74,8 +74,6 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
   let replaces = false
   /** The object that this call records. */
   let upload: ObjectHead | null = null
-  /** Whether the record that this call has written was not there before. */
-  let isNew = false
   let isReplaced = false
   const announce: Place['announce'] =
     place.announce &&
@@ -87,9 +85,7 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     if (known !== null && written !== null && upload !== null) {
       if (object === null || !isSameHead(object, upload)) {
         isReplaced = object !== null
-        const step = (await inferStep(place, seen))?.[1] ?? null
-        // Nobody was told that it is recorded.
-        return step && isNew ? { ...step, kept: undefined } : step
+        return (await inferStep(place, seen))?.[1] ?? null
       }
       if (known.owner === owner) return null
     }
@@ -111,7 +107,6 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     if (isSame && isOfOther && claim !== null) return null
     const isKnown = isSame && isConfirmed(known) && !isOfOther
     const file = isKnown ? known : toRecord(bucket, key, name, owner, object)
-    isNew = !isKnown
     replaces ||= known !== null && !isSame
     const event = [{ type: replaces ? 'replaced' : 'recorded', file }, file] as const
     // The record of a recent object may be an old one that was deleted with the previous upload.

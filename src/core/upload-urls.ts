@@ -58,6 +58,10 @@ export const uploadUrlRoutes = newApp()
     return json(c, { uploads })
   })
 
+/** Tells whether the bucket itself can keep an upload from being repeated under its URL. */
+const isOnce = (c: AppContext, { conditionalPut }: Bucket): boolean =>
+  conditionalPut && c.get('writeOnce') !== undefined
+
 /** Starts an upload in one request: signs its URL. */
 export const signUpload = (
   c: AppContext,
@@ -66,6 +70,6 @@ export const signUpload = (
 ): Promise<UploadUrl> =>
   startUpload(c, bucket, request, MAX_PUT_BYTES, (key, file, now) =>
     file.key === undefined
-      ? createUploadUrl(bucket, key, file, now)
+      ? createUploadUrl(bucket, key, isOnce(c, bucket) ? { ...file, overwrite: false } : file, now)
       : keepExisting(bucket, file, now).then((kept) => createUploadUrl(bucket, key, kept, now)),
   )

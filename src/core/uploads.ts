@@ -1,6 +1,8 @@
 import { requireKey, requireScope } from '../access/principal.ts'
+import { uploadProof } from '../access/upload-proof.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
+import { UPLOAD_MARK } from '../bucket/limits.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import { invalidMember } from '../errors/api-error.ts'
 import { refuseForeignPage } from '../http/admit.ts'
@@ -72,6 +74,7 @@ export async function startUpload<File extends Nameable, T>(
   } else if (file.directory !== named.directory)
     key = newObjectKey({ ...file, prefix, now, ...file.seed })
   if (file.ifMatch !== undefined) requireReplacement(file)
+  if (c.get('writeOnce') !== undefined) file = await withProof(c, bucket, key, file)
   if (!hasSeams) return await start(key, file, now)
   const { mimetype, size, overwrite } = file
   const change: Change = {
@@ -83,6 +86,18 @@ export async function startUpload<File extends Nameable, T>(
     await reserve(c, change, reserved)
     return start(key, file, timeOf(c))
   })
+}
+
+/** Returns `file` with the mark that proves later that its object is the one of this upload. */
+async function withProof<File extends Nameable>(
+  c: AppContext,
+  { alias }: Bucket,
+  key: ObjectKey,
+  file: Named<File>,
+): Promise<Named<File>> {
+  const upload = { bucket: alias, key, owner: c.get('principal').id }
+  const proof = await uploadProof(c.get('settings'), upload)
+  return { ...file, metadata: { ...file.metadata, [UPLOAD_MARK]: proof } }
 }
 
 /** Throws `invalid_request` unless an upload with `ifMatch` may replace an object. */

@@ -4,6 +4,7 @@ import type { Principal } from '../access/principal.ts'
 import type { Verdict } from '../access/verdict.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { WarningText } from '../errors/warnings.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import type { After } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
 import type { Enqueue, QueueBatch } from '../records/job.ts'
@@ -75,6 +76,21 @@ export interface Seams {
 
 /** The seams that may also belong to one credential, so that nobody else pays for them. */
 export type UploadSeams = Pick<Seams, 'reserve' | 'step' | 'settle'>
+
+/** An upload in parts that the bucket has begun. */
+export interface BegunUpload {
+  readonly key: ObjectKey
+  readonly s3UploadId: string
+}
+
+/**
+ * For a credential whose uploads are written once: each has a generated key and the upload mark, and signs
+ * `If-None-Match: *` where the server honours it.
+ */
+export interface WriteOnce {
+  /** Called with each upload in parts. If it throws, the upload is aborted. */
+  readonly began: (upload: BegunUpload) => Promise<void>
+}
 
 /** A run of a Cron Trigger. */
 export interface ScheduledEvent {
@@ -191,6 +207,7 @@ export interface AppEnv {
     bucket: string
     /** What a credential adds to the uploads of its principal, after the plugins. */
     uploadSeams: UploadSeams | undefined
+    writeOnce: WriteOnce | undefined
     /** Who counts for the rate limit in place of the principal, if several people are one. */
     countAs: string | undefined
     cacheStatus: string

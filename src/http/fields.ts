@@ -48,7 +48,7 @@ export const fileName = z.string().check(z.minLength(1), z.maxLength(MAX_FILE_NA
 export const newPassword = () =>
   z.optional(
     z.string().check(
-      z.minLength(1),
+      z.minLength(8),
       z.maxLength(128),
       z.refine((text) => !/\p{Cc}/u.test(text), 'must have no line break or control character'),
     ),

@@ -163,18 +163,18 @@ export type Reserve = (change: Change, by: Requester) => Undo | void | Promise<U
 
 type Undo = () => void | Promise<void>
 
-/** Refuses a step like a check. It may remember that the upload goes on. */
-export type Step = (step: UploadStep, by: Requester) => void | Promise<void>
+/** Resolves with the number of parts that the bucket lists, or null if it lists none. */
+export type CountParts = () => Promise<number | null>
 
-/**
- * Refuses a record like a check. May return what to do if its event can't be sent. `index` is the one
- * that will have the record.
- */
+/** Refuses a step like a check. It may remember that the upload goes on. */
+export type Step = (
+  step: UploadStep,
+  by: Requester & { readonly countParts: CountParts },
+) => void | Promise<void>
+
+/** Refuses a record like a check. `index` is the one that will have the record. */
 export type Settle = (
   change: FileChange,
   by: Requester & { readonly index: FileIndex },
-) => Lost | void | Promise<Lost | void>
-
-/** Remembers an event that could not be sent, to send it later. The file is recorded anyway. */
-type Lost = (error: unknown) => void | Promise<void>
+) => void | Promise<void>
 // biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer

@@ -23,6 +23,18 @@ export function clientNetwork(address: string): string {
   return [...groups(head), ...zeros, ...groups(tail)].slice(0, 4).join(':')
 }
 
+/**
+ * Returns the client's network and the larger ones around it, which one owner may have: the /48 and the
+ * /32 of an IPv6 address, and the /24 and the /16 of an IPv4 address.
+ */
+export function networksOf(connectingIp: string | undefined): string[] {
+  const network = networkOf(connectingIp)
+  if (network === 'unknown') return [network]
+  const separator = network.includes(':') ? ':' : '.'
+  const groups = network.split(separator)
+  return [4, 3, 2].map((count) => groups.slice(0, count).join(separator))
+}
+
 /** Counts the request against the client's network. Throws `rate_limited`. */
 export const countNetwork = (c: AppContext): Promise<void> | undefined =>
   countRequest(c, `network ${networkOf(c.req.header('CF-Connecting-IP'))}`)

@@ -1,5 +1,10 @@
 import { DurableObject } from 'cloudflare:workers'
+import type { PasswordHash } from '../access/password.ts'
+import { Guesses, type GuessVerdict } from './guesses.ts'
 import type { Listed, ListPage } from './list.ts'
+
+/** How many guesses were wrong. */
+const WRONG = 'wrong passwords'
 
 /**
  * A Durable Object that is one of two things: an item, such as a grant, named by its public id, or the
@@ -7,6 +12,24 @@ import type { Listed, ListPage } from './list.ts'
  * is left of it.
  */
 export abstract class StateObject<Env = unknown> extends DurableObject<Env> {
+  /** Returns the password of the item, or null without one or without an item. */
+  protected abstract password(): PasswordHash | null
+
+  /** Checks the hash of a guess from these networks, the smallest first. `now` is in milliseconds. */
+  async guess(networks: readonly string[], hash: string, now: number): Promise<GuessVerdict> {
+    const kept = this.password()
+    if (kept === null) return { isRight: false, waitSeconds: 0 }
+    const { kv, sql } = this.ctx.storage
+    const verdict = new Guesses(sql).check(kept.hash, hash, networks, now)
+    if (!verdict.isRight && verdict.waitSeconds === 0) kv.put(WRONG, this.wrongPasswords() + 1)
+    return verdict
+  }
+
+  /** Returns how many guesses of the password were wrong. */
+  protected wrongPasswords(): number {
+    return this.ctx.storage.kv.get<number>(WRONG) ?? 0
+  }
+
   /**
    * Adds an item that ends at `ends`, in milliseconds since 1970, or moves its end to a later time.
    * An earlier one may be of an older change: a row without its item is harmless, but not the

@@ -1,60 +1,77 @@
-/** The synchronous storage of a Durable Object. */
-export interface Kv {
-  get<T>(key: string): T | undefined
-  put<T>(key: string, value: T): void
-  delete(key: string): boolean
-}
+import { areEqual } from '../keys/encodings.ts'
 
-/** Wrong guesses of one network, and when it may guess again, in milliseconds since 1970. */
-interface Wrong {
-  readonly count: number
-  readonly until: number
-}
+/** The SQL storage of a Durable Object. */
+type Sql = Pick<SqlStorage, 'exec'>
 
-const KEY = 'guesses'
-/** Wrong guesses without a delay. */
-const FREE_GUESSES = 3
-const MAX_DELAY_SECONDS = 3600
-/** Networks that are remembered. Above that, the one that may guess again first is forgotten. */
-const MAX_NETWORKS = 500
+/** What an object says about a guess of its password. It doesn't check one that has to wait. */
+export interface GuessVerdict {
+  readonly isRight: boolean
+  readonly waitSeconds: number
+}
 
 /**
- * Limits guesses of a password for each network, so that nobody locks out the recipient. All methods
- * are synchronous: in a Durable Object, no other request runs between them.
+ * Wrong guesses without a delay, of a network and of the larger ones around it. A larger one has more
+ * people, who must not lock each other out so soon.
+ */
+const FREE_GUESSES = [3, 30, 300] as const
+const MAX_DELAY_SECONDS = 3600
+/** A network that has been silent for this long is forgotten. */
+const FORGOTTEN_MILLISECONDS = 86_400_000
+
+/**
+ * Limits guesses of a password for each network. Nothing slows all of them together: that would lock out
+ * the recipient. A network that
+ * has to wait is never forgotten. All methods are synchronous: in a Durable Object, no other request runs
+ * between them.
  */
 export class Guesses {
-  readonly #kv: Kv
+  readonly #sql: Sql
 
-  constructor(kv: Kv) {
-    this.#kv = kv
+  constructor(sql: Sql) {
+    this.#sql = sql
+    sql.exec(
+      'CREATE TABLE IF NOT EXISTS guesses (network TEXT PRIMARY KEY, count INTEGER NOT NULL, until INTEGER NOT NULL) STRICT',
+    )
+    sql.exec('CREATE INDEX IF NOT EXISTS guesses_until ON guesses (until)')
   }
 
-  /** Returns the seconds until `network` may guess, or 0. */
-  secondsLeft(network: string, now: number): number {
-    const until = this.#all().get(network)?.until ?? 0
-    return Math.max(0, Math.ceil((until - now) / 1000))
+  /** Checks the hash of a guess from `networks`, the smallest first, and counts it. */
+  check(kept: string, guess: string, networks: readonly string[], now: number): GuessVerdict {
+    const until = Math.max(...networks.map((network) => this.#row(network)?.until ?? 0))
+    const waitSeconds = Math.max(0, Math.ceil((until - now) / 1000))
+    if (waitSeconds > 0) return { isRight: false, waitSeconds }
+    const isRight = areEqual(kept, guess)
+    // Larger networks don't forget: others may be guessing there.
+    if (isRight) this.#sql.exec('DELETE FROM guesses WHERE network = ?', networks[0] ?? '')
+    else this.#count(networks, now)
+    return { isRight, waitSeconds: 0 }
   }
 
-  /** Counts a guess, and delays the next one. Right ones don't count. */
-  count(network: string, isRight: boolean, now: number): void {
-    const all = this.#all()
-    const count = (all.get(network)?.count ?? 0) + 1
-    all.delete(network)
-    if (!isRight) {
-      if (all.size >= MAX_NETWORKS) all.delete(firstToEnd(all))
-      all.set(network, { count, until: now + 1000 * delayAfter(count) })
+  #count(networks: readonly string[], now: number): void {
+    this.#sql.exec('DELETE FROM guesses WHERE until < ?', now - FORGOTTEN_MILLISECONDS)
+    for (const [i, network] of networks.entries()) {
+      const count = (this.#row(network)?.count ?? 0) + 1
+      this.#put(network, count, now + 1000 * delayAfter(count - (FREE_GUESSES[i] ?? Infinity)))
     }
-    this.#kv.put(KEY, all)
   }
 
-  #all(): Map<string, Wrong> {
-    return this.#kv.get<Map<string, Wrong>>(KEY) ?? new Map()
+  #put(network: string, count: number, until: number): void {
+    this.#sql.exec(
+      'INSERT INTO guesses VALUES (?, ?, ?) ON CONFLICT (network) DO UPDATE SET count = excluded.count, until = excluded.until',
+      ...[network, count, until],
+    )
+  }
+
+  #row(network: string): { readonly count: number; readonly until: number } | undefined {
+    return this.#sql
+      .exec<{ count: number; until: number }>(
+        'SELECT count, until FROM guesses WHERE network = ?',
+        network,
+      )
+      .toArray()[0]
   }
 }
 
-/** Returns seconds: 0, 0, 0, 1, 2, 4 … 3600. */
-const delayAfter = (count: number): number =>
-  count <= FREE_GUESSES ? 0 : Math.min(MAX_DELAY_SECONDS, 2 ** (count - FREE_GUESSES - 1))
-
-const firstToEnd = (all: ReadonlyMap<string, Wrong>): string =>
-  [...all].reduce((first, other) => (other[1].until < first[1].until ? other : first))[0]
+/** Returns seconds: 0 for those that are free, then 1, 2, 4 … 3600. */
+const delayAfter = (counted: number): number =>
+  counted <= 0 ? 0 : Math.min(MAX_DELAY_SECONDS, 2 ** (counted - 1))

@@ -706,7 +706,13 @@ describe('a list', () => {
   it('has what a page could not have, or fails', async () => {
     const grant = {
       ...{ id: 'g2', url: 'https://a/', bucket: 'files', key: KEY, name: 'a', size: 1, uses: null },
-      ...{ label: null, usesLeft: null, deadline: '2026-12-01T00:00:00Z', hasPassword: false },
+      ...{
+        label: null,
+        usesLeft: null,
+        deadline: '2026-12-01T00:00:00Z',
+        hasPassword: false,
+        wrongPasswords: 0,
+      },
       ...{ direct: false, download: null, restrictions: null, lastUsedAt: null },
       createdAt: '2026-11-25T12:00:00Z',
     }

@@ -169,7 +169,7 @@ describe('the methods of the server client', () => {
     const one = await client.createGrant(key, { deadline, uses: 1, label: 'for Ada' })
     expect(one).toMatchObject({ key, name: 'a.txt', uses: 1, usesLeft: 1, label: 'for Ada' })
     const restrictions = { notBefore: deadline, countries: ['DE'] }
-    const other = await client.createGrant(key, { deadline, restrictions, password: 'x' })
+    const other = await client.createGrant(key, { deadline, restrictions, password: 'xxxxxxxx' })
     expect(other).toMatchObject({ uses: null, hasPassword: true, restrictions })
     const listed: string[] = []
     for await (const { id } of client.listGrants({ pageSize: 1 })) {

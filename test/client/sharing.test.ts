@@ -6,14 +6,22 @@ const LONG = 100_000
 const ID = '0123456789abcdef0123456789abcdef'
 const GRANT = {
   ...{ id: ID, url: 'https://files.example.com/g/s', bucket: 'files', key: 'a/b.pdf' },
-  ...{ name: 'b.pdf', size: 5, label: null, uses: 1, usesLeft: 1, hasPassword: false },
+  ...{
+    name: 'b.pdf',
+    size: 5,
+    label: null,
+    uses: 1,
+    usesLeft: 1,
+    hasPassword: false,
+    wrongPasswords: 0,
+  },
   ...{ direct: false, download: null, restrictions: { countries: ['DE'] }, lastUsedAt: null },
   ...{ deadline: '2026-12-01T00:00:00.000Z', createdAt: '2026-11-25T12:00:00.000Z' },
 }
 const DROP_BOX = {
   ...{ id: ID, url: 'https://files.example.com/d/s', bucket: 'files', prefix: 'in/' },
   ...{ title: 'Papers', message: null, from: 'Example GmbH', allowedTypes: ['image/*'] },
-  ...{ maxFiles: 5, maxBytes: 100, maxTotalBytes: 500, hasPassword: true },
+  ...{ maxFiles: 5, maxBytes: 100, maxTotalBytes: 500, hasPassword: true, wrongPasswords: 0 },
   ...{ deadline: '2026-12-01T00:00:00.000Z', createdAt: '2026-11-25T12:00:00.000Z' },
   received: { files: 1, bytes: 5 },
 }

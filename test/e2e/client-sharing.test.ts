@@ -52,7 +52,15 @@ const URL_OF_BOX = `https://files.example.com/media/d/${SECRET}`
 const ID = '0123456789abcdef0123456789abcdef'
 const ITEM = {
   ...{ id: ID, url: 'https://files.example.com/g/s', bucket: 'files', key: 'a', name: 'a' },
-  ...{ size: 5, label: null, uses: 1, usesLeft: 1, hasPassword: false, direct: false },
+  ...{
+    size: 5,
+    label: null,
+    uses: 1,
+    usesLeft: 1,
+    hasPassword: false,
+    wrongPasswords: 0,
+    direct: false,
+  },
   ...{ download: null, restrictions: null, lastUsedAt: null, prefix: 'in/', title: 'Papers' },
   ...{ message: null, from: 'A', allowedTypes: null, maxFiles: 5, maxBytes: 5, maxTotalBytes: 5 },
   ...{ deadline: 'x', createdAt: 'x', received: { files: 0, bytes: 0 }, mimetype: 'a/b' },

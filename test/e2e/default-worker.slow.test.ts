@@ -9,15 +9,17 @@ import { readPage } from '../docs/support/markdown.ts'
 import { withClasses } from '../setup/build-worker.ts'
 import { startBuiltWorker, UNREACHABLE } from './built-worker.ts'
 import { newTab } from './chromium.ts'
-import { choose, dropOn, FILM, type TestFile, tile } from './demo-page.ts'
+import { choose, dropOn, FILM, seriousFindings, type TestFile, tile } from './demo-page.ts'
 import { startPageWorker } from './page-worker.ts'
 import { patternBytes } from './pattern-bytes.ts'
 import { shared } from './shared.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
+import { configWith } from './worker-config.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const KEY = 'ep_owner_0123456789abcdef0123456789abcdef0123456789a'
+const TENANT = 'ep_tenant_0123456789abcdef0123456789abcdef0123456789a'
 const SCOPES = ['files:read', 'files:list', 'files:upload', 'files:delete', 'links:create']
 
 const limitsSchema = z.object({ plugins: z.array(z.string()) })
@@ -129,6 +131,7 @@ describeWith([CHROMIUM], 'the page of the default Worker, in Chromium', () => {
     await page.addInitScript(`sessionStorage.setItem('token', '${KEY}')`)
     await page.goto(worker.origin)
     await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor()
+    expect(await page.getByText('Did you switch').isVisible()).toBe(false)
 
     await dropOn(page, 'h1', ['a.png', 'b.png', 'c.png'].map(picture))
     for (const name of ['a.png', 'b.png', 'c.png']) await tile(page, name).waitFor()
@@ -174,5 +177,39 @@ describeWith([CHROMIUM], 'the page of the default Worker, in Chromium', () => {
     expect([...paths]).toEqual(
       expect.arrayContaining(['/limits', '/files', '/links', '/multipart']),
     )
+  })
+})
+
+describeWith([CHROMIUM], 'the page after a switch to D1, in Chromium', () => {
+  it.each([
+    ['with the plugin that copies records', 'everything', false],
+    ['without the plugin that copies records', 'default', true],
+  ] as const)('says how to copy the records of KV, %s', async (_, kind, isAsked) => {
+    await using started = await startPageWorker(
+      [
+        { id: 'owner', token: KEY, scopes: SCOPES, prefix: '' },
+        { id: 'tenant', token: TENANT, scopes: SCOPES, prefix: 'tenants/42/' },
+      ],
+      async (directory) => configWith('d1_databases', directory, await shared('worker', kind)),
+    )
+    const { browser, worker } = started
+    const open = async (token: string) => {
+      const { page, failures } = await newTab(browser, { viewport: { width: 390, height: 844 } })
+      await page.addInitScript(`sessionStorage.setItem('token', '${token}')`)
+      await page.goto(worker.origin)
+      await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor()
+      return { page, failures }
+    }
+    const { page, failures } = await open(KEY)
+    await page.getByText('Did you switch from KV to D1?').waitFor()
+    const command = `npx edge-presigner index copy --from kv --to d1 --url ${worker.origin}`
+    await page.getByText(command).waitFor()
+    expect(await page.getByText('edge.fileAdmin()').isVisible()).toBe(isAsked)
+    expect(readPage('docs/index-copy.md')).toContain(command.replace(/ --url .*/, ''))
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+    expect(await seriousFindings(page)).toEqual([])
+    expect(failures).toEqual([])
+    const tenant = await open(TENANT)
+    expect(await tenant.page.getByText('Did you switch').isVisible()).toBe(false)
   })
 })

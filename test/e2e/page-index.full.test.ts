@@ -460,7 +460,7 @@ describeWith([CHROMIUM], 'the page of a Worker with a D1 database, in Chromium',
     await page.reload()
     expect(new URL((await asked).url()).search).toBe('?limit=48')
     await page.getByRole('checkbox', { name: 'Select Summe.png' }).check({ force: true })
-    for (const name of ['Folders', 'Usage', 'Download all'])
+    for (const name of ['Folders', 'Usage'])
       expect(await page.getByRole('button', { name }).count()).toBe(0)
   })
 

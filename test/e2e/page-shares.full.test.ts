@@ -455,46 +455,51 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
 
   it.each([1280, 1120, 800, 390])('moves nothing when it appears, at %i pixels', async (width) => {
     await put('plan.txt')
-    const held = Promise.withResolvers<void>()
-    await using tab = await open('full', async (page) => {
-      await page.setViewportSize({ width, height: 844 })
-      await page.route(/\/(?:grants|drop-boxes)\?/, async (route) => {
-        await held.promise
-        await route.continue()
-      })
-    })
+    await using tab = await open('full', (page) => page.setViewportSize({ width, height: 844 }))
     const { page } = tab
     await tile(page, 'plan.txt').first().waitFor()
     const tops = () =>
       page.evaluate(`['#files-title', '#tools', '#files']
         .map((id) => document.querySelector(id).getBoundingClientRect().top)`)
-    const before = await tops()
-    held.resolve()
     await page.getByRole('button', { name: 'Shared' }).waitFor()
-    expect(await tops()).toEqual(before)
+    const after = await tops()
+    await page.evaluate(`document.documentElement.dataset.shares = ''`) // as before the answer of /limits
+    expect(await page.getByRole('button', { name: 'Shared' }).count()).toBe(0)
+    expect(await tops()).toEqual(after)
   })
 
   it.each([
-    ['to a token without their scopes', 'reader', undefined],
-    ['without their plugins', 'full', 404],
-    ['without Durable Objects', 'full', 501],
-  ] as const)('are not offered %s', async (_, id, status) => {
+    ['to a token without their scopes', 'reader', []],
+    ['without their plugins', 'full', ['grants', 'dropBoxes']],
+  ] as const)('are not offered %s, and nothing is asked', async (_, id, missing) => {
     await put('plain.txt')
     const sent: string[] = []
-    const code = status === 404 ? 'not_found' : 'not_supported'
     await using tab = await open(id, async (page) => {
-      await page.route(/\/(?:grants|drop-boxes)\?/, (route) => {
-        sent.push(route.request().url())
-        return route.fulfill({ status: status ?? 500, json: { message: 'No.', code } })
+      await page.route('**/limits', async (route) => {
+        const response = await route.fetch()
+        const limits = z.looseObject({ plugins: z.array(z.string()) }).parse(await response.json())
+        const plugins = limits.plugins.filter((name) => !missing.some((one) => one === name))
+        await route.fulfill({ response, json: { ...limits, plugins } })
       })
+      page.on('request', (request) => sent.push(new URL(request.url()).pathname))
     })
     const { page } = tab
-    await expect.poll(() => sent.length).toBe(status === undefined ? 0 : 2)
     await page.getByRole('button', { name: 'Actions for plain.txt' }).first().click()
     await page.getByRole('button', { name: 'Copy another link…' }).click()
     await dialog(page, 'Copy a link').getByLabel('Valid for').waitFor()
     for (const name of ['Make a link that counts…', 'Ask for files', 'Shared'])
       expect(await page.getByRole('button', { name, includeHidden: true }).isVisible()).toBe(false)
-    expect(sent.length).toBe(status === undefined ? 0 : 2)
+    expect(sent.filter((path) => /^\/(?:grants|drop-boxes)/.test(path))).toEqual([])
+  })
+
+  it('say what is missing without Durable Objects', async () => {
+    await using tab = await open('full', async (page) => {
+      await page.route(/\/(?:grants|drop-boxes)\?/, (route) =>
+        route.fulfill({ status: 501, json: { message: 'No objects.', code: 'not_supported' } }),
+      )
+    })
+    const { page } = tab
+    await page.getByRole('button', { name: 'Shared' }).click()
+    await dialog(page, 'Shared').getByText('No objects.').first().waitFor()
   })
 })

@@ -438,6 +438,40 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(tab.failures).toEqual([])
   })
 
+  it.each([390, 320])('says what each icon does, with %i pixels', async (width) => {
+    await using tab = await demo.open({ viewport: { width, height: 844 }, hasTouch: true })
+    const { page } = tab
+    /** The labels of buttons without a visible text, or with one that their label lacks, or that is cut. */
+    const silent = () =>
+      page.evaluate(`[...document.querySelectorAll('button')]
+        .filter((button) => button.checkVisibility() && !button.closest('.uppy-Root'))
+        .filter((button) => {
+          const text = button.innerText.trim()
+          const label = button.ariaLabel ?? button.textContent
+          const isNamed = text !== '' && label.toLowerCase().includes(text.toLowerCase())
+          return !isNamed || button.scrollWidth > button.clientWidth
+        })
+        .map((button) => button.ariaLabel ?? button.outerHTML)`)
+    const expectWords = async () => {
+      expect(await silent()).toEqual([])
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+    }
+    await expectWords()
+    await page.getByRole('searchbox', { name: 'Search names' }).fill('png')
+    await page.getByRole('button', { name: 'Clear search' }).waitFor()
+    await expectWords()
+    await page.getByRole('button', { name: 'Clear search' }).tap()
+    await page.locator('.file-select input').first().check({ force: true })
+    await page.getByRole('button', { name: 'Clear the selection' }).waitFor()
+    await expectWords()
+    await page.getByRole('button', { name: 'Clear the selection' }).tap()
+    await page.route('**/files/*/link', (route) => route.abort())
+    await page.locator('.file-open').nth(1).tap()
+    await page.getByRole('button', { name: 'Next file' }).waitFor()
+    await page.getByRole('button', { name: 'Dismiss' }).waitFor()
+    await expectWords()
+  })
+
   it("shows the Worker's error for a wrong token, keeps the token out of the address, and removes it", async () => {
     await using tab = await demo.open()
     const { page } = tab

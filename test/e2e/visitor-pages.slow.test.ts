@@ -227,7 +227,7 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
     })
 
     it('asks again after a wrong password', async () => {
-      const { id, url } = await api.grant(key, { uses: 1, password: 'right' })
+      const { id, url } = await api.grant(key, { uses: 1, password: 'right one' })
       await using tab = await open(url)
       const { page } = tab
       const field = page.getByLabel('Password')
@@ -236,7 +236,7 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
       await page.getByRole('alert').getByText('The password is wrong.').waitFor()
       await expectGood(tab)
       expect(await api.usesLeft(id)).toBe(1)
-      await field.fill('right')
+      await field.fill('right one')
       const downloading = page.waitForEvent('download')
       await field.press('Enter')
       await downloading
@@ -394,14 +394,14 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
     })
 
     it('needs only the keyboard, also for its password', async () => {
-      const box = await api.box({ password: 'right' })
+      const box = await api.box({ password: 'right one' })
       await using tab = await open(box.url)
       const { page } = tab
       const field = page.getByLabel('Password')
       await field.press('w')
       await page.keyboard.press('Enter')
       await page.getByText('The password is wrong.').waitFor()
-      await page.keyboard.type('right')
+      await page.keyboard.type('right one')
       await page.keyboard.press('Enter')
       await page.locator('#send').waitFor()
       await chooseByKeyboard(page, [text('keys.txt')], CHOOSER)

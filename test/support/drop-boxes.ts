@@ -247,7 +247,9 @@ export const workerWith = (
 export const holdsOf = (box: Pick<DropBox, 'id'>): Promise<{ key: string; state: string }[]> =>
   runInDurableObject(objectOf(box), (_, { storage }) =>
     storage.sql
-      .exec<{ key: string; state: string }>('SELECT key, state FROM holds ORDER BY at, key')
+      .exec<{ key: string; state: string }>(
+        'SELECT key, state FROM uploads WHERE ends IS NOT NULL ORDER BY at, key',
+      )
       .toArray(),
   )
 

@@ -19,6 +19,7 @@ export interface Grant {
   readonly usesLeft: number | null
   readonly deadline: string
   readonly hasPassword: boolean
+  readonly wrongPasswords: number
   readonly direct: boolean
   readonly download: string | null
   readonly restrictions: object | null

@@ -16,6 +16,8 @@ export interface Asked {
   readonly key: string
   /** The access key id that signed it. */
   readonly by: string
+  /** The ETag in If-Match, or null. */
+  readonly ifMatch: string | null
 }
 
 /** An unfinished upload in parts. */
@@ -60,7 +62,8 @@ export class MemoryBucket {
     const key = decodeURIComponent(pathname.slice(1))
     const kind = ['list-type', 'uploads', 'uploadId'].find((name) => searchParams.has(name)) ?? ''
     const [, by = ''] = /Credential=([^/]+)/.exec(request.headers.get('authorization') ?? '') ?? []
-    const asked = { operation: `${request.method} ${kind}`.trim(), key, by }
+    const ifMatch = request.headers.get('if-match')
+    const asked = { operation: `${request.method} ${kind}`.trim(), key, by, ifMatch }
     this.asked.push(asked)
     const other = await this.before(asked)
     if (other !== undefined) return other

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { DEFAULT_WORKER, EVERYTHING } from './lib/build.ts'
 import { startLoadGenerator } from './lib/load.ts'
 import { describeMachine } from './lib/machine.ts'
 import { buildPresigner } from './lib/presigner.ts'
@@ -44,7 +45,8 @@ if (only !== undefined && !(only in SECTIONS))
 
 await installPeers()
 const tools = {
-  presigner: await buildPresigner(),
+  presigner: await buildPresigner(DEFAULT_WORKER),
+  everything: await buildPresigner(EVERYTHING),
   generator: startLoadGenerator(),
   rounds: Number(values.rounds),
 }

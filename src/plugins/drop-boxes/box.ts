@@ -1,6 +1,7 @@
 import type { PasswordHash } from '../../access/password.ts'
 import type { Scope } from '../../access/scopes.ts'
 import type { StoredPrincipal } from '../../access/stored-principal.ts'
+import { MAX_PARTS } from '../../bucket/limits.ts'
 import type { Sender } from '../../records/file-event.ts'
 
 /** Version of what a Durable Object stores about a drop box. */
@@ -14,6 +15,15 @@ export const TOKEN_SECONDS = 600
 
 /** Longest lifetime of what a sender gets signed, so that nothing outlives a closed box by more. */
 export const MAX_URL_SECONDS = 300
+
+/** Largest file that a box takes in one request. Others are sent in parts, which the bucket can list. */
+export const MAX_BOX_PUT_BYTES = 32 * 1024 ** 2
+
+/** Largest part. */
+const MAX_BOX_PART_BYTES = 16 * 1024 ** 2
+
+/** Largest file of a box. */
+export const MAX_BOX_FILE_BYTES = MAX_PARTS * MAX_BOX_PART_BYTES
 
 /** How long a box is kept after its deadline, so that its creator can see what arrived. */
 export const KEPT_SECONDS = 30 * 86_400
@@ -63,11 +73,28 @@ export interface BoxState {
   readonly received: Amount
   /** What nobody has sent or reserved. */
   readonly left: Amount
+  readonly wrongPasswords: number
 }
 
 /** Tells whether senders may begin uploads. */
 export const isOpen = ({ closedAt, deadline }: StoredBox, now: number): boolean =>
   closedAt === null && now < deadline
+
+/** Bytes a second of the slowest sender who is waited for. */
+const SLOWEST_SENDER = 32 * 1024
+
+/** Returns how long the slowest sender needs for `size` bytes. */
+export const sendingSeconds = (size: number): number => Math.ceil(size / SLOWEST_SENDER)
+
+/**
+ * Returns how long after its end an upload of `size` bytes may be dated and still be in time. Servers date
+ * an object when its upload begins, or when it ends, and clocks differ.
+ */
+export const graceSeconds = (size: number): number => sendingSeconds(size) + 900
+
+/** Tells whether senders may still record what they have sent in time. */
+export const takesRecords = ({ closedAt, deadline, maxBytes }: StoredBox, now: number): boolean =>
+  closedAt === null && now < deadline + 1000 * graceSeconds(maxBytes)
 
 /** The id of the principal of a box's senders. */
 export const principalOf = (id: string): string => `drop-box:${id}`
@@ -76,26 +103,32 @@ export const principalOf = (id: string): string => `drop-box:${id}`
 export interface Session {
   /** A name for the network, which only this box uses. */
   readonly network: string
-  /** Names what the sender wrote, or is empty. */
-  readonly session: string
+  /** What the sender wrote, if anything. */
+  readonly sender: Sender | null
 }
 
-/** An upload that a sender is about to begin, or a later step of it. */
+/** An upload that a sender is about to begin. */
 export interface Ask extends Session {
   readonly key: string
   /** Bytes. */
   readonly size: number
   readonly inParts: boolean
-  /** Starts an upload in parts. A later step of it is false. */
-  readonly isStart: boolean
   readonly country: string | null
 }
 
-/** The answer to an `Ask`. `undo` names the reservation, unless the key had one already. */
+/**
+ * The answer to an `Ask`. `earlier` is an upload in parts of the same key, to abort first. A box that is
+ * `waiting` is full only of reservations.
+ */
 export type Reserved =
-  | { readonly ok: true; readonly undo: string | null }
-  | { readonly ok: false; readonly why: 'closed' | 'full' }
-  | { readonly ok: false; readonly why: 'busy'; readonly seconds: number }
+  | { readonly ok: true; readonly earlier: { readonly s3UploadId: string | null } | null }
+  | { readonly ok: false; readonly why: 'closed' | 'full' | 'arrived' }
+  | { readonly ok: false; readonly why: 'busy' | 'waiting'; readonly seconds: number }
+
+/** The answer to a later step of an upload in parts. */
+export type Renewal =
+  | { readonly ok: true; readonly counts: boolean }
+  | { readonly ok: false; readonly why: 'closed' | 'full' | 'gone' }
 
 /** An object that the bucket has. */
 export interface Arrived {
@@ -108,19 +141,15 @@ export interface Arrived {
   readonly at: number
 }
 
-/**
- * The answer to an `Arrived`. `isNew` until the event of the box is accepted, and `isLost` while that of
- * the record was not.
- */
+/** The answer to an `Arrived`. `isNew` until the event of the box about these bytes is accepted. */
 export type Settled =
   | {
       readonly ok: true
       readonly isNew: boolean
-      readonly isLost: boolean
       readonly sender: Sender | null
       readonly country: string | null
     }
-  | { readonly ok: false; readonly why: 'closed' | 'full' | 'unknown' }
+  | { readonly ok: false; readonly why: 'closed' | 'full' | 'replaced' | 'unknown' }
 
 /** A file that a box has received. */
 export interface Received extends Arrived {
@@ -133,14 +162,3 @@ export interface ReceivedPage {
   /** Where the next page starts, or null after the last one. */
   readonly next: number | null
 }
-
-/** A sender who asks for a token. `guess` is the hash of a password. */
-export interface Entry extends Session {
-  readonly guess: string | null
-  readonly sender: Sender | null
-}
-
-export type Entered =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly why: 'closed' | 'wrong' }
-  | { readonly ok: false; readonly why: 'busy'; readonly seconds: number }

@@ -1,72 +1,101 @@
-import { areEqual } from '../../keys/encodings.ts'
-import { isNewObjectKey } from '../../keys/new-key.ts'
+import type { PasswordHash } from '../../access/password.ts'
 import type { Sender } from '../../records/file-event.ts'
 import { StateObject } from '../../state/cloudflare.ts'
-import { Guesses } from '../../state/guesses.ts'
 import {
   type Amount,
   type Arrived,
   type Ask,
   type BoxState,
-  type Entered,
-  type Entry,
+  graceSeconds,
   isOpen,
   KEPT_SECONDS,
   MAX_URL_SECONDS,
   type Received,
   type ReceivedPage,
+  type Renewal,
   type Reserved,
   SCHEMA,
   type Settled,
   type StoredBox,
+  sendingSeconds,
+  takesRecords,
 } from './box.ts'
 
 const MINUTE = 60_000
-/** A PUT that begins just before its URL expires needs a moment until its record. */
-const PUT_MILLISECONDS = MAX_URL_SECONDS * 1000 + MINUTE
-/** From one step of an upload in parts to the next one. */
+/** How long an upload in parts stays reserved after its start, and after each new part. */
 const PARTS_MILLISECONDS = 30 * MINUTE
+/** The bucket is asked for new parts only if the reservation ends within this time. */
+const RENEWAL_MILLISECONDS = 25 * MINUTE
+/** Until a start has told the id of its upload. */
+const START_MILLISECONDS = MINUTE
 /**
- * The bucket checks a signature when a PUT begins. Its body may be 5 GB, and arrive at any speed, so the
- * object may appear long after the URL has expired. No server or proxy that we know of keeps one request
- * open for more than a day. Completing an upload in parts takes minutes.
+ * The bucket checks a signature when a PUT begins, and its body may arrive at any speed. No server or
+ * proxy that we know of keeps one request open for more than a day.
  */
 const LONGEST_MILLISECONDS = 86_400_000
+/** Until an upload in parts that is completing while it is aborted is in the bucket. */
+const COMPLETE_MILLISECONDS = 15 * MINUTE
+
+/** Returns how long after its end a look finds everything that an upload may still do. */
+const lateMilliseconds = (parts: number): number =>
+  parts === 1 ? COMPLETE_MILLISECONDS : LONGEST_MILLISECONDS
 
 /** Looks that may fail: one an hour, for a month. */
 const MAX_TRIES = 720
 
-/** Open reservations of one sender. */
+/** Open reservations of one network. */
 const MAX_OPEN = 4
-/** Uploads in parts of one key, which a repeated `startId` starts. The bucket keeps the parts of all. */
-const MAX_STARTS = 10
-/** Reservations that have ended and are looked at once more, of one sender and of a box. */
-const MAX_LATE = 100
-const MAX_ALL_LATE = 5000
-/** Senders that a box remembers although they have sent nothing, of one network and in all. */
-const MAX_SENDERS_OF_NETWORK = 20
-const MAX_SENDERS = 1000
+/** Reservations that have ended and are looked at once more, of one network and of a box. */
+export const MAX_LATE = 100
+export const MAX_ALL_LATE = 5000
 
 /**
- * What is known of a key. `open` is reserved. `kept` has been counted, and its record is checked once
- * more. `late` is no longer reserved, but something may still arrive. `over` arrived over the limit, and is
- * deleted.
+ * What is known of a key. `open` is reserved. `ending` is still reserved: its uploads in parts are
+ * being aborted. `late` is free, but something may still arrive. `kept` has been counted. `over` has
+ * arrived against the rules, and is deleted.
  */
-export type HoldState = 'open' | 'kept' | 'late' | 'over'
+export type UploadState = 'open' | 'ending' | 'late' | 'kept' | 'over'
 
-/** A key, and when to ask the bucket about it, in milliseconds since 1970. */
-export type Hold = {
+/** One upload of a box. Times are milliseconds since 1970. */
+export type Upload = {
   readonly key: string
+  /** Bytes. */
   readonly size: number
-  readonly state: HoldState
-  readonly ends: number
+  readonly state: UploadState
+  /** When to ask the bucket about it, or null for never again. */
+  readonly ends: number | null
   /** When it was first reserved. */
   readonly at: number
   /** Looks that failed. */
   readonly tries: number
-  /** Uploads in parts that have started. */
-  readonly starts: number
+  readonly network: string
+  readonly country: string | null
+  /** What the sender wrote, in JSON. */
+  readonly sender: string | null
+  /** 1 for an upload in parts. */
+  readonly parts: number
+  /** S3's id of the upload in parts. */
+  readonly s3_upload: string | null
+  /** Until when a start may still tell that id. */
+  readonly starting: number
+  /** Parts that the bucket has listed. */
+  readonly listed: number
+  /** Place in the list of what has arrived, or null before. */
+  readonly seq: number | null
+  readonly etag: string | null
+  readonly name: string | null
+  readonly mimetype: string | null
+  readonly arrived: number | null
+  /** How often its object was replaced. */
+  readonly changes: number
+  /** The ETag of the last event of the box that was accepted. */
+  readonly told: string | null
 }
+
+/** Rows that count as reserved, as received, and those whose bytes may be in the bucket uncounted. */
+const RESERVED = "state IN ('open', 'ending')"
+const RECEIVED = "state = 'kept'"
+const LATE = "state IN ('late', 'over')"
 
 /**
  * What a drop box has reserved and received, in its Durable Object. Every method is synchronous until it
@@ -77,23 +106,15 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
   async create(box: StoredBox): Promise<void> {
     const { kv, sql } = this.ctx.storage
     sql.exec(
-      `CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
-        ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, starts INTEGER NOT NULL, undo TEXT,
-        network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT`,
+      `CREATE TABLE uploads (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
+        ends INTEGER, at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, network TEXT NOT NULL,
+        country TEXT, sender TEXT, parts INTEGER NOT NULL, s3_upload TEXT,
+        starting INTEGER NOT NULL DEFAULT 0, listed INTEGER NOT NULL DEFAULT 0, seq INTEGER UNIQUE,
+        etag TEXT, name TEXT, mimetype TEXT, arrived INTEGER, changes INTEGER NOT NULL DEFAULT 0,
+        told TEXT) STRICT`,
     )
-    sql.exec('CREATE INDEX holds_ends ON holds (ends)')
-    sql.exec('CREATE INDEX holds_state ON holds (state, network, session)')
-    sql.exec(
-      `CREATE TABLE received (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
-        etag TEXT NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL, mimetype TEXT NOT NULL,
-        at INTEGER NOT NULL, session TEXT NOT NULL, country TEXT, told INTEGER NOT NULL, lost INTEGER NOT NULL) STRICT`,
-    )
-    sql.exec(
-      `CREATE TABLE senders (session TEXT PRIMARY KEY, network TEXT NOT NULL, name TEXT NOT NULL,
-        note TEXT NOT NULL, at INTEGER NOT NULL, used INTEGER NOT NULL) STRICT`,
-    )
-    sql.exec('CREATE INDEX senders_unused ON senders (used, network, at)')
-    kv.put('received', { files: 0, bytes: 0 })
+    sql.exec('CREATE INDEX uploads_ends ON uploads (ends)')
+    sql.exec('CREATE INDEX uploads_state ON uploads (state, network)')
     kv.put('box', box)
     await this.wake()
   }
@@ -107,181 +128,205 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
   state(): BoxState | null {
     const box = this.box()
     if (box === null) return null
-    const received = this.#received()
-    const open = this.#open('')
+    const { ends: _, ...received } = this.#sum(RECEIVED)
+    const open = this.#sum(RESERVED)
     const files = Math.max(0, box.maxFiles - received.files - open.files)
     const bytes = Math.max(0, box.maxTotalBytes - received.bytes - open.bytes)
-    return { box, received, left: { files, bytes } }
+    const left = { files, bytes }
+    return { box, received, left, wrongPasswords: this.wrongPasswords() }
   }
 
-  /** Lets a sender in. The first wrong passwords of a network are free, then it has to wait. */
-  enter({ guess, network, session, sender }: Entry, now: number): Entered {
-    const box = this.box()
-    if (box === null || !isOpen(box, now)) return { ok: false, why: 'closed' }
-    if (box.password !== null) {
-      const guesses = new Guesses(this.ctx.storage.kv)
-      const seconds = guesses.secondsLeft(network, now)
-      if (seconds > 0) return { ok: false, why: 'busy', seconds }
-      const isRight = guess !== null && areEqual(guess, box.password.hash)
-      guesses.count(network, isRight, now)
-      if (!isRight) return { ok: false, why: 'wrong' }
-    }
-    if (sender !== null) this.#remember(session, network, sender, now)
-    return { ok: true }
+  protected password(): PasswordHash | null {
+    return this.box()?.password ?? null
   }
 
-  /** Reserves a key, for longer if it is already reserved, and again if its reservation has ended. */
+  /**
+   * Reserves a key. A further start of the same key first has to abort what is `earlier`, since the bucket
+   * keeps the parts of all. A key that has arrived is written only once.
+   */
   async reserve(ask: Ask, now: number): Promise<Reserved> {
     const box = this.box()
     if (box === null || !isOpen(box, now)) return { ok: false, why: 'closed' }
-    const hold = this.hold(ask.key)
-    if (hold?.state === 'over') return { ok: false, why: 'full' }
-    if (ask.isStart && hold !== undefined && hold.starts >= MAX_STARTS) return busy(MAX_WAIT)
-    const ends = now + (ask.inParts ? PARTS_MILLISECONDS : PUT_MILLISECONDS)
-    const known = this.#receivedFile(ask.key)
-    if (known !== undefined) {
-      const bytes = this.#received().bytes - known.size + this.#open(ask.key).bytes + ask.size
-      if (bytes > box.maxTotalBytes) return { ok: false, why: 'full' }
-      // It is counted. Whatever replaces it is, too.
-      await this.#put(ask, 'kept', ends, now, null)
-      return { ok: true, undo: null }
-    }
-    const isOpenHold = hold?.state === 'open'
-    const size = isOpenHold ? Math.max(hold.size, ask.size) : ask.size
-    const refused = this.#refusal(box, { ...ask, size }, hold?.state, now)
+    const { key, size, inParts, network, country, sender } = ask
+    const row = this.upload(key)
+    if (row?.state === 'kept') return { ok: false, why: 'arrived' }
+    if (row?.state === 'over') return { ok: false, why: 'full' }
+    if (row?.state === 'ending' || (row !== undefined && now < row.starting)) return busy(1)
+    const refused = this.#refusal(box, ask, row?.state, now)
     if (refused !== null) return refused
-    const undo = hold === undefined ? crypto.randomUUID() : null
-    const later = isOpenHold ? Math.max(hold.ends, ends) : ends
-    await this.#put({ ...ask, size }, 'open', later, now, undo)
-    return { ok: true, undo }
+    const lasting = inParts
+      ? PARTS_MILLISECONDS
+      : 1000 * (MAX_URL_SECONDS + sendingSeconds(size)) + MINUTE
+    // A repeated start earns no time.
+    const ends = row?.state === 'open' && row.ends !== null ? row.ends : now + lasting
+    this.ctx.storage.sql.exec(
+      `INSERT INTO uploads (key, size, state, ends, at, network, country, sender, parts, starting)
+        VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+        size = excluded.size, state = 'open', ends = excluded.ends, tries = 0, starting = excluded.starting,
+        listed = 0`,
+      ...[key, size, ends, now, network, country, sender && JSON.stringify(sender)],
+      ...[Number(inParts), inParts ? now + START_MILLISECONDS : 0],
+    )
+    await this.wake()
+    return { ok: true, earlier: row?.parts === 1 ? { s3UploadId: row.s3_upload } : null }
   }
 
-  /** Frees the reservation that `undo` names. */
-  undo(key: string, undo: string): void {
-    if (this.box() === null) return
+  /** Notes the id of an upload in parts. Returns false if it must be aborted: its place is gone. */
+  began(key: string, s3UploadId: string): boolean {
+    if (this.upload(key)?.state !== 'open') return false
     this.ctx.storage.sql.exec(
-      "DELETE FROM holds WHERE key = ? AND undo = ? AND state = 'open'",
-      ...[key, undo],
+      'UPDATE uploads SET s3_upload = ?, starting = 0 WHERE key = ?',
+      ...[s3UploadId, key],
     )
-  }
-
-  /** Frees a reservation. Its upload may be completing at this moment, so it is looked at once more. */
-  abort(key: string, now: number): void {
-    if (this.box() === null) return
-    this.ctx.storage.sql.exec(
-      "UPDATE holds SET state = 'late', ends = ? WHERE key = ? AND state = 'open'",
-      ...[now + LONGEST_MILLISECONDS, key],
-    )
+    return true
   }
 
   /**
-   * Counts an object that the bucket has, once for each key and ETag, with its real size. What is over the
-   * limit must be deleted.
+   * Tells whether an upload in parts may go on, and whether the caller must count its parts, for `renew`.
+   * One that has arrived may be completed again, with the same result.
+   */
+  step(key: string, isLast: boolean, now: number): Renewal {
+    const box = this.box()
+    // What a sender has begun in time, may be completed after the deadline.
+    const isInTime = box !== null && (isLast ? takesRecords(box, now) : isOpen(box, now))
+    if (!isInTime) return { ok: false, why: 'closed' }
+    const row = this.upload(key)
+    if (row?.state === 'kept') return { ok: true, counts: false }
+    if (row?.state === 'over') return { ok: false, why: 'full' }
+    if (row?.state !== 'open') return { ok: false, why: 'gone' }
+    return { ok: true, counts: !isLast && (row.ends ?? 0) - now < RENEWAL_MILLISECONDS }
+  }
+
+  /**
+   * Keeps a reservation for longer if the bucket lists more parts than before. A server that lists none
+   * (null) gets one end, by the size.
+   */
+  renew(key: string, listed: number | null, now: number): void {
+    const row = this.upload(key)
+    if (row?.state !== 'open') return
+    const { sql } = this.ctx.storage
+    if (listed === null)
+      sql.exec(
+        'UPDATE uploads SET ends = MAX(ends, ?) WHERE key = ?',
+        ...[row.at + 1000 * graceSeconds(row.size), key],
+      )
+    else if (listed > row.listed)
+      sql.exec(
+        'UPDATE uploads SET ends = ?, listed = ? WHERE key = ?',
+        ...[now + PARTS_MILLISECONDS, listed, key],
+      )
+  }
+
+  /** Begins to free a key: no step may follow. Its uploads in parts must be aborted, and then `freed`. */
+  async end(key: string, now: number): Promise<{ readonly s3UploadId: string | null } | null> {
+    const row = this.box() && this.upload(key)
+    if (row?.state !== 'open' && row?.state !== 'ending') return null
+    // If the caller fails, the object does the rest.
+    this.ctx.storage.sql.exec(
+      "UPDATE uploads SET state = 'ending', ends = ?, starting = 0 WHERE key = ?",
+      ...[now + MINUTE, key],
+    )
+    await this.wake()
+    return { s3UploadId: row.s3_upload }
+  }
+
+  /**
+   * Frees a key whose uploads in parts are aborted. One of them may be completing at this moment, so it is
+   * looked at once more.
+   */
+  freed(key: string, now: number): void {
+    this.ctx.storage.sql.exec(
+      "UPDATE uploads SET state = 'late', ends = ?, tries = 0 WHERE key = ? AND state = 'ending'",
+      ...[now + lateMilliseconds(1), key],
+    )
+  }
+
+  /** Frees a key for which nothing was signed. */
+  async undo(key: string, now: number): Promise<void> {
+    const row = this.box() && this.upload(key)
+    if (row?.state !== 'open') return
+    if (row.parts === 1) await this.end(key, now)
+    else this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
+  }
+
+  /**
+   * Counts an object that the bucket has, with its real size. What is over the limit, or too late, must be
+   * deleted, and so must what is replaced more than once: somebody sends other bytes under the same URL.
    */
   async settle({ key, etag, size, name, mimetype, at }: Arrived, now: number): Promise<Settled> {
-    const { kv, sql } = this.ctx.storage
     const box = this.box()
     if (box === null) return { ok: false, why: 'closed' }
-    const hold = this.hold(key)
-    const known = this.#receivedFile(key)
-    if ((hold === undefined && known === undefined) || this.isChanged(key, size))
-      return { ok: false, why: 'unknown' }
-    if (hold?.state === 'over') return { ok: false, why: 'full' }
-    if (known?.etag !== etag) {
+    const row = this.upload(key)
+    if (row === undefined || this.isChanged(key, size)) return { ok: false, why: 'unknown' }
+    if (row.state === 'over') return { ok: false, why: 'full' }
+    if (row.etag !== etag) {
+      const [received, open] = [this.#sum(RECEIVED, key), this.#sum(RESERVED, key)]
+      const condemn = async (why: 'closed' | 'full' | 'replaced'): Promise<Settled> => {
+        await this.#condemn(key, now)
+        return { ok: false, why }
+      }
       // Never what is counted already: the bucket's clock may be ahead.
-      if (box.closedAt !== null && at > box.closedAt) {
-        await this.#condemn(key, size, now)
-        return { ok: false, why: 'closed' }
-      }
-      const received = this.#received()
-      const open = this.#open(key)
-      const files = received.files + (known === undefined ? 1 : 0)
-      const bytes = received.bytes - (known?.size ?? 0) + size
-      if (
-        size > box.maxBytes ||
-        files + open.files > box.maxFiles ||
-        bytes + open.bytes > box.maxTotalBytes
-      ) {
-        if (known !== undefined) {
-          sql.exec('DELETE FROM received WHERE key = ?', key)
-          kv.put('received', { files: received.files - 1, bytes: received.bytes - known.size })
-        }
-        await this.#condemn(key, size, now)
-        return { ok: false, why: 'full' }
-      }
-      kv.put('received', { files, bytes })
-      const [session, country] = [hold?.session ?? known?.session ?? '', hold?.country ?? null]
-      sql.exec(
-        `INSERT INTO received (key, etag, size, name, mimetype, at, session, country, told, lost)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT (key) DO UPDATE SET etag = excluded.etag,
-          size = excluded.size, name = excluded.name, mimetype = excluded.mimetype, at = excluded.at,
-          told = 0, lost = 0`,
-        ...[key, etag, size, name, mimetype, at, session, country],
+      const isLate = at > (box.closedAt ?? box.deadline + 1000 * graceSeconds(size))
+      if (isLate) return condemn('closed')
+      if (row.changes > 0) return condemn('replaced')
+      const files = received.files + open.files + 1
+      const bytes = received.bytes + open.bytes + size
+      // The size of what a sender puts is signed.
+      if (row.etag === null && size !== row.size) return condemn('full')
+      if (size > box.maxBytes || files > box.maxFiles || bytes > box.maxTotalBytes)
+        return condemn('full')
+      this.ctx.storage.sql.exec(
+        `UPDATE uploads SET state = 'kept', etag = ?, size = ?, name = ?, mimetype = ?, arrived = ?,
+          changes = changes + (etag IS NOT NULL), tries = 0, ends = ?,
+          seq = COALESCE(seq, (SELECT COALESCE(MAX(seq), 0) + 1 FROM uploads)) WHERE key = ?`,
+        // Its URL may still work, and its record may fail: one more look.
+        ...[etag, size, name, mimetype, at, now + 1000 * MAX_URL_SECONDS + MINUTE, key],
       )
-      sql.exec('UPDATE senders SET used = 1 WHERE session = ?', session)
-      // Its URL may still work, and its record may fail: a last look.
-      if (hold !== undefined)
-        sql.exec(
-          "UPDATE holds SET state = 'kept', size = ?, undo = NULL, ends = MIN(ends, ?) WHERE key = ?",
-          ...[size, now + PUT_MILLISECONDS, key],
-        )
     }
-    const row = this.#receivedFile(key)
-    const sender = row === undefined ? null : this.#sender(row.session)
     await this.wake()
-    return {
-      ok: true,
-      isNew: row?.told === 0,
-      isLost: row?.lost === 1,
-      sender,
-      country: row?.country ?? null,
-    }
+    const { sender, country } = row
+    return { ok: true, isNew: row.told !== etag, sender: senderIn(sender), country }
   }
 
-  /**
-   * Tells whether the app has changed a received file in place. What a sender puts under a generated
-   * key has the size of the file, which is signed.
-   */
+  /** Tells whether the app has changed a received file in place: the size of a sender's is signed. */
   isChanged(key: string, size: number): boolean {
-    const known = this.#receivedFile(key)
-    return known !== undefined && known.size !== size && isNewObjectKey(key)
+    const row = this.upload(key)
+    return row?.state === 'kept' && row.size !== size
   }
 
   /** The event of the box about this file was accepted. */
   told(key: string, etag: string): void {
     if (this.box() === null) return
-    this.ctx.storage.sql.exec('UPDATE received SET told = 1 WHERE key = ? AND etag = ?', key, etag)
-  }
-
-  /** Notes whether the event of a record must be sent again. */
-  lost(key: string, etag: string, isLost: boolean): void {
-    if (this.box() === null) return
-    this.ctx.storage.sql.exec(
-      'UPDATE received SET lost = ? WHERE key = ? AND etag = ?',
-      ...[Number(isLost), key, etag],
-    )
+    this.ctx.storage.sql.exec('UPDATE uploads SET told = ? WHERE key = ?', etag, key)
   }
 
   /** Returns what was received, the newest first, from `start` on. */
   files(limit: number, start: number | null): ReceivedPage {
     if (this.box() === null) return { files: [], next: null }
     const rows = this.ctx.storage.sql
-      .exec<ReceivedRow>(
-        'SELECT * FROM received WHERE seq <= ? ORDER BY seq DESC LIMIT ?',
+      .exec<Upload>(
+        `SELECT * FROM uploads WHERE seq <= ? AND ${RECEIVED} ORDER BY seq DESC LIMIT ?`,
         ...[start ?? Number.MAX_SAFE_INTEGER, limit + 1],
       )
       .toArray()
     const files = rows.slice(0, limit).map((row): Received => {
-      const { key, etag, size, name, mimetype, at, session, country } = row
-      return { key, etag, size, name, mimetype, at, country, sender: this.#sender(session) }
+      const { key, etag, size, name, mimetype, arrived, sender, country } = row
+      const file = { key, etag: etag ?? '', size, name: name ?? '', mimetype: mimetype ?? '' }
+      return { ...file, at: arrived ?? 0, country, sender: senderIn(sender) }
     })
     return { files, next: rows[limit]?.seq ?? null }
   }
 
-  /** Ends the box. What is reserved is still looked at. */
+  /** Ends the box. Uploads in parts are aborted. What else is reserved is still looked at. */
   async close(now: number): Promise<void> {
     const box = this.box()
-    if (box?.closedAt === null) this.ctx.storage.kv.put('box', { ...box, closedAt: now })
+    if (box?.closedAt === null) {
+      this.ctx.storage.kv.put('box', { ...box, closedAt: now })
+      this.ctx.storage.sql.exec(
+        "UPDATE uploads SET state = 'ending', ends = ? WHERE state = 'open' AND parts = 1",
+        now,
+      )
+    }
     await this.wake()
   }
 
@@ -296,7 +341,7 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
     const box = this.box()
     if (box === null) return null
     const [first] = this.ctx.storage.sql
-      .exec<{ ends: number | null }>('SELECT MIN(ends) AS ends FROM holds')
+      .exec<{ ends: number | null }>('SELECT MIN(ends) AS ends FROM uploads')
       .toArray()
     if (first?.ends) return first.ends
     return box.closedAt ?? box.deadline + KEPT_SECONDS * 1000
@@ -310,48 +355,69 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
     if (set === null || next < set) await this.ctx.storage.setAlarm(next)
   }
 
-  /** Returns keys that the bucket must be asked about, those that wait longest first. */
-  due(limit: number, now: number): Hold[] {
+  /** Returns uploads that the bucket must be asked about, those that wait longest first. */
+  due(limit: number, now: number): Upload[] {
     if (this.box() === null) return []
     return this.ctx.storage.sql
-      .exec<Hold>('SELECT * FROM holds WHERE ends <= ? ORDER BY ends LIMIT ?', now, limit)
+      .exec<Upload>('SELECT * FROM uploads WHERE ends <= ? ORDER BY ends LIMIT ?', now, limit)
       .toArray()
   }
 
+  /** Before a look at a reservation that has ended. Returns the upload, or undefined if it is in use again. */
+  looking({ key, state, ends }: Upload): Upload | undefined {
+    this.ctx.storage.sql.exec(
+      "UPDATE uploads SET state = 'ending' WHERE key = ? AND state = 'open' AND ends = ?",
+      ...[key, ends],
+    )
+    const row = this.upload(key)
+    return row?.ends === ends && (row.state === state || row.state === 'ending') ? row : undefined
+  }
+
   /**
-   * Notes what a look at the bucket found, unless somebody has changed the hold since: `absent`, `done`
-   * for one that is recorded, `deleted`, or `failed`, after which it looks again.
+   * Notes what a look at the bucket found, unless somebody has changed the upload since: `absent`, `done`
+   * for one that is recorded, `again` for one that may still change, `deleted`, or `failed`, after which it
+   * looks again.
    */
-  looked(hold: Hold, found: 'absent' | 'done' | 'deleted' | 'failed', now: number): void {
-    const { key, state, ends, tries } = hold
-    const where = [key, state, ends]
-    const [onlyThis, again] = [
-      'WHERE key = ? AND state = ? AND ends = ?',
-      now + Math.min(60, 2 ** tries) * MINUTE,
-    ]
+  looked(
+    { key, state, ends, tries, parts }: Upload,
+    found: 'absent' | 'done' | 'again' | 'deleted' | 'failed',
+    now: number,
+  ): void {
     const { sql } = this.ctx.storage
+    const onlyThis = 'WHERE key = ? AND state = ? AND ends = ?'
+    const where = [key, state, ends]
+    const later = now + lateMilliseconds(parts)
     // It may have been counted before the failure.
     if (found === 'failed' && tries < MAX_TRIES)
       sql.exec(
-        'UPDATE holds SET ends = ?, tries = tries + 1 WHERE key = ? AND ends = ?',
-        ...[again, key, ends],
+        'UPDATE uploads SET ends = ?, tries = tries + 1 WHERE key = ? AND ends IS NOT NULL',
+        ...[now + Math.min(60, 2 ** tries) * MINUTE, key],
       )
+    else if (state === 'kept' && found === 'again')
+      sql.exec(`UPDATE uploads SET ends = ?, tries = 0 ${onlyThis}`, ...[later, ...where])
+    else if (state === 'kept')
+      sql.exec(`UPDATE uploads SET ends = NULL, tries = 0 ${onlyThis}`, ...where)
     // What was deleted may come back: its URL may still work, or a slow PUT may end.
-    else if (found === 'deleted' || (found === 'absent' && state === 'open'))
+    else if (found === 'deleted' || (found === 'absent' && state === 'ending'))
       sql.exec(
-        `UPDATE holds SET state = 'late', ends = ?, tries = 0 ${onlyThis}`,
-        ...[now + LONGEST_MILLISECONDS, ...where],
+        `UPDATE uploads SET state = 'late', ends = ?, tries = 0 ${onlyThis}`,
+        ...[later, ...where],
       )
-    else sql.exec(`DELETE FROM holds ${onlyThis}`, ...where)
+    else sql.exec(`DELETE FROM uploads ${onlyThis}`, ...where)
+  }
+
+  /** Returns what is known of a key. */
+  upload(key: string): Upload | undefined {
+    return this.ctx.storage.sql
+      .exec<Upload>('SELECT * FROM uploads WHERE key = ?', key)
+      .toArray()[0]
   }
 
   /** The object under `key` must be deleted. */
-  #condemn(key: string, size: number, now: number): Promise<void> {
+  #condemn(key: string, now: number): Promise<void> {
     this.ctx.storage.sql.exec(
-      `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
-        VALUES (?, ?, 'over', ?, ?, 0, 0, NULL, '', '', NULL) ON CONFLICT (key) DO UPDATE SET
-        state = 'over', ends = excluded.ends, tries = 0, undo = NULL`,
-      ...[key, size, now, now],
+      "UPDATE uploads SET state = 'over', etag = NULL, seq = NULL, ends = ?, tries = 0 WHERE key = ?",
+      ...[now, key],
     )
     return this.wake()
   }
@@ -360,128 +426,46 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
   #refusal(
     { maxFiles, maxBytes, maxTotalBytes }: StoredBox,
     { key, size, network }: Ask,
-    state: HoldState | undefined,
+    state: UploadState | undefined,
     now: number,
   ): Reserved | null {
-    const received = this.#received()
-    const open = this.#open(key)
-    const own = this.#open(key, network)
-    if (
-      size > maxBytes ||
-      received.files + open.files + 1 > maxFiles ||
-      received.bytes + open.bytes + size > maxTotalBytes
-    )
-      return { ok: false, why: 'full' }
+    const received = this.#sum(RECEIVED)
+    const fits = ({ files, bytes }: Amount) =>
+      received.files + files + 1 <= maxFiles && received.bytes + bytes + size <= maxTotalBytes
+    if (size > maxBytes || !fits({ files: 0, bytes: 0 })) return { ok: false, why: 'full' }
+    const open = this.#sum(RESERVED, key)
+    const own = this.#sum(`${RESERVED} AND network = ?`, key, network)
     const isMuch =
-      own.files >= Math.min(MAX_OPEN, Math.ceil(maxFiles / 2)) ||
-      (own.files > 0 && own.bytes + size > maxTotalBytes / 2)
+      own.files > 0 &&
+      (own.files >= Math.min(MAX_OPEN, Math.ceil(maxFiles / 2)) ||
+        own.bytes + size > maxTotalBytes / 2)
     if (isMuch) return busy(Math.ceil((own.ends - now) / 1000))
+    // Others may not send what they have reserved.
+    if (!fits(open)) return { ok: false, why: 'waiting', seconds: MAX_WAIT }
     if (state !== undefined) return null
-    const late = this.#count("state = 'late' AND network = ?", network)
-    if (late >= MAX_LATE || this.#count("state = 'late'") >= MAX_ALL_LATE) return busy(MAX_WAIT)
+    const late = this.#sum(`${LATE} AND network = ?`, '', network).files
+    if (late >= MAX_LATE || this.#sum(LATE).files >= MAX_ALL_LATE) return busy(MAX_WAIT)
     return null
   }
 
-  /** Returns what is reserved, without `key`, by one network or all, and when the first one ends. */
-  #open(key: string, network?: string): Amount & { readonly ends: number } {
+  /** Returns the files and bytes of rows, without `key`, and when the first of them ends. */
+  #sum(
+    condition: string,
+    key = '',
+    ...values: readonly string[]
+  ): Amount & { readonly ends: number } {
     const [sum] = this.ctx.storage.sql
       .exec<{ files: number; bytes: number; ends: number | null }>(
-        `SELECT COUNT(*) AS files, COALESCE(SUM(size), 0) AS bytes, MIN(ends) AS ends FROM holds
-          WHERE state = 'open' AND key <> ? ${network === undefined ? '' : 'AND network = ?'}`,
-        ...(network === undefined ? [key] : [key, network]),
+        `SELECT COUNT(*) AS files, COALESCE(SUM(size), 0) AS bytes, MIN(ends) AS ends FROM uploads
+          WHERE ${condition} AND key <> ?`,
+        ...[...values, key],
       )
       .toArray()
     return { files: sum?.files ?? 0, bytes: sum?.bytes ?? 0, ends: sum?.ends ?? 0 }
   }
-
-  #count(condition: string, ...values: SqlStorageValue[]): number {
-    const [row] = this.ctx.storage.sql
-      .exec<{ n: number }>(`SELECT COUNT(*) AS n FROM holds WHERE ${condition}`, ...values)
-      .toArray()
-    return row?.n ?? 0
-  }
-
-  #put(
-    { key, size, isStart, network, session, country }: Ask,
-    state: HoldState,
-    ends: number,
-    now: number,
-    undo: string | null,
-  ): Promise<void> {
-    this.ctx.storage.sql.exec(
-      `INSERT INTO holds (key, size, state, ends, at, tries, starts, undo, network, session, country)
-        VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
-        state = excluded.state, ends = excluded.ends, tries = 0, starts = starts + excluded.starts,
-        undo = NULL`,
-      ...[key, size, state, ends, now, Number(isStart), undo, network, session, country],
-    )
-    return this.wake()
-  }
-
-  #received(): Amount {
-    return this.ctx.storage.kv.get<Amount>('received') ?? { files: 0, bytes: 0 }
-  }
-
-  /** Returns what is known of a key. */
-  hold(key: string): (Hold & { session: string; country: string | null }) | undefined {
-    return this.ctx.storage.sql
-      .exec<Hold & { session: string; country: string | null }>(
-        'SELECT * FROM holds WHERE key = ?',
-        key,
-      )
-      .toArray()[0]
-  }
-
-  #receivedFile(key: string): ReceivedRow | undefined {
-    return this.ctx.storage.sql
-      .exec<ReceivedRow>('SELECT * FROM received WHERE key = ?', key)
-      .toArray()[0]
-  }
-
-  /** Keeps what a sender wrote. Of those who have sent and reserved nothing, forgets the oldest. */
-  #remember(session: string, network: string, { name, note }: Sender, now: number): void {
-    const { sql } = this.ctx.storage
-    sql.exec(
-      `INSERT INTO senders (session, network, name, note, at, used) VALUES (?, ?, ?, ?, ?, 0)
-        ON CONFLICT (session) DO UPDATE SET at = excluded.at`,
-      ...[session, network, name, note, now],
-    )
-    const forget = (condition: string, max: number, ...values: SqlStorageValue[]) =>
-      sql.exec(
-        `DELETE FROM senders WHERE session IN (SELECT session FROM senders WHERE used = 0 ${condition}
-          AND NOT EXISTS (SELECT 1 FROM holds WHERE state IN ('open', 'kept', 'late', 'over')
-            AND holds.network = senders.network AND holds.session = senders.session)
-          ORDER BY at DESC LIMIT -1 OFFSET ?)`,
-        ...[...values, max],
-      )
-    forget('AND network = ?', MAX_SENDERS_OF_NETWORK, network)
-    forget('', MAX_SENDERS)
-  }
-
-  #sender(session: string): Sender | null {
-    const [row] = this.ctx.storage.sql
-      .exec<{ name: string; note: string }>(
-        'SELECT name, note FROM senders WHERE session = ?',
-        session,
-      )
-      .toArray()
-    return row ?? null
-  }
 }
 
-type ReceivedRow = {
-  readonly seq: number
-  readonly key: string
-  readonly etag: string
-  readonly size: number
-  readonly name: string
-  readonly mimetype: string
-  readonly at: number
-  readonly session: string
-  readonly country: string | null
-  readonly told: number
-  readonly lost: number
-}
+const senderIn = (json: string | null): Sender | null => (json === null ? null : JSON.parse(json))
 
 const MAX_WAIT = 60
 

@@ -14,7 +14,7 @@ import { inTime } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import type { Instance } from '../../http/app-env.ts'
-import { isNewObjectKey, nameInKey } from '../../keys/new-key.ts'
+import { nameInKey } from '../../keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
 import { type FileIndex, timedIndex } from '../../records/file-index.ts'
@@ -22,14 +22,17 @@ import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { requireSettings } from '../../settings/define.ts'
 import type { Settings } from '../../settings/settings.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
+import { abortUploads } from './abort-uploads.ts'
 import { principalOf, type Settled, type StoredBox } from './box.ts'
-import type { Hold, Ledger } from './ledger.ts'
+import type { Ledger, Upload } from './ledger.ts'
 
 /** Where background work of an object runs. */
 export type Context = Parameters<Instance['objects']>[0]
 
 /** Each needs up to eight requests. Cloudflare's free plan allows 50 in one run. */
 const LOOKS_AT_ONCE = 5
+
+const DAY = 86_400_000
 
 /**
  * Asks the bucket about the keys that are due: what arrived is counted and recorded, what is over the
@@ -43,7 +46,9 @@ export async function look(
   context: Context,
   now: Date,
 ): Promise<void> {
-  await sixAtOnce(ledger.due(LOOKS_AT_ONCE, now.getTime()), async (hold) => {
+  await sixAtOnce(ledger.due(LOOKS_AT_ONCE, now.getTime()), async (due) => {
+    const hold = ledger.looking(due)
+    if (hold === undefined) return
     try {
       const found = await lookAt(ledger, box, hold, instance, context, now)
       if (found !== null) ledger.looked(hold, found, now.getTime())
@@ -58,7 +63,7 @@ export async function look(
 interface Look {
   readonly ledger: Ledger
   readonly box: StoredBox
-  readonly hold: Hold
+  readonly hold: Upload
   readonly key: ObjectKey
   readonly settings: Settings
   /** With the limits of the box. */
@@ -74,7 +79,7 @@ interface Look {
 async function lookAt(
   ledger: Ledger,
   box: StoredBox,
-  hold: Hold,
+  hold: Upload,
   instance: Instance,
   context: Context,
   now: Date,
@@ -90,19 +95,22 @@ async function lookAt(
   const key = parseObjectKey(hold.key)
   const at = { settings, configured, bucket, index, instance, context, now }
   const look: Look = { ledger, box, hold, key, ...at }
-  const head = await headObject(bucket, key, now)
+  const head =
+    hold.parts === 1
+      ? await abortUploads(bucket, key, hold.s3_upload, now)
+      : await headObject(bucket, key, now)
   const isOfBox = head !== null && (await isOfSenders(look, head))
   if (hold.state === 'over' && (head === null || isOfBox)) return discard(look)
   if (head === null || !isOfBox) return 'absent'
   return isAllowed(head, bucket) ? keep(look, head) : discard(look)
 }
 
-/** Tells whether a sender has uploaded an object: the app may choose a key that has somebody else's. */
+/** Tells whether a sender has uploaded an object, and the app has not changed it since. */
 async function isOfSenders(
   { ledger, box, key, settings }: Look,
   head: ObjectHead,
 ): Promise<boolean> {
-  if (isNewObjectKey(key)) return !ledger.isChanged(key, head.size)
+  if (ledger.isChanged(key, head.size)) return false
   const upload = { bucket: box.bucket, key, owner: principalOf(box.id) }
   return provesUpload(settings, upload, head.mark)
 }
@@ -111,7 +119,7 @@ async function isOfSenders(
 async function discard(look: Look): Promise<'deleted'> {
   const { key, configured, bucket, index, instance, context, now } = look
   const purge = (keys: readonly ObjectKey[]) => instance.objects(context).purge(configured, keys)
-  const { announce } = announcerOf(look)
+  const announce = announcerOf(look)
   const failures = await removeFiles(bucket, [{ key }], { index, purge, announce }, now)
   if (failures.has(key)) throw failures.get(key)
   return 'deleted'
@@ -126,54 +134,41 @@ async function keep(look: Look, head: ObjectHead): Promise<null> {
   // The next run deletes it.
   if (!settled.ok) return null
   // Counting has changed it.
-  const kept = ledger.hold(key)
+  const kept = ledger.upload(key)
   const { etag } = head
   const known = await index.get(bucket.alias, key)
   const isRecorded = known !== null && isConfirmed(known) && isSameUpload(known, head)
-  const { announce, unsent } = announcerOf(look)
-  if (!isRecorded || settled.isLost) {
+  if (!isRecorded) {
     const isExpected = (seen: ObjectHead) => seen.etag === etag
     const request = { key, name: file.name, owner, isExpected }
-    await recordUpload({ bucket, index, announce, purge: null, now }, request)
-    ledger.lost(key, etag, unsent.length > 0)
+    const place = { bucket, index, announce: announcerOf(look), purge: null, now }
+    await recordUpload(place, request)
   }
   if (settled.isNew) {
     await tell(box, file, settled, instance, context)
     ledger.told(key, etag)
   }
-  if (unsent.length > 0) throw unsent[0]
-  if (kept !== undefined) ledger.looked(kept, 'done', now.getTime())
+  // Where the bucket lets a URL replace its object, a slow PUT may still end.
+  const isFinal =
+    bucket.conditionalPut || kept?.parts === 1 || now.getTime() - (kept?.at ?? 0) > DAY
+  if (kept !== undefined) ledger.looked(kept, isFinal ? 'done' : 'again', now.getTime())
   return null
 }
 
-/**
- * Returns what tells the app, or null if nobody listens. An event that fails must not stop the record:
- * its error goes to `unsent`, and the next look sends it again.
- */
-function announcerOf({ box, index, instance, context, now }: Look): {
-  readonly announce: Announce | null
-  readonly unsent: readonly unknown[]
-} {
+/** Returns what tells the app, or null if nobody listens. */
+function announcerOf({ box, index, instance, context, now }: Look): Announce | null {
   const { after, settles, appMilliseconds } = instance
   const id = principalOf(box.id)
-  const unsent: unknown[] = []
-  if (after === null && settles.length === 0) return { announce: null, unsent }
+  if (after === null && settles.length === 0) return null
   const principal: Principal = {
     ...{ kind: 'token', id, scopes: [], prefix: '', expiresAt: now.getTime() },
     ...{ limits: NO_LIMITS, context: null },
   }
-  const announce: Announce = async (change, about, at = new Date()) => {
+  return async (change, about, at = new Date()) => {
     for (const settle of settles)
       await inTime(appMilliseconds, now, () => settle(change, { principal, index }))
-    try {
-      const event = { ...change, ...actorOf({ id, context: null }) }
-      return await after?.(event, about, at, context)
-    } catch (error) {
-      unsent.push(error)
-      return undefined
-    }
+    return after?.({ ...change, ...actorOf({ id, context: null }) }, about, at, context)
   }
-  return { announce, unsent }
 }
 
 function isAllowed({ mimetype }: ObjectHead, bucket: Bucket): boolean {

@@ -1,11 +1,10 @@
 import * as z from 'zod/mini'
 import { askedLimits } from '../../access/asked-limits.ts'
 import { mayUse, narrowLimits } from '../../access/limits.ts'
-import { hashGuess, hashPassword } from '../../access/password.ts'
+import { hashPassword } from '../../access/password.ts'
 import { type Principal, requirePrefix, requireScope } from '../../access/principal.ts'
 import { storedPrincipal } from '../../access/stored-principal.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
-import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -18,16 +17,18 @@ import { newApp } from '../../http/new-app.ts'
 import { countNetwork, networkOf } from '../../http/rate-limit.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
-import { sha256, utf8Length } from '../../keys/encodings.ts'
+import { utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { takesOrigin } from '../../settings/settings.ts'
 import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
 import { callObject, hintFor } from '../../state/object.ts'
+import { requirePassword } from '../../state/password.ts'
 import { isPublicId, networkName, newSecretId, publicIdOf } from '../../state/secret-id.ts'
 import {
   BOX_SCOPES,
   type BoxState,
   KEPT_SECONDS,
+  MAX_BOX_FILE_BYTES,
   type Received,
   SCHEMA,
   type StoredBox,
@@ -36,7 +37,7 @@ import {
 import { MAX_SENDER_BYTES } from './box-data.ts'
 import { openFilesCursor, sealFilesCursor } from './files-cursor.ts'
 import { boxPage, SCRIPT_PATH, scriptOfPage } from './page.ts'
-import { type BoxObject, boxObject, busy, closed, openBox } from './sender.ts'
+import { type BoxObject, boxObject, closed, openBox } from './sender.ts'
 import { sealBoxToken } from './token.ts'
 
 const MAX_DEADLINE_SECONDS = 366 * 86_400
@@ -70,7 +71,7 @@ const createSchema = z.strictObject({
     z.transform((date) => Date.parse(date)),
   ),
   maxFiles: z.int().check(z.minimum(1), z.maximum(MAX_BOX_FILES)),
-  maxBytes: z.int().check(z.minimum(1), z.maximum(MAX_OBJECT_BYTES)),
+  maxBytes: z.int().check(z.minimum(1), z.maximum(MAX_BOX_FILE_BYTES)),
   maxTotalBytes: z.int().check(z.minimum(1)),
   allowedTypes: askedLimits.allowedTypes,
   password: newPassword(),
@@ -142,7 +143,7 @@ export const dropBoxRoutes = newApp()
       c.executionCtx.waitUntil(ending.catch(() => undefined))
       throw error
     }
-    return json(c, shown(c, { box, received: NOTHING }), 201, {
+    return json(c, shown(c, { box, received: NOTHING, wrongPasswords: 0 }), 201, {
       Location: `${c.env.host.mountPath}/drop-boxes/${id}`,
     })
   })
@@ -238,13 +239,14 @@ async function ownBox(c: AppContext): Promise<BoxState & { readonly object: BoxO
 }
 
 /** Returns a box as its creator sees it. */
-const shown = (c: AppContext, { box, received }: Pick<BoxState, 'box' | 'received'>) => {
+const shown = (c: AppContext, { box, received, wrongPasswords }: Omit<BoxState, 'left'>) => {
   const { id, secret, bucket, prefix, from, title, message, deadline, createdAt } = box
   const { maxFiles, maxBytes, maxTotalBytes, allowedTypes, password } = box
   return {
     ...{ id, url: `${linkBase(c)}/d/${secret}`, bucket, prefix, from, title, message },
     deadline: new Date(deadline).toISOString(),
     ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, hasPassword: password !== null },
+    wrongPasswords,
     createdAt: new Date(createdAt).toISOString(),
     received,
   }
@@ -274,31 +276,15 @@ export const dropBoxPageRoutes = newApp()
     const settings = await configure(c)
     // The app may have its own page in place of this one.
     requireOwnPage(c, (origin) => takesOrigin(settings, origin))
-    const { box, object } = await visitedBox(c)
+    const { box, left, object } = await visitedBox(c, true)
     const request = c.req.valid('json')
     const { id, password } = box
-    // Without a password, this is no guess: a page finds out whether the box has one.
-    if (password !== null && !request.password) throw wrongPassword()
+    await requirePassword(c, { id, password, object }, request.password, closed)
     const { name = '', note = '' } = request.sender ?? {}
     const sender = name + note === '' ? null : { name, note }
-    const connecting = networkOf(c.req.header('CF-Connecting-IP'))
-    const network = await networkName(settings, id, connecting)
-    const session = sender
-      ? (await sha256(JSON.stringify([network, sender.name, sender.note]))).slice(0, 22)
-      : ''
-    const guess = password && (await hashGuess(settings, password, request.password ?? ''))
-    // Its signing secret is no longer configured, so nobody can check the password.
-    if (password !== null && guess === null) throw closed()
-    const entry = { network, session, guess, sender }
-    const entered = await callObject(c, () => object.enter(entry, Date.now()))
-    if (!entered.ok) {
-      if (entered.why === 'closed') throw closed()
-      if (entered.why === 'busy') throw busy('Too many wrong passwords. Wait.', entered.seconds)
-      throw wrongPassword()
-    }
-    const exp = Math.floor(Math.min(Date.now() / 1000 + TOKEN_SECONDS, box.deadline / 1000))
-    const token = await sealBoxToken(settings, { id, network, session }, exp)
-    const { left } = (await callObject(c, () => object.state())) ?? { left: NOTHING }
+    const network = await networkName(settings, id, networkOf(c.req.header('CF-Connecting-IP')))
+    const exp = Math.floor(Date.now() / 1000) + TOKEN_SECONDS
+    const token = await sealBoxToken(settings, { id, network, sender }, exp)
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
     return json(c, {
       ...{ token, expiresAt: new Date(exp * 1000).toISOString() },
@@ -308,13 +294,13 @@ export const dropBoxPageRoutes = newApp()
     })
   })
 
-const wrongPassword = (): ApiError =>
-  new ApiError('password_wrong', 'This is not the password of this drop box.')
-
 /** Returns the open box of the page in the path. Throws `drop_box_closed`, also for an unknown one. */
-async function visitedBox(c: AppContext): Promise<BoxState & { readonly object: BoxObject }> {
+async function visitedBox(
+  c: AppContext,
+  isRecord = false,
+): Promise<BoxState & { readonly object: BoxObject }> {
   await countNetwork(c)
   const id = await publicIdOf(c.req.param('secret') ?? '')
   if (id === null) throw closed()
-  return openBox(c, id, timeOf(c))
+  return openBox(c, id, timeOf(c), isRecord)
 }

@@ -7,21 +7,29 @@ import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
-import type { AppContext, BearerKind, Call, UploadSeams } from '../../http/app-env.ts'
-import type { Change } from '../../http/host.ts'
+import type { AppContext, BearerKind, BegunUpload, Call, UploadSeams } from '../../http/app-env.ts'
+import { chooseOpenBucket } from '../../http/choose-bucket.ts'
+import { timeOf } from '../../http/deadline.ts'
+import type { Change, CountParts, UploadStep } from '../../http/host.ts'
 import { bearerIn } from '../../http/identify.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { type Settings, takesOrigin } from '../../settings/settings.ts'
 import { callObject, countryOf, type Remote, stateObject } from '../../state/object.ts'
+import { objectExists } from '../../storage/s3.ts'
+import { abortUploads } from './abort-uploads.ts'
 import {
   type Ask,
   BOX_SCOPES,
   type BoxState,
   isOpen,
+  MAX_BOX_PUT_BYTES,
   MAX_URL_SECONDS,
   principalOf,
+  type Renewal,
   type Reserved,
+  type Settled,
   type StoredBox,
+  takesRecords,
 } from './box.ts'
 import type { Ledger } from './ledger.ts'
 import { tell } from './looks.ts'
@@ -40,24 +48,24 @@ export const boxObject = (c: AppContext, id: string, locationHint?: string): Box
 export const closed = (): ApiError =>
   new ApiError('drop_box_closed', 'This drop box is closed. Ask who sent you here for a new one.')
 
-const full = (): ApiError =>
-  new ApiError('drop_box_full', 'There is no more room for this file in this drop box.')
-
 export const busy = (message: string, retryAfterSeconds: number): ApiError =>
   new ApiError('rate_limited', message, { retryAfterSeconds })
 
 /**
- * Returns a drop box that accepts files now. Throws `drop_box_closed`, also if its creator may no longer
- * do what the box lets others do, or its bucket is no longer configured.
+ * Returns a drop box that accepts files now, or with `isRecord` what was sent in time. Throws
+ * `drop_box_closed`, also if its creator may no longer do what the box lets others do, or its bucket is
+ * no longer configured.
  */
 export async function openBox(
   c: AppContext,
   id: string,
   now: Date,
+  isRecord = false,
 ): Promise<BoxState & { readonly object: BoxObject }> {
   const object = boxObject(c, id)
   const state = await callObject(c, () => object.state())
-  if (state === null || !isOpen(state.box, now.getTime())) throw closed()
+  const isReady = isRecord ? takesRecords : isOpen
+  if (state === null || !isReady(state.box, now.getTime())) throw closed()
   const { owner, bucket } = state.box
   const settings = c.get('settings')
   const minters = { ...settings, minters: c.env.instance.minters }
@@ -83,6 +91,10 @@ const ALLOWED: readonly RegExp[] = [
   /^(?:GET|DELETE) \/multipart\/[^/]+$/,
   /^(?:GET|HEAD) \/limits$/,
 ]
+
+/** What a sender who was in time may call after the deadline. */
+const RECORDS =
+  /^(?:POST \/files(?:\/batch)?|POST \/multipart\/[^/]+\/complete|GET \/multipart\/[^/]+)$/
 
 /** Tells whether a page of `corsOrigins` asks whether it may send a request with a token. */
 const isPreflight = (c: AppContext, settings: Settings): boolean =>
@@ -112,46 +124,111 @@ export const boxTokens: BearerKind = {
     c.set('countAs', `${principalOf(id)} ${network}`)
     const { box, object } = aborts
       ? { box: null, object: boxObject(c, id) }
-      : await openBox(c, id, now)
+      : await openBox(c, id, now, RECORDS.test(called))
     const principal: Principal = {
       kind: 'token',
       id: principalOf(id),
       scopes: ['files:upload'],
       prefix: box?.prefix ?? '',
       expiresAt: exp * 1000,
-      limits: box === null ? NO_LIMITS : limitsOf(box),
+      limits: box === null ? NO_LIMITS : limitsOf(box, now),
       context: null,
     }
-    c.set('uploadSeams', seamsOf({ c, claims, object, box }))
+    const visit = { c, claims, object, box }
+    c.set('uploadSeams', seamsOf(visit))
+    c.set('writeOnce', { began: (upload) => began(visit, upload) })
     return { ok: true, principal }
   },
 }
 
-const limitsOf = ({ bucket, maxBytes, allowedTypes, owner }: StoredBox): Limits => ({
-  buckets: [bucket],
-  maxBytes,
-  allowedTypes,
-  maxExpiresIn: Math.min(MAX_URL_SECONDS, owner.limits.maxExpiresIn ?? MAX_URL_SECONDS),
-})
-
-/** Returns the answer to a reservation, or throws what it refuses. */
-function requireReserved(reserved: Reserved): Reserved & { readonly ok: true } {
-  if (reserved.ok) return reserved
-  if (reserved.why === 'busy')
-    throw busy('You are sending too many files at once. Wait for one to arrive.', reserved.seconds)
-  throw reserved.why === 'closed' ? closed() : full()
+/** The URLs of a box end with it. */
+function limitsOf(
+  { bucket, maxBytes, allowedTypes, owner, deadline }: StoredBox,
+  now: Date,
+): Limits {
+  const left = Math.max(1, Math.floor((deadline - now.getTime()) / 1000))
+  const maxExpiresIn = Math.min(MAX_URL_SECONDS, left, owner.limits.maxExpiresIn ?? Infinity)
+  return { buckets: [bucket], maxBytes, allowedTypes, maxExpiresIn }
 }
 
-const reserveIn = async (
+/** Returns the error for what the object of a box refuses. */
+function refusal(refused: (Reserved | Renewal | Settled) & { readonly ok: false }): ApiError {
+  switch (refused.why) {
+    case 'closed':
+      return closed()
+    case 'full':
+      return new ApiError('drop_box_full', 'There is no more room for this file in this drop box.')
+    case 'busy':
+      return busy(
+        'You are sending too many files at once. Wait for one to arrive.',
+        refused.seconds,
+      )
+    case 'waiting':
+      return busy('Others are sending now. Wait for them.', refused.seconds)
+    case 'arrived':
+      return objectExists()
+    case 'gone':
+      return new ApiError('upload_not_found', 'This upload was given up. Start it again.')
+    case 'replaced':
+      return new ApiError('file_replaced', 'This file was replaced again. Send it as a new one.')
+    case 'unknown':
+      return new ApiError('forbidden', 'This file was not sent through this drop box.')
+  }
+}
+
+/** Reserves a new upload. Aborts what an earlier start of the same key has begun. */
+async function reserveIn(
   { c, claims, object }: Visit,
-  { key, size }: Pick<Change & { type: 'upload' }, 'key' | 'size'>,
-  parts: Pick<Ask, 'inParts' | 'isStart'>,
-) => {
+  { bucket, key, size }: Change & { type: 'upload' },
+): Promise<void> {
   if (size === undefined)
     throw new ApiError('size_required', 'Send the size of the file, in bytes.')
-  const { network, session } = claims
-  const ask: Ask = { key, size, ...parts, network, session, country: countryOf(c.req.raw) }
-  return requireReserved(await callObject(c, () => object.reserve(ask, Date.now())))
+  const inParts = c.req.path.startsWith('/multipart')
+  if (!inParts && size > MAX_BOX_PUT_BYTES)
+    throw new ApiError(
+      'file_too_large',
+      `Send a file of more than ${MAX_BOX_PUT_BYTES} bytes in parts.`,
+    )
+  const { network, sender } = claims
+  const ask: Ask = { key, size, inParts, network, sender, country: countryOf(c.req.raw) }
+  const reserved = await callObject(c, () => object.reserve(ask, Date.now()))
+  if (!reserved.ok) throw refusal(reserved)
+  const { earlier } = reserved
+  if (earlier === null) return
+  try {
+    const opened = await chooseOpenBucket(c, bucket, key)
+    const head = await abortUploads(opened, key, earlier.s3UploadId, timeOf(c))
+    if (head !== null) throw objectExists()
+  } catch (error) {
+    await callObject(c, () => object.end(key, Date.now()))
+    throw error
+  }
+}
+
+/** Notes an upload in parts that has begun. Throws if it must be aborted. */
+async function began({ c, object }: Visit, { key, s3UploadId }: BegunUpload): Promise<void> {
+  const hasPlace = await callObject(c, () => object.began(key, s3UploadId))
+  if (!hasPlace) throw refusal({ ok: false, why: 'gone' })
+}
+
+/** Aborts all uploads in parts of a key, and frees it. If that fails, the object does it later. */
+async function abortIn({ c, object }: Visit, { bucket, key }: UploadStep): Promise<void> {
+  const ending = await callObject(c, () => object.end(key, Date.now()))
+  if (ending === null) return
+  const opened = await chooseOpenBucket(c, bucket, key)
+  const head = await abortUploads(opened, key, ending.s3UploadId, timeOf(c))
+  // If it was complete already, the object counts it.
+  if (head === null) await callObject(c, () => object.freed(key, Date.now()))
+}
+
+/** Lets an upload in parts go on, for longer if its parts arrive. */
+async function goOn({ c, object }: Visit, { key }: UploadStep, count: CountParts): Promise<void> {
+  const isLast = RECORDS.test(`${c.req.method} ${c.req.path}`)
+  const step = await callObject(c, () => object.step(key, isLast, Date.now()))
+  if (!step.ok) throw refusal(step)
+  if (!step.counts) return
+  const listed = await count()
+  await callObject(c, () => object.renew(key, listed, Date.now()))
 }
 
 /** Nothing that outlives a request may name a sender: it would outlive the box. */
@@ -163,28 +240,20 @@ function seamsOf(visit: Visit): UploadSeams {
   return {
     async reserve(change) {
       if (change.type !== 'upload') throw notAnUpload()
-      const inParts = c.req.path.startsWith('/multipart')
-      const { undo } = await reserveIn(visit, change, { inParts, isStart: inParts })
-      return undo === null ? undefined : () => callObject(c, () => object.undo(change.key, undo))
+      await reserveIn(visit, change)
+      return () => callObject(c, () => object.undo(change.key, Date.now()))
     },
-    async step(step) {
-      if (step.type === 'abort') await callObject(c, () => object.abort(step.key, Date.now()))
-      else await reserveIn(visit, step, { inParts: true, isStart: false })
-    },
+    step: (step, { countParts }) =>
+      step.type === 'abort' ? abortIn(visit, step) : goOn(visit, step, countParts),
     async settle(change) {
-      if (change.type === 'deleted') return undefined
+      if (change.type === 'deleted') return
       if (box === null || (change.type !== 'recorded' && change.type !== 'replaced'))
         throw notAnUpload()
       const { file } = change
       const arrived = { ...file, at: Date.parse(file.createdAt) }
       const settled = await callObject(c, () => object.settle(arrived, Date.now()))
-      if (!settled.ok) {
-        if (settled.why === 'closed') throw closed()
-        if (settled.why === 'full') throw full()
-        throw new ApiError('forbidden', 'This file was not sent through this drop box.')
-      }
-      const lost = () => callObject(c, () => object.lost(file.key, file.etag, true))
-      if (!settled.isNew || c.env.instance.after === null) return lost
+      if (!settled.ok) throw refusal(settled)
+      if (!settled.isNew || c.env.instance.after === null) return
       try {
         await within(EVENT_MILLISECONDS, tell(box, file, settled, c.env.instance, c.executionCtx))
         await callObject(c, () => object.told(file.key, file.etag))
@@ -192,7 +261,6 @@ function seamsOf(visit: Visit): UploadSeams {
         // The object sends it later.
         addWarning(c, `event not sent: ${describe(error)}`)
       }
-      return lost
     },
   }
 }

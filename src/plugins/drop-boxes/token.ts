@@ -10,7 +10,7 @@ export const BOX_TOKEN_PREFIX = 'epd_'
 const claimsSchema = z.strictObject({
   id: z.string(),
   network: z.string(),
-  session: z.string(),
+  sender: z.nullable(z.strictObject({ name: z.string(), note: z.string() })),
   exp: z.int(),
 })
 
@@ -22,10 +22,10 @@ export interface BoxClaims extends Session {
 /** Returns the token of a page. It expires at `exp`, in seconds since 1970. */
 export const sealBoxToken = async (
   { signingSecrets }: SigningSettings,
-  { id, network, session }: BoxClaims,
+  { id, network, sender }: BoxClaims,
   exp: number,
 ): Promise<string> =>
-  BOX_TOKEN_PREFIX + (await seal(signingSecrets, 'drop-box', { id, network, session, exp }))
+  BOX_TOKEN_PREFIX + (await seal(signingSecrets, 'drop-box', { id, network, sender, exp }))
 
 /** Returns what a token says and its expiry in seconds, or why it is refused. */
 export async function openBoxToken(

@@ -1,9 +1,11 @@
+import { invalidMember } from '../../errors/api-error.ts'
 import type { FileAnswers, Group, Stats, StatsQuery } from '../../records/file-query.ts'
 import {
   find,
   folderOf,
   hasCountedFolders,
   keysBelow,
+  MAX_ROWS,
   Parameters,
   prepare,
   type Statement,
@@ -13,13 +15,15 @@ import { type Database, MAX_COUNTED_FOLDERS } from './d1-schema.ts'
 const MAX_GROUPS = 1000
 
 /** Returns what the D1 index answers beyond lists by prefix. `maxRows` is for tests. */
-export const d1Answers = (database: Database, db: D1Database, maxRows?: number): FileAnswers => ({
+export const d1Answers = (database: Database, db: D1Database, maxRows = MAX_ROWS): FileAnswers => ({
   find: (query) => find(database, db, query, maxRows),
 
   async stats(query) {
-    const statements = [totalStatement(query), ...groupStatements(query)]
+    const statements = [totalStatement(query, maxRows), ...groupStatements(query, maxRows)]
     const [total, groups] = await database.run(statements.map((one) => prepare(db, one)))
     const { count = 0, bytes = 0 } = (total?.results[0] ?? {}) as Partial<Stats>
+    if (count > maxRows && !isCounted(query.prefix))
+      throw invalidMember('prefix', `has more than ${maxRows} files: send one of its folders`)
     if (groups === undefined) return { count, bytes }
     return { count, bytes, groups: groups.results as unknown as Group[] }
   },
@@ -29,12 +33,12 @@ export const d1Answers = (database: Database, db: D1Database, maxRows?: number):
 const isCounted = (prefix: string): boolean =>
   folderOf(prefix) === prefix && prefix.split('/').length <= MAX_COUNTED_FOLDERS
 
-export function totalStatement(query: StatsQuery): Statement {
+export function totalStatement(query: StatsQuery, maxRows = MAX_ROWS): Statement {
   const parameters = new Parameters()
   const { bucket, prefix } = query
   if (!isCounted(prefix))
     return {
-      sql: `SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM presigner_files WHERE ${keysBelow(parameters, query)}`,
+      sql: `SELECT count(*) AS count, coalesce(sum(size), 0) AS bytes FROM ${firstRows(parameters, query, maxRows)}`,
       values: parameters.values,
     }
   const parent = prefix === '' ? '-' : folderOf(prefix.slice(0, -1))
@@ -44,7 +48,11 @@ export function totalStatement(query: StatsQuery): Statement {
   }
 }
 
-export function groupStatements(query: StatsQuery): Statement[] {
+/** Returns the rows below a prefix, and one more than may be read. */
+const firstRows = (parameters: Parameters, query: StatsQuery, maxRows: number): string =>
+  `(SELECT * FROM presigner_files WHERE ${keysBelow(parameters, query)} LIMIT ${maxRows + 1})`
+
+export function groupStatements(query: StatsQuery, maxRows = MAX_ROWS): Statement[] {
   const { bucket, prefix, groupBy } = query
   if (groupBy === undefined) return []
   const parameters = new Parameters()
@@ -63,7 +71,7 @@ export function groupStatements(query: StatsQuery): Statement[] {
     }
     const rest = `substr(key, ${parameters.add([...prefix].length + 1)})`
     return statement(
-      `SELECT ${parameters.add(prefix)} || substr(${rest}, 1, instr(${rest}, '/')) AS value, ${sums} FROM presigner_files WHERE ${keysBelow(parameters, query)} AND instr(${rest}, '/') > 0 GROUP BY 1`,
+      `SELECT ${parameters.add(prefix)} || substr(${rest}, 1, instr(${rest}, '/')) AS value, ${sums} FROM ${firstRows(parameters, query, maxRows)} WHERE instr(${rest}, '/') > 0 GROUP BY 1`,
     )
   }
   if (isCounted(prefix))
@@ -73,6 +81,6 @@ export function groupStatements(query: StatsQuery): Statement[] {
     )
   const value = { type: 'mimetype', owner: 'owner', day: 'substr(created_at, 1, 10)' }[groupBy]
   return statement(
-    `SELECT ${value} AS value, ${sums} FROM presigner_files WHERE ${keysBelow(parameters, query)} GROUP BY 1`,
+    `SELECT ${value} AS value, ${sums} FROM ${firstRows(parameters, query, maxRows)} GROUP BY 1`,
   )
 }

@@ -324,8 +324,13 @@ async function claimOf(
   const principal = c.get('principal')
   const { id: owner, scopes, limits } = principal
   const isNamed = isNewObjectKey(key)
+  const isOnce = c.get('writeOnce') !== undefined
   const upload = { bucket: bucket.alias, key, owner }
-  if (!isNamed && (await provesUpload(c.get('settings'), upload, head?.mark))) return null
+  const isProven =
+    (!isNamed || isOnce) && (await provesUpload(c.get('settings'), upload, head?.mark))
+  if (isProven) return isOnce ? { ofOthers: false, limits: bucket } : null
+  if (isOnce && head !== null)
+    throw new ApiError('forbidden', 'This object is not the one of your upload.')
   const ofOthers = scopes.includes('files:read') && scopes.includes('files:record')
   if (!ofOthers && !isNamed) requireScope(principal, 'keys:choose')
   // The limits of a bucket are for uploads. What is there already may exceed them.

@@ -1,17 +1,17 @@
-import { utf8 } from '../../keys/encodings.ts'
+import type { PasswordHash } from '../../access/password.ts'
 import { StateObject } from '../../state/cloudflare.ts'
-import { Guesses } from '../../state/guesses.ts'
-import { forgottenAt, type Grant, type GrantChanges, hasEnded, recentPages } from './grant.ts'
+import {
+  forgottenAt,
+  type Grant,
+  type GrantChanges,
+  hasEnded,
+  recentPages,
+  type SeenGrant,
+} from './grant.ts'
 
 const KEY = 'grant'
 /** Pages that are remembered. */
 const MAX_PAGES = 20
-
-/** What the object says about a guess of its password. It doesn't check one that has to wait. */
-export interface GuessVerdict {
-  readonly isRight: boolean
-  readonly waitSeconds: number
-}
 
 /** A use, and when it was taken. It is a repeat for a page that has taken it before. */
 export interface Use {
@@ -32,10 +32,10 @@ export class Grants extends StateObject {
   }
 
   /** Returns the grant, or null for an unknown or withdrawn one. Writes nothing. */
-  async read(): Promise<Grant | null> {
+  async read(): Promise<SeenGrant | null> {
     const grant = this.ctx.storage.kv.get<Grant>(KEY)
     if (grant === undefined) return null
-    if (grant.version === 1) return grant
+    if (grant.version === 1) return { ...grant, wrongPasswords: this.wrongPasswords() }
     throw new Error(`This Worker can't read grants of version ${grant.version}.`)
   }
 
@@ -56,28 +56,18 @@ export class Grants extends StateObject {
     return { grant: taken, at: now, isRepeat: false }
   }
 
-  /** Checks the hash of a guess, and counts it for its network. */
-  async guess(network: string, hash: string, now: number): Promise<GuessVerdict> {
-    const { kv } = this.ctx.storage
-    const kept = kv.get<Grant>(KEY)?.password
-    if (!kept) return { isRight: false, waitSeconds: 0 }
-    const guesses = new Guesses(kv)
-    const waitSeconds = guesses.secondsLeft(network, now)
-    if (waitSeconds > 0) return { isRight: false, waitSeconds }
-    const isRight =
-      hash.length === kept.hash.length && crypto.subtle.timingSafeEqual(utf8(hash), utf8(kept.hash))
-    guesses.count(network, isRight, now)
-    return { isRight, waitSeconds: 0 }
+  protected password(): PasswordHash | null {
+    return this.ctx.storage.kv.get<Grant>(KEY)?.password ?? null
   }
 
   /** Returns the grant with `changes`, or null for an unknown or withdrawn one. */
-  async change(changes: GrantChanges): Promise<Grant | null> {
+  async change(changes: GrantChanges): Promise<SeenGrant | null> {
     const grant = this.ctx.storage.kv.get<Grant>(KEY)
     if (grant === undefined) return null
     const changed: Grant = { ...grant, ...changes }
     this.ctx.storage.kv.put(KEY, changed)
     await this.ctx.storage.setAlarm(forgottenAt(changed))
-    return changed
+    return { ...changed, wrongPasswords: this.wrongPasswords() }
   }
 
   /** Ends the grant: from now on, it is unknown. */

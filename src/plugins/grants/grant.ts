@@ -34,6 +34,9 @@ export interface Grant {
   readonly pages: readonly UsedPage[]
 }
 
+/** A grant, and how many guesses of its password were wrong. */
+export type SeenGrant = Grant & { readonly wrongPasswords: number }
+
 /** A page that somebody has opened, and when its form took a use. */
 interface UsedPage {
   /** Random. */
@@ -78,7 +81,7 @@ export const mayManage = (
 ): boolean => id === minter.id && key.startsWith(prefix) && mayUse(limits, bucket)
 
 /** Returns a grant as its creator sees it. `base` is the URL before `/g/`. */
-export function grantBody(id: string, base: string, grant: Grant) {
+export function grantBody(id: string, base: string, grant: Grant & Partial<SeenGrant>) {
   const { secret, bucket, key, name, size, label, uses, deadline, password } = grant
   const { direct, download, restrictions, createdAt, lastUsedAt } = grant
   return {
@@ -86,6 +89,7 @@ export function grantBody(id: string, base: string, grant: Grant) {
     usesLeft: usesLeft(grant),
     deadline: new Date(deadline).toISOString(),
     hasPassword: password !== null,
+    wrongPasswords: grant.wrongPasswords ?? 0,
     ...{ direct, download, restrictions },
     createdAt: new Date(createdAt).toISOString(),
     lastUsedAt: lastUsedAt === null ? null : new Date(lastUsedAt).toISOString(),

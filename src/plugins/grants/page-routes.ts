@@ -1,6 +1,5 @@
 import { mayUse, narrowBucket } from '../../access/limits.ts'
 import { signLink } from '../../access/link-signature.ts'
-import { hashGuess } from '../../access/password.ts'
 import type { Principal } from '../../access/principal.ts'
 import { presentRights } from '../../access/stored-principal.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
@@ -17,13 +16,14 @@ import { afterOf, timeOf } from '../../http/deadline.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
-import { countNetwork, networkOf } from '../../http/rate-limit.ts'
+import { countNetwork } from '../../http/rate-limit.ts'
 import { readText } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { actorOf } from '../../records/file-event.ts'
 import { deepFreeze } from '../../settings/rules.ts'
 import { callObject, countryOf, type Remote, stateObject } from '../../state/object.ts'
-import { isSecretId, networkName, publicIdOf } from '../../state/secret-id.ts'
+import { requirePassword } from '../../state/password.ts'
+import { isSecretId, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
 import type { Grants } from './cloudflare.ts'
@@ -80,12 +80,13 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       const found = await findGrant(c)
       const form = await readForm(c)
       const open = openGrant(c, steps, found, form)
-      await requirePassword(c, open, form)
+      await unlock(c, open, form)
       return dispense(c, open, form, 303)
     })
     .all('/g/*', pageErrors, async (c) => {
       await configure(c)
-      return refuseUnknown(c)
+      await countNetwork(c)
+      throw ended('grant unknown')
     })
 
 /** Returns the error of a grant that nobody can use. Only its cause, for the log, says why. */
@@ -96,20 +97,16 @@ const ended = (cause: string): ApiError =>
     { cause },
   )
 
-/** Throws `grant_ended`, or `rate_limited` for a network that tries too many. */
-async function refuseUnknown(c: AppContext): Promise<never> {
-  await countNetwork(c)
-  throw ended('grant unknown')
-}
-
-/** Returns the grant of the path. Throws `grant_ended` for an unknown one. */
+/** Returns the grant of the path. Throws `grant_ended` for an unknown one, and `rate_limited`. */
 async function findGrant(c: AppContext): Promise<FoundGrant> {
+  await countNetwork(c)
   // Unlike the parameter, the path is not decoded: only one spelling is valid.
   const id = await publicIdOf(c.req.path.slice('/g/'.length))
-  if (id === null) return refuseUnknown(c)
+  if (id === null) throw ended('grant unknown')
   const object = stateObject<Grants>(c, 'Grants', id)
   const grant = await callObject(c, () => object.read())
-  return grant === null ? refuseUnknown(c) : { id, grant, object }
+  if (grant === null) throw ended('grant unknown')
+  return { id, grant, object }
 }
 
 /**
@@ -147,20 +144,14 @@ function openGrant(
   return { ...found, principal, bucket, linkSeconds, restrictions }
 }
 
-/** Throws `password_wrong` or `rate_limited`, whose page has the form again. */
-async function requirePassword(
-  c: AppContext,
-  { id, grant, object }: OpenGrant,
-  form: Form | null,
-): Promise<void> {
-  if (grant.password === null) return
-  if (form === null)
+/** Throws what `requirePassword` throws. The page of such an error has the form again. */
+async function unlock(c: AppContext, open: OpenGrant, form: Form | null): Promise<void> {
+  const { id, grant, object } = open
+  if (grant.password !== null && form === null)
     throw new ApiError(
       'unsupported_media_type',
       'Send a form with Content-Type: application/x-www-form-urlencoded.',
     )
-  const settings = c.get('settings')
-  const guess = form.password
   const page = c.get('errorResponse')
   if (page !== undefined)
     c.set('errorResponse', (error, status, headers) =>
@@ -168,19 +159,10 @@ async function requirePassword(
         ? grantPage(c, grant, error.message, status, headers)
         : page(error, status, headers),
     )
-  if (!guess) throw new ApiError('password_wrong', 'Enter the password.')
-  const hash = await hashGuess(settings, grant.password, guess)
-  if (hash === null) throw ended('grant password of a removed secret')
-  const network = await networkName(settings, id, networkOf(c.req.header('CF-Connecting-IP')))
-  const verdict = await callObject(c, () => object.guess(network, hash, Date.now()))
-  const { isRight, waitSeconds } = verdict
-  if (waitSeconds > 0)
-    throw new ApiError(
-      'rate_limited',
-      `Too many wrong passwords. Try again in ${waitSeconds} ${waitSeconds === 1 ? 'second' : 'seconds'}.`,
-      { retryAfterSeconds: waitSeconds },
-    )
-  if (!isRight) throw new ApiError('password_wrong', 'The password is wrong.')
+  const locked = { id, password: grant.password, object }
+  await requirePassword(c, locked, form?.password, () =>
+    ended('grant password of a removed secret'),
+  )
 }
 
 /**

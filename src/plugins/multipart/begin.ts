@@ -13,6 +13,7 @@ import { type UploadSignature, uploadSignature } from '../../core/new-upload.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { requireBytes, requireStatedSize, withLimitOf } from '../../core/size-limit.ts'
 import { ApiError, invalidMember } from '../../errors/api-error.ts'
+import type { WriteOnce } from '../../http/app-env.ts'
 import { cutToBytes } from '../../keys/file-name.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { presign } from '../../signing/presign.ts'
@@ -56,11 +57,19 @@ export interface PartUrls extends Pick<UploadSignature, 'expiresIn' | 'expiresAt
   readonly urls: readonly { readonly partNumber: number; readonly url: string }[]
 }
 
-/** Calls S3 CreateMultipartUpload. Throws `object_exists` and `not_supported`. */
+/** An upload that is about to begin. */
+interface NewMultipart {
+  readonly key: ObjectKey
+  /** Id of the principal. */
+  readonly owner: string
+  readonly began?: WriteOnce['began'] | undefined
+}
+
+/** Calls S3 CreateMultipartUpload. Throws what `began` throws, `object_exists` and `not_supported`. */
 export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
-  { key, owner }: { readonly key: ObjectKey; readonly owner: string },
+  { key, owner, began }: NewMultipart,
   request: MultipartRequest,
   now: Date,
 ): Promise<StartedUpload> {
@@ -76,6 +85,10 @@ export async function beginMultipart(
       ? conditions
       : { ...conditions, metadata: { ...conditions.metadata, [UPLOAD_MARK]: mark } }
   const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, marked), now)
+  await began?.({ key, s3UploadId }).catch(async (error: unknown) => {
+    await abortMultipartUpload({ bucket, key, s3UploadId }, now).catch(() => undefined)
+    throw error
+  })
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
   const upload = { bucket: bucket.alias, key, owner, s3UploadId, mark, overwrite, byApp }
   const claims = { ...upload, name, size, partSize, maxBytes: bucket.maxBytes ?? undefined }

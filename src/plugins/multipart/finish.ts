@@ -264,6 +264,11 @@ export async function openUpload(
   requireUpload(principal, scope.key, upload)
   const type = c.req.method === 'DELETE' ? 'abort' : 'parts'
   const size = upload.size ?? undefined
-  await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size })
+  const countParts = async () => {
+    const { s3UploadId } = upload
+    const parts = await listWhereSupported({ bucket, key: scope.key, s3UploadId }, now)
+    return parts?.length ?? null
+  }
+  await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size }, countParts)
   return { bucket, upload, now }
 }

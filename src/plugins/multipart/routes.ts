@@ -11,6 +11,7 @@ import {
 import { recordBody } from '../../core/announce.ts'
 import { largestFile } from '../../core/size-limit.ts'
 import { startUpload } from '../../core/uploads.ts'
+import { invalidMember } from '../../errors/api-error.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
 import {
@@ -82,6 +83,9 @@ export const multipartRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = await chooseOpenBucket(c, alias, null)
+    const { began } = c.get('writeOnce') ?? {}
+    if (began !== undefined && partSize !== undefined)
+      throw invalidMember('partSize', 'is not for this token')
     const size = request.size ?? null
     const plan = planParts(size, partSize, largestFile(bucket, MAX_OBJECT_BYTES))
     const { startId } = request
@@ -91,7 +95,7 @@ export const multipartRoutes = newApp()
       startId === undefined ? undefined : await keySeed(settings, scope, startId, timeOf(c))
     const planned = { ...request, size, seed, partSize: plan.partSize }
     const upload = await startUpload(c, bucket, planned, MAX_OBJECT_BYTES, (key, file, now) =>
-      beginMultipart(settings, bucket, { key, owner }, file, now),
+      beginMultipart(settings, bucket, { key, owner, began }, file, now),
     )
     const { key, uploadId, expiresAt } = upload
     return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })

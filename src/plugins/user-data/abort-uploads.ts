@@ -34,7 +34,8 @@ export async function abortUploadsPage(
     await erasure.attempt(key, async () => {
       if (!dryRun) {
         // As when its owner aborts an upload.
-        await askAboutStep(c, { type: 'abort', bucket: bucket.alias, key, size: undefined })
+        const step = { type: 'abort', bucket: bucket.alias, key, size: undefined } as const
+        await askAboutStep(c, step, () => Promise.resolve(null))
         await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))
       }
       aborted.add(s3UploadId)

@@ -1,10 +1,10 @@
 /**
  * The starts of cells that a spreadsheet would read as formulas (OWASP, CSV Injection), also after
- * invisible characters, and in the wide forms that Excel accepts. A formula may also start after what a
+ * quotes and invisible characters, and in the wide forms that Excel accepts. A formula may also start after what a
  * program takes for a separator: where the comma is in numbers, Excel splits lines at semicolons, also in
  * quotes.
  */
-const FORMULA = /(^|[;\t\r\n|])(?=[\s\p{C}]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu
+const FORMULA = /(^|[;\t\r\n|])(?=["\s\p{C}]*[=+\-@＝＋－＠])|^(?=[\t\r\n])/gu
 const NEEDS_QUOTES = /[",\r\n]/
 
 /** Returns one cell (RFC 4180). An apostrophe in front makes a formula a text. */

@@ -183,7 +183,7 @@ describe('the token of a page', () => {
 const SECRETS = signingSettings().signingSecrets
 const asBoxToken = (token: string): string => `epd_${token.replace(/^ept_/, '')}`
 const claims = async () => ({
-  ...{ id: box.id, network: 'n', session: '', exp: Math.floor(Date.now() / 1000) + 600 },
+  ...{ id: box.id, network: 'n', sender: null, exp: Math.floor(Date.now() / 1000) + 600 },
 })
 const otherToken = async (): Promise<string> => {
   const response = await worker.post('/tokens', { scopes: SCOPES })

@@ -25,22 +25,14 @@ async function storedBox(changes: object = {}) {
   await runInDurableObject(objectOf({ id }), (_, { storage }) => {
     const { kv, sql } = storage
     kv.put('box', box)
-    kv.put('received', { files: 1, bytes: 5 })
     sql.exec(
-      'CREATE TABLE holds (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL, ends INTEGER NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, starts INTEGER NOT NULL, undo TEXT, network TEXT NOT NULL, session TEXT NOT NULL, country TEXT) STRICT',
+      'CREATE TABLE uploads (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL, ends INTEGER, at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, network TEXT NOT NULL, country TEXT, sender TEXT, parts INTEGER NOT NULL, s3_upload TEXT, starting INTEGER NOT NULL DEFAULT 0, listed INTEGER NOT NULL DEFAULT 0, seq INTEGER UNIQUE, etag TEXT, name TEXT, mimetype TEXT, arrived INTEGER, changes INTEGER NOT NULL DEFAULT 0, told TEXT) STRICT',
     )
     sql.exec(
-      'CREATE TABLE received (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, etag TEXT NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL, mimetype TEXT NOT NULL, at INTEGER NOT NULL, session TEXT NOT NULL, country TEXT, told INTEGER NOT NULL, lost INTEGER NOT NULL) STRICT',
+      `INSERT INTO uploads VALUES ('stored/a', 5, 'kept', NULL, 1, 0, 'n', 'DE', '{"name":"Ann","note":"Hi"}', 0, NULL, 0, 0, 1, '"a"', 'a', 'text/plain', 1764000000000, 0, '"a"')`,
     )
     sql.exec(
-      'CREATE TABLE senders (session TEXT PRIMARY KEY, network TEXT NOT NULL, name TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, used INTEGER NOT NULL) STRICT',
-    )
-    sql.exec("INSERT INTO senders VALUES ('s', 'n', 'Ann', 'Hi', 1, 1)")
-    sql.exec(
-      "INSERT INTO received VALUES (1, 'stored/a', '\"a\"', 5, 'a', 'text/plain', 1764000000000, 's', 'DE', 1, 0)",
-    )
-    sql.exec(
-      "INSERT INTO holds VALUES ('stored/b', 5, 'open', 4102444800000, 1, 0, 0, NULL, 'n', 's', 'DE')",
+      "INSERT INTO uploads VALUES ('stored/b', 5, 'open', 4102444800000, 1, 0, 'n', 'DE', NULL, 1, 'id', 0, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL)",
     )
   })
   return { id, url: `http://localhost:8787/d/${secret}` }
@@ -72,7 +64,7 @@ it('is closed if a later version has stored it', async () => {
   await runInDurableObject(objectOf(box), (_, { storage }) => storage.setAlarm(Date.now() + 1e6))
   await passes(0, box)
   const rows = await runInDurableObject(objectOf(box), (_, { storage }) =>
-    storage.sql.exec('SELECT key FROM holds').toArray(),
+    storage.sql.exec('SELECT key FROM uploads WHERE ends IS NOT NULL').toArray(),
   )
   expect(rows).toEqual([{ key: 'stored/b' }])
 })

@@ -5,6 +5,7 @@ import {
   createBox,
   currently,
   outcome,
+  putTo,
   receivedIn,
   visit,
 } from '../../support/drop-boxes.ts'
@@ -25,14 +26,10 @@ describe('a sender', () => {
       { fileName: 'cv.txt', mimetype: 'text/plain', size: 5 },
       'DE',
     )
-    const signed = await begun.json<{ key: string; uploadUrl: string; expiresIn: number }>()
+    const signed = await begun.json<Parameters<typeof putTo>[0] & { expiresIn: number }>()
     expect(signed.expiresIn).toBeLessThanOrEqual(300)
     expect(signed.key).toMatch(new RegExp(`^${box.prefix}uploads/`))
-    await fetch(signed.uploadUrl, {
-      method: 'PUT',
-      headers: { 'Content-Type': 'text/plain' },
-      body: 'hello',
-    })
+    await putTo(signed, 'hello')
     const recorded = await sender.record(signed.key, { name: 'cv.txt' })
     expect(await recorded.json()).toMatchObject({ key: signed.key, owner: `drop-box:${box.id}` })
     expect((await currently(box)).received).toEqual({ files: 1, bytes: 5 })

@@ -394,3 +394,19 @@ describe('the plan of a statement', () => {
     }
   })
 })
+
+it('reads at most so many rows for the totals of what nobody has counted', async () => {
+  const deep = `${'d/'.repeat(9)}`
+  for (let i = 0; i < 5; i++) await index.put(testRecord(`${deep}x/${i}`))
+  const queries = ['d/d', deep].flatMap((prefix) =>
+    ([undefined, 'type', 'owner', 'day', 'folder'] as const).map((groupBy) => ({
+      ...{ bucket: 'files', prefix, ...(groupBy && { groupBy }) },
+    })),
+  )
+  for (const query of queries) {
+    await expect(walking.stats(query)).rejects.toMatchObject({ code: 'invalid_request' })
+    expect((await whole.stats(query)).count).toBe(5)
+  }
+  // Up to eight folders deep, every write counts.
+  expect((await walking.stats({ bucket: 'files', prefix: 'd/' })).count).toBe(5)
+})

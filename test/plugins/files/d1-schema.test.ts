@@ -91,6 +91,7 @@ it('has no CASE in a trigger, whose END some parsers of D1 take for the end of t
 
 it('folds case, accents and widths of a name', () => {
   expect(foldName('ÉCOLE Ｆｏｏ ﬁn.PDF')).toBe('ecole foo fin.pdf')
+  expect(foldName('Straße SØREN Łódź Œuvre Æther.pdf')).toBe('strasse soren lodz oeuvre aether.pdf')
 })
 
 it('has spaces for symbols, also for half of one at the end, where it cuts', () => {

@@ -47,14 +47,21 @@ describe('a new grant', () => {
     const key = await putReport()
     const deadline = inFuture(DAY)
     const grant = await grantFor({
-      ...{ key, deadline, uses: 3, password: 'open', label: 'For you', download: 'Report.pdf' },
+      ...{
+        key,
+        deadline,
+        uses: 3,
+        password: 'open door',
+        label: 'For you',
+        download: 'Report.pdf',
+      },
       restrictions: { countries: ['DE'], ips: ['192.0.2.0/24'] },
     })
     expect(grant).toEqual({
       id: expect.stringMatching(/^[0-9a-f]{32}$/),
       url: expect.stringMatching(/^http:\/\/localhost:8787\/g\/[\w-]{22}$/),
       ...{ bucket: 'files', key, name: 'report.pdf', size: 8, label: 'For you' },
-      ...{ uses: 3, usesLeft: 3, deadline, hasPassword: true, direct: false },
+      ...{ uses: 3, usesLeft: 3, deadline, hasPassword: true, wrongPasswords: 0, direct: false },
       ...{ download: 'Report.pdf', lastUsedAt: null },
       restrictions: { countries: ['DE'], ips: ['192.0.2.0/24'] },
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
@@ -70,7 +77,13 @@ describe('a new grant', () => {
     expect(response.headers.get('Location')).toBe(`/grants/${grant.id}`)
     expect(grant).toMatchObject({
       ...{ name: 'Annual Report.pdf', label: null, uses: null, usesLeft: null },
-      ...{ hasPassword: false, direct: false, download: null, restrictions: null },
+      ...{
+        hasPassword: false,
+        wrongPasswords: 0,
+        direct: false,
+        download: null,
+        restrictions: null,
+      },
     })
   })
 
@@ -86,9 +99,9 @@ describe('a new grant', () => {
     [{ uses: 1.5 }, '400 invalid_request', 'uses'],
     [{ uses: null }, '400 invalid_request', 'uses'],
     [{ password: '' }, '400 invalid_request', 'password'],
-    [{ password: 'a'.repeat(129) }, '400 invalid_request', 'password'],
-    [{ password: 'open\n' }, '400 invalid_request', 'password'],
-    [{ password: 'a', direct: true }, '400 invalid_request', 'password'],
+    [{ password: 'aaaaaaaa'.repeat(129) }, '400 invalid_request', 'password'],
+    [{ password: 'open door\n' }, '400 invalid_request', 'password'],
+    [{ password: 'aaaaaaaa', direct: true }, '400 invalid_request', 'password'],
     [{ label: '' }, '400 invalid_request', 'label'],
     [{ label: 'a'.repeat(201) }, '400 invalid_request', 'label'],
     [{ label: 'two\nlines' }, '400 invalid_request', 'label'],
@@ -258,7 +271,7 @@ describe('a change', () => {
     const deadline = inFuture(5 * DAY)
     expect(await change({ deadline })).toMatchObject({ deadline })
     expect(await change({ deadline: inFuture(-DAY) })).toMatchObject({ code: 'invalid_expiry' })
-    expect(await change({ password: 'x' })).toMatchObject({ code: 'invalid_request' })
+    expect(await change({ password: 'xxxxxxxx' })).toMatchObject({ code: 'invalid_request' })
   })
 
   it('to a later deadline keeps the grant longer, in its object and in the list', async () => {
@@ -316,11 +329,11 @@ describe('a change', () => {
 
 describe('a withdrawn grant', () => {
   it('ends at once, and is forgotten with all that it kept', async () => {
-    const grant = await grantFor({ password: 'a' })
-    await submit(grant.url, { password: 'b' })
+    const grant = await grantFor({ password: 'aaaaaaaa' })
+    await submit(grant.url, { password: 'bbbbbbbb' })
     const withdraw = () => worker.fetch(`/grants/${grant.id}`, { method: 'DELETE' })
     expect(await outcome(withdraw())).toBe('204')
-    expect(await outcome(submit(grant.url, { password: 'a' }))).toBe('410 grant_ended')
+    expect(await outcome(submit(grant.url, { password: 'aaaaaaaa' }))).toBe('410 grant_ended')
     expect(await outcome(worker.fetch(grant.url))).toBe('410 grant_ended')
     expect(await outcome(worker.fetch(`/grants/${grant.id}`))).toBe('404 not_found')
     expect(await outcome(withdraw())).toBe('204')

@@ -100,19 +100,21 @@ describe('a rotation of SIGNING_SECRETS', () => {
   // @threat grant-password-guessed
   it('ends grants with a password whose secret is removed, and no others', async () => {
     const before = { OPEN_ACCESS: 'localhost' }
-    const locked = await grantFor({ password: 'open' })
+    const locked = await grantFor({ password: 'open door' })
     const plain = await grantFor()
     const secrets = 'k2:fedcba9876543210fedcba9876543210,k1:0123456789abcdef0123456789abcdef'
     const both = testWorker({ ...before, SIGNING_SECRETS: secrets })
     expect(await outcome(submit(locked.url, { password: 'wrong' }, both))).toBe(
       '403 password_wrong',
     )
-    expect(await outcome(submit(locked.url, { password: 'open' }, both))).toBe('303')
+    expect(await outcome(submit(locked.url, { password: 'open door' }, both))).toBe('303')
     const [only = ''] = secrets.split(',')
     const after = testWorker({ ...before, SIGNING_SECRETS: only })
     captureLog()
     expect(await outcome(visit(locked.url, {}, after))).toBe('410 grant_ended')
-    expect(await outcome(submit(locked.url, { password: 'open' }, after))).toBe('410 grant_ended')
+    expect(await outcome(submit(locked.url, { password: 'open door' }, after))).toBe(
+      '410 grant_ended',
+    )
     expect(await outcome(submit(plain.url, {}, after))).toBe('303')
     expect((await currently(locked, after)).hasPassword).toBe(true)
   })
@@ -190,18 +192,18 @@ describe('a grant of an app', () => {
         return refuse === undefined ? undefined : { refuse }
       },
     })
-    const grant = await grantIn(app, { uses: 1, password: 'open' })
+    const grant = await grantIn(app, { uses: 1, password: 'open door' })
     await visit(grant.url, {}, app)
     await submit(grant.url, { password: 'wrong' }, app)
     const about = { bucket: 'files', key: grant.key, kind: 'grant' }
     expect(asked).toEqual([[about, 'app:ann']])
     refuse = 'It was archived.'
-    const refused = await submit(grant.url, { password: 'open' }, app)
+    const refused = await submit(grant.url, { password: 'open door' }, app)
     expect(await jsonOf(refused)).toMatchObject({ code: 'forbidden', message: refuse })
     const body = { key: grant.key, deadline: inFuture() }
     expect(await outcome(app.post('/media/grants', body))).toBe('403 forbidden')
     refuse = undefined
-    expect(await outcome(submit(grant.url, { password: 'open' }, app))).toBe('303')
+    expect(await outcome(submit(grant.url, { password: 'open door' }, app))).toBe('303')
     expect(asked).toHaveLength(4)
     expect(asked.at(-1)).toEqual([about, 'app:ann'])
   })

@@ -46,7 +46,7 @@ describe('the page of a grant', () => {
   })
 
   it('has a labelled field for a password', async () => {
-    const text = await pageOf(await grantFor({ password: 'open' }))
+    const text = await pageOf(await grantFor({ password: 'open door' }))
     expect(text).toContain('<label for="password">Password</label>')
     expect(text).toMatch(/<input id="password" name="password" type="password" required/)
   })
@@ -92,7 +92,7 @@ describe('the page of a grant', () => {
     const key = await putChosen('a.png', 'pixels')
     const evil = 'gnp.\u202eexe"><script>alert(1)</script><!--\u2066'
     await worker.post('/files', { key, name: 'photo"><img src=x>' })
-    const text = await pageOf(await grantFor({ key, label: evil, password: 'a' }))
+    const text = await pageOf(await grantFor({ key, label: evil, password: 'aaaaaaaa' }))
     expect(text).toContain('<h1>photo&quot;&gt;&lt;img src=x&gt;</h1>')
     expect(text).toContain('<title>photo&quot;&gt;&lt;img src=x&gt;</title>')
     expect(text).toContain(
@@ -169,7 +169,7 @@ describe('the page of a grant', () => {
   })
 
   // @threat grant-id-guessed
-  it('limits networks that try ids, and not those that open grants', async () => {
+  it('counts every visit of a network before it asks the object', async () => {
     const counted: string[] = []
     const limiter = {
       async limit({ key }: { key: string }) {
@@ -178,14 +178,15 @@ describe('the page of a grant', () => {
       },
     }
     const limited = testWorker({ RATE_LIMITER: limiter })
-    const grant = await grantFor()
-    expect(await outcome(limited.fetch(grant.url))).toBe('200')
-    expect(counted).toEqual([])
+    const grant = await grantFor({ password: 'open door' })
     const unknown = grant.url.replace(/.{22}$/, 'AAAAAAAAAAAAAAAAAAAAAA')
     const headers = { 'CF-Connecting-IP': '192.0.2.7' }
-    expect(await outcome(limited.fetch(unknown, { headers }))).toBe('429 rate_limited')
-    expect(await outcome(limited.fetch(`${unknown}A`, { headers }))).toBe('429 rate_limited')
-    expect(counted).toEqual(Array(2).fill('network 192.0.2.7'))
+    for (const url of [grant.url, unknown, `${unknown}A`])
+      expect(await outcome(limited.fetch(url, { headers }))).toBe('429 rate_limited')
+    const guess = { password: 'wrong', ip: '192.0.2.7' }
+    expect(await outcome(submit(grant.url, guess, limited))).toBe('429 rate_limited')
+    expect(counted).toEqual(Array(4).fill('network 192.0.2.7'))
+    expect((await currently(grant)).wrongPasswords).toBe(0)
   })
 })
 
@@ -221,10 +222,10 @@ describe('the form of a grant', () => {
 
   // @threat grant-used-twice
   it('takes one use for each page, however often it is sent, and always has the same link', async () => {
-    const grant = await grantFor({ uses: 2, password: 'open' })
+    const grant = await grantFor({ uses: 2, password: 'open door' })
     const [page, other] = [await pageIn(grant), await pageIn(grant)]
     expect(page).not.toBe(other)
-    const send = (of: string, password = 'open') => submit(grant.url, { password, page: of })
+    const send = (of: string, password = 'open door') => submit(grant.url, { password, page: of })
     const links = new Set<string | null>()
     // A double click, whose requests overtake each other, and then another one.
     for (const answer of await Promise.all([send(page), send(page), send(page)]))
@@ -238,7 +239,7 @@ describe('the form of a grant', () => {
     expect((await send(page)).headers.get('Location')).toBe([...links][0])
     expect(await outcome(send(page, 'shut'))).toBe('403 password_wrong')
     expect(await outcome(send(await pageIn(await grantFor())))).toBe('410 grant_ended')
-    expect(await currently(grant)).toEqual(used)
+    expect(await currently(grant)).toEqual({ ...used, wrongPasswords: 1 })
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 })
     expect(await outcome(send(page))).toBe('410 grant_ended')
   })
@@ -298,8 +299,8 @@ describe('the form of a grant', () => {
     [{ 'Sec-Fetch-Site': 'cross-site' }],
     [{ 'Sec-Fetch-Site': 'none' }],
   ])('refuses a page of another origin: %j', async (headers) => {
-    const grant = await grantFor({ uses: 1, password: 'open' })
-    const answer = await submit(grant.url, { password: 'open', headers })
+    const grant = await grantFor({ uses: 1, password: 'open door' })
+    const answer = await submit(grant.url, { password: 'open door', headers })
     expect(await outcome(answer)).toBe('403 forbidden')
     expect((await currently(grant)).usesLeft).toBe(1)
   })
@@ -314,7 +315,7 @@ describe('the form of a grant', () => {
   })
 
   it('is shown again with what is wrong', async () => {
-    const grant = await grantFor({ password: 'open', label: 'For you', uses: 1 })
+    const grant = await grantFor({ password: 'open door', label: 'For you', uses: 1 })
     const wrong = await submit(grant.url, { password: 'shut', headers: HTML })
     expect(wrong.status).toBe(403)
     const text = await wrong.text()
@@ -326,7 +327,7 @@ describe('the form of a grant', () => {
     expect(await missing.text()).toContain('Enter the password.')
     expect(await outcome(submit(grant.url, { password: 'shut' }))).toBe('403 password_wrong')
     for (let i = 0; i < 2; i++) await submit(grant.url, { password: 'shut' })
-    const late = await submit(grant.url, { password: 'open', headers: HTML })
+    const late = await submit(grant.url, { password: 'open door', headers: HTML })
     expect([late.status, late.headers.get('Retry-After')]).toEqual([429, '1'])
     expect(await late.text()).toMatch(
       /role="alert">Too many wrong passwords. Try again in 1 second\./,
@@ -343,15 +344,17 @@ describe('the form of a grant', () => {
   })
 
   it('must be a small form', async () => {
-    const grant = await grantFor({ password: 'open' })
+    const grant = await grantFor({ password: 'open door' })
     const send = (type: string, body: BodyInit) =>
       outcome(visit(grant.url, { method: 'POST', headers: { 'Content-Type': type }, body }))
     const form = 'application/x-www-form-urlencoded'
-    expect(await send('application/json', '{"password":"open"}')).toBe('415 unsupported_media_type')
-    expect(await send('text/plain', 'password=open')).toBe('415 unsupported_media_type')
+    expect(await send('application/json', '{"password":"open door"}')).toBe(
+      '415 unsupported_media_type',
+    )
+    expect(await send('text/plain', 'password=open+door')).toBe('415 unsupported_media_type')
     expect(await send(form, `password=${'a'.repeat(4090)}`)).toBe('413 body_too_large')
     expect(await send(form, new Uint8Array([0x70, 0xff]))).toBe('400 invalid_request')
-    expect(await send(`${form}; charset=UTF-8`, 'password=open')).toBe('303')
+    expect(await send(`${form}; charset=UTF-8`, 'password=open+door')).toBe('303')
   })
 
   it('takes no use while the object is missing, or the bucket fails', async () => {

@@ -65,7 +65,7 @@ describe('a stored grant', () => {
     expect(await currently({ id: ID })).toEqual({
       ...{ id: ID, url: URL, bucket: 'files', key: 'grants/known.pdf', name: 'Known.pdf', size: 8 },
       ...{ label: 'For you', uses: 3, usesLeft: 2, deadline: '2100-01-01T00:00:00.000Z' },
-      ...{ hasPassword: true, direct: false, download: 'Report.pdf' },
+      ...{ hasPassword: true, wrongPasswords: 0, direct: false, download: 'Report.pdf' },
       restrictions: { ips: ['192.0.2.0/24'] },
       createdAt: '2026-11-28T12:00:00.000Z',
       lastUsedAt: null,
@@ -79,7 +79,7 @@ describe('a stored grant', () => {
   it('has this form', async () => {
     const { minter, password } = V1
     const key = await putReport()
-    const { id } = await grantFor({ key, deadline: inFuture(), uses: 3, password: 'open' })
+    const { id } = await grantFor({ key, deadline: inFuture(), uses: 3, password: 'open door' })
     const stored = await storedIn(id)
     expect(Object.keys(stored ?? {}).toSorted()).toEqual(Object.keys(V1).toSorted())
     expect(Object.keys(Object(stored?.minter)).toSorted()).toEqual(Object.keys(minter).toSorted())

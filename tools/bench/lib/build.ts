@@ -24,15 +24,20 @@ const wrangler = (args: readonly string[]): Promise<string> =>
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true' },
   })
 
+/** This project's Workers, by their configuration. */
+export const DEFAULT_WORKER = 'wrangler.toml'
+export const EVERYTHING = 'examples/everything/wrangler.toml'
+
 /**
- * Builds this project's Worker, minified by wrangler.toml, or the one in `file` (relative to the
- * project's folder).
+ * Builds one of this project's Workers, minified by its configuration, or the Worker in `file` (relative to
+ * the project's folder).
  */
-export async function bundle(file?: string): Promise<Bundle> {
+export async function bundle(file: string): Promise<Bundle> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
-  const other = file === undefined ? [] : [file, '--config', 'tools/bench/peers/wrangler.toml']
-  await wrangler(['deploy', ...other, '--dry-run', '--outdir', directory])
-  const name = file === undefined ? 'worker.js' : file.replace(/^.*\/|\.ts$/g, '').concat('.js')
+  const isOwn = file.endsWith('.toml')
+  const which = isOwn ? ['--config', file] : [file, '--config', 'tools/bench/peers/wrangler.toml']
+  await wrangler(['deploy', ...which, '--dry-run', '--outdir', directory])
+  const name = isOwn ? 'worker.js' : file.replace(/^.*\/|\.ts$/g, '').concat('.js')
   const bytes = await readFile(join(directory, name))
   await rm(directory, { recursive: true })
   return {

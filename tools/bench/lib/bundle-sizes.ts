@@ -43,7 +43,7 @@ export interface SizedBundle {
 
 /** Returns the bundle of `entry`, a module or the text of one. */
 export async function sizedBundle(
-  entry: Pick<BuildOptions, 'stdin' | 'entryPoints' | 'platform'>,
+  entry: Pick<BuildOptions, 'stdin' | 'entryPoints' | 'platform' | 'external'>,
 ): Promise<SizedBundle> {
   const { outputFiles, metafile } = await build({
     absWorkingDir: ROOT,

@@ -69,9 +69,9 @@ export interface Presigner {
   startTraced(): Promise<TracedServer>
 }
 
-/** This project's Worker in its deployed form, for bare workerd. */
-export async function buildPresigner(): Promise<Presigner> {
-  const built = await bundle()
+/** One of this project's Workers in its deployed form, for bare workerd. */
+export async function buildPresigner(config: string): Promise<Presigner> {
+  const built = await bundle(config)
   const date = await compatibilityDate()
   const bindings = Object.fromEntries(
     Object.entries(variables()).map(([name, value]): [string, Binding] => [

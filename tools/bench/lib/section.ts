@@ -36,7 +36,10 @@ export interface Section {
 
 /** What every section uses. */
 export interface Tools {
+  /** The default Worker. */
   readonly presigner: Presigner
+  /** The one with all plugins. */
+  readonly everything: Presigner
   readonly generator: LoadGenerator
   readonly rounds: number
 }

@@ -28,7 +28,7 @@ const bucketSchema = z.object({
  * Compares the use of a grant, which asks a Durable Object and the bucket, with a link to the same
  * object, which asks neither.
  */
-export async function measureGrants({ presigner, generator, rounds }: Tools): Promise<Section> {
+export async function measureGrants({ everything, generator, rounds }: Tools): Promise<Section> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
   const bucket = await startNodeServer('servers/bucket.ts', { BUCKET_DIRECTORY: directory })
   const s3 = bucketSchema.parse(bucket.message)
@@ -37,7 +37,7 @@ export async function measureGrants({ presigner, generator, rounds }: Tools): Pr
   const miniflare = await startMiniflare([
     {
       name: 'presigner',
-      script: presigner.bundle.script,
+      script: everything.bundle.script,
       bindings: variables(table, [s3.accessKeyId, s3.secretAccessKey]),
       kvNamespaces: { FILE_INDEX: 'index' },
       classes: ['Grants', 'DropBoxes'],

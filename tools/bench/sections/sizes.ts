@@ -14,7 +14,7 @@ const PEERS: Readonly<Record<string, Parameters<typeof sizedBundle>[0]>> = {
 }
 
 /** Measures the bundles of apps that use a part of the package. */
-export async function measureSizes({ presigner }: Tools): Promise<Section> {
+export async function measureSizes({ presigner, everything }: Tools): Promise<Section> {
   const bundles = await packageBundles()
   const core = bundles.get(CORE)?.gzipKib ?? Number.NaN
   const peers = Object.entries(PEERS).map(
@@ -24,7 +24,8 @@ export async function measureSizes({ presigner }: Tools): Promise<Section> {
     ...[...bundles].map(
       ([name, one]) => [PLUGINS.includes(name) ? `the core with ${name}` : name, one] as const,
     ),
-    ['the Worker, with its settings and its page', presigner.bundle],
+    ['the default Worker, with its settings', presigner.bundle],
+    ['the Worker with all plugins', everything.bundle],
     ...(await Promise.all(peers)),
   ]
   return {

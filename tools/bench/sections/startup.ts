@@ -14,7 +14,8 @@ const BENCH = new URL('..', import.meta.url)
 const WORKERS = {
   hello: 'workerd: a Worker that returns "hello"',
   core: 'workerd: the core alone',
-  worker: 'workerd: the Worker, with all plugins',
+  worker: 'workerd: the default Worker',
+  everything: 'workerd: the Worker with all plugins',
   betterUpload: 'workerd: better-upload on Hono',
 } as const
 
@@ -31,7 +32,8 @@ type Name = keyof typeof NAMES
 const LABELS: Readonly<Record<Name, string>> = {
   hello: 'workerd, "hello"',
   core: 'workerd, the core',
-  worker: 'workerd, the Worker',
+  worker: 'workerd, the default Worker',
+  everything: 'workerd, all plugins',
   betterUpload: 'workerd, better-upload',
   empty: 'Node, empty',
   nodeCore: 'Node, the core',
@@ -43,10 +45,12 @@ const LABELS: Readonly<Record<Name, string>> = {
 interface Startup {
   readonly milliseconds: number
   readonly cpuMilliseconds: number
+  /** What of it was before the first request: loading the Worker. */
+  readonly loadMilliseconds: number
 }
 
 /** Measures new processes: a Worker up to its first answer, and a Node program with imports. */
-export async function measureStartup({ presigner, rounds }: Tools): Promise<Section> {
+export async function measureStartup({ presigner, everything, rounds }: Tools): Promise<Section> {
   await run(process.execPath, ['tools/dev/build-package.ts'], { cwd: ROOT })
   const [hello, core, betterUpload] = [
     await buildPeer('hello'),
@@ -66,6 +70,7 @@ export async function measureStartup({ presigner, rounds }: Tools): Promise<Sect
     hello: () => firstAnswer(() => startWorkerd(hello), '/'),
     core: () => firstAnswer(() => startWorkerd(core), get),
     worker: () => firstAnswer(() => presigner.start(), get),
+    everything: () => firstAnswer(() => everything.start(), get),
     betterUpload: () => firstAnswer(() => startWorkerd(betterUpload), '/upload', upload),
     empty: () => imports([]),
     nodeCore: () => imports([built('.')]),
@@ -74,15 +79,27 @@ export async function measureStartup({ presigner, rounds }: Tools): Promise<Sect
   }
   for (const warm of Object.values(subjects)) await warm()
   const measured = await interleave(subjects, rounds)
+  const emptyFor = (name: Name) => (name in WORKERS ? 'hello' : 'empty')
   const cpu = (name: Name) => measured[name].map(({ cpuMilliseconds }) => cpuMilliseconds)
-  const emptyOf = (name: Name) => cpu(name in WORKERS ? 'hello' : 'empty')
+  /** What a subject needs more than the empty one in the same round. */
+  const more = (name: Name, of: (one: Startup) => number) =>
+    spread(
+      measured[name].map((one, round) => {
+        const empty = measured[emptyFor(name)][round]
+        return empty === undefined ? Number.NaN : of(one) - of(empty)
+      }),
+    )
   const rows = (Object.keys(NAMES) as Name[]).map((name) => ({
     name: NAMES[name],
     values: {
       milliseconds: spread(measured[name].map(({ milliseconds }) => milliseconds)),
       cpuMilliseconds: spread(cpu(name)),
-      own: spread(cpu(name).map((all, round) => all - (emptyOf(name)[round] ?? Number.NaN))),
-      ofEmpty: ratio(cpu(name), emptyOf(name)),
+      ...(name in WORKERS && {
+        load: more(name, ({ loadMilliseconds }) => loadMilliseconds),
+        first: more(name, (one) => one.cpuMilliseconds - one.loadMilliseconds),
+      }),
+      own: more(name, ({ cpuMilliseconds }) => cpuMilliseconds),
+      ofEmpty: ratio(cpu(name), cpu(emptyFor(name))),
     },
   }))
   return {
@@ -90,7 +107,9 @@ export async function measureStartup({ presigner, rounds }: Tools): Promise<Sect
     columns: {
       milliseconds: 'ms',
       cpuMilliseconds: 'CPU of the process, ms',
-      own: 'CPU, ms more than the empty one',
+      load: 'CPU of loading, ms more than the empty one',
+      first: 'CPU of the first request, ms more than the empty one',
+      own: 'both',
       ofEmpty: 'CPU relative to the empty one',
     },
     rows,
@@ -114,6 +133,7 @@ async function firstAnswer(
 ): Promise<Startup> {
   const begin = performance.now()
   const server = await start()
+  const loadMilliseconds = exactCpuMilliseconds(server.pid)
   const headers = { ...init.headers, Authorization: `Bearer ${API_KEY}` }
   const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { ...init, headers })
   const text = await response.text()
@@ -121,7 +141,7 @@ async function firstAnswer(
   const cpuMilliseconds = exactCpuMilliseconds(server.pid)
   await server.close()
   if (!response.ok) throw new Error(`${path} answered with status ${response.status}: ${text}`)
-  return { milliseconds, cpuMilliseconds }
+  return { milliseconds, cpuMilliseconds, loadMilliseconds }
 }
 
 /** Runs a Node program that imports these modules, and nothing else. */
@@ -134,7 +154,12 @@ console.log((user + system) / 1000)`
   const text = await run(process.execPath, ['--input-type=module', '--eval', code], {
     cwd: fileURLToPath(BENCH),
   })
-  return { milliseconds: performance.now() - begin, cpuMilliseconds: Number(text) }
+  const cpuMilliseconds = Number(text)
+  return {
+    milliseconds: performance.now() - begin,
+    cpuMilliseconds,
+    loadMilliseconds: cpuMilliseconds,
+  }
 }
 
 const built = (entry: string): string => new URL(builtModule(entry), ROOT).href

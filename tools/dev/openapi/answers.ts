@@ -409,6 +409,7 @@ export const grant = z.object({
     .check(z.describe('How many are left; null for any number.')),
   deadline: instant('When it ends, ISO 8601 in UTC.'),
   hasPassword: z.boolean().check(z.describe('Whether the recipient must enter a password.')),
+  wrongPasswords: z.int().check(z.describe('How many passwords of visitors were wrong.')),
   direct: z.boolean().check(z.describe('Whether a GET takes a use.')),
   download: z
     .nullable(z.string())
@@ -464,6 +465,7 @@ export const dropBox = z.object({
   prefix: text('Where the files go.'),
   ...boxTerms,
   hasPassword: z.boolean().check(z.describe('Whether senders must enter a password.')),
+  wrongPasswords: z.int().check(z.describe('How many passwords of visitors were wrong.')),
   createdAt: instant('When it was created, ISO 8601 in UTC.'),
   received: room('What has arrived.'),
 })

@@ -43,9 +43,7 @@ export async function putRecords(
       const { object, record, written, removed } = seen
       isGone = object === null
       if (object === null) {
-        if (record === null) return null
-        const step = await removal(seen, record, place.now)
-        return written === null ? step : { ...step, kept: undefined }
+        return record && removal(seen, record, place.now)
       }
       // A record of another object is for the walk, which stops where too many differ.
       if (written !== null || removed !== null) return null
