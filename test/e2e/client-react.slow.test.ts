@@ -229,7 +229,9 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
         page.tab.evaluate((given) => reactPage.openBox(given), visitor)
       expect(await openAs({ password: 'shut sesame' })).toBe(false)
       expect((await box()).accessError).toBe('The password is wrong.')
-      expect(await openAs({ password: 'open sesame', sender: { name: 'Ada', note: 'two' } })).toBe(true)
+      expect(await openAs({ password: 'open sesame', sender: { name: 'Ada', note: 'two' } })).toBe(
+        true,
+      )
       expect((await box()).box).toMatchObject({ title: 'Papers', left: { files: 3 } })
       const files = [SMALL, { ...SMALL, name: 'b.txt' }]
       await page.tab.evaluate((given) => reactPage.addToBox(given), files)
