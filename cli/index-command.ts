@@ -16,8 +16,7 @@ import {
   recordsIn,
   writeError,
 } from './record-file.ts'
-import { forgetWalks } from './upkeep-state.ts'
-import { STATE_FILE, type Walking, walkPass } from './upkeep-steps.ts'
+import { type Walking, walkPass } from './upkeep-walk.ts'
 import { type Worker, workerOf } from './worker-client.ts'
 
 const USAGE = `npx edge-presigner index copy --from NAME --to NAME [--overwrite]
@@ -36,9 +35,9 @@ NAME is an index of the Worker: kv or d1.
 --prefix PREFIX   import records the objects whose keys start with it, such as photos/
 --owner TEMPLATE  where the owner is in a key, such as 'users/{owner}/'
 --owner-as TEMPLATE  the owner's id in records, such as 'key:app/{owner}' ({owner})
---restart         import forgets how far the last run came
---state FILE      where import keeps how far it has come (${STATE_FILE})
-copy, restore and import can be interrupted and repeated: they send what is missing. A record
+--restart         import begins anew, instead of going on with one that is at work
+copy, restore and import can be interrupted and repeated: they send what is missing.
+The Worker goes on with an import. A record
 of a file that is no longer in the bucket is left out.`
 
 const PAGE = 1000
@@ -97,19 +96,16 @@ export const index = (args: readonly string[]): Promise<number> =>
     const { url, 'key-from': keyName } = values
     const worker = workerOf({ url, keyName, scope, usage: USAGE })
     if (command === 'import') {
-      const { bucket, state, owner, 'owner-as': ownerAs } = values
+      const { bucket, restart, owner, 'owner-as': ownerAs } = values
       const prefix = needed(values.prefix, '--prefix')
       // An empty one is a mistake, and the Worker refuses it.
       const owners = {
         ...(owner !== undefined && { owner }),
         ...(ownerAs !== undefined && { ownerAs }),
       }
-      const walking: Walking = {
-        ...{ worker, url: url ?? '', state, bucket, mode: 'default', goOn: false },
-        import: { prefix, ...owners },
-      }
-      if (values.restart) await forgetWalks(state, { ...walking, bucket: bucket ?? '' })
-      return await importObjects(walking)
+      return await importObjects({
+        ...{ worker, bucket, restart, wait: true, import: { prefix, ...owners } },
+      })
     }
     const name = takesFile ? needed(file, 'a file') : ''
     const pass = { worker, bucket: values.bucket, overwrite: values.overwrite }
@@ -133,7 +129,6 @@ const readArguments = (args: readonly string[]) =>
         owner: { type: 'string' },
         'owner-as': { type: 'string' },
         restart: { type: 'boolean', default: false },
-        state: { type: 'string', default: STATE_FILE },
       },
     },
     USAGE,
@@ -356,22 +351,15 @@ async function backup(pass: Pass, from: string, file: string): Promise<number> {
 
 /** Sends the records in a file, after checking that it is complete. */
 async function restore(pass: Pass, to: string, file: string): Promise<number> {
-  // In a log, a record may appear again: a step was repeated, or the record was dropped twice. The last one counts.
-  const places = new Map<string, number>()
-  const nameOf = ({ bucket, key }: IndexRecord): string => `${bucket}/${key}`
   let total = 0
-  for await (const record of recordsIn(file)) {
-    places.set(nameOf(record), total)
-    total += 1
-  }
+  for await (const _ of recordsIn(file)) total += 1
   const counts = emptyCounts()
   const show = progress('Restore', counts, total)
   const wanted = async function* (): AsyncGenerator<Sending, void> {
     for await (const record of recordsIn(file)) {
       counts.read += 1
-      if (places.get(nameOf(record)) !== counts.read - 1) continue
       if (pass.bucket === undefined || record.bucket === pass.bucket)
-        yield { record: record, isCheck: false }
+        yield { record, isCheck: false }
     }
   }
   await send(pass, to, wanted(), counts, () => show(false))
@@ -382,9 +370,9 @@ async function restore(pass: Pass, to: string, file: string): Promise<number> {
 
 /** Records the objects below a prefix, until all of them have a record. */
 async function importObjects(walking: Walking): Promise<number> {
-  const { bucket, buckets, counts, stopped } = await walkPass(walking)
-  const { recorded, young, different, refused, failed } = counts
-  console.log(`${bucket}: ${counted(recorded, 'file is', 'files are')} in the index now.`)
+  const { bucket, buckets, counts, stopped, failing } = await walkPass(walking)
+  const { recorded, young, refused } = counts
+  console.log(`${bucket}: ${counted(recorded, 'file was', 'files were')} added to the index.`)
   const others = buckets.filter((one) => one !== bucket)
   if (walking.bucket === undefined && others.length > 0)
     console.log(`Other buckets were left out. Import them with --bucket: ${others.join(', ')}.`)
@@ -392,15 +380,14 @@ async function importObjects(walking: Walking): Promise<number> {
     console.log(
       `${counted(young, 'object is', 'objects are')} younger than ten minutes. Run this again later.`,
     )
-  if (different > 0)
-    console.log(
-      `${counted(different, 'file has', 'files have')} a record of an earlier object. Upkeep corrects that.`,
-    )
   if (refused > 0)
     console.error(`${counted(refused, "key doesn't", "keys don't")} fit into the index.`)
-  if (failed > 0) console.error(`${counted(failed, 'key')} failed again and again. Run this again.`)
+  if (failing > 0)
+    console.error(
+      `${counted(failing, 'key has', 'keys have')} failed, and ${failing === 1 ? 'is' : 'are'} tried again.`,
+    )
   if (stopped !== null) console.error(`Stopped: ${stopped}.`)
-  return refused + failed > 0 || stopped !== null ? 1 : 0
+  return refused + failing > 0 || stopped !== null ? 1 : 0
 }
 
 if (import.meta.main) process.exitCode = await index(process.argv.slice(2))

@@ -1,47 +1,51 @@
 /**
- * `npx edge-presigner upkeep` walks through buckets and the index of a Worker, and repairs what differs,
- * through `POST /upkeep/steps`. What it may do is a setting of the Worker.
+ * `npx edge-presigner upkeep` compares buckets with the index of a Worker, and repairs what differs, through
+ * `POST /upkeep/walk`. What it may do is a setting of the Worker. It also restores records, and deletes orphans.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { createInterface } from 'node:readline/promises'
 import * as z from 'zod/mini'
 import { parseOptions, runCommand, UsageError, WORKER_OPTIONS } from './command.ts'
 import { counted } from './counted.ts'
 import { printable } from './printable.ts'
 import { recordSchema } from './record-file.ts'
-import { forgetWalks, savedBuckets } from './upkeep-state.ts'
 import {
-  DROPPED_FILE,
   type PassCounts,
-  STATE_FILE,
+  statusSchema,
   type WalkEnd,
   type Walking,
   walkPass,
-} from './upkeep-steps.ts'
-import { Refusal, type Worker, workerOf } from './worker-client.ts'
+} from './upkeep-walk.ts'
+import { type Worker, workerOf } from './worker-client.ts'
 
-const USAGE = `npx edge-presigner upkeep [--dry-run] [--wait] [--go-on] [--restart] [--state FILE]
+const USAGE = `npx edge-presigner upkeep [--dry-run] [--wait] [--restart]
 npx edge-presigner upkeep status
 npx edge-presigner upkeep go-on --bucket ALIAS
-npx edge-presigner upkeep dropped
-npx edge-presigner upkeep restore KEY… --bucket ALIAS
-npx edge-presigner upkeep restore --all
+npx edge-presigner upkeep kept
+npx edge-presigner upkeep restore KEY… --bucket ALIAS [--changed]
+npx edge-presigner upkeep restore --all [--changed]
+npx edge-presigner upkeep orphans [--older-than 30d] [--prefix PREFIX] [--delete]
 
 Without a command, upkeep walks once through the buckets and the index, and does what the
-setting UPKEEP allows. status, go-on, dropped and restore are about the Worker's own
-upkeep, on its schedule. dropped lists the records that were dropped in the last 30 days.
+setting UPKEEP allows. It can be stopped at any point: the Worker goes on. go-on lets a walk
+act that has stopped. kept lists the records that others than their owners have removed or
+replaced in the last 30 days, and restore gives them back. orphans counts the objects that
+have had no owner for some days, and deletes them.
 --url URL         the Worker, or the presigner in your app: https://example.com/media
---key-from NAME   the variable with an API key that has the scope upkeep:run, for restore
-                  index:write (EDGE_PRESIGNER_KEY). A Worker on this machine may need none
+--key-from NAME   the variable with an API key that has the scopes upkeep:run and upkeep:read, for
+                  kept and restore index:write (EDGE_PRESIGNER_KEY). A Worker on this machine may
+                  need none
 --bucket ALIAS    only this bucket (all that the Worker walks)
 --dry-run         only reports, and changes nothing
---wait            waits for the second looks at records without an object
---go-on           goes on where the brake has stopped the last run
---restart         forgets how far the last run came
---state FILE      where to keep how far it has come (${STATE_FILE})
-It can be stopped at any point, and goes on there when it runs again. The exit code is 2 if
-the brake has stopped it, and 1 for other errors.`
+--wait            waits for the second looks at what would be removed or changed
+--restart         begins anew, also if a walk has stopped
+--changed         restores also to an object of the same size with another ETag
+--older-than 30d  since when upkeep has seen an orphan without an owner
+--prefix PREFIX   what the keys of orphans start with
+--delete          deletes the orphans below --prefix, after a question
+--count N         answers the question: at most so many
+The exit code is 2 if a walk has stopped, and 1 for other errors.`
 
-const BRAKE_EXIT_CODE = 2
+const STOPPED_EXIT_CODE = 2
 
 /** Runs `npx edge-presigner upkeep` with these arguments. Resolves with the exit code. */
 export const upkeep = (args: readonly string[]): Promise<number> =>
@@ -60,10 +64,10 @@ export const upkeep = (args: readonly string[]): Promise<number> =>
     for (const [option, of] of ONLY_OF)
       if (values[option] && command !== of)
         throw new UsageError(`${command} has no option --${option}.\n\n${USAGE}`)
-    const scope = command === 'restore' || command === 'dropped' ? 'index:write' : 'upkeep:run'
+    const scope = command === 'restore' || command === 'kept' ? 'index:write' : 'upkeep:run'
     const { url, 'key-from': keyName } = values
     const worker = workerOf({ url, keyName, scope, usage: USAGE })
-    return await run({ worker, values: { ...values, url: url ?? '' }, keys: rest })
+    return await run({ worker, values, keys: rest })
   })
 
 const readArguments = (args: readonly string[]) =>
@@ -76,10 +80,13 @@ const readArguments = (args: readonly string[]) =>
         bucket: { type: 'string' },
         'dry-run': { type: 'boolean', default: false },
         wait: { type: 'boolean', default: false },
-        'go-on': { type: 'boolean', default: false },
         restart: { type: 'boolean', default: false },
         all: { type: 'boolean', default: false },
-        state: { type: 'string', default: STATE_FILE },
+        changed: { type: 'boolean', default: false },
+        'older-than': { type: 'string' },
+        prefix: { type: 'string' },
+        delete: { type: 'boolean', default: false },
+        count: { type: 'string' },
       },
     },
     USAGE,
@@ -87,7 +94,7 @@ const readArguments = (args: readonly string[]) =>
 
 interface Call {
   readonly worker: Worker
-  readonly values: ReturnType<typeof readArguments>['values'] & { readonly url: string }
+  readonly values: ReturnType<typeof readArguments>['values']
   /** The arguments after the command. */
   readonly keys: readonly string[]
 }
@@ -96,76 +103,50 @@ const COMMANDS = new Map<string, (call: Call) => Promise<number>>([
   ['walk', walk],
   ['status', status],
   ['go-on', goOn],
-  ['dropped', dropped],
+  ['kept', kept],
   ['restore', restore],
+  ['orphans', orphans],
 ])
 
 const ONLY_OF = [
-  ...(['dry-run', 'wait', 'go-on', 'restart'] as const).map((option) => [option, 'walk'] as const),
-  ['all', 'restore'],
+  ...(['dry-run', 'wait', 'restart'] as const).map((option) => [option, 'walk'] as const),
+  ...(['all', 'changed'] as const).map((option) => [option, 'restore'] as const),
+  ...(['older-than', 'prefix', 'delete', 'count'] as const).map(
+    (option) => [option, 'orphans'] as const,
+  ),
 ] as const
 
 /** Walks through one bucket, or all. The walk through the first one tells which others there are. */
 async function walk({ worker, values }: Call): Promise<number> {
-  const { url, state } = values
-  const mode = values['dry-run'] ? 'report' : 'default'
-  const base = { worker, url, state, mode, import: null, goOn: values['go-on'] } as const
-  if (values.restart) await forgetWalks(state, { ...base, bucket: values.bucket })
-  const walkIn = (bucket: string | undefined) => walkBucket({ ...base, bucket }, values.wait)
-  if (values.bucket !== undefined) return (await walkIn(values.bucket)).code
-  const { end, code } = await walkFirst(walkIn, await savedBuckets(state, url))
-  const codes = [code]
-  for (const bucket of end.buckets)
-    if (bucket !== end.bucket) codes.push((await walkIn(bucket)).code)
+  const { restart, wait, bucket } = values
+  const walking: Walking = {
+    ...{ worker, bucket, restart, wait },
+    mode: values['dry-run'] ? 'report' : undefined,
+  }
+  const first = await walkPass(walking)
+  const codes = [show(first)]
+  const others = bucket === undefined ? first.buckets.filter((one) => one !== first.bucket) : []
+  for (const other of others) codes.push(show(await walkPass({ ...walking, bucket: other })))
   return Math.max(...codes)
 }
 
-/** Walks through the first of these buckets that the Worker still has, or through the Worker's first one. */
-async function walkFirst(
-  walkIn: (bucket: string | undefined) => ReturnType<typeof walkBucket>,
-  known: readonly string[],
-): ReturnType<typeof walkBucket> {
-  for (const bucket of known)
-    try {
-      return await walkIn(bucket)
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== 'unknown_bucket') throw error
-    }
-  return walkIn(undefined)
-}
-
-/**
- * Walks through a bucket until its pass is done. Some records without an object may have had their
- * second look only later: with `wait`, it continues until all have had one.
- */
-async function walkBucket(
-  walking: Walking,
-  wait: boolean,
-): Promise<{ readonly end: WalkEnd; readonly code: number }> {
-  let waiting = Number.POSITIVE_INFINITY
-  for (let now = walking; ; now = { ...walking, goOn: false }) {
-    const end = await walkPass(now)
-    const { bucket, counts, stopped, suspects, waitUntil } = end
-    console.log(summary(end, walking.mode))
-    if (stopped !== null) {
-      console.error(brakeText(bucket, stopped))
-      return { end, code: BRAKE_EXIT_CODE }
-    }
-    const code = counts.failed > 0 ? 1 : 0
-    if (walking.mode === 'report' || suspects === 0 || waitUntil === undefined) return { end, code }
-    const milliseconds = Date.parse(waitUntil) - Date.now()
-    // Each pass must leave fewer of them, or something else keeps them.
-    if ((milliseconds > 0 && !wait) || suspects >= waiting) {
-      console.log(
-        `${counted(suspects, 'record without an object waits', 'records without an object wait')} for a second look. Run this again after ${waitUntil}, or with --wait.`,
-      )
-      return { end, code }
-    }
-    if (milliseconds > 0) {
-      console.log(`Waits until ${waitUntil} for the second look at ${counted(suspects, 'record')}.`)
-      await delay(milliseconds + 1000)
-    } else waiting = suspects
+/** Says how a pass has ended. Returns the exit code. */
+function show(end: WalkEnd): number {
+  const { bucket, stopped, collected, waitsUntil, failing } = end
+  console.log(summary(end))
+  if (stopped !== null) {
+    console.error(brakeText(bucket, stopped))
+    return STOPPED_EXIT_CODE
   }
+  if (waitsUntil !== null)
+    console.log(
+      `${counted(collected, 'record waits', 'records wait')} for a second look until ${waitsUntil}. The Worker does that. On Node, run this again then, or with --wait.`,
+    )
+  if (failing > 0)
+    console.log(
+      `${counted(failing, 'key has failed, and is', 'keys have failed, and are')} tried again.`,
+    )
+  return failing > 0 ? 1 : 0
 }
 
 /** A count, and what it counts: one of them, and several. */
@@ -183,6 +164,7 @@ const FOUND: readonly Row[] = [
     'object without a record that is not to be recorded',
     'objects without a record that are not to be recorded',
   ],
+  ['ownerless', 'object without an owner', 'objects without an owner'],
   [
     'different',
     'record of another object than the bucket has',
@@ -201,18 +183,24 @@ const FOUND: readonly Row[] = [
     'entries of buckets that are no longer configured',
   ],
   ['refused', 'key that the index can\u2019t store', 'keys that the index can\u2019t store'],
-  ['failed', 'key that failed again and again', 'keys that failed again and again'],
+  ['failed', 'key that failed', 'keys that failed'],
 ]
 
 const DONE: readonly Row[] = [
   ['recorded', 'record written', 'records written'],
-  ['corrected', 'record corrected', 'records corrected'],
-  ['dropped', 'record dropped', 'records dropped'],
+  ['returned', 'record given back', 'records given back'],
+  ['updated', 'date updated', 'dates updated'],
+  ['corrected', 'record replaced', 'records replaced'],
+  ['dropped', 'record removed', 'records removed'],
   ['aborted', 'unfinished upload aborted', 'unfinished uploads aborted'],
 ]
 
 /** Says what a pass has found and done. */
-export function summary({ bucket, counts }: WalkEnd, mode: Walking['mode']): string {
+export function summary({
+  bucket,
+  counts,
+  mode,
+}: Pick<WalkEnd, 'bucket' | 'counts' | 'mode'>): string {
   const lines = (rows: readonly Row[]) =>
     rows.flatMap(([name, ...words]) =>
       counts[name] ? [`  ${counted(counts[name], ...words)}`] : [],
@@ -232,76 +220,61 @@ export function summary({ bucket, counts }: WalkEnd, mode: Walking['mode']): str
 const CHECKS = new Map([
   [
     'another bucket',
-    'The alias leads to another bucket than in the last pass: endpoint, path or name have changed, or none of the objects that were there is. Check the table of the bucket in BUCKETS.',
+    'No record has its object in the bucket. Check the endpoint and the name of the bucket in BUCKETS.',
   ],
   [
     'empty list',
     'The list of the bucket is empty, but the index has records. Check the bucket\u2019s name, and whether somebody has emptied it.',
   ],
   [
-    'shorter list',
-    'The list of the bucket has less than half of the objects of the last pass. Check whether somebody has deleted them, and whether the server lists all.',
+    'many records differ',
+    'More than 1 % of the records have no object, or another one. Check whether somebody has deleted or replaced the objects, such as by a lifecycle rule.',
   ],
   [
-    'many records without an object',
-    'More than 1 % of the records have no object. Check whether somebody has deleted the objects, such as by a lifecycle rule.',
+    'over 10,000 changes',
+    'More than 10,000 records have no object, or another one. Check whether this is the right bucket.',
   ],
 ])
 
-/** Says why the brake has stopped, what to check, and how to go on. */
+/** Says why a walk has stopped, what to check, and how to go on. */
 const brakeText = (bucket: string, reason: string): string =>
   [
-    `Stopped: ${reason}. Nothing is changed until you say so.`,
+    `Stopped: ${reason}. Nothing is removed or changed until you say so.`,
     ...(CHECKS.has(reason) ? [CHECKS.get(reason)] : []),
-    `If this is right, run the same command with --go-on --bucket ${bucket}.`,
+    `If this is right: npx edge-presigner upkeep go-on --bucket ${bucket}. To look again: upkeep --restart --bucket ${bucket}.`,
   ].join('\n')
 
-const passSchema = z.object({ mode: z.string(), startedAt: z.string(), endedAt: z.string() })
-const stoppedSchema = z.nullable(z.object({ reason: z.string(), at: z.string() }))
-const statusSchema = z.object({
-  mode: z.string(),
-  buckets: z.array(
-    z.object({
-      bucket: z.string(),
-      phase: z.nullable(z.string()),
-      startedAt: z.nullable(z.string()),
-      suspects: z.number(),
-      stopped: stoppedSchema,
-      last: z.nullable(passSchema),
-      dropped: z.number(),
-    }),
-  ),
-})
+const allSchema = z.object({ mode: z.string(), buckets: z.array(statusSchema) })
 
-/** Prints what the Worker's own upkeep does. */
+/** Prints how far the walks have come. */
 async function status({ worker, values }: Call): Promise<number> {
-  const { mode, buckets } = await worker(statusSchema, 'GET', '/upkeep', {})
+  const { mode, buckets } = await worker(allSchema, 'GET', '/upkeep', {})
   console.log(`Mode: ${mode}`)
   let code = 0
-  for (const one of buckets) {
-    if (values.bucket !== undefined && one.bucket !== values.bucket) continue
-    const last = one.last === null ? 'no pass has ended' : `last pass ended ${one.last.endedAt}`
-    console.log(`${one.bucket}: ${last}, ${one.suspects} wait, ${one.dropped} dropped`)
-    if (one.stopped === null) continue
-    console.error(
-      `${one.bucket}: stopped at ${one.stopped.at}: ${one.stopped.reason}. ${CHECKS.get(one.stopped.reason) ?? ''}\nIf this is right: npx edge-presigner upkeep go-on --bucket ${one.bucket}`,
-    )
-    code = BRAKE_EXIT_CODE
+  for (const { bucket, last, failing, collected, stopped, failure } of buckets) {
+    if (values.bucket !== undefined && bucket !== values.bucket) continue
+    const ended = last === null ? 'no pass has ended' : `last pass ended ${last.endedAt}`
+    console.log(`${bucket}: ${ended}, ${collected} wait, ${failing} failed`)
+    if (failure !== null) console.log(`${bucket}: ${failure.code}. ${failure.message}`)
+    if (stopped === null) continue
+    console.error(`${bucket}: ${brakeText(bucket, `${stopped.reason}`)}`)
+    code = STOPPED_EXIT_CODE
   }
   return code
 }
 
-/** Clears the brake of the Worker's own upkeep. */
+/** Lets a stopped walk act, and shows its progress. */
 async function goOn({ worker, values }: Call): Promise<number> {
   const { bucket } = values
   if (bucket === undefined) throw new UsageError(`go-on needs --bucket.\n\n${USAGE}`)
   await worker(z.unknown(), 'POST', '/upkeep/go-on', {}, { bucket })
-  console.log(`${bucket}: the next run of the schedule goes on.`)
-  return 0
+  return show(await walkPass({ worker, bucket, restart: false, wait: false }))
 }
 
-const droppedSchema = z.object({
-  records: z.array(z.extend(recordSchema, { droppedAt: z.string() })),
+const keptSchema = z.object({
+  records: z.array(
+    z.extend(recordSchema, { keptAt: z.string(), expiresAt: z.nullable(z.string()) }),
+  ),
   cursor: z.optional(z.string()),
 })
 
@@ -317,50 +290,44 @@ const restoredSchema = z.object({
 /** What one request restores. */
 const KEYS_AT_ONCE = 20
 
-/** Yields pages of the records that the Worker has dropped and keeps. */
-async function* droppedPages({ worker, values }: Call) {
-  try {
-    const buckets =
-      values.bucket === undefined
-        ? (await worker(statusSchema, 'GET', '/upkeep', {})).buckets.map(({ bucket }) => bucket)
-        : [values.bucket]
-    for (const bucket of buckets) {
-      let cursor: string | undefined
-      do {
-        const page = await worker(droppedSchema, 'GET', '/upkeep/dropped', { bucket, cursor })
-        yield { bucket, records: page.records }
-        cursor = page.cursor
-      } while (cursor !== undefined)
-    }
-  } catch (error) {
-    if (!(error instanceof Refusal) || error.status !== 501) throw error
-    throw new UsageError(
-      `${error.message}\nA presigner without Durable Objects keeps no records. Those that this command has dropped are in ${DROPPED_FILE}: restore them with npx edge-presigner index restore ${DROPPED_FILE} --to NAME.`,
-    )
+/** Yields pages of the records that the index keeps. */
+async function* keptPages({ worker, values }: Call) {
+  const buckets =
+    values.bucket === undefined
+      ? (await worker(allSchema, 'GET', '/upkeep', {})).buckets.map(({ bucket }) => bucket)
+      : [values.bucket]
+  for (const bucket of buckets) {
+    let cursor: string | undefined
+    do {
+      const page = await worker(keptSchema, 'GET', '/upkeep/kept', { bucket, cursor })
+      yield { bucket, records: page.records }
+      cursor = page.cursor
+    } while (cursor !== undefined)
   }
 }
 
-/** Prints the records that were dropped, one on each line. */
-async function dropped(call: Call): Promise<number> {
-  for await (const { records } of droppedPages(call))
+/** Prints the records that the index keeps, one on each line. */
+async function kept(call: Call): Promise<number> {
+  for await (const { records } of keptPages(call))
     for (const record of records) console.log(printable(JSON.stringify(record)))
   return 0
 }
 
-/** Restores records that were dropped: those of these keys, or all. */
+/** Restores kept records: those of these keys, or all. */
 async function restore(call: Call): Promise<number> {
   const { keys, values } = call
-  if (values.all ? keys.length > 0 : keys.length === 0)
+  const { all, changed } = values
+  if (all ? keys.length > 0 : keys.length === 0)
     throw new UsageError(`restore needs keys, or --all.\n\n${USAGE}`)
-  if (!values.all && values.bucket === undefined)
+  if (!all && values.bucket === undefined)
     throw new UsageError(`restore of keys needs --bucket.\n\n${USAGE}`)
   const outcomes = new Map<string, number>()
-  for await (const { bucket, records } of values.all
-    ? droppedPages(call)
+  for await (const { bucket, records } of all
+    ? keptPages(call)
     : [{ bucket: values.bucket ?? '', records: keys.map((key) => ({ key })) }])
     for (let from = 0; from < records.length; from += KEYS_AT_ONCE) {
       const asked = records.slice(from, from + KEYS_AT_ONCE).map(({ key }) => key)
-      const body = { bucket, keys: [...new Set(asked)] }
+      const body = { bucket, keys: [...new Set(asked)], ...(changed && { changed }) }
       const answer = await call.worker(restoredSchema, 'POST', '/upkeep/restore', {}, body)
       for (const one of answer.records) {
         const outcome = 'error' in one ? 'refused' : one.outcome
@@ -370,9 +337,95 @@ async function restore(call: Call): Promise<number> {
       }
     }
   const counts = Array.from(outcomes, ([outcome, count]) => `${count} ${outcome}`)
-  console.log(counts.length > 0 ? counts.join(', ') : 'Nothing was dropped.')
+  console.log(counts.length > 0 ? counts.join(', ') : 'No records are kept.')
   const isMissing = ['unknown', 'different', 'gone'].some((outcome) => outcomes.has(outcome))
-  return outcomes.has('refused') || (isMissing && !values.all) ? 1 : 0
+  return outcomes.has('refused') || (isMissing && !all) ? 1 : 0
+}
+
+const orphansSchema = z.object({
+  bucket: z.string(),
+  count: z.number(),
+  bytes: z.number(),
+  isMany: z.boolean(),
+  samples: z.array(z.object({ key: z.string(), size: z.number(), since: z.string() })),
+})
+
+const deletedSchema = z.object({
+  files: z.array(
+    z.union([
+      z.object({ key: z.string(), outcome: z.enum(['deleted', 'owned']) }),
+      z.object({ key: z.string(), error: z.object({ code: z.string(), message: z.string() }) }),
+    ]),
+  ),
+  after: z.optional(z.string()),
+})
+
+/** Counts orphans, and deletes them. */
+async function orphans({ worker, values }: Call): Promise<number> {
+  const { prefix, bucket, 'older-than': age = '30d' } = values
+  const days = Number(/^(\d+)d$/.exec(age)?.[1])
+  if (!(days > 0)) throw new UsageError('--older-than must be days, such as 30d.')
+  if (values.delete && !prefix) throw new UsageError('To delete orphans, name their --prefix.')
+  const query = { olderThanDays: String(days), prefix, bucket }
+  const found = await worker(orphansSchema, 'GET', '/upkeep/orphans', query)
+  const { count, bytes, samples } = found
+  const place = prefix ? ` below ${prefix}` : ''
+  console.log(
+    printable(
+      `${found.bucket}: ${counted(count, 'object has', 'objects have')} had no owner for ${counted(days, 'day')}${place}, ${counted(bytes, 'byte')}.`,
+    ),
+  )
+  for (const { key, size, since } of samples)
+    console.log(printable(`  ${JSON.stringify(key)}, ${counted(size, 'byte')}, since ${since}`))
+  if (!values.delete || count === 0) return 0
+  if ((await answerFor(count, found.isMany, values.count)) !== count) {
+    console.error('Nothing was deleted.')
+    return 1
+  }
+  const body = { bucket: found.bucket, prefix, olderThanDays: days, count }
+  return await deleteOrphans(worker, body)
+}
+
+/** Returns how many orphans a person wants to delete. Throws UsageError without a terminal to ask on. */
+async function answerFor(
+  count: number,
+  isMany: boolean,
+  given: string | undefined,
+): Promise<number> {
+  if (given !== undefined) return Number(given)
+  if (!process.stdin.isTTY)
+    throw new UsageError(
+      `There is no terminal to ask on. To delete without a question, add --count ${count}.`,
+    )
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    const question = isMany
+      ? 'These are more than a tenth of the files there. Type their number to delete them: '
+      : `Delete ${counted(count, 'object')}, for good? [y/N] `
+    const answer = await terminal.question(question)
+    return isMany ? Number(answer.trim() || Number.NaN) : /^y(?:es)?$/i.test(answer) ? count : 0
+  } finally {
+    terminal.close()
+  }
+}
+
+async function deleteOrphans(worker: Worker, body: object): Promise<number> {
+  const counts = { deleted: 0, owned: 0, left: 0 }
+  let after: string | undefined
+  do {
+    const request = { ...body, ...(after !== undefined && { after }) }
+    const answer = await worker(deletedSchema, 'POST', '/upkeep/orphans/delete', {}, request)
+    for (const file of answer.files)
+      if ('outcome' in file) counts[file.outcome] += 1
+      else {
+        counts.left += 1
+        console.error(printable(`${JSON.stringify(file.key)} is left: ${file.error.message}`))
+      }
+    ;({ after } = answer)
+  } while (after !== undefined)
+  const { deleted, owned, left } = counts
+  console.log(`${deleted} deleted, ${owned} have an owner by now, ${left} left.`)
+  return left > 0 ? 1 : 0
 }
 
 if (import.meta.main) process.exitCode = await upkeep(process.argv.slice(2))

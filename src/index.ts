@@ -23,6 +23,7 @@ export {
 export type { AppPrincipal } from './http/app-principal.ts'
 export type {
   DeleteAnswer,
+  DeletedFile,
   DownloadAnswer,
   LogLine,
   NewFile,
@@ -158,8 +159,8 @@ function hostOf<E extends Env>(
   { authenticate, beforeUpload, beforeDelete, beforeDownload }: PresignerOptions<E>,
 ): Host {
   /** What a function gets is frozen: the metadata was checked already, and is signed next. */
-  const bind = <File>(ask?: (file: File, principal: Principal, c: Context<E>) => unknown) =>
-    ask ? async (file: File, principal: Principal) => ask(deepFreeze(file), principal, c) : null
+  const bind = <File, By = Principal>(ask?: (file: File, by: By, c: Context<E>) => unknown) =>
+    ask ? async (file: File, by: By) => ask(deepFreeze(file), by, c) : null
   return {
     mountPath,
     authenticate: authenticate

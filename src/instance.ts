@@ -8,12 +8,12 @@ import type { Instance, Seams } from './http/app-env.ts'
 import type { AppPrincipal } from './http/app-principal.ts'
 import type {
   DeleteAnswer,
+  DeletedFile,
   DownloadAnswer,
   LogLine,
   NewFile,
   RateLimiter,
   SharedFile,
-  StoredFile,
   UploadChanges,
 } from './http/host.ts'
 import { isOwn } from './http/identify.ts'
@@ -60,12 +60,12 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
     c: Context<E>,
   ) => Nothing | UploadChanges | Promise<Nothing | UploadChanges>
   /**
-   * Called for each file that a client wants to delete, before anything is deleted. Can refuse it.
-   * Not called for an object that an upload replaces: `beforeUpload` gets that with `overwrite`.
+   * Called for each file that is to be deleted, before anything is deleted. Can refuse it. The
+   * principal is null for a file without an owner that an operator deletes (`kind` is `upkeep`). Not called for an object that an upload replaces: `beforeUpload` gets that with `overwrite`.
    */
   beforeDelete?: (
-    file: StoredFile,
-    principal: Principal,
+    file: DeletedFile,
+    principal: Principal | null,
     c: Context<E>,
   ) => Nothing | DeleteAnswer | Promise<Nothing | DeleteAnswer>
   /**

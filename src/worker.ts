@@ -32,7 +32,7 @@ const { presigner, handler } = edge.createWorker({
 export class Objects extends cloudflare.objectsEntrypoint(presigner) {}
 
 // The Durable Objects of upkeep(), grants() and dropBoxes(). Each also has a block in wrangler.toml.
-// export { Upkeep } from './cloudflare.ts'
+// export class Upkeep extends cloudflare.upkeepObject(presigner) {}
 // export { Grants } from './cloudflare.ts'
 // export class DropBoxes extends cloudflare.dropBoxesObject(presigner) {}
 

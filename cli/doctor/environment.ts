@@ -323,7 +323,7 @@ async function checkValues(worker: WorkerEnvironment): Promise<Finding[]> {
   return [
     at('valid', '', pass('Every setting is valid.')),
     at('signing-secrets', 'SIGNING_SECRETS', checkSecrets(settings)),
-    at('access', 'API_KEYS', checkAccess(settings)),
+    at('access', 'API_KEYS', checkAccess(worker, settings)),
     at('open-access', 'OPEN_ACCESS', checkOpenAccess(worker, settings)),
     at('jwks', 'JWT', await checkKeySet(settings)),
     at('rate-limit', 'RATE_LIMITER', pass(`Bound: ${worker.rateLimit ?? 'a limit'}.`)),
@@ -360,11 +360,17 @@ function checkSecrets({ signingSecrets }: Settings): Result {
   return pass(`${many} of at least 32 characters; ${signingSecrets[0].kid} signs.`)
 }
 
-function checkAccess({ apiKeys = [], jwt }: WorkerSettings): Result {
+function checkAccess({ env }: WorkerEnvironment, { apiKeys = [], jwt }: WorkerSettings): Result {
   if (apiKeys.length === 0 && jwt === undefined)
     return warn(
       'There is no API key and no JWT issuer, so the Worker refuses all requests.',
       'Run `npx edge-presigner deploy`, which creates an API key, or add a [vars.JWT] table.',
+    )
+  const choosing = apiKeys.filter(({ scopes }) => scopes.includes('keys:choose'))
+  if (choosing.length > 0 && env.FILES_DB === undefined)
+    return warn(
+      `These API keys may choose keys: ${choosing.map(({ id }) => id).join(', ')}. Workers KV can lose a record if two of them change one key within a minute.`,
+      'Keep the index in D1 (docs/d1.md), or let each key have one writer.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
   const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === undefined ? '' : ', and JWTs of one issuer'}.`

@@ -11,6 +11,7 @@ import type { Answer } from './requests.ts'
 export const featureChecks: readonly BucketCheck[] = [
   ['conditional-writes', conditionalWrites],
   ['conditional-replace', conditionalReplace],
+  ['conditional-delete', conditionalDelete],
   ['checksums', checksums],
   ['post-policies', postPolicies],
   ['parts', parts],
@@ -71,6 +72,28 @@ async function conditionalReplace({ probe, bucket }: BucketContext): Promise<Res
     : warn(
         `Supported, but \`conditionalReplace\` is off: ${what}.`,
         'Set `conditionalReplace = true` in the table of this bucket.',
+      )
+}
+
+/** DeleteObject with `If-Match`, which is what the `etag` of a delete sends with `conditionalDelete`. */
+async function conditionalDelete({ probe, bucket }: BucketContext): Promise<Result> {
+  const lacking = (what: string) =>
+    bucket.conditionalDelete
+      ? fail(`Not supported: ${what}.`, 'Set `conditionalDelete = false`.')
+      : supportedOrNot(false, what)
+  const etag = (await probe.put('delete.txt', 'doctor')).headers.get('etag')
+  if (etag === null) return skip('The server returns no ETag to compare.')
+  const stale = await probe.deleteMatching('delete.txt', '"00000000000000000000000000000000"')
+  if (!isOk(await probe.get('delete.txt')))
+    return lacking('If-Match is ignored, and the object was deleted')
+  const same = await probe.deleteMatching('delete.txt', etag)
+  if (!isOk(same)) return lacking(`If-Match is refused (${codeOf(same)})`)
+  const what = `a delete with another If-Match is refused (${codeOf(stale)})`
+  return bucket.conditionalDelete
+    ? supported(what)
+    : warn(
+        `Supported, but \`conditionalDelete\` is off: ${what}.`,
+        'Set `conditionalDelete = true` in the table of this bucket.',
       )
 }
 

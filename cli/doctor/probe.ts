@@ -123,6 +123,16 @@ export class Probe {
     return this.presigned({ key: this.key(name), credentials })
   }
 
+  /** S3 DeleteObject with `If-Match`, presigned. */
+  async deleteMatching(name: string, etag: string): Promise<Answer> {
+    const [key, { credentials }] = [this.key(name), this.bucket]
+    const signedHeaders = { 'If-Match': etag }
+    const answer = await this.presigned({ method: 'DELETE', key, credentials, signedHeaders })
+    // In a bucket with versions, it leaves a delete marker.
+    this.#remember(key, answer)
+    return answer
+  }
+
   /** S3 GetObject, as the Worker itself sends it. */
   async getAsWorker(name: string): Promise<Answer> {
     const { url, headers } = await authorize({

@@ -91,7 +91,7 @@ const { presigner, handler } = edge.createWorker({
 export class Objects extends cloudflare.objectsEntrypoint(presigner) {}
 
 // The Durable Objects of upkeep(), grants() and dropBoxes(). Each also has a block in wrangler.toml.
-// export { Upkeep } from 'edge-presigner/cloudflare'
+// export class Upkeep extends cloudflare.upkeepObject(presigner) {}
 // export { Grants } from 'edge-presigner/cloudflare'
 // export class DropBoxes extends cloudflare.dropBoxesObject(presigner) {}
 
@@ -104,8 +104,6 @@ const GITIGNORE = `node_modules/
 *.vars
 *.env
 .env.*
-.edge-presigner-upkeep.json*
-edge-presigner-dropped.ndjson
 `
 
 /** Returns the text in quotes. TOML's basic strings have the escapes of JSON. */

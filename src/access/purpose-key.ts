@@ -14,9 +14,9 @@ export type Purpose =
   | 'copy'
   | 'proof'
   | 'password'
+  | 'unlock'
   | 'network'
   | 'drop-box'
-  | 'upkeep'
   | 'user'
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()

@@ -11,7 +11,7 @@ import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { askInTime } from '../http/deadline.ts'
 import { metadataRecord, objectHeaders } from '../http/fields.ts'
-import type { Deletion, Host, SharedFile } from '../http/host.ts'
+import type { DeletedFile, Deletion, Host, SharedFile } from '../http/host.ts'
 import { checkApp } from '../http/validate.ts'
 import { requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
@@ -107,12 +107,18 @@ const verdictSchema = z.strictObject(refusable)
  * Asks the app's `beforeDelete`, then the plugins' checks. Pages of other origins can't get here:
  * they may send only a GET. Throws `forbidden` if the app refuses, and what a check throws.
  */
-export async function askToDelete(c: AppContext, change: Deletion): Promise<void> {
+export async function askToDelete(
+  c: AppContext,
+  change: Deletion,
+  kind: DeletedFile['kind'] = 'request',
+): Promise<void> {
   const { beforeDelete } = c.env.host
   const { type, ...file } = change
   if (beforeDelete !== null) {
-    const principal = c.get('principal')
-    const returned = await askInTime(c, 'beforeDelete', () => beforeDelete(file, principal))
+    const principal = kind === 'upkeep' ? null : c.get('principal')
+    const returned = await askInTime(c, 'beforeDelete', () =>
+      beforeDelete({ ...file, kind }, principal),
+    )
     readAnswer('beforeDelete', verdictSchema, returned)
   }
   await runChecks(c, change)

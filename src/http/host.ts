@@ -14,7 +14,9 @@ export interface Host {
   /** Returns `UploadChanges`, unchecked. */
   readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<unknown>) | null
   /** Returns `DeleteAnswer`, unchecked. */
-  readonly beforeDelete: ((file: StoredFile, principal: Principal) => Promise<unknown>) | null
+  readonly beforeDelete:
+    | ((file: DeletedFile, principal: Principal | null) => Promise<unknown>)
+    | null
   /** Returns `DownloadAnswer`, unchecked. */
   readonly beforeDownload: ((file: SharedFile, principal: Principal) => Promise<unknown>) | null
 }
@@ -90,6 +92,12 @@ export interface StoredFile {
   /** Alias of the bucket. */
   readonly bucket: string
   readonly key: string
+}
+
+/** A file that is about to be deleted. */
+export interface DeletedFile extends StoredFile {
+  /** Who asks: a `request` of a principal, or `upkeep`, for a file that has no owner. Then the principal is null. */
+  readonly kind: 'request' | 'upkeep'
 }
 
 /** What the app says about a delete. */

@@ -4,6 +4,7 @@ import { APP_MILLISECONDS, inTime, within } from '../errors/deadline.ts'
 import { type ObjectKey, objectKeyError } from '../keys/object-key.ts'
 import type { FileAnswers } from './file-query.ts'
 import type { FileRecord } from './file-record.ts'
+import type { RunSql } from './sql.ts'
 
 export interface ListInput {
   /** Alias of the bucket. */
@@ -123,6 +124,8 @@ export interface FileIndex {
    * without it, files can't be moved.
    */
   lock?(bucket: string, keys: readonly string[], seconds: number): Promise<KeyLock>
+  /** Runs statements in its database, whose tables start with `presigner_`: for what plugins remember. Optional. */
+  readonly sql?: RunSql
   /** Returns one page in the order of the keys: newest first for those of this Worker. */
   list(input: ListInput): Promise<ListedPage>
 }

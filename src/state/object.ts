@@ -2,7 +2,7 @@ import type { SigningSettings } from '../access/settings.ts'
 import { ApiError, asApiError } from '../errors/api-error.ts'
 import { inTime } from '../errors/deadline.ts'
 import type { Warning } from '../errors/warnings.ts'
-import type { AppContext } from '../http/app-env.ts'
+import type { AppContext, Instance } from '../http/app-env.ts'
 import { timeOf } from '../http/deadline.ts'
 import { ON_WORKERS } from '../http/runtime.ts'
 
@@ -104,3 +104,16 @@ export const hintFor = ({ cf }: Request): string | undefined => HINTS[String(cf?
 /** Returns the client's country (ISO 3166), as Cloudflare reports it, or null. */
 export const countryOf = ({ cf }: Request): string | null =>
   typeof cf?.country === 'string' ? cf.country : null
+
+/** What a class of Durable Objects needs of a presigner: its settings, its index and its plugins. */
+export interface ObjectOwner<E> {
+  readonly instance: (env: E) => Instance
+}
+
+/** Returns an execution context for the work of an object. Nothing can pass through: it has no request. */
+export const objectContext = (ctx: DurableObjectState): Parameters<Instance['objects']>[0] => ({
+  waitUntil: (promise: Promise<unknown>) => ctx.waitUntil(promise),
+  passThroughOnException: () => undefined,
+  props: {},
+  ...{ exports: Reflect.get(ctx, 'exports') },
+})

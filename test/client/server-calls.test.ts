@@ -805,3 +805,17 @@ describe('many files', () => {
     expect(calls).toEqual([])
   })
 })
+
+it('deletes files by their ETags, and lists with keys among them in their order', async () => {
+  const client = clientOf(({ method }) =>
+    method === 'DELETE' ? new Response(null, { status: 204 }) : Response.json({ deleted: [] }),
+  )
+  await client.remove(KEY, { etag: '"e"' })
+  await client.removeMany(['a', { key: 'b', etag: '"e"' }])
+  await client.removeMany(['a', 'b'])
+  expect(calls.map(({ path, body }) => [path, body])).toEqual([
+    ['/files/uploads%2Fa.png?etag=%22e%22', null],
+    ['/files/delete', { files: [{ key: 'a' }, { key: 'b', etag: '"e"' }] }],
+    ['/files/delete', { keys: ['a', 'b'] }],
+  ])
+})

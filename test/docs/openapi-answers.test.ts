@@ -385,18 +385,22 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('writeIndex', 200, { body: { ...body, to: 'd1' }, headers: admin })
   })
 
-  it('walks through the bucket, and lists and restores what was dropped', async () => {
+  it('walks through the bucket, and lists orphans and kept records', async () => {
     const headers = { Authorization: `Bearer ${ADMIN_KEY}` }
     await client.call('getUpkeep', 200)
-    const { cursor } = z
-      .object({ cursor: z.string() })
-      .parse(await client.call('stepUpkeep', 200, { body: {}, headers }))
-    await client.call('stepUpkeep', 200, { body: { cursor, limit: 2 }, headers })
+    const walk = z.object({ startedAt: z.string(), phase: z.string() })
+    const order = async (body: object) =>
+      walk.parse(await client.call('walkUpkeep', 200, { body, headers }))
+    const { startedAt: pass } = await order({ restart: true })
+    await expect.poll(async () => (await order({ pass })).phase, { timeout: 20_000 }).toBe('idle')
     const imported = { import: { prefix: 'a/', owner: 'a/{owner}/', ownerAs: 'app:{owner}' } }
-    await client.call('stepUpkeep', 200, { body: { ...imported, mode: 'report' }, headers })
+    await order({ ...imported, mode: 'report' })
     await client.call('goOnWithUpkeep', 204, { body: { bucket: 'files' }, headers })
-    await client.call('listDropped', 200, { parameters: { limit: 1 }, headers })
-    await client.call('restoreDropped', 200, { body: { keys: ['a', '../b'] }, headers })
+    const query = { prefix: 'uploads/', olderThanDays: 1 }
+    await client.call('listOrphans', 200, { parameters: query, headers })
+    await client.call('deleteOrphans', 200, { body: query, headers })
+    await client.call('listKept', 200, { parameters: { limit: 1 }, headers })
+    await client.call('restoreKept', 200, { body: { keys: ['a', '../b'] }, headers })
   })
 
   it('calls the routes for Uppy in Companion mode', async () => {

@@ -81,9 +81,11 @@ describe('a project, from the packed packages', () => {
     await projectBin(at('s3'), 'wrangler', ...types)
     await writeFile(
       at('s3/src/hook.ts'),
-      `import { createWorker, files } from 'edge-presigner/worker'
-export const { handler } = createWorker<Env>({
-  plugins: [files()],
+      `import * as edge from 'edge-presigner/worker'
+const basic = edge.defaultPlugins()
+const onEvent = ({ type }: { type: string }) => console.log(type)
+export const { handler } = edge.createWorker<Env>({
+  plugins: Object.values({ ...basic, events: edge.events({ onEvent }) }),
   beforeUpload: (file, principal, { env }) => {
     const id: string = principal.id
     const secret: string = env.SIGNING_SECRETS

@@ -20,7 +20,11 @@ import { configWith } from './worker-config.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const KEY = 'ep_owner_0123456789abcdef0123456789abcdef0123456789a'
 const TENANT = 'ep_tenant_0123456789abcdef0123456789abcdef0123456789a'
-const SCOPES = ['files:read', 'files:list', 'files:upload', 'files:delete', 'links:create']
+const SCOPES = [
+  ...['files:read', 'files:list', 'files:upload', 'files:delete', 'links:create'],
+  // What they allow is in plugins that the default Worker lacks.
+  ...['grants:create', 'drop-boxes:create', 'upkeep:read'],
+]
 
 const limitsSchema = z.object({ plugins: z.array(z.string()) })
 const healthSchema = z.object({

@@ -1,6 +1,9 @@
+import { join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readOptions } from '../../cli/options.ts'
+import { findConfig } from '../../cli/worker-config.ts'
 import { shownLines, WorkerOutput } from '../../cli/worker-output.ts'
+import { ROOT } from '../docs/support/markdown.ts'
 
 const ADDRESSES = ['192.0.2.7', '172.17.0.1']
 const read = (...args: readonly string[]) => readOptions(args, ADDRESSES)
@@ -19,6 +22,12 @@ describe('the options of npm run dev', () => {
       envFile: undefined,
       vars: undefined,
     })
+  })
+
+  it('accept --all, for the Worker of a clone that has all plugins', () => {
+    expect(read('--all').all).toBe(true)
+    expect(relative(ROOT, findConfig(true))).toBe(join('examples', 'everything', 'wrangler.toml'))
+    expect(relative(ROOT, findConfig())).toBe('wrangler.toml')
   })
 
   it('accept --host with and without an address of this machine', () => {

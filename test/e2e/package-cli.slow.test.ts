@@ -197,6 +197,12 @@ describe('npx edge-presigner dev, in a project', () => {
     expect(code).toBe(1)
     expect(output).toContain('This folder has no wrangler.toml.')
   })
+
+  it('has no Worker with all plugins, which only a clone has', async () => {
+    const { code, output } = await run(['dev', '--all'])
+    expect(code).toBe(1)
+    expect(output).toContain('In your project, add the plugins in src/worker.ts.')
+  })
 })
 
 describe('the other commands, in a project,', () => {

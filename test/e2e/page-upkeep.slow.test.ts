@@ -20,9 +20,9 @@ type Id = (typeof IDS)[number]
 const keyOf = (id: Id) => `ep_${id}_${SECRET}`
 
 const COUNTS = {
-  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
-  ...{ oldUploads: 0, unreadable: 0, foreign: 0, refused: 0 },
-  ...{ failed: 0, recorded: 0, corrected: 0, dropped: 0, aborted: 0 },
+  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, ownerless: 0, different: 0 },
+  ...{ gone: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0, failed: 0, recorded: 0 },
+  ...{ returned: 0, updated: 0, corrected: 0, dropped: 0, aborted: 0 },
 }
 
 /** An answer of `GET /upkeep`. */
@@ -31,7 +31,7 @@ const answerWith = (bucket: object, changes: object = {}) => ({
   buckets: [
     {
       ...{ bucket: 'files', phase: 'objects', startedAt: new Date().toISOString() },
-      ...{ counts: COUNTS, suspects: 0, stopped: null, last: null, dropped: 0 },
+      ...{ counts: COUNTS, collected: 0, failing: 0, stopped: null, last: null },
       ...bucket,
     },
   ],
@@ -49,7 +49,7 @@ const ended = (counts: object) => ({
 /** Made when the page asks, since the page shows how long ago something was. */
 const stopped = () =>
   answerWith({
-    ...{ suspects: 2, dropped: 3, last: ended({ objects: 1234, unrecorded: 3, recorded: 3 }) },
+    ...{ collected: 2, last: ended({ objects: 1234, unrecorded: 3, recorded: 3, dropped: 1 }) },
     stopped: { reason: 'empty list', at: new Date().toISOString() },
   })
 
@@ -107,7 +107,8 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
       'Last look through all 1,234 files: 5m ago.',
       '3 files that are not in the list',
       '3 files added to the list',
-      '2 entries without a file wait for a second look.',
+      '2 entries wait for a second look.',
+      `npx edge-presigner upkeep kept --bucket files --url ${worker.origin}`,
     ])
       await upkeep.getByText(text).waitFor()
     for (const [width, colorScheme] of [
@@ -143,7 +144,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
 
   it('opens and looks again with the keyboard alone', async () => {
     const calm = () => answerWith({ last: ended({ objects: 10 }) })
-    const waiting = () => answerWith({ suspects: 1, last: ended({ objects: 11 }) })
+    const waiting = () => answerWith({ collected: 1, last: ended({ objects: 11 }) })
     await using tab = await open('keeper', (count) => ({ json: count === 2 ? waiting() : calm() }))
     const { page } = tab
     const upkeep = part(page)
@@ -154,7 +155,7 @@ describeWith([CHROMIUM], 'upkeep on the page, in Chromium', () => {
     await upkeep.getByText('Last look through all 10 files: 5m ago.').waitFor()
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
-    await upkeep.getByText('1 entry without a file waits for a second look.').waitFor()
+    await upkeep.getByText('1 entry waits for a second look.').waitFor()
     await upkeep.getByRole('status').getByText('This is up to date.').waitFor()
     expect(await upkeep.getByText('something waits').isVisible()).toBe(true)
     expect(tab.failures).toEqual([])

@@ -371,6 +371,74 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     expect(tab.failures).toEqual([])
   })
 
+  it('deletes what the bucket has of a file that the user does not continue after a reload', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    page.on('dialog', (dialog) => dialog.accept())
+    const { release } = await sendSomeParts(page)
+    await uploadIsKept(page)
+    await page.reload()
+    await release()
+    await page.getByText('Continue the upload?').waitFor()
+    const aborts: number[] = []
+    page.on('response', (response) => {
+      if (response.request().method() === 'DELETE') aborts.push(response.status())
+    })
+    await page.locator('.uppy-Dashboard-Item-action--remove').click()
+    await expect.poll(() => aborts).toEqual([204])
+    await page.getByText('Drop files here').first().waitFor()
+    await page.reload()
+    await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
+    expect(await page.getByText('Continue the upload?').count()).toBe(0)
+    const kept = `Object.keys(localStorage).filter((name) => name.startsWith('edge-presigner:'))`
+    expect(await page.evaluate(kept)).toEqual([])
+    expect(tab.failures).toEqual([])
+  })
+
+  it('waits for the bucket longer than the client does, and continues when it is back', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await page.clock.install()
+    await choose(page, picture('first.png'))
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    let tries = 0
+    const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
+    await page.route(bucket, (route) => {
+      tries += 1
+      return route.abort()
+    })
+    await choose(page, picture('patient.png'))
+    await connection(page).getByText('No connection to the bucket. Trying again…').waitFor()
+    await expect
+      .poll(async () => {
+        await page.clock.fastForward(16_000) // the longest pause between two tries
+        return tries
+      })
+      .toBeGreaterThan(16) // The client gives up after eleven.
+    expect(await connection(page).textContent()).toContain('Trying again…')
+    expect(await notice(page).getAttribute('class')).not.toContain('is-error')
+    await page.unroute(bucket)
+    await expect
+      .poll(async () => {
+        await page.clock.fastForward(16_000)
+        return tile(page, 'patient.png').count()
+      })
+      .toBe(1)
+    await expectConnected(page)
+  })
+
+  it('stores a type by the name where the browser knows none', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await dropOn(page, 'h1', [{ name: 'notes.md', mimeType: '', buffer: Buffer.from('# Notes') }])
+    await tile(page, 'notes.md').waitFor()
+    const { files } = z
+      .object({ files: z.array(z.object({ name: z.string(), mimetype: z.string() })) })
+      .parse(await call('/files'))
+    expect(files.find(({ name }) => name === 'notes.md')?.mimetype).toBe('text/markdown')
+    expect(tab.failures).toEqual([])
+  })
+
   it('asks for a file that the browser did not keep, and sends only its missing parts', async () => {
     await using tab = await open(FULL)
     const { page } = tab

@@ -18,7 +18,7 @@ import {
   untilInWords,
   usesInWords,
 } from '../../demo/src/words.ts'
-import { MODES, type StopReason } from '../../src/plugins/upkeep/state.ts'
+import { MODES, STOP_REASONS } from '../../src/plugins/upkeep/state.ts'
 
 it.each([
   [0, '0 bytes'],
@@ -81,7 +81,7 @@ it('says how long something works, or when it has ended', () => {
 describe('upkeep', () => {
   const NOW = new Date('2026-11-28T12:00:00Z')
   const BUCKET: BucketStatus = {
-    ...{ bucket: 'files', startedAt: NOW, counts: {}, suspects: 0, stopped: null, dropped: 0 },
+    ...{ bucket: 'files', startedAt: NOW, counts: {}, collected: 0, failing: 0, stopped: null },
     last: { endedAt: new Date('2026-11-28T11:55:00Z'), counts: { objects: 1 } },
   }
   const bucket = (changes: Partial<BucketStatus>): BucketStatus => ({ ...BUCKET, ...changes })
@@ -91,8 +91,8 @@ describe('upkeep', () => {
     ['all is well', 'record', { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
     ['found something', 'report', { last: { endedAt: NOW, counts: { unrecorded: 2 } } }],
     ['found something', 'record', { last: { endedAt: NOW, counts: { failed: 1 } } }],
-    ['something waits', 'record', { suspects: 1 }],
-    ['stopped', 'record', { stopped: { reason: 'empty list', at: NOW }, suspects: 1 }],
+    ['something waits', 'record', { collected: 1 }],
+    ['stopped', 'record', { stopped: { reason: 'empty list', at: NOW }, failing: 1 }],
     ['at work', 'record', { last: null }],
     ['', 'record', { last: null, startedAt: null }],
   ])('is "%s" with mode %s and %j', (text, mode, changes) => {
@@ -119,21 +119,15 @@ describe('upkeep', () => {
 
   it('says what waits', () => {
     expect(waitingInWords(BUCKET)).toEqual([])
-    expect(waitingInWords(bucket({ suspects: 1, dropped: 2 }))).toEqual([
-      '1 entry without a file waits for a second look.',
-      '2 removed entries can be restored for 30 days.',
+    expect(waitingInWords(bucket({ collected: 1, failing: 2 }))).toEqual([
+      '1 entry waits for a second look.',
+      '2 files failed, and are tried again.',
     ])
   })
 
   it('has words for each mode and each reason to stop', () => {
     for (const mode of MODES) expect(modeInWords(mode)).toMatch(/\.$/)
-    const reasons: Record<StopReason, null> = {
-      'another bucket': null,
-      'empty list': null,
-      'shorter list': null,
-      'many records without an object': null,
-    }
-    for (const reason of Object.keys(reasons))
+    for (const reason of STOP_REASONS)
       expect(stopInWords(reason).join(' ')).not.toContain('unusual')
     expect(stopInWords('a later one')[0]).toBe('It has found something unusual: a later one.')
   })

@@ -43,8 +43,8 @@ const TEXTS = [
   ['notifications', 'ObjectCreated'],
   ['notifications', 'LifecycleDeletion'],
   ['tokens', 'ept_'],
-  ['upkeep', '/upkeep/steps'],
-  ['upkeep', 'many records without an object'],
+  ['upkeep', '/upkeep/walk'],
+  ['upkeep', 'many records differ'],
   ['uppy', 'success_action_status'],
 ] as const
 

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,9 +12,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCommand, startCommand } from './command-process.ts'
 import { type ScriptedWorker, scriptedWorker as startScripted } from './scripted-worker.ts'
 
-const STATE = '.edge-presigner-upkeep.json'
-const DROPPED = 'edge-presigner-dropped.ndjson'
-
 let folder: string
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -24,14 +21,18 @@ afterEach(() => rm(folder, { recursive: true }))
 const contentOf = (name: string): Promise<string> => readFile(join(folder, name), 'utf8')
 
 const COUNTS = {
-  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, different: 0, gone: 0 },
-  ...{ oldUploads: 0, unreadable: 0, foreign: 0, refused: 0 },
-  ...{ failed: 0, recorded: 0, corrected: 0, dropped: 0, aborted: 0 },
+  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, ownerless: 0, different: 0 },
+  ...{ gone: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0, failed: 0, recorded: 0 },
+  ...{ returned: 0, updated: 0, corrected: 0, dropped: 0, aborted: 0 },
 }
 
-const step = (members: object = {}, counts: object = {}) => ({
-  ...{ bucket: 'files', cursor: 'next', isDone: true, phase: 'objects', stopped: null, last: null },
-  ...{ counts: { ...COUNTS, ...counts }, toDrop: [], suspects: 0, buckets: ['files'], ...members },
+const STARTED = '2026-11-28T12:00:00.000Z'
+
+/** The status of a walk, which has ended unless `members` say otherwise. */
+const status = (members: object = {}, counts: object = {}) => ({
+  ...{ bucket: 'files', mode: 'record', phase: 'idle', startedAt: STARTED, nextAt: null },
+  ...{ collected: 0, failing: 0, failures: 0, failure: null, stopped: null, last: null },
+  ...{ counts: { ...COUNTS, ...counts }, buckets: ['files'], ...members },
 })
 
 const record = {
@@ -68,207 +69,120 @@ const importing = (origin: string, ...args: readonly string[]) => {
 }
 
 describe('npx edge-presigner upkeep', () => {
-  it('keeps a record on the disk before the next step drops it', async () => {
+  it('orders a pass, and shows how far it is until it has ended', async () => {
     await using worker = await scriptedWorker([
-      step({ isDone: false, toDrop: [record], cursor: 'one' }),
-      async () => {
-        expect(await contentOf(DROPPED)).toContain(JSON.stringify(record))
-        expect((await stat(join(folder, DROPPED))).mode & 0o777).toBe(0o600)
-        expect(await contentOf(STATE)).toContain('"one"')
-        return step({}, { records: 1, gone: 1, dropped: 1 })
-      },
+      status({ phase: 'objects' }),
+      status({ phase: 'objects' }, { objects: 2 }),
+      status({}, { objects: 3, records: 2, gone: 1, dropped: 1 }),
     ])
     const { code, output, errors } = await upkeep(worker.origin)
     expect([code, errors]).toEqual([0, ''])
-    expect(output).toContain('1 record dropped')
-    expect(worker.asked.map(({ body }) => body)).toEqual([{}, { bucket: 'files', cursor: 'one' }])
+    expect(output).toContain('1 record removed')
+    const asked = worker.asked.map(({ method, path, body }) => [method, path, body])
+    expect(asked).toEqual([
+      ['POST', '/upkeep/walk', {}],
+      ...[1, 2].map(() => ['POST', '/upkeep/walk', { bucket: 'files', pass: STARTED }]),
+    ])
     expect(output).not.toContain('secret')
   })
 
-  it('goes on after the last step that it has saved when it was killed', async () => {
-    await using held = await scriptedWorker([step({ isDone: false, cursor: 'one' }), undefined])
-    const { origin } = held
-    const args = ['--url', origin]
+  it('shows the end of its pass, also if the next one has begun', async () => {
+    const last = { startedAt: STARTED, endedAt: STARTED, counts: { ...COUNTS, recorded: 7 } }
+    await using worker = await scriptedWorker([
+      status({ phase: 'objects' }),
+      status({ phase: 'objects', startedAt: '2026-11-28T13:00:00.000Z', last }, { recorded: 1 }),
+    ])
+    expect((await upkeep(worker.origin)).output).toContain('7 records written')
+  })
+
+  it('keeps no file, and needs none after it was killed', async () => {
+    await using held = await scriptedWorker([status({ phase: 'objects' }), undefined])
+    const args = ['--url', held.origin]
     const child = startCommand({ program: 'upkeep-command.ts', args, folder, key: 'secret' })
     await expect.poll(() => held.asked.length).toBe(2)
     child.kill('SIGKILL')
     await once(child, 'close')
-    expect(JSON.parse(await contentOf(STATE)).walks).not.toEqual({})
-
-    await using worker = await scriptedWorker([step({ cursor: 'two' }), step()])
-    const state = (await contentOf(STATE)).replaceAll(origin, worker.origin)
-    await writeFile(join(folder, STATE), state)
-    const { output } = await upkeep(worker.origin)
-    expect(output).toContain('Continues the pass of ')
-    // The end of a pass is where the next one starts: second looks wait there.
-    await upkeep(worker.origin)
-    expect(worker.asked.map(({ body }) => body.cursor)).toEqual(['one', 'two'])
+    expect(await readdir(folder)).toEqual([])
   })
 
-  it('stops at the brake with code 2 and says what to check, and goes on only when told', async () => {
-    const stopped = { reason: 'shorter list', at: '2026-11-28T12:00:00.000Z' }
+  it('says why a walk has stopped, with code 2, and lets it go on only when told', async () => {
+    const stopped = { reason: 'many records differ', at: STARTED }
     await using worker = await scriptedWorker([
-      step({ isDone: false, stopped, cursor: 'held' }),
-      step({ isDone: false, stopped, cursor: 'held' }),
-      step({ isDone: false, cursor: 'on' }),
-      step(),
-      step(),
+      status({ phase: 'acting', stopped }),
+      {},
+      status({ phase: 'acting' }),
+      status({}, { dropped: 4 }),
+      status(),
     ])
-    for (let i = 0; i < 2; i += 1) {
-      const { code, errors } = await upkeep(worker.origin)
-      expect(code).toBe(2)
-      expect(errors).toContain('Stopped: shorter list.')
-      expect(errors).toContain('less than half of the objects')
-      expect(errors).toContain('--go-on --bucket files')
-    }
-    expect((await upkeep(worker.origin, '--go-on')).code).toBe(0)
-    // Nothing is stopped any more, so nothing is accepted in advance.
-    expect((await upkeep(worker.origin, '--go-on')).code).toBe(0)
-    expect(worker.asked.map(({ body }) => [body.cursor, body.goOn])).toEqual([
-      [undefined, undefined],
-      ['held', undefined],
-      ['held', true],
-      ['on', undefined],
-      ['next', undefined],
-    ])
+    const { code, errors } = await upkeep(worker.origin)
+    expect(code).toBe(2)
+    expect(errors).toContain('Stopped: many records differ.')
+    expect(errors).toContain('More than 1 %')
+    expect(errors).toContain('upkeep go-on --bucket files')
+    const next = await upkeep(worker.origin, 'go-on', '--bucket', 'files')
+    expect([next.code, next.output]).toEqual([0, expect.stringContaining('4 records removed')])
+    expect(worker.asked[1]).toMatchObject({ path: '/upkeep/go-on', body: { bucket: 'files' } })
+    await upkeep(worker.origin, '--restart', '--bucket', 'files')
+    expect(worker.asked[4]?.body).toEqual({ bucket: 'files', restart: true })
   })
 
-  it('asks only for a report with --dry-run, and shares no cursor with the other mode', async () => {
-    await using worker = await scriptedWorker([
-      step({ cursor: 'report' }, { objects: 3, unrecorded: 2, oldUploads: null }),
-      step(),
-      step(),
-    ])
+  it('asks only for a report with --dry-run', async () => {
+    await using worker = await scriptedWorker([status({ mode: 'report' }, { unrecorded: 2 })])
     const { output } = await upkeep(worker.origin, '--dry-run')
+    expect(worker.asked[0]?.body).toEqual({ mode: 'report' })
     expect(output).toContain('2 objects without a record')
-    expect(output).toContain('nothing was changed')
-    expect(output).toContain('lists no unfinished uploads')
-    await upkeep(worker.origin)
-    await upkeep(worker.origin, '--dry-run')
-    expect(worker.asked.map(({ body }) => [body.mode, body.cursor])).toEqual([
-      ['report', undefined],
-      [undefined, undefined],
-      ['report', 'report'],
-    ])
+    expect(output).toContain('This was a report: nothing was changed.')
   })
 
-  it('walks all buckets of the Worker, and the next time each from its own cursor', async () => {
-    const buckets = ['files', 'archive']
-    const rounds = [1, 2].flatMap((i) =>
-      buckets.map((bucket) => step({ bucket, buckets, cursor: `${bucket} ${i}` })),
-    )
-    await using worker = await scriptedWorker(rounds)
-    await upkeep(worker.origin)
-    await upkeep(worker.origin)
-    expect(worker.asked.map(({ body }) => [body.bucket, body.cursor])).toEqual([
-      [undefined, undefined],
-      ['archive', undefined],
-      ['files', 'files 1'],
-      ['archive', 'archive 1'],
-    ])
-  })
-
-  it('walks the other buckets also if the brake stops one', async () => {
-    const buckets = ['files', 'archive']
-    const stopped = { reason: 'empty list', at: '2026-11-28T12:00:00.000Z' }
+  it('walks all buckets of the Worker, also if one has stopped', async () => {
+    const stopped = { reason: 'empty list', at: STARTED }
     await using worker = await scriptedWorker([
-      step({ buckets, stopped, isDone: false }),
-      step({ bucket: 'archive', buckets }),
+      status({ buckets: ['files', 'archive'], phase: 'acting', stopped }),
+      status({ bucket: 'archive', buckets: ['files', 'archive'] }),
     ])
     const { code, output } = await upkeep(worker.origin)
     expect(code).toBe(2)
     expect(output).toContain('archive has 0 objects')
+    expect(worker.asked.map(({ body }) => body.bucket)).toEqual([undefined, 'archive'])
+  })
+
+  it('waits for second looks with --wait, and otherwise says until when they wait', async () => {
+    const far = new Date(Date.now() + 600_000).toISOString()
+    const acting = { phase: 'acting', collected: 2 }
+    await using worker = await scriptedWorker([
+      status({ ...acting, nextAt: far }),
+      status({ ...acting, nextAt: new Date(Date.now() + 1000).toISOString() }),
+      status({}, { dropped: 2 }),
+    ])
+    const { code, output } = await upkeep(worker.origin)
+    expect(code).toBe(0)
+    expect(output).toContain(`2 records wait for a second look until ${far}.`)
+    expect((await upkeep(worker.origin, '--wait')).output).toContain('2 records removed')
   })
 
   it('repeats a request that may pass, but not one to a Worker with invalid settings', async () => {
     await using worker = await scriptedWorker([
-      [503, { code: 'storage_busy', message: 'Later.' }],
-      [503, { code: 'misconfigured', message: 'The settings are not valid.' }],
-    ])
-    const { code, errors } = await upkeep(worker.origin)
-    expect([code, worker.asked.length]).toEqual([1, 2])
-    expect(errors).toContain('misconfigured')
-  })
-
-  it('repeats a step that failed from the cursor of its answer', async () => {
-    const failure = { code: 'storage_error', message: 'The bucket failed.' }
-    await using worker = await scriptedWorker([
-      step({ isDone: false, failure, cursor: 'after failure' }),
-      step(),
+      [503, { code: 'state_unavailable', message: 'Later.' }],
+      status(),
+      [503, { code: 'misconfigured', message: 'No.' }],
     ])
     expect((await upkeep(worker.origin)).code).toBe(0)
-    expect(worker.asked[1]?.body.cursor).toBe('after failure')
+    expect((await upkeep(worker.origin)).errors).toContain('misconfigured')
+    expect(worker.asked).toHaveLength(3)
   })
 
-  it('waits for second looks with --wait, and otherwise says when to run again', async () => {
-    const later = new Date(Date.now() + 3_600_000).toISOString()
-    const soon = () => new Date(Date.now() + 100).toISOString()
+  it('gives up after six failures in a row, while the Worker tries on', async () => {
+    const failure = { code: 'storage_error', message: 'The bucket fails.', at: STARTED }
     await using worker = await scriptedWorker([
-      step({ suspects: 2, waitUntil: later }),
-      async () => step({ suspects: 2, waitUntil: soon() }),
-      step({ suspects: 1, waitUntil: '2026-11-28T12:00:00.000Z' }),
-      step(),
+      status({ phase: 'objects', failures: 1, failure }),
+      status({ phase: 'objects', failures: 6, failure }),
     ])
-    const first = await upkeep(worker.origin)
-    expect([first.code, worker.asked.length]).toEqual([0, 1])
-    expect(first.output).toContain(`Run this again after ${later}`)
-    const second = await upkeep(worker.origin, '--wait')
-    expect([second.code, worker.asked.length]).toEqual([0, 4])
-  })
-
-  it('ends if passes bring the second looks no further', async () => {
-    const due = step({ suspects: 2, waitUntil: '2026-11-28T12:00:00.000Z' })
-    await using worker = await scriptedWorker([due, due, due])
-    const { output } = await upkeep(worker.origin, '--wait')
-    expect(worker.asked.length).toBe(2)
-    expect(output).toContain('2 records without an object wait')
-  })
-
-  it('says what to do if the saved cursor is refused, and --restart forgets it', async () => {
-    await using worker = await scriptedWorker([
-      step({ isDone: true, cursor: 'old' }),
-      [400, { code: 'invalid_cursor', message: 'This cursor has expired.' }],
-      step(),
-    ])
-    await upkeep(worker.origin)
     const { code, errors } = await upkeep(worker.origin)
-    expect(code).toBe(1)
-    expect(errors).toContain('--restart')
-    expect((await upkeep(worker.origin, '--restart')).code).toBe(0)
-    expect(worker.asked.map(({ body }) => body.cursor)).toEqual([undefined, 'old', undefined])
-  })
-
-  it('walks the other buckets if the Worker no longer has the first one', async () => {
-    const buckets = ['files', 'archive']
-    const unknown = { code: 'unknown_bucket', message: 'No bucket has the alias "files".' }
-    await using worker = await scriptedWorker([
-      step({ buckets }),
-      step({ bucket: 'archive', buckets }),
-      [404, unknown],
-      step({ bucket: 'archive', buckets: ['archive'] }),
-    ])
-    await upkeep(worker.origin)
-    const { code, errors } = await upkeep(worker.origin)
-    expect([code, errors]).toEqual([0, ''])
-    expect(worker.asked.map(({ body }) => body.bucket)).toEqual([
-      ...[undefined, 'archive', 'files', 'archive'],
-    ])
-  })
-
-  it('forgets nothing of the real walk in a dry run', async () => {
-    await using worker = await scriptedWorker([
-      step({ isDone: false, stopped: { reason: 'another bucket', at: '' }, cursor: 'held' }),
-      step(),
-      step(),
-    ])
-    await upkeep(worker.origin)
-    await upkeep(worker.origin, '--dry-run', '--restart')
-    await upkeep(worker.origin, '--go-on')
-    expect(worker.asked[2]?.body).toEqual({ bucket: 'files', cursor: 'held', goOn: true })
+    expect([code, errors]).toEqual([1, 'files: storage_error. The bucket fails.\n'])
   })
 
   it('prints nothing that controls a terminal', async () => {
-    const hostile = { ...record, key: 'a\u009b31m\u202e', droppedAt: '' }
+    const hostile = { ...record, key: 'a\u009b31m\u202e', keptAt: '', expiresAt: null }
     await using worker = await scriptedWorker([
       { records: [hostile] },
       [
@@ -281,9 +195,9 @@ describe('npx edge-presigner upkeep', () => {
           ],
         },
       ],
-      step({ bucket: '\u001b[2J' }),
+      status({ bucket: '\u001b[2J' }),
     ])
-    const { output } = await upkeep(worker.origin, 'dropped', '--bucket', 'files')
+    const { output } = await upkeep(worker.origin, 'kept', '--bucket', 'files')
     expect(output).toContain('a\\u009b31m\\u202e')
     expect(JSON.parse(output)).toEqual(hostile)
     expect((await upkeep(worker.origin)).errors).toBe(
@@ -328,12 +242,12 @@ describe('npx edge-presigner upkeep', () => {
   })
 
   it('ends without a stack if its reader ends', async () => {
-    const dropped = { ...record, name: 'x'.repeat(200_000), droppedAt: '' }
+    const kept = { ...record, name: 'x'.repeat(200_000), keptAt: '', expiresAt: null }
     await using worker = await scriptedWorker([
-      { records: [dropped], cursor: 'c' },
-      { records: [dropped, dropped] },
+      { records: [kept], cursor: 'c' },
+      { records: [kept, kept] },
     ])
-    const args = ['upkeep', 'dropped', '--bucket', 'files', '--url', worker.origin]
+    const args = ['upkeep', 'kept', '--bucket', 'files', '--url', worker.origin]
     const child = startCommand({ program: 'main.ts', args, folder, key: 'secret' })
     child.stdout?.once('data', () => child.stdout?.destroy())
     const [errors, [code]] = await Promise.all([
@@ -353,71 +267,62 @@ describe('npx edge-presigner upkeep', () => {
     expect([code, output]).toEqual([1, '1 restored, 1 unknown\n'])
   })
 
-  it('ends with an error if keys failed again and again', async () => {
-    await using worker = await scriptedWorker([step({}, { failed: 1 })])
-    expect((await upkeep(worker.origin)).code).toBe(1)
+  it('ends with an error if keys have failed, which the Worker tries again', async () => {
+    await using worker = await scriptedWorker([status({ failing: 1 }, { failed: 1 })])
+    const { code, output } = await upkeep(worker.origin)
+    expect([code, output]).toEqual([1, expect.stringContaining('1 key has failed, and is tried')])
   })
 
-  it('lists and restores what the Worker has dropped', async () => {
-    const dropped = { ...record, droppedAt: '2026-11-28T12:00:00.000Z' }
-    const bucket = { bucket: 'files', phase: null, startedAt: null, suspects: 0, stopped: null }
-    const status = { mode: 'record', buckets: [{ ...bucket, last: null, dropped: 22 }] }
-    const many = Array.from({ length: 22 }, (_, i) => ({ ...dropped, key: `k${i}` }))
-    const outcomes = (count: number, outcome: string) => ({
-      records: Array.from({ length: count }, (_, i) => ({ key: `k${i}`, outcome })),
-    })
+  it('lists what the index keeps, and restores it, also to changed objects', async () => {
+    const kept = { ...record, keptAt: STARTED, expiresAt: null }
+    const all = { mode: 'record', buckets: [status()] }
+    const restored = { records: [{ key: record.key, outcome: 'restored' }] }
     await using worker = await scriptedWorker([
-      ...[status, { records: [dropped], cursor: 'c' }, { records: [dropped] }],
-      ...[status, { records: many }, outcomes(20, 'restored'), outcomes(2, 'gone')],
-      outcomes(1, 'restored'),
+      all,
+      { records: [kept], cursor: 'c' },
+      { records: [] },
+      ...[all, { records: [kept] }, restored],
+      ...[all, { records: [kept] }, restored],
+      ...[all, { records: [] }],
     ])
-    const { output } = await upkeep(worker.origin, 'dropped')
-    expect(output.trimEnd().split('\n')).toEqual(
-      [dropped, dropped].map((one) => JSON.stringify(one)),
-    )
-    expect(worker.asked[2]?.path).toBe('/upkeep/dropped?bucket=files&cursor=c')
-    expect((await upkeep(worker.origin, 'restore', '--all')).output).toBe('20 restored, 2 gone\n')
-    await upkeep(worker.origin, 'restore', record.key, '--bucket', 'files')
-    const sent = worker.asked.flatMap(({ method, body }) => (method === 'POST' ? [body.keys] : []))
-    expect(sent).toEqual([
-      many.slice(0, 20).map(({ key }) => key),
-      many.slice(20).map(({ key }) => key),
-      [record.key],
+    expect(JSON.parse((await upkeep(worker.origin, 'kept')).output)).toEqual(kept)
+    expect(worker.asked[2]?.path).toBe('/upkeep/kept?bucket=files&cursor=c')
+    const { code, output } = await upkeep(worker.origin, 'restore', '--all')
+    expect([code, output]).toEqual([0, '1 restored\n'])
+    await upkeep(worker.origin, 'restore', '--all', '--changed')
+    const body = { bucket: 'files', keys: [record.key] }
+    expect([worker.asked[5]?.body, worker.asked[8]?.body]).toEqual([
+      body,
+      { ...body, changed: true },
     ])
+    expect((await upkeep(worker.origin, 'restore', '--all')).output).toBe('No records are kept.\n')
   })
 
-  it('names the file with dropped records if the presigner keeps none', async () => {
-    await using worker = await scriptedWorker([
-      [501, { code: 'not_supported', message: 'No Durable Objects.' }],
-    ])
-    const { code, errors } = await upkeep(worker.origin, 'dropped')
-    expect(code).toBe(1)
-    expect(errors).toContain(`index restore ${DROPPED}`)
-  })
-
-  it('shows what the brake of the schedule has stopped, and clears it', async () => {
-    const stopped = { reason: 'another bucket', at: '2026-11-28T12:00:00.000Z' }
-    const bucket = { bucket: 'files', phase: 'objects', startedAt: stopped.at, suspects: 1 }
-    await using worker = await scriptedWorker([
-      { mode: 'record', buckets: [{ ...bucket, stopped, last: null, dropped: 0 }] },
-      {},
-    ])
-    const { code, errors } = await upkeep(worker.origin, 'status')
+  it('shows how far the walks have come, and what has stopped', async () => {
+    const stopped = { reason: 'another bucket', at: STARTED }
+    const failure = { code: 'storage_error', message: 'It fails.', at: STARTED }
+    const one = status({ phase: 'acting', collected: 3, failing: 1, failure, stopped })
+    await using worker = await scriptedWorker([{ mode: 'record', buckets: [one] }])
+    const { code, output, errors } = await upkeep(worker.origin, 'status')
     expect(code).toBe(2)
+    expect(output).toContain('no pass has ended, 3 wait, 1 failed')
+    expect(output).toContain('files: storage_error. It fails.')
     expect(errors).toContain('upkeep go-on --bucket files')
-    expect((await upkeep(worker.origin, 'go-on', '--bucket', 'files')).code).toBe(0)
-    expect(worker.asked[1]).toMatchObject({ path: '/upkeep/go-on', body: { bucket: 'files' } })
   })
 
   it.each<readonly [string, readonly string[], string]>([
     ['an unknown command', ['repair'], 'Unknown command "repair"'],
-    ['an argument that it would ignore', ['dropped', 'a'], 'Unexpected argument "a"'],
+    ['an argument that it would ignore', ['kept', 'a'], 'Unexpected argument "a"'],
     ['restore without keys', ['restore'], 'needs keys, or --all'],
     ['restore of keys in any bucket', ['restore', 'a'], 'needs --bucket'],
     ['go-on for any bucket', ['go-on'], 'needs --bucket'],
     ['a restore that changes nothing', ['restore', '--all', '--dry-run'], 'no option --dry-run'],
     ['go-on that changes nothing', ['go-on', '--dry-run'], 'no option --dry-run'],
     ['a walk with the option of restore', ['--all'], 'no option --all'],
+    ['a walk that would delete', ['--delete'], 'no option --delete'],
+    ['a delete of all orphans', ['orphans', '--delete'], '--prefix'],
+    ['an age that is no number of days', ['orphans', '--older-than', '30'], 'days, such as 30d'],
+    ['no days', ['orphans', '--older-than', '0d'], 'days, such as 30d'],
   ])('refuses %s', async (_, args, message) => {
     await using worker = await scriptedWorker([])
     const { code, errors } = await upkeep(worker.origin, ...args)
@@ -426,47 +331,93 @@ describe('npx edge-presigner upkeep', () => {
   })
 })
 
-describe('npx edge-presigner index import', () => {
-  it('sends what to import with each step, and forgets it when it is done', async () => {
+describe('npx edge-presigner upkeep orphans', () => {
+  const sample = { key: 'uploads/a', etag: '"e"', size: 5, since: STARTED }
+  const found = (count: number, isMany = false) => ({
+    ...{ bucket: 'files', prefix: 'uploads/', count, bytes: 5 * count, isMany, samples: [sample] },
+  })
+  const deleting = ['orphans', '--delete', '--prefix', 'uploads/']
+
+  it('counts what has had no owner for so long below a prefix, with samples', async () => {
+    await using worker = await scriptedWorker([found(12), found(0)])
+    const args = ['orphans', '--older-than', '90d', '--prefix', 'uploads/', '--bucket', 'files']
+    const { code, output } = await upkeep(worker.origin, ...args)
+    expect(code).toBe(0)
+    expect(output).toContain(
+      'files: 12 objects have had no owner for 90 days below uploads/, 60 bytes.',
+    )
+    expect(output).toContain(`"uploads/a", 5 bytes, since ${STARTED}`)
+    expect(worker.asked[0]?.path).toBe(
+      '/upkeep/orphans?olderThanDays=90&prefix=uploads%2F&bucket=files',
+    )
+    // Nothing is there to delete, so nothing is asked.
+    expect((await upkeep(worker.origin, ...deleting)).code).toBe(0)
+  })
+
+  it('deletes them, page by page, and says what is left', async () => {
     await using worker = await scriptedWorker([
-      step({ isDone: false, cursor: 'one' }),
-      step({}, { recorded: 7 }),
-      step(),
+      found(3),
+      { files: [{ key: 'uploads/a', outcome: 'deleted' }], after: 'uploads/a' },
+      {
+        files: [
+          { key: 'uploads/b', outcome: 'owned' },
+          { key: 'uploads/c', error: { code: 'precondition_failed', message: 'Another.' } },
+        ],
+      },
+    ])
+    const { code, output, errors } = await upkeep(worker.origin, ...deleting, '--count', '3')
+    expect([code, errors]).toEqual([1, '"uploads/c" is left: Another.\n'])
+    expect(output).toContain('1 deleted, 1 have an owner by now, 1 left.')
+    const body = { bucket: 'files', prefix: 'uploads/', olderThanDays: 30, count: 3 }
+    expect(worker.asked.slice(1).map((asked) => asked.body)).toEqual([
+      body,
+      { ...body, after: 'uploads/a' },
+    ])
+  })
+
+  // @threat orphans-many
+  it('deletes nothing without an answer, or if the number is another one', async () => {
+    await using worker = await scriptedWorker([found(3), found(3, true)])
+    const { code, errors } = await upkeep(worker.origin, ...deleting)
+    expect([code, errors]).toEqual([1, expect.stringContaining('add --count 3')])
+    const other = await upkeep(worker.origin, ...deleting, '--count', '2')
+    expect([other.code, other.errors]).toEqual([1, 'Nothing was deleted.\n'])
+    expect(worker.asked).toHaveLength(2)
+  })
+})
+
+describe('npx edge-presigner index import', () => {
+  it('orders an import, and shows how far it is', async () => {
+    await using worker = await scriptedWorker([
+      status({ phase: 'objects' }),
+      status({}, { recorded: 7 }),
     ])
     const owner = ['--owner', 'photos/{owner}/', '--owner-as', 'key:app/{owner}']
     const { code, output } = await importing(worker.origin, ...owner)
     expect(code).toBe(0)
-    expect(output).toContain('7 files are in the index now')
-    await importing(worker.origin, ...owner)
+    expect(output).toContain('7 files were added to the index')
     const order = { prefix: 'photos/', owner: 'photos/{owner}/', ownerAs: 'key:app/{owner}' }
     expect(worker.asked.map(({ body }) => body)).toEqual([
       { import: order },
-      { bucket: 'files', import: order, cursor: 'one' },
-      { import: order },
+      { bucket: 'files', import: order, pass: STARTED },
     ])
   })
 
-  it('starts again with --restart, after its cursor has expired', async () => {
-    await using worker = await scriptedWorker([
-      step({ isDone: false, cursor: 'one' }),
-      [400, { code: 'invalid_cursor', message: 'This cursor has expired.' }],
-      step(),
-    ])
-    const { errors } = await importing(worker.origin)
-    expect(errors).toContain('--restart')
+  it('begins anew with --restart', async () => {
+    await using worker = await scriptedWorker([status()])
     await importing(worker.origin, '--restart')
-    expect(worker.asked.map(({ body }) => body.cursor)).toEqual([undefined, 'one', undefined])
+    expect(worker.asked[0]?.body).toEqual({ import: { prefix: 'photos/' }, restart: true })
   })
 
   it('says which buckets it leaves out, and sends an empty owner for the Worker to refuse', async () => {
-    await using worker = await scriptedWorker([step({ buckets: ['files', 'archive'] })])
+    await using worker = await scriptedWorker([status({ buckets: ['files', 'archive'] })])
     const { output } = await importing(worker.origin, '--owner', '')
     expect(output).toContain('Import them with --bucket: archive.')
     expect(worker.asked[0]?.body.import).toEqual({ prefix: 'photos/', owner: '' })
   })
 
   it('needs a prefix, and tells which keys the index refuses', async () => {
-    await using worker = await scriptedWorker([step({}, { refused: 2 })])
+    await using worker = await scriptedWorker([status({}, { refused: 2 })])
     const args = ['import', '--url', worker.origin]
     const none = await runCommand({ program: 'index-command.ts', args, folder, key: 'secret' })
     expect([none.code, worker.asked]).toEqual([1, []])
@@ -474,26 +425,5 @@ describe('npx edge-presigner index import', () => {
     const { code, errors } = await importing(worker.origin)
     expect(code).toBe(1)
     expect(errors).toContain('2 keys')
-  })
-})
-
-describe('npx edge-presigner index restore', () => {
-  it('sends of each key the last record of a log, once', async () => {
-    const lines = [{ name: 'old.jpg' }, { name: 'new.jpg' }, { key: 'users/1/b.jpg' }].map((one) =>
-      JSON.stringify({ ...record, ...one }),
-    )
-    const first = '{"format":"edge-presigner index","version":1,"isLog":true}'
-    await writeFile(join(folder, DROPPED), [first, ...lines, lines[1], ''].join('\n'))
-    await using worker = await scriptedWorker([{ records: [] }])
-    const args = ['restore', DROPPED, '--to', 'memory', '--url', worker.origin]
-    const call = { program: 'index-command.ts', args, folder, key: 'secret' }
-    expect((await runCommand(call)).code).toBe(0)
-    const sent = ((worker.asked[0]?.body.records ?? []) as (typeof record)[]).map(
-      ({ key, name }) => [key, name],
-    )
-    expect(sent).toEqual([
-      ['users/1/b.jpg', 'a.jpg'],
-      ['users/1/a.jpg', 'new.jpg'],
-    ])
   })
 })

@@ -42,7 +42,9 @@ describe('beforeDelete', () => {
     expect(events.map(({ type }) => type)).toEqual(['recorded'])
     const principal = expect.objectContaining({ id: 'app:ann' })
     const context = expect.objectContaining({ req: expect.anything() })
-    expect(beforeDelete.mock.calls).toEqual([[{ bucket: 'files', key }, principal, context]])
+    expect(beforeDelete.mock.calls).toEqual([
+      [{ bucket: 'files', key, kind: 'request' }, principal, context],
+    ])
   })
 
   // @threat delete-refused

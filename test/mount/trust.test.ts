@@ -143,7 +143,8 @@ it.each(['app', 'token', 'key'])(
   'hands the app a frozen principal of kind %s, which no other user shares',
   async (kind) => {
     const changed: string[] = []
-    const touch = (_: unknown, principal: Principal) => {
+    const touch = (_: unknown, principal: Principal | null) => {
+      if (principal === null) return
       const changes: Record<string, () => unknown> = {
         maxBytes: () => Object.assign(principal.limits, { maxBytes: 3 }),
         prefix: () => Object.assign(principal, { prefix: '' }),

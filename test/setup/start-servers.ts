@@ -12,9 +12,9 @@ import { quietDisconnects } from './quiet-disconnects.ts'
 
 // Loaded by Node itself. An import through Vite would get a different copy of s3rver's modules,
 // which the changes in cli/ would not reach.
-const { startS3rver }: typeof import('../../cli/s3rver.ts') = createRequire(import.meta.url)(
-  '../../cli/s3rver.ts',
-)
+const require = createRequire(import.meta.url)
+const { startS3rver }: typeof import('../../cli/s3rver.ts') = require('../../cli/s3rver.ts')
+const { startR2 }: typeof import('../../tools/dev/r2.ts') = require('../../tools/dev/r2.ts')
 
 /**
  * Vitest's global setup of the Worker tests: starts the servers that act as buckets on the chosen
@@ -30,6 +30,15 @@ export default async function startServers(project: TestProject): Promise<() => 
     otherBuckets: ['archive', 'walked'],
     corsOrigins: ['http://localhost:8787'],
   })
+  // More than a second passes between two writes.
+  let milliseconds = Date.now()
+  const r2 = await startR2(
+    { port: ports.r2, directory: join(directory, 'r2'), corsOrigins: ['http://localhost:8787'] },
+    () => {
+      milliseconds += 1001
+      return milliseconds
+    },
+  )
   const servers = [
     await listen(countingProxy(ports.s3), ports.counting),
     await listen(faultyServer(), ports.faulty),
@@ -40,6 +49,7 @@ export default async function startServers(project: TestProject): Promise<() => 
       server.closeAllConnections()
     }
     await s3.close()
+    await r2.close()
     await rm(directory, { recursive: true })
     endQuiet()
   }

@@ -7,6 +7,7 @@ import type { TestPorts } from '../support/provided-context.ts'
  */
 export const testPorts = async (): Promise<TestPorts> => ({
   s3: await freePort(),
+  r2: await freePort(),
   counting: await freePort(),
   faulty: await freePort(),
 })

@@ -8,8 +8,13 @@ const SECONDS = 604_800
  * Returns a presigned URL of an object in the bucket of s3rver, by its path. It uses the real time
  * even when a test has set the clock.
  */
-export async function bucketUrl(path: string, method = 'GET', bucket = 'files'): Promise<string> {
-  const url = new URL(`${inject('s3Endpoint')}/${bucket}/${path}`)
+export async function bucketUrl(
+  path: string,
+  method = 'GET',
+  bucket = 'files',
+  endpoint = inject('s3Endpoint'),
+): Promise<string> {
+  const url = new URL(`${endpoint}/${bucket}/${path}`)
   url.searchParams.set('X-Amz-Expires', String(SECONDS))
   const now = vi.isFakeTimers() ? vi.getRealSystemTime() : Date.now()
   const signer = new AwsV4Signer({
@@ -29,4 +34,5 @@ export const bucketFetch = async (
   path: string,
   init: RequestInit = {},
   bucket?: string,
-): Promise<Response> => fetch(await bucketUrl(path, init.method, bucket), init)
+  endpoint?: string,
+): Promise<Response> => fetch(await bucketUrl(path, init.method, bucket, endpoint), init)

@@ -4,6 +4,8 @@ import 'vitest'
 export interface TestPorts {
   /** s3rver. */
   readonly s3: number
+  /** A simulated R2, whose bucket has the same name and access key. */
+  readonly r2: number
   /** A proxy in front of s3rver that counts requests. */
   readonly counting: number
   /** A server that breaks each response as the object key says. */

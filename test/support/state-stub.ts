@@ -1,7 +1,6 @@
 import { exports } from 'cloudflare:workers'
-import type { DropBoxes } from '../../examples/everything/src/worker.ts'
+import type { DropBoxes, Upkeep } from '../../examples/everything/src/worker.ts'
 import type { Grants } from '../../src/plugins/grants/cloudflare.ts'
-import type { Upkeep } from '../../src/plugins/upkeep/cloudflare.ts'
 
 interface Classes {
   readonly Grants: Grants

@@ -6,19 +6,24 @@ import {
   type FileIndex,
   type FileRecord,
   type LogLine,
+  type PresignerOptions,
   type SettingsInput,
 } from '../../src/index.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { files } from '../../src/plugins/files/index.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
+import { drive, identityOf, objectName, runSchedule } from '../../src/plugins/upkeep/driver.ts'
 import { type UpkeepInput, upkeep } from '../../src/plugins/upkeep/index.ts'
 import { upkeepRule } from '../../src/plugins/upkeep/options.ts'
-import { runUpkeep } from '../../src/plugins/upkeep/run.ts'
+import type { WalkState } from '../../src/plugins/upkeep/state.ts'
+import { WalkStore } from '../../src/plugins/upkeep/store.ts'
+import { requireSettings } from '../../src/settings/define.ts'
 import { check } from '../../src/settings/rules.ts'
 import { ORIGIN } from './app.ts'
 import { bearer, type TestApiKey } from './credentials.ts'
 import { ETAG, LONG_AGO } from './listed-bucket.ts'
+import { stateStub } from './state-stub.ts'
 
 type Bucket = SettingsInput['buckets'][string]
 
@@ -31,12 +36,22 @@ export const bucketAt = (name: string, changes: Partial<Bucket> = {}): Bucket =>
 })
 
 export interface UpkeepApp {
+  readonly name: string
   readonly lines: LogLine[]
   readonly index: FileIndex
   /** Sends a request with a key, and `body` as JSON. */
   ask(route: string, key: TestApiKey, body?: unknown): Promise<Response>
-  /** Runs as a Cron Trigger does, at `now`. */
+  /** Runs as a Cron Trigger does, at `now`. Wakes objects, which do nothing by themselves here. */
   run(now: Date): Promise<void>
+  /** Does the steps that are due at `now` in all buckets, as their objects do. Returns how many. */
+  tick(now: Date): Promise<number>
+  /** Does one step that is due in the bucket of this alias. */
+  step(now: Date, alias?: string): Promise<boolean>
+  /** Returns what is known of a walk, by the alias of its bucket. */
+  state(alias?: string, name?: string): Promise<WalkState | undefined>
+  store(alias?: string): WalkStore
+  /** Names of the objects that were woken. */
+  readonly woken: string[]
   /** Calls `presigner.scheduled`. */
   scheduled(context?: ExecutionContext): Promise<boolean>
 }
@@ -44,15 +59,27 @@ export interface UpkeepApp {
 /** Each app has its own name, so that it shares no Durable Object. */
 let count = 0
 
-/** Returns an app with upkeep. Without `context`, it has the Durable Objects of the Worker. */
+/** Objects that remember what the Worker's own do, and are woken by no alarm. */
+const sleepers = (woken: string[]) => ({
+  getByName: (id: string) => ({
+    run: (statements: never) => stateStub('Upkeep', id).run(statements),
+    async wake() {
+      woken.push(id)
+      return false
+    },
+  }),
+})
+
+/** Returns an app with upkeep. Without `context`, the storage of its walks is that of the Worker's objects. */
 export function upkeepApp({
   settings: input = {},
   buckets = { files: bucketAt('one') },
   keys = [],
   name = `upkeep-${count++}`,
   index = memoryFileIndex(),
-  context: newContext = createExecutionContext,
+  context: given,
   more = {},
+  options = {},
 }: {
   readonly settings?: UpkeepInput
   readonly buckets?: SettingsInput['buckets']
@@ -61,8 +88,13 @@ export function upkeepApp({
   readonly index?: FileIndex
   readonly context?: () => ExecutionContext
   readonly more?: Partial<SettingsInput>
+  readonly options?: Pick<PresignerOptions, 'beforeDelete'>
 } = {}): UpkeepApp {
   const lines: LogLine[] = []
+  const woken: string[] = []
+  const newContext =
+    given ??
+    (() => Object.assign(createExecutionContext(), { exports: { Upkeep: sleepers(woken) } }))
   const records = files({ index })
   const presigner = createPresigner(
     defineSettings(() => ({
@@ -74,11 +106,25 @@ export function upkeepApp({
         apiKeys({ keys: keys.map(({ entry }) => entry) }),
       ],
       log: (line) => void lines.push(line),
+      ...options,
     },
   )
-  return {
-    lines,
-    index,
+  const driver = () => {
+    const checked = check(upkeepRule(null), input)
+    if (!checked.ok) throw new Error('These settings are not valid.')
+    const instance = presigner.instance({})
+    return {
+      ...{ instance, settings: requireSettings(instance.settings), upkeep: checked.value },
+      context: newContext(),
+    }
+  }
+  const bucketOf = (alias = 'files') => {
+    const bucket = driver().settings.buckets.find((one) => one.alias === alias)
+    if (bucket === undefined) throw new Error('There is no such bucket.')
+    return bucket
+  }
+  const app: UpkeepApp = {
+    ...{ name, lines, index, woken },
     async ask(route, key, body) {
       const [method = '', path = ''] = route.split(' ')
       const headers = new Headers(bearer(key.token).headers)
@@ -86,22 +132,33 @@ export function upkeepApp({
       const context = newContext()
       const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }
       const response = await presigner.fetch(new Request(`${ORIGIN}${path}`, init), {}, context)
-      if (newContext === createExecutionContext) await waitOnExecutionContext(context as never)
+      if (given === undefined) await waitOnExecutionContext(context as never)
       return response
     },
     async run(now) {
-      const checked = check(upkeepRule(null), input)
-      if (!checked.ok) throw new Error('These settings are not valid.')
       let time = now.getTime()
       // Each look at the clock is a millisecond later.
-      await runUpkeep(
-        { instance: presigner.instance({}), context: newContext(), upkeep: checked.value },
-        () => new Date(time++),
-      )
+      await runSchedule(driver(), () => new Date(time++))
     },
+    async tick(now) {
+      let count = 0
+      for (const { alias } of driver().settings.buckets)
+        while (await app.step(now, alias)) {
+          count += 1
+          if (count > 500) throw new Error('The walk does not end.')
+        }
+      return count
+    },
+    step: (now, alias) => drive(driver(), app.store(alias), identityOf(bucketOf(alias)), now),
+    state: async (alias = 'files', of = alias) => (await app.store(alias).states([of])).get(of),
+    store: (alias) =>
+      new WalkStore(async (sql) =>
+        stateStub('Upkeep', `${name}/${objectName(identityOf(bucketOf(alias)))}`).run(sql),
+      ),
     scheduled: (context = newContext()) =>
       presigner.scheduled({ scheduledTime: Date.now(), cron: '7 * * * *' }, {}, context),
   }
+  return app
 }
 
 /** Returns a generated key with this name. */

@@ -10,14 +10,13 @@ export interface BucketStatus {
   readonly startedAt: Date | null
   /** What this pass has found and done until now. */
   readonly counts: Counts
-  /** Records without an object that wait for a second look. */
-  readonly suspects: number
+  /** Records that wait for a second look before they are removed or changed, and files that have failed. */
+  readonly collected: number
+  readonly failing: number
   /** Why the brake has stopped it, and when. */
   readonly stopped: { readonly reason: string; readonly at: Date } | null
   /** The last pass that has ended. */
   readonly last: { readonly endedAt: Date; readonly counts: Counts } | null
-  /** Records that were dropped and can be restored. */
-  readonly dropped: number
 }
 
 /** Numbers by their names. Missing for what the server can't tell. */
@@ -34,7 +33,7 @@ export function statusIn(answer: unknown): UpkeepStatus | null {
 }
 
 function bucketIn(given: unknown): BucketStatus {
-  const { bucket, startedAt, counts, suspects, stopped, last, dropped } = membersOf(given)
+  const { bucket, startedAt, counts, collected, failing, stopped, last } = membersOf(given)
   const stop = membersOf(stopped)
   const stoppedAt = dateIn(stop.at)
   const end = membersOf(last)
@@ -43,10 +42,10 @@ function bucketIn(given: unknown): BucketStatus {
     bucket: String(bucket),
     startedAt: dateIn(startedAt),
     counts: countsIn(counts),
-    suspects: numberIn(suspects),
+    collected: numberIn(collected),
+    failing: numberIn(failing),
     stopped: stoppedAt && { reason: String(stop.reason), at: stoppedAt },
     last: endedAt && { endedAt, counts: countsIn(end.counts) },
-    dropped: numberIn(dropped),
   }
 }
 

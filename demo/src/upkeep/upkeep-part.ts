@@ -81,7 +81,13 @@ function bucketPart(bucket: BucketStatus, isNamed: boolean, now: Date): readonly
     ...listPart('Done', doneInWords(counts)),
     ...noList(counts),
     ...waitingInWords(bucket).map((text) => element('p', {}, text)),
-    ...(bucket.dropped > 0 ? [command(`upkeep dropped --bucket ${bucket.bucket}`)] : []),
+    ...(counts.dropped || counts.corrected
+      ? [
+          element('p', {}, 'What was removed or replaced can be restored for 30 days:'),
+          command(`upkeep kept --bucket ${bucket.bucket}`),
+        ]
+      : []),
+    ...(counts.ownerless ? [command(`upkeep orphans --bucket ${bucket.bucket}`)] : []),
   ]
 }
 

@@ -15,18 +15,21 @@ type Row = readonly [name: string, one: string, several: string]
 
 const FOUND: readonly Row[] = [
   ['unrecorded', 'file that is not in the list', 'files that are not in the list'],
+  ['ownerless', 'file that nobody owns', 'files that nobody owns'],
   ['different', 'file that was replaced unnoticed', 'files that were replaced unnoticed'],
   ['gone', 'entry whose file is gone', 'entries whose file is gone'],
   ['oldUploads', 'unfinished upload, older than 8 days', 'unfinished uploads, older than 8 days'],
   ['unreadable', 'entry that nobody can read', 'entries that nobody can read'],
   ['foreign', 'entry of a removed bucket', 'entries of removed buckets'],
   ['refused', 'name that the list can’t store', 'names that the list can’t store'],
-  ['failed', 'file that failed again and again', 'files that failed again and again'],
+  ['failed', 'file that failed', 'files that failed'],
 ]
 
 const DONE: readonly Row[] = [
   ['recorded', 'file added to the list', 'files added to the list'],
-  ['corrected', 'entry corrected', 'entries corrected'],
+  ['returned', 'entry given back', 'entries given back'],
+  ['updated', 'date updated', 'dates updated'],
+  ['corrected', 'entry replaced', 'entries replaced'],
   ['dropped', 'entry removed', 'entries removed'],
   ['aborted', 'unfinished upload ended', 'unfinished uploads ended'],
 ]
@@ -55,22 +58,16 @@ export function lastInWords({ last, startedAt, counts }: BucketStatus, now: Date
 }
 
 /** Returns what waits in a bucket. */
-export const waitingInWords = ({ suspects, dropped }: BucketStatus): readonly string[] => [
-  ...(suspects > 0
-    ? [
-        countInWords(
-          suspects,
-          'entry without a file waits for a second look.',
-          'entries without a file wait for a second look.',
-        ),
-      ]
+export const waitingInWords = ({ collected, failing }: BucketStatus): readonly string[] => [
+  ...(collected > 0
+    ? [countInWords(collected, 'entry waits for a second look.', 'entries wait for a second look.')]
     : []),
-  ...(dropped > 0
+  ...(failing > 0
     ? [
         countInWords(
-          dropped,
-          'removed entry can be restored for 30 days.',
-          'removed entries can be restored for 30 days.',
+          failing,
+          'file failed, and is tried again.',
+          'files failed, and are tried again.',
         ),
       ]
     : []),
@@ -78,20 +75,20 @@ export const waitingInWords = ({ suspects, dropped }: BucketStatus): readonly st
 
 const STOPS: Readonly<Record<string, readonly [what: string, check: string]>> = {
   'another bucket': [
-    'These settings lead to another bucket than before.',
+    'No file of the list is in the bucket.',
     'Check the endpoint and the name of the bucket.',
   ],
   'empty list': [
     'The bucket says that it is empty, but the list of files is not.',
     'Check the name of the bucket, and whether somebody has emptied it.',
   ],
-  'shorter list': [
-    'The bucket has less than half of the files of the last look.',
-    'Check whether somebody has deleted them.',
+  'many records differ': [
+    'Many files in the list are gone from the bucket, or were replaced.',
+    'Check whether somebody has deleted or replaced them, such as by a lifecycle rule.',
   ],
-  'many records without an object': [
-    'Many files in the list are gone from the bucket.',
-    'Check whether somebody has deleted them, such as by a lifecycle rule.',
+  'over 10,000 changes': [
+    'More than 10,000 files in the list are gone from the bucket, or were replaced.',
+    'Check whether this is the right bucket.',
   ],
 }
 
@@ -102,11 +99,14 @@ export const stopInWords = (reason: string): readonly [what: string, check: stri
 /** What no mode repairs. */
 const STAYS = FOUND.filter(([name]) => /^(?:unreadable|foreign|refused|failed)$/.test(name))
 
+/** What a mode other than `report` repairs, or what it shows all the same. */
+const REPAIRABLE = FOUND.filter(([name]) => name !== 'ownerless')
+
 /** Returns the state of all buckets in a few words, or nothing before the first run. */
 export function stateInWords({ mode, buckets }: UpkeepStatus): string {
   if (buckets.some(({ stopped }) => stopped !== null)) return 'stopped'
-  if (buckets.some(({ suspects }) => suspects > 0)) return 'something waits'
-  const rows = mode === 'report' ? FOUND : STAYS
+  if (buckets.some(({ collected, failing }) => collected + failing > 0)) return 'something waits'
+  const rows = mode === 'report' ? REPAIRABLE : STAYS
   if (buckets.some(({ last }) => rowsInWords(last?.counts ?? {}, rows).length > 0))
     return 'found something'
   if (buckets.every(({ last }) => last !== null)) return 'all is well'

@@ -449,10 +449,16 @@ async function dropSources(
     await purgeCopies(c, source, isOneBucket ? [...new Set([...keys, ...stale])] : keys)
     if (isOneBucket) stale.clear()
   }
-  const files = looked.map(({ file }) => ({ key: file.from }))
+  const files = looked.map(({ file }) => {
+    const etag = source.conditionalDelete ? byFile.get(file)?.seen?.etag : undefined
+    return { key: file.from, etag }
+  })
   const refused = await removeAll(c, source, files, { isAsked: true, isOne: true, gone, purge })
-  for (const { file } of looked)
-    if (refused.has(file.from)) failures.set(file, refused.get(file.from))
+  for (const { file } of looked) {
+    const error = refused.get(file.from)
+    const isOther = error instanceof ApiError && error.code === 'precondition_failed'
+    if (refused.has(file.from)) failures.set(file, isOther ? sourceReplaced() : error)
+  }
 }
 
 /** Returns the source, or null if it is gone. Throws unless it may be deleted. */

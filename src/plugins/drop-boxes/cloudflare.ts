@@ -1,21 +1,16 @@
 import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
-import type { Instance } from '../../http/app-env.ts'
+import { type ObjectOwner, objectContext } from '../../state/object.ts'
 import { Ledger } from './ledger.ts'
-import { type Context, look } from './looks.ts'
-
-/** What the class needs of a presigner: its buckets, its index and its events. */
-interface Owner<E> {
-  readonly instance: (env: E) => Instance
-}
+import { look } from './looks.ts'
 
 /**
  * Returns the class that remembers drop boxes. Export a class that extends it from your Worker. Pass
  * every presigner with drop boxes. Each needs its own `name` in its settings.
  */
 export const dropBoxesObject = <E extends object>(
-  presigner: Owner<E>,
-  ...others: readonly Owner<E>[]
+  presigner: ObjectOwner<E>,
+  ...others: readonly ObjectOwner<E>[]
 ): (new (
   ctx: DurableObjectState,
   env: E,
@@ -34,7 +29,7 @@ export const dropBoxesObject = <E extends object>(
         )
         // `look` refuses another one, and tries again later.
         const instance = own ?? presigner.instance(this.env)
-        await look(this, box, instance, contextOf(this.ctx), now)
+        await look(this, box, instance, objectContext(this.ctx), now)
       } catch (error) {
         logWarning('files not recorded', { reason: describe(error) })
       }
@@ -42,11 +37,3 @@ export const dropBoxesObject = <E extends object>(
       else await this.ctx.storage.deleteAll()
     }
   }
-
-/** Returns an execution context. Nothing can pass through, since an object has no request. */
-const contextOf = (ctx: DurableObjectState): Context => ({
-  waitUntil: (promise: Promise<unknown>) => ctx.waitUntil(promise),
-  passThroughOnException: () => undefined,
-  props: {},
-  ...{ exports: Reflect.get(ctx, 'exports') },
-})

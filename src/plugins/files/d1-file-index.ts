@@ -111,6 +111,11 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     kept: keptIn(db, database),
     lock: d1Lock(database, db),
 
+    async sql(statements) {
+      const prepared = statements.map(({ text, values }) => db.prepare(text).bind(...values))
+      return (await run(prepared)).map(({ results }) => results ?? [])
+    },
+
     async get(bucket, key) {
       const row = await read(bucket, key)
       return row === undefined ? null : fromRow(row)

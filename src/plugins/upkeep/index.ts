@@ -1,11 +1,13 @@
-import { DROPPED } from '../../core/dropped.ts'
+import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
-import { NO_OPTIONS, type UpkeepInput, upkeepRule } from './options.ts'
-import { forgetDropped, UPKEEP, upkeepRoutes } from './routes.ts'
-import { runUpkeep } from './run.ts'
+import { runSchedule } from './driver.ts'
+import { keptRoutes } from './kept-routes.ts'
+import { NO_OPTIONS, UPKEEP, type UpkeepInput, upkeepRule } from './options.ts'
+import { orphanRoutes } from './orphans.ts'
+import { upkeepRoutes } from './routes.ts'
 
 export type { UpkeepInput } from './options.ts'
 
@@ -30,16 +32,15 @@ export const upkeep = <B = unknown>(
 ): Upkeep<B> => ({
   name: 'upkeep',
   plugins: [options.files],
-  api: upkeepRoutes,
+  api: newApp().route('/', upkeepRoutes).route('/', keptRoutes).route('/', orphanRoutes),
   setup(setup) {
     setup.only('upkeep', options, ['files', 'settings'])
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
     const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
-    DROPPED.keep(setup, forgetDropped)
     return {
       scheduled: (_event, instance, context) =>
-        runUpkeep({ instance, context, upkeep }, () => new Date()),
-      // Elsewhere, the command does it.
+        runSchedule({ instance, context, upkeep }, () => new Date()),
+      // Elsewhere, the index may keep what it needs.
       ...(ON_WORKERS && { warnings: warnWithout('Upkeep', 'upkeep needs Durable Objects') }),
     }
   },

@@ -8,64 +8,61 @@ import {
 } from '../../storage/multipart.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
 import { IndexFailure } from './merge.ts'
-import { ageIn, MAX_UPLOAD_SECONDS } from './repair.ts'
-import type { Step } from './step.ts'
+import { MAX_UPLOAD_SECONDS, type Step } from './step.ts'
 
 /** Counts uploads in parts that nobody can finish any more, and aborts them. */
 export async function walkUploads(step: Step): Promise<void> {
-  const { bucket, pageSize, mode, isFirst } = step.walk
-  const marker = markerIn(step.state.marker)
-  step.take(1)
+  const { place, pageSize, isFirst } = step.walk
+  const { bucket } = place
+  step.use(1, 0)
   let page: Awaited<ReturnType<typeof listUploadsPage>>
   try {
+    const marker = markerIn(step.state.marker)
     page = await listUploadsPage(bucket, marker, step.now, Math.min(1000, pageSize))
   } catch (error) {
     if (!isRefusal(error)) throw error
-    return step.skipUploads()
+    return step.skip('uploads')
   }
-  const { uploads, next } = page
   const isOld = ({ key, initiated }: ListedUpload) =>
-    step.isManaged(key) && ageIn(step.repair, initiated.getTime()) > MAX_UPLOAD_SECONDS
-  for (const upload of uploads) {
+    step.isManaged(key) && step.age(initiated.getTime()) > MAX_UPLOAD_SECONDS
+  for (const upload of page.uploads) {
     const { key, s3UploadId } = upload
     if (isOld(upload)) {
-      if (mode === 'record' && isFirst) {
-        // The next step goes on after the last one that is done.
-        const isFirstAbort = step.state.counts.aborted === step.before.counts.aborted
-        if ((!isFirstAbort && step.isLate) || !step.take(1)) return
-        try {
+      if (step.writes && isFirst) {
+        // The next step goes on after the last one that is done, which is at least one.
+        const isFirstAbort = step.state.counts.oldUploads === step.before.counts.oldUploads
+        if (!isFirstAbort && (step.isOver || !step.take(1))) return
+        await step.attempt(async () => {
           await abortMultipartUpload({ bucket, key, s3UploadId }, step.now)
           step.add({ aborted: 1 })
-        } catch (error) {
-          if (!step.isPassed(error, step.state.marker === step.before.marker)) throw error
-        }
+        })
       }
       const { oldUploads } = step.state.counts
       step.set({ counts: { ...step.state.counts, oldUploads: (oldUploads ?? 0) + 1 } })
     }
     step.set({ marker: JSON.stringify({ keyMarker: key, uploadIdMarker: s3UploadId }) })
   }
+  const { next } = page
   step.set({ failures: 0, marker: next === undefined ? null : JSON.stringify(next) })
   if (next === undefined) step.set({ phase: 'entries' })
 }
 
-/** Counts entries of the index that no request can reach. Then the pass ends. */
+/** Counts entries of the index that no request can reach. Then the pass acts. */
 export async function walkEntries(step: Step): Promise<void> {
-  const { index, aliases } = step.walk
-  const { counts, marker } = step.state
-  if (index.strayEntries === undefined) {
-    step.set({ counts: { ...counts, foreign: null } })
-    return step.end()
-  }
-  const page = await index.strayEntries(aliases, marker ?? undefined).catch((cause: unknown) => {
-    throw new IndexFailure('Its entries can not be listed.', { cause })
-  })
+  const { aliases, place } = step.walk
+  const { marker } = step.state
+  if (place.index.strayEntries === undefined) return step.skip('entries')
+  const page = await place.index
+    .strayEntries(aliases, marker ?? undefined)
+    .catch((cause: unknown) => {
+      throw new IndexFailure('Its entries can not be listed.', { cause })
+    })
   const foreign = Object.values(page.aliases).reduce((all, one) => all + one, 0)
   step.add({ foreign, unreadable: page.unreadable })
-  if (page.cursor === undefined) return step.end()
-  if (page.cursor === marker)
+  if (page.cursor !== undefined && page.cursor === marker)
     throw indexUnavailable(new Error('It lists entries on pages that never end.'))
-  step.set({ failures: 0, marker: page.cursor })
+  step.set({ failures: 0, marker: page.cursor ?? null })
+  if (page.cursor === undefined) step.set({ phase: 'acting' })
 }
 
 const markerSchema = z.object({ keyMarker: z.string(), uploadIdMarker: z.string() })

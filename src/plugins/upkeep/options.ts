@@ -1,10 +1,11 @@
 import { isPrincipalId } from '../../access/principal.ts'
-import { keyPrefixError } from '../../keys/object-key.ts'
+import { Kept } from '../../http/app-env.ts'
+import { keyPrefixError, type ObjectKey } from '../../keys/object-key.ts'
 import { aliasesRule } from '../../settings/access-rules.ts'
 import type { Rule } from '../../settings/rules.ts'
 import * as r from '../../settings/rules.ts'
 import type { Settings } from '../../settings/settings.ts'
-import { type Import, MODES, type Mode } from './state.ts'
+import { MODES, type Mode } from './state.ts'
 
 /** What upkeep does (docs/upkeep.md). */
 export interface UpkeepInput {
@@ -20,8 +21,11 @@ export interface UpkeepInput {
   readonly buckets?: readonly string[] | undefined
 }
 
-/** Whose files are recorded, or null if nobody owns them. */
-export type OwnerTemplate = Pick<Import, 'owner' | 'ownerAs'> | null
+/**
+ * Where the owner is in a key, such as `users/{owner}/`, and the owner's id in records, such as
+ * `key:app/{owner}`. Null if nobody owns what is recorded.
+ */
+export type OwnerTemplate = { readonly owner: string; readonly ownerAs: string } | null
 
 /** Checked options with their defaults. */
 export interface UpkeepSettings {
@@ -76,7 +80,27 @@ export const upkeepRule = (settings: Pick<Settings, 'buckets'> | null): Rule<Upk
     }),
   )
 
+/** What the plugin has read of its options. */
+export const UPKEEP = new Kept<UpkeepSettings>()
+
 /** What upkeep does without options. */
 export const NO_OPTIONS: UpkeepSettings = {
   ...{ mode: 'report', plan: 'free', owner: null, buckets: null },
+}
+
+/**
+ * Returns a function that finds the owner of a key: the segment at `{owner}` of the template, which matches
+ * from the key's start. Null for a key that doesn't match, and for what may not be the id of an owner.
+ */
+export function ownerFinder(template: OwnerTemplate): (key: ObjectKey) => string | null {
+  if (template === null) return () => null
+  const [before = '', after = ''] = template.owner.split(PLACEHOLDER)
+  return (key) => {
+    if (!key.startsWith(before)) return null
+    const rest = key.slice(before.length)
+    const [segment = ''] = rest.split('/')
+    if (!rest.slice(segment.length).startsWith(after)) return null
+    const id = template.ownerAs.replaceAll(PLACEHOLDER, () => segment)
+    return segment !== '' && isPrincipalId(id) ? id : null
+  }
 }

@@ -1,17 +1,17 @@
-import type { ApiError } from '../../errors/api-error.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import type { OwnerTemplate } from './options.ts'
 
 /** What upkeep may do: nothing, or repair the index and abort uploads in parts that nobody can finish. */
 export const MODES = ['report', 'record'] as const
 export type Mode = (typeof MODES)[number]
 
-/** Why the brake stopped a walk. It changes nothing until a person lets it go on. */
-export type StopReason =
-  | 'another bucket'
-  | 'empty list'
-  | 'shorter list'
-  | 'many records without an object'
+/** Why a walk has stopped. It changes nothing until a person lets it go on. */
+export const STOP_REASONS = [
+  'over 10,000 changes',
+  'empty list',
+  'another bucket',
+  'many records differ',
+] as const
+export type StopReason = (typeof STOP_REASONS)[number]
 
 /** What one pass has found and done in a bucket. */
 export interface Counts {
@@ -23,6 +23,8 @@ export interface Counts {
   /** Objects without a record that are too young, and those that nobody asked to record. */
   readonly young: number
   readonly unmanaged: number
+  /** Managed objects without an owner. */
+  readonly ownerless: number
   /** Records of another object than the bucket has. */
   readonly different: number
   /** Records without an object. */
@@ -33,33 +35,17 @@ export interface Counts {
   readonly unreadable: number
   /** Entries of aliases that are no longer configured. Null if the index can't tell. */
   readonly foreign: number | null
-  /** Keys that the index can't store, and keys that failed again and again. */
+  /** Keys that the index can't store, and keys that failed, which are tried again. */
   readonly refused: number
   readonly failed: number
   /** What was done. */
   readonly recorded: number
+  readonly returned: number
+  readonly updated: number
   readonly corrected: number
   readonly dropped: number
   readonly aborted: number
 }
-
-/** A record whose object was missing at the first look. */
-export interface Suspect {
-  readonly key: ObjectKey
-  readonly etag: string
-  readonly createdAt: string
-  /** Milliseconds since 1970. */
-  readonly seenAt: number
-}
-
-/** An object that had a record. */
-export interface Witness {
-  readonly key: ObjectKey
-  readonly etag: string
-}
-
-/** Seconds until a record without an object gets its second look. */
-export const SECOND_LOOK_SECONDS = 600
 
 /** A pass that has ended. */
 export interface PassSummary {
@@ -70,65 +56,99 @@ export interface PassSummary {
   readonly counts: Counts
 }
 
+/** What to import: objects below a prefix get records, whoever put them there. */
+export interface Import {
+  readonly prefix: string
+  /** Where the owner is in a key, and the owner's id in records. */
+  readonly owner: OwnerTemplate
+}
+
+/** What a walk does. */
+export interface Order {
+  readonly mode: Mode
+  readonly import: Import | null
+  /** Whether a person waits for it. Otherwise, the free plan makes pauses. */
+  readonly isWaited: boolean
+}
+
 /**
- * How far the walk through one bucket has come: JSON that a Durable Object stores, or that a sealed
- * cursor carries. At most 256 KiB.
+ * How far a walk has come. In the phase `objects`, it reads the lists of bucket and index side by side; in
+ * `uploads` that of unfinished uploads, in `entries` those of the index that nobody can read. What it would
+ * remove or change, it only collects: `acting` does that. `idle` after a pass.
  */
 export interface WalkState {
   readonly version: 1
-  /** Alias of the bucket. */
-  readonly bucket: string
+  readonly order: Order
   /** Endpoint, path and name of the bucket. */
   readonly identity: string
-  /** Objects that had records in the last pass, to recognize the bucket, and those for the next one. */
-  readonly witnesses: readonly Witness[]
-  readonly nextWitnesses: readonly Witness[]
-  readonly phase: 'objects' | 'uploads' | 'entries'
-  /** Steps of this pass that have read a page of the phase `objects`. */
-  readonly pages: number
+  readonly phase: 'objects' | 'uploads' | 'entries' | 'acting' | 'idle'
+  readonly startedAt: string
   /** The last key that is done, and the cursor of the index page that comes next. */
   readonly after: string | null
   readonly indexCursor: string | null
   /** Where the phases `uploads` and `entries` go on. */
   readonly marker: string | null
-  readonly startedAt: string
   readonly counts: Counts
-  readonly suspects: readonly Suspect[]
-  /** Keys of records that were announced in the last answer, and are dropped by the next step. */
-  readonly announced: readonly string[]
   /** Failures in a row at this place. */
   readonly failures: number
-  /** When this step saw a reason to stop, in milliseconds since 1970, while the index may be late. */
-  readonly doubtedAt?: number
+  /** The last failure of a step or a key of this pass. */
+  readonly failure: { readonly code: string; readonly message: string; readonly at: string } | null
+  /** Whether the last pass had a reason to stop, while its index may have been late. */
+  readonly isDoubted: boolean
   readonly stopped: { readonly reason: StopReason; readonly at: string } | null
-  /** Reasons that a person has accepted. */
+  /** Reasons that a person has accepted in this pass. */
   readonly accepted: readonly StopReason[]
-  /** The last complete pass over the whole bucket. */
+  /** When the pass goes on, in milliseconds since 1970. Null if it doesn't. */
+  readonly nextAt: number | null
+  /** The last complete pass. */
   readonly last: PassSummary | null
 }
 
-/** What to import: objects below a prefix get records, whoever put them there. */
-export interface Import {
-  readonly prefix: string
-  /** Where the owner is in a key, such as `users/{owner}/`. */
-  readonly owner: string | null
-  /** The owner's id in records, such as `key:app/{owner}`. */
-  readonly ownerAs: string
+const NO_COUNTS: Counts = {
+  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, ownerless: 0, different: 0 },
+  ...{ gone: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0, failed: 0, recorded: 0 },
+  ...{ returned: 0, updated: 0, corrected: 0, dropped: 0, aborted: 0 },
 }
 
-/** What a step has done. */
-export interface StepResult {
-  /** The state for the next step. */
-  readonly state: WalkState
-  /** Whether the pass has ended: `state` is the start of the next one. */
-  readonly isDone: boolean
-  /** Records that the next step drops, if nobody keeps them here. */
-  readonly toDrop: readonly FileRecord[]
-  /** The pass that has ended with this step, or null. */
-  readonly ended: PassSummary | null
-  /**
-   * What failed, or null. `state` has what was done before. The next step tries again, and passes over a
-   * key that has failed three times.
-   */
-  readonly failure: ApiError | null
+/** Returns the state before the first step of a pass. */
+export const startPass = (
+  order: Order,
+  identity: string,
+  now: Date,
+  last: PassSummary | null = null,
+): WalkState => ({
+  ...{ version: 1, order, identity, phase: 'objects', startedAt: now.toISOString() },
+  ...{ after: null, indexCursor: null, marker: null, counts: NO_COUNTS },
+  ...{ failures: 0, failure: null, isDoubted: false, stopped: null, accepted: [] },
+  ...{ nextAt: now.getTime(), last },
+})
+
+/** Returns the state from which a stopped walk goes on, after a person has looked at its counts. */
+export function goOn(state: WalkState, now: Date): WalkState {
+  if (state.stopped === null) return state
+  const isEarly = state.stopped.reason === 'over 10,000 changes'
+  const accepted = isEarly ? [state.stopped.reason] : STOP_REASONS
+  return { ...state, stopped: null, accepted, nextAt: now.getTime() }
+}
+
+/** Up to so many records, a walk may find without their object whatever their share is. */
+const MAX_ODD = 20
+/** Above that, at most one record in this many. */
+const ODD_SHARE = 100
+/** How many changes a pass collects before a person must let it go on. */
+export const MAX_COLLECTED = 10_000
+
+/** Returns why the changes that a pass has collected must not be made, or null. */
+export function stopReason({
+  counts,
+  accepted,
+}: Pick<WalkState, 'counts' | 'accepted'>): StopReason | null {
+  const { objects, records, gone, different } = counts
+  const odd = gone + different
+  const reasons: readonly (readonly [StopReason, boolean])[] = [
+    ['empty list', objects === 0 && odd > 0],
+    ['another bucket', odd > 0 && odd === records],
+    ['many records differ', odd > MAX_ODD && ODD_SHARE * odd > records],
+  ]
+  return reasons.find(([reason, holds]) => holds && !accepted.includes(reason))?.[0] ?? null
 }

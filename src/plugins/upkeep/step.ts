@@ -1,33 +1,94 @@
+import { type Change, type Inference, infer, type Place } from '../../core/reconcile.ts'
 import { ApiError, asApiError, type ErrorCode } from '../../errors/api-error.ts'
 import { deadlineOf } from '../../errors/deadline.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
+import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import type { Sql } from '../../records/sql.ts'
 import { TIMEOUT_SECONDS } from '../../storage/s3.ts'
-import { reasonsIn } from './brake.ts'
 import { IndexFailure } from './merge.ts'
-import { ownerFinder } from './owner.ts'
-import { startWalk, type Walk } from './pass.ts'
-import type { Repair } from './repair.ts'
-import type { Counts, PassSummary, StepResult, StopReason, WalkState } from './state.ts'
+import { type OwnerTemplate, ownerFinder } from './options.ts'
+import {
+  type Counts,
+  type PassSummary,
+  type StopReason,
+  startPass,
+  type WalkState,
+} from './state.ts'
+import { type FoundKey, forgetCollected, forgetFound, tryAgain, type WalkStore } from './store.ts'
 
-/** After this many failures at one place, the walk passes over it. */
-const MAX_FAILURES = 3
-/** A step begins no repairs after this time, half of a lease. */
+/** What a walk through one bucket needs. */
+export interface Walk {
+  /** Its name in the store. */
+  readonly name: string
+  readonly store: Pick<WalkStore, 'due' | 'failed' | 'status'>
+  /** Its bucket has the access keys of the walk. */
+  readonly place: Omit<Place, 'now'>
+  /** Aliases that are configured, and the other ones of this bucket. What these have recorded is not recorded here. */
+  readonly aliases: readonly string[]
+  readonly siblings: readonly string[]
+  /** Whether this is the first alias of its bucket: only then it records and aborts. */
+  readonly isFirst: boolean
+  /** Whose files are recorded. */
+  readonly owner: OwnerTemplate
+  /** Objects that a page may have. */
+  readonly pageSize: number
+  /** Requests to the bucket, and operations of the index, that a step may make. */
+  readonly maxRequests: number
+  readonly maxOperations: number
+  /** Requests that an event needs: a webhook without a queue is one. */
+  readonly eventRequests: number
+  /** Seconds between steps for which nobody waits. */
+  readonly pauseSeconds: number
+}
+
+/** What a step leaves: the state, and what else the store is to change with it. */
+export interface StepResult {
+  readonly state: WalkState
+  readonly changes: readonly Sql[]
+}
+
+/** Age in seconds from which an object is recorded: as long as an upload URL can be valid, so that clients come first. */
+const GRACE_SECONDS = 3600
+/** An import has no client. */
+const IMPORT_GRACE_SECONDS = 600
+/** After this time, nobody can finish an upload in parts: its id is valid for seven days. */
+export const MAX_UPLOAD_SECONDS = 8 * 86_400
+/** Seconds until what a pass has collected gets its second look. */
+export const SECOND_LOOK_SECONDS = 600
+
+/** A step begins nothing after this time, half of a lease. */
 const STEP_MILLISECONDS = 60_000
-/** No repair begins this shortly before a request's deadline: one request may take as long. */
+/** Nothing begins this shortly before a request's deadline: one request may take as long. */
 const LAST_MILLISECONDS = TIMEOUT_SECONDS * 1000
+const AT_ONCE = 6
+/** What a look at a key needs at most, apart from rare repeats: D1 and KV need up to three operations to store a record. */
+const LOOK_REQUESTS = 4
+const LOOK_OPERATIONS = 6
+/** Keys of one step that may fail while none succeeds: then the error is not about them. */
+const MAX_FAILED_KEYS = 3
+/** After this many failures in a row at one place, the walk passes over what it can do without. */
+const MAX_FAILURES = 3
+/** The longest pause between two tries of a key, and of a step. */
+const MAX_WAIT_SECONDS = 86_400
+const MAX_PAUSE_SECONDS = 3600
 
 /** Errors that say nothing about one key. */
 const LATER: readonly ErrorCode[] = [
-  'storage_busy',
-  'events_unavailable',
   'clock_skew',
   'credentials_expired',
   'credentials_invalid',
   'credentials_unavailable',
 ]
+
+/** What may happen to a key before a pass has ended. */
+const AT_ONCE_CHANGES: readonly Change[] = ['recorded', 'returned', 'updated']
+
+/** How each change counts. */
+const COUNTED = {
+  ...{ recorded: 'recorded', returned: 'returned', updated: 'updated' },
+  ...{ replaced: 'corrected', removed: 'dropped' },
+} as const satisfies Record<Change, keyof Counts>
 
 /** Counts that grow. */
 export type Added = Partial<Record<keyof Counts, number>>
@@ -35,90 +96,216 @@ export type Added = Partial<Record<keyof Counts, number>>
 /** A step of a walk: what it has done so far, and what it may still use. */
 export class Step {
   readonly walk: Walk
-  readonly repair: Repair
   readonly now: Date
   readonly before: WalkState
-  /** In milliseconds since 1970. */
-  readonly endsAt: number
   state: WalkState
-  requests: number
-  toDrop: FileRecord[] = []
-  ended: PassSummary | null = null
-  failure: ApiError | null = null
-  /** The size of all suspects in JSON, and of those that are no longer there. */
-  suspectsLength: number | undefined
+  readonly changes: Sql[] = []
+  /** Whether the pass waits for keys to be due. */
+  isWaiting = false
+  readonly #endsAt: number
+  readonly #ownerOf: (key: ObjectKey) => string | null
+  #requests: number
+  #operations: number
+  #worked = 0
+  #failed = 0
+  #waitSeconds = 0
 
   constructor(walk: Walk, state: WalkState, now: Date) {
     this.walk = walk
     this.now = now
     this.before = state
-    this.endsAt = Math.min(Date.now() + STEP_MILLISECONDS, deadlineOf(now) - LAST_MILLISECONDS)
     this.state = state
-    this.requests = walk.maxRequests
-    this.repair = {
-      ...walk,
-      now,
-      ownerOf: ownerFinder(walk.import ?? walk.owner),
-    }
+    this.#endsAt = Math.min(Date.now() + STEP_MILLISECONDS, deadlineOf(now) - LAST_MILLISECONDS)
+    this.#ownerOf = ownerFinder(state.order.import === null ? walk.owner : state.order.import.owner)
+    this.#requests = walk.maxRequests
+    this.#operations = walk.maxOperations
   }
 
+  /** Returns the state, with when the next step is due, and what else is to be stored. */
   result(): StepResult {
-    return {
-      state: this.state,
-      isDone: this.ended !== null,
-      toDrop: this.toDrop,
-      ended: this.ended,
-      failure: this.failure,
+    const { phase, stopped, order } = this.state
+    const { pauseSeconds } = this.walk
+    const pause = Math.max(order.isWaited ? 0 : pauseSeconds, this.#failed > 0 ? 60 : 0)
+    const isOver = stopped !== null || phase === 'idle' || this.isWaiting
+    const seconds = Math.max(pause, this.#waitSeconds)
+    const nextAt = isOver ? null : this.now.getTime() + 1000 * seconds
+    return { state: { ...this.state, nextAt }, changes: this.changes }
+  }
+
+  get place(): Place {
+    return { ...this.walk.place, now: this.now }
+  }
+
+  get writes(): boolean {
+    return this.state.order.mode !== 'report' && this.state.stopped === null
+  }
+
+  /** Whether nothing else is to begin: there is no time left, or each key fails. */
+  get isOver(): boolean {
+    return Date.now() >= this.#endsAt || (this.#failed >= MAX_FAILED_KEYS && this.#worked === 0)
+  }
+
+  /** Seconds since a date, in milliseconds since 1970. */
+  age(time: number): number {
+    return (this.now.getTime() - time) / 1000
+  }
+
+  /**
+   * Returns the age from which an object is recorded. On AWS, the date of an upload in parts is that of its start. Workers
+   * KV may not show that a client has just confirmed it, so this waits until nobody can finish such an upload.
+   */
+  graceOf({ etag }: { readonly etag: string }): number {
+    if (this.state.order.import !== null) return IMPORT_GRACE_SECONDS
+    const { lagSeconds = 0 } = this.walk.place.index
+    return lagSeconds > 0 && /-\d+"?$/.test(etag) ? MAX_UPLOAD_SECONDS : GRACE_SECONDS
+  }
+
+  isManaged(key: ObjectKey): boolean {
+    return (
+      this.state.order.import !== null ||
+      isNewObjectKey(key) ||
+      this.walk.place.bucket.managedPrefixes.some((prefix) => key.startsWith(prefix))
+    )
+  }
+
+  /**
+   * Makes the index agree with the bucket for keys, six at once and in order, as far as there is room. Returns
+   * how many are done: what fails is tried again later. Throws what is not about a key.
+   */
+  async look(keys: readonly FoundKey[]): Promise<number> {
+    const requests = LOOK_REQUESTS + this.walk.eventRequests
+    // The page has just asked for what the other aliases have recorded.
+    const asked = keys.some(({ tries }) => tries > 0) ? this.walk.siblings.length : 0
+    const operations = LOOK_OPERATIONS + asked
+    let done = 0
+    while (done < keys.length && !this.isOver) {
+      // At least one in a step, so that the walk goes on.
+      const isFirst = this.#worked + this.#failed === 0
+      const chunk = keys
+        .slice(done, done + AT_ONCE)
+        .filter((_, i) => this.take(requests, operations) || (isFirst && i === 0))
+      if (chunk.length === 0) break
+      const results = await Promise.allSettled(chunk.map((found) => this.#lookAt(found)))
+      const failed = results.find((result) => result.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
+      done += chunk.length
+    }
+    return done
+  }
+
+  async #lookAt(found: FoundKey): Promise<void> {
+    const { name, siblings, place } = this.walk
+    const { key: text, kind, tries } = found
+    try {
+      const key = parseObjectKey(text)
+      let isElsewhere = false
+      for (const alias of tries > 0 ? siblings : [])
+        isElsewhere ||= (await place.index.get(alias, key)) !== null
+      const may = (change: Change) =>
+        (kind === 'collected' || kind === 'change' || AT_ONCE_CHANGES.includes(change)) &&
+        !(change === 'recorded' && isElsewhere)
+      const options: Inference = { ownerOf: this.#ownerOf, may }
+      const { outcome, isDue } = await infer(this.place, key, {
+        ...options,
+        ...(kind !== 'update' && { wait: this.#wait }),
+      })
+      this.#worked += 1
+      if (!isDue && outcome in COUNTED) this.add({ [COUNTED[outcome as Change]]: 1 })
+    } catch (error) {
+      const failure = failureOf(error)
+      if (LATER.includes(failure.code)) throw error
+      if (failure.code !== 'key_not_indexable') return this.#failedAt(found, failure)
+      this.add({ refused: 1 })
+    }
+    if (tries > 0 || kind === 'collected') this.changes.push(forgetFound(name, [text]))
+  }
+
+  /** Seconds until a key may change: a client may be at work, and a bucket that is late may not show it. */
+  #wait: NonNullable<Inference['wait']> = (object, record) =>
+    Math.max(
+      0,
+      object === null ? 0 : this.graceOf(object) - this.age(object.lastModified.getTime()),
+      record ? SECOND_LOOK_SECONDS - this.age(Date.parse(record.createdAt)) : 0,
+    )
+
+  /** Does what is about something else than a key. A failure is only counted: the next pass tries again. */
+  async attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+      this.#worked += 1
+    } catch (error) {
+      const failure = failureOf(error)
+      if (LATER.includes(failure.code)) throw error
+      this.#failed += 1
+      this.add({ failed: 1 })
+      this.#note(failure)
     }
   }
 
-  /** Stops the walk. Everything else in the state stays as it was before this step. */
-  stop(reason: StopReason): StepResult {
-    this.state = { ...this.state, stopped: { reason, at: this.now.toISOString() } }
-    return this.result()
+  #failedAt({ key, kind, tries }: FoundKey, failure: ApiError): void {
+    this.#failed += 1
+    this.#waitSeconds = Math.max(this.#waitSeconds, failure.retryAfterSeconds ?? 0)
+    if (tries === 0) this.add({ failed: 1 })
+    const seconds = Math.min(MAX_WAIT_SECONDS, 60 * 2 ** tries)
+    const found = { key, kind: kind === 'collected' ? 'change' : kind, tries: tries + 1 } as const
+    this.changes.push(tryAgain(this.walk.name, found, this.now.getTime() + 1000 * seconds))
+    this.#note(failure)
   }
 
-  /** Stops the walk, but if the index may be late, only when that has been so for long enough. */
-  doubt(reason: StopReason): void {
-    const { lagSeconds = 0 } = this.walk.index
-    const now = this.now.getTime()
-    const doubtedAt = this.before.doubtedAt ?? now
-    if (now - doubtedAt >= 1500 * lagSeconds) return void this.stop(reason)
-    this.set({ doubtedAt })
-    const why = new Error(`Upkeep looks again, and then stops: ${reason}.`)
-    this.failure ??= indexUnavailable(why, 1.5 * lagSeconds)
-  }
-
-  /** Remembers the first failure, and counts those at the same place. */
+  /** Remembers a failure that is not about one key: the next step tries again, later and later. */
   fail(error: unknown): void {
-    const failure =
-      error instanceof IndexFailure
-        ? (asApiError(error.cause) ?? indexUnavailable(error.cause))
-        : failureOf(error)
-    this.failure ??= failure
+    const failure = failureOf(error)
     const { after, marker, phase } = this.before
-    const { phase: current, ...state } = this.state
-    const isSame = state.after === after && state.marker === marker && current === phase
+    const { state } = this
+    const isSame = state.after === after && state.marker === marker && state.phase === phase
     const failures = isSame ? this.before.failures + 1 : 1
+    this.#waitSeconds = Math.max(this.#waitSeconds, secondsAfter(failures, failure))
     this.set({ failures })
+    this.#note(failure)
+    if (failures < MAX_FAILURES || LATER.includes(failure.code)) return
     // The cursor may have expired.
-    if (error instanceof IndexFailure && failures >= MAX_FAILURES)
-      this.set({ indexCursor: null, failures: 0 })
-    if (failures >= MAX_FAILURES && !LATER.includes(failure.code)) this.giveUp(current)
+    if (error instanceof IndexFailure) this.set({ indexCursor: null })
+    this.skip(phase)
+  }
+
+  #note(failure: ApiError): void {
+    this.set({ failure: plainFailure(failure, this.now) })
   }
 
   /** Leaves out what can't be listed, so that the pass ends. */
-  giveUp(phase: WalkState['phase']): void {
+  skip(phase: WalkState['phase']): void {
     const { counts } = this.state
-    if (phase === 'uploads') this.skipUploads()
-    if (phase !== 'entries') return
-    this.set({ counts: { ...counts, foreign: null } })
-    this.end()
+    if (phase === 'uploads')
+      this.set({ counts: { ...counts, oldUploads: null }, phase: 'entries', marker: null })
+    if (phase === 'entries') this.set({ counts: { ...counts, foreign: null }, phase: 'acting' })
   }
 
-  skipUploads(): void {
-    const counts = { ...this.state.counts, oldUploads: null }
-    this.set({ counts, phase: 'entries', marker: null, failures: 0 })
+  /** Stops the walk until a person lets it go on. */
+  stop(reason: StopReason): void {
+    this.set({ stopped: { reason, at: this.now.toISOString() } })
+  }
+
+  /** Stops the walk. If the index may have been late, only after another pass. */
+  doubt(reason: StopReason): void {
+    const { lagSeconds = 0 } = this.walk.place.index
+    const { order, identity, startedAt, isDoubted, last } = this.state
+    if (isDoubted || lagSeconds === 0) {
+      this.stop(reason)
+      return
+    }
+    // It stays the same pass for whoever waits for it.
+    this.state = { ...startPass(order, identity, this.now, last), startedAt, isDoubted: true }
+    this.changes.push(forgetCollected(this.walk.name))
+    this.#waitSeconds = 1.5 * lagSeconds
+  }
+
+  /** Ends the pass. */
+  end(): void {
+    const { order, startedAt, counts } = this.state
+    const last: PassSummary = {
+      ...{ mode: order.mode, startedAt, endedAt: this.now.toISOString(), counts },
+    }
+    this.set({ phase: 'idle', marker: null, accepted: [], isDoubted: false, last })
   }
 
   set(changes: Partial<WalkState>): void {
@@ -131,71 +318,37 @@ export class Step {
 
   /** Takes requests to the bucket and operations of the index. Returns false, and takes nothing, without room. */
   take(requests: number, operations = 0): boolean {
-    const index = this.walk.operations
-    if (this.requests < requests || index.left < operations) return false
-    this.requests -= requests
-    index.left -= operations
+    if (this.#requests < requests || this.#operations < operations) return false
+    this.use(requests, operations)
     return true
   }
 
-  /** Takes operations of the index that the step can't do without. */
-  use(operations: number): void {
-    this.walk.operations.left -= operations
-  }
-
-  /** Tells whether there is no time for another repair. */
-  get isLate(): boolean {
-    return Date.now() >= this.endsAt
-  }
-
-  get writes(): boolean {
-    return this.walk.mode !== 'report'
-  }
-
-  isManaged(key: ObjectKey): boolean {
-    const { bucket, import: imported } = this.walk
-    return (
-      imported !== null ||
-      isNewObjectKey(key) ||
-      bucket.managedPrefixes.some((prefix) => key.startsWith(prefix))
-    )
-  }
-
-  /** Tells whether a failed item is passed over: it can't be stored, or has failed again and again. */
-  isPassed(reason: unknown, isFirst: boolean): boolean {
-    const code = asApiError(reason)?.code
-    if (code === 'key_not_indexable') {
-      this.add({ refused: 1 })
-      return true
-    }
-    if (!isFirst || this.before.failures + 1 < MAX_FAILURES) return false
-    // These are not about the key.
-    if (code !== undefined && LATER.includes(code)) return false
-    this.failure ??= failureOf(reason)
-    this.add({ failed: 1 })
-    return true
-  }
-
-  /** Ends the pass. The state is then that of the next one. */
-  end(): void {
-    const { mode, import: imported } = this.walk
-    const { startedAt, counts, accepted, nextWitnesses, last } = this.state
-    this.ended = { mode, startedAt, endedAt: this.now.toISOString(), counts }
-    const next = startWalk(this.walk, this.now, this.state)
-    if (imported !== null) {
-      this.state = next
-      return
-    }
-    // What a person has accepted stays accepted until the walk has worked it off.
-    const still = reasonsIn(last, { counts, isListDone: true }).filter(
-      (reason) => reason !== 'shorter list' && accepted.includes(reason),
-    )
-    this.state = { ...next, accepted: still, last: this.ended, witnesses: nextWitnesses }
+  /** Takes what the step can't do without. */
+  use(requests: number, operations: number): void {
+    this.#requests -= requests
+    this.#operations -= operations
   }
 }
 
-export const failureOf = (error: unknown): ApiError =>
-  asApiError(error) ?? new ApiError('internal', 'Upkeep failed.', { cause: error })
+/** Returns the state after a step that could not begin. */
+export function failedState(state: WalkState, error: unknown, now: Date): WalkState {
+  const failure = failureOf(error)
+  const failures = state.failures + 1
+  const nextAt = now.getTime() + 1000 * secondsAfter(failures, failure)
+  return { ...state, failures, failure: plainFailure(failure, now), nextAt }
+}
+
+const secondsAfter = (failures: number, { retryAfterSeconds = 0 }: ApiError): number =>
+  Math.max(retryAfterSeconds, Math.min(MAX_PAUSE_SECONDS, 2 ** failures))
+
+const plainFailure = ({ code, message }: ApiError, now: Date) => ({
+  ...{ code, message, at: now.toISOString() },
+})
+
+const failureOf = (error: unknown): ApiError =>
+  error instanceof IndexFailure
+    ? (asApiError(error.cause) ?? indexUnavailable(error.cause))
+    : (asApiError(error) ?? new ApiError('internal', 'Upkeep failed.', { cause: error }))
 
 export function sum(counts: Counts, added: Added): Counts {
   const result: Record<string, number | null> = { ...counts }

@@ -62,10 +62,8 @@ export async function deleteRecordsPage(
   const { bucket, before, dryRun } = request
   const index = fileIndexOf(c)
   const prefix = erasure.spellings()[spelling]
-  if (index === noFileIndex || prefix === undefined) {
-    await erasure.forgetDropped()
-    return { phase: 'versions' }
-  }
+  if (index === noFileIndex || prefix === undefined)
+    return (await erasure.forgetKept()) ? { phase: 'versions' } : undefined
   if (!erasure.take(0)) return undefined
   const page = await index.list({
     ...{ bucket: bucket.alias, prefix, limit: PAGE },

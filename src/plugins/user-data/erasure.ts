@@ -1,9 +1,10 @@
+import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { Allowance } from '../../core/allowance.ts'
 import { askToDelete } from '../../core/ask-app.ts'
-import { DROPPED } from '../../core/dropped.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
+import { fileIndexOf } from '../../http/deadline.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { deletesMany, fitsXml } from '../../storage/delete-objects.ts'
@@ -34,7 +35,7 @@ export interface Tally {
   versions: number | null
   /** Unfinished uploads in parts. Null if the bucket can't list them. */
   uploads: number | null
-  /** Records without an object, also those that upkeep has dropped. */
+  /** Records without an object, also those that the index keeps. */
   records: number
   /** Objects and entries of the index whose keys no URL can name. They stay. */
   unreadable: number
@@ -120,13 +121,25 @@ export class Erasure {
     })
   }
 
-  /** Forgets the records that upkeep has dropped. */
-  async forgetDropped(): Promise<void> {
+  /** Forgets what the index keeps of removed records. Resolves with false if this call is full. */
+  async forgetKept(): Promise<boolean> {
     const { bucket, before, dryRun } = this.request
-    if (dryRun) return
-    const forget = DROPPED.of(this.c.env.instance)
-    for (const prefix of this.spellings())
-      this.tally.records += (await forget?.(this.c, bucket.alias, prefix, before)) ?? 0
+    const { kept } = fileIndexOf(this.c)
+    if (kept === undefined || dryRun) return true
+    for (const prefix of this.spellings()) {
+      let cursor: string | undefined
+      do {
+        const input = { bucket: bucket.alias, prefix, limit: MAX_DELETED }
+        const page = await kept.list({ ...input, ...(cursor !== undefined && { cursor }) })
+        const old = page.records.filter(({ record }) => Date.parse(record.createdAt) < before)
+        const taken = this.takeItems(old, () => 0)
+        await sixAtOnce(taken, ({ record }) => kept.remove(bucket.alias, record.key))
+        this.tally.records += taken.length
+        if (taken.length < old.length) return false
+        ;({ cursor } = page)
+      } while (cursor !== undefined)
+    }
+    return true
   }
 
   /** Returns the prefix, also decomposed if older records of the same objects may have it like that. */

@@ -266,6 +266,17 @@ describe('doctor, for settings,', () => {
     expect(await finding('access', { ...good, API_KEYS: '[]' })).toMatchObject({ status: 'warn' })
   })
 
+  it('warns when API keys may choose keys and the index is in Workers KV', async () => {
+    const keys = [{ id: 'chooser', sha256: 'b'.repeat(64), scopes: ['keys:choose'], prefix: '' }]
+    const settings = { ...good, API_KEYS: JSON.stringify(keys) }
+    expect(await finding('access', settings)).toMatchObject({
+      status: 'warn',
+      message: expect.stringContaining('chooser'),
+    })
+    const d1 = `${BINDINGS}\n[[d1_databases]]\nbinding = "FILES_DB"\ndatabase_name = "files"\n`
+    expect(await finding('access', settings, d1)).toMatchObject({ status: 'pass' })
+  })
+
   it('uses the API keys of api-keys.json, as `npx edge-presigner keys push` does, unless API_KEYS is set', async () => {
     const file = join(directory, 'api-keys.json')
     const key = { id: 'filed', sha256: 'b'.repeat(64), scopes: ['files:read'], prefix: '' }

@@ -55,6 +55,7 @@ export interface Switches {
   readonly walkerOnly?: boolean
   readonly listObjects?: 'denied' | 'unordered' | 'from the start'
   readonly ifMatch?: 'ignored' | 'refused'
+  readonly deleteMatch?: 'compared' | 'refused'
   readonly conditionalComplete?: 'ignored' | 'refused'
   readonly folds?: 'unicode' | 'slashes' | 'case'
   readonly denies?: 'delete' | 'cors'
@@ -329,6 +330,12 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
         })
       }
       case 'DELETE': {
+        const match = headers['if-match']
+        if (match !== undefined && switches.deleteMatch === 'refused')
+          throw new Refusal(501, 'NotImplemented')
+        const there = objects.get(name)?.body
+        if (match !== undefined && switches.deleteMatch && match !== (there && `"${md5(there)}"`))
+          throw new Refusal(412, 'PreconditionFailed')
         if (switches.denies === 'delete') throw new Refusal(403, 'AccessDenied')
         const version = query.get('versionId')
         if (switches.keepsVersions && version === null) return reply(204) // A delete marker.

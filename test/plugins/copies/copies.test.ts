@@ -609,7 +609,7 @@ describe('POST /files/move', () => {
       },
     })
     expect(await outcome(await app.post('/media/files/move', { from, to }))).toBe('403 forbidden')
-    expect(asked).toEqual([{ bucket: 'files', key: from }])
+    expect(asked).toEqual([{ bucket: 'files', key: from, kind: 'request' }])
     expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', null])
   })
 })

@@ -100,6 +100,17 @@ describe('POST /files/upload-urls', () => {
     }
   })
 
+  it('gives new keys the order of the list, in which the index has the last one first', async () => {
+    vi.useFakeTimers({ now: new Date('2026-11-24T12:00:00Z'), toFake: ['Date'] })
+    try {
+      const files = Array.from({ length: 40 }, (_, index) => file(`${index}.txt`))
+      const keys = (await signMany(files)).uploads.map(({ key }) => key)
+      expect(keys.toSorted()).toEqual(keys.toReversed())
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   it('returns URLs that work', async () => {
     const keys = await uploadMany('one.txt', 'two.txt')
     for (const key of keys) expect(await (await bucketFetch(pathOf(key))).text()).toBe(key)

@@ -1,27 +1,30 @@
-import { expect, inject, it } from 'vitest'
+import { reset } from 'cloudflare:test'
+import { afterAll, expect, inject, it } from 'vitest'
 import { provisional } from '../../../src/core/reconcile.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import type { Walk } from '../../../src/plugins/upkeep/pass.ts'
 import { headObject } from '../../../src/storage/object.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
-import { DAY, generated, NOON, pass, testWalk } from './support/walks.ts'
+import { DAY, generated, NOON, pass, type TestWalk, testWalk } from './support/walks.ts'
 
 const ACCESS = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
 
-/** Milliseconds from the noon of the tests: two hours and two days from now. */
+/** Milliseconds from the noon of the tests: two hours from now. */
 const LATER = Date.now() - NOON + DAY / 12
-const LATER_STILL = LATER + 2 * DAY
 
 /** Returns a walk through the local bucket, which does not check clocks. */
-const walkOf = (changes: Partial<Walk> = {}): Walk =>
+const walkOf = (pageSize = 1000): TestWalk =>
   testWalk({
-    bucket: testBucket({
-      ...{ origin: inject('s3Endpoint'), basePath: '/walked/', name: 'walked' },
-      ...{ credentials: ACCESS, uploadCredentials: ACCESS, managedPrefixes: ['walked/'] },
-    }),
-    ...changes,
+    pageSize,
+    place: {
+      bucket: testBucket({
+        ...{ origin: inject('s3Endpoint'), basePath: '/walked/', name: 'walked' },
+        ...{ credentials: ACCESS, uploadCredentials: ACCESS, managedPrefixes: ['walked/'] },
+      }),
+    },
   })
+
+afterAll(reset)
 
 /** Asks a bucket that no other test has. */
 const ask = (key: string, init: RequestInit) =>
@@ -45,34 +48,31 @@ it('goes through the pages of the local bucket, with each kind of key, and finds
   ]
   const keys = names.map((name) => `walked/${name}`)
   for (const key of keys) await put(key)
-  const walk = walkOf({
-    ...{ import: { prefix: 'walked/', owner: null, ownerAs: '{owner}' }, pageSize: 3 },
-  })
-  const { ended } = await pass(walk, LATER)
-  expect(ended?.counts).toMatchObject({ objects: keys.length, recorded: keys.length })
-  const { records } = await walk.index.list({ bucket: 'files', prefix: '', limit: 100 })
+  const walk = walkOf(3)
+  const { index } = walk.place
+  const order = { import: { prefix: 'walked/', owner: null } }
+  const { last } = await pass(walk, LATER, order)
+  expect(last?.counts).toMatchObject({ objects: keys.length, recorded: keys.length })
+  const { records } = await index.list({ bucket: 'files', prefix: '', limit: 100 })
   expect(records.map(({ key }) => key).sort()).toEqual(keys.sort())
-  const again = await pass({ ...walk, import: null, mode: 'report', pageSize: 1000 }, LATER)
-  expect(again.ended?.counts).toMatchObject({ records: keys.length, different: 0, gone: 0 })
+  const again = await pass({ ...walk, pageSize: 1000 }, LATER, { mode: 'report' })
+  expect(again.last?.counts).toMatchObject({ records: keys.length, different: 0, gone: 0 })
 })
 
 it('drops a record without an object there, and deletes no object', async () => {
   const [gone, left, confirmed] = [parseObjectKey('walked/gone'), generated(), generated()]
-  const walk = walkOf({})
-  const { bucket, index } = walk
+  const walk = walkOf()
+  const { bucket, index } = walk.place
   for (const key of [gone, left, confirmed]) {
     await put(key)
     const head = await headObject(bucket, key, new Date())
     if (head === null) throw new Error('It is missing.')
-    const status = key === left ? 'found' : undefined
-    await index.put({ ...provisional(bucket, key, head), owner: 'key:test', status })
+    const status = key === left ? ({ status: 'found' } as const) : {}
+    await index.put({ ...provisional(bucket, key, head), owner: 'key:test', ...status })
   }
   await ask(gone, { method: 'DELETE' })
-  const { state, ended } = await pass(walk, LATER)
-  expect([state.stopped, state.suspects.map(({ key }) => key)]).toEqual([null, [gone]])
-  expect(ended?.counts).toMatchObject({ gone: 1 })
-  const next = await pass(walk, LATER_STILL, state)
-  expect(next.ended?.counts).toMatchObject({ dropped: 1 })
+  const { stopped, last } = await pass(walk, LATER)
+  expect([stopped, last?.counts]).toMatchObject([null, { gone: 1, dropped: 1 }])
   const isThere = async (key: string) => (await ask(key, { method: 'HEAD' })).ok
   expect([await isThere(left), await isThere(confirmed)]).toEqual([true, true])
   expect(await index.get('files', gone)).toBe(null)

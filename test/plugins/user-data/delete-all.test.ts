@@ -19,7 +19,6 @@ import { settingsInput } from '../../support/app.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { everyPlugin } from '../../support/every-plugin.ts'
 import { type Mounted, type MountOptions, mount } from '../../support/mount.ts'
-import { stateStub } from '../../support/state-stub.ts'
 import { VersionedBucket } from '../../support/versioned-bucket.ts'
 
 const OLD = new Date('2026-11-01T12:00:00Z')
@@ -491,25 +490,46 @@ describe('POST /files/delete-all', () => {
   })
 
   // @threat delete-all-rest
-  it('forgets the records that upkeep has dropped, below the prefix and before the date', async () => {
+  it('forgets the records that the index keeps, below the prefix and before the date', async () => {
     const decomposed = 'users/José😀/'.normalize('NFD')
-    const kept = ['users/José😀2/a.txt', 'users/José😀/later.txt']
-    const dropped = [`${decomposed}a.txt`, 'users/José😀/a.txt']
-    const walk = stateStub('Upkeep', 'walk files')
-    const recordOf = (key: string) => ({
-      ...{ key: parseObjectKey(key), bucket: 'files', name: 'Alice.txt', size: 5, etag: '"e"' },
-      ...{ mimetype: 'text/plain', owner: 'alice' },
-      createdAt: (key.includes('later') ? LATER : OLD).toISOString(),
-    })
-    await walk.keep([...kept, ...dropped].map(recordOf), Date.now())
-    const records = files({ index })
-    const plugins = [records, userData(), upkeep({ files: records })]
+    const others = ['users/José😀2/a.txt', 'users/José😀/later.txt']
+    const erased = [`${decomposed}a.txt`, 'users/José😀/a.txt']
+    for (const key of [...others, ...erased])
+      await index.kept?.put({
+        record: {
+          ...{ key: parseObjectKey(key), bucket: 'files', name: 'Alice.txt', size: 5, etag: '"e"' },
+          ...{ mimetype: 'text/plain', owner: 'alice' },
+          createdAt: (key.includes('later') ? LATER : OLD).toISOString(),
+        },
+        ...{ keptAt: OLD.toISOString(), expiresAt: null },
+      })
+    const plugins = [files({ index }), userData()]
     const [name, one] = Object.entries(settingsInput().buckets ?? {})[0] ?? []
     const settings = { buckets: { [name ?? '']: { ...Object(one), normalizesKeys: true } } }
     const app = mounted({ plugins, settings })
+    const kept = async () => {
+      const page = await index.kept?.list({ bucket: 'files', prefix: '', limit: 10 })
+      return page?.records.map(({ record }) => record.key)
+    }
+    await deleteAll(app, { prefix: 'users/José😀/', dryRun: true })
+    expect(await kept()).toHaveLength(4)
     expect(await deleteAll(app, { prefix: 'users/José😀/' })).toMatchObject([{ records: 2 }])
-    const { items } = await walk.dropped('', 10, null)
-    expect(items.map(({ record }) => record.key)).toEqual(kept.toSorted())
+    expect(await kept()).toEqual(others.toSorted())
+  })
+
+  // @threat delete-all-rest
+  it('forgets them in several calls if there are many', async () => {
+    for (let i = 0; i < 150; i++)
+      await index.kept?.put({
+        record: {
+          ...{ key: parseObjectKey(`users/alice/${i}`), bucket: 'files', name: 'a', size: 5 },
+          ...{ etag: '"e"', mimetype: 'text/plain', owner: 'alice', createdAt: OLD.toISOString() },
+        },
+        ...{ keptAt: OLD.toISOString(), expiresAt: null },
+      })
+    const answers = await deleteAll(mounted())
+    expect(answers.length).toBeGreaterThan(1)
+    expect(total(answers, 'records')).toBe(150)
   })
 
   it.each([true, false])(

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { KEY_SCOPES } from '../../../src/access/scopes.ts'
 import { REASONS, STATUS_BY_CODE } from '../../../src/errors/api-error.ts'
-import { MODES, type StopReason } from '../../../src/plugins/upkeep/state.ts'
+import { MODES, STOP_REASONS } from '../../../src/plugins/upkeep/state.ts'
 
 /** The Worker's responses, under their names in docs/openapi.json. */
 export const answers = z.registry<{ id: string }>()
@@ -244,6 +244,7 @@ const counts = z.object({
   ),
   young: found('Objects without a record that are too young.'),
   unmanaged: found('Objects without a record that nobody asked to record.'),
+  ownerless: found('Managed objects without an owner.'),
   different: found('Records of another object than the bucket has.'),
   gone: found('Records without an object.'),
   oldUploads: z
@@ -256,10 +257,12 @@ const counts = z.object({
       z.describe("Entries of aliases that are no longer configured; null if the index can't tell."),
     ),
   refused: found("Keys that the index can't store."),
-  failed: found('Keys that failed again and again.'),
+  failed: found('Keys that failed. They are tried again.'),
   recorded: found('Objects that got a record.'),
-  corrected: found('Records that were corrected.'),
-  dropped: found('Records that were dropped.'),
+  returned: found('Objects that got back the name and the owner of a kept record.'),
+  updated: found('Records of the same file that got its date and type.'),
+  corrected: found('Records of another object that were replaced.'),
+  dropped: found('Records without an object that were removed.'),
   aborted: found('Unfinished uploads that were aborted.'),
 })
 
@@ -270,61 +273,100 @@ const passSummary = z.object({
   counts,
 })
 
-const STOP_REASONS = [
-  'another bucket',
-  'empty list',
-  'shorter list',
-  'many records without an object',
-] as const satisfies readonly StopReason[]
-
-const phase = z.enum(['objects', 'uploads', 'entries'])
-const last = z.nullable(passSummary).check(z.describe('The last pass that has ended.'))
-const stopped = z
-  .nullable(z.object({ reason: z.enum(STOP_REASONS), at: instant('When the brake stopped it.') }))
-  .check(
-    z.describe(
-      'Why the brake has stopped the walk. It changes nothing until a person lets it go on.',
+const walkStatus = {
+  mode: z.nullable(z.enum(MODES)).check(z.describe('Null before the first pass, as all others.')),
+  phase: z
+    .nullable(z.enum(['objects', 'uploads', 'entries', 'acting', 'idle']))
+    .check(
+      z.describe(
+        '`acting`: the pass removes and changes what it has collected. `idle`: it has ended.',
+      ),
     ),
-  )
-const suspects = found('Records without an object that wait for a second look.')
+  startedAt: z.nullable(instant('When the pass began.')),
+  counts: z.nullable(counts).check(z.describe('What this pass has found and done so far.')),
+  collected: found('Keys that the pass has collected, to remove or change their records.'),
+  failing: found('Keys that have failed and are tried again.'),
+  nextAt: z.nullable(instant('When the next step is due. Null if none is.')),
+  failures: found('Failures in a row that are not about one key.'),
+  failure: z
+    .nullable(
+      z.object({
+        code: z.enum(Object.keys(STATUS_BY_CODE)),
+        message: z.string(),
+        at: instant('When it failed.'),
+      }),
+    )
+    .check(z.describe('The last failure of this pass. The walk tries again.')),
+  stopped: z
+    .nullable(z.object({ reason: z.enum(STOP_REASONS), at: instant('When it stopped.') }))
+    .check(z.describe('Why the walk has stopped. A person must let it go on.')),
+  last: z.nullable(passSummary).check(z.describe('The last pass that has ended.')),
+}
 
 export const upkeepStatus = z.object({
   mode: z.enum(MODES),
   plan: z.enum(['free', 'paid']),
-  buckets: z.array(
-    z.object({
-      bucket: alias(),
-      phase: z.nullable(phase).check(z.describe('Null before the first run.')),
-      startedAt: z.nullable(instant('When the pass began.')),
-      counts: z.nullable(counts).check(z.describe('What this pass has found and done so far.')),
-      ...{ suspects, stopped, last },
-      dropped: found('Records that were dropped in the last 30 days.'),
-    }),
-  ),
+  buckets: z.array(z.object({ bucket: alias(), ...walkStatus })),
 })
 
-export const upkeepStep = z.object({
+export const upkeepWalk = z.object({
   bucket: alias(),
   buckets: z
     .array(z.string())
     .check(z.describe('Aliases of all buckets that upkeep walks through and the caller may use.')),
-  mode: z.enum(MODES),
-  phase,
-  isDone: z.boolean().check(z.describe('Whether the pass has ended.')),
-  counts: counts.check(z.describe('What this pass has found and done.')),
-  ...{ suspects, stopped, last },
-  toDrop: z
-    .array(fileRecord)
-    .check(z.describe('Records that the next step drops, if the Worker keeps none.')),
-  failure: z
-    .nullable(z.object({ code: z.enum(Object.keys(STATUS_BY_CODE)), message: z.string() }))
-    .check(z.describe('What failed. The next step tries again.')),
-  waitUntil: z.optional(instant('When the next record gets its second look.')),
-  cursor: text('For the next step.'),
+  ...walkStatus,
 })
 
-export const droppedRecords = z.object({
-  records: z.array(z.object({ ...record, droppedAt: instant('When it was dropped.') })),
+export const orphans = z.object({
+  bucket: alias(),
+  prefix: z.string(),
+  count: found('All orphans below the prefix.'),
+  bytes: found('Their size.'),
+  isMany: z
+    .boolean()
+    .check(
+      z.describe(
+        'Whether they are more than a tenth of the files there. A delete then needs `count`.',
+      ),
+    ),
+  samples: z.array(
+    z.object({
+      key: objectKey(),
+      etag: text('In its quotes.'),
+      size: found('In bytes.'),
+      since: instant('When upkeep first saw it without an owner.'),
+    }),
+  ),
+})
+
+export const deletedOrphans = z.object({
+  files: z.array(
+    z.union([
+      z.object({
+        key: objectKey(),
+        outcome: z
+          .enum(['deleted', 'owned'])
+          .check(z.describe('`owned`: it has an owner or a kept record by now, and stays.')),
+      }),
+      z.object({
+        key: z.string(),
+        error: z.object({ code: z.enum(Object.keys(STATUS_BY_CODE)), message: z.string() }),
+      }),
+    ]),
+  ),
+  after: z.optional(text('For the next request. Present while more orphans may follow.')),
+})
+
+export const keptRecords = z.object({
+  records: z.array(
+    z.object({
+      ...record,
+      keptAt: instant('When it was removed or replaced.'),
+      expiresAt: z.nullable(
+        instant('When it expires. Null while the bucket has an object of its size.'),
+      ),
+    }),
+  ),
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
@@ -338,20 +380,20 @@ export const restoredRecords = z.object({
             .enum(['restored', 'kept', 'gone', 'different', 'unknown'])
             .check(
               z.describe(
-                '`kept`: the index has a record of this object. `gone`: the bucket has no object. `different`: it has another one. `unknown`: no dropped record is kept.',
+                '`kept`: the index has a record of this object with an owner. `gone`: the bucket has no object. `different`: it has another one. `unknown`: no record is kept.',
               ),
             ),
         }),
         z.object({
           key: z.string(),
           error: z.object({
-            code: z.enum(['invalid_key', 'forbidden', 'key_not_indexable', 'object_not_found']),
+            code: z.enum(Object.keys(STATUS_BY_CODE)),
             message: z.string(),
           }),
         }),
       ]),
     )
-    .check(z.describe('Those that were refused come last.')),
+    .check(z.describe('One for each distinct key, in the order of the request.')),
 })
 
 export const fileUrl = z.object({
@@ -707,8 +749,10 @@ const named = {
   Stats: stats,
   Token: token,
   UpkeepStatus: upkeepStatus,
-  UpkeepStep: upkeepStep,
-  DroppedRecords: droppedRecords,
+  UpkeepWalk: upkeepWalk,
+  Orphans: orphans,
+  DeletedOrphans: deletedOrphans,
+  KeptRecords: keptRecords,
   RestoredRecords: restoredRecords,
   UploadUrl: uploadUrl,
   UploadUrls: uploadUrls,

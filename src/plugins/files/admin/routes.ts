@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
 import { isPrincipalId, requirePrefix, requireScope } from '../../../access/principal.ts'
-import { seal, unseal } from '../../../access/seal.ts'
-import type { SigningSettings } from '../../../access/settings.ts'
+import { openPage, sealPage } from '../../../access/seal.ts'
 import { requireSpelling } from '../../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../../bucket/limits.ts'
 import { MAX_FILE_NAME_LENGTH } from '../../../bucket/upload-fields.ts'
@@ -160,24 +159,4 @@ function driverOf(c: AppContext, name: string): FileIndex {
   if (index !== undefined) return timedIndex(index, timeOf(c), c.env.instance.appMilliseconds)
   const known = [...(drivers?.keys() ?? [])].join(', ') || 'none'
   throw new ApiError('not_supported', `There is no index with this name here. Known: ${known}.`)
-}
-
-/** Returns the start of the next page as a cursor for clients, bound to its list. */
-const sealPage = (
-  { signingSecrets }: SigningSettings,
-  list: readonly string[],
-  next: string,
-): Promise<string> => seal(signingSecrets, 'cursor', { list, next })
-
-/** Returns the start of a page. Throws `invalid_cursor` for a cursor of another list. */
-async function openPage(
-  { signingSecrets }: SigningSettings,
-  list: readonly string[],
-  cursor: string,
-): Promise<string> {
-  const unsealed = await unseal(signingSecrets, 'cursor', cursor, new Date())
-  const claims = unsealed.ok ? unsealed.claims : {}
-  if (JSON.stringify(claims.list) === JSON.stringify(list) && typeof claims.next === 'string')
-    return claims.next
-  throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
 }

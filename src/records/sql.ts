@@ -1,0 +1,23 @@
+type SqlValue = string | number | null
+
+/** A statement of SQLite or a part of one, with its values. */
+export interface Sql {
+  readonly text: string
+  readonly values: readonly SqlValue[]
+}
+
+export type SqlRow = Readonly<Record<string, unknown>>
+
+/** Runs statements in one transaction. Resolves with the rows of each. */
+export type RunSql = (statements: readonly Sql[]) => Promise<readonly (readonly SqlRow[])[]>
+
+/** Returns a statement. Values are bound, never part of the text. */
+export const sql = (texts: TemplateStringsArray, ...parts: readonly (SqlValue | Sql)[]): Sql => ({
+  text: texts.reduce((all, text, i) => {
+    const part = parts[i - 1]
+    return all + (typeof part === 'object' && part !== null ? part.text : '?') + text
+  }),
+  values: parts.flatMap((part) =>
+    typeof part === 'object' && part !== null ? part.values : [part],
+  ),
+})
