@@ -120,6 +120,31 @@ it('keeps a copy of up to 8 MiB, and all that are being filled have 24 MiB', asy
   await Promise.all([again.answer.arrayBuffer(), again.done()])
 })
 
+// @threat copy-broken
+it('keeps no copy for a client that takes over a minute', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const put = vi.spyOn(caches.default, 'put')
+  for (const [seconds, puts] of [
+    [59, 1],
+    [60, 1],
+  ] as const) {
+    const { readable, writable } = new FixedLengthStream(2)
+    const writer = writable.getWriter()
+    const headers = { 'Cache-Control': 'public, max-age=60', 'Content-Length': '2' }
+    const { answered, done } = through(new Response(readable, { headers }))
+    const reader = (await answered).body?.getReader()
+    const sent = writer.write(new Uint8Array(1))
+    await reader?.read()
+    await sent
+    vi.setSystemTime(Date.now() + seconds * 1000)
+    void writer.write(new Uint8Array(1)).then(() => writer.close())
+    expect((await reader?.read())?.value?.byteLength).toBe(1)
+    expect((await reader?.read())?.done).toBe(true)
+    await done()
+    expect(put, `${seconds}`).toHaveBeenCalledTimes(puts)
+  }
+})
+
 it('reports a purge that the cache refuses', async () => {
   const { key, link } = await newLink()
   for (let i = 0; i < 2; i++) await textOf(await open(link))
