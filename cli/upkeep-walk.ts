@@ -130,7 +130,7 @@ function endOf(
 
 /** Returns the counts of a pass, also if the next one has begun. */
 function countsOf({ startedAt, counts, last }: Status, pass: string | null): PassCounts {
-  const found = startedAt === pass ? counts : last?.counts
+  const found = startedAt === pass ? counts : last?.startedAt === pass && last.counts
   if (found) return found
   throw new UsageError('Somebody else walks through this bucket. Run this again later.')
 }

@@ -14,6 +14,7 @@ export type Purpose =
   | 'copy'
   | 'proof'
   | 'password'
+  | 'unlock'
   | 'network'
   | 'drop-box'
   | 'user'

@@ -24,7 +24,6 @@ export const WARNINGS = [
   'each request has its own environment',
   'The Cache API failed to match.',
   'The Cache API failed to put.',
-  'The Cache API failed to delete.',
   "The presigner's log failed",
   'plugin missing',
   'webhooks are not queued',

@@ -72,6 +72,10 @@ export const usedBy =
 /** The names of this computer, as `URL` spells them. */
 export const LOCAL_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 
+/** Tells whether a host name always means this computer (RFC 6761, section 6.3). */
+export const isThisComputer = (hostname: string): boolean =>
+  LOCAL_HOSTS.includes(hostname) || hostname.endsWith('.localhost')
+
 /** Returns what is wrong with the scheme of a URL to send requests to, or null. */
 export const schemeError = ({ protocol, hostname }: URL): string | null =>
   protocol === 'https:' || (protocol === 'http:' && LOCAL_HOSTS.includes(hostname))

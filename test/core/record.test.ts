@@ -2,7 +2,7 @@ import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NO_LIMITS } from '../../src/access/limits.ts'
-import type { Announce } from '../../src/core/reconcile.ts'
+import { type Announce, infer } from '../../src/core/reconcile.ts'
 import { type Claim, recordUpload } from '../../src/core/record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
@@ -331,6 +331,32 @@ withEachIndex((index) => {
         ...{ key: KEY, name: 'bob.txt', owner: 'key:bob' },
         claim: () => ({ ofOthers: false, limits: NO_LIMITS, ...claim }),
       })
+
+    // @threat owner-lost
+    it("does not get a file whose record is kept: that comes back first, as its owner's", async () => {
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      const claiming = (owner: string) =>
+        recordUpload(placeIn(testBucket(), index, UPLOADED), {
+          ...{ key: KEY, name: 'other.txt', owner },
+          claim: () => ({ ofOthers: false, limits: NO_LIMITS }),
+        })
+      for (const owner of ['key:bob', 'key:ann']) {
+        // Somebody has looked while the object was missing.
+        scriptedBucket({ HeadObject: MISSING })
+        await infer(placeIn(testBucket(), index, UPLOADED), KEY)
+        expect(await index.get('files', KEY)).toBeNull()
+        scriptedBucket({ HeadObject: object('"e1"', minutesLater(1)) })
+        const claimed = claiming(owner)
+        if (owner === 'key:bob') await expect(claimed).rejects.toMatchObject({ code: 'forbidden' })
+        else expect((await claimed).record).toMatchObject({ name: 'ann.txt', owner })
+        expect(await index.get('files', KEY)).toEqual({
+          ...anns,
+          createdAt: minutesLater(1).toISOString(),
+        })
+        expect(await index.kept?.get('files', KEY)).toBeNull()
+      }
+    })
 
     // @threat file-misattributed
     it('records what nobody has recorded, also a provisional record', async () => {

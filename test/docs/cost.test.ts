@@ -107,6 +107,23 @@ describe.each(columns.map((column, i) => ({ ...column, i })))(
   },
 )
 
+it('says what the example costs without Workers Caching', () => {
+  const images = numberIn(QUANTITIES.get('Images through the Worker')?.[1])
+  const reads = 2 * numberIn(QUANTITIES.get('Uploads')?.[1]) + images
+  const traffic = (images * 500_000) / 1e9
+  const page = readPage('docs/cost.md')
+  expect(page).toContain(`${reads.toLocaleString('en')} reads and ${traffic} GB`)
+  const bills = (['S3', 'R2'] as const).map((bucket) => {
+    const others = ['Workers Paid plan', 'Bucket writes', 'Stored'].map((row) =>
+      numberIn(BILL.get(row)?.[columns.findIndex((one) => one.bucket === bucket)]),
+    )
+    const sum = others.reduce((all, one) => all + one, 0)
+    return sum + cost(`${bucket} reads`, reads) + cost(`${bucket} traffic, GB`, traffic)
+  })
+  const [s3, r2] = bills.map((bill) => `$${bill.toFixed(2)}`)
+  expect(page).toContain(`costs ${s3} on S3, and still ${r2} on R2`)
+})
+
 describe('the uses of grants', () => {
   const uses = table('100,000 uses')
   const prices = table('Price of an object')

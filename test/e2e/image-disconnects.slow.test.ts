@@ -5,9 +5,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type ImageWorker, OBJECT_HEADERS, startImageWorker } from './image-worker.ts'
 import { smallPng } from './small-png.ts'
 
-/** Two of these fit into the memory for images. What follows the image is no part of it. */
+/** Eight of these fit into the memory for images. What follows the image is no part of it. */
 const PICTURE = Buffer.concat([smallPng(300, 200), Buffer.alloc(15 * 1024 ** 2)])
-const PICTURES = 5
+const PICTURES = 10
+const FIT = 8
 const CROWD = 10
 
 /** A bucket that sends half of each object, and the rest after `release`. */
@@ -59,9 +60,9 @@ it('serves images after all clients that waited for them have reset their connec
   const keys = Array.from({ length: PICTURES }, (_, at) => `picture-${at}`)
   const paths = await Promise.all(keys.map(linkTo))
   const sockets: Socket[] = []
-  // Two are reading their originals, the others wait for room, and a crowd waits for each of them.
+  // Some are reading their originals, the others wait for room, and a crowd waits for each of them.
   for (const path of paths) sockets.push(await ask(path))
-  await expect.poll(bucket.total).toBe(PICTURES)
+  await expect.poll(bucket.total).toBe(FIT)
   for (const path of paths) for (let i = 0; i < CROWD; i++) sockets.push(await ask(path))
   // A request that comes last is answered last: the others have begun to wait.
   expect((await fetch(`${worker.origin}/healthz`)).status).toBe(200)

@@ -110,6 +110,17 @@ describe('every other host', () => {
     expect((await api.fetch(other, { redirect: 'manual' })).status).toBe(308)
   })
 
+  it.each(['http://links.localhost:8787', 'http://127.0.0.1:9999', 'http://[::1]:8787'])(
+    'serves a link itself if LINK_ORIGIN is %s, since `wrangler dev` hides which host was asked',
+    async (origin) => {
+      const { api, linkOf } = await twoHosts(origin)
+      const link = await linkOf({})
+      expect(link).toContain(origin)
+      const response = await api.fetch(link.replace(origin, API), { redirect: 'manual' })
+      expect([response.status, await textOf(response)]).toEqual([200, 'pixels'])
+    },
+  )
+
   it('refuses an invalid link, as without LINK_ORIGIN', async () => {
     const { api, linkOf, linkOrigin } = await twoHosts()
     const forged = (await linkOf({})).replace(linkOrigin, API).replace(/sig=.{8}/, 'sig=AAAAAAAA')

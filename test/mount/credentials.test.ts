@@ -1,4 +1,4 @@
-import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import { createExecutionContext } from 'cloudflare:test'
 import { Hono } from 'hono'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createPresigner, defineSettings, type FetchCredentials } from '../../src/index.ts'
@@ -8,6 +8,7 @@ import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
 import { mount } from '../support/mount.ts'
+import { behindCaching } from '../support/objects-behind-caching.ts'
 import { PATIENCE } from '../support/patience.ts'
 import { answer, found, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 
@@ -223,9 +224,9 @@ it('edge copies stay when the credentials change', async () => {
     authenticate: () => ANN,
     log: () => {},
   })
-  const Objects = objectsEntrypoint(presigner)
+  const objects = behindCaching(objectsEntrypoint(presigner), { variables: {} })
   const context = createExecutionContext()
-  Reflect.set(context, 'exports', { Objects: new Objects(context, {}) })
+  Reflect.set(context, 'exports', { Objects: objects })
   const host = new Hono().route('/media', presigner.app)
   const ask = (path: string, init?: RequestInit) =>
     host.fetch(new Request(new URL(path, 'https://app.example'), init), {}, context)
@@ -244,7 +245,7 @@ it('edge copies stay when the credentials change', async () => {
   const show = async () => {
     const response = await ask(link)
     expect(await response.text()).toBe('pixels')
-    await waitOnExecutionContext(context)
+    await objects.done()
     return response.headers.get('Cache-Status')
   }
   expect(await show()).toContain('fwd=uri-miss')

@@ -467,10 +467,8 @@ async function lookAgain(
   { c, call }: Work,
   { file, seen, stored, wasVacant }: Copied,
 ): Promise<ObjectHead | null> {
-  const [head, there] = await Promise.all([
-    headObject(call.source, file.from, timeOf(c), true),
-    headObject(call.target, file.to, timeOf(c), true),
-  ])
+  const head = await headObject(call.source, file.from, timeOf(c), true)
+  const there = await headObject(call.target, file.to, timeOf(c), true)
   if (head !== null && !(seen !== null && isSameObject(head, seen))) throw sourceReplaced()
   if (there === null || !isSameObject(there, stored)) throw fileReplaced()
   // A server may take two keys for one, and two names for one bucket.

@@ -27,6 +27,9 @@ const objectSchema = z.object({
 /** What is noted about a copy or a move, with the key of its target. */
 const journalSchema = z.object({
   version: z.literal(1),
+  /** Random, and that of the last copy or move to the key of the source, or null. */
+  id: z.string(),
+  sourceId: z.nullable(z.string()),
   kind: z.enum(['copy', 'move']),
   /** The bucket, by its server, and the key. */
   from: z.tuple([z.string(), z.string()]),
@@ -116,14 +119,24 @@ export class Hold {
   /** Returns what was noted about an earlier request for the same, with this source or a missing one (null). */
   earlier({ from, to }: Keys, source: ObjectIdentity | null): Journal | null {
     const { kind } = this.#place
-    const text = this.#locks.get(bucketText(this.#place.target))?.held.get(to) ?? null
-    const journal = text === null ? null : readJournal(text)
+    const journal = this.#journalOf(this.#place.target, to)
     const isOfThis =
       journal?.kind === kind &&
       journal.from[0] === bucketText(this.#place.source) &&
       journal.from[1] === from &&
-      (source === null || isSameObject(journal.source, source))
+      // An equal object may have replaced the source within its second.
+      (source === null ||
+        (isSameObject(journal.source, source) && journal.sourceId === this.#sourceId(from)))
     return isOfThis ? journal : null
+  }
+
+  #journalOf(bucket: Bucket, key: ObjectKey): Journal | null {
+    const text = this.#locks.get(bucketText(bucket))?.held.get(key) ?? null
+    return text === null ? null : readJournal(text)
+  }
+
+  #sourceId(from: ObjectKey): string | null {
+    return this.#journalOf(this.#place.source, from)?.id ?? null
   }
 
   /** Notes what a repeat of the request needs. Throws `unavailable` if the call no longer holds the target. */
@@ -136,7 +149,8 @@ export class Hold {
     const lock = this.#locks.get(bucketText(target))
     const plain = ({ etag, lastModified }: ObjectIdentity) => ({ etag, lastModified })
     const journal = {
-      ...{ version: 1, kind, from: [bucketText(source), from], wasVacant: noted.wasVacant },
+      ...{ version: 1, id: crypto.randomUUID(), sourceId: this.#sourceId(from) },
+      ...{ kind, from: [bucketText(source), from], wasVacant: noted.wasVacant },
       source: plain(noted.source),
       target: noted.target && plain(noted.target),
     }

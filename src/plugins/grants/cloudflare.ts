@@ -11,7 +11,7 @@ import {
 
 const KEY = 'grant'
 /** Pages that are remembered. */
-const MAX_PAGES = 20
+const MAX_PAGES = 500
 
 /** A use, and when it was taken. It is a repeat for a page that has taken it before. */
 export interface Use {
@@ -40,13 +40,13 @@ export class Grants extends StateObject {
   }
 
   /**
-   * Takes one use, or returns the one of `page` while its link, which is valid for `linkSeconds`, has
-   * not expired. Returns null without a use.
+   * Takes one use, or returns the one that `page` has taken within the last 24 hours. Returns null without
+   * a use.
    */
-  async take(now: number, page: string | null, linkSeconds: number): Promise<Use | null> {
+  async take(now: number, page: string | null): Promise<Use | null> {
     const grant = this.ctx.storage.kv.get<Grant>(KEY)
     if (grant === undefined) return null
-    const recent = recentPages(grant, linkSeconds, now)
+    const recent = recentPages(grant, now)
     const repeated = recent.find(({ id }) => id === page)
     if (repeated && now < grant.deadline) return { grant, at: repeated.at, isRepeat: true }
     if (hasEnded(grant, now)) return null

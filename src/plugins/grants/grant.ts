@@ -64,12 +64,12 @@ export const usesLeft = ({ uses, used }: Pick<Grant, 'uses' | 'used'>): number |
 export const hasEnded = (grant: Pick<Grant, 'deadline' | 'uses' | 'used'>, now: number): boolean =>
   now >= grant.deadline || usesLeft(grant) === 0
 
-/** Returns the pages whose links, which are valid for `linkSeconds`, have not expired. */
-export const recentPages = (
-  { pages }: Pick<Grant, 'pages'>,
-  linkSeconds: number,
-  now: number,
-): readonly UsedPage[] => pages.filter(({ at }) => now < at + linkSeconds * 1000)
+/** How long a page that has taken a use may fetch its link again, so that a long download resumes. */
+export const REPEAT_SECONDS = 86_400
+
+/** Returns the pages that may fetch their links again. */
+export const recentPages = ({ pages }: Pick<Grant, 'pages'>, now: number): readonly UsedPage[] =>
+  pages.filter(({ at }) => now < at + REPEAT_SECONDS * 1000)
 
 /**
  * Tells whether `principal` may see and change a grant: it has created it, and may still use its

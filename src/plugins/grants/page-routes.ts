@@ -1,6 +1,7 @@
 import { mayUse, narrowBucket } from '../../access/limits.ts'
 import { signLink } from '../../access/link-signature.ts'
 import type { Principal } from '../../access/principal.ts'
+import { seal, unseal } from '../../access/seal.ts'
 import { presentRights } from '../../access/stored-principal.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
@@ -14,7 +15,7 @@ import type { AppContext } from '../../http/app-env.ts'
 import { withCredentials } from '../../http/choose-bucket.ts'
 import { afterOf, timeOf } from '../../http/deadline.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
-import { linkBase } from '../../http/link-host.ts'
+import { askedUrl, linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countNetwork } from '../../http/rate-limit.ts'
 import { readText } from '../../http/validate.ts'
@@ -27,11 +28,20 @@ import { isSecretId, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
 import type { Grants } from './cloudflare.ts'
-import { GRANT_SCOPES, type Grant, hasEnded, recentPages, usesLeft } from './grant.ts'
+import {
+  GRANT_SCOPES,
+  type Grant,
+  hasEnded,
+  REPEAT_SECONDS,
+  recentPages,
+  usesLeft,
+} from './grant.ts'
 import { grantPage } from './page.ts'
 
-/** Lifetime of a link that a grant dispenses. During it, the same page gets the same link. */
+/** Lifetime of a link that a grant dispenses. During it, the same page gets the same link, and then a new one. */
 const LINK_SECONDS = 600
+/** How long a page may wait between the password and its button. */
+const UNLOCKED_SECONDS = 3600
 const MAX_FORM_BYTES = 4096
 
 interface FoundGrant {
@@ -47,6 +57,8 @@ interface OpenGrant extends FoundGrant {
   readonly bucket: ConfiguredBucket
   /** Lifetime of its links. */
   readonly linkSeconds: number
+  /** Whether this page has taken a use within the last 24 hours. */
+  readonly isRepeat: boolean
   /** In the form of a link's query. */
   readonly restrictions: string | undefined
 }
@@ -56,6 +68,10 @@ interface Form {
   readonly password: string | null
   /** Which page it is, or null for another client. */
   readonly page: string | null
+  /** Whether the page asks what is behind the password, and takes no use yet. */
+  readonly asks: boolean
+  /** The proof of a password that was right. */
+  readonly unlocked: string | null
 }
 
 /** The pages of grants. The secret id in the path is the credential. */
@@ -65,8 +81,8 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       await configure(c)
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
-      const open = openGrant(c, steps, await findGrant(c), null)
-      if (!open.grant.direct) return grantPage(c, open.grant)
+      const open = openGrant(c, steps, await findGrant(c), pageOf(c))
+      if (!open.grant.direct) return grantPage(c, open.grant, { isRepeat: open.isRepeat })
       // A success would be kept and shown when somebody really opens it.
       if (/^prefetch/i.test(c.req.header('Sec-Purpose') ?? c.req.header('Purpose') ?? ''))
         return c.body(null, 503)
@@ -79,9 +95,11 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       requireOwnPage(c)
       const found = await findGrant(c)
       const form = await readForm(c)
-      const open = openGrant(c, steps, found, form)
+      const page = pageOf(c) ?? form?.page ?? null
+      const open = openGrant(c, steps, found, page)
       await unlock(c, open, form)
-      return dispense(c, open, form, 303)
+      if (form?.asks) return showUnlocked(c, open)
+      return dispense(c, open, page, 303)
     })
     .all('/g/*', pageErrors, async (c) => {
       await configure(c)
@@ -110,14 +128,14 @@ async function findGrant(c: AppContext): Promise<FoundGrant> {
 }
 
 /**
- * Returns what the visitor who has sent `form` may use of a grant. Throws `grant_ended`, and what a
+ * Returns what the visitor with this page may use of a grant. Throws `grant_ended`, and what a
  * link with its restrictions throws for this visitor.
  */
 function openGrant(
   c: AppContext,
   steps: LinkSteps,
   found: FoundGrant,
-  form: Form | null,
+  page: string | null,
 ): OpenGrant {
   const { grant } = found
   const settings = c.get('settings')
@@ -133,7 +151,7 @@ function openGrant(
   const linkSeconds = Math.min(LINK_SECONDS, maxExpiresIn.link)
   const now = timeOf(c)
   const time = now.getTime()
-  const isRepeat = recentPages(grant, linkSeconds, time).some(({ id }) => id === form?.page)
+  const isRepeat = recentPages(grant, time).some(({ id }) => id === page)
   if (hasEnded(isRepeat ? { ...grant, uses: null } : grant, time))
     throw ended('grant used up or expired')
   const { password } = grant
@@ -141,7 +159,7 @@ function openGrant(
     throw ended('grant password of a removed secret')
   const restrictions = steps.restrictionsOf(principal, 'stream', grant.restrictions ?? {})
   steps.requireVisitor(c, restrictions, now)
-  return { ...found, principal, bucket, linkSeconds, restrictions }
+  return { ...found, principal, bucket, linkSeconds, isRepeat, restrictions }
 }
 
 /** Throws what `requirePassword` throws. The page of such an error has the form again. */
@@ -156,13 +174,41 @@ async function unlock(c: AppContext, open: OpenGrant, form: Form | null): Promis
   if (page !== undefined)
     c.set('errorResponse', (error, status, headers) =>
       error.code === 'password_wrong' || error.code === 'rate_limited'
-        ? grantPage(c, grant, error.message, status, headers)
+        ? grantPage(c, grant, { isRepeat: open.isRepeat, error: error.message }, status, headers)
         : page(error, status, headers),
     )
+  if (form?.unlocked && (await isUnlocked(c, id, form.unlocked))) return
   const locked = { id, password: grant.password, object }
   await requirePassword(c, locked, form?.password, () =>
     ended('grant password of a removed secret'),
   )
+}
+
+/** Shows what is behind the password, with a button that takes the use. */
+async function showUnlocked(c: AppContext, { id, grant, isRepeat }: OpenGrant): Promise<Response> {
+  const exp = Math.floor(Date.now() / 1000) + UNLOCKED_SECONDS
+  const unlocked = await seal(c.get('settings').signingSecrets, 'unlock', { grant: id, exp })
+  return grantPage(c, grant, { isRepeat, unlocked })
+}
+
+/** Tells whether a page has entered the password of this grant within the last hour. */
+async function isUnlocked(c: AppContext, id: string, text: string): Promise<boolean> {
+  const opened = await unseal(c.get('settings').signingSecrets, 'unlock', text, timeOf(c))
+  return opened.ok && opened.claims.grant === id
+}
+
+/** Returns which page took a use here, from its cookie, or null. */
+const pageOf = (c: AppContext): string | null => {
+  const [, page = ''] = /(?:^|;\s*)page=([\w-]+)/.exec(c.req.header('Cookie') ?? '') ?? []
+  return isSecretId(page) ? page : null
+}
+
+/** Lets the page that took a use fetch its link again, also after a reload. No other path gets the cookie. */
+function keepPage(c: AppContext, page: string): void {
+  const { pathname, protocol } = new URL(askedUrl(c))
+  const secure = protocol === 'https:' ? '; Secure' : ''
+  const attributes = `Path=${pathname}; Max-Age=${REPEAT_SECONDS}; HttpOnly; SameSite=Lax${secure}`
+  c.header('Set-Cookie', `page=${page}; ${attributes}`)
 }
 
 /**
@@ -181,18 +227,20 @@ async function readForm(c: AppContext): Promise<Form | null> {
   return {
     password: fields.get('password'),
     page: page !== null && isSecretId(page) ? page : null,
+    asks: fields.has('show'),
+    unlocked: fields.get('unlocked'),
   }
 }
 
 /**
  * Takes a use, and redirects to a link. Looks at everything before: a use that was taken is never given
  * back, even if this Worker ends before its response. A page that sends its form again, such as for a
- * double click, gets the same link.
+ * double click, gets the same link, or a new one after that has expired.
  */
 async function dispense(
   c: AppContext,
   { id, grant, object, principal, bucket, linkSeconds, restrictions }: OpenGrant,
-  form: Form | null,
+  page: string | null,
   status: 302 | 303,
 ): Promise<Response> {
   const { alias } = bucket
@@ -202,10 +250,13 @@ async function dispense(
   const opened = await withCredentials(c, bucket)
   const head = await headObject(opened, storedKey(bucket, key), timeOf(c))
   if (head === null) throw objectNotFound()
-  const taken = await callObject(c, () => object.take(Date.now(), form?.page ?? null, linkSeconds))
+  const taken = await callObject(c, () => object.take(Date.now(), page))
   if (taken === null) throw ended('grant used up, expired or withdrawn meanwhile')
   if (!taken.isRepeat) announce(c, principal, { id, grant: taken.grant })
-  const expires = Math.ceil(taken.at / 1000) + linkSeconds
+  const first = Math.ceil(taken.at / 1000) + linkSeconds
+  const now = Math.ceil(Date.now() / 1000)
+  const expires = now < first ? first : now + linkSeconds
+  if (page !== null) keepPage(c, page)
   const download = grant.download ?? (grant.direct ? null : grant.name)
   const policy = {
     bucket: alias,

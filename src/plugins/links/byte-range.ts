@@ -24,12 +24,6 @@ export function parseContentRange(header: string | null): ByteRange | null {
   return first <= last && last < size ? { first, last, size } : null
 }
 
-/** Tells whether `range`, from `singleRange`, includes all of `size` bytes. */
-export function coversAll(range: string, size: number): boolean {
-  const { first, last } = rangeOf(range, size)
-  return first === 0 && last === size - 1
-}
-
 /** Returns the bytes of `range` in `size` bytes. `first` is larger than `last` if it has none. */
 export function rangeOf(range: string, size: number): Pick<ByteRange, 'first' | 'last'> {
   const [first = '', last = ''] = range.slice('bytes='.length).split('-')

@@ -1,29 +1,8 @@
-import * as z from 'zod/mini'
-import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import type { VariantSpec } from '../../bucket/image-size.ts'
-import { ApiError, type ErrorCode, isErrorCode, restored } from '../../errors/api-error.ts'
-import { deadlineOf, within } from '../../errors/deadline.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
-import type { Asker, ObjectSource } from '../../storage/object-source.ts'
-import {
-  ALIAS,
-  ASKER,
-  copyUrl,
-  DEADLINE,
-  FAILURE,
-  specQuery,
-  WANTED_RANGE,
-} from './objects-protocol.ts'
-import { copySeconds } from './open-object.ts'
-
-const failureSchema = z.object({
-  code: z.custom<ErrorCode>(isErrorCode),
-  message: z.string(),
-  cause: z.optional(z.string()),
-  reason: z.optional(z.string()),
-  retryAfterSeconds: z.optional(z.number()),
-})
+import type { ObjectSource } from '../../storage/object-source.ts'
+import { asHead, failureOf, objectRequest } from './objects-protocol.ts'
 
 /** Maximum time of a purge. */
 const PURGE_MILLISECONDS = 10_000
@@ -49,11 +28,11 @@ const isStub = (value: unknown): value is ObjectsStub =>
 export const edgeObjects = (stub: ObjectsStub, resizesImages = false): ObjectSource => ({
   keepsCopies: true,
   resizesImages,
-  async open(method, bucket, key, range, variant, asker) {
-    const request = await objectRequest(method, bucket, key, range, variant, asker)
+  async open(method, ...asked) {
+    const request = await objectRequest(method, ...asked)
     const answer = await stub.fetch(request, { encodeResponseBody: 'manual' })
-    if (answer.ok || answer.status === 416) return answer
-    throw failureOf(answer)
+    if (!answer.ok && answer.status !== 416) throw failureOf(answer)
+    return method === 'HEAD' ? asHead(answer) : answer
   },
   async purge({ alias }, keys) {
     const cause = await within(PURGE_MILLISECONDS, stub.purge(alias, keys)).catch(describe)
@@ -65,38 +44,3 @@ export const edgeObjects = (stub: ObjectsStub, resizesImages = false): ObjectSou
       })
   },
 })
-
-/** Returns a request to `Objects` with nothing of the client's own, since all share the copy. */
-export async function objectRequest(
-  method: 'GET' | 'HEAD',
-  bucket: ConfiguredBucket,
-  key: ObjectKey,
-  range: string | null,
-  variant: VariantSpec | null = null,
-  asker?: Asker,
-): Promise<Request> {
-  const headers = {
-    [ALIAS]: bucket.alias,
-    ...(range === null ? {} : { Range: range, [WANTED_RANGE]: range }),
-    ...(asker && { [ASKER]: asker.requestId, [DEADLINE]: String(deadlineOf(asker.now)) }),
-  }
-  // The query is part of Workers Caching's key, so each lifetime and each variant has its own copy.
-  const query = `edgeTtl=${copySeconds(bucket, key)}${variant === null ? '' : `&${specQuery(variant)}`}`
-  return new Request(`${await copyUrl(bucket, key)}?${query}`, { method, headers })
-}
-
-/** Returns the error in a response of `Objects`. */
-function failureOf({ headers, status }: Response): Error {
-  const json = decodeURIComponent(headers.get(FAILURE) ?? 'null')
-  const failure = failureSchema.safeParse(JSON.parse(json))
-  if (!failure.success) return new Error(`Objects answered with status ${status}.`)
-  const { code, message, ...details } = failure.data
-  // The entrypoint has every bucket of its own presigner.
-  if (code === 'unknown_bucket')
-    return new ApiError(
-      'misconfigured',
-      'The objects entrypoint has other settings. Set links({ entrypoint }) to another, or to null.',
-      { reason: 'settings' },
-    )
-  return restored(code, message, details)
-}

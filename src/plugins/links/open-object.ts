@@ -16,6 +16,9 @@ const MAX_FILL_BYTES = 16 * 1024 ** 2
 /** The header with the time of the request to the bucket, in milliseconds since 1970. */
 const FETCHED_AT = 'X-Fetched-At'
 
+/** The header with the ETag of the object that an image, or a refusal to make one, comes from. */
+export const ORIGINAL_TAG = 'X-Original-Tag'
+
 /** The bucket's headers that a representation keeps. All others are removed. */
 const KEPT_HEADERS = 'content-type content-encoding content-language etag last-modified'.split(' ')
 
@@ -134,7 +137,7 @@ export function secondsLeft(object: Headers, bucket: ConfiguredBucket, key: Obje
 }
 
 /** Sets the lifetime and the tag of a copy. With zero seconds, no copy is kept. */
-export async function keepFor(
+async function keepFor(
   headers: Headers,
   seconds: number,
   bucket: ConfiguredBucket,
@@ -145,6 +148,18 @@ export async function keepFor(
     seconds > 0 ? `public, max-age=${seconds}, must-revalidate` : 'no-store',
   )
   if (seconds > 0) headers.set('Cache-Tag', await cacheTag(bucket, key))
+}
+
+/** Sets the lifetime of what was made from an object: at most `seconds`, and that of the object's copy. */
+export async function keepLike(
+  object: Headers,
+  made: Headers,
+  seconds: number,
+  { bucket, key }: { readonly bucket: ConfiguredBucket; readonly key: ObjectKey },
+): Promise<void> {
+  made.set(FETCHED_AT, object.get(FETCHED_AT) ?? '')
+  made.set(ORIGINAL_TAG, object.get('etag') ?? '')
+  await keepFor(made, Math.min(secondsLeft(object, bucket, key), seconds), bucket, key)
 }
 
 function keptHeaders({ headers }: Response): Headers {

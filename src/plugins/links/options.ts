@@ -43,10 +43,8 @@ export interface ImageSteps {
   readonly serve:
     | ((asked: ImageRequest, place: Omit<ImagePlace, 'resizer'>, now: Date) => Promise<Response>)
     | null
-  /** Drops the images of an object from the Cache API. */
-  readonly drop: (url: string) => Promise<void>
-  /** Keeps later requests from getting images that are being made now. */
-  readonly forget: (url: string) => void
+  /** Keeps later requests from getting images that are being made now, whose URLs start like this. */
+  readonly forget: (start: string) => void
 }
 
 /** The options of `links` in one environment. */

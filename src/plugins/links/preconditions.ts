@@ -1,7 +1,7 @@
 import { httpDate, listItems } from './field-syntax.ts'
 
 /** Returns an entity tag without its mark as weak, for the weak comparison (§8.8.3.2). */
-const opaqueTag = (etag: string): string => etag.replace(/^W\//, '')
+export const opaqueTag = (etag: string): string => etag.replace(/^W\//, '')
 
 /** Tells whether `If-Match` names this representation, by the strong comparison. */
 const matchesStrongly = (header: string, etag: string | null): boolean =>

@@ -1,7 +1,8 @@
 import type { LinkPolicy } from '../../access/link-signature.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { pipeOf } from '../../core/pump.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
-import { coversAll, singleRange } from './byte-range.ts'
+import { rangeOf, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { keepsCopiesOf } from './direct-objects.ts'
 import { parseMediaType } from './media-type.ts'
@@ -91,13 +92,44 @@ function withoutDate({ body, status, headers: given }: Response): Response {
   return new Response(body, { status, headers, encodeBody: 'manual' })
 }
 
-/** Returns a complete representation that `range` includes as a partial response, or as it is. */
+/** Returns the part that `range` names of a complete representation, which a cache may leave to us. */
 function asPart(answer: Response, range: string): Response {
+  const { body } = answer
   const size = Number(answer.headers.get('content-length') ?? 0)
-  if (answer.status !== 200 || size === 0 || !coversAll(range, size)) return answer
+  if (answer.status !== 200 || size === 0 || body === null) return answer
   const headers = new Headers(answer.headers)
-  headers.set('Content-Range', `bytes 0-${size - 1}/${size}`)
-  return new Response(answer.body, { status: 206, headers })
+  const { first, last } = rangeOf(range, size)
+  if (first > last) {
+    void body.cancel()
+    headers.set('Content-Range', `bytes */${size}`)
+    return new Response(null, { status: 416, headers })
+  }
+  headers.set('Content-Length', String(last - first + 1))
+  headers.set('Content-Range', `bytes ${first}-${last}/${size}`)
+  const part = first === 0 && last === size - 1 ? body : cut(body, first, last)
+  return new Response(part, { status: 206, headers, encodeBody: 'manual' })
+}
+
+/** Returns the bytes of `body` from `first` to `last`, and reads no more. */
+function cut(body: ReadableStream<Uint8Array>, first: number, last: number): ReadableStream {
+  const { readable, writable } = pipeOf(String(last - first + 1))
+  const writer = writable.getWriter()
+  const reader = body.getReader()
+  const work = async () => {
+    for (let at = 0; at <= last; ) {
+      const { done, value } = await reader.read()
+      if (done) throw new Error('The body ended early.')
+      const part = value.subarray(Math.max(0, first - at), last + 1 - at)
+      at += value.byteLength
+      if (part.byteLength > 0) await writer.write(part)
+    }
+    await writer.close()
+    await reader.cancel()
+  }
+  work().catch((error: unknown) => {
+    for (const end of [reader.cancel(error), writer.abort(error)]) end.catch(() => undefined)
+  })
+  return readable
 }
 
 /**

@@ -284,12 +284,13 @@ export class Step {
   /** Stops the walk. If the index may have been late, only after another pass. */
   doubt(reason: StopReason): void {
     const { lagSeconds = 0 } = this.walk.place.index
-    const { order, identity, isDoubted, last } = this.state
+    const { order, identity, startedAt, isDoubted, last } = this.state
     if (isDoubted || lagSeconds === 0) {
       this.stop(reason)
       return
     }
-    this.state = { ...startPass(order, identity, this.now, last), isDoubted: true }
+    // It stays the same pass for whoever waits for it.
+    this.state = { ...startPass(order, identity, this.now, last), startedAt, isDoubted: true }
     this.changes.push(forgetCollected(this.walk.name))
     this.#waitSeconds = 1.5 * lagSeconds
   }

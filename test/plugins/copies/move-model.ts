@@ -22,6 +22,9 @@ interface StoredObject {
 
 /** What a move notes for its repeat, with the key of its target. */
 interface Journal {
+  /** Another one for each note, and that of what the source's key had then. */
+  readonly id?: number
+  readonly sourceId?: number | undefined
   readonly from: Key
   /** Date of the source. */
   readonly source: number
@@ -55,6 +58,8 @@ export interface Rules {
   readonly hasJournal: boolean
   /** The target has the date of the journal. */
   readonly comparesDate: boolean
+  /** No other copy or move has written to the source since the note. */
+  readonly comparesNotes: boolean
   /** A move that was not answered doesn't copy over a file that somebody has recorded. */
   readonly sparesRecorded: boolean
 }
@@ -68,6 +73,7 @@ export const RULES: Rules = {
   looksAtTarget: true,
   hasJournal: true,
   comparesDate: true,
+  comparesNotes: true,
   sparesRecorded: true,
 }
 
@@ -124,8 +130,9 @@ const NOT_STARTED: Progress = {
 
 interface State {
   now: number
-  /** How many objects were written. */
+  /** How many objects and journals were written. */
   writes: number
+  notes: number
   objects: Partial<Record<Key, StoredObject>>
   locks: Partial<Record<Key, { act: number; at: number }>>
   journals: Partial<Record<Key, Journal>>
@@ -289,7 +296,9 @@ export function explore(
     const [source, target] = [state.objects[from], state.objects[to]]
     const note = (date: number | null) => {
       const { source, wasVacant } = progress
-      state.journals[to] = { from, source, wasVacant, target: date }
+      state.notes += 1
+      const ids = { id: state.notes, sourceId: state.journals[from]?.id }
+      state.journals[to] = { ...ids, from, source, wasVacant, target: date }
     }
     switch (progress.step) {
       case 'lock': {
@@ -308,7 +317,11 @@ export function explore(
         return 'look at the target'
       case 'look at the target': {
         const found = state.journals[to]
-        const ours = found?.from === from && found.source === progress.source ? found : undefined
+        const isOurs =
+          found?.from === from &&
+          found.source === progress.source &&
+          (found.sourceId === state.journals[from]?.id || !rules.comparesNotes)
+        const ours = isOurs ? found : undefined
         progress.wasVacant = target === undefined
         progress.replaces = overwrite
         if (target === undefined) return 'note the source'
@@ -364,7 +377,18 @@ export function explore(
   }
 
   const first = {
-    ...{ now: 0, writes: 0, objects, journals, locks: {}, flights: [], ended: [], jumps, losses },
+    ...{
+      now: 0,
+      writes: 0,
+      notes: 0,
+      objects,
+      journals,
+      locks: {},
+      flights: [],
+      ended: [],
+      jumps,
+      losses,
+    },
     progress: acts.map(() => ({ ...NOT_STARTED })),
   }
   visit(structuredClone(first), [])

@@ -265,30 +265,36 @@ describe('a move while', () => {
     },
   )
 
-  it.each([4, 5, 6])('somebody replaces the copy (at request %i) keeps the source', async (at) => {
-    const { app, from, to } = await setUp()
-    const replace: Step = async (send) => {
-      await put(to, 'other')
-      return send()
-    }
-    const request = move.bind(null, app, from, to)
-    let response: Response | undefined
-    await withStep(at - 1, replace, async () => {
-      response = await request()
-    })
-    expect(response?.status).toBeGreaterThanOrEqual(400)
-    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'other'])
-  })
+  it.each([4, 5, 6, 7, 8])(
+    'somebody replaces the copy (at request %i) keeps the source',
+    async (at) => {
+      const { app, from, to } = await setUp()
+      const replace: Step = async (send) => {
+        await put(to, 'other')
+        return send()
+      }
+      const request = move.bind(null, app, from, to)
+      let response: Response | undefined
+      await withStep(at - 1, replace, async () => {
+        response = await request()
+      })
+      expect(response?.status).toBeGreaterThanOrEqual(400)
+      expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'other'])
+    },
+  )
 
-  it.each([4, 5, 6])('somebody deletes the copy (at request %i) keeps the source', async (at) => {
-    const { app, from, to } = await setUp()
-    const drop: Step = async (send) => {
-      await bucketFetch(to, { method: 'DELETE' })
-      return send()
-    }
-    await withStep(at - 1, drop, () => move(app, from, to))
-    expect(await contentOf(from)).toBe('pixels')
-  })
+  it.each([4, 5, 6, 7, 8])(
+    'somebody deletes the copy (at request %i) keeps the source',
+    async (at) => {
+      const { app, from, to } = await setUp()
+      const drop: Step = async (send) => {
+        await bucketFetch(to, { method: 'DELETE' })
+        return send()
+      }
+      await withStep(at - 1, drop, () => move(app, from, to))
+      expect(await contentOf(from)).toBe('pixels')
+    },
+  )
 
   it.each([0, 1])(
     'the app does not accept event %i loses nothing, and is told again',
@@ -509,6 +515,35 @@ it('is not finished by the journal of an earlier file under the key of the sourc
   expect(copied.status).toBe(201)
   expect(await jsonOf(await move(app, from, `${to}2`))).toMatchObject({ code: 'object_exists' })
   expect([await contentOf(from), await contentOf(to)]).toEqual(['newer!', 'pixels'])
+})
+
+// @threat move-loses
+it('is not finished by its journal if an equal file has replaced the source within its second', async () => {
+  const { app, from, to, index } = await setUp()
+  const other = `${from}.other`
+  await put(other, 'pixels')
+  // Every date is the same, and so is every ETag.
+  const real = fetch
+  vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+    const response = await real(input, init)
+    if (init?.method !== 'HEAD' || response.status !== 200) return response
+    const headers = new Headers(response.headers)
+    headers.set('Last-Modified', 'Tue, 01 Dec 2026 12:00:00 GMT')
+    return new Response(null, { headers })
+  })
+  const dated = fetch
+  let isLost = false
+  vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+    if (init?.method !== 'DELETE' || isLost) return dated(input, init)
+    isLost = true
+    return new Response('<Error><Code>InternalError</Code></Error>', { status: 500 })
+  })
+  expect((await move(app, from, to)).status).toBe(502)
+  expect((await move(app, other, from, { overwrite: true })).status).toBe(201)
+  await index.lapse()
+  expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+  vi.unstubAllGlobals()
+  expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
 })
 
 // @threat move-loses

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { newSecretId } from '../../../src/state/secret-id.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { runs } from '../../support/fuzz.ts'
@@ -37,7 +38,7 @@ describe('the page of a grant', () => {
     expect(response.status).toBe(200)
     const text = await response.text()
     expect(text).toContain('<h1>report.pdf</h1>')
-    expect(text).toContain('<p>8 bytes</p>')
+    expect(text).toMatch(/<p>8 bytes \u00b7 Works until .* UTC\.<\/p>/)
     expect(text).toContain('<blockquote>For you</blockquote>')
     expect(text).toContain('<form method="post">')
     expect(text).toContain('<button>Download</button>')
@@ -46,8 +47,30 @@ describe('the page of a grant', () => {
   })
 
   it('has a labelled field for a password', async () => {
-    const text = await pageOf(await grantFor({ password: 'open door' }))
+    const grant = await grantFor({ password: 'open door', label: 'For you', uses: 1 })
+    const text = await pageOf(grant)
     expect(text).toContain('<label for="password">Password</label>')
+    expect(text).toContain('<button>Continue</button>')
+    // Nothing of the file is shown before.
+    expect(text).not.toMatch(/report|bytes|For you/)
+    expect(text).toMatch(/Works once, until .* UTC\./)
+    const body = new URLSearchParams({ show: '1', password: 'open door' })
+    const shown = await worker.fetch(grant.url, { method: 'POST', body })
+    expect(shown.status).toBe(200)
+    const page = await shown.text()
+    expect(page).toMatch(/<h1>report\.pdf<\/h1>[\s\S]*8 bytes[\s\S]*For you/)
+    expect((await currently(grant)).usesLeft).toBe(1)
+    const [, unlocked = ''] = /name="unlocked" value="([^"]+)"/.exec(page) ?? []
+    const take = (proof: string, of = grant) =>
+      worker.fetch(of.url, {
+        ...{ method: 'POST', redirect: 'manual' },
+        body: new URLSearchParams({ unlocked: proof }),
+      })
+    expect(await outcome(take(`${unlocked}x`))).toBe('403 password_wrong')
+    const other = await grantFor({ password: 'open door' })
+    expect(await outcome(take(unlocked, other))).toBe('403 password_wrong')
+    expect(await outcome(take(unlocked))).toBe('303')
+    expect((await currently(grant)).usesLeft).toBe(0)
     expect(text).toMatch(/<input id="password" name="password" type="password" required/)
   })
 
@@ -92,7 +115,7 @@ describe('the page of a grant', () => {
     const key = await putChosen('a.png', 'pixels')
     const evil = 'gnp.\u202eexe"><script>alert(1)</script><!--\u2066'
     await worker.post('/files', { key, name: 'photo"><img src=x>' })
-    const text = await pageOf(await grantFor({ key, label: evil, password: 'aaaaaaaa' }))
+    const text = await pageOf(await grantFor({ key, label: evil }))
     expect(text).toContain('<h1>photo&quot;&gt;&lt;img src=x&gt;</h1>')
     expect(text).toContain('<title>photo&quot;&gt;&lt;img src=x&gt;</title>')
     expect(text).toContain(
@@ -240,8 +263,36 @@ describe('the form of a grant', () => {
     expect(await outcome(send(page, 'shut'))).toBe('403 password_wrong')
     expect(await outcome(send(await pageIn(await grantFor())))).toBe('410 grant_ended')
     expect(await currently(grant)).toEqual({ ...used, wrongPasswords: 1 })
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 })
-    expect(await outcome(send(page))).toBe('410 grant_ended')
+  })
+
+  // @threat grant-download-lost
+  it('gives its link again for 24 hours, also after a reload, until the grant is withdrawn', async () => {
+    const grant = await grantFor({ uses: 1, deadline: inFuture(3 * 86_400_000) })
+    const used = await submit(grant.url, { page: await pageIn(grant) })
+    const cookie = used.headers.get('Set-Cookie') ?? ''
+    expect(cookie).toMatch(
+      /^page=[\w-]{22}; Path=\/g\/[\w-]{22}; Max-Age=86400; HttpOnly; SameSite=Lax$/,
+    )
+    const headers = { Cookie: cookie.split(';')[0] ?? '', ...HTML }
+    const start = Date.now()
+    vi.useFakeTimers({ toFake: ['Date'], now: start + 23 * 3_600_000 })
+    expect(await pageOf(grant, headers)).toContain('<button>Download again</button>')
+    const again = await submit(grant.url, { page: newSecretId(), headers })
+    expect(again.status).toBe(303)
+    expect((await worker.fetch(again.headers.get('Location') ?? '')).status).toBe(200)
+    expect((await currently(grant)).usesLeft).toBe(0)
+    // Nobody else.
+    expect(await outcome(visit(grant.url))).toBe('410 grant_ended')
+    expect(await outcome(submit(grant.url))).toBe('410 grant_ended')
+    vi.setSystemTime(start + 86_400_000)
+    expect(await outcome(submit(grant.url, { headers: { Cookie: headers.Cookie } }))).toBe(
+      '410 grant_ended',
+    )
+    vi.setSystemTime(start + 3_600_000)
+    await worker.fetch(`/grants/${grant.id}`, { method: 'DELETE' })
+    expect(await outcome(submit(grant.url, { headers: { Cookie: headers.Cookie } }))).toBe(
+      '410 grant_ended',
+    )
   })
 
   // @threat grant-withdrawn
@@ -258,7 +309,7 @@ describe('the form of a grant', () => {
     expect(await send(expired, pages[1])).toBe('410 grant_ended')
   })
 
-  it('is another use when its link has expired, also for a bucket with shorter links', async () => {
+  it('gives a new link when its link has expired, also for a bucket with shorter links', async () => {
     const { files } = baseVariables().BUCKETS
     const short = testWorker({ BUCKETS: { files: { ...files, maxExpiresIn: { link: 60 } } } })
     const grant = await grantFor({ uses: 2 }, short)
@@ -270,8 +321,10 @@ describe('the form of a grant', () => {
     vi.useFakeTimers({ toFake: ['Date'], now: expires - 2000 })
     expect(await send()).toBe(link)
     vi.setSystemTime(expires)
-    expect(await outcome(short.fetch(await send()))).toBe('200')
-    expect((await currently(grant)).usesLeft).toBe(0)
+    const next = await send()
+    expect(next).not.toBe(link)
+    expect(await outcome(short.fetch(next))).toBe('200')
+    expect((await currently(grant)).usesLeft).toBe(1)
   })
 
   it('counts each use of a client that makes up a page', async () => {
@@ -321,7 +374,7 @@ describe('the form of a grant', () => {
     const text = await wrong.text()
     expect(text).toContain('<p id="error" role="alert">The password is wrong.</p>')
     expect(text).toContain('aria-invalid="true" aria-describedby="error"')
-    expect(text).toContain('<blockquote>For you</blockquote>')
+    expect(text).not.toContain('For you')
     const missing = await submit(grant.url, { headers: HTML })
     expect(missing.status).toBe(403)
     expect(await missing.text()).toContain('Enter the password.')

@@ -120,8 +120,8 @@ describe('between the look and the use', () => {
     expect(await outcome(submit(grant.url, { page }))).toBe('303')
     const end = Date.parse(grant.deadline)
     const isRepeated = await runInDurableObject(stateStub('Grants', grant.id), async (object) => [
-      (await object.take(end - 1, page, 7200))?.isRepeat,
-      (await object.take(end, page, 7200))?.isRepeat,
+      (await object.take(end - 1, page))?.isRepeat,
+      (await object.take(end, page))?.isRepeat,
     ])
     expect(isRepeated).toEqual([true, undefined])
   })
@@ -148,7 +148,7 @@ describe('between the look and the use', () => {
     const tables = await runInDurableObject(object, async (grants, { storage }) => {
       await grants.read()
       await grants.guess(['network'], 'hash', Date.now())
-      await grants.take(Date.now(), null, 600)
+      await grants.take(Date.now(), null)
       await grants.change({ label: 'x' })
       return storage.sql.exec('SELECT name FROM sqlite_master').toArray()
     })

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { coversAll, parseContentRange, singleRange } from '../../../src/plugins/links/byte-range.ts'
+import { parseContentRange, rangeOf, singleRange } from '../../../src/plugins/links/byte-range.ts'
 
 it.each(['bytes=0-0', 'bytes=0-', 'bytes=5-9', 'bytes=-1', 'bytes=-010'])('accepts %s', (range) => {
   expect(singleRange(range)).toBe(range)
@@ -33,9 +33,14 @@ it('reads a valid Content-Range, and ignores any other', () => {
     expect(parseContentRange(bad), String(bad)).toBeNull()
 })
 
-it('recognizes a range that covers the whole object', () => {
-  for (const range of ['bytes=0-', 'bytes=0-9', 'bytes=0-99', 'bytes=-10', 'bytes=-11'])
-    expect(coversAll(range, 10), range).toBe(true)
-  for (const range of ['bytes=1-', 'bytes=0-8', 'bytes=-9'])
-    expect(coversAll(range, 10)).toBe(false)
+it('finds the bytes of a range, which end with the object', () => {
+  for (const [range, first, last] of [
+    ['bytes=0-', 0, 9],
+    ['bytes=2-4', 2, 4],
+    ['bytes=2-99', 2, 9],
+    ['bytes=-3', 7, 9],
+    ['bytes=-11', 0, 9],
+    ['bytes=10-', 10, 9],
+  ] as const)
+    expect(rangeOf(range, 10), range).toEqual({ first, last })
 })

@@ -1,12 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import {
-  beginFill,
-  dropCopy,
-  type Fill,
-  findCopy,
-  keepCopy,
-} from '../../../src/plugins/links/edge-cache.ts'
+import { throughCacheApi } from '../../../src/plugins/links/plain-cache.ts'
 import { captureLog } from '../../support/capture-log.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../../support/fake-seconds.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../../support/links.ts'
 import { PATIENCE } from '../../support/patience.ts'
 import { testWorker } from '../../support/worker.ts'
@@ -36,140 +31,143 @@ it.each([
   ['the whole', {}, 200, BYTES],
   ['a part', { Range: 'bytes=5-9' }, 206, 5],
 ])('serves %s from the bucket when the cache fails to match', async (_, headers, status, bytes) => {
-  const { key, link } = await newLink()
+  const { link } = await newLink()
   const log = captureLog()
   brokenCache({ match: failing })
   const response = await open(link, headers)
   expect(response.status).toBe(status)
   expect((await response.arrayBuffer()).byteLength).toBe(bytes)
   expect(response.headers.get('Cache-Status')).toBe('edge-presigner; fwd=bypass')
-  expect(await requestsFor(key)).toBe(1)
   const warning = '{"warning":"The Cache API failed to match.","reason":"Error"}'
   expect(log.filter((line) => line.includes('Cache API'))).toEqual([warning])
 })
 
-it('stops waiting for a cache that hangs after two seconds', async () => {
+/** Asks for a copy, without a bucket. */
+function through(answer: Response, ask = throughCacheApi) {
+  const works: Promise<unknown>[] = []
+  const kept = {
+    ...{ url: `https://objects.invalid/${crypto.randomUUID()}`, range: null, isImage: true },
+    ...{ isFresh: () => true, about: {} },
+    waitUntil: (work: Promise<unknown>) => void works.push(work),
+  }
+  return { answered: ask(kept, async () => answer), done: () => Promise.all(works) }
+}
+
+/** Loads the module as a new isolate would. */
+async function newIsolate(name: string): Promise<typeof throughCacheApi> {
+  const path = `../../../src/plugins/links/plain-cache.ts?isolate=${name}`
+  const loaded: typeof import('../../../src/plugins/links/plain-cache.ts') = await import(
+    /* @vite-ignore */ path
+  )
+  return loaded.throughCacheApi
+}
+const image = (size: number) =>
+  new Response(new Uint8Array(size), {
+    headers: { 'Cache-Control': 'public, max-age=60', 'Content-Length': String(size) },
+  })
+
+it('waits two seconds for a cache that hangs', async () => {
   captureLog()
   brokenCache({ match: hanging })
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  const url = 'https://objects.invalid/a'
-  const found = findCopy({ url, range: null, maxAgeSeconds: 60 }, new Date(), false)
-  await vi.advanceTimersByTimeAsync(2000)
-  expect(await found).toBeUndefined()
+  vi.useFakeTimers(FAKE_CLOCK)
+  const [answer, seconds] = await fakeSeconds(through(image(9)).answered)
+  expect([answer.status, seconds]).toEqual([200, 2])
 })
 
 // @threat copy-cache-fails
 it.each([
   ['rejects', failing],
-  [
-    'rejects in the midst of the body',
-    async (_: unknown, { body }: Response) => {
-      const reader = body?.getReader()
-      await reader?.read()
-      await reader?.cancel()
-      throw new Error('The cache is full.')
-    },
-  ],
   ['hangs', hanging],
 ] as const)('serves the whole object when a put %s', async (_, put) => {
   const { link } = await newLink()
   captureLog()
-  brokenCache({ put: put as Cache['put'] })
+  brokenCache({ put })
   for (let i = 0; i < 2; i++) expect(await textOf(await open(link))).toBe('x'.repeat(BYTES))
 })
 
-it('serves a part from the bucket when the cache cannot store anything', async () => {
-  const { link } = await newLink()
-  captureLog()
-  brokenCache({ put: failing })
-  const response = await open(link, { Range: 'bytes=5-9' })
-  expect(response.status).toBe(206)
-  expect(await textOf(response)).toBe('xxxxx')
-})
-
-it('leaves no partial copy of a truncated body, and no mark of one', async () => {
-  const put = vi.spyOn(caches.default, 'put').mockImplementation(async (_, { body }) => {
-    const reader = body?.getReader()
-    await reader?.read()
-  })
-  const deleted = vi.spyOn(caches.default, 'delete')
+// @threat copy-broken
+it('gives the cache nothing of a truncated body', async () => {
+  const put = vi.spyOn(caches.default, 'put')
+  const lines = captureLog()
   const { link } = await linkTo(`cut/${crypto.randomUUID()}.png`, {}, 'faulty')
   await expect(textOf(await open(link))).rejects.toThrow()
-  const urls = put.mock.calls.map(([url]) => String(url))
-  expect(urls).toEqual([expect.stringContaining('?copy=')])
-  await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(urls[0]), PATIENCE)
+  await vi.waitUntil(() => lines.some((line) => line.includes('delivery cut')), PATIENCE)
+  expect(put).not.toHaveBeenCalled()
 })
 
 // @threat copy-broken
-it('marks no copy that the cache truncated without an error', async () => {
-  const put = vi.spyOn(caches.default, 'put').mockImplementation(async (_, { body }) => {
-    const reader = body?.getReader()
-    await reader?.read()
-    await reader?.cancel()
-  })
-  const deleted = vi.spyOn(caches.default, 'delete')
-  const { link } = await newLink()
-  expect(await textOf(await open(link))).toBe('x'.repeat(BYTES))
-  const urls = put.mock.calls.map(([url]) => String(url))
-  await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(urls[0]), PATIENCE)
-  expect(put.mock.calls.filter(([url]) => isMark(url))).toEqual([])
+it('keeps a copy of up to 8 MiB, and all that are being filled have 24 MiB', async () => {
+  const put = vi.spyOn(caches.default, 'put')
+  const MIB = 1024 ** 2
+  const ask = await newIsolate('sizes')
+  const statusOf = async (size: number) => {
+    const { answered, done } = through(image(size), ask)
+    const answer = await answered
+    return { answer, done, status: answer.headers.get('CF-Cache-Status') }
+  }
+  const [kept, large] = [await statusOf(8 * MIB), await statusOf(8 * MIB + 1)]
+  expect([kept.status, large.status]).toEqual(['MISS', 'BYPASS'])
+  const others = []
+  for (let i = 0; i < 3; i++) others.push(await statusOf(8 * MIB))
+  expect(others.map(({ status }) => status)).toEqual(['MISS', 'MISS', 'BYPASS'])
+  for (const { answer, done } of [kept, large, ...others]) {
+    expect((await answer.arrayBuffer()).byteLength).toBeGreaterThanOrEqual(8 * MIB)
+    await done()
+  }
+  expect(put).toHaveBeenCalledTimes(3)
+  const again = await statusOf(8 * MIB)
+  expect(again.status).toBe('MISS')
+  await Promise.all([again.answer.arrayBuffer(), again.done()])
 })
 
-it('drops the copy even when the cache fails to record the purge, and reports that', async () => {
+// @threat copy-broken
+it('keeps no copy for a client that takes over a minute', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const put = vi.spyOn(caches.default, 'put')
+  for (const [seconds, puts] of [
+    [59, 1],
+    [60, 1],
+  ] as const) {
+    const { readable, writable } = new FixedLengthStream(2)
+    const writer = writable.getWriter()
+    const headers = { 'Cache-Control': 'public, max-age=60', 'Content-Length': '2' }
+    const { answered, done } = through(new Response(readable, { headers }))
+    const reader = (await answered).body?.getReader()
+    const sent = writer.write(new Uint8Array(1))
+    await reader?.read()
+    await sent
+    vi.setSystemTime(Date.now() + seconds * 1000)
+    void writer.write(new Uint8Array(1)).then(() => writer.close())
+    expect((await reader?.read())?.value?.byteLength).toBe(1)
+    expect((await reader?.read())?.done).toBe(true)
+    await done()
+    expect(put, `${seconds}`).toHaveBeenCalledTimes(puts)
+  }
+})
+
+it('reports a purge that the cache refuses', async () => {
   const { key, link } = await newLink()
   for (let i = 0; i < 2; i++) await textOf(await open(link))
-  captureLog()
-  brokenCache({ put: failing })
+  brokenCache({ delete: failing })
   const path = `/files/${encodeURIComponent(key)}?bucket=counted`
   const refused = await testWorker().fetch(path, { method: 'DELETE' })
   expect(await refused.json()).toMatchObject({ code: 'unavailable', reason: 'purge' })
-  expect((await open(link)).status).toBe(404)
+  expect(await requestsFor(key)).toBeGreaterThan(0)
 })
 
-// @threat copy-undeleted
-it('marks no copy if nothing tells of a purge: no lookup works, or an hour has passed', async () => {
-  captureLog()
-  vi.useFakeTimers({ toFake: ['Date'] })
-  const url = `https://objects.invalid/${crypto.randomUUID()}`
-  const keep = (fill: Fill) => {
-    const copy = new Response('pixels', { headers: { 'Cache-Control': 'max-age=60' } })
-    return keepCopy(url, fill, copy, Promise.resolve(true))
+// @threat image-costs
+it.each([
+  ['nothing', 1],
+  ['images', 0],
+])('warns once where the Cache API keeps %s', async (what, warnings) => {
+  const ask = await newIsolate(what)
+  const lines = captureLog()
+  if (warnings > 0) vi.spyOn(caches.default, 'put').mockResolvedValue()
+  for (let i = 0; i < 2; i++) {
+    const { answered, done } = through(image(9), ask)
+    await (await answered).arrayBuffer()
+    await done()
   }
-  const begin = () => beginFill(url, async () => {})
-  expect(await keep(await begin())).toBe(true)
-  const slow = await begin()
-  vi.setSystemTime(Date.now() + 3_600_000)
-  expect(await keep(slow)).toBe(false)
-  brokenCache({ match: failing })
-  expect(await keep(await begin())).toBe(false)
-})
-
-/** Whether a put stores a mark, which makes a copy valid. */
-const isMark = (url: unknown) => !String(url).includes('?')
-
-it('writes no mark of a copy after a purge', async () => {
-  const put = vi.spyOn(caches.default, 'put')
-  const deleted = vi.spyOn(caches.default, 'delete')
-  const key = `deleted-midway/${crypto.randomUUID()}.png`
-  const response = await open((await linkTo(key, {}, 'faulty')).link)
-  const path = `/files/${encodeURIComponent(key)}?bucket=faulty`
-  await testWorker().fetch(path, { method: 'DELETE' })
-  await textOf(response)
-  const copy = put.mock.calls.map(([url]) => String(url)).find((url) => url.includes('?copy='))
-  await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(copy), PATIENCE)
-  expect(put.mock.calls.filter(([url]) => isMark(url))).toEqual([])
-})
-
-it('removes a mark that was written during a purge', async () => {
-  const { key, link } = await newLink()
-  const put = caches.default.put.bind(caches.default)
-  vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {
-    if (isMark(url)) await dropCopy(String(url))
-    await put(url, response)
-  })
-  const deleted = vi.spyOn(caches.default, 'delete')
-  await textOf(await open(link))
-  await vi.waitFor(() => expect(deleted.mock.calls.length).toBeGreaterThanOrEqual(3), PATIENCE)
-  await textOf(await open(link))
-  expect(await requestsFor(key)).toBe(2)
+  const warning = '{"warning":"resized images are not kept"}'
+  expect(lines).toEqual(Array(warnings).fill(warning))
 })

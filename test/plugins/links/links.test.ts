@@ -223,7 +223,7 @@ describe('POST /links', () => {
 })
 
 describe('the edge copy', () => {
-  it('serves a thousand requests, through older and newer links, with one request to the bucket', async () => {
+  it('serves a thousand requests, through older and newer links, with one request to the bucket a minute', async () => {
     const key = await put('cat.png', 'pixels')
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const links = new Set<string>()
@@ -235,11 +235,11 @@ describe('the edge copy', () => {
       expect(response.status).toBe(200)
       expect(await textOf(response)).toBe('pixels')
       expect(response.headers.get('Cache-Status')).toBe(
-        i === 0 ? 'edge-presigner; fwd=uri-miss' : 'edge-presigner; hit',
+        i % 100 === 0 ? 'edge-presigner; fwd=uri-miss' : 'edge-presigner; hit',
       )
     }
     expect(links.size).toBeGreaterThan(20)
-    expect(await requestsFor(key)).toBe(1)
+    expect(await requestsFor(key)).toBe(10)
   })
 
   // @threat copy-undeleted

@@ -1,52 +1,27 @@
-import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { Objects } from '../../../examples/everything/src/worker.ts'
 import type { LinkPolicy } from '../../../src/access/link-signature.ts'
 import { findBucket } from '../../../src/bucket/find-bucket.ts'
 import { sizeOf, type VariantSpec } from '../../../src/bucket/image-size.ts'
 import { RequestTime } from '../../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { edgeObjects, objectRequest } from '../../../src/plugins/links/edge-objects.ts'
-import { ALIAS, FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
+import { edgeObjects } from '../../../src/plugins/links/edge-objects.ts'
+import { FAILURE, objectRequest } from '../../../src/plugins/links/objects-protocol.ts'
 import { cacheTag } from '../../../src/plugins/links/open-object.ts'
 import { serveLink } from '../../../src/plugins/links/serve-link.ts'
 import { deleteObject } from '../../../src/storage/object.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
+import { Objects } from '../../../src/worker.ts'
 import { twoColorPng } from '../../support/images.ts'
-import { putChosen, putObject, requestsFor, textOf } from '../../support/links.ts'
-import { found, scriptedBucket } from '../../support/scripted-bucket.ts'
+import { putChosen, putObject, putUnder, requestsFor, textOf } from '../../support/links.ts'
+import { behindCaching } from '../../support/objects-behind-caching.ts'
+import { answer, later, s3Error, scriptedBucket } from '../../support/scripted-bucket.ts'
 import { testBucket, testPlace } from '../../support/test-bucket.ts'
 
 afterEach(() => {
+  vi.useRealTimers()
   vi.unstubAllGlobals()
 })
-
-/**
- * `Objects` as it runs behind Workers Caching. The platform's cache doesn't exist here: `ctx.cache`
- * is a stand-in that records what is purged, and each `fetch` is a miss.
- */
-function inProduction(
-  answer: Promise<boolean> = Promise.resolve(true),
-  images: unknown = env.IMAGES,
-) {
-  const purged: unknown[] = []
-  const cache = {
-    purge: async (options: unknown) => {
-      purged.push(options)
-      return { success: await answer, errors: [] }
-    },
-  }
-  const works: Promise<unknown>[] = []
-  const waitUntil = (work: Promise<unknown>) => works.push(work)
-  const ctx = Object.assign(Object.create(createExecutionContext()), {
-    cache,
-    waitUntil,
-    exports: {},
-  })
-  const objects = new Objects(ctx, { ...env, IMAGES: images } as Env)
-  return { objects, purged, done: () => Promise.all(works) }
-}
 
 const bucketOf = (alias: string) => {
   const loaded = loadEnvironment(env)
@@ -54,12 +29,14 @@ const bucketOf = (alias: string) => {
   return findBucket(loaded.settings, alias)
 }
 const counted = bucketOf('counted')
-const ask = async (
-  objects: Objects,
+const LATER = 'Tue, 24 Nov 2026 12:00:00 GMT'
+const IMAGE: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
+const request = (
   key: string,
   method: 'GET' | 'HEAD' = 'GET',
   range: string | null = null,
-) => objects.fetch(await objectRequest(method, counted, parseObjectKey(key), range))
+  variant: VariantSpec | null = null,
+) => objectRequest(method, counted, parseObjectKey(key), range, variant)
 
 describe('the request to Objects', () => {
   // @threat copy-poisoned
@@ -113,7 +90,7 @@ describe('the request to Objects', () => {
       ['one', 'two'].map((alias) => objectRequest('GET', { ...counted, alias }, key, null)),
     )
     expect(two?.url).toBe(one?.url)
-    expect([one, two].map((request) => request?.headers.get(ALIAS))).toEqual(['one', 'two'])
+    expect([one, two].map((one) => one?.headers.get('X-Alias'))).toEqual(['one', 'two'])
     const other = await objectRequest('GET', bucketOf('faulty'), key, null)
     expect(other.url).not.toBe(one?.url)
   })
@@ -122,8 +99,7 @@ describe('the request to Objects', () => {
 describe('Objects behind Workers Caching', () => {
   it('answers a miss with the whole object, its cache lifetime and its tag', async () => {
     const key = await putObject('a.png', 'pixels')
-    const { objects } = inProduction()
-    const answer = await ask(objects, key)
+    const answer = await behindCaching().run(await request(key))
     expect(answer.status).toBe(200)
     expect(await textOf(answer)).toBe('pixels')
     expect(Object.fromEntries(answer.headers)).toEqual({
@@ -138,12 +114,11 @@ describe('Objects behind Workers Caching', () => {
     })
   })
 
-  it('answers a resized image with the lifetime and the tag of its object', async () => {
+  it('answers a resized image with the lifetime, the tag and the ETag of its object', async () => {
     const key = await putObject('a.png', await twoColorPng(300, 200))
-    const { objects, purged, done } = inProduction()
-    const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
-    const request = await objectRequest('GET', counted, parseObjectKey(key), null, variant)
-    const answer = await objects.fetch(request)
+    const objects = behindCaching()
+    const answer = await objects.run(await request(key, 'GET', null, IMAGE))
+    const original = await objects.fetch(await request(key))
     expect(Object.fromEntries(answer.headers)).toEqual({
       'accept-ranges': 'bytes',
       'cache-control': expect.stringMatching(/^public, max-age=86[34]\d\d, must-revalidate$/),
@@ -152,13 +127,115 @@ describe('Objects behind Workers Caching', () => {
       'content-type': 'image/webp',
       etag: expect.any(String),
       'last-modified': expect.any(String),
+      'x-fetched-at': expect.any(String),
+      'x-original-tag': original.headers.get('ETag'),
     })
-    await done()
-    expect(purged).toEqual([])
-    // Nothing is remembered, since the object may be replaced.
-    await objects.fetch(request)
-    await done()
-    expect(await requestsFor(key)).toBe(4)
+  })
+
+  it('is asked once for an object, and answers everything else from the copy', async () => {
+    const key = await putObject('a.txt', '0123456789')
+    const objects = behindCaching()
+    expect(await textOf(await objects.fetch(await request(key)))).toBe('0123456789')
+    await objects.done()
+    const before = await requestsFor(key)
+    expect(before).toBe(2) // a GET, and a HEAD after it
+    for (const [method, range, status, text] of [
+      ['GET', null, 200, '0123456789'],
+      ['GET', 'bytes=2-4', 206, '234'],
+      ['GET', 'bytes=-3', 206, '789'],
+      ['GET', 'bytes=99-', 416, ''],
+      ['HEAD', null, 200, ''],
+    ] as const) {
+      const answer = await objects.fetch(await request(key, method, range))
+      expect([answer.status, await textOf(answer)]).toEqual([status, text])
+      expect(answer.headers.get('CF-Cache-Status')).toBe('HIT')
+      expect(answer.headers.has('Cache-Tag')).toBe(false)
+    }
+    expect(await requestsFor(key)).toBe(before)
+  })
+
+  it('is one request to the bucket for a crowd of a new object', async () => {
+    const key = await putObject('a.txt', 'x'.repeat(1000))
+    const objects = behindCaching()
+    const crowd = Array.from({ length: 40 }, async () =>
+      textOf(await objects.fetch(await request(key))),
+    )
+    expect(new Set(await Promise.all(crowd))).toEqual(new Set(['x'.repeat(1000)]))
+    await objects.done()
+    expect(await requestsFor(key)).toBe(2)
+  })
+
+  it('asks the bucket for the headers only, for a HEAD without a copy, and keeps nothing', async () => {
+    const key = await putObject('a.txt', '0123456789')
+    const sent: string[] = []
+    const real = globalThis.fetch
+    vi.stubGlobal('fetch', (input: RequestInfo, init?: RequestInit) => {
+      sent.push(new Request(input, init).method)
+      return real(input, init)
+    })
+    const objects = behindCaching()
+    const source = edgeObjects(objects)
+    const asker = { now: new RequestTime(Date.now() + 25_000), requestId: 'one' }
+    const head = await source.open('HEAD', counted, parseObjectKey(key), null, null, asker)
+    vi.unstubAllGlobals()
+    expect([head.status, head.headers.get('Content-Length')]).toEqual([200, '10'])
+    expect(head.headers.get('ETag')).toMatch(/^".+"$/)
+    expect([sent, await objects.kept()]).toEqual([['HEAD'], []])
+    expect(await textOf(await objects.fetch(await request(key)))).toBe('0123456789')
+  })
+
+  it.each([false, true])(
+    'keeps a small object after a range, whether the cache cuts a miss: %s',
+    async (cutsMisses) => {
+      const key = await putObject('small.txt', '0123456789')
+      const objects = behindCaching(Objects, { cutsMisses })
+      const answer = await objects.fetch(await request(key, 'GET', 'bytes=2-4'))
+      expect(await textOf(answer)).toBe(cutsMisses ? '234' : '0123456789')
+      await objects.done()
+      const before = await requestsFor(key)
+      expect(await textOf(await objects.fetch(await request(key, 'GET', 'bytes=5-')))).toBe('56789')
+      expect(await requestsFor(key)).toBe(before)
+    },
+  )
+
+  it('passes on a range of a large object, which the cache may not keep', async () => {
+    const objects = behindCaching()
+    const large = await putObject('large.bin', new Uint8Array(17 * 1024 ** 2))
+    for (const asked of [1, 2]) {
+      const part = await objects.fetch(await request(large, 'GET', 'bytes=2-4'))
+      expect([part.status, part.headers.get('Cache-Control')]).toEqual([206, 'no-store'])
+      expect((await part.arrayBuffer()).byteLength).toBe(3)
+      expect(await requestsFor(large)).toBe(asked)
+    }
+    expect(await objects.kept()).toEqual([])
+  })
+
+  // @threat copy-broken
+  it.each([
+    ['a missing object', 404, 'NoSuchKey', 'object_not_found'],
+    ['a bucket that refuses', 403, 'AccessDenied', 'storage_error'],
+    ['a busy bucket', 503, 'SlowDown', '"reason":"storage"'],
+  ])('lets the cache keep nothing of %s', async (_, status, s3Code, code) => {
+    const sent = scriptedBucket({ GetObject: s3Error(status, s3Code) })
+    const objects = behindCaching()
+    for (const asked of [1, 2]) {
+      const answer = await objects.fetch(await request('nobody/has-this.png'))
+      expect(answer.headers.get('Cache-Control')).toBe('no-store')
+      expect(decodeURIComponent(answer.headers.get(FAILURE) ?? '')).toContain(code)
+      expect(sent).toHaveLength(asked)
+    }
+    expect(await objects.kept()).toEqual([])
+  })
+
+  // @threat copy-broken
+  it('lets the cache keep nothing that breaks off', async () => {
+    const headers = { 'Content-Length': '10', ETag: '"e"', 'Last-Modified': LATER }
+    scriptedBucket({ GetObject: answer(200, 'short', headers), HeadObject: answer(404) })
+    const objects = behindCaching()
+    const cut = await objects.fetch(await request('cut.png'))
+    await expect(cut.arrayBuffer()).rejects.toThrow()
+    await objects.done()
+    expect(await objects.kept()).toEqual([])
   })
 
   // @threat image-costs
@@ -166,128 +243,136 @@ describe('Objects behind Workers Caching', () => {
     ['an hour', putObject, /^public, max-age=3600, must-revalidate$/],
     ['a minute under a chosen key', putChosen, /^public, max-age=5\d, must-revalidate$/],
   ])(
-    'lets caches keep that an image can not be resized for %s, until a purge',
+    'lets the cache keep that an image can not be resized for %s, until a purge',
     async (_, put, is) => {
-      const { objects, done } = inProduction()
-      const key = parseObjectKey(await put('a.png', 'no picture'))
-      const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
-      const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
-      expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([
-        404,
-        expect.stringMatching(is),
-      ])
-      expect(answer.headers.get('Cache-Tag')).toBe(await cacheTag(counted, key))
-      await done()
-      // A HEAD finds out whether the object was deleted meanwhile.
-      expect(await requestsFor(key)).toBe(2)
+      const objects = behindCaching()
+      const key = await put('a.png', 'no picture')
+      const ask = async () => objects.fetch(await request(key, 'GET', null, IMAGE))
+      const answer = await ask()
+      expect(answer.status).toBe(404)
+      expect(answer.headers.get('Cache-Control')).toMatch(is)
+      await objects.done()
+      const before = await requestsFor(key)
+      for (let i = 0; i < 3; i++) expect((await ask()).headers.get('CF-Cache-Status')).toBe('HIT')
+      expect(await requestsFor(key)).toBe(before)
+      await objects.purge('counted', [key])
+      expect((await ask()).headers.get('CF-Cache-Status')).toBe('MISS')
     },
   )
 
-  it('forbids caching an image that can not be resized now', async () => {
-    const { objects } = inProduction(undefined, null)
-    const key = parseObjectKey(await putObject('a.png', await twoColorPng(30, 20)))
-    const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
-    const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
+  it('lets the cache keep nothing of an image that can not be resized now', async () => {
+    const variables = { ...env, IMAGES: null } as unknown as Env
+    const objects = behindCaching(Objects, { variables })
+    const key = await putObject('a.png', await twoColorPng(30, 20))
+    const answer = await objects.fetch(await request(key, 'GET', null, IMAGE))
     expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([503, 'no-store'])
+    expect(await objects.kept()).toEqual([])
   })
 
+  // @threat copy-outdated
   it('lets a copy live a minute when the key is not a generated one', async () => {
-    const { objects } = inProduction()
-    const answer = await ask(objects, await putChosen('a.png', 'pixels'))
-    expect(answer.headers.get('Cache-Control')).toMatch(
-      /^public, max-age=(60|5\d), must-revalidate$/,
-    )
-    await textOf(answer)
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const key = await putChosen('a.txt', 'old')
+    const objects = behindCaching()
+    const shown = async () => textOf(await objects.fetch(await request(key)))
+    expect(await shown()).toBe('old')
+    await objects.done()
+    await putUnder(key, 'new')
+    vi.setSystemTime(Date.now() + 58_000)
+    expect(await shown()).toBe('old')
+    vi.setSystemTime(Date.now() + 2000)
+    expect(await shown()).toBe('new')
   })
 
-  it('does not use the Cache API', async () => {
+  it('uses neither a copy of the Cache API nor makes one', async () => {
     const key = await putObject('a.png', 'pixels')
-    const { objects, done } = inProduction()
-    for (const asked of [1, 2]) {
-      await textOf(await ask(objects, key))
-      await done()
-      // A GET, and a HEAD after it.
-      expect(await requestsFor(key)).toBe(2 * asked)
-    }
+    const [match, put] = [vi.spyOn(caches.default, 'match'), vi.spyOn(caches.default, 'put')]
+    const objects = behindCaching()
+    await textOf(await objects.fetch(await request(key)))
+    await objects.done()
+    expect([match.mock.calls, put.mock.calls]).toEqual([[], []])
   })
 
-  // @threat copy-broken
-  it('forbids caching an error', async () => {
-    const { objects } = inProduction()
-    const answer = await ask(objects, 'nobody/has-this.png')
-    expect(answer.status).toBe(404)
-    expect(answer.headers.get('Cache-Control')).toBe('no-store')
-    expect(answer.headers.get(FAILURE)).toContain('object_not_found')
-  })
-
-  it('answers a range of a small object with the whole object, and a range of a large one with that part', async () => {
-    const { objects } = inProduction()
-    const small = await ask(objects, await putObject('small.bin', '0123456789'), 'GET', 'bytes=2-4')
-    expect(small.status).toBe(200)
-    expect(await textOf(small)).toBe('0123456789')
-    const large = await putObject('large.bin', new Uint8Array(17 * 1024 ** 2))
-    const part = await ask(objects, large, 'GET', 'bytes=2-4')
-    expect(part.status).toBe(206)
-    expect(part.headers.get('Cache-Control')).toBe('no-store')
-    expect((await part.arrayBuffer()).byteLength).toBe(3)
-  })
-
-  it("purges by the object's tag, in this entrypoint", async () => {
-    const { objects, purged } = inProduction()
-    expect(await objects.purge('files', ['a b/é.png'])).toBeNull()
-    const tag = await cacheTag(bucketOf('files'), parseObjectKey('a b/é.png'))
-    expect(tag).toMatch(/^[0-9a-f]{64}$/)
-    expect(purged).toEqual([{ tags: [tag] }])
+  // @threat copy-undeleted image-outdated
+  it('purges an object, its images and those of its other aliases, in this entrypoint', async () => {
+    const png = await twoColorPng(300, 200)
+    const [key, other] = [await putObject('é b.png', png), await putObject('b.png', png)]
+    const objects = behindCaching()
+    const files = bucketOf('files')
+    for (const name of [key, other])
+      for (const one of [
+        await request(name),
+        await request(name, 'GET', null, IMAGE),
+        await objectRequest('GET', files, parseObjectKey(name), null),
+      ])
+        await (await objects.fetch(one)).arrayBuffer()
+    await objects.done()
+    const before = await objects.kept()
+    expect(await objects.purge('counted', [key])).toBeNull()
+    const tag = await cacheTag(counted, parseObjectKey(key))
+    expect([tag, objects.purged]).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/), [[tag]]])
+    const left = before.filter((name) => !name.includes(encodeURIComponent('é b.png')))
+    expect(left.length).toBeLessThan(before.length)
+    expect((await objects.kept()).filter((name) => !name.includes('é'))).toEqual(
+      expect.arrayContaining(left),
+    )
   })
 
   it('purges for a bucket with edgeTtl 0, so that its older copies are removed', async () => {
-    const { objects, purged } = inProduction()
+    const objects = behindCaching()
     await objects.purge('uncached', ['a.png'])
-    expect(purged).toEqual([{ tags: [await cacheTag(bucketOf('files'), parseObjectKey('a.png'))] }])
+    expect(objects.purged).toEqual([[await cacheTag(bucketOf('files'), parseObjectKey('a.png'))]])
+  })
+
+  it('reports a refused purge', async () => {
+    const objects = behindCaching(Objects, { refusesPurges: true })
+    expect(await objects.purge('files', ['a.png'])).toBe('Error: The edge cache refused the purge.')
   })
 
   // @threat copy-undeleted
   it('purges a copy whose object was deleted during its download', async () => {
     const faulty = bucketOf('faulty')
     const key = parseObjectKey(`deleted-midway/${crypto.randomUUID()}`)
-    const { objects, purged, done } = inProduction()
+    const objects = behindCaching()
     const answer = await objects.fetch(await objectRequest('GET', faulty, key, null))
     await deleteObject(faulty, key, new Date())
     expect(await textOf(answer)).toBe('good')
-    await done()
-    expect(purged).toEqual([{ tags: [await cacheTag(faulty, key)] }])
+    await objects.done()
+    expect(objects.purged).toEqual([[await cacheTag(faulty, key)]])
+    expect(await objects.kept()).toEqual([])
   })
+
+  const EARLIER = 'Tue, 24 Nov 2026 11:59:59 GMT'
 
   // @threat copy-outdated image-outdated
-  it('purges a copy, also of an image, whose object was replaced during its download', async () => {
-    const png = await twoColorPng(30, 20)
-    const headers = {
-      'Content-Length': String(png.byteLength),
-      ETag: '"old"',
-      'Last-Modified': 'Tue, 24 Nov 2026 11:59:59 GMT',
-    }
-    scriptedBucket({ GetObject: () => new Response(png, { headers }), HeadObject: found(1) })
-    for (const variant of [null, { ...sizeOf(64), format: 'webp', quality: 80 } as const]) {
-      const { objects, purged, done } = inProduction()
-      const key = parseObjectKey(`replaced/${crypto.randomUUID()}.png`)
-      const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
-      expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(0)
-      await done()
-      expect(purged).toEqual([{ tags: [await cacheTag(counted, key)] }])
-    }
-  })
-
-  it('purges nothing while the object exists', async () => {
-    const { objects, purged, done } = inProduction()
-    expect(await textOf(await ask(objects, await putObject('a.png', 'pixels')))).toBe('pixels')
-    await done()
-    expect(purged).toEqual([])
-  })
-
-  it('reports a refused purge', async () => {
-    const { objects } = inProduction(Promise.resolve(false))
-    expect(await objects.purge('files', ['a.png'])).toBe('Error: The edge cache refused the purge.')
-  })
+  it.each([
+    ['replaced within the same second', '"new"', LATER, 1],
+    ['replaced by an older one', '"new"', EARLIER, 1],
+    ['not replaced', '"old"', LATER, 0],
+    ['not replaced, and stored again', 'W/"old"', EARLIER, 0],
+  ])(
+    'compares ETags: a copy, also of an image, whose object was %s',
+    async (_, etag, date, purges) => {
+      const png = await twoColorPng(30, 20)
+      const length = String(png.byteLength)
+      const old = { 'Content-Length': length, ETag: '"old"', 'Last-Modified': LATER }
+      const head = { 'Content-Length': length, ETag: etag, 'Last-Modified': date }
+      scriptedBucket({
+        GetObject: () => new Response(png, { headers: old }),
+        HeadObject: later(5, answer(200, null, head)),
+      })
+      for (const variant of [null, IMAGE]) {
+        const objects = behindCaching()
+        const key = `uploads/${crypto.randomUUID()}.png`
+        const shown = await objects.fetch(await request(key, 'GET', null, variant))
+        expect((await shown.arrayBuffer()).byteLength).toBeGreaterThan(0)
+        await objects.done()
+        // For an image, its original has a copy too.
+        expect(objects.purged.length).toBe(variant === null ? purges : 2 * purges)
+        expect((await objects.kept()).length).toBe(variant === null ? 1 - purges : 2 - 2 * purges)
+      }
+    },
+  )
 
   it('gives each object its own tag, even when keys differ only in case', async () => {
     const names = [

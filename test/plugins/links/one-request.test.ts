@@ -6,8 +6,7 @@ import { findBucket } from '../../../src/bucket/find-bucket.ts'
 import { sizeOf } from '../../../src/bucket/image-size.ts'
 import { RequestTime } from '../../../src/errors/deadline.ts'
 import { type ObjectKey, parseObjectKey } from '../../../src/keys/object-key.ts'
-import { objectRequest } from '../../../src/plugins/links/edge-objects.ts'
-import { FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
+import { FAILURE, objectRequest } from '../../../src/plugins/links/objects-protocol.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../support/fake-seconds.ts'
@@ -41,7 +40,7 @@ async function ask(key: ObjectKey, asked: Asked = {}): Promise<Response> {
   const { range = null, variant = null, behindCache = false, seconds = 25, method = 'GET' } = asked
   const context = createExecutionContext()
   const cache = { purge: async () => ({ success: true, errors: [] }) }
-  const ctx = behindCache ? Object.assign(context, { cache, exports: {} }) : context
+  const ctx = Object.assign(context, { exports: {} }, behindCache && { cache })
   const asker = { now: new RequestTime(Date.now() + seconds * 1000), requestId: 'request-1' }
   const request = await objectRequest(method, bucket, key, range, variant, asker)
   const response = await new Objects(ctx, env).fetch(request)
@@ -60,46 +59,11 @@ const object = (body: string) =>
     'Content-Type': 'image/png',
   })
 
-const PART = answer(206, '0123456789', {
-  ...OBJECT,
-  'Content-Range': 'bytes 0-9/1000000',
-})
-
-/** Returns bodies that arrive in pieces, one in each second of the fake clock. */
-function slowBodies() {
-  const bodies = {
-    unfinished: 0,
-    canceled: 0,
-    next(pieces: number): Response {
-      bodies.unfinished += 1
-      let left = pieces
-      const source: UnderlyingByteSource = {
-        type: 'bytes',
-        async pull(controller) {
-          await new Promise((resolve) => setTimeout(resolve, 1000))
-          controller.enqueue(new Uint8Array(10_000))
-          left -= 1
-          if (left > 0) return
-          controller.close()
-          bodies.unfinished -= 1
-        },
-        cancel() {
-          bodies.canceled += 1
-        },
-      }
-      const headers = { ...OBJECT, 'Content-Length': String(pieces * 10_000) }
-      return new Response(new ReadableStream(source), { headers })
-    },
-  }
-  return bodies
-}
-
 describe('40 clients of one cold link', () => {
   // @threat bucket-busy
   it.each([
     ['with the Cache API', {}],
     ['behind Workers Caching', { behindCache: true }],
-    ['of a range', { range: 'bytes=0-9' }],
     ['of a resized image', { variant: IMAGE }],
     ['of a resized image behind Workers Caching', { variant: IMAGE, behindCache: true }],
   ] as const)('%s, are one request to a bucket that is busy', async (_, asked) => {
@@ -145,16 +109,6 @@ describe('40 clients of one cold link', () => {
     expect(seconds).toBeLessThan(21)
     for (const response of responses)
       expect(failureIn(response)).toMatchObject({ code: 'storage_error' })
-  })
-
-  it('wait for a slow bucket, and share its object', async () => {
-    vi.useFakeTimers(FAKE_CLOCK)
-    const sent = scriptedBucket({ GetObject: later(200, object('pixels')) })
-    const key = newKey()
-    const clients = Array.from({ length: 40 }, async () => textOf(await ask(key)))
-    const [texts] = await fakeSeconds(Promise.all(clients))
-    expect(new Set(texts)).toEqual(new Set(['pixels']))
-    expect(sent).toHaveLength(1)
   })
 
   it('keep the first request running when its client disconnects', async () => {
@@ -205,57 +159,6 @@ describe('Objects', () => {
     scriptedBucket({ HeadObject: later(9000, answer(404)), GetObject: hanging })
     const [response, seconds] = await fakeSeconds(ask(newKey(), { method: 'HEAD' }))
     expect([failureIn(response).code, seconds]).toEqual(['object_not_found', 10])
-  })
-
-  // @threat request-slow
-  it('ask for a range by itself when the whole object takes more than a second', async () => {
-    vi.useFakeTimers(FAKE_CLOCK)
-    const bodies = slowBodies()
-    const requests = scriptedBucket({
-      GetObject: (sent) => (sent.headers.has('Range') ? PART(sent) : bodies.next(100)),
-    })
-    const key = newKey()
-    const [response, seconds] = await fakeSeconds(ask(key, { range: 'bytes=0-9' }))
-    expect([response.status, await textOf(response)]).toEqual([206, '0123456789'])
-    expect(seconds).toBe(1)
-    expect(requests).toHaveLength(3)
-    // The whole is stored for the next request anyway.
-    while (bodies.unfinished > 0) await vi.advanceTimersByTimeAsync(1000)
-    vi.useRealTimers()
-    const next = await ask(key, { range: 'bytes=0-9' })
-    expect([next.status, (await next.arrayBuffer()).byteLength]).toEqual([206, 10])
-    expect(requests).toHaveLength(3)
-  })
-
-  it('wait for no original that is too large to be resized', async () => {
-    vi.useFakeTimers(FAKE_CLOCK)
-    const LENGTH = { 'Content-Length': String(21 * 1024 ** 2) }
-    const requests = scriptedBucket({
-      GetObject: [answer(200, '', { ...OBJECT, ...LENGTH }), object('pixels')],
-    })
-    const key = newKey()
-    expect(failureIn(await ask(key, { variant: IMAGE })).code).toBe('unsupported_image')
-    const [response, seconds] = await fakeSeconds(ask(key))
-    expect([await textOf(response), seconds]).toEqual(['pixels', 0])
-    expect(requests).toHaveLength(2)
-  })
-
-  // @threat bucket-busy
-  it('read a slow object once for clients that leave', async () => {
-    vi.useFakeTimers(FAKE_CLOCK)
-    const bodies = slowBodies()
-    const requests = scriptedBucket({
-      GetObject: (sent) => (sent.headers.has('Range') ? PART(sent) : bodies.next(20)),
-    })
-    const key = newKey()
-    const openAndLeave = async () => (await ask(key)).body?.cancel()
-    await fakeSeconds(Promise.all(Array.from({ length: 20 }, openAndLeave)))
-    expect(requests).toHaveLength(20)
-    while (bodies.unfinished > bodies.canceled) await vi.advanceTimersByTimeAsync(1000)
-    expect(bodies.canceled).toBe(19)
-    // A part needs neither the whole object nor its copy.
-    const [part, seconds] = await fakeSeconds(ask(key, { range: 'bytes=0-9' }))
-    expect([part.status, seconds]).toEqual([206, 0])
   })
 })
 

@@ -2,7 +2,6 @@ import { describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
-import { twoColorPng } from '../../support/images.ts'
 import {
   linkTo,
   open,
@@ -39,17 +38,6 @@ describe('POST /files/purge', () => {
     expect(await contents()).toEqual(['new', 'new', 'old'])
     expect(await Promise.all([a, b, c].map((key) => requestsFor(key)))).toEqual([2, 2, 1])
     expect((await bucketFetch(a)).status).toBe(200)
-  })
-
-  it('removes resized images too', async () => {
-    const key = await put('a.png', await twoColorPng(300, 200))
-    const image = (await linkTo(key, { width: 64, format: 'png' })).link
-    await (await open(image)).arrayBuffer()
-    await (await open(image)).arrayBuffer()
-    expect(await requestsFor(key)).toBe(1)
-    expect((await purge([key])).status).toBe(200)
-    await (await open(image)).arrayBuffer()
-    expect(await requestsFor(key)).toBe(2)
   })
 
   it('takes keys of missing objects, and up to 100', async () => {

@@ -66,10 +66,20 @@ export class ImageView extends DataView<ArrayBufferLike> {
  * broken. Follows the specifications of the formats: ITU-T T.81, W3C PNG, GIF89a, the WebP
  * container, and ISO/IEC 23008-12 (HEIF).
  */
-export function imageInfo(bytes: Uint8Array): ImageInfo | null {
+export const imageInfo = (bytes: Uint8Array): ImageInfo | null =>
+  infoBy((view) => jpeg(view) ?? png(view, false) ?? gif(view) ?? webp(view) ?? heif(view), bytes)
+
+/**
+ * Returns what the start of a PNG or a JPEG says about the whole image, or null if what follows might say
+ * more: pixels of another size, or of more frames.
+ */
+export const infoInStart = (start: Uint8Array): ImageInfo | null =>
+  infoBy((view) => jpeg(view) ?? png(view, true), start)
+
+function infoBy(read: (view: ImageView) => ImageType | null, bytes: Uint8Array): ImageInfo | null {
   const view = new ImageView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return unlessBroken(() => {
-    const type = jpeg(view) ?? png(view) ?? gif(view) ?? webp(view) ?? heif(view)
+    const type = read(view)
     const [width, height] = view.isTurned ? [view.height, view.width] : [view.width, view.height]
     return type !== null && width > 0 && height > 0
       ? { type, width, height, frames: Math.max(1, view.frames) }
@@ -198,11 +208,13 @@ export function* chunksIn(
   }
 }
 
-function png(view: ImageView): ImageType | null {
+/** Reads the chunks, with `isStart` only up to the pixels: those of an animation say so before that. */
+function png(view: ImageView, isStart: boolean): ImageType | null {
   if (view.text(0, 8) !== '\x89PNG\r\n\x1a\n' || view.text(12, 4) !== 'IHDR') return null
   let announced = 0
   for (const { name, body } of chunksIn(view, 'png', 8, view.byteLength)) {
     if (name === 'IEND') break
+    if (name === 'IDAT' && isStart) return announced + view.frames > 0 ? null : 'image/png'
     if (name === 'IHDR') view.grow(view.getUint32(body), view.getUint32(body + 4))
     if (name === 'acTL') announced = view.getUint32(body)
     if (name === 'fcTL') {
@@ -212,7 +224,7 @@ function png(view: ImageView): ImageType | null {
     }
   }
   view.frames = Math.max(view.frames, announced)
-  return 'image/png'
+  return isStart ? null : 'image/png'
 }
 
 function gif(view: ImageView): ImageType | null {

@@ -1,8 +1,7 @@
 import { DEFAULT_IMAGE_SIZES } from '../../../bucket/image-size.ts'
 import type { Option } from '../../../plugin.ts'
 import type { Images } from '../options.ts'
-import { edgeImage } from './edge-images.ts'
-import { dropVariants, forgetVariants } from './edge-variants.ts'
+import { edgeImage, forgetImages } from './edge-images.ts'
 import { imageSizesRule, type SizeInput } from './options.ts'
 import { type ImageResizer, variantSpec } from './variant.ts'
 
@@ -24,9 +23,8 @@ export const images = <B = unknown>(options: ImagesOptions<B>): Images<B> => ({
     return {
       sizes,
       specOf: (variant, quality, accept) => variantSpec(variant, sizes, quality, accept),
+      forget: forgetImages,
       serve: resizer && ((asked, place, now) => edgeImage(asked, { ...place, resizer }, now)),
-      drop: dropVariants,
-      forget: forgetVariants,
     }
   },
 })

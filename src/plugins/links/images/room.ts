@@ -1,15 +1,19 @@
+import { ApiError, asApiError } from '../../../errors/api-error.ts'
 import { deadlineOf, within } from '../../../errors/deadline.ts'
-import { crowded, RESIZE_MILLISECONDS } from './variant.ts'
 
 /** Bytes of images in memory at a time. An isolate has 128 MB for everything. */
 const MAX_HELD_BYTES = 40 * 1024 ** 2
-/** How many requests open an image, or wait for room, at a time. */
-const MAX_WAITING = 64
+/** How many requests wait for room at a time, far more than a page has images. They hold no bytes. */
+const MAX_WAITING = 1000
+
+/** How long a call to resize an image may take, once all of the original is in memory. */
+export const RESIZE_MILLISECONDS = 10_000
+/** The time that must be left to begin a call. */
+export const CALL_MILLISECONDS = 5000
 
 /** A place in the queue, then in memory, until `until`: a canceled request leaves no trace. */
 interface Place {
-  /** Null until the image is open. */
-  bytes: number | null
+  readonly bytes: number
   readonly until: number
   readonly begin: () => void
 }
@@ -19,35 +23,32 @@ const held = new Set<Place>()
 const waiting = new Set<Place>()
 
 /**
- * Runs `work` with what `open` returns, when there is room for its bytes: a page of thumbnails would
- * otherwise need all originals at once. The room is free again after `work`, and after everything
- * that it hands to `during`, for which `waitUntil` keeps the request running. Throws
- * `unavailable` ten seconds before the deadline of `now`, and without `open` if too many wait.
+ * Runs `work` when there is room for its bytes: a page of thumbnails would otherwise need all originals
+ * at once. The room is free again after `work`, and after everything that it hands to `during`, for
+ * which `waitUntil` keeps the request running. Throws `unavailable` when the deadline of `now` is
+ * too near for a call, and at once if too many wait.
  */
-export async function withRoom<S, T>(
+export async function withRoom<T>(
+  bytes: number,
   now: Date,
   waitUntil: (work: Promise<unknown>) => void,
-  open: () => Promise<readonly [bytes: number, opened: S]>,
-  work: (opened: S, during: (work?: Promise<unknown>) => void) => Promise<T>,
+  work: (during: (work: Promise<unknown>) => void) => Promise<T>,
 ): Promise<T> {
   admit()
   if (waiting.size >= MAX_WAITING) throw crowded()
-  // Nobody waits until it would be too late for a call.
-  const latest = deadlineOf(now) - RESIZE_MILLISECONDS
+  const latest = deadlineOf(now) - CALL_MILLISECONDS
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
-  const place: Place = { bytes: null, until: deadlineOf(now) + RESIZE_MILLISECONDS, begin }
-  const works: unknown[] = []
+  const place: Place = { bytes, until: deadlineOf(now) + RESIZE_MILLISECONDS, begin }
+  const works: Promise<unknown>[] = []
   waiting.add(place)
   try {
-    const [bytes, opened] = await open()
-    place.bytes = bytes
     for (admit(); !held.has(place); admit()) {
       if (Date.now() >= latest) throw crowded()
       // Nobody calls when the place of a lost request comes back.
       const next = Math.min(latest, ...Array.from(held, ({ until }) => until))
       await within(next - Date.now(), begun).catch(() => undefined)
     }
-    return await work(opened, (one) => works.push(one))
+    return await work((one) => works.push(one))
   } finally {
     const end = () => {
       waiting.delete(place)
@@ -59,15 +60,27 @@ export async function withRoom<S, T>(
   }
 }
 
+const NO_ROOM = 'no room'
+
+/** Returns the error for an image that would need more memory than there is now. */
+export const crowded = (): ApiError =>
+  new ApiError('unavailable', 'Too many images are being resized. Try again later.', {
+    reason: 'images',
+    cause: NO_ROOM,
+    retryAfterSeconds: 5,
+  })
+
+/** Tells whether `crowded` made this error. */
+export const isCrowded = (error: unknown): boolean => asApiError(error)?.cause === NO_ROOM
+
 /** Gives the free room to those who wait, in order. */
 function admit(): void {
   const now = Date.now()
   for (const places of [held, waiting])
     for (const place of places) if (place.until <= now) places.delete(place)
   let sum = 0
-  for (const { bytes } of held) sum += bytes ?? 0
+  for (const { bytes } of held) sum += bytes
   for (const place of waiting) {
-    if (place.bytes === null) continue
     sum += place.bytes
     if (sum > MAX_HELD_BYTES) return
     waiting.delete(place)

@@ -5,27 +5,28 @@ import {
   type VariantFormat,
   type VariantSpec,
 } from '../../../bucket/image-size.ts'
-import { endedEarly, pipeOf } from '../../../core/pump.ts'
 import { ApiError, asApiError } from '../../../errors/api-error.ts'
 import { inTime } from '../../../errors/deadline.ts'
 import { describe } from '../../../errors/describe.ts'
 import { sha256 } from '../../../keys/encodings.ts'
-import { rangeOf } from '../byte-range.ts'
 import { weightsIn } from '../field-syntax.ts'
 import { isImageError } from '../objects-protocol.ts'
 import { type ImageInfo, type ImageType, imageInfo } from './image-info.ts'
 import { withoutMetadata } from './image-metadata.ts'
+import {
+  inPieces,
+  MAX_IMAGE_BYTES,
+  type Original,
+  readOriginal,
+  tooLarge,
+  unsupported,
+} from './original.ts'
+import { RESIZE_MILLISECONDS } from './room.ts'
 
-/** Maximum size of an image to resize. */
-const MAX_IMAGE_BYTES = 20 * 1024 ** 2
-/** Maximum number of its pixels, those of all frames of an animation together. */
-const MAX_PIXELS = 50_000_000
 /** Cloudflare makes no AVIF with a longer side. */
 const MAX_AVIF_SIDE = 1200
 /** Maximum number of calls for an image, since each is billed. */
 const MAX_CALLS = 2
-/** How long a call may take. */
-export const RESIZE_MILLISECONDS = 10_000
 /** Bounds of the maximum size of a resized image. */
 const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
 const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
@@ -74,124 +75,114 @@ export interface KeptImage {
   readonly headers: [name: string, value: string][]
 }
 
-/** Bytes of an image that a response has in memory at a time. */
-const PIECE_BYTES = 64 * 1024
-
-/** Returns the response with a resized image, or with one range of it. */
-export function imageResponse({ bytes, headers }: KeptImage, range: string | null): Response {
-  const size = bytes.byteLength
-  const part = range === null ? null : rangeOf(range, size)
-  if (part === null) return new Response(inPieces(bytes), { headers })
-  if (part.first > part.last)
-    return new Response(null, {
-      status: 416,
-      headers: { 'Cache-Control': 'no-store', 'Content-Range': `bytes */${size}` },
-    })
-  const body = bytes.subarray(part.first, part.last + 1)
-  const response = new Response(inPieces(body), { status: 206, headers })
-  response.headers.set('Content-Length', String(body.byteLength))
-  response.headers.set('Content-Range', `bytes ${part.first}-${part.last}/${size}`)
-  return response
-}
-
-/** Many responses share `bytes`: on Workers, each body made of them would have its own copy. */
-export function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
-  const { readable, writable } = pipeOf(String(bytes.byteLength))
-  const writer = writable.getWriter()
-  const send = async () => {
-    for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES)
-      await writer.write(bytes.subarray(at, at + PIECE_BYTES))
-    await writer.close()
-  }
-  send().catch(() => undefined) // The client has left.
-  return readable
-}
+/** Returns the response with a resized image. */
+export const imageResponse = ({ bytes, headers }: KeptImage): Response =>
+  new Response(inPieces(bytes), { headers })
 
 /** How to resize an image. */
 export interface ResizeOptions {
   /** The time of the request, with its deadline. Without it, there is none. */
   readonly now?: Date
-  /** Gets the complete original, to keep a copy of it. */
-  onRead?(original: Uint8Array<ArrayBuffer>): void
+  /** How many bytes of an original there is room for. */
+  readonly held?: number
   /** Gets the work that holds the bytes, which may take longer than the result. */
   during?(work: Promise<unknown>): void
 }
 
 /**
- * Resizes the image in `original`, the response of `openObject`. Keeps its date. The entity tag is
- * the digest of the bytes. Throws `unsupported_image` for anything but an image that can be resized,
- * `unavailable` if it can't be resized now, or has not been read at the
- * deadline. Holds at most `heldBytes`.
+ * Resizes the image that `open` opens, again for each call. Keeps its date. The entity tag is the digest
+ * of the bytes. Returns the size of the original if there is no room to hold it. Throws
+ * `unsupported_image` for anything but an image that can be resized, `unavailable` if it can't be
+ * resized now, and `unavailable` if it has not been read at the deadline.
  */
 export async function resize(
-  original: Response,
+  open: () => Promise<Response>,
   spec: VariantSpec,
   resizer: ImageResizer,
-  { now = new Date(), onRead, during }: ResizeOptions = {},
-): Promise<KeptImage> {
-  const image = await readImage(original, now)
-  onRead?.(image)
-  const info = imageInfo(image)
-  if (info === null) throw unsupported('This is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image.')
-  if (info.width * info.height * info.frames > MAX_PIXELS)
-    throw unsupported(`This image has more than ${MAX_PIXELS / 1_000_000} megapixels.`)
-
-  const made = () => {
-    const work = make(image, info, spec, resizer, now)
-    during?.(work)
-    return work
+  { now = new Date(), held = MAX_IMAGE_BYTES, during }: ResizeOptions = {},
+): Promise<KeptImage | number> {
+  const end = Date.now() + RESIZE_MILLISECONDS
+  let whole: Original | undefined
+  for (let call = 0; call < MAX_CALLS; call++) {
+    const source = whole ?? (await readOriginal(await open(), held, now))
+    if (typeof source === 'number') return source
+    if (source.isWhole) whole = source
+    const types = outputTypes(spec, source.info)
+    const format = types[call]
+    if (format === undefined) break
+    const work = () => {
+      const made = callOnce(source, format, spec, resizer, now)
+      during?.(made)
+      return made
+    }
+    // What passes through takes as long as its bucket.
+    const limit = source.isWhole ? end - Date.now() : Infinity
+    try {
+      // Nobody waits for a second call after the first one took too long.
+      if (call > 0 && Date.now() >= end) break
+      const bytes = await inTime(limit, now, work)
+      const type = checkOutput(bytes, source, spec)
+      if (!types.some((one) => one === type)) continue
+      return await cleanImage(bytes, type, source.headers)
+    } catch (error) {
+      throw source.failure() ?? (isImageError(error) ? error : resizeError(error))
+    } finally {
+      source.close()
+    }
   }
-  const [type, bytes] = await inTime(RESIZE_MILLISECONDS, now, made).catch((error: unknown) => {
-    throw isImageError(error) ? error : resizeError(error)
-  })
-  const digest = (await sha256(bytes)).slice(0, 32)
-  const date = original.headers.get('last-modified')
-  const headers = new Headers({
-    ...(date === null ? {} : { 'Last-Modified': date }),
-    ...{ 'Accept-Ranges': 'bytes', 'Content-Length': String(bytes.byteLength) },
-    ...{ 'Content-Type': type, ETag: `"${digest}"` },
-  })
-  return { bytes, headers: [...headers] }
+  throw unavailable('the Images binding returned another type')
 }
 
-/**
- * Calls the resizer until it returns a type that the variant may have, and checks what it returns: it
- * may decline a type, keep metadata, or return the original if it isn't enabled.
- */
-async function make(
-  image: Uint8Array<ArrayBuffer>,
-  info: ImageInfo,
+async function callOnce(
+  original: Original,
+  format: OutputType,
   spec: VariantSpec,
   resizer: ImageResizer,
   now: Date,
-): Promise<[ImageType, Uint8Array<ArrayBuffer>]> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const { width, height, fit, quality } = spec
-  const size = { width, fit, ...(height === null ? {} : { height }) }
-  const types = outputTypes(spec, info)
-  const end = Date.now() + RESIZE_MILLISECONDS
-  for (const format of types.slice(0, MAX_CALLS)) {
-    // Nobody waits for a second call after the first one took too long.
-    if (Date.now() >= end) break
-    const result = await resizer
-      .input(inPieces(image))
-      .transform(size)
-      .output({ format, quality, anim: false })
-    const bytes = await readBytes(result.response(), outputBytes(spec), now)
-    const output = imageInfo(bytes)
-    if (output === null) throw unavailable('the Images binding returned no image')
-    if (output.width > width || output.height > (height ?? Infinity))
-      throw unavailable('the Images binding returned another size')
-    if (output.frames > 1) throw unavailable('the Images binding returned an animation')
-    if (isEqual(bytes, image)) throw unavailable('the Images binding returned the original')
-    if (types.some((type) => type === output.type)) {
-      const clean = withoutMetadata(bytes, output.type)
-      if (clean === null) throw unavailable('the Images binding returned a broken image')
-      return [output.type, clean]
-    }
-    if (spec.format === 'avif' && Math.max(output.width, output.height) > MAX_AVIF_SIDE)
-      throw unsupported(`AVIF images have at most ${MAX_AVIF_SIDE} pixels on their longest side.`)
-  }
-  throw unavailable('the Images binding returned another type')
+  const made = await resizer
+    .input(original.send())
+    .transform({ width, fit, ...(height === null ? {} : { height }) })
+    .output({ format, quality, anim: false })
+  return readBytes(made.response(), outputBytes(spec), now)
+}
+
+/** Returns the type of what the resizer returned. It may decline, or return the original if it isn't enabled. */
+function checkOutput(
+  bytes: Uint8Array<ArrayBuffer>,
+  original: Original,
+  { width, height, format }: VariantSpec,
+): ImageType {
+  const output = imageInfo(bytes)
+  if (output === null) throw unavailable('the Images binding returned no image')
+  if (output.width > width || output.height > (height ?? Infinity))
+    throw unavailable('the Images binding returned another size')
+  if (output.frames > 1) throw unavailable('the Images binding returned an animation')
+  if (bytes.byteLength === original.size && original.bytes.every((byte, i) => byte === bytes[i]))
+    throw unavailable('the Images binding returned the original')
+  const isAvif = output.type === 'image/avif'
+  if (format === 'avif' && !isAvif && Math.max(output.width, output.height) > MAX_AVIF_SIDE)
+    throw unsupported(`AVIF images have at most ${MAX_AVIF_SIDE} pixels on their longest side.`)
+  return output.type
+}
+
+/** Returns a resized image without metadata, which the resizer may keep. */
+async function cleanImage(
+  bytes: Uint8Array<ArrayBuffer>,
+  type: ImageType,
+  original: Headers,
+): Promise<KeptImage> {
+  const clean = withoutMetadata(bytes, type)
+  if (clean === null) throw unavailable('the Images binding returned a broken image')
+  const digest = (await sha256(clean)).slice(0, 32)
+  const date = original.get('last-modified')
+  const headers = new Headers({
+    ...(date === null ? {} : { 'Last-Modified': date }),
+    ...{ 'Accept-Ranges': 'bytes', 'Content-Length': String(clean.byteLength) },
+    ...{ 'Content-Type': type, ETag: `"${digest}"` },
+  })
+  return { bytes: clean, headers: [...headers] }
 }
 
 /** Returns the types that a variant may have, in the order in which they are asked for. */
@@ -223,27 +214,9 @@ function longestSide({ width, height, fit }: ImageSize, original: ImageInfo): nu
   )
 }
 
-const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
-  one.byteLength === other.byteLength && one.every((byte, i) => byte === other[i])
-
-/** Reads a complete image of at most `MAX_IMAGE_BYTES`. */
-async function readImage(original: Response, now: Date): Promise<Uint8Array<ArrayBuffer>> {
-  const { body, headers } = original
-  if (headers.has('content-encoding') || body === null) {
-    await body?.cancel()
-    throw unsupported(`This image ${body === null ? 'is empty' : 'has a Content-Encoding'}.`)
-  }
-  try {
-    return await readBytes(original, MAX_IMAGE_BYTES, now)
-  } catch (cause) {
-    // On Workers, an error has lost its class when it comes out of a stream.
-    throw asApiError(cause) ?? endedEarly(cause)
-  }
-}
-
 /**
  * Reads a body into one piece of memory, of its length or else of `maxBytes`. Throws
- * `unsupported_image` if it is longer than `maxBytes`, and `unavailable` at the deadline of `now`.
+ * `unsupported_image` if it is longer than that, and `unavailable` at the deadline of `now`.
  */
 async function readBytes(
   { body, headers }: Response,
@@ -252,16 +225,15 @@ async function readBytes(
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (body === null) return new Uint8Array()
   const reader = body.getReader()
-  const tooLarge = () => unsupported(`This image has more than ${maxBytes / 1024 ** 2} MiB.`)
   const length = Number(headers.get('content-length') ?? maxBytes)
   try {
-    if (length > maxBytes) throw tooLarge()
+    if (length > maxBytes) throw tooLarge(maxBytes)
     const bytes = new Uint8Array(length)
     let size = 0
     for (;;) {
       const { done, value } = await inTime(Infinity, now, () => reader.read())
       if (done) return new Uint8Array(bytes.buffer.transfer(size))
-      if (size + value.byteLength > maxBytes) throw tooLarge()
+      if (size + value.byteLength > maxBytes) throw tooLarge(maxBytes)
       bytes.set(value, size)
       size += value.byteLength
     }
@@ -271,10 +243,9 @@ async function readBytes(
   }
 }
 
-/** Returns how many bytes `resize` may hold: the original, and the result with a copy of it. */
-export const heldBytes = ({ headers }: Response, spec: VariantSpec): number =>
-  Math.min(Number(headers.get('content-length')) || MAX_IMAGE_BYTES, MAX_IMAGE_BYTES) +
-  2 * outputBytes(spec)
+/** Returns how many bytes `resize` may need: those of the original, and the result with a copy of it. */
+export const roomFor = (spec: VariantSpec, originalBytes: number): number =>
+  originalBytes + 2 * outputBytes(spec)
 
 /** Returns the most bytes: one per pixel, four in a PNG. The default height is twice the width. */
 function outputBytes({ width, height, format }: VariantSpec): number {
@@ -303,12 +274,8 @@ function resizeError(error: unknown): ApiError {
 export const isUnsure = (error: unknown): boolean =>
   UNSURE.includes(codeOf(asApiError(error)?.cause))
 
-const unsupported = (message: string, cause?: unknown): ApiError =>
-  new ApiError('unsupported_image', message, { cause })
-
-/** Seconds until a retry of what Cloudflare can't do now, and of what has no room in this isolate. */
+/** Seconds until a retry of what Cloudflare can't do now. */
 const RETRY_SECONDS = 60
-const ROOM_SECONDS = 5
 
 const unavailable = (cause: unknown): ApiError =>
   new ApiError('unavailable', "The image can't be resized at the moment. Try again later.", {
@@ -316,16 +283,3 @@ const unavailable = (cause: unknown): ApiError =>
     cause,
     retryAfterSeconds: RETRY_SECONDS,
   })
-
-const NO_ROOM = 'no room'
-
-/** Returns the error for an image that would need more memory than there is now. */
-export const crowded = (): ApiError =>
-  new ApiError('unavailable', 'Too many images are being resized. Try again later.', {
-    reason: 'images',
-    cause: NO_ROOM,
-    retryAfterSeconds: ROOM_SECONDS,
-  })
-
-/** Tells whether `crowded` made this error. */
-export const isCrowded = (error: unknown): boolean => asApiError(error)?.cause === NO_ROOM

@@ -7,15 +7,17 @@ import { createPresigner } from '../../../../src/index.ts'
 import { newObjectKey } from '../../../../src/keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { objectsEntrypoint } from '../../../../src/plugins/links/cloudflare.ts'
-import { objectRequest } from '../../../../src/plugins/links/edge-objects.ts'
 import type { ImageResizer } from '../../../../src/plugins/links/images/variant.ts'
-import { FAILURE } from '../../../../src/plugins/links/objects-protocol.ts'
+import { FAILURE, objectRequest } from '../../../../src/plugins/links/objects-protocol.ts'
+import { deleteObject } from '../../../../src/storage/object.ts'
 import { environmentSettings, loadEnvironment } from '../../../../src/worker/environment.ts'
-import { captureLog } from '../../../support/capture-log.ts'
 import { inWords } from '../../../support/errors.ts'
 import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
-import { joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../../../support/images.ts'
-import { type Answer, found, scriptedBucket } from '../../../support/scripted-bucket.ts'
+import { twoColorPng } from '../../../support/images.ts'
+import { putObject, putUnder, requestsFor } from '../../../support/links.ts'
+import { behindCaching } from '../../../support/objects-behind-caching.ts'
+import { PATIENCE } from '../../../support/patience.ts'
+import { type Answer, answer, scriptedBucket } from '../../../support/scripted-bucket.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -49,93 +51,98 @@ const objectOf =
     return new Response(pipe.readable, { headers })
   }
 
+/** The entrypoint with this resizer. */
+const entrypointWith = (binding: ImageResizer, entrypoint: string | null = 'Objects') =>
+  objectsEntrypoint(
+    createPresigner(environmentSettings, {
+      plugins: [...everyPlugin({ images: { binding }, links: { entrypoint } }), ...credentials()],
+    }),
+  )
+
+/** What answers below `Objects`, and how. */
+interface Setup {
+  readonly isPlain?: boolean
+  /** Runs in each call of the resizer. */
+  readonly during?: () => Promise<unknown>
+  readonly entrypoint?: string | null
+}
+
 /**
- * `Objects` in front of a bucket that answers `GetObject`, with the Cache API or behind a stand-in
- * for Workers Caching. Counts calls of a resizer that runs `during` each, and requests for the object.
+ * `Objects` in front of a bucket that answers `GetObject`, behind a model of Workers Caching, or without
+ * it. Counts calls of a resizer, and requests for the object.
  */
-function objectsOf(
-  GetObject: Answer,
-  behindCache = false,
-  during = async () => {},
-  entrypoint: string | null = 'Objects',
-  result = SMALL,
-) {
-  const sent = scriptedBucket({ GetObject, HeadObject: found(1) })
+function objectsOf(GetObject: Answer, { isPlain = false, during, entrypoint }: Setup = {}) {
+  const sent = scriptedBucket({
+    GetObject,
+    HeadObject: answer(200, null, {
+      'Content-Length': '1',
+      ETag: '"e"',
+      'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+    }),
+  })
   const counts = { calls: 0, gets: 0 }
-  const binding: ImageResizer = {
-    input: () => ({
+  const output = async () => {
+    counts.calls += 1
+    await during?.()
+    return { response: () => new Response(SMALL) }
+  }
+  const binding = {
+    input: (image: ReadableStream) => ({
       transform: () => ({
         async output() {
-          counts.calls += 1
-          await during()
-          return { response: () => new Response(result) }
+          await new Response(image).arrayBuffer()
+          return output()
         },
       }),
     }),
   }
-  const plugins = [...everyPlugin({ images: { binding }, links: { entrypoint } }), ...credentials()]
-  const Objects = objectsEntrypoint(createPresigner(environmentSettings, { plugins }))
-  const cached = new Map<string, Response>()
-  const cache = {
-    async purge() {
-      cached.clear()
-      return { success: true, errors: [] }
-    },
-  }
-  async function run<T>(work: (objects: InstanceType<typeof Objects>) => Promise<T>): Promise<T> {
-    const context = createExecutionContext()
-    const ctx = behindCache
-      ? Object.assign(context, { cache, exports: { Objects: stub } })
-      : context
-    const result = await work(new Objects(ctx, env))
-    await waitOnExecutionContext(context)
-    return result
-  }
-  const stub = {
+  const Objects = entrypointWith(binding, entrypoint)
+  const cached = behindCaching(Objects)
+  const plain = {
     async fetch(request: Request): Promise<Response> {
-      const name = `${request.method} ${request.url}`
-      const kept = behindCache ? cached.get(name) : undefined
-      if (kept !== undefined) return kept.clone()
-      const answer = await run(async (objects) => {
-        const { status, headers, body } = await objects.fetch(request)
-        return new Response(body && (await new Response(body).arrayBuffer()), { status, headers })
-      })
-      if (answer.headers.get('Cache-Control') !== 'no-store') cached.set(name, answer.clone())
-      return answer
+      const context = createExecutionContext()
+      Object.assign(context, { exports: { Objects: plain } })
+      const { status, headers, body } = await new Objects(context, env).fetch(request)
+      const bytes = body && (await new Response(body).arrayBuffer())
+      await waitOnExecutionContext(context)
+      return new Response(bytes, { status, headers })
     },
+    purge: (alias: string, keys: readonly string[]) =>
+      new Objects(createExecutionContext(), env).purge(alias, keys),
   }
+  const objects = isPlain ? plain : cached
   return {
     counts,
     async show(key: ObjectKey, variant: VariantSpec | null = VARIANT, range: string | null = null) {
-      const request = await objectRequest('GET', bucket, key, range, variant)
-      const answer = await stub.fetch(request)
+      const answer = await objects.fetch(await objectRequest('GET', bucket, key, range, variant))
+      const { status, headers } = answer
+      const bytes = await answer.arrayBuffer()
+      await cached.done()
+      await cached.kept()
       counts.gets = sent.filter(({ operation }) => operation === 'GetObject').length
-      return answer
+      return new Response(bytes.byteLength === 0 ? null : bytes, { status, headers })
     },
-    purge: (key: ObjectKey) => run((objects) => objects.purge('counted', [key])),
+    purge: (key: ObjectKey) => objects.purge('counted', [key]),
   }
 }
 
 const CACHES = [
-  ['with the Cache API', false],
-  ['behind Workers Caching', true],
+  ['behind Workers Caching', false],
+  ['with the Cache API', true],
 ] as const
 
-describe.each(CACHES)('%s,', (_, behindCache) => {
+describe.each(CACHES)('%s,', (_, isPlain) => {
   // @threat image-costs copy-broken
   it('keeps an image from a bucket that sends no Content-Length, and not its original', async () => {
-    const { counts, show } = objectsOf(objectOf(PNG, false), behindCache)
+    const { counts, show } = objectsOf(objectOf(PNG, false), { isPlain })
     const key = newKey()
-    const puts = vi.spyOn(caches.default, 'put')
     for (let i = 0; i < 3; i++) expect((await show(key)).status).toBe(200)
     expect(counts).toEqual({ calls: 1, gets: 1 })
-    for (const [, { headers }] of puts.mock.calls)
-      expect(headers.get('Cache-Control')).not.toBe('no-store')
   })
 
   // @threat image-costs
   it('asks the bucket once for 16 widths in 4 formats', async () => {
-    const { counts, show } = objectsOf(objectOf(PNG), behindCache)
+    const { counts, show } = objectsOf(objectOf(PNG), { isPlain })
     const key = newKey()
     for (const size of DEFAULT_IMAGE_SIZES)
       for (const format of ['avif', 'webp', 'jpeg', 'png'] as const)
@@ -147,54 +154,122 @@ describe.each(CACHES)('%s,', (_, behindCache) => {
 
   // @threat image-costs
   it('asks the bucket once for all sizes of an original that many ask for at once', async () => {
-    const { counts, show } = objectsOf(objectOf(PNG), behindCache)
+    const { counts, show } = objectsOf(objectOf(PNG), { isPlain })
     const key = newKey()
-    if (behindCache) await show(key, null)
+    if (isPlain) await show(key, null) // the Cache API joins no requests
     await Promise.all(DEFAULT_IMAGE_SIZES.map((size) => show(key, { ...VARIANT, ...size })))
     expect(counts).toEqual({ calls: DEFAULT_IMAGE_SIZES.length, gets: 1 })
   })
 
   // @threat image-costs image-outdated
-  it('keeps that an object is no image to resize, for every isolate, until a purge', async () => {
+  it('keeps that an object is no image to resize, for every isolate, until a purge or a minute', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
-    const { counts, show, purge } = objectsOf(objectOf(new Uint8Array(9), false), behindCache)
+    const { counts, show, purge } = objectsOf(objectOf(new Uint8Array(9), false), { isPlain })
     const key = newKey()
-    for (const range of [null, 'bytes=0-1', null]) {
+    for (const range of [null, 'bytes=0-1', null])
       expect(codeOf(await show(key, VARIANT, range))).toBe('unsupported_image')
-      // What this isolate itself remembers is over by then.
-      vi.setSystemTime(Date.now() + 11_000)
-    }
     expect(counts).toEqual({ calls: 0, gets: 1 })
     await purge(key)
+    if (isPlain) vi.setSystemTime(Date.now() + 60_000)
     expect(codeOf(await show(key))).toBe('unsupported_image')
     expect(counts.gets).toBe(2)
   })
 
   // @threat image-costs
   it('keeps that Cloudflare Images can not read an image', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] })
-    const broken = () => Promise.reject(Object.assign(new Error('broken'), { code: 9523 }))
-    const { counts, show } = objectsOf(objectOf(PNG), behindCache, broken)
+    const during = () => Promise.reject(Object.assign(new Error('broken'), { code: 9523 }))
+    const { counts, show } = objectsOf(objectOf(PNG), { isPlain, during })
     const key = newKey()
-    for (let i = 0; i < 3; i++) {
-      expect(codeOf(await show(key))).toBe('unsupported_image')
-      vi.setSystemTime(Date.now() + 11_000)
-    }
+    for (let i = 0; i < 3; i++) expect(codeOf(await show(key))).toBe('unsupported_image')
     expect(counts).toEqual({ calls: 1, gets: 1 })
+  })
+
+  it('keeps no failure of Cloudflare Images that will pass', async () => {
+    const busy = Object.assign(new Error('Unexpected error response 503: busy'), { code: 9523 })
+    const { show } = objectsOf(objectOf(PNG), { isPlain, during: () => Promise.reject(busy) })
+    const answer = await show(newKey())
+    expect([codeOf(answer), answer.headers.get('Cache-Control')]).toEqual([
+      'unavailable images',
+      'no-store',
+    ])
+  })
+
+  it('reads neither the original nor a copy of it if it is too large', async () => {
+    const pull = () => Promise.reject(new Error('must not be read'))
+    const huge: Answer = () =>
+      new Response(new ReadableStream({ type: 'bytes', pull }, { highWaterMark: 0 }), {
+        headers: {
+          'Content-Length': `${21 * 1024 ** 2}`,
+          ETag: '"e"',
+          'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+        },
+      })
+    const { counts, show } = objectsOf(huge, { isPlain, entrypoint: null })
+    const key = newKey()
+    for (let i = 0; i < 2; i++) expect(codeOf(await show(key))).toBe('unsupported_image')
+    expect(counts).toEqual({ calls: 0, gets: 1 })
+  })
+
+  // @threat copy-other-bucket
+  it('asks no entrypoint for the original that may have other settings', async () => {
+    const { counts, show } = objectsOf(objectOf(PNG), { isPlain, entrypoint: null })
+    const key = newKey()
+    await show(key, null)
+    expect((await show(key)).status).toBe(200)
+    expect(counts.gets).toBe(2)
+  })
+
+  // @threat copy-outdated
+  it('keeps an image no longer than a minute after its original, of a key that was chosen or without Workers Caching', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const key = isPlain ? newKey() : chosenKey()
+    const { counts, show } = objectsOf(objectOf(PNG), { isPlain })
+    await show(key, null)
+    vi.setSystemTime(Date.now() + 40_000)
+    const image = await show(key)
+    expect(image.headers.get('Cache-Control')).toMatch(/^public, max-age=(19|20), must-revalidate$/)
+    vi.setSystemTime(Date.now() + 19_000)
+    await show(key)
+    expect(counts).toEqual({ calls: 1, gets: 1 })
+    vi.setSystemTime(Date.now() + 1000)
+    await show(key)
+    expect(counts).toEqual({ calls: 2, gets: 2 })
+  })
+
+  // @threat image-costs
+  it('makes no image that it could not keep', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const key = chosenKey()
+    const during = async () => void vi.setSystemTime(Date.now() + 300)
+    const { counts, show } = objectsOf(objectOf(PNG), { isPlain, during })
+    await show(key)
+    // The copy of the original lives for another half second, and that of the image does not.
+    vi.setSystemTime(Date.now() + 59_200)
+    const other = { ...VARIANT, ...sizeOf(32) }
+    for (let i = 0; i < 3; i++) expect((await show(key, other)).status).toBe(200)
+    expect(counts).toEqual({ calls: 2, gets: 2 })
+  })
+
+  // @threat copy-outdated
+  it('counts the time to make an image as part of its lifetime', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const during = async () => void vi.setSystemTime(Date.now() + 6000)
+    const { show } = objectsOf(objectOf(PNG), { isPlain, during })
+    const image = await show(chosenKey())
+    expect(image.headers.get('Cache-Control')).toMatch(/^public, max-age=5[34], must-revalidate$/)
   })
 })
 
 // @threat image-costs
 it('keeps for a minute that it could not read an original that may have been cut', async () => {
-  for (const [, behindCache] of CACHES)
-    for (const [statesLength, seconds] of [
-      [true, 3600],
-      [false, 60],
-    ] as const) {
-      const { show } = objectsOf(objectOf(PNG.slice(0, 9), statesLength), behindCache)
-      const lifetime = `public, max-age=${seconds}, must-revalidate`
-      expect((await show(newKey())).headers.get('Cache-Control')).toBe(lifetime)
-    }
+  for (const [statesLength, seconds] of [
+    [true, 3600],
+    [false, 60],
+  ] as const) {
+    const { show } = objectsOf(objectOf(PNG.slice(0, 9), statesLength))
+    const lifetime = `public, max-age=${seconds}, must-revalidate`
+    expect((await show(newKey())).headers.get('Cache-Control')).toBe(lifetime)
+  }
 })
 
 // @threat image-outdated
@@ -203,162 +278,88 @@ it.each([
   [9516, 60],
   [9523, 60],
 ])('keeps error %i of Cloudflare Images for %i seconds', async (code, seconds) => {
-  for (const [, behindCache] of CACHES) {
-    const failing = () => Promise.reject(Object.assign(new Error('no'), { code }))
-    const { show } = objectsOf(objectOf(PNG), behindCache, failing)
-    const lifetime = `public, max-age=${seconds}, must-revalidate`
-    expect((await show(newKey())).headers.get('Cache-Control')).toBe(lifetime)
+  const during = () => Promise.reject(Object.assign(new Error('no'), { code }))
+  const { show } = objectsOf(objectOf(PNG), { during })
+  const lifetime = `public, max-age=${seconds}, must-revalidate`
+  expect((await show(newKey())).headers.get('Cache-Control')).toBe(lifetime)
+})
+
+// @threat copy-undeleted image-outdated
+it('keeps no copy of an original that was deleted while it was resized, and no image of it', async () => {
+  const key = parseObjectKey(await putObject('a.png', await twoColorPng(300, 300)))
+  const { binding } = counting(() => deleteObject(bucket, key, new Date()))
+  const objects = behindCaching(entrypointWith(binding))
+  const asked = await objectRequest('GET', bucket, key, null, VARIANT)
+  expect((await objects.fetch(asked)).status).toBe(200)
+  await objects.done()
+  expect(await objects.kept()).toEqual([])
+  expect((await objects.fetch(asked)).status).toBe(404)
+})
+
+/** The real resizer. Counts its calls, and runs `before` ahead of each result. */
+function counting(before: () => Promise<unknown>) {
+  const calls: number[] = []
+  const binding: ImageResizer = {
+    input: (image) => ({
+      transform: (size) => ({
+        async output(options) {
+          calls.push(size.width)
+          const made = await env.IMAGES.input(image).transform(size).output(options)
+          await before()
+          return made
+        },
+      }),
+    }),
   }
-})
-
-it('keeps no failure of Cloudflare Images that will pass', async () => {
-  for (const [, behindCache] of CACHES) {
-    const failing = () =>
-      Promise.reject(
-        Object.assign(new Error('Unexpected error response 503: busy'), { code: 9523 }),
-      )
-    const { show } = objectsOf(objectOf(PNG), behindCache, failing)
-    const answer = await show(newKey())
-    expect([codeOf(answer), answer.headers.get('Cache-Control')]).toEqual([
-      'unavailable images',
-      'no-store',
-    ])
-  }
-})
-
-it('reads neither the original nor a copy of it if it is too large', async () => {
-  const pull = () => Promise.reject(new Error('must not be read'))
-  const huge: Answer = () =>
-    new Response(new ReadableStream({ type: 'bytes', pull }, { highWaterMark: 0 }), {
-      headers: {
-        'Content-Length': `${21 * 1024 ** 2}`,
-        ETag: '"e"',
-        'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
-      },
-    })
-  const { counts, show } = objectsOf(huge)
-  const key = newKey()
-  for (let i = 0; i < 2; i++) expect(codeOf(await show(key))).toBe('unsupported_image')
-  expect(counts).toEqual({ calls: 0, gets: 1 })
-})
-
-// @threat copy-other-bucket
-it('asks no entrypoint for the original that may have other settings', async () => {
-  const { counts, show } = objectsOf(objectOf(PNG), true, undefined, null)
-  const key = newKey()
-  await show(key, null)
-  expect((await show(key)).status).toBe(200)
-  expect(counts.gets).toBe(2)
-})
-
-// @threat copy-outdated
-it('keeps an image of a chosen key no longer than the copy that it comes from', async () => {
-  vi.useFakeTimers({ toFake: ['Date'] })
-  const key = chosenKey()
-  const { counts, show } = objectsOf(objectOf(PNG), true)
-  await show(key, null)
-  vi.setSystemTime(Date.now() + 40_000)
-  const image = await show(key)
-  expect(image.headers.get('Cache-Control')).toMatch(/^public, max-age=(19|20), must-revalidate$/)
-  expect(counts).toEqual({ calls: 1, gets: 1 })
-})
-
-// @threat image-costs
-it.each(CACHES)('%s, makes no image that it could not keep', async (_, behindCache) => {
-  vi.useFakeTimers({ toFake: ['Date'] })
-  const key = chosenKey()
-  const slowly = async () => void vi.setSystemTime(Date.now() + 300)
-  const { counts, show } = objectsOf(objectOf(PNG), behindCache, slowly)
-  await show(key)
-  // The copy of the original lives for another half second, and that of the image does not.
-  vi.setSystemTime(Date.now() + 59_200)
-  const other = { ...VARIANT, ...sizeOf(32) }
-  for (let i = 0; i < 3; i++) expect((await show(key, other)).status).toBe(200)
-  expect(counts).toEqual({ calls: 2, gets: 2 })
-})
-
-// @threat copy-outdated
-it('counts the time to make an image as part of that minute', async () => {
-  vi.useFakeTimers({ toFake: ['Date'] })
-  const slowly = async () => void vi.setSystemTime(Date.now() + 6000)
-  for (const [, behindCache] of CACHES) {
-    const put = vi.spyOn(caches.default, 'put')
-    const { show } = objectsOf(objectOf(PNG), behindCache, slowly)
-    const image = await show(chosenKey())
-    const stored = put.mock.calls.find(([url]) => String(url).includes('fmt='))?.[1]
-    const { headers } = behindCache ? image : (stored ?? new Response())
-    expect(headers.get('Cache-Control')).toMatch(/^public, max-age=5[34], must-revalidate$/)
-    put.mockRestore()
-  }
-})
-
-// @threat image-bomb
-it.each([
-  ['sends a large image from its copy, also to those who waited for it', 300, 2],
-  ['sends a small image at once', 200, 0],
-])('%s', async (_, kibibytes, copies) => {
-  const pixels = pngChunk('IDAT', new Uint8Array(kibibytes * 1024))
-  const end = pngChunk('IEND', new Uint8Array())
-  const image = joined(PNG_START, pngHeader(15, 10), pixels, end)
-  const { counts, show } = objectsOf(objectOf(PNG), false, undefined, undefined, image)
-  const match = vi.spyOn(caches.default, 'match')
-  const key = newKey()
-  const crowd = await Promise.all([show(key), show(key)])
-  for (const answer of crowd) expect((await answer.arrayBuffer()).byteLength).toBe(image.length)
-  const found = await Promise.all(match.mock.results.map(({ value }) => value))
-  const isImage = (one: Response | undefined) => one?.headers.get('Content-Type') === 'image/png'
-  expect([counts.calls, found.filter(isImage).length]).toEqual([1, copies])
-})
-
-// @threat image-bomb
-it('sends a large image where the Cache API keeps nothing', async () => {
-  vi.spyOn(caches.default, 'put').mockResolvedValue()
-  const pixels = pngChunk('IDAT', new Uint8Array(300 * 1024))
-  const image = joined(PNG_START, pngHeader(15, 10), pixels, pngChunk('IEND', new Uint8Array()))
-  const { show } = objectsOf(objectOf(PNG), false, undefined, undefined, image)
-  expect((await (await show(newKey())).arrayBuffer()).byteLength).toBe(image.length)
-})
-
-// @threat copy-undeleted
-it('keeps no copy of an original that was deleted while it was resized', async () => {
-  const key = newKey()
-  const { counts, show, purge } = objectsOf(async (sent) => {
-    const answer = await objectOf(PNG)(sent)
-    if (counts.gets === 0) await purge(key)
-    counts.gets = 1
-    return answer
-  }, false)
-  expect((await show(key)).status).toBe(200)
-  await show(key, { ...VARIANT, ...sizeOf(32) })
-  expect(counts.gets).toBe(2)
-})
-
-/** Loads the module as a new isolate would. */
-function newIsolate(
-  name: string,
-): Promise<typeof import('../../../../src/plugins/links/images/edge-variants.ts')> {
-  const path = `../../../../src/plugins/links/images/edge-variants.ts?isolate=${name}`
-  return import(/* @vite-ignore */ path)
+  return { calls, binding }
 }
 
-// @threat image-costs
-it('warns once where the Cache API keeps nothing', async () => {
-  const { putVariant } = await newIsolate('without-copies')
-  const lines = captureLog()
-  vi.spyOn(caches.default, 'put').mockResolvedValue()
-  const url = `https://objects.invalid/${crypto.randomUUID()}`
-  for (const query of ['w=1', 'w=2'])
-    await putVariant({ url, query }, 'generation', new Response('pixels'))
-  expect(lines).toEqual(['{"warning":"resized images are not kept"}'])
+// @threat image-outdated
+it('shows later requests no image that is being made while its object is replaced', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const gate = Promise.withResolvers<void>()
+  const { calls, binding } = counting(async () => {
+    if (calls.length === 1) await gate.promise
+  })
+  const objects = behindCaching(entrypointWith(binding))
+  const asked = await objectRequest('GET', bucket, parseObjectKey(key), null, VARIANT)
+  const height = async (fetch: (request: Request) => Promise<Response>) => {
+    const info = await env.IMAGES.info(
+      new Response(await (await fetch(asked)).arrayBuffer()).body ?? new ReadableStream(),
+    )
+    return 'height' in info ? info.height : info.format
+  }
+  // As two data centers, since the cache of one joins requests.
+  const before = height(objects.run)
+  await vi.waitFor(() => expect(calls).toHaveLength(1), PATIENCE)
+  await putUnder(key, await twoColorPng(300, 100))
+  expect(await objects.purge('counted', [key])).toBeNull()
+  expect(await height(objects.run)).toBe(21)
+  gate.resolve()
+  expect(await before).toBe(64)
+  await objects.done()
+  expect(objects.purged.length).toBeGreaterThan(1)
+  expect(await height(objects.fetch)).toBe(21)
 })
 
-it('does not warn where it keeps them', async () => {
-  const { putVariant } = await newIsolate('with-copies')
-  const lines = captureLog()
-  const url = `https://objects.invalid/${crypto.randomUUID()}`
-  const headers = { 'Cache-Control': 'max-age=60' }
-  const expired = { 'Cache-Control': 'no-store' }
-  for (const one of [expired, headers])
-    await putVariant({ url, query: 'w=1' }, 'generation', new Response('pixels', { headers: one }))
-  expect(lines).toEqual([])
+// @threat image-costs
+it('costs one call and one request to the bucket for a crowd, also if the call fails', async () => {
+  for (const fails of [false, true]) {
+    const key = await putObject('a.png', await twoColorPng(300, 300))
+    const { calls, binding } = counting(async () => {
+      if (fails) throw new Error('down')
+    })
+    const objects = behindCaching(entrypointWith(binding))
+    const asked = await objectRequest('GET', bucket, parseObjectKey(key), null, VARIANT)
+    const crowd = Array.from({ length: 30 }, async () => {
+      const answer = await objects.run(asked)
+      await answer.arrayBuffer()
+      return answer.status
+    })
+    expect(new Set(await Promise.all(crowd))).toEqual(new Set([fails ? 503 : 200]))
+    await objects.done()
+    expect(calls).toHaveLength(1)
+    // The others ask with a HEAD whether the object has changed.
+    expect(await requestsFor(key)).toBe(fails ? 2 : 32)
+  }
 })
