@@ -100,8 +100,11 @@ const bucketVariables = (s3: S3Server): Readonly<Record<string, string>> => ({
   S3_WRITE_SECRET_ACCESS_KEY: s3.writer.secretAccessKey,
 })
 
+/** The id of the API key of `dev`. Only its developer has it. */
+export const LOCAL_KEY_ID = 'localhost'
+
 const localKey = (apiKey: string): ApiKey => ({
-  id: 'localhost',
+  id: LOCAL_KEY_ID,
   sha256: createHash('sha256').update(apiKey).digest('hex'),
   scopes: [...KEY_SCOPES],
   prefix: '',

@@ -14,6 +14,7 @@ import { UsageError } from '../command.ts'
 import { CONFIG_NAMES, NO_CONFIG } from '../config-name.ts'
 import { unknownNames, unknownText, withoutDeployAdvice } from '../env-file.ts'
 import { KEYS_FILE } from '../keys.ts'
+import { LOCAL_KEY_ID } from '../worker-env.ts'
 import { loadWrangler } from '../wrangler.ts'
 import { type ChangedSetting, changedSettingsIn, type OldSetting } from './changed-settings.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
@@ -366,7 +367,9 @@ function checkAccess({ env }: WorkerEnvironment, { apiKeys = [], jwt }: WorkerSe
       'There is no API key and no JWT issuer, so the Worker refuses all requests.',
       'Run `npx edge-presigner deploy`, which creates an API key, or add a [vars.JWT] table.',
     )
-  const choosing = apiKeys.filter(({ scopes }) => scopes.includes('keys:choose'))
+  const choosing = apiKeys.filter(
+    ({ id, scopes }) => scopes.includes('keys:choose') && id !== LOCAL_KEY_ID,
+  )
   if (choosing.length > 0 && env.FILES_DB === undefined)
     return warn(
       `These API keys may choose keys: ${choosing.map(({ id }) => id).join(', ')}. Workers KV can lose a record if two of them change one key within a minute.`,

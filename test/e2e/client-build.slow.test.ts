@@ -8,10 +8,10 @@ import { install, ROOT, typeCheck } from './package/packed.ts'
 import { shared } from './shared.ts'
 
 const MAX_BYTES = {
-  'index.js': 7344,
+  'index.js': 7552,
   'uppy.js': 2048,
   'react.js': 3264,
-  'sharing.js': 1808,
+  'sharing.js': 1856,
   'server.js': 9472,
 }
 

@@ -150,7 +150,7 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
 `,
     )
     await ask('/files?limit=3', { headers: { Host: `localhost:${port}` } })
-    await ask('/u/ept_secret/s3/params?filename=a', { headers: { Host: `localhost:${port}` } })
+    await ask('/u/ept_secret/files?limit=3', { headers: { Host: `localhost:${port}` } })
     await ask('/', { headers: { Host: 'evil.example' } })
     for (const line of [/^GET \/ 403/m, /^GET \/files 200/m, /^GET \/u\/.* 401/m, /^ {2}GET \/u/m])
       await dev.printed(line)
@@ -162,12 +162,12 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
         .split('\n')
         .toSorted(),
     ).toEqual([
-      '  GET /u/:token/s3/params: unauthenticated: token malformed',
+      '  GET /u/:token/files: unauthenticated: token malformed',
       '  The Host header does not name this machine.',
       '  unauthenticated: This is not a token or an API key.',
       'GET / 403 N ms',
       'GET /files 200 N ms',
-      'GET /u/…/s3/params 401 N ms',
+      'GET /u/…/files 401 N ms',
     ])
   })
 
@@ -626,7 +626,7 @@ describe('npm run dev -- --vars', () => {
 NOTIFICATION_SECRETS=${notificationSecret}
 `,
     )
-    await using dev = await startDev('--vars', file)
+    await using dev = await startDev('--all', '--vars', file)
     expect(await (await fetch(`${origin()}/healthz`)).json()).not.toHaveProperty('warnings')
     const client = createServerClient({ baseUrl: origin() })
     const { key } = await client.upload(Buffer.from('hello'), { fileName: 'a.txt' })

@@ -106,7 +106,7 @@ it.each([
     })
     return response.status
   }
-  expect([await send(), await send()]).toEqual([200, 409])
+  expect([await send(), await send()]).toEqual([200, 429])
   expect((await json('GET', '/drop-boxes')).body).toMatchObject({ dropBoxes: [{ id: box.id }] })
   expect((await json('GET', '/upkeep')).body).toMatchObject({ buckets: [{ bucket: 'files' }] })
   expect(await worker.logs()).not.toContain(new URL(grant.url).pathname.slice('/g/'.length))

@@ -232,20 +232,18 @@ describe('a presigner in an app on Node', () => {
     expect(answers.map(({ status }) => status)).toEqual(Array(answers.length).fill(501))
   })
 
-  it('has no scheduled upkeep, which needs Durable Objects, and names the command', async () => {
+  it('logs that scheduled upkeep needs Durable Objects or an index in SQL', async () => {
     const records = files({ index: memoryFileIndex() })
     const lines: LogLine[] = []
     const presigner = createPresigner(
       defineSettings(() => settingsInput()),
       { plugins: [upkeep({ files: records })], log: (line) => void lines.push(line) },
     )
-    await expect(
-      presigner.scheduled({ scheduledTime: Date.now(), cron: '7 * * * *' }, {}),
-    ).rejects.toMatchObject({
-      code: 'not_supported',
-      message: expect.stringContaining('npx edge-presigner upkeep'),
-    })
-    expect(lines).toMatchObject([{ method: 'SCHEDULED', status: 501, code: 'not_supported' }])
+    await presigner.scheduled({ scheduledTime: Date.now(), cron: '7 * * * *' }, {})
+    const reason = expect.stringContaining('needs Durable Objects, which only Workers have')
+    expect(lines).toMatchObject([
+      { method: 'SCHEDULED', status: 501, code: 'not_supported', reason },
+    ])
     const health = await presigner.fetch(new Request(`${ORIGIN}/healthz`), {})
     expect(await jsonOf(health)).not.toHaveProperty('warnings')
   })
