@@ -67,6 +67,12 @@ export interface PageOptions {
   readonly cursor?: string | undefined
 }
 
+/** A page of the caller's grants or drop boxes, or of those of a user. */
+export interface OwnedOptions extends PageOptions {
+  /** The `subject` of tokens of this API key. */
+  readonly subject?: string | undefined
+}
+
 interface Cancelable {
   readonly signal?: AbortSignal | undefined
 }
@@ -76,7 +82,7 @@ export interface SharingCalls {
   /** Creates a link to a file that counts its uses and can be withdrawn. A repeat makes another. */
   createGrant(key: string, grant: GrantOptions & Cancelable): Promise<Grant>
   /** Lists one page of the caller's grants. */
-  listGrants(options?: PageOptions & Cancelable): Promise<GrantPage>
+  listGrants(options?: OwnedOptions & Cancelable): Promise<GrantPage>
   getGrant(id: string, options?: Cancelable): Promise<Grant>
   updateGrant(id: string, changes: GrantChanges & Cancelable): Promise<Grant>
   /** Ends a grant at once, everywhere. A link that it dispensed before is valid for ten minutes. */
@@ -84,7 +90,7 @@ export interface SharingCalls {
   /** Creates a page on which others drop files below `prefix`, which ends with `/`. A repeat makes another. */
   createDropBox(prefix: string, box: DropBoxOptions & Cancelable): Promise<DropBox>
   /** Lists one page of the caller's drop boxes. */
-  listDropBoxes(options?: PageOptions & Cancelable): Promise<DropBoxPage>
+  listDropBoxes(options?: OwnedOptions & Cancelable): Promise<DropBoxPage>
   getDropBox(id: string, options?: Cancelable): Promise<DropBox>
   /** Lists one page of the files that a drop box received. */
   listReceived(id: string, options?: PageOptions & Cancelable): Promise<ReceivedPage>

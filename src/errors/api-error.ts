@@ -30,6 +30,7 @@ export const STATUS_BY_CODE = {
   object_exists: 409,
   file_replaced: 409,
   drop_box_full: 409,
+  upload_ended: 409,
   user_changed: 409,
   link_expired: 410,
   grant_ended: 410,

@@ -2,8 +2,9 @@ import { seal, unseal } from '../access/seal.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import { sixAtOnce } from '../bucket/at-once.ts'
 import { ApiError, asApiError } from '../errors/api-error.ts'
+import { sha256 } from '../keys/encodings.ts'
 
-/** One item in the list of a minter. */
+/** One item in a list. */
 export interface Listed {
   /** Its public id. */
   readonly id: string
@@ -20,31 +21,27 @@ export interface ListPage {
 /** The name of the object that lists what a principal has made. Items have other names: hexadecimal. */
 export const listName = (principalId: string): string => `list ${principalId}`
 
-/** The list that a cursor belongs to. Another principal can't use it. */
-export interface ListScope {
-  readonly list: 'grants' | 'drop boxes'
-  /** Id of the principal. */
-  readonly principal: string
-}
+/** The name of the object that lists what is in a bucket below the first segment of a key or a prefix. */
+export const placeName = async (bucket: string, key: string): Promise<string> =>
+  `place ${await sha256(JSON.stringify([bucket, key.normalize().split('/', 1)]))}`
 
-/** Returns a cursor for the page that starts with `next`. */
-export const sealListCursor = (
+/** Returns a cursor for the page that starts with `next`. Another `list` can't use it. */
+export const sealCursor = (
   { signingSecrets }: SigningSettings,
-  { list, principal }: ListScope,
+  list: string,
   { id, at }: Listed,
-): Promise<string> => seal(signingSecrets, 'cursor', { list, principal, id, at })
+): Promise<string> => seal(signingSecrets, 'cursor', { list, id, at })
 
 /** Returns where the page of `cursor` starts, or null without one. Throws `invalid_cursor`. */
-export async function openListCursor(
+export async function openCursor(
   { signingSecrets }: SigningSettings,
-  { list, principal }: ListScope,
+  list: string,
   cursor: string | undefined,
 ): Promise<Listed | null> {
   if (cursor === undefined) return null
   const unsealed = await unseal(signingSecrets, 'cursor', cursor, new Date())
   const { id, at, ...of } = unsealed.ok ? unsealed.claims : {}
-  if (of.list === list && of.principal === principal)
-    if (typeof id === 'string' && typeof at === 'number') return { id, at }
+  if (of.list === list && typeof id === 'string' && typeof at === 'number') return { id, at }
   throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
 }
 

@@ -82,6 +82,8 @@ export const isObjectPage = isObject<ObjectPage>({
 
 /** What was deleted below a prefix. */
 export interface DeletedAll {
+  /** Grants that were withdrawn, and drop boxes that were closed. */
+  shares: number
   /** Objects, with their records and edge copies. */
   deleted: number
   /** Older versions and delete markers. Null if the bucket can't list them. */
@@ -104,6 +106,7 @@ export interface Erased extends DeletedAll {
 }
 
 export const isErased = isObject<Erased>({
+  shares: isNumber,
   deleted: isNumber,
   versions: isNullOr(isNumber),
   uploads: isNullOr(isNumber),

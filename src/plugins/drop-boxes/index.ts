@@ -1,7 +1,9 @@
 import type { Plugin } from '../../plugin.ts'
+import { eraser } from '../../state/item-routes.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Files } from '../files/index.ts'
 import type { Multipart } from '../multipart/index.ts'
+import { DROP_BOXES } from './kind.ts'
 import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
 import { boxTokens, noSender } from './sender.ts'
 
@@ -23,6 +25,7 @@ export const dropBoxes = <B = unknown>(options: DropBoxesOptions<B>): Plugin<B> 
     return {
       identify: boxTokens,
       minter: noSender,
+      erase: eraser(DROP_BOXES),
       warnings: warnWithout('DropBoxes', 'drop boxes need Durable Objects'),
     }
   },

@@ -1,6 +1,8 @@
 import type { Plugin } from '../../plugin.ts'
+import { eraser } from '../../state/item-routes.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Links } from '../links/index.ts'
+import { GRANTS } from './kind.ts'
 import { grantPageRoutes } from './page-routes.ts'
 import { grantRoutes } from './routes.ts'
 
@@ -17,6 +19,9 @@ export const grants = <B = unknown>(options: GrantsOptions<B>): Plugin<B> => ({
   api: grantRoutes(options.links.steps),
   setup(setup) {
     setup.only('grants', options, ['links'])
-    return { warnings: warnWithout('Grants', 'grants need Durable Objects') }
+    return {
+      erase: eraser(GRANTS),
+      warnings: warnWithout('Grants', 'grants need Durable Objects'),
+    }
   },
 })

@@ -91,7 +91,7 @@ describe('uploads in parts of one key', () => {
     const path = `/multipart/${encodeURIComponent(last.uploadId)}?key=${encodeURIComponent(last.key)}`
     expect((await sender.fetch(path, { method: 'DELETE' })).status).toBe(204)
     expect(await keptBytes(last.key, ids)).toBe(0)
-    expect((await objectOf(box).state())?.left).toEqual({ files: 2, bytes: 10_000 })
+    expect((await objectOf(box).read())?.left).toEqual({ files: 2, bytes: 10_000 })
   })
 
   it.each([
@@ -99,7 +99,7 @@ describe('uploads in parts of one key', () => {
     [
       'the box closes',
       async (box: { id: string }) => {
-        await objectOf(box).close(Date.now())
+        await objectOf(box).end(Date.now())
         await passes(0, box)
       },
     ],
@@ -125,10 +125,10 @@ describe('uploads in parts of one key', () => {
     })
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
     expect(await outcome(await sender.post('/multipart', file))).toMatch(/^50/)
-    expect((await objectOf(box).state())?.left.files).toBe(0)
+    expect((await objectOf(box).read())?.left.files).toBe(0)
     down.mockRestore()
     await passes(2 * MINUTE, box)
-    expect((await objectOf(box).state())?.left.files).toBe(1)
+    expect((await objectOf(box).read())?.left.files).toBe(1)
     expect((await sender.post('/multipart', file)).status).toBe(200)
   })
 
@@ -216,7 +216,7 @@ describe('the most bytes in the bucket', () => {
     await completeMultipartUpload(upload, [{ partNumber: 1, etag }], new Date())
     const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
     await sender.fetch(path, { method: 'DELETE' })
-    expect((await objectOf(box).state())?.left.files).toBe(1)
+    expect((await objectOf(box).read())?.left.files).toBe(1)
     await passes(2 * MINUTE, box)
     expect(await receivedIn(box)).toMatchObject([{ key }])
   })
@@ -245,7 +245,7 @@ describe('a reservation', () => {
     expect(await endsOf()).toBe(first)
     expect(urls).toHaveLength(1)
     await passes(31 * MINUTE, box)
-    expect((await objectOf(box).state())?.left.files).toBe(1)
+    expect((await objectOf(box).read())?.left.files).toBe(1)
     expect(await outcome(await sender.post(path, { key, partNumbers: [1] }))).toBe(
       '404 upload_not_found',
     )
@@ -311,7 +311,7 @@ describe('a signed PUT', () => {
     await expect.poll(isGone).toBeNull()
     expect(types.filter((type) => type === 'received')).toHaveLength(2)
     expect(types.filter((type) => type === 'replaced')).toHaveLength(1)
-    expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
+    expect((await objectOf(box).read())?.received).toEqual({ files: 0, bytes: 0 })
   })
 
   it('has the mark of its upload, and can be sent only once where the server honours that', async () => {
