@@ -1,6 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { MAX_REPLACEABLE_SECONDS } from '../../../src/bucket/limits.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
@@ -516,6 +516,28 @@ describe('POST /files/delete-all', () => {
     expect(await kept()).toHaveLength(4)
     expect(await deleteAll(app, { prefix: 'users/José😀/' })).toMatchObject([{ records: 2 }])
     expect(await kept()).toEqual(others.toSorted())
+  })
+
+  // @threat delete-all-rest
+  it('forgets the locks below the prefix, which have the keys, but none that is held', async () => {
+    const bucketUrl = `${inject('s3Endpoint')}/files/`
+    const [ended, later] = ['users/alice/ended', 'users/alice/later']
+    const lock = async (keys: readonly string[], seconds: number) =>
+      index.lock?.(bucketUrl, keys, seconds)
+    const before = new Date(Date.now() - 60_000).toISOString()
+    for (const [key, seconds] of [
+      [ended, -90],
+      [later, -30],
+    ] as const)
+      await (await lock([key], seconds))?.note(key, 'noted')
+    const held = await lock(['users/alice/held'], 300)
+    const journals = async () => [...((await lock([ended, later], -90))?.held.values() ?? [])]
+    await deleteAll(mounted(), { before, dryRun: true })
+    expect(await journals()).toEqual(['noted', 'noted'])
+    await lock([later], -30)
+    await deleteAll(mounted(), { before })
+    expect(await journals()).toEqual([null, 'noted'])
+    expect(await held?.note('users/alice/held', 'still held')).toBe(true)
   })
 
   // @threat delete-all-rest
