@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { cursorsOf } from '../access/cursor.ts'
 import { mayUse } from '../access/limits.ts'
 import { idOfSubject, type Principal, requireScope, SUBJECT } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -7,7 +8,7 @@ import { digits, usually } from '../http/fields.ts'
 import { linkBase } from '../http/link-host.ts'
 import type { Item, Seen } from './cloudflare.ts'
 import type { ItemKind, ItemObject } from './item.ts'
-import { listName, openCursor, placeName, readItems, sealCursor } from './list.ts'
+import { listedSchema, listName, placeName, readItems } from './list.ts'
 import { callObject, hintFor } from './object.ts'
 import { isPublicId } from './secret-id.ts'
 
@@ -33,10 +34,9 @@ export async function listItems<T extends Item, S extends Seen<T>, O extends Ite
   show: (item: S, base: string) => B,
 ) {
   const principal = requireRights(c, kind)
-  const settings = c.get('settings')
   const owner = subject === undefined ? principal.id : idOfSubject(principal, subject)
-  const scope = `${kind.noun}s of ${owner}`
-  const start = await openCursor(settings, scope, cursor)
+  const cursors = cursorsOf(c.get('settings'), [`${kind.noun}s`, owner], listedSchema)
+  const start = (await cursors.open(cursor)) ?? null
   const list = kind.object(c, listName(owner), hintFor(c.req.raw))
   const { items, next } = await callObject(c, () => list.listed(limit, start))
   const base = linkBase(c)
@@ -46,7 +46,7 @@ export async function listItems<T extends Item, S extends Seen<T>, O extends Ite
   })
   const more = {
     ...read.failed,
-    ...(next && { cursor: await sealCursor(settings, scope, next) }),
+    ...(await cursors.seal(next)),
   }
   return { items: read.items, more }
 }

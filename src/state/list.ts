@@ -1,7 +1,6 @@
-import { seal, unseal } from '../access/seal.ts'
-import type { SigningSettings } from '../access/settings.ts'
+import * as z from 'zod/mini'
 import { sixAtOnce } from '../bucket/at-once.ts'
-import { ApiError, asApiError } from '../errors/api-error.ts'
+import { asApiError } from '../errors/api-error.ts'
 import { sha256 } from '../keys/encodings.ts'
 
 /** One item in a list. */
@@ -25,25 +24,8 @@ export const listName = (principalId: string): string => `list ${principalId}`
 export const placeName = async (bucket: string, key: string): Promise<string> =>
   `place ${await sha256(JSON.stringify([bucket, key.normalize().split('/', 1)]))}`
 
-/** Returns a cursor for the page that starts with `next`. Another `list` can't use it. */
-export const sealCursor = (
-  { signingSecrets }: SigningSettings,
-  list: string,
-  { id, at }: Listed,
-): Promise<string> => seal(signingSecrets, 'cursor', { list, id, at })
-
-/** Returns where the page of `cursor` starts, or null without one. Throws `invalid_cursor`. */
-export async function openCursor(
-  { signingSecrets }: SigningSettings,
-  list: string,
-  cursor: string | undefined,
-): Promise<Listed | null> {
-  if (cursor === undefined) return null
-  const unsealed = await unseal(signingSecrets, 'cursor', cursor, new Date())
-  const { id, at, ...of } = unsealed.ok ? unsealed.claims : {}
-  if (of.list === list && typeof id === 'string' && typeof at === 'number') return { id, at }
-  throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
-}
+/** A place in a list, in its cursors. */
+export const listedSchema = z.object({ id: z.string(), at: z.number() })
 
 /** Items of a list, and the ids of those that could not be read now, if there are any. */
 export interface ReadItems<T> {

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { askedLimits } from '../../access/asked-limits.ts'
+import { cursorsOf } from '../../access/cursor.ts'
 import { narrowLimits } from '../../access/limits.ts'
 import { requirePrefix } from '../../access/principal.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -27,7 +28,6 @@ import {
   pageQuery,
   requireRights,
 } from '../../state/item-routes.ts'
-import { openCursor, sealCursor } from '../../state/list.ts'
 import { callObject } from '../../state/object.ts'
 import { requirePassword } from '../../state/password.ts'
 import { networkName, publicIdOf } from '../../state/secret-id.ts'
@@ -134,16 +134,15 @@ export const dropBoxRoutes = newApp()
     requireRights(c, DROP_BOXES)
     const { item, object } = await ownItem(c, DROP_BOXES)
     const { limit, cursor } = c.req.valid('query')
-    const settings = c.get('settings')
-    const scope = `files of ${item.id}`
-    const start = await openCursor(settings, scope, cursor)
-    const { files, next } = await callObject(c, () => object.files(limit, start?.at ?? null))
+    const cursors = cursorsOf(c.get('settings'), ['drop box', item.id], z.number())
+    const start = (await cursors.open(cursor)) ?? null
+    const { files, next } = await callObject(c, () => object.files(limit, start))
     return json(c, {
       files: files.map(({ key, name, size, mimetype, at, sender, country }) => ({
         ...{ key, bucket: item.bucket, name, size, mimetype },
         ...{ receivedAt: new Date(at).toISOString(), sender, country },
       })),
-      ...(next !== null && { cursor: await sealCursor(settings, scope, { id: '', at: next }) }),
+      ...(await cursors.seal(next)),
     })
   })
 
