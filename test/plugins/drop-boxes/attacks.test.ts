@@ -113,6 +113,47 @@ describe('uploads in parts of one key', () => {
     expect(await keptBytes(key, ids)).toBe(0)
   })
 
+  it('that are being aborted take no step, and another start takes their place', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const { key, uploadId, etag } = await startInParts(sender, 'hello')
+    await objectOf(box).free(key, Date.now())
+    const path = `/multipart/${encodeURIComponent(uploadId)}`
+    const steps = [
+      sender.post(`${path}/urls`, { key, partNumbers: [1] }),
+      sender.fetch(`${path}?key=${encodeURIComponent(key)}`),
+      completeParts(sender, { key, uploadId, etag }),
+    ]
+    for (const step of steps) expect(await outcome(await step)).toBe('409 upload_ended')
+    const again = await startInParts(sender, 'hello')
+    expect((await completeParts(sender, again)).status).toBe(201)
+    await passes(2 * MINUTE, box)
+    // Once they are gone, nothing is left to end.
+    expect(await outcome(await completeParts(sender, { key, uploadId, etag }))).toBe(
+      '404 upload_not_found',
+    )
+  })
+
+  // @threat box-other-name
+  it('of one network are not recorded under the name of another', async () => {
+    const box = await createBox()
+    const startId = newStartId('n')
+    const ann = await visit(box, { ip: '203.0.113.1', sender: { name: 'Ann' } })
+    const eve = await visit(box, { ip: '198.51.100.1', sender: { name: 'Eve' } })
+    const begun = await startInParts(ann, 'hello', { startId })
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    expect(await outcome(await eve.post('/multipart', file))).toBe('409 upload_ended')
+    expect((await completeParts(eve, begun)).status).toBe(201)
+    expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann' } }])
+    // Also after the reservation has ended, since a late upload may still be there.
+    const late = newStartId('l')
+    await startInParts(ann, 'hello', { startId: late })
+    await passes(31 * MINUTE, box)
+    expect(await outcome(await eve.post('/multipart', { ...file, startId: late }))).toBe(
+      '409 upload_ended',
+    )
+  })
+
   it('are refused a further start if the earlier one cannot be aborted, and keep the place', async () => {
     const box = await createBox({ maxFiles: 1 })
     const sender = await visit(box)
