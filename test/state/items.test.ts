@@ -57,7 +57,7 @@ describe('what a user of an API key has made', () => {
     ['drop-boxes', 'dropBoxes', (by: Caller, init: RequestInit) => createBox({}, by, init)],
   ] as const
 
-  // @threat share-of-others
+  // @threat grant-of-others box-of-others
   it.each(KINDS)(
     'is listed, shown and ended by the key, and by no other: %s',
     async (path, plural, create) => {
@@ -109,7 +109,7 @@ describe('wrong passwords', () => {
       expect(await outcome(await ask(`${i + 1}.7.7.7`)), `guess ${i}`).toBe('403 password_wrong')
   }
 
-  // @threat password-guessed-unseen
+  // @threat grant-password-guessed
   it('of a grant are counted, and told after 10', async () => {
     const { mounted, events } = app()
     const key = await putUnder('ann/guessed.txt', 'a report')
@@ -128,7 +128,7 @@ describe('wrong passwords', () => {
     expect(own.wrongPasswords).toBe(10)
   })
 
-  // @threat password-guessed-unseen
+  // @threat box-password-guessing
   it('of a drop box are counted, and told after 10', async () => {
     const { mounted, events } = app()
     const box = await createBox({ password, title: 'Papers' }, mounted, AS_ANN, '/media')
@@ -173,7 +173,7 @@ describe('POST /files/delete-all', () => {
   const grantOf = async (prefix: string, more: object = {}) =>
     grantFor({ key: await putUnder(`${prefix}a.txt`, 'a report'), ...more })
 
-  // @threat person-left-in-shares
+  // @threat delete-all-shares
   it("ends a person's boxes and grants, and nobody else's", async () => {
     const [ann, bob] = [person(), person()]
     const [box, grant] = [await boxOf(ann), await grantOf(ann, { label: 'For Ann' })]
@@ -200,7 +200,7 @@ describe('POST /files/delete-all', () => {
     for (const { url } of [box, grant]) expect((await worker.fetch(url)).status).toBe(200)
   })
 
-  // @threat person-left-in-shares
+  // @threat delete-all-shares
   it('leaves no name, note, label or file of a sender, also of one who is still sending', async () => {
     const ann = person()
     const box = await boxOf(ann)
