@@ -299,6 +299,30 @@ describe('a record of another object', () => {
   })
 })
 
+describe('a page of the index that is late', () => {
+  // @threat upkeep-acts-early
+  it('lets no record be replaced or removed before the pass has ended', async () => {
+    const index = memoryFileIndex()
+    // Its list doesn't show yet what somebody has recorded.
+    const list = async () => ({ records: [], cursor: undefined, unreadable: 0 })
+    const walk = testWalk({ place: { index: { ...index, list } } })
+    const other = await stored(walk)
+    bucket.put(other.key, OLD)
+    const gone = await stored(walk)
+    const { fetch } = globalThis
+    vi.stubGlobal('fetch', async (...given: Parameters<typeof fetch>) => {
+      const answer = await fetch(...given)
+      // The object is in the list, and goes right after that.
+      bucket.objects.delete(gone.key)
+      return answer
+    })
+    await beginPass(walk)
+    await steps(walk, 0, MINUTE)
+    expect(await of(walk, other.key)).toEqual(other)
+    expect(await of(walk, gone.key)).toEqual(gone)
+  })
+})
+
 describe('a record without an object', () => {
   // @threat upkeep-acts-early
   it('causes nothing before the pass has ended, and goes at a second look ten minutes later', async () => {
