@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AwsClient } from 'aws4fetch'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -28,7 +28,8 @@ const MINUTES = 20
 let directory: string
 let s3: S3Server
 let bucket: AwsClient
-let token: string
+/** A principal may send so many requests in a minute, so each of those at work is another one. */
+let tokens: readonly string[]
 let port: number
 let child: ChildProcess
 
@@ -65,10 +66,11 @@ async function kill(): Promise<void> {
   await exited
 }
 
-async function call<T>(method: string, path: string, body?: object): Promise<T> {
+/** Sends a request as one of those at work, or as the one after them, who looks after upkeep. */
+async function call<T>(method: string, path: string, body?: object, by = AT_ONCE): Promise<T> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     method,
-    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    headers: { Authorization: `Bearer ${tokens[by]}`, 'Content-Type': 'application/json' },
     ...(body && { body: JSON.stringify(body) }),
   })
   if (!response.ok)
@@ -81,15 +83,17 @@ beforeAll(async () => {
   s3 = await startS3rver({ directory: at('s3'), port: 0, corsOrigins: ['http://localhost:9'] })
   const { accessKeyId, secretAccessKey, region, endpoint } = s3
   bucket = new AwsClient({ accessKeyId, secretAccessKey, region, service: 's3' })
-  const made = await testApiKey('admin', KEY_SCOPES)
-  token = made.token
+  const keys = await Promise.all(
+    Array.from({ length: AT_ONCE + 1 }, (_, i) => testApiKey(`user-${i}`, KEY_SCOPES)),
+  )
+  tokens = keys.map(({ token }) => token)
   port = await freePort()
   const files = { endpoint, region, bucket: s3.bucket, addressing: 'path', credentials: 'S3' }
   const variables = {
     BUCKETS: JSON.stringify({ files }),
     ...{ S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey },
     SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
-    API_KEYS: JSON.stringify([made.entry]),
+    API_KEYS: JSON.stringify(keys.map(({ entry }) => entry)),
     UPKEEP: JSON.stringify({ mode: 'record', plan: 'paid' }),
   }
   const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`)
@@ -111,35 +115,47 @@ const deleted = new Set<string>()
 /** Objects whose bytes are known. */
 const stored: string[] = []
 
+/** Makes an object two hours old: a walk leaves those alone that a client may still be recording. */
+async function age(key: string): Promise<void> {
+  const time = Date.now() / 1000 - 7200
+  const folder = dirname(join(at('s3'), s3.bucket, key))
+  for (const name of await readdir(folder))
+    if (name.startsWith(basename(key))) await utimes(join(folder, name), time, time)
+}
+
+/** Uploads a file, and returns its key. */
+async function upload(content: string, by: number): Promise<string> {
+  const request = { fileName: 'a.txt', mimetype: 'text/plain' }
+  const made = await call<{ key: string; uploadUrl: string; headers: Record<string, string> }>(
+    ...(['POST', '/files/upload-url', request, by] as const),
+  )
+  const put = { method: 'PUT', headers: made.headers, body: content }
+  if (!(await fetch(made.uploadUrl, put)).ok) throw new Error('PUT')
+  stored.push(made.key)
+  await age(made.key)
+  return made.key
+}
+
+async function record(key: string, by: number): Promise<void> {
+  const { owner } = await call<FileRecord>('POST', '/files', { key }, by)
+  confirmed.set(key, owner ?? '')
+}
+
 /** Does one operation of a user or of another program. It may fail at any point. */
-async function operate(number: number): Promise<void> {
+async function operate(number: number, by: number): Promise<void> {
   const kind = number % 10
   const key = stored[(number * 7) % Math.max(1, stored.length)] ?? ''
   if (kind === 9 && key !== '') {
     deleted.add(key)
-    await call('DELETE', `/files/${encodeURIComponent(key)}`)
+    await call('DELETE', `/files/${encodeURIComponent(key)}`, undefined, by)
   } else if (kind === 8 && key !== '') {
-    await call('PATCH', `/files/${encodeURIComponent(key)}`, { name: `name ${number}.txt` })
+    const body = { name: `name ${number}.txt` }
+    await call('PATCH', `/files/${encodeURIComponent(key)}`, body, by)
   } else {
-    const request = { fileName: 'a.txt', mimetype: 'text/plain' }
-    const made = await call<{ key: string; uploadUrl: string; headers: Record<string, string> }>(
-      ...(['POST', '/files/upload-url', request] as const),
-    )
-    const put = { method: 'PUT', headers: made.headers, body: `content ${number}` }
-    if (!(await fetch(made.uploadUrl, put)).ok) throw new Error('PUT')
-    stored.push(made.key)
+    const made = await upload(`content ${number}`, by)
     // Some browsers close before they record their upload.
-    if (kind === 7) return
-    const { owner } = await call<FileRecord>('POST', '/files', { key: made.key })
-    confirmed.set(made.key, owner ?? '')
+    if (kind !== 7) await record(made, by)
   }
-}
-
-/** Makes every object older than a client may take to record it. */
-async function age(): Promise<void> {
-  const time = Date.now() / 1000 - 7200
-  for (const one of await readdir(at('s3'), { recursive: true, withFileTypes: true }))
-    if (one.isFile()) await utimes(join(one.parentPath, one.name), time, time)
 }
 
 /** Returns the keys and ETags of the bucket's objects. */
@@ -155,6 +171,7 @@ interface Status {
   readonly phase: string
   readonly stopped: unknown
   readonly startedAt: string
+  readonly last: { readonly counts: object } | null
 }
 
 it(
@@ -163,28 +180,27 @@ it(
     let next = 0
     let crash: Promise<void> | null = null
     let failures = 0
-    const worker = async () => {
+    const worker = async (by: number) => {
       while (next < OPERATIONS) {
         const number = next++
         if (KILLS.includes(number)) crash = kill().then(startWorker)
         // Those in flight fail. The others wait until it is up again.
         else if (crash !== null) await crash
         try {
-          await operate(number)
+          await operate(number, by)
         } catch {
           failures += 1
           await crash
         }
       }
     }
-    await Promise.all(Array.from({ length: AT_ONCE }, worker))
+    await Promise.all(Array.from({ length: AT_ONCE }, (_, by) => worker(by)))
     await crash
     expect(failures).toBeGreaterThan(0)
     expect(failures).toBeLessThan(OPERATIONS / 4)
 
     const vanished = [...confirmed.keys()].filter((key) => !deleted.has(key)).slice(0, VANISHED)
     for (const key of vanished) await bucket.fetch(objectUrl(key), { method: 'DELETE' })
-    await age()
 
     const order = { bucket: 'files' }
     const { startedAt: pass } = await call<Status>('POST', '/upkeep/walk', order)
@@ -199,9 +215,12 @@ it(
       await delay(5000)
     }
     expect(status).toMatchObject({ phase: 'idle', stopped: null, startedAt: pass })
+    expect(status?.last?.counts).toMatchObject({ failed: 0 })
 
     const { records } = await call<{ records: FileRecord[] }>('GET', '/index?from=kv&limit=1000')
-    const index = new Map(records.map(({ key, etag }) => [key, etag?.replaceAll('"', '') ?? '']))
+    const index = new Map<string, string>(
+      records.map(({ key, etag }) => [key, etag?.replaceAll('"', '') ?? '']),
+    )
     const inBucket = await objects()
     expect(index.size).toBeGreaterThan(OPERATIONS / 2)
     expect([...index].toSorted()).toEqual([...inBucket].toSorted())

@@ -29,6 +29,8 @@ export class Schedule {
   /** Turns that are left to operations that will be killed. */
   readonly #turns = new Map<string, number>()
   #serial = 0
+  /** Answers of databases that are under way. */
+  #pending = 0
 
   constructor(seed: number) {
     this.random = randomOf(seed)
@@ -42,6 +44,16 @@ export class Schedule {
 
   /** Tells whether the next request fails. */
   fails = (): boolean => !this.isCalm && this.random() < 0.01
+
+  /** Waits for the answer of a database. Nobody else goes on before. */
+  async answered<T>(work: () => Promise<T>): Promise<T> {
+    this.#pending += 1
+    try {
+      return await work()
+    } finally {
+      this.#pending -= 1
+    }
+  }
 
   /** Begins an operation, which may fail as its requests do. With `turns`, it is killed after so many. */
   begin(act: (id: string) => Promise<void>, turns?: number): void {
@@ -69,7 +81,7 @@ export class Schedule {
 
   /** Lets one operation go on, and time pass: mostly seconds, and sometimes up to an hour. */
   async next(): Promise<void> {
-    for (let last = -1; last !== this.#waiting.length; ) {
+    for (let last = -1; last !== this.#waiting.length || this.#pending > 0; ) {
       last = this.#waiting.length
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
