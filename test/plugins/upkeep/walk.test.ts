@@ -667,6 +667,21 @@ it('ends a pass in which uploads or entries fail three times, and counts them as
   expect(bucket.count('GET uploads')).toBe(3)
 })
 
+it('waits where the bucket refuses the access key, and leaves out nothing', async () => {
+  const walk = testWalk()
+  let isRefused = true
+  const code = '<Error><Code>InvalidAccessKeyId</Code></Error>'
+  bucket.before = ({ operation }) =>
+    operation === 'GET uploads' && isRefused ? new Response(code, { status: 403 }) : undefined
+  expect(await pass(walk)).toMatchObject({
+    ...{ phase: 'uploads', failure: { code: 'misconfigured', reason: 'credentials' } },
+  })
+  expect(bucket.count('GET uploads')).toBeGreaterThan(3)
+  isRefused = false
+  const { last } = await steps(walk, HOUR, 2 * HOUR)
+  expect(last?.counts.oldUploads).toBe(0)
+})
+
 describe('entries that no request can reach', () => {
   it('are counted page by page, with the aliases that are configured', async () => {
     const walk = testWalk({ aliases: ['files', 'other'] })
