@@ -652,6 +652,13 @@ describe('uploads in parts', () => {
   })
 })
 
+it('makes one change in a step, even if that may need more requests than a step has', async () => {
+  const walk = testWalk({ maxRequests: 2 })
+  for (const name of ['a', 'b', 'c']) bucket.put(`managed/${name}`, OLD)
+  await beginPass(walk)
+  for (const recorded of [1, 2, 3]) expect((await step(walk))?.counts).toMatchObject({ recorded })
+})
+
 it('ends a pass in which uploads or entries fail three times, and counts them as unknown', async () => {
   const walk = testWalk()
   walk.place.index.strayEntries = async () => {
