@@ -51,7 +51,10 @@ export const STATUS_BY_CODE = {
 export type ErrorCode = keyof typeof STATUS_BY_CODE
 
 export const isErrorCode = (value: unknown): value is ErrorCode =>
-  typeof value === 'string' && Object.hasOwn(STATUS_BY_CODE, value)
+  typeof value === 'string' && isIn(STATUS_BY_CODE, value)
+
+const isIn = <Table extends object>(table: Table, name: PropertyKey): name is keyof Table =>
+  Object.hasOwn(table, name)
 
 /**
  * The codes that say more in `reason`, with all reasons that a client can receive. What is
@@ -258,38 +261,17 @@ export function restored(
   message: string,
   { reason, retryAfterSeconds, ...details }: Details & Foreign,
 ): ApiError {
+  const error = new ApiError('internal', message, details)
   const wait = Number(retryAfterSeconds) > 0 ? Number(retryAfterSeconds) : undefined
-  switch (code) {
-    case 'unavailable':
-      return new ApiError(code, message, {
-        ...details,
-        reason: oneOf(REASONS_BY_CODE[code], reason),
-        retryAfterSeconds: wait ?? RETRY_AFTER_SECONDS,
-      })
-    case 'misconfigured':
-      return new ApiError(code, message, {
-        ...details,
-        reason: oneOf(REASONS_BY_CODE[code], reason),
-      })
-    case 'link_invalid':
-      return new ApiError(code, message, {
-        ...details,
-        reason: oneOf(REASONS_BY_CODE[code], reason),
-      })
-    case 'unauthenticated':
-      return reason === undefined
-        ? new ApiError(code, message, details)
-        : new ApiError(code, message, {
-            ...details,
-            reason: oneOf(REASONS_BY_CODE[code], reason),
-          })
-    case 'rate_limited':
-      return wait === undefined
-        ? new ApiError(code, message, details)
-        : new ApiError(code, message, { ...details, retryAfterSeconds: wait })
-    default:
-      return new ApiError(code, message, details)
-  }
+  const waits = { rate_limited: wait, unavailable: wait ?? RETRY_AFTER_SECONDS }
+  const isUntold = code === 'unauthenticated' && reason === undefined
+  return Object.assign(error, {
+    code,
+    ...(isIn(REASONS_BY_CODE, code) && !isUntold
+      ? { reason: oneOf(REASONS_BY_CODE[code], reason) }
+      : {}),
+    ...(isIn(waits, code) ? { retryAfterSeconds: waits[code] } : {}),
+  })
 }
 
 const oneOf = <T>(reasons: readonly [T, ...T[]], given: unknown): T =>

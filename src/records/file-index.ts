@@ -14,7 +14,7 @@ export interface ListInput {
   /** 1 to 1000. */
   readonly limit: number
   /** The index's own cursor. */
-  readonly cursor?: string
+  readonly cursor?: string | undefined
 }
 
 export interface ListedPage {
@@ -124,6 +124,11 @@ export interface FileIndex {
    * without it, files can't be moved.
    */
   lock?(bucket: string, keys: readonly string[], seconds: number): Promise<KeyLock>
+  /**
+   * Forgets keys below a prefix, and their journals, whose locks ended before a time: never a key that
+   * somebody holds. An index with `lock` needs it, to forget a person.
+   */
+  forgetLocks?(bucket: string, prefix: string, before: Date): Promise<void>
   /** Runs statements in its database, whose tables start with `presigner_`: for what plugins remember. Optional. */
   readonly sql?: RunSql
   /** Returns one page in the order of the keys: newest first for those of this Worker. */
@@ -163,6 +168,7 @@ export function timedIndex(
   }
   const { lagSeconds = 0, answers, kept } = index
   const lock = index.lock?.bind(index)
+  const forgetLocks = index.forgetLocks?.bind(index)
   const strayEntries = index.strayEntries?.bind(index)
   return {
     lagSeconds,
@@ -185,6 +191,7 @@ export function timedIndex(
         }
       },
     }),
+    ...(forgetLocks && { forgetLocks: (...locks) => timed(() => forgetLocks(...locks)) }),
     ...(strayEntries && {
       strayEntries: (...page) => timed(() => strayEntries(...page)),
     }),

@@ -1,5 +1,5 @@
 import type { SigningSecret, SigningSettings } from '../access/settings.ts'
-import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
+import { ApiError, type Issue, isPresignerError } from '../errors/api-error.ts'
 import { classOf, stackOf } from '../errors/describe.ts'
 import { logWarning } from '../errors/warnings.ts'
 import { bucketsRule } from './bucket-rules.ts'
@@ -139,8 +139,8 @@ export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings
       ? { ok: true, settings, uses }
       : { ok: false, issues: [{ path: 'settings', message: 'must be from defineSettings' }] }
   } catch (error) {
-    const known = asApiError(error)
-    if (known?.reason === 'settings') return { ok: false, issues: known.issues }
+    if (isPresignerError(error) && error.reason === 'settings')
+      return { ok: false, issues: error.issues }
     return {
       ok: false,
       issues: [{ path: 'settings', message: `could not be read: ${classOf(error)}` }],

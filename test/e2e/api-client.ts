@@ -8,10 +8,11 @@ export type FileRecord = z.infer<typeof answers.fileRecord>
 /** The response of `POST /multipart`. */
 export type Started = z.infer<typeof answers.startedUpload>
 
-/** The status and the `code` of an error response. */
+/** The status of an error response, and what it says for programs. */
 export interface Refusal {
   readonly status: number
   readonly code: string
+  readonly reason?: string
   readonly etag?: string | null
 }
 
@@ -143,8 +144,13 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     },
     async refusal(method, path, body) {
       const response = await send(method, path, body)
-      const { code, etag } = answers.error.parse(await response.json())
-      return { status: response.status, code, ...(etag === undefined ? {} : { etag }) }
+      const { code, reason, etag } = answers.error.parse(await response.json())
+      return {
+        status: response.status,
+        code,
+        ...(reason === undefined ? {} : { reason }),
+        ...(etag === undefined ? {} : { etag }),
+      }
     },
   }
 }

@@ -154,7 +154,7 @@ describe('a mounted presigner', () => {
   })
 
   // @threat image-costs
-  it('makes no such links without an edge cache, since each view would be billed', async () => {
+  it('makes no such links without an edge cache, since each view would be a call', async () => {
     const app = mounted({ ...bound, entrypoint: null })
     const health = await jsonOf(await app.fetch('/media/healthz'))
     expect(health).toEqual({ status: 'ok', edgeCache: false })

@@ -1,5 +1,6 @@
 import { requireKey, requireUpload } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
+import { serverUrl } from '../../bucket/bucket-url.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
@@ -21,7 +22,7 @@ import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import { mayHaveHappened } from '../../storage/storage-failure.ts'
 import { copyHeaders, hasTypeOf, plainType } from './copy-headers.ts'
-import { Hold, type Journal } from './hold.ts'
+import { type CopyKind, Hold, type Journal } from './hold.ts'
 import { type CopySource, copyObject, sourceReplaced } from './s3.ts'
 import {
   folded,
@@ -29,12 +30,11 @@ import {
   type ObjectIdentity,
   requireOneServer,
   requireOther,
-  serverOf,
 } from './same-object.ts'
 
 /** What all files of a call have in common. The buckets have the limits of the caller. */
 export interface CopyCall {
-  readonly kind: Journal['kind']
+  readonly kind: CopyKind
   readonly source: Bucket
   readonly target: Bucket
   readonly allowance: Allowance
@@ -188,7 +188,7 @@ async function copyFile(work: Work, file: FileToCopy): Promise<Copied> {
   const { c, call, hold } = work
   hold.require(file)
   const seen = await headObject(call.source, file.from, timeOf(c))
-  const earlier = hold.earlier(file, seen)
+  const earlier = await hold.earlier(file, seen)
   if (seen === null) return finishMove(work, file, earlier)
   if (file.etag !== undefined && unquoted(file.etag) !== unquoted(seen.etag)) throw sourceReplaced()
   await askToDownload(c, call.source, file.from, 'copy')
@@ -489,7 +489,7 @@ function tooLarge(
 ): ApiError {
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
   const at = (bucket: Bucket, key: ObjectKey) => quoted(`s3://${bucket.name}/${key}`)
-  const endpoint = serverOf({ ...source, ...source.publicAddress })
+  const endpoint = serverUrl({ ...source.publicAddress, name: source.name })
   const command = `aws s3 ${kind === 'move' ? 'mv' : 'cp'} ${at(source, from)} ${at(target, to)} --endpoint-url ${endpoint}`
   const body = JSON.stringify({ key: to, name, bucket: target.alias })
   return new ApiError(

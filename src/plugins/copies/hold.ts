@@ -1,15 +1,17 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../../bucket/bucket.ts'
+import { bucketUrl } from '../../bucket/bucket-url.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { outOfTime } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { extendDeadline, fileIndexOf } from '../../http/deadline.ts'
 import { addWarning } from '../../http/request-log.ts'
+import { sha256 } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { KeyLock } from '../../records/file-index.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
-import { isSameObject, type ObjectIdentity, serverOf } from './same-object.ts'
+import { isSameObject, type ObjectIdentity } from './same-object.ts'
 
 /** In this time, a call sends all requests for the keys that it holds. CopyObject may take 120 seconds. */
 const SENDING_SECONDS = 140
@@ -30,9 +32,8 @@ const journalSchema = z.object({
   /** Random, and that of the last copy or move to the key of the source, or null. */
   id: z.string(),
   sourceId: z.nullable(z.string()),
-  kind: z.enum(['copy', 'move']),
-  /** The bucket, by its server, and the key. */
-  from: z.tuple([z.string(), z.string()]),
+  /** What was asked for, by a digest: whoever erases the key of the source doesn't look here. */
+  request: z.string(),
   source: objectSchema,
   /** Whether the target had no object. */
   wasVacant: z.boolean(),
@@ -42,19 +43,18 @@ const journalSchema = z.object({
 
 export type Journal = Readonly<z.output<typeof journalSchema>>
 
+export type CopyKind = 'copy' | 'move'
+
 interface Keys {
   readonly from: ObjectKey
   readonly to: ObjectKey
 }
 
 interface Place {
-  readonly kind: Journal['kind']
+  readonly kind: CopyKind
   readonly source: Bucket
   readonly target: Bucket
 }
-
-/** Returns the same text for all aliases of a bucket. */
-const bucketText = (bucket: Bucket): string => serverOf(bucket) + bucket.name
 
 /**
  * The keys that a call holds: what its files are read from, and what they are written to. Without locks in
@@ -80,8 +80,8 @@ export class Hold {
     const { lock } = fileIndexOf(c)
     if (lock === undefined) return hold
     const keys = files.flatMap(({ from, to }) => [
-      [bucketText(place.source), from] as const,
-      [bucketText(place.target), to] as const,
+      [bucketUrl(place.source), from] as const,
+      [bucketUrl(place.target), to] as const,
     ])
     try {
       // In the same order for each call.
@@ -104,7 +104,7 @@ export class Hold {
       [source, from],
       [target, to],
     ] as const) {
-      const lock = this.#locks.get(bucketText(bucket))
+      const lock = this.#locks.get(bucketUrl(bucket))
       if (lock === undefined || lock.held.has(key)) continue
       // As long as somebody holds it already: usually a second, and longer if that call was killed.
       const seconds = Math.min(lock.busySeconds, LEASE_SECONDS - lock.busySeconds)
@@ -117,21 +117,23 @@ export class Hold {
   }
 
   /** Returns what was noted about an earlier request for the same, with this source or a missing one (null). */
-  earlier({ from, to }: Keys, source: ObjectIdentity | null): Journal | null {
-    const { kind } = this.#place
+  async earlier({ from, to }: Keys, source: ObjectIdentity | null): Promise<Journal | null> {
     const journal = this.#journalOf(this.#place.target, to)
+    if (journal?.request !== (await this.#request(from))) return null
+    // An equal object may have replaced the source within its second.
     const isOfThis =
-      journal?.kind === kind &&
-      journal.from[0] === bucketText(this.#place.source) &&
-      journal.from[1] === from &&
-      // An equal object may have replaced the source within its second.
-      (source === null ||
-        (isSameObject(journal.source, source) && journal.sourceId === this.#sourceId(from)))
+      source === null ||
+      (isSameObject(journal.source, source) && journal.sourceId === this.#sourceId(from))
     return isOfThis ? journal : null
   }
 
+  #request(from: ObjectKey): Promise<string> {
+    const { kind, source } = this.#place
+    return sha256(JSON.stringify([kind, bucketUrl(source), from]))
+  }
+
   #journalOf(bucket: Bucket, key: ObjectKey): Journal | null {
-    const text = this.#locks.get(bucketText(bucket))?.held.get(key) ?? null
+    const text = this.#locks.get(bucketUrl(bucket))?.held.get(key) ?? null
     return text === null ? null : readJournal(text)
   }
 
@@ -145,14 +147,12 @@ export class Hold {
     noted: Pick<Journal, 'wasVacant'> &
       Record<'source', ObjectIdentity> & { target: ObjectIdentity | null },
   ): Promise<void> {
-    const { kind, source, target } = this.#place
-    const lock = this.#locks.get(bucketText(target))
+    const lock = this.#locks.get(bucketUrl(this.#place.target))
     const plain = ({ etag, lastModified }: ObjectIdentity) => ({ etag, lastModified })
     const journal = {
       ...{ version: 1, id: crypto.randomUUID(), sourceId: this.#sourceId(from) },
-      ...{ kind, from: [bucketText(source), from], wasVacant: noted.wasVacant },
-      source: plain(noted.source),
-      target: noted.target && plain(noted.target),
+      ...{ request: await this.#request(from), wasVacant: noted.wasVacant },
+      ...{ source: plain(noted.source), target: noted.target && plain(noted.target) },
     }
     if (lock !== undefined && !(await lock.note(to, JSON.stringify(journal)))) throw outOfTime()
   }

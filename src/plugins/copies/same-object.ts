@@ -1,20 +1,12 @@
 import type { Bucket } from '../../bucket/bucket.ts'
+import { serverUrl } from '../../bucket/bucket-url.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 
-/** Returns the address of a bucket's server, without the name of the bucket in the host or the path. */
-export const serverOf = (
-  { origin, basePath, name }: Bucket,
-  address = { origin, basePath },
-): string =>
-  address.basePath.endsWith(`/${name}/`)
-    ? address.origin + address.basePath.slice(0, -name.length - 1)
-    : address.origin.replace(`//${name}.`, '//') + address.basePath
-
 /** Throws `not_supported` unless one server has both buckets: no server copies from another one. */
 export function requireOneServer(source: Bucket, target: Bucket): void {
-  if (serverOf(source) === serverOf(target)) return
+  if (serverUrl(source) === serverUrl(target)) return
   throw new ApiError(
     'not_supported',
     'Both buckets must be at the same endpoint. Download the file, and upload it again.',

@@ -8,7 +8,7 @@ import {
   type ListInput,
 } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
-import { d1Lock } from './d1-lock.ts'
+import { d1ForgetLocks, d1Lock } from './d1-lock.ts'
 import {
   COLUMNS,
   type Database,
@@ -111,6 +111,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     answers: d1Answers(database, db),
     kept: keptIn(db, database),
     lock: d1Lock(database, db),
+    forgetLocks: d1ForgetLocks(database, db),
 
     async sql(statements) {
       const prepared = statements.map(({ text, values }) => db.prepare(text).bind(...values))

@@ -1,8 +1,10 @@
 import { type FileIndex, JOURNAL_SECONDS } from '../../records/file-index.ts'
-import type { Database } from './d1-schema.ts'
+import { type Database, GREATEST } from './d1-schema.ts'
 
 /** Forgets journals. The database has the only clock. */
 const FORGET = `DELETE FROM presigner_locks WHERE until < unixepoch() - ${JOURNAL_SECONDS}`
+const FORGET_BELOW = `DELETE FROM presigner_locks
+WHERE bucket = ? AND key >= ? AND key < ? AND until < min(?, unixepoch())`
 
 const LOCK = `INSERT INTO presigner_locks AS old (bucket, key, holder, until)
 SELECT ?, value, ?, unixepoch() + ? FROM json_each(?) WHERE true
@@ -15,6 +17,14 @@ WHERE bucket = ? AND holder <> ? AND key IN (SELECT value FROM json_each(?))`
 const OWN = 'WHERE bucket = ? AND holder = ? AND key'
 const NOTE = `UPDATE presigner_locks SET journal = ? ${OWN} = ? RETURNING key`
 const RELEASE = `UPDATE presigner_locks SET until = unixepoch() ${OWN} IN (SELECT value FROM json_each(?))`
+
+/** Returns the operation `forgetLocks` of the index in D1. */
+export const d1ForgetLocks =
+  ({ run }: Database, db: D1Database): NonNullable<FileIndex['forgetLocks']> =>
+  async (bucket, prefix, before) => {
+    const seconds = Math.floor(before.getTime() / 1000)
+    await run([db.prepare(FORGET_BELOW).bind(bucket, prefix, prefix + GREATEST, seconds)])
+  }
 
 /** Returns the operation `lock` of the index in D1. */
 export const d1Lock =

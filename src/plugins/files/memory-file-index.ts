@@ -78,6 +78,11 @@ export function memoryFileIndex(): FileIndex {
         },
       }
     },
+    async forgetLocks(bucket, prefix, before) {
+      const end = Math.min(before.getTime(), Date.now())
+      for (const [name, { until }] of locks)
+        if (name.startsWith(nameOf(bucket, prefix)) && until < end) locks.delete(name)
+    },
     async strayEntries(known) {
       const aliases = new Map<string, number>()
       for (const { bucket } of records.values())

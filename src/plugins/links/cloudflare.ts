@@ -1,5 +1,6 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { bucketUrl } from '../../bucket/bucket-url.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
 import { relay } from '../../core/pump.ts'
@@ -24,7 +25,6 @@ import {
   cacheTag,
   copiesOf,
   copySeconds,
-  homeOf,
   ORIGINAL_TAG,
   openObject,
   secondsLeft,
@@ -120,7 +120,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
         const keys = objectKeys.map(parseObjectKey)
         const { buckets } = requireSettings(presigner.instance(this.env).settings)
         const bucket = findBucket({ buckets }, alias)
-        const same = buckets.filter((other) => homeOf(other) === homeOf(bucket))
+        const same = buckets.filter((other) => bucketUrl(other) === bucketUrl(bucket))
         const urls = await Promise.all(
           same.flatMap((other) => keys.map((key) => copyUrl(other, key))),
         )

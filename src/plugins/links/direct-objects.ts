@@ -7,7 +7,7 @@ import type { ObjectSource } from '../../storage/object-source.ts'
 import { contentCodings } from './content-coding.ts'
 import { openObject } from './open-object.ts'
 
-/** Tells whether objects have copies. Without them, each view of an image would be billed. */
+/** Tells whether objects have copies. Without them, each view of an image would be a call. */
 export const keepsCopiesOf = (
   { edgeTtlSeconds }: ConfiguredBucket,
   { keepsCopies }: Pick<ObjectSource, 'keepsCopies'>,

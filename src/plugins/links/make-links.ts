@@ -221,7 +221,7 @@ function variantOf(
     : toVariant(width, 'width')
 }
 
-/** Tells whether images of `bucket` can be resized, and are kept, since each call is billed. */
+/** Tells whether images of `bucket` can be resized, and are kept: each view would be a call otherwise. */
 function canResize(c: AppContext, bucket: ConfiguredBucket): boolean {
   const objects = c.env.instance.objects(c.executionCtx)
   return objects.resizesImages === true && keepsCopiesOf(bucket, objects)

@@ -1,4 +1,5 @@
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
+import { bucketUrl } from '../../bucket/bucket-url.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { sha256 } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
@@ -179,7 +180,7 @@ export const copySeconds = ({ edgeTtlSeconds }: ConfiguredBucket, key: ObjectKey
 
 /** Returns the tag of an object's copies: a digest, since tags ignore case and have no spaces. */
 export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
-  sha256(JSON.stringify([homeOf(bucket), key]))
+  sha256(JSON.stringify([bucketUrl(bucket), key]))
 
 /**
  * Returns the name of a bucket's copies, which aliases with the same access key share. Temporary
@@ -189,11 +190,5 @@ export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<stri
 export const copiesOf = (bucket: ConfiguredBucket): Promise<string> => {
   const { credentials: own, alias } = bucket
   const reader = 'accessKeyId' in own ? (own.sessionToken ?? own.accessKeyId) : { alias }
-  return sha256(JSON.stringify([homeOf(bucket), reader]))
-}
-
-/** Returns the bucket's URL with addressing "path", the same for every alias. */
-export function homeOf({ origin, basePath, name }: ConfiguredBucket): string {
-  if (basePath.endsWith(`/${name}/`)) return origin + basePath
-  return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`
+  return sha256(JSON.stringify([bucketUrl(bucket), reader]))
 }

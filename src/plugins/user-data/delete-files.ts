@@ -63,12 +63,9 @@ export async function deleteRecordsPage(
   const index = fileIndexOf(c)
   const prefix = erasure.spellings()[spelling]
   if (index === noFileIndex || prefix === undefined)
-    return (await erasure.forgetKept()) ? { phase: 'versions' } : undefined
+    return (await erasure.forgetRest()) ? { phase: 'versions' } : undefined
   if (!erasure.take(0)) return undefined
-  const page = await index.list({
-    ...{ bucket: bucket.alias, prefix, limit: PAGE },
-    ...(cursor !== undefined && { cursor }),
-  })
+  const page = await index.list({ bucket: bucket.alias, prefix, limit: PAGE, cursor })
   const old = page.records.filter(
     ({ key, createdAt }) =>
       Date.parse(createdAt) < before && (after === undefined || byUtf8(key, after) > 0),

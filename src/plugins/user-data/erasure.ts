@@ -1,5 +1,6 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
+import { bucketUrl } from '../../bucket/bucket-url.ts'
 import { Allowance } from '../../core/allowance.ts'
 import { askToDelete } from '../../core/ask-app.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
@@ -121,16 +122,19 @@ export class Erasure {
     })
   }
 
-  /** Forgets what the index keeps of removed records. Resolves with false if this call is full. */
-  async forgetKept(): Promise<boolean> {
+  /** Forgets what else the index has: removed records, and locks. Resolves with false if this call is full. */
+  async forgetRest(): Promise<boolean> {
     const { bucket, before, dryRun } = this.request
-    const { kept } = fileIndexOf(this.c)
-    if (kept === undefined || dryRun) return true
+    if (dryRun) return true
+    const index = fileIndexOf(this.c)
+    for (const prefix of this.spellings())
+      await index.forgetLocks?.(bucketUrl(bucket), prefix, new Date(before))
+    const { kept } = index
+    if (kept === undefined) return true
     for (const prefix of this.spellings()) {
       let cursor: string | undefined
       do {
-        const input = { bucket: bucket.alias, prefix, limit: MAX_DELETED }
-        const page = await kept.list({ ...input, ...(cursor !== undefined && { cursor }) })
+        const page = await kept.list({ bucket: bucket.alias, prefix, limit: MAX_DELETED, cursor })
         const old = page.records.filter(({ record }) => Date.parse(record.createdAt) < before)
         const taken = this.takeItems(old, () => 0)
         await sixAtOnce(taken, ({ record }) => kept.remove(bucket.alias, record.key))

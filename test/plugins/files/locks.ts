@@ -79,6 +79,29 @@ export function declareLockContract(open: () => FileIndex): void {
     expect((await lock(['a'])).held.get('a')).toBe(null)
   })
 
+  // @threat delete-all-rest
+  it('forgets the keys below a prefix whose locks ended before a time, and no key that is held', async () => {
+    const below = ['users/al/a', 'users/al/\u{10ffff}']
+    const others = ['users/alice/a', 'users/am', 'users/al', 'USERS/AL/a']
+    const held = await lock(['users/al/held'])
+    for (const bucket of [BUCKET, `${BUCKET}2`]) {
+      const ended = await lock([...below, ...others], -60, bucket)
+      for (const key of ended.held.keys()) await ended.note(key, 'noted')
+    }
+    const journals = async (keys: readonly string[], bucket = BUCKET) => [
+      ...(await lock(keys, -60, bucket)).held.values(),
+    ]
+    const forget = (seconds: number) =>
+      index.forgetLocks?.(BUCKET, 'users/al/', new Date(Date.now() + 1000 * seconds))
+    await forget(-120)
+    expect(await journals(below)).toEqual(['noted', 'noted'])
+    await forget(600)
+    expect(await journals(below)).toEqual([null, null])
+    expect(await journals(others)).toEqual(others.map(() => 'noted'))
+    expect(await journals(below, `${BUCKET}2`)).toEqual(['noted', 'noted'])
+    expect(await held.note('users/al/held', 'still held')).toBe(true)
+  })
+
   it('forgets a journal some days after the end of its lock', async () => {
     for (const [seconds, expected] of [
       [60 - JOURNAL_SECONDS, 'noted'],

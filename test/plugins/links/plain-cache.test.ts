@@ -2,9 +2,9 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
 import { Objects } from '../../../examples/everything/src/worker.ts'
+import { bucketUrl } from '../../../src/bucket/bucket-url.ts'
 import { type ObjectKey, parseObjectKey } from '../../../src/keys/object-key.ts'
 import { FAILURE, objectRequest } from '../../../src/plugins/links/objects-protocol.ts'
-import { homeOf } from '../../../src/plugins/links/open-object.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { linkTo, open, putChosen, putObject, requestsFor, textOf } from '../../support/links.ts'
@@ -161,7 +161,7 @@ it('serves only the bucket that a request names, and hashes no other', async () 
       return text.startsWith('[') ? [JSON.parse(text)[0]] : []
     })
     digest.mockRestore()
-    expect(new Set(homes)).toEqual(new Set([homeOf(bucket)]))
+    expect(new Set(homes)).toEqual(new Set([bucketUrl(bucket)]))
   }
 })
 

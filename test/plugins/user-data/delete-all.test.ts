@@ -1,6 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { MAX_REPLACEABLE_SECONDS } from '../../../src/bucket/limits.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
@@ -519,6 +519,28 @@ describe('POST /files/delete-all', () => {
   })
 
   // @threat delete-all-rest
+  it('forgets the locks below the prefix, which have the keys, but none that is held', async () => {
+    const bucketUrl = `${inject('s3Endpoint')}/files/`
+    const [ended, later] = ['users/alice/ended', 'users/alice/later']
+    const lock = async (keys: readonly string[], seconds: number) =>
+      index.lock?.(bucketUrl, keys, seconds)
+    const before = new Date(Date.now() - 60_000).toISOString()
+    for (const [key, seconds] of [
+      [ended, -90],
+      [later, -30],
+    ] as const)
+      await (await lock([key], seconds))?.note(key, 'noted')
+    const held = await lock(['users/alice/held'], 300)
+    const journals = async () => [...((await lock([ended, later], -90))?.held.values() ?? [])]
+    await deleteAll(mounted(), { before, dryRun: true })
+    expect(await journals()).toEqual(['noted', 'noted'])
+    await lock([later], -30)
+    await deleteAll(mounted(), { before })
+    expect(await journals()).toEqual([null, 'noted'])
+    expect(await held?.note('users/alice/held', 'still held')).toBe(true)
+  })
+
+  // @threat delete-all-rest
   it('forgets them in several calls if there are many', async () => {
     for (let i = 0; i < 150; i++)
       await index.kept?.put({
@@ -540,8 +562,7 @@ describe('POST /files/delete-all', () => {
       const [name, one] = Object.entries(settingsInput().buckets ?? {})[0] ?? []
       const upkeepCredentials = { accessKeyId: 'WALKER', secretAccessKey: 'secret' }
       const changed = { ...Object(one), ...(has && { upkeepCredentials }) }
-      const records = files({ index })
-      const plugins = [records, userData(), upkeep({ files: records })]
+      const plugins = [files({ index }), userData(), upkeep()]
       const app = mounted({ plugins, settings: { buckets: { [name ?? '']: changed } } })
       expect(await deleteAll(app)).toMatchObject([{ uploads: 1 }])
       expect(bucket.accessKeys.get('GET uploads') === 'WALKER').toBe(has)

@@ -26,7 +26,7 @@ const bucketSchema = z.object({
 
 type Bucket = z.infer<typeof bucketSchema>
 
-/** Keys in the form of the Worker's own, whose copies live for a day. */
+/** Keys in the form of the Worker's own. Without Workers Caching, their copies live for a minute. */
 const [PHOTO, SAME_SIZE] = [keyOf(1), keyOf(2)]
 
 /**

@@ -22,7 +22,7 @@ import {
 const REFUSAL_SECONDS = 3600
 /** The maximum if a retry may succeed: the original may be cut, or Cloudflare may have failed. */
 const UNSURE_SECONDS = 60
-/** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
+/** How long a failure to resize is remembered, so that a crowd doesn't repeat its call. */
 const ERROR_MILLISECONDS = 10_000
 const MAX_ERRORS = 100
 /** How long after its deadline a request counts as lost. Until then, its error is on its way. */
@@ -91,7 +91,7 @@ export async function edgeImage(
 
 /**
  * Opens the copy of an original, or the original if that would expire too soon: the image that is made
- * from it lives no longer, and without a copy of the image, each view would be billed.
+ * from it lives no longer, and without a copy of the image, each view would be a call.
  */
 async function openOriginal(
   { bucket, key }: ImageRequest,
@@ -111,7 +111,7 @@ const making = new Turns<KeptImage>()
 const failures = new Map<string, { readonly error: unknown; readonly until: number }>()
 
 /**
- * Resolves with the image from `make`, which is billed. Requests for the same image get the same one, or
+ * Resolves with the image from `make`, which calls Cloudflare. Requests for the same image get the same one, or
  * the same error, also that of the bucket. Later ones don't, since the object may have changed. Throws
  * `unavailable` for those who have waited until their deadline. Only if the first request is lost,
  * another one makes the image, and only one that still has the time for a call: its error would be that

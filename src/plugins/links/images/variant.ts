@@ -25,7 +25,7 @@ import { RESIZE_MILLISECONDS } from './room.ts'
 
 /** Cloudflare makes no AVIF with a longer side. */
 const MAX_AVIF_SIDE = 1200
-/** Maximum number of calls for an image, since each is billed. */
+/** Maximum number of calls for an image, since each may be billed (docs/cost.md). */
 const MAX_CALLS = 2
 /** Bounds of the maximum size of a resized image. */
 const MIN_OUTPUT_BYTES = 2 * 1024 ** 2

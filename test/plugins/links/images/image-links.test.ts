@@ -256,7 +256,7 @@ describe('a link to a resized image', () => {
     }
   })
 
-  it('shows the original of a bucket with edgeTtl 0, where each view would be billed', async () => {
+  it('shows the original of a bucket with edgeTtl 0, where each view would be a call', async () => {
     const original = await twoColorPng(300, 200)
     const key = await putObject('a.png', original)
     const link = await resized(key, { fallback: 'original' }, 'uncached')
