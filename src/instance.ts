@@ -1,5 +1,6 @@
 import type { Context, Env } from 'hono'
 import type { Principal } from './access/principal.ts'
+import type { Joined } from './app.ts'
 import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
@@ -135,7 +136,7 @@ type Nothing = void | undefined
 export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
-  plugins: readonly Plugin<E['Bindings']>[],
+  plugins: readonly Joined<E['Bindings']>[],
   known: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
   const instances = new WeakMap<object, Instance>()
@@ -230,7 +231,7 @@ function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
   env: E['Bindings'],
-  plugins: readonly Plugin<E['Bindings']>[],
+  plugins: readonly Joined<E['Bindings']>[],
   known: readonly Issue[],
   evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
@@ -250,7 +251,7 @@ function createInstance<E extends Env>(
   const names = plugins.map(({ name }) => name)
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
-    const part = attempt(name, () => plugin.setup?.(setup) ?? {})
+    const part = attempt(name, () => plugin.setup(setup))
     isLost ||= part === null
     // A promise, or a seam outside of setup, would add no check, so everything would pass.
     const isOdd = part && !isObject(part)

@@ -1,8 +1,10 @@
-import type { Check } from './check.ts'
+import type { ApiRequest, Method } from './call.ts'
+import { type Check, isObject, isString } from './check.ts'
 import { isErrorBody, messageOf, parse, searchOf } from './json.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { codeWithoutResponse, noteResponse } from './responded.ts'
+import { anySignal } from './signals.ts'
 
 /**
  * How long to wait for a response. The Worker waits ten seconds for each request to a bucket or
@@ -10,6 +12,7 @@ import { codeWithoutResponse, noteResponse } from './responded.ts'
  */
 const TIMEOUT_MILLISECONDS = 60_000
 const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
+const USER_TAG = 'X-User-Tag'
 /** The fraction of that time after which a request counts as stalled: 7.5 and 25 seconds. */
 const PATIENCE = 1 / 8
 
@@ -21,10 +24,13 @@ export interface ApiOptions {
   readonly baseUrl: string
   /**
    * A token or JWT, or a function that returns one. The client calls the function before each
-   * request. If the API refuses the token, the client calls it again with that token, since a cache
-   * may hold an expired one.
+   * request, for the `user` of the request. If the API refuses the token, the client calls it again with
+   * that token, since a cache may hold an expired one.
    */
-  readonly token?: string | ((refused?: string) => string | Promise<string>) | undefined
+  readonly token?:
+    | string
+    | ((refused?: string, user?: string | null) => string | Promise<string>)
+    | undefined
   /**
    * Whether requests to the API send cookies, as in `fetch`. Use `include` for a session on another
    * origin. By default, a browser sends cookies only to the page's own origin. The bucket never
@@ -38,35 +44,39 @@ export interface ApiOptions {
   readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
 }
 
-/** A request's query (without undefined members), its JSON body, and a signal that cancels it. */
-export interface ApiRequest {
-  readonly query?: object | undefined
-  readonly body?: object | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-/**
- * Sends one request to the Worker. Resolves with the response, which `check` must accept. Calls
- * `stall` if the response takes long. Throws PresignerError, or the reason of `signal`. Retries
- * only with another token.
- */
+/** Sends one request. Calls `stall` if the response takes long. Retries only with another token. */
 export type Api = <T>(
   check: Check<T>,
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+  method: Method,
   path: string,
   request?: ApiRequest & { readonly stall?: Stall | undefined },
 ) => Promise<T>
 
-/**
- * Returns a function that calls the API at `baseUrl`, without a fragment. Errors call it `shownUrl`.
- */
+/** For whom requests are sent. */
+export interface Sender {
+  /** Their name on the page. With a name, they have a tag, which the API compares. */
+  readonly user?: string | null | undefined
+  /** Cancels all requests. */
+  readonly signal?: AbortSignal
+  /** Called when the API reports another user. */
+  readonly stop?: (error: PresignerError) => void
+  /** Replaces the URL in errors. */
+  readonly shownUrl?: string
+}
+
+const isTagged = isObject<{ tag: string }>({ tag: isString })
+
+/** Returns a function that calls the API at `baseUrl`, without a fragment. */
 export function createApi(
   { baseUrl, token, credentials = 'same-origin', headers: more }: ApiOptions,
-  shownUrl?: string,
+  { user, signal: ended, stop, shownUrl }: Sender = {},
 ): Api {
   const base = baseUrl.replace(/\/*(#.*)?$/, '')
+  let tag: string | null = null
+  let asking: Promise<unknown> | undefined
   const tokenOf = typeof token === 'function' ? token : () => token
-  return async function api(check, method, path, { query = {}, body, signal, stall } = {}) {
+  return async function api(check, method, path, { query = {}, body, signal: own, stall } = {}) {
+    const signal = anySignal(own, ended)
     const url = base + path
     const what = `${method} ${(shownUrl ?? base) + path}`
     const milliseconds = /\/(?:complete|copy|move)$/.test(path)
@@ -77,6 +87,7 @@ export function createApi(
       const sent = new Headers(typeof more === 'function' ? await more() : more)
       if (credential) sent.set('Authorization', `Bearer ${credential}`)
       if (body) sent.set('Content-Type', 'application/json')
+      if (tag !== null) sent.set(USER_TAG, tag)
       const timeout = AbortSignal.timeout(milliseconds)
       const silence = (cause?: unknown) => {
         const code = codeWithoutResponse(url)
@@ -95,33 +106,52 @@ export function createApi(
           credentials,
           body: body ? JSON.stringify(body) : null,
           keepalive: method === 'DELETE', // the page may be closing
-          signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+          signal: anySignal(signal, timeout),
         })
         noteResponse(url)
         return [response, await response.text()]
       } catch (cause) {
-        signal?.throwIfAborted()
+        signal.throwIfAborted()
         throw silence(cause)
       } finally {
         clearTimeout(timer)
       }
     }
 
-    const credential = await tokenOf()
+    signal.throwIfAborted()
+    if (user !== undefined && tag === null && path !== '/limits') {
+      asking ??= api(isTagged, 'GET', '/limits', { stall })
+        .then((limits) => {
+          tag = limits.tag
+        })
+        .finally(() => {
+          asking = undefined
+        })
+      await asking
+    }
+    const credential = await tokenOf(undefined, user)
     let [response, text] = await ask(credential)
     if (response.status === 401) {
-      const other = await tokenOf(credential)
+      const other = await tokenOf(credential, user)
       if (other !== credential) [response, text] = await ask(other)
     }
     const { ok, status, headers } = response
     const answer = parse(text)
-    if (ok && check(answer)) return answer
-    if (!ok && isErrorBody(answer))
-      throw new PresignerError(answer.code, messageOf(answer), {
+    if (ok && check(answer)) {
+      // The API accepts the tags of older secrets, and returns that of the newest one.
+      if (user !== undefined) tag = headers.get(USER_TAG) ?? tag
+      return answer
+    }
+    if (!ok && isErrorBody(answer)) {
+      const retryAfter = Number(headers.get('Retry-After')) || 0
+      const error = new PresignerError(answer.code, messageOf(answer), {
         ...answer,
         status,
-        retryAfter: Number(headers.get('Retry-After')) || 0,
+        retryAfter,
       })
+      if (error.code === 'user_changed') stop?.(error)
+      throw error
+    }
     const requestId = headers.get('X-Request-Id') ?? undefined
     const message = `Unexpected response to ${what}: ${status}. Check baseUrl.`
     throw new PresignerError('bad_answer', message, { status, requestId })

@@ -19,6 +19,8 @@ import { isFresh, type SignedPut } from './signed-put.ts'
 const SIGNED_TOGETHER = 100
 /** How many are recorded in one request: what Cloudflare's free plan allows, even with webhooks. */
 const RECORDED_TOGETHER = 16
+/** How long a file that is sent waits for others that are on their way, to be recorded together. */
+const COLLECT_MILLISECONDS = 2000
 
 export type SignedFile = SignedPut & { readonly key: string }
 
@@ -42,20 +44,36 @@ interface Waiting {
   readonly unsigned: Set<Unsigned>
   readonly unrecorded: Set<Unrecorded>
   recording?: Promise<void> | undefined
+  /** Files that are announced, and not sent yet. */
+  readonly unsent: Set<Job>
+  /** Called when one of these changes. */
+  changed?: (() => void) | undefined
 }
 
-const waitingOf = oneEach<Api, Waiting>(() => ({ unsigned: new Set(), unrecorded: new Set() }))
+const waitingOf = oneEach<Api, Waiting>(() => ({
+  unsigned: new Set(),
+  unrecorded: new Set(),
+  unsent: new Set(),
+}))
 
 /**
  * Announces a file, so that it can be signed together with others until its job is over. If that is
  * over already, throws its reason.
  */
 export function announceFile(file: Unsigned): void {
-  file.job.signal.throwIfAborted()
-  const { unsigned } = waitingOf(file.job.api)
+  const { job, body } = file
+  job.signal.throwIfAborted()
+  const waiting = waitingOf(job.api)
+  const { unsigned, unsent } = waiting
   // For a chosen key, the Worker asks the bucket, which it may do only a few times in a request.
-  if (file.body.key === undefined) unsigned.add(file)
-  file.job.signal.addEventListener('abort', () => unsigned.delete(file))
+  if (body.key === undefined) unsigned.add(file)
+  unsent.add(job)
+  // Also aborts after an error.
+  job.signal.addEventListener('abort', () => {
+    unsigned.delete(file)
+    unsent.delete(job)
+    waiting.changed?.()
+  })
 }
 
 /**
@@ -115,7 +133,9 @@ export async function record(job: Job, body: RecordRequest): Promise<FileRecord>
   job.signal.throwIfAborted()
   const waiting = waitingOf(job.api)
   const file: Unrecorded = { job, body, stall: job.watch() }
+  waiting.unsent.delete(job)
   waiting.unrecorded.add(file)
+  waiting.changed?.()
   job.signal.addEventListener('abort', () => waiting.unrecorded.delete(file))
   while (waiting.unrecorded.has(file)) {
     waiting.recording ??= recordNext(waiting).finally(() => {
@@ -133,7 +153,9 @@ const recordAlone = ({ job, body }: Unrecorded, stall?: Stall): Promise<FileReco
  * Records the files that wait, and resolves afterwards. A single file that has to wait
  * doesn't delay the others.
  */
-async function recordNext({ unrecorded }: Waiting): Promise<void> {
+async function recordNext(waiting: Waiting): Promise<void> {
+  const { unrecorded } = waiting
+  await collected(waiting)
   const files = [...unrecorded].slice(0, RECORDED_TOGETHER)
   for (const file of files) unrecorded.delete(file)
   const [first] = files
@@ -168,5 +190,17 @@ async function recordNext({ unrecorded }: Waiting): Promise<void> {
     })
   return answer.then(ignore, ignore)
 }
+
+/** Resolves when a request is full, or no other file is on its way, or one has waited for long. */
+const collected = (waiting: Waiting): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, COLLECT_MILLISECONDS)
+    waiting.changed = () => {
+      if (waiting.unsent.size > 0 && waiting.unrecorded.size < RECORDED_TOGETHER) return
+      clearTimeout(timer)
+      resolve()
+    }
+    waiting.changed()
+  })
 
 const ignore = (): void => undefined

@@ -44,6 +44,16 @@ export const isObject =
       check(Reflect.get(value, name)),
     )
 
+/** Returns the members with these names, which all have the same check. */
+export const each = <T, Name extends string>(
+  check: Check<T>,
+  ...names: Name[]
+): Record<Name, Check<T>> =>
+  Object.fromEntries(names.map((name) => [name, check])) as Record<Name, Check<T>>
+
+/** The type that a check accepts. */
+export type Checked<C> = C extends Check<infer T> ? T : never
+
 /** Accepts a value that may be null. */
 export const isNullOr = <T>(check: Check<T>): Check<T | null> =>
   isEither(check, (value) => value === null)

@@ -1,6 +1,8 @@
+import { asError } from './presigner-error.ts'
+import type { Session } from './session.ts'
 // Not from their own files: the build would create another script for these.
 import { type DropBoxTerms, type DropBoxVisitor, type OpenDropBox, openDropBox } from './sharing.ts'
-import { asError, createStore, type Store } from './store.ts'
+import { createStore, type Store } from './store.ts'
 import {
   createUploadQueue,
   type UploadActions,
@@ -53,15 +55,13 @@ export function createDropBoxUploads(
    * Another failure stays for a moment, so that many files don't each ask again.
    */
   let opening: Promise<OpenDropBox> | undefined
-  let opened: OpenDropBox | undefined
   let isWatching = false
+  /** Whoever knows the URL uses a box, so that nobody logs out. */
+  const session: Session = { user: undefined, signal: new AbortController().signal }
 
   const uploader: Uploader = {
-    upload(file, more) {
-      // At once: to delete its parts, an upload begins and is canceled at the same moment.
-      if (opened) return opened.client.upload(file, more)
-      return (opening ?? reopen()).then(({ client }) => client.upload(file, more))
-    },
+    upload: async (file, more) => (await (opening ?? reopen())).client.upload(file, more),
+    session: () => session,
   }
   const queue = createUploadQueue(uploader, withBox(options))
   const store = createStore<DropBoxState>(() => ({
@@ -101,14 +101,12 @@ export function createDropBoxUploads(
   function reopen(): Promise<OpenDropBox> {
     const promise = openDropBox(url, visitor)
     opening = promise
-    opened = undefined
     access = 'opening'
     accessError = undefined
     store.changed()
     promise.then(
       (result) => {
         if (opening !== promise) return
-        opened = result
         const { client: _, ...terms } = result
         box = terms
         access = 'open'
@@ -126,10 +124,9 @@ export function createDropBoxUploads(
     return promise
   }
 
-  const { add, pause, resume, cancel, retry, remove } = queue
   return {
+    ...queue,
     ...store,
-    ...{ add, pause, resume, cancel, retry, remove },
     subscribe(listener) {
       const unsubscribe = store.subscribe(listener)
       if (!isWatching) {

@@ -1,9 +1,13 @@
 import { createApi } from './api.ts'
 import { createTokens } from './box-tokens.ts'
-import { createTurns } from './box-turns.ts'
 // Not from their own files: the build would create another script for these.
+import { uploadsWith } from './client.ts'
 import { type Client, createClient, PresignerError } from './index.ts'
 import { type DropBoxTerms, type DropBoxVisitor, isDropBoxToken } from './sharing-responses.ts'
+import { createTurns } from './turns.ts'
+
+/** How many unfinished files the API allows one sender. */
+const MOST_FILES = 4
 
 export interface OpenDropBox extends DropBoxTerms {
   /** Uploads to the box, and can do nothing else. Its token renews itself. */
@@ -20,7 +24,7 @@ export async function openDropBox(
   { password, sender }: DropBoxVisitor = {},
 ): Promise<OpenDropBox> {
   const { origin, boxUrl, shownUrl, secret } = parseBoxUrl(url)
-  const ask = createApi({ baseUrl: boxUrl }, shownUrl)
+  const ask = createApi({ baseUrl: boxUrl }, { shownUrl })
   const body = { password, sender }
   const current = createTokens(() => ask(isDropBoxToken, 'POST', '/token', { body }))
   const token = async (refused?: string) => (await current(refused)).token
@@ -32,18 +36,13 @@ export async function openDropBox(
   // So that the same file in another box doesn't resume this upload.
   api.hash = await idOf(secret)
   const client = createClient({ baseUrl: api.href, bucket, token, credentials })
-  const inTurn = createTurns(terms)
-  const upload: Client['upload'] = (file, options) => {
-    const { signal } = options ?? {}
-    // Deletes the parts of an earlier try, which only an upload that has begun does.
-    const cancel = () => {
-      const begun = new AbortController()
-      client.upload(file, { ...options, signal: begun.signal }).catch(() => {})
-      begun.abort(signal?.reason)
-    }
-    return inTurn(file.size, signal, () => client.upload(file, options), cancel)
-  }
-  return { ...terms, client: { ...client, upload } }
+  // Half of the box: the API would refuse more for up to a minute, even if an upload ends sooner.
+  const mostFiles = Math.min(MOST_FILES, Math.ceil(terms.maxFiles / 2))
+  const inTurn = createTurns(mostFiles, terms.maxTotalBytes / 2)
+  const uploads = uploadsWith((file, options) =>
+    inTurn(file.size, options.signal, () => client.upload(file, options)),
+  )
+  return { ...terms, client: { ...client, ...uploads } }
 }
 
 /** Returns the URL without its query and fragment, and its name for messages. */

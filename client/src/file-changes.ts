@@ -1,5 +1,6 @@
+import { oneEach } from './one-each.ts'
 import type { FileRecord } from './responses.ts'
-import type { Uploader } from './upload-queue.ts'
+import type { Session } from './session.ts'
 
 /** How long the index may show an old state in other locations: docs/maintainers/kv-schema.md. */
 const INDEX_DELAY_MILLISECONDS = 60_000
@@ -18,36 +19,28 @@ interface Changes {
   readonly recent: Map<string, FileChange & { readonly at: number }>
 }
 
-const ofClients = new WeakMap<Uploader, Changes>()
-
-function changesOf(client: Uploader): Changes {
-  const known = ofClients.get(client)
-  if (known) return known
-  const changes: Changes = { listeners: new Set(), recent: new Map() }
-  ofClients.set(client, changes)
-  return changes
-}
+const changesOf = oneEach<Session, Changes>(() => ({ listeners: new Set(), recent: new Map() }))
 
 /** Returns what the page changed so recently that a list from the index may not show it. */
-export function recentChanges(client: Uploader): FileChange[] {
-  const { recent } = changesOf(client)
+export function recentChanges(session: Session): FileChange[] {
+  const { recent } = changesOf(session)
   for (const [key, { at }] of recent)
     if (at < Date.now() - INDEX_DELAY_MILLISECONDS) recent.delete(key)
   return [...recent.values()]
 }
 
-/** Tells all lists of `client` on this page about a change. */
-export function announce(client: Uploader, key: string, record: FileRecord | null): void {
-  const { listeners, recent } = changesOf(client)
-  recentChanges(client) // drops old ones
+/** Tells all lists of `session` on this page about a change. */
+export function announce(session: Session, key: string, record: FileRecord | null): void {
+  const { listeners, recent } = changesOf(session)
+  recentChanges(session) // drops old ones
   recent.delete(key)
   recent.set(key, { key, record, at: Date.now() })
   for (const listener of [...listeners]) listener({ key, record })
 }
 
 /** Calls `listener` for each change. Returns a function that ends this. */
-export function onChange(client: Uploader, listener: Listener): () => void {
-  const { listeners } = changesOf(client)
+export function onChange(session: Session, listener: Listener): () => void {
+  const { listeners } = changesOf(session)
   listeners.add(listener)
   return () => listeners.delete(listener)
 }

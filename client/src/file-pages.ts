@@ -1,11 +1,13 @@
 import type { Client } from './client.ts'
 import { announce, type FileChange, onChange, recentChanges } from './file-changes.ts'
+import { asError } from './presigner-error.ts'
 import type { LinksOptions, ListOptions } from './requests.ts'
 import type { FileRecord, Folder } from './responses.ts'
-import { asError, createStore, type Store } from './store.ts'
+import { createStore, type Store } from './store.ts'
 
-/** How many links one request may ask for. */
-const MAX_LINKS = 1000
+/** How long the links of new files are collected, and the time between two requests for them. */
+const COLLECT_MILLISECONDS = 100
+const LINK_PAUSE_MILLISECONDS = 3000
 
 export interface FilePagesOptions extends Omit<ListOptions, 'cursor' | 'urls'> {
   /** Adds a `link` to each file, for `<img>`. Needs the scope `links:create`, and `files:read` for originals. */
@@ -54,14 +56,19 @@ export interface FileActions {
 
 export interface FilePages extends Store<FilesState>, FileActions {}
 
-/** Returns a list that loads its first page when somebody subscribes. */
+/**
+ * Returns a list that loads its first page when somebody subscribes. It is empty at the end of the
+ * user's session.
+ */
 export function createFilePages(client: Client, options: FilePagesOptions): FilePages {
+  const session = client.session()
   const { links, ...query } = options
   const { prefix, limit: _, ...question } = query
   /** Whether only the index knows which files the list has, and in which order. */
   const isQuestion = Object.values(question).some((value) => value !== undefined)
-  /** The files whose link is requested. */
-  const asked = new WeakSet<ShownFile>()
+  /** Whether the links of new files will be requested, or are, and when they last were. */
+  let isLinking = false
+  let linkedAt = 0
   const removals = new Map<string, Promise<boolean>>()
   let files: readonly ShownFile[] = []
   let folders: readonly Folder[] = []
@@ -115,7 +122,7 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
           cursor = page.cursor
           status = 'ready'
           show(page.files, page.folders ?? [])
-          void linkNewFiles()
+          linkSoon()
         }),
       (thrown) =>
         done(() => {
@@ -133,7 +140,7 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     isOutdated = false
     return fetchPage(undefined, (page, pageFolders) => {
       folders = pageFolders
-      files = recentChanges(client).reduce(changed, page)
+      files = recentChanges(session).reduce(changed, page)
     })
   }
 
@@ -145,33 +152,44 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     return !isQuestion && key.startsWith(prefix ?? '') ? [record, ...shown] : shown
   }
 
-  /** Adds the links of files that the page has just uploaded. */
+  /** Adds the links of files that the page has just uploaded, of many in one request. */
+  function linkSoon(): void {
+    if (!links || isLinking || files.every((file) => 'link' in file)) return
+    isLinking = true
+    const pause = linkedAt + LINK_PAUSE_MILLISECONDS - Date.now()
+    setTimeout(linkNewFiles, Math.max(COLLECT_MILLISECONDS, pause))
+  }
+
   async function linkNewFiles(): Promise<void> {
-    const unlinked = files.filter((file) => !('link' in file || asked.has(file)))
-    if (!links || unlinked.length === 0) return
-    for (const file of unlinked) asked.add(file)
-    try {
-      const linked = new Map((await withLinks(unlinked)).map((file) => [file.key, file]))
-      files = files.map((file) => (unlinked.includes(file) && linked.get(file.key)) || file)
-    } catch (thrown) {
+    linkedAt = Date.now()
+    const unlinked = files.filter((file) => !('link' in file))
+    const linked = await withLinks(unlinked).catch((thrown) => {
       error = asError(thrown)
-    }
+      return unlinked.map((file) => ({ ...file, link: undefined }))
+    })
+    files = files.map((file) => linked[unlinked.indexOf(file)] ?? file)
+    isLinking = false
     store.changed()
+    linkSoon()
   }
 
   async function withLinks(records: readonly FileRecord[]): Promise<readonly ShownFile[]> {
     if (!links) return records
-    const linkOf = new Map<string, Pick<ShownFile, 'link' | 'srcset'>>()
-    for (let at = 0; at < records.length; at += MAX_LINKS) {
-      const keys = records.slice(at, at + MAX_LINKS).map(({ key }) => key)
-      const answer = await client.links(keys, links === true ? undefined : links)
-      for (const each of answer.links) {
-        if (!('link' in each)) continue
-        const { key, link, srcset } = each
-        linkOf.set(key, { link, srcset })
-      }
-    }
-    return records.map((record) => ({ ...record, link: undefined, ...linkOf.get(record.key) }))
+    const keys = records.map(({ key }) => key)
+    const linked = (await client.links(keys, links === true ? undefined : links)).links
+    return records.map((record, index) => {
+      const { link, srcset } = { link: undefined, srcset: undefined, ...linked[index] }
+      return { ...record, link, srcset }
+    })
+  }
+
+  function forget(): void {
+    controller.abort()
+    files = folders = []
+    cursor = fetching = undefined
+    status = 'failed'
+    error = session.signal.reason
+    store.changed()
   }
 
   return {
@@ -179,21 +197,25 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     subscribe(listener) {
       const unsubscribe = store.subscribe(listener)
       if (subscribers++ === 0) {
-        stopListening = onChange(client, (change) => {
+        stopListening = onChange(session, (change) => {
           files = changed(files, change)
           store.changed()
-          void linkNewFiles()
+          linkSoon()
           if (!isQuestion || change.record === null) return
           // One request at a time, even while many files are uploaded.
           if (fetching) isOutdated = true
           else void refresh()
         })
+        session.signal.addEventListener('abort', forget)
         // Not again when React mounts a component twice, as in StrictMode.
-        if (!fetching) void refresh()
+        if (session.signal.aborted) forget()
+        else if (!fetching) void refresh()
       }
       return () => {
         unsubscribe()
-        if (--subscribers === 0) stopListening()
+        if (--subscribers > 0) return
+        stopListening()
+        session.signal.removeEventListener('abort', forget)
         // Not when React mounts a component twice, as in StrictMode.
         setTimeout(() => {
           if (subscribers > 0) return
@@ -210,11 +232,11 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
         folders = [...folders, ...pageFolders]
         const shown = new Set(files.map(({ key }) => key))
         const ofPage = ({ key }: { readonly key: string }) => page.some((file) => file.key === key)
-        const current = recentChanges(client).filter(ofPage).reduce(changed, page)
+        const current = recentChanges(session).filter(ofPage).reduce(changed, page)
         files = [...files, ...current.filter(({ key }) => !shown.has(key))]
       })
     },
-    add: (record) => announce(client, record.key, record),
+    add: (record) => announce(session, record.key, record),
     remove(key) {
       const known = removals.get(key)
       if (known) return known
@@ -223,7 +245,7 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
         .remove(key)
         .then(
           () => {
-            announce(client, key, null)
+            announce(session, key, null)
             return true
           },
           (thrown) => {

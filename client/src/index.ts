@@ -1,9 +1,10 @@
 // biome-ignore-all lint/performance/noBarrelFile: the package's only entry
 
-export type { ApiRequest } from './api.ts'
+export type { ApiRequest, CallOptions } from './call.ts'
 export type { Client, ClientOptions } from './client.ts'
 export { createClient } from './client.ts'
 export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
+export type { UploadHandle } from './handle.ts'
 export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
@@ -39,4 +40,5 @@ export type {
   RefusedKey,
   Stats,
 } from './responses.ts'
+export type { Session } from './session.ts'
 export type { UploadOptions } from './upload.ts'

@@ -1,4 +1,5 @@
-import type { Api, ApiRequest } from './api.ts'
+import type { Api } from './api.ts'
+import type { ApiRequest } from './call.ts'
 import type { Check } from './check.ts'
 import { oneEach } from './one-each.ts'
 import type { Tracker } from './progress.ts'

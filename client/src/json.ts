@@ -1,21 +1,20 @@
-import { isBoolean, isListOf, isNullOr, isObject, isOptional, isString } from './check.ts'
+import {
+  type Checked,
+  each,
+  isBoolean,
+  isListOf,
+  isNullOr,
+  isObject,
+  isOptional,
+  isString,
+} from './check.ts'
 import type { ApiErrorCode } from './error-code.ts'
 import type { Issue } from './presigner-error.ts'
 
-interface ErrorBody {
-  code: ApiErrorCode
-  message: string
-  requestId?: string | undefined
-  reason?: string | undefined
-  etag?: string | null | undefined
-  deleted?: boolean | undefined
-  issues?: Issue[] | undefined
-}
-
-export const isIssue = isObject<Issue>({ path: isString, message: isString })
+export const isIssue = isObject<Issue>(each(isString, 'path', 'message'))
 
 /** Accepts the body of an error response of the API. */
-export const isErrorBody = isObject<ErrorBody>({
+export const isErrorBody = isObject({
   code: (value): value is ApiErrorCode => isString(value),
   message: isString,
   requestId: isOptional(isString),
@@ -26,7 +25,7 @@ export const isErrorBody = isObject<ErrorBody>({
 })
 
 /** Returns the message of an error, with what is wrong in the request. */
-export const messageOf = ({ message, issues = [] }: ErrorBody): string =>
+export const messageOf = ({ message, issues = [] }: Checked<typeof isErrorBody>): string =>
   [message, ...issues.map((issue) => `${issue.path} ${issue.message}.`)].join(' ')
 
 /** Returns the members of `query` that are not undefined, as the search part of a URL. */

@@ -2,6 +2,7 @@ import type { Api } from './api.ts'
 import { isNothing } from './check.ts'
 import type { ErrorCode } from './error-code.ts'
 import { isGenerated } from './generated-key.ts'
+import { PAUSE } from './handle.ts'
 import { call, type Job } from './job.ts'
 import { partTargets } from './part-targets.ts'
 import { PresignerError } from './presigner-error.ts'
@@ -22,8 +23,6 @@ const PARALLEL_PARTS = 4
 /** How often to send parts again that the bucket accepted and then lost. */
 const MAX_REPAIRS = 3
 
-/** The reason of a signal that stops an upload and keeps its parts. */
-const PAUSE = 'pause'
 /** After one of these errors, an upload can't be resumed. */
 const FINAL_CODES: readonly ErrorCode[] = [
   'upload_not_found',
@@ -33,6 +32,7 @@ const FINAL_CODES: readonly ErrorCode[] = [
   'size_mismatch',
   'file_too_large',
   'file_changed',
+  'forbidden',
 ]
 
 /** ETags by part number. */
@@ -41,7 +41,7 @@ type Etags = Map<number, string>
 /**
  * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the
  * missing parts. If `signal` cancels the upload, or it can't be resumed, aborts the upload in the
- * bucket, and then clears `slot`. If `signal` pauses it, keeps both.
+ * bucket, and then clears `slot`. If `signal` pauses it, or its user has changed, keeps both.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
   const { api, request, signal } = job
@@ -71,6 +71,8 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
   } catch (error) {
     // Without a slot, a later call can't find the parts.
     const isCanceled = signal.aborted && !(signal.reason === PAUSE && slot.load())
+    // Nothing more is sent for this user. The parts stay.
+    if (hasCode(error, ['user_changed'])) throw error
     if (upload && (isCanceled || hasCode(error, FINAL_CODES))) {
       const canceled = upload
       slot.cancel(canceled)

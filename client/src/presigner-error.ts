@@ -66,3 +66,7 @@ export class PresignerError extends Error {
     return this.code !== 'misconfigured' && TEMPORARY.test(String(this.status || this.code))
   }
 }
+
+/** Returns what was thrown as an Error. */
+export const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(String(thrown))

@@ -2,6 +2,7 @@ import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { codeWithoutResponse, hasRead, noteResponse } from './responded.ts'
 import { refusalOf, type SignedPut } from './signed-put.ts'
+import { createTurns } from './turns.ts'
 
 /**
  * How many uploads of the page run at the same time. A browser has six connections for each host.
@@ -19,23 +20,11 @@ const SILENCE_MILLISECONDS = 120_000
  */
 const LONGEST_SILENCE_MILLISECONDS = 600_000
 
-let free = PARALLEL_PUTS
-const queue: (() => void)[] = []
 /** When this page sent its last byte. */
 let lastByteAt = 0
 
 /** Runs `act` when a slot is free among all uploads of the page. */
-export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
-  if (free) free--
-  else await new Promise<void>((resolve) => queue.push(resolve))
-  try {
-    return await act()
-  } finally {
-    const next = queue.shift()
-    if (next) next()
-    else free++
-  }
-}
+export const inSlot = createTurns(PARALLEL_PUTS)
 
 /**
  * Sends `body` to the bucket. Uses XMLHttpRequest, since only that reports the progress of an

@@ -1,6 +1,16 @@
 'use client'
 
-import { useEffect, useMemo, useState, useSyncExternalStore } from 'react'
+import {
+  createContext,
+  createElement,
+  type ReactElement,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useMemo,
+  useState,
+  useSyncExternalStore,
+} from 'react'
 import type { Client } from './client.ts'
 import {
   createDropBoxUploads,
@@ -32,34 +42,62 @@ export type {
   UploadsState,
 } from './upload-queue.ts'
 
-export type UseUploadOptions = UploadQueueOptions
-export type UseUploadResult = UploadsState & UploadActions
+export type UseUploadOptions<Data = unknown> = UploadQueueOptions<Data>
+export type UseUploadResult<Data = unknown> = UploadsState<Data> & UploadActions<Data>
 export type UseFilesOptions = FilePagesOptions
 export type UseFilesResult = FilesState & FileActions
 export type UseDropBoxOptions = DropBoxUploadsOptions
 export type UseDropBoxResult = DropBoxState & DropBoxActions
 
-/**
- * Uploads files with `client`, several at a time. Returns the list of uploads, their progress, and
- * functions that never change. Uploads continue after the component unmounts.
- */
-export function useUpload(client: Client, options: UseUploadOptions = {}): UseUploadResult {
-  const [queue] = useState(() => createUploadQueue(client, options))
-  useEffect(() => queue.configure(client, options))
-  const state = useSyncExternalStore(queue.subscribe, queue.getSnapshot, queue.getServerSnapshot)
-  const { add, pause, resume, cancel, retry, remove } = queue
-  return { ...state, add, pause, resume, cancel, retry, remove }
+const Context = createContext<Client | undefined>(undefined)
+
+export interface PresignerProviderProps {
+  readonly client: Client
+  readonly children?: ReactNode
 }
 
 /**
- * Lists the files of `client`, page by page. Files that `useUpload` uploads with the same client
- * appear at once. Another client or other options start a new list, so create the client outside
- * of components, or keep it in `useState` or `useMemo`.
+ * Gives the hooks below it their client. Another client starts other lists, so create it outside of
+ * components, or keep it in `useState` or `useMemo`.
  */
-export function useFiles(client: Client, options: UseFilesOptions = {}): UseFilesResult {
-  client = useSettled(client)
+export const PresignerProvider = ({ client, children }: PresignerProviderProps): ReactElement =>
+  createElement(Context.Provider, { value: client }, children)
+
+/** Returns the client of the nearest `PresignerProvider`. `Data` is that of `createClient`. */
+export function usePresigner<Data = unknown>(): Client<Data> {
+  const client = useContext(Context)
+  if (!client || !returns<Data>(client)) throw new Error('There is no PresignerProvider above.')
+  return client
+}
+
+/** The app knows what its `onEvent` returns. */
+const returns = <Data>(_: Client): _ is Client<Data> => true
+
+/**
+ * Uploads files, several at a time. Returns the list of uploads, their progress, and functions that
+ * never change. Uploads continue after the component unmounts, until the user's session ends.
+ */
+export function useUpload<Data = unknown>(
+  options: UseUploadOptions<Data> = {},
+): UseUploadResult<Data> {
+  const client = usePresigner<Data>()
+  const [queue] = useState(() => createUploadQueue(client, options))
+  useEffect(() => queue.configure(client, options))
+  const state = useSyncExternalStore(queue.subscribe, queue.getSnapshot, queue.getServerSnapshot)
+  const { add, pause, resume, cancel, retry, dismiss } = queue
+  return { ...state, add, pause, resume, cancel, retry, dismiss }
+}
+
+/**
+ * Lists the user's files, page by page. Files that `useUpload` uploads with the same client appear at
+ * once. Other options, and another user, start a new list.
+ */
+export function useFiles(options: UseFilesOptions = {}): UseFilesResult {
+  const client = usePresigner()
+  const session = client.session()
   const json = JSON.stringify(options)
-  const pages = useMemo(() => createFilePages(client, JSON.parse(json)), [client, json])
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each user has a list
+  const pages = useMemo(() => createFilePages(client, JSON.parse(json)), [client, session, json])
   const state = useSyncExternalStore(pages.subscribe, pages.getSnapshot, pages.getServerSnapshot)
   const { loadMore, refresh, add, remove } = pages
   return { ...state, loadMore, refresh, add, remove }
@@ -79,23 +117,6 @@ export function useDropBox(url: string, options: UseDropBoxOptions = {}): UseDro
     uploads.getSnapshot,
     uploads.getServerSnapshot,
   )
-  const { open, add, pause, resume, cancel, retry, remove } = uploads
-  return { ...state, open, add, pause, resume, cancel, retry, remove }
-}
-
-/** How many renders in a row may each have another client. */
-const MAX_CHANGES = 4
-
-/**
- * Returns `client`. If each render has another one, which would start a list in each, stays with an
- * earlier one and reports it once.
- */
-function useSettled(client: Client): Client {
-  const [seen] = useState({ client, used: client, changes: 0 })
-  seen.changes = seen.client === client ? 0 : seen.changes + 1
-  seen.client = client
-  if (seen.changes < MAX_CHANGES) seen.used = client
-  else if (seen.changes === MAX_CHANGES)
-    console.error('useFiles: another client in each render. Create it outside of components.')
-  return seen.used
+  const { open, add, pause, resume, cancel, retry, dismiss } = uploads
+  return { ...state, open, add, pause, resume, cancel, retry, dismiss }
 }

@@ -34,13 +34,23 @@ export interface FileConditions {
   readonly contentEncoding?: string | undefined
 }
 
-/** What both ways to upload a file begin with. It has either `fileName` or `key`. */
-interface FileRequest extends FileConditions {
+/** What a file is called, and what it may replace. */
+export interface TargetOptions extends FileConditions {
+  /** Display name of the file. Default: the name of the File or the path. */
   readonly fileName?: string | undefined
-  /** The key to use instead of a generated one. Needs the scope `keys:choose`. */
+  /** The object's key, instead of a generated one. Needs the scope `keys:choose`. */
   readonly key?: string | undefined
-  /** Whether the upload may replace an object under `key`. Needs the scope `files:delete`. */
+  /** Replaces the object under `key`. Needs the scope `files:delete`. */
   readonly overwrite?: boolean | undefined
+  /**
+   * Replaces the object only if it has this ETag, which `FileRecord.etag` has. Otherwise, the code is
+   * `precondition_failed`. Needs `overwrite`.
+   */
+  readonly ifMatch?: string | undefined
+}
+
+/** What both ways to upload a file begin with. It has either `fileName` or `key`. */
+interface FileRequest extends Omit<TargetOptions, 'ifMatch'> {
   readonly mimetype: string
   /** Bytes. Without it, the Worker checks the size of an upload in parts when it is complete. */
   readonly size?: number | undefined
@@ -56,11 +66,9 @@ export interface StartRequest extends FileRequest {
 }
 
 /** Body of `POST /files/upload-url`. */
-export interface UploadUrlRequest extends FileRequest {
+export interface UploadUrlRequest extends FileRequest, Pick<TargetOptions, 'ifMatch'> {
   /** In base64. */
   readonly sha256?: string | undefined
-  /** Replaces only an object with this ETag. Needs `overwrite`. */
-  readonly ifMatch?: string | undefined
   /** Seconds. */
   readonly expiresIn?: number | undefined
 }

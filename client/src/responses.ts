@@ -1,5 +1,7 @@
 import {
   type Check,
+  type Checked,
+  each,
   isBoolean,
   isEither,
   isListOf,
@@ -30,9 +32,9 @@ export interface FileRecord {
 }
 
 /** A file that was just recorded. */
-export interface RecordedFile extends FileRecord {
+export interface RecordedFile<Data = unknown> extends FileRecord {
   /** The `data` that the app's `onEvent` returned. */
-  data?: unknown
+  data?: Data
 }
 
 export interface ListedFile extends FileRecord {
@@ -164,45 +166,10 @@ export interface Limits {
   buckets: BucketLimits[]
 }
 
-/** Response of `POST /files/upload-url`: the members that this client uses. */
-export interface UploadUrl {
-  uploadUrl: string
-  key: string
-  /** The headers to send. A browser adds its own. */
-  headers: Record<string, string>
-  expiresIn: number
-  expiresAt: string
-}
-
-/** Response of `POST /multipart`: the members that this client uses and keeps to resume later. */
-export interface StartedUpload {
-  uploadId: string
-  key: string
-  /** Bytes of each part, except the last. */
-  partSize: number
-  /** When the upload id expires. */
-  expiresAt: string
-}
-
-export interface PartUrls {
-  urls: { partNumber: number; url: string }[]
-  expiresIn: number
-  expiresAt: string
-}
-
-export interface PartList {
-  parts: { partNumber: number; size: number; etag: string }[]
-}
-
 const record = {
-  key: isString,
-  bucket: isString,
-  name: isString,
+  ...each(isString, 'key', 'bucket', 'name', 'mimetype', 'etag', 'createdAt'),
   size: isNumber,
-  mimetype: isString,
-  etag: isString,
   owner: isNullOr(isString),
-  createdAt: isString,
   status: isOptional((value): value is 'found' => value === 'found'),
 }
 
@@ -211,15 +178,14 @@ export const isAnything: Check<unknown> = (_): _ is unknown => true
 export const isFileRecord = isObject<FileRecord>(record)
 
 export const isItemError = isObject<ItemError>({
-  code: isString,
-  message: isString,
+  ...each(isString, 'code', 'message'),
   reason: isOptional(isString),
   etag: isOptional(isNullOr(isString)),
   deleted: isOptional(isBoolean),
   issues: isOptional(isListOf(isIssue)),
 })
 
-const totals = { count: isNumber, bytes: isNumber }
+const totals = each(isNumber, 'count', 'bytes')
 
 export const isFilePage = isObject<FilePage>({
   files: isListOf(
@@ -239,26 +205,21 @@ export const isStats = isObject<Stats>({
 })
 
 export const isFileUrl = isObject<FileUrl>({
-  url: isString,
-  key: isString,
-  bucket: isString,
+  ...each(isString, 'url', 'key', 'bucket', 'expiresAt'),
   expiresIn: isNumber,
-  expiresAt: isString,
 })
 
 export const isLink = isObject<Link>({
-  link: isString,
+  ...each(isString, 'link', 'expiresAt'),
   srcset: isOptional(isString),
-  expiresAt: isString,
 })
 
-export const isFolderLink = isObject<FolderLink>({ base: isString, expiresAt: isString })
+export const isFolderLink = isObject<FolderLink>(each(isString, 'base', 'expiresAt'))
 
 export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemError })
 
 export const isRefusedFile = isObject<RefusedFile>({
-  fileName: isOptional(isString),
-  key: isOptional(isString),
+  ...each(isOptional(isString), 'fileName', 'key'),
   error: isItemError,
 })
 
@@ -266,76 +227,62 @@ export const isRecordedFiles = isObject<RecordedFiles>({
   files: isListOf(isEither(isFileRecord, isRefusedFile)),
 })
 
+const isLinkOfKey = isObject({ ...each(isString, 'key', 'link'), srcset: isOptional(isString) })
+
 export const isLinks = isObject<Links>({
-  links: isListOf(
-    isEither(
-      isObject<{ key: string; link: string; srcset?: string | undefined }>({
-        key: isString,
-        link: isString,
-        srcset: isOptional(isString),
-      }),
-      isRefusedKey,
-    ),
-  ),
+  links: isListOf(isEither(isLinkOfKey, isRefusedKey)),
   expiresAt: isString,
 })
 
 export const isDeleted = isObject<Deleted>({
-  deleted: isListOf(isEither(isRefusedKey, isObject<{ key: string }>({ key: isString }))),
+  deleted: isListOf(isEither(isRefusedKey, isObject({ key: isString }))),
+})
+
+const limitsOfBucket = isObject<BucketLimits>({
+  bucket: isString,
+  maxBytes: isNullOr(isNumber),
+  allowedTypes: isNullOr(isListOf(isString)),
+  maxExpiresIn: isObject(each(isNumber, 'upload', 'view', 'stream', 'email', 'link')),
 })
 
 export const isLimits = isObject<Limits>({
-  tag: isString,
+  ...each(isString, 'tag', 'prefix'),
   scopes: isListOf((value): value is Scope => isString(value)),
-  prefix: isString,
   expiresAt: isNullOr(isString),
   answers: isBoolean,
   plugins: isListOf(isString),
-  buckets: isListOf(
-    isObject<BucketLimits>({
-      bucket: isString,
-      maxBytes: isNullOr(isNumber),
-      allowedTypes: isNullOr(isListOf(isString)),
-      maxExpiresIn: isObject<BucketLimits['maxExpiresIn']>({
-        upload: isNumber,
-        view: isNumber,
-        stream: isNumber,
-        email: isNumber,
-        link: isNumber,
-      }),
-    }),
-  ),
+  buckets: isListOf(limitsOfBucket),
 })
 
-export const isUploadUrl = isObject<UploadUrl>({
-  uploadUrl: isString,
-  key: isString,
+/** Accepts a response of `POST /files/upload-url`: the members that this client uses. */
+export const isUploadUrl = isObject({
+  ...each(isString, 'uploadUrl', 'key', 'expiresAt'),
   headers: isStringMap,
   expiresIn: isNumber,
-  expiresAt: isString,
 })
+export type UploadUrl = Checked<typeof isUploadUrl>
 
 /** Accepts a response of `POST /files/upload-urls`, whose items each need a check. */
-export const isUploadUrls = isObject<{ uploads: unknown[] }>({ uploads: isListOf(isAnything) })
+export const isUploadUrls = isObject({ uploads: isListOf(isAnything) })
 
 /** Accepts a response of `POST /files/batch`, whose items each need a check. */
-export const isBatch = isObject<{ files: unknown[] }>({ files: isListOf(isAnything) })
+export const isBatch = isObject({ files: isListOf(isAnything) })
 
-export const isStartedUpload = isObject<StartedUpload>({
-  uploadId: isString,
-  key: isString,
+/** Accepts a response of `POST /multipart`: the members that this client keeps to resume later. */
+export const isStartedUpload = isObject({
+  ...each(isString, 'uploadId', 'key', 'expiresAt'),
   partSize: (value): value is number => isNumber(value) && value > 0,
-  expiresAt: isString,
 })
+export type StartedUpload = Checked<typeof isStartedUpload>
 
-export const isPartUrls = isObject<PartUrls>({
-  urls: isListOf(isObject<PartUrls['urls'][number]>({ partNumber: isNumber, url: isString })),
+export const isPartUrls = isObject({
+  urls: isListOf(isObject({ partNumber: isNumber, url: isString })),
   expiresIn: isNumber,
   expiresAt: isString,
 })
+export type PartUrls = Checked<typeof isPartUrls>
 
-export const isPartList = isObject<PartList>({
-  parts: isListOf(
-    isObject<PartList['parts'][number]>({ partNumber: isNumber, size: isNumber, etag: isString }),
-  ),
+export const isPartList = isObject({
+  parts: isListOf(isObject({ ...each(isNumber, 'partNumber', 'size'), etag: isString })),
 })
+export type PartList = Checked<typeof isPartList>

@@ -1,5 +1,6 @@
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
+import { unlessAborted } from './signals.ts'
 
 const MAX_RETRIES = 10
 /**
@@ -179,15 +180,4 @@ const online = (milliseconds?: number): Promise<void> =>
     }
     const timer = milliseconds === undefined ? 0 : setTimeout(done, milliseconds)
     addEventListener('online', done)
-  })
-
-/** Settles as `promise`. Rejects with the reason of `signal` before that. */
-export const unlessAborted = <T>(promise: T | Promise<T>, signal: AbortSignal): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop)
-    Promise.resolve(promise)
-      .then(resolve, reject)
-      .then(() => signal.removeEventListener('abort', stop))
   })

@@ -1,7 +1,7 @@
 import { bytesOf } from './file-bytes.ts'
 import { type Job, lineOf } from './job.ts'
 import type { Stall } from './progress.ts'
-import { inTurn, put } from './put.ts'
+import { inSlot, put } from './put.ts'
 import { withRetries } from './retry.ts'
 import { refusesUrl, type SignedPut } from './signed-put.ts'
 
@@ -43,10 +43,10 @@ export function send(
       return await attempt(stall)
     }
   }
-  const inSlot = (stall: Stall, leads: boolean) =>
-    inTurn(() => {
+  const actInSlot = (stall: Stall, leads: boolean) =>
+    inSlot(body.size, signal, async () => {
       if (line.error && !leads) throw line.error
       return act(stall)
     })
-  return withRetries(signal, inSlot, watch(), line)
+  return withRetries(signal, actInSlot, watch(), line)
 }

@@ -1,5 +1,6 @@
 // biome-ignore-all lint/performance/noBarrelFile: the package's entry for servers
 
+export type { CallOptions } from './call.ts'
 export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
 export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
@@ -36,7 +37,6 @@ export type {
   RefusedKey,
   Stats,
 } from './responses.ts'
-export type { CallOptions } from './server/api.ts'
 export type { ServerClient, ServerClientOptions, SharingListOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
 export type { DeleteAllOptions } from './server/delete-all.ts'

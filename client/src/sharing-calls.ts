@@ -1,4 +1,5 @@
-import { type Check, isNothing } from './check.ts'
+import { type Call, type CallOptions, sendsOptions } from './call.ts'
+import { isNothing } from './check.ts'
 import type { LinkRestrictions } from './requests.ts'
 import {
   type DropBox,
@@ -67,61 +68,43 @@ export interface PageOptions {
   readonly cursor?: string | undefined
 }
 
-interface Cancelable {
-  readonly signal?: AbortSignal | undefined
-}
-
 /** Grants and drop boxes of the caller, a page of each list at a time. */
 export interface SharingCalls {
   /** Creates a link to a file that counts its uses and can be withdrawn. A repeat makes another. */
-  createGrant(key: string, grant: GrantOptions & Cancelable): Promise<Grant>
+  createGrant(key: string, grant: GrantOptions & CallOptions): Promise<Grant>
   /** Lists one page of the caller's grants. */
-  listGrants(options?: PageOptions & Cancelable): Promise<GrantPage>
-  getGrant(id: string, options?: Cancelable): Promise<Grant>
-  updateGrant(id: string, changes: GrantChanges & Cancelable): Promise<Grant>
+  listGrants(options?: PageOptions & CallOptions): Promise<GrantPage>
+  getGrant(id: string, options?: CallOptions): Promise<Grant>
+  updateGrant(id: string, changes: GrantChanges & CallOptions): Promise<Grant>
   /** Ends a grant at once, everywhere. A link that it dispensed before is valid for ten minutes. */
-  withdrawGrant(id: string, options?: Cancelable): Promise<void>
+  withdrawGrant(id: string, options?: CallOptions): Promise<void>
   /** Creates a page on which others drop files below `prefix`, which ends with `/`. A repeat makes another. */
-  createDropBox(prefix: string, box: DropBoxOptions & Cancelable): Promise<DropBox>
+  createDropBox(prefix: string, box: DropBoxOptions & CallOptions): Promise<DropBox>
   /** Lists one page of the caller's drop boxes. */
-  listDropBoxes(options?: PageOptions & Cancelable): Promise<DropBoxPage>
-  getDropBox(id: string, options?: Cancelable): Promise<DropBox>
+  listDropBoxes(options?: PageOptions & CallOptions): Promise<DropBoxPage>
+  getDropBox(id: string, options?: CallOptions): Promise<DropBox>
   /** Lists one page of the files that a drop box received. */
-  listReceived(id: string, options?: PageOptions & Cancelable): Promise<ReceivedPage>
+  listReceived(id: string, options?: PageOptions & CallOptions): Promise<ReceivedPage>
   /** Closes a drop box at once. The bucket and the index keep what it received. */
-  closeDropBox(id: string, options?: Cancelable): Promise<void>
+  closeDropBox(id: string, options?: CallOptions): Promise<void>
 }
-
-/** Sends one request as the client does. */
-type Call = <T>(
-  check: Check<T>,
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
-  path: string,
-  request: Cancelable & {
-    readonly query?: object | undefined
-    readonly body?: object | undefined
-  },
-) => Promise<T>
 
 /** Returns the calls for files in one bucket. */
 export function sharingCalls(call: Call, bucket: string | undefined): SharingCalls {
+  const send = sendsOptions(call)
   const grant = (id: string) => `/grants/${encodeURIComponent(id)}`
   const dropBox = (id: string) => `/drop-boxes/${encodeURIComponent(id)}`
   return {
-    createGrant: (key, { signal, ...body }) =>
-      call(isGrant, 'POST', '/grants', { body: { ...body, key, bucket }, signal }),
-    listGrants: ({ signal, ...query } = {}) =>
-      call(isGrantPage, 'GET', '/grants', { query, signal }),
-    getGrant: (id, { signal } = {}) => call(isGrant, 'GET', grant(id), { signal }),
-    updateGrant: (id, { signal, ...body }) => call(isGrant, 'PATCH', grant(id), { body, signal }),
-    withdrawGrant: (id, { signal } = {}) => call(isNothing, 'DELETE', grant(id), { signal }),
-    createDropBox: (prefix, { signal, ...body }) =>
-      call(isDropBox, 'POST', '/drop-boxes', { body: { ...body, prefix, bucket }, signal }),
-    listDropBoxes: ({ signal, ...query } = {}) =>
-      call(isDropBoxPage, 'GET', '/drop-boxes', { query, signal }),
-    getDropBox: (id, { signal } = {}) => call(isDropBox, 'GET', dropBox(id), { signal }),
-    listReceived: (id, { signal, ...query } = {}) =>
-      call(isReceivedPage, 'GET', `${dropBox(id)}/files`, { query, signal }),
-    closeDropBox: (id, { signal } = {}) => call(isNothing, 'DELETE', dropBox(id), { signal }),
+    createGrant: (key, options) => send(isGrant, 'POST', '/grants', options, { key, bucket }),
+    listGrants: (options) => send(isGrantPage, 'GET', '/grants', options),
+    getGrant: (id, options) => send(isGrant, 'GET', grant(id), options),
+    updateGrant: (id, options) => send(isGrant, 'PATCH', grant(id), options),
+    withdrawGrant: (id, options) => send(isNothing, 'DELETE', grant(id), options),
+    createDropBox: (prefix, options) =>
+      send(isDropBox, 'POST', '/drop-boxes', options, { prefix, bucket }),
+    listDropBoxes: (options) => send(isDropBoxPage, 'GET', '/drop-boxes', options),
+    getDropBox: (id, options) => send(isDropBox, 'GET', dropBox(id), options),
+    listReceived: (id, options) => send(isReceivedPage, 'GET', `${dropBox(id)}/files`, options),
+    closeDropBox: (id, options) => send(isNothing, 'DELETE', dropBox(id), options),
   }
 }

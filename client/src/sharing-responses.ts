@@ -1,5 +1,7 @@
 import {
-  type Check,
+  type Checked,
+  each,
+  isBoolean,
   isListOf,
   isNullOr,
   isNumber,
@@ -36,17 +38,36 @@ export interface Grant {
   lastUsedAt: string | null
 }
 
-export interface GrantPage {
-  /** The newest first. */
-  grants: Grant[]
+interface Page {
   /** Present if some could not be read at the moment: their ids. */
   unavailable?: string[] | undefined
   /** Present while more pages may follow. */
   cursor?: string | undefined
 }
 
+export interface GrantPage extends Page {
+  /** The newest first. */
+  grants: Grant[]
+}
+
+interface BoxTerms {
+  /** Who asks for files: plain text, and so are the others. Show them as text, not as HTML. */
+  readonly from: string
+  readonly title: string
+  readonly message: string | null
+  /** ISO 8601 in UTC. */
+  readonly deadline: string
+  readonly maxFiles: number
+  /** Largest file, in bytes. */
+  readonly maxBytes: number
+  /** Bytes of all files together. */
+  readonly maxTotalBytes: number
+  /** Types such as `image/png` or `image/*`; null without a limit. */
+  readonly allowedTypes: readonly string[] | null
+}
+
 /** A page on which anybody who knows its URL can drop files. Dates are ISO 8601 in UTC. */
-export interface DropBox {
+export interface DropBox extends BoxTerms {
   /** Names the box in this API, in events and in logs. Nobody can open it with this id. */
   id: string
   /** The page for senders. A secret: whoever has it can upload. */
@@ -54,17 +75,6 @@ export interface DropBox {
   bucket: string
   /** The start of the keys of all files in it. */
   prefix: string
-  title: string
-  message: string | null
-  /** Who asks for files. */
-  from: string
-  deadline: string
-  maxFiles: number
-  /** Largest file, in bytes. */
-  maxBytes: number
-  /** Bytes of all files together. */
-  maxTotalBytes: number
-  allowedTypes: string[] | null
   hasPassword: boolean
   /** How many passwords of visitors were wrong. */
   wrongPasswords: number
@@ -72,13 +82,9 @@ export interface DropBox {
   received: { files: number; bytes: number }
 }
 
-export interface DropBoxPage {
+export interface DropBoxPage extends Page {
   /** The newest first. */
   dropBoxes: DropBox[]
-  /** Present if some could not be read at the moment: their ids. */
-  unavailable?: string[] | undefined
-  /** Present while more pages may follow. */
-  cursor?: string | undefined
 }
 
 /** A file that a drop box received. */
@@ -95,10 +101,8 @@ export interface ReceivedFile {
   country: string | null
 }
 
-export interface ReceivedPage {
+export interface ReceivedPage extends Pick<Page, 'cursor'> {
   files: ReceivedFile[]
-  /** Present while more pages may follow. */
-  cursor?: string | undefined
 }
 
 /** Who uploads. The box keeps it with each file, as plain text of up to 2 KB together. */
@@ -115,125 +119,64 @@ export interface DropBoxVisitor {
 }
 
 /** What a drop box asks for and allows. */
-export interface DropBoxTerms {
-  /** Who asks for files: plain text, and so are the others. Show them as text, not as HTML. */
-  readonly from: string
-  readonly title: string
-  readonly message: string | null
-  /** ISO 8601 in UTC. */
-  readonly deadline: string
-  readonly maxFiles: number
-  /** Largest file, in bytes. */
-  readonly maxBytes: number
-  /** Bytes of all files together. */
-  readonly maxTotalBytes: number
-  /** Types such as `image/png` or `image/*`; null without a limit. */
-  readonly allowedTypes: readonly string[] | null
+export interface DropBoxTerms extends BoxTerms {
   /** What the box still took when it was opened, from all senders together. */
   readonly left: { readonly files: number; readonly bytes: number }
 }
 
-/** Response of `POST /d/:secret/token`. */
-export interface DropBoxToken extends DropBoxTerms {
-  readonly token: string
-  readonly expiresAt: string
-  /** URL of the API, with its path. */
-  readonly endpoint: string
-  readonly bucket: string
+const isTextOrNull = isNullOr(isString)
+/** What all members of a box, and of its token, have in common. */
+const terms = {
+  ...each(isString, 'bucket', 'from', 'title', 'deadline'),
+  ...each(isNumber, 'maxFiles', 'maxBytes', 'maxTotalBytes'),
+  message: isTextOrNull,
+  allowedTypes: isNullOr(isListOf(isString)),
 }
-
-const isBoolean: Check<boolean> = (value) => typeof value === 'boolean'
-
-const isStringOrNull = isNullOr(isString)
+const counts = isObject(each(isNumber, 'files', 'bytes'))
+const page = { unavailable: isOptional(isListOf(isString)), cursor: isOptional(isString) }
 
 export const isGrant = isObject<Grant>({
-  id: isString,
-  url: isString,
-  bucket: isString,
-  key: isString,
-  name: isString,
-  size: isNumber,
-  label: isStringOrNull,
-  uses: isNullOr(isNumber),
-  usesLeft: isNullOr(isNumber),
-  deadline: isString,
-  hasPassword: isBoolean,
-  wrongPasswords: isNumber,
-  direct: isBoolean,
-  download: isStringOrNull,
+  ...each(isString, 'id', 'url', 'bucket', 'key', 'name', 'deadline', 'createdAt'),
+  ...each(isTextOrNull, 'label', 'download', 'lastUsedAt'),
+  ...each(isNullOr(isNumber), 'uses', 'usesLeft'),
+  ...each(isBoolean, 'hasPassword', 'direct'),
+  ...each(isNumber, 'size', 'wrongPasswords'),
   restrictions: isNullOr(
     isObject<LinkRestrictions>({
       notBefore: isOptional(isString),
-      ips: isOptional(isListOf(isString)),
-      countries: isOptional(isListOf(isString)),
-      notCountries: isOptional(isListOf(isString)),
+      ...each(isOptional(isListOf(isString)), 'ips', 'countries', 'notCountries'),
     }),
   ),
-  createdAt: isString,
-  lastUsedAt: isStringOrNull,
 })
 
-export const isGrantPage = isObject<GrantPage>({
-  grants: isListOf(isGrant),
-  unavailable: isOptional(isListOf(isString)),
-  cursor: isOptional(isString),
-})
+export const isGrantPage = isObject<GrantPage>({ ...page, grants: isListOf(isGrant) })
 
 export const isDropBox = isObject<DropBox>({
-  id: isString,
-  url: isString,
-  bucket: isString,
-  prefix: isString,
-  title: isString,
-  message: isStringOrNull,
-  from: isString,
-  deadline: isString,
-  maxFiles: isNumber,
-  maxBytes: isNumber,
-  maxTotalBytes: isNumber,
-  allowedTypes: isNullOr(isListOf(isString)),
+  ...terms,
+  ...each(isString, 'id', 'url', 'prefix', 'createdAt'),
   hasPassword: isBoolean,
   wrongPasswords: isNumber,
-  createdAt: isString,
-  received: isObject<DropBox['received']>({ files: isNumber, bytes: isNumber }),
+  received: counts,
 })
 
-export const isDropBoxPage = isObject<DropBoxPage>({
-  dropBoxes: isListOf(isDropBox),
-  unavailable: isOptional(isListOf(isString)),
-  cursor: isOptional(isString),
+export const isDropBoxPage = isObject<DropBoxPage>({ ...page, dropBoxes: isListOf(isDropBox) })
+
+const isReceived = isObject<ReceivedFile>({
+  ...each(isString, 'key', 'bucket', 'name', 'mimetype', 'receivedAt'),
+  size: isNumber,
+  sender: isNullOr(isObject(each(isString, 'name', 'note'))),
+  country: isTextOrNull,
 })
 
 export const isReceivedPage = isObject<ReceivedPage>({
-  files: isListOf(
-    isObject<ReceivedFile>({
-      key: isString,
-      bucket: isString,
-      name: isString,
-      size: isNumber,
-      mimetype: isString,
-      receivedAt: isString,
-      sender: isNullOr(
-        isObject<{ name: string; note: string }>({ name: isString, note: isString }),
-      ),
-      country: isStringOrNull,
-    }),
-  ),
+  files: isListOf(isReceived),
   cursor: isOptional(isString),
 })
 
-export const isDropBoxToken = isObject<DropBoxToken>({
-  token: isString,
-  expiresAt: isString,
-  endpoint: isString,
-  bucket: isString,
-  from: isString,
-  title: isString,
-  message: isNullOr(isString),
-  deadline: isString,
-  maxFiles: isNumber,
-  maxBytes: isNumber,
-  maxTotalBytes: isNumber,
-  allowedTypes: isNullOr(isListOf(isString)),
-  left: isObject<DropBoxTerms['left']>({ files: isNumber, bytes: isNumber }),
+/** Accepts a response of `POST /d/:secret/token`. `endpoint` is the URL of the API, with its path. */
+export const isDropBoxToken = isObject({
+  ...terms,
+  ...each(isString, 'token', 'expiresAt', 'endpoint'),
+  left: counts,
 })
+export type DropBoxToken = Checked<typeof isDropBoxToken>

@@ -3,6 +3,7 @@ import { sha256Of } from './file-bytes.ts'
 import { isGenerated } from './generated-key.ts'
 import type { Job } from './job.ts'
 import { PresignerError } from './presigner-error.ts'
+import { inSlot } from './put.ts'
 import type { UploadUrlRequest } from './requests.ts'
 import type { FileRecord } from './responses.ts'
 import { send, type Targets } from './send.ts'
@@ -17,11 +18,16 @@ const isThere = (error: unknown, signed: SignedFile | undefined): boolean =>
 
 /** Uploads the file in one request and records it. */
 export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecord> {
-  const { file, request, report, ifMatch } = job
+  const { file, request, report, ifMatch, signal } = job
+  /** In a slot, so that many files are not in memory at the same time. */
+  const hash = () => {
+    signal.throwIfAborted()
+    return sha256Of(file)
+  }
   const body: UploadUrlRequest = {
     ...job.body,
     ifMatch,
-    ...(sha256 && { sha256: await sha256Of(file) }),
+    ...(sha256 && { sha256: await inSlot(file.size, signal, hash) }),
   }
   const unsigned: Unsigned = { job, body }
   announceFile(unsigned)

@@ -46,7 +46,3 @@ export function createStore<T>(read: () => T): ChangingStore<T> {
     },
   }
 }
-
-/** Returns what was thrown as an Error. */
-export const asError = (thrown: unknown): Error =>
-  thrown instanceof Error ? thrown : new Error(String(thrown))

@@ -1,35 +1,32 @@
 import type { Client } from './client.ts'
 import { announce } from './file-changes.ts'
-import type { PresignerError } from './presigner-error.ts'
+import { createHandle, type UploadHandle } from './handle.ts'
+import { asError, type PresignerError } from './presigner-error.ts'
 import type { Progress } from './progress.ts'
-import type { FileRecord } from './responses.ts'
-import { asError, createStore, type Store } from './store.ts'
+import type { RecordedFile } from './responses.ts'
+import type { Session } from './session.ts'
+import { createStore, type Store } from './store.ts'
 import type { UploadOptions } from './upload.ts'
 
-/** How many files of a queue are uploaded at the same time, unless `concurrency` is set. */
-const CONCURRENCY = 3
-
 /** The part of a client that a queue needs. */
-export type Uploader = Pick<Client, 'upload'>
+export type Uploader<Data = unknown> = Pick<Client<Data>, 'upload' | 'session'>
 
 /** Options of `client.upload()` that can be set for each file. */
 export type FileOptions = Omit<UploadOptions, 'signal' | 'onProgress'>
 
-export interface UploadQueueOptions {
-  /** How many files are uploaded at the same time. Default: 3. */
-  readonly concurrency?: number | undefined
+export interface UploadQueueOptions<Data = unknown> {
   /** Options of `client.upload()` for all files, or a function that returns them for a file. */
   readonly fileOptions?: FileOptions | ((file: File | Blob) => FileOptions) | undefined
   /** Called with the record of each uploaded file, even after the component has unmounted. */
-  readonly onUploaded?: ((record: FileRecord, upload: Upload) => void) | undefined
+  readonly onUploaded?: ((record: RecordedFile<Data>, upload: Upload<Data>) => void) | undefined
   /** Called when an upload fails, even after the component has unmounted. */
-  readonly onError?: ((error: Error, upload: Upload) => void) | undefined
+  readonly onError?: ((error: Error, upload: Upload<Data>) => void) | undefined
 }
 
 export type UploadStatus = 'waiting' | 'uploading' | 'paused' | 'done' | 'failed' | 'canceled'
 
 /** One file of the list. A new object after each change. */
-export interface Upload {
+export interface Upload<Data = unknown> {
   /** Unique on this page. Use it as `key`. */
   readonly id: number
   readonly file: File | Blob
@@ -46,13 +43,13 @@ export interface Upload {
   /** Why the upload failed. */
   readonly error: Error | undefined
   /** What the index knows about the file, when it is uploaded. */
-  readonly record: FileRecord | undefined
+  readonly record: RecordedFile<Data> | undefined
 }
 
 /** All uploads of a list. Canceled ones don't count for the progress and the status. */
-export interface UploadsState {
+export interface UploadsState<Data = unknown> {
   /** In the order in which they were added. */
-  readonly uploads: readonly Upload[]
+  readonly uploads: readonly Upload<Data>[]
   readonly loaded: number
   readonly total: number
   /** From 0 to 1. */
@@ -65,12 +62,12 @@ export interface UploadsState {
 }
 
 /** Functions that stay the same for the lifetime of the component. */
-export interface UploadActions {
+export interface UploadActions<Data = unknown> {
   /** Adds files to the list and uploads them. `options` take precedence over `fileOptions`. */
   add(
     files: Iterable<File | Blob> | ArrayLike<File | Blob> | null | undefined,
     options?: FileOptions,
-  ): readonly Upload[]
+  ): readonly Upload<Data>[]
   /**
    * Pauses an upload, or all. A File in parts continues later with the parts that are missing.
    * Other uploads start again.
@@ -83,140 +80,147 @@ export interface UploadActions {
   /** Tries a failed or canceled upload again. Without an id: all failed ones. */
   retry(id?: number): void
   /**
-   * Removes an upload from the list, and cancels it if it is not over. Without an id: removes all
-   * that are over. An uploaded file stays in the bucket.
+   * Takes an upload off the list, and cancels it if it is not over. Without an id: all that are over.
+   * An uploaded file stays in the bucket.
    */
-  remove(id?: number): void
+  dismiss(id?: number): void
 }
 
-export interface UploadQueue extends Store<UploadsState>, UploadActions {
+export interface UploadQueue<Data = unknown>
+  extends Store<UploadsState<Data>>,
+    UploadActions<Data> {
   /** Sets the client and the options of all uploads that start from now on. */
-  configure(client: Uploader, options: UploadQueueOptions): void
+  configure(client: Uploader<Data>, options: UploadQueueOptions<Data>): void
 }
 
-/** Starts the upload of one file, with the client and the options from when it was added. */
-type Send = (more: Pick<UploadOptions, 'signal' | 'onProgress'>) => Promise<FileRecord>
-
-interface Item {
-  upload: Upload
-  readonly client: Uploader
-  readonly send: Send
-  /** Of the latest try. */
-  controller: AbortController | undefined
+interface Item<Data> {
+  upload: Upload<Data>
+  /** With these options, from when the file was added. */
+  readonly by: Uploader<Data>
+  readonly options: UploadOptions
+  /** The latest try, and for whom. */
+  handle?: UploadHandle<RecordedFile<Data>>
+  session?: Session
 }
 
 let lastId = 0
 
-/** Returns an empty list of uploads. */
-export function createUploadQueue(client: Uploader, options: UploadQueueOptions): UploadQueue {
-  const items = new Map<number, Item>()
-  let active = 0
+/** Returns an empty list of uploads. The list of each user is empty at the end of their session. */
+export function createUploadQueue<Data>(
+  client: Uploader<Data>,
+  options: UploadQueueOptions<Data>,
+): UploadQueue<Data> {
+  const items = new Map<number, Item<Data>>()
+  const watched = new WeakSet<Session>()
   const store = createStore(() => stateOf(Array.from(items.values(), ({ upload }) => upload)))
 
-  /** Starts waiting uploads, in the order of the list. */
-  function run(): void {
-    for (const item of items.values()) {
-      if (active >= Math.max(1, options.concurrency ?? CONCURRENCY)) return
-      if (item.upload.status === 'waiting') void start(item)
-    }
+  /** Takes uploads off the list, and keeps their parts. */
+  function forget(isOver: (session: Session | undefined) => boolean): void {
+    for (const [id, { session, handle }] of items)
+      if (isOver(session)) {
+        handle?.pause()
+        items.delete(id)
+        store.changed('soon')
+      }
   }
 
-  async function start(item: Item): Promise<void> {
-    const controller = new AbortController()
-    const { signal } = controller
-    const { total } = item.upload
-    item.controller = controller
-    active++
-    change(item, { status: 'uploading' })
+  function begin(item: Item<Data>): void {
+    const { by, options: own, upload } = item
+    const { id, file, total } = upload
     const onProgress = ({ loaded, stalled }: Progress) => {
-      if (signal.aborted) return
-      change(item, { loaded, progress: loaded / (total || 1), stalled })
+      const { status } = item.upload
+      if (!ACTIVE.includes(status)) return
+      const progress = loaded / (total || 1)
+      change(item, { status: loaded > 0 ? 'uploading' : status, loaded, progress, stalled })
       store.changed('soon')
     }
-    const outcome = await item.send({ signal, onProgress }).catch(asError)
-    active--
-    if (outcome instanceof Error) {
-      if (!signal.aborted) {
-        change(item, { status: 'failed', stalled: undefined, error: outcome })
-        tell(() => options.onError?.(outcome, item.upload))
-      }
-    } else {
-      announce(item.client, outcome.key, outcome)
-      const done = { status: 'done', loaded: total, progress: 1, stalled: undefined } as const
-      change(item, { ...done, record: outcome })
-      tell(() => options.onUploaded?.(outcome, item.upload))
-    }
-    run()
-    store.changed('soon')
+    const handle = createHandle((signal) => by.upload(file, { ...own, signal, onProgress }))
+    const session = by.session()
+    Object.assign(item, { handle, session })
+    if (!watched.has(session))
+      session.signal.addEventListener('abort', () => forget((other) => other === session))
+    watched.add(session)
+    change(item, { status: 'waiting', error: undefined })
+    handle.done
+      .then(
+        (record) => {
+          announce(session, record.key, record)
+          const done = { status: 'done', loaded: total, progress: 1, stalled: undefined } as const
+          change(item, { ...done, record })
+          tell(() => options.onUploaded?.(record, item.upload))
+        },
+        (thrown) => {
+          const isCurrent = items.get(id) === item && item.handle === handle
+          if (!isCurrent || item.upload.status === 'canceled') return
+          const error = asError(thrown)
+          change(item, { status: 'failed', stalled: undefined, error })
+          tell(() => options.onError?.(error, item.upload))
+        },
+      )
+      .then(() => store.changed('soon'))
   }
 
   /** Calls `act` for one upload, or for all, if its status is one of `statuses`. */
   function forEach(
     id: number | undefined,
     statuses: readonly UploadStatus[],
-    act: (item: Item) => void,
+    act: (item: Item<Data>) => void,
   ): void {
     const found = [...items.values()].filter(
       ({ upload }) => (id ?? upload.id) === upload.id && statuses.includes(upload.status),
     )
     if (found.length === 0) return
     found.forEach(act)
-    run()
     store.changed()
   }
 
   return {
     ...store,
     configure(newClient, newOptions) {
+      const { user } = newClient.session()
+      if (newClient !== client) forget((session) => session?.user !== user)
       client = newClient
       options = newOptions
     },
     add(files, more) {
       const { fileOptions } = options
-      const by = client
-      const added = Array.from(files ?? [], (file): Item => {
+      const added = Array.from(files ?? [], (file): Item<Data> => {
         const forAll = typeof fileOptions === 'function' ? fileOptions(file) : fileOptions
         const own = { ...forAll, ...more }
         const name = own.fileName ?? ('name' in file ? file.name : 'file')
         const upload = { id: ++lastId, file, name, total: file.size, ...UNSTARTED }
-        const send: Send = (options) => by.upload(file, { ...own, ...options })
-        return { upload, client: by, send, controller: undefined }
+        return { upload, by: client, options: own }
       })
-      for (const item of added) items.set(item.upload.id, item)
-      run()
+      for (const item of added) {
+        items.set(item.upload.id, item)
+        begin(item)
+      }
       store.changed()
       return added.map(({ upload }) => upload)
     },
-    pause: (id) => forEach(id, ['waiting', 'uploading'], (item) => stop(item, 'paused')),
-    resume: (id) => forEach(id, ['paused'], again),
-    cancel: (id) => forEach(id, UNFINISHED, (item) => stop(item, 'canceled')),
-    retry: (id) => forEach(id, id === undefined ? ['failed'] : ['failed', 'canceled'], again),
-    remove: (id) =>
-      forEach(id, id === undefined ? OVER : [...OVER, ...UNFINISHED], (item) => {
-        if (item.upload.status !== 'done') stop(item, 'canceled')
+    pause: (id) => forEach(id, ACTIVE, (item) => act(item, 'pause', 'paused')),
+    resume: (id) => forEach(id, ['paused'], (item) => act(item, 'resume', 'waiting')),
+    cancel: (id) => forEach(id, [...ACTIVE, 'paused'], (item) => act(item, 'cancel', 'canceled')),
+    retry: (id) => forEach(id, id === undefined ? ['failed'] : ['failed', 'canceled'], begin),
+    dismiss: (id) =>
+      forEach(id, id === undefined ? OVER : [...OVER, ...ACTIVE, 'paused'], (item) => {
         items.delete(item.upload.id)
+        item.handle?.cancel()
       }),
   }
 }
 
-function change(item: Item, changes: Partial<Upload>): void {
+function change<Data>(item: Item<Data>, changes: Partial<Upload<Data>>): void {
   item.upload = { ...item.upload, ...changes }
 }
 
-/** Makes a failed, canceled or paused upload wait for its turn. */
-const again = (item: Item): void => change(item, { status: 'waiting', error: undefined })
-
-/** Stops an upload. If it is canceled, the bucket keeps nothing of it. */
-function stop(item: Item, status: 'paused' | 'canceled'): void {
-  const { upload, controller, send } = item
+function act<Data>(
+  item: Item<Data>,
+  action: 'pause' | 'resume' | 'cancel',
+  status: UploadStatus,
+): void {
   change(item, { status, stalled: undefined })
-  if (upload.status === 'uploading') controller?.abort(status === 'paused' ? 'pause' : undefined)
-  else if (controller && status === 'canceled' && upload.status !== 'canceled') {
-    // The client deletes the parts of an upload that is canceled after it began.
-    const again = new AbortController()
-    send({ signal: again.signal }).catch(() => undefined)
-    again.abort()
-  }
+  item.handle?.[action]()
 }
 
 /** Calls a function of the app. Its errors don't stop the queue. */
@@ -237,9 +241,9 @@ const UNSTARTED = {
   record: undefined,
 } as const
 const OVER: readonly UploadStatus[] = ['done', 'failed', 'canceled']
-const UNFINISHED: readonly UploadStatus[] = ['waiting', 'uploading', 'paused']
+const ACTIVE: readonly UploadStatus[] = ['waiting', 'uploading']
 
-function stateOf(uploads: readonly Upload[]): UploadsState {
+function stateOf<Data>(uploads: readonly Upload<Data>[]): UploadsState<Data> {
   const counted = uploads.filter(({ status }) => status !== 'canceled')
   const sumOf = (name: 'loaded' | 'total') => counted.reduce((sum, each) => sum + each[name], 0)
   const has = (wanted: UploadStatus) => counted.some(({ status }) => status === wanted)

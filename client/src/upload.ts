@@ -3,22 +3,23 @@ import { withoutCommas } from './media-type.ts'
 import { uploadParts } from './multipart.ts'
 import { PresignerError } from './presigner-error.ts'
 import { type Progress, trackProgress } from './progress.ts'
-import type { FileConditions, StartRequest } from './requests.ts'
+import type { StartRequest, TargetOptions } from './requests.ts'
 import type { FileRecord } from './responses.ts'
 import { withResumeSlot } from './resume-slot.ts'
-import { unlessAborted } from './retry.ts'
+import { anySignal, unlessAborted } from './signals.ts'
 import { uploadSingle } from './single.ts'
+import { createTurns, type InTurn } from './turns.ts'
 
 /** Files of this size or larger go in parts, unless `multipart` is set. */
 const MULTIPART_BYTES = 32 * 1024 ** 2
 
-export interface UploadOptions extends FileConditions {
+/** How many files of a client are uploaded in parts at the same time. */
+const FILES_IN_PARTS = 3
+
+export interface UploadOptions extends TargetOptions {
   /** Called when bytes are sent, and when `stalled` changes. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
-  /**
-   * Cancels the upload. It can't be resumed. If the signal's reason is the string `pause`, the
-   * bucket keeps the parts of a File, and the upload resumes when you upload the same File again.
-   */
+  /** Cancels the upload, and deletes its parts. To pause it, use `client.start()`. */
   readonly signal?: AbortSignal | undefined
   /** Whether the file goes in parts. Default: from 32 MiB on. An empty file never does. */
   readonly multipart?: boolean | undefined
@@ -27,27 +28,25 @@ export interface UploadOptions extends FileConditions {
    * into memory.
    */
   readonly sha256?: boolean | undefined
-  /** Display name of the file. Default: the name of the File. */
-  readonly fileName?: string | undefined
-  /** The object's key, instead of a generated one. Needs the scope `keys:choose`. */
-  readonly key?: string | undefined
-  /** Replaces the object under `key`. Needs the scope `files:delete`. */
-  readonly overwrite?: boolean | undefined
-  /**
-   * Replaces the object only if it has this ETag, which `FileRecord.etag` has. Otherwise, the code is
-   * `precondition_failed`. Needs `overwrite`.
-   */
-  readonly ifMatch?: string | undefined
 }
 
-/**
- * Uploads `file` to the bucket and records it. `origin` identifies the Worker in what is kept to
- * resume later.
- */
+/** Where the uploads of a client go. */
+export interface UploadContext {
+  readonly api: Api
+  readonly bucket: string | undefined
+  /** Names the API and the user in what is kept to resume later. */
+  readonly place: string
+  /** Aborts when nothing more may be sent. */
+  readonly sending?: AbortSignal | undefined
+  /** Delays files in parts. */
+  readonly inTurn: InTurn
+}
+
+export const turnsInParts = (): InTurn => createTurns(FILES_IN_PARTS)
+
+/** Uploads `file` to the bucket and records it. */
 export async function upload(
-  api: Api,
-  origin: string,
-  bucket: string | undefined,
+  { api, bucket, place, sending, inTurn }: UploadContext,
   file: File | Blob,
   options: UploadOptions,
 ): Promise<FileRecord> {
@@ -67,7 +66,6 @@ export async function upload(
       'browser_required',
       'upload() needs a browser. Elsewhere, use edge-presigner-client/server.',
     )
-  canceled?.throwIfAborted()
 
   const isFile = file instanceof File
   const { size } = file
@@ -76,14 +74,14 @@ export async function upload(
   const request = { ...rest, fileName: name, mimetype, size, bucket }
   const body: StartRequest = { ...request, fileName: rest.key === undefined ? name : undefined }
   const over = new AbortController()
-  const signal = AbortSignal.any([over.signal, ...(canceled ? [canceled] : [])])
+  const signal = anySignal(over.signal, canceled, sending)
   const job = { api, file, request, body, ifMatch, signal, ...trackProgress(size, onProgress) }
   const inParts = size > 0 && (multipart ?? (size >= MULTIPART_BYTES && !sha256))
   // A Blob has no name and date to recognize it by after a reload.
-  const identity = isFile ? ([origin, file.lastModified, request] as const) : null
+  const identity = isFile ? ([place, file.lastModified, request] as const) : null
   try {
     const done = inParts
-      ? withResumeSlot(identity, file, (slot) => uploadParts(job, slot))
+      ? inTurn(size, signal, () => withResumeSlot(identity, file, (slot) => uploadParts(job, slot)))
       : uploadSingle(job, sha256)
     return await unlessAborted(done, signal)
   } finally {

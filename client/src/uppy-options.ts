@@ -1,4 +1,4 @@
-import { isObject, isOptional, isString, isStringMap } from './check.ts'
+import { each, isObject, isOptional, isString, isStringMap } from './check.ts'
 import type { Client } from './client.ts'
 import { sha256Of } from './file-bytes.ts'
 import { PresignerError } from './index.ts'
@@ -53,11 +53,7 @@ export interface UppySigner {
   signRequest(request: SignRequest): Promise<SignedRequest>
 }
 
-const isSigned = isObject<{
-  url: string
-  key: string
-  headers?: Record<string, string> | undefined
-}>({ url: isString, key: isString, headers: isOptional(isStringMap) })
+const isSigned = isObject({ ...each(isString, 'url', 'key'), headers: isOptional(isStringMap) })
 
 /** Fields of `meta` that Uppy sets itself. */
 const OWN_FIELDS: readonly string[] = ['name', 'type']

@@ -1,4 +1,5 @@
 import type { Client } from './client.ts'
+import { asError } from './presigner-error.ts'
 import type { FileRecord } from './responses.ts'
 import { withRetries } from './retry.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
@@ -78,8 +79,7 @@ export function recordUploads(
       try {
         await record(file, file.response, true)
       } catch (error) {
-        const failure = error instanceof Error ? error : new Error(String(error))
-        uppy.emit('upload-error', file, failure, file.response) // without the response, Uppy forgets the key
+        uppy.emit('upload-error', file, asError(error), file.response) // without the response, Uppy forgets the key
       }
     }
   }

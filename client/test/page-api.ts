@@ -6,6 +6,10 @@ export interface PageClient {
   readonly bucket?: string
   /** Passed to `createClient` as an async function, whose calls are counted. */
   readonly token?: string
+  /** The tokens of the users, of which the cookie `user` picks one, as a server does. */
+  readonly tokens?: Readonly<Record<string, string>>
+  /** A name, or `cookie` for a function that reads it from the cookie `user`. */
+  readonly user?: string
   /** What that function returns until the client reports that it was refused. */
   readonly staleToken?: string
   readonly credentials?: 'include' | 'omit'
@@ -60,6 +64,12 @@ export interface ClientPage {
   tokenCalls(): number
   /** Starts an upload, and returns immediately. */
   begin(file: PageFile, options?: PageUpload): void
+  /** Starts an upload with a handle. */
+  start(file: PageFile, options?: PageUpload): void
+  /** Calls a function of the handle. */
+  handle(action: 'pause' | 'resume' | 'cancel'): void
+  /** Ends the session. */
+  endSession(): void
   /** Starts an upload of the file in the page's input. */
   beginChosen(options?: PageUpload): void
   /** Uploads `count` files at the same time. Resolves with their records, in order. */

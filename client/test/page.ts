@@ -5,8 +5,10 @@ import {
   type FileRecord,
   PresignerError,
   type Progress,
+  type UploadHandle,
 } from '../src/index.ts'
 import type { ClientPage, Outcome, PageFailure, PageFile, PageUpload } from './page-api.ts'
+import { userOptions } from './page-user.ts'
 
 let client: Client = createClient({ baseUrl: '' })
 let tokenCalls = 0
@@ -14,6 +16,7 @@ let sent: number[] = []
 let stalls: string[] = []
 let controller = new AbortController()
 let upload: Promise<Outcome<FileRecord>> | undefined
+let handle: UploadHandle<FileRecord> | undefined
 
 const page: ClientPage = {
   connect({ token, staleToken, headers, headersByFunction, ...options }) {
@@ -22,16 +25,24 @@ const page: ClientPage = {
     client = createClient({
       ...options,
       headers: headersByFunction ? async () => ({ ...headers, 'X-Turn': String(++turn) }) : headers,
-      token:
-        token &&
-        (async (refused) => {
+      ...(token && {
+        token: async (refused) => {
           tokenCalls++
           return staleToken !== undefined && refused !== staleToken ? staleToken : token
-        }),
+        },
+      }),
+      ...userOptions(options),
     })
   },
   tokenCalls: () => tokenCalls,
   begin: (file, options) => begin(fileOf(file), options),
+  start(file, options) {
+    const own = client.start(fileOf(file), { ...options, onProgress: track(file.size) })
+    handle = own
+    upload = settle(own.done)
+  },
+  handle: (action) => handle?.[action](),
+  endSession: () => client.end(),
   beginChosen(options) {
     const file = document.querySelector('input')?.files?.[0]
     if (file) begin(file, options)
@@ -74,17 +85,21 @@ const fileOf = ({ name, type, size, lastModified, changedAt }: PageFile): File =
 }
 
 function begin(file: File, options: PageUpload = {}): void {
-  sent = []
-  stalls = []
   controller = new AbortController()
   const { signal } = controller
-  const onProgress = ({ loaded, total, stalled }: Progress) => {
-    const told = total === file.size ? loaded : Number.NaN
+  upload = settle(client.upload(file, { ...options, onProgress: track(file.size), signal }))
+}
+
+/** Returns a function that keeps the progress of a file. */
+function track(size: number): (progress: Progress) => void {
+  sent = []
+  stalls = []
+  return ({ loaded, total, stalled }) => {
+    const told = total === size ? loaded : Number.NaN
     if (told !== sent.at(-1)) sent.push(told)
     const stall = stalled?.message ?? ''
     if (stall !== (stalls.at(-1) ?? '')) stalls.push(stall)
   }
-  upload = settle(client.upload(file, { ...options, onProgress, signal }))
 }
 
 async function settle<T>(promise: Promise<T>): Promise<Outcome<T>> {

@@ -1,5 +1,6 @@
 import type { Client } from '../src/index.ts'
 import {
+  PresignerProvider,
   type UseDropBoxOptions,
   type UseDropBoxResult,
   type UseFilesOptions,
@@ -21,10 +22,17 @@ export interface AppProps {
 }
 
 /** Shows what the hooks return. */
-export function App({ client: given, uploadOptions, filesOptions, onRender }: AppProps) {
-  const client = typeof given === 'function' ? given() : given
-  const uploads = useUpload(client, uploadOptions)
-  const files = useFiles(client, filesOptions)
+export function App({ client, ...props }: AppProps) {
+  return (
+    <PresignerProvider client={typeof client === 'function' ? client() : client}>
+      <Shown {...props} />
+    </PresignerProvider>
+  )
+}
+
+function Shown({ uploadOptions, filesOptions, onRender }: Omit<AppProps, 'client'>) {
+  const uploads = useUpload(uploadOptions)
+  const files = useFiles(filesOptions)
   onRender?.(uploads, files)
   return (
     <>

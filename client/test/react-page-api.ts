@@ -49,7 +49,6 @@ export interface PageMount extends PageClient {
   readonly q?: string
   readonly limit?: number
   readonly links?: boolean | { readonly widths: number[] }
-  readonly concurrency?: number
   readonly multipart?: boolean
   /** HTML from a server, to hydrate. */
   readonly html?: string
@@ -69,10 +68,12 @@ export interface ReactPage {
   state(): PageState
   /** Whether every function of the hooks is the same as at the first `state()`. */
   hasSameActions(): boolean
+  /** Ends the session of the client. */
+  endSession(): void
   /** Adds files, and returns their ids. */
   add(files: readonly PageFile[]): readonly number[]
   /** Calls a function of `useUpload`. */
-  uploads(action: 'pause' | 'resume' | 'cancel' | 'retry' | 'remove', id?: number): void
+  uploads(action: 'pause' | 'resume' | 'cancel' | 'retry' | 'dismiss', id?: number): void
   /** Calls a function of `useFiles`, and waits for it. */
   files(action: 'loadMore' | 'refresh' | 'remove', key?: string): Promise<unknown>
   /** Renders a drop box in StrictMode, in place of the other hooks. */

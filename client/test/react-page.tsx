@@ -4,6 +4,7 @@ import { patternBytes } from '../../test/e2e/pattern-bytes.ts'
 import { type Client, createClient } from '../src/index.ts'
 import type { UseDropBoxResult, UseFilesResult, UseUploadResult } from '../src/react.ts'
 import type { PageFile } from './page-api.ts'
+import { userOptions } from './page-user.ts'
 import { App, Box } from './react-app.tsx'
 import type { PageMount, ReactPage } from './react-page-api.ts'
 
@@ -34,13 +35,12 @@ const actions = (): readonly unknown[] =>
   current().flatMap((result) => Object.values(result).filter((each) => typeof each === 'function'))
 
 function Page(props: PageMount) {
-  const { prefix, q, limit, links, concurrency, multipart, cancels, throws } = props
+  const { prefix, q, limit, links, multipart, cancels, throws } = props
   useEffect(() => (cancels ? () => current()[0].cancel() : undefined), [cancels])
   return (
     <App
       client={props.clientInRender ? () => createClient(props) : client}
       uploadOptions={{
-        concurrency,
         fileOptions: { multipart },
         onUploaded({ key }) {
           uploaded.push(key)
@@ -71,7 +71,7 @@ const page: ReactPage = {
       return
     }
     page.unmount()
-    client = createClient(options)
+    client = createClient({ ...options, ...userOptions(options) })
     uploaded = []
     failed = []
     renders = 0
@@ -104,6 +104,7 @@ const page: ReactPage = {
     )
   },
   hasSameActions: () => actions().every((action, index) => action === firstActions[index]),
+  endSession: () => client.end(),
   add(files) {
     return current()[0]
       .add(filesOf(files))

@@ -60,11 +60,10 @@ export function uploadByClient(
     clearTimeout(outage?.timer)
     byFile.delete(fileId)
     byUpload.delete(uploadId)
-    queue.remove(uploadId)
+    queue.dismiss(uploadId)
   }
 
   const queue = createUploadQueue(client, {
-    concurrency: Number.POSITIVE_INFINITY,
     onUploaded(record, upload) {
       const found = waiting(upload)
       if (found === undefined) return

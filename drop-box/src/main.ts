@@ -2,7 +2,7 @@ import { type Api, createApi } from '../../client/src/api.ts'
 import { sha256Of } from '../../client/src/file-bytes.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
 import { keptNames } from '../../client/src/resume-slot.ts'
-import { upload } from '../../client/src/upload.ts'
+import { turnsInParts, upload } from '../../client/src/upload.ts'
 import { dateInWords, filesInWords, sizeInWords } from '../../src/http/words.ts'
 import { toFileName } from '../../src/keys/shown-name.ts'
 import {
@@ -69,6 +69,7 @@ const reason = (error: unknown) => reasonOf(error, box)
 /** One for all files, which then wait together if there is no connection. Made by `enter`. */
 let api: Api | undefined
 let bucket: string | undefined
+const inTurn = turnsInParts()
 
 /** Lets the visitor in, as the fields describe them. */
 async function enter(): Promise<void> {
@@ -85,8 +86,7 @@ const isClosed = (error: unknown): boolean =>
 const queue = createQueue(
   async (file, options) => {
     if (!api) throw new Error('Not let in')
-    // Nothing is awaited before it: what is canceled at once must have begun, to delete its parts.
-    return upload(api, name, bucket, file, {
+    return upload({ api, bucket, place: name, inTurn }, file, {
       ...options,
       multipart: file.size >= IN_PARTS_BYTES,
       fileName: toFileName(file.name),

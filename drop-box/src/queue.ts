@@ -78,11 +78,9 @@ export function createQueue(
     run()
   }
 
-  /** Deletes the parts of an earlier try, as the client does if an upload is canceled after it began. */
+  /** Deletes the parts of an earlier try, as the client does for an upload that is canceled. */
   function dropParts({ file }: Item): void {
-    const again = new AbortController()
-    send(file, { signal: again.signal, onProgress() {} }).catch(() => undefined)
-    again.abort()
+    send(file, { signal: AbortSignal.abort(), onProgress() {} }).catch(() => undefined)
   }
 
   return {

@@ -91,23 +91,3 @@ export async function unsealAs<Schema extends z.ZodMiniType>(
   if (claims.success) return claims.data
   throw new ApiError('forbidden', 'This URL or form is invalid or has expired. Request a new one.')
 }
-
-/** Returns the start of the next page as a cursor for clients, bound to its list. */
-export const sealPage = (
-  { signingSecrets }: SigningSettings,
-  list: readonly string[],
-  next: string,
-): Promise<string> => seal(signingSecrets, 'cursor', { list, next })
-
-/** Returns the start of a page. Throws `invalid_cursor` for a cursor of another list. */
-export async function openPage(
-  { signingSecrets }: SigningSettings,
-  list: readonly string[],
-  cursor: string,
-): Promise<string> {
-  const unsealed = await unseal(signingSecrets, 'cursor', cursor, new Date())
-  const claims = unsealed.ok ? unsealed.claims : {}
-  if (JSON.stringify(claims.list) === JSON.stringify(list) && typeof claims.next === 'string')
-    return claims.next
-  throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
-}

@@ -14,7 +14,7 @@ export interface ListInput {
   /** 1 to 1000. */
   readonly limit: number
   /** The index's own cursor. */
-  readonly cursor?: string
+  readonly cursor?: string | undefined
 }
 
 export interface ListedPage {

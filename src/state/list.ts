@@ -1,7 +1,8 @@
-import { seal, unseal } from '../access/seal.ts'
+import * as z from 'zod/mini'
+import { type Cursors, cursorsOf } from '../access/cursor.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import { sixAtOnce } from '../bucket/at-once.ts'
-import { ApiError, asApiError } from '../errors/api-error.ts'
+import { asApiError } from '../errors/api-error.ts'
 
 /** One item in the list of a minter. */
 export interface Listed {
@@ -20,33 +21,14 @@ export interface ListPage {
 /** The name of the object that lists what a principal has made. Items have other names: hexadecimal. */
 export const listName = (principalId: string): string => `list ${principalId}`
 
-/** The list that a cursor belongs to. Another principal can't use it. */
-export interface ListScope {
-  readonly list: 'grants' | 'drop boxes'
-  /** Id of the principal. */
-  readonly principal: string
-}
+/** Returns the cursors of a principal's list. */
+export const listCursors = (
+  settings: SigningSettings,
+  list: 'grants' | 'drop boxes',
+  principalId: string,
+): Cursors<Listed> => cursorsOf(settings, [list, principalId], listedSchema)
 
-/** Returns a cursor for the page that starts with `next`. */
-export const sealListCursor = (
-  { signingSecrets }: SigningSettings,
-  { list, principal }: ListScope,
-  { id, at }: Listed,
-): Promise<string> => seal(signingSecrets, 'cursor', { list, principal, id, at })
-
-/** Returns where the page of `cursor` starts, or null without one. Throws `invalid_cursor`. */
-export async function openListCursor(
-  { signingSecrets }: SigningSettings,
-  { list, principal }: ListScope,
-  cursor: string | undefined,
-): Promise<Listed | null> {
-  if (cursor === undefined) return null
-  const unsealed = await unseal(signingSecrets, 'cursor', cursor, new Date())
-  const { id, at, ...of } = unsealed.ok ? unsealed.claims : {}
-  if (of.list === list && of.principal === principal)
-    if (typeof id === 'string' && typeof at === 'number') return { id, at }
-  throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
-}
+const listedSchema = z.object({ id: z.string(), at: z.number() })
 
 /** Items of a list, and the ids of those that could not be read now, if there are any. */
 export interface ReadItems<T> {

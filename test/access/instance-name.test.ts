@@ -1,11 +1,12 @@
 import type { JWTPayload } from 'jose'
 import { describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { cursorsOf } from '../../src/access/cursor.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { encryptionKey, type Purpose, purposeKey } from '../../src/access/purpose-key.ts'
 import { seal } from '../../src/access/seal.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
 import {
   openUploadId,
   sealUploadId,
@@ -66,10 +67,10 @@ describe.each(STRANGERS)(
     })
 
     it('a cursor', async () => {
-      const list = { bucket: 'files', prefix: '' }
-      const cursor = await sealCursor(named(other), list, 'AAAA')
-      expect(await openCursor(named(other), list, cursor)).toBe('AAAA')
-      await expect(openCursor(named(own), list, cursor)).rejects.toMatchObject({
+      const list = (name: string) => cursorsOf(named(name), ['files'], z.string())
+      const { cursor } = await list(other).seal('AAAA')
+      expect(await list(other).open(cursor)).toBe('AAAA')
+      await expect(list(own).open(cursor)).rejects.toMatchObject({
         code: 'invalid_cursor',
       })
     })

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { copyFile } from '../../client/src/copy-file.ts'
+import type { Call } from '../../client/src/call.ts'
+import { whenFree } from '../../client/src/copy-file.ts'
 import type { ErrorCode } from '../../client/src/error-code.ts'
+import { fileCalls } from '../../client/src/file-calls.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
 
 const RECORD = {
@@ -18,19 +20,17 @@ afterEach(() => void vi.useRealTimers())
 async function move(...refusals: (readonly [code: ErrorCode, retryAfter?: number])[]) {
   const sent: number[] = []
   const start = Date.now()
-  const file = { from: 'a', to: 'b', bucket: undefined }
-  const moved = copyFile(
-    async (check, method, path, { body }) => {
-      expect([method, path, body]).toEqual(['POST', '/files/move', file])
-      const [code, retryAfter] = refusals[sent.length] ?? []
-      sent.push((Date.now() - start) / 1000)
-      if (code !== undefined) throw new PresignerError(code, 'No.', { status: 503, retryAfter })
-      if (check(RECORD)) return RECORD
-      throw new Error('It expects no record.')
-    },
-    'move',
-    file,
-  ).catch((error: unknown) => (error instanceof PresignerError ? error.code : error))
+  const call: Call = async (check, method, path, { body } = {}) => {
+    expect([method, path, body]).toEqual(['POST', '/files/move', { from: 'a', to: 'b' }])
+    const [code, retryAfter] = refusals[sent.length] ?? []
+    sent.push((Date.now() - start) / 1000)
+    if (code !== undefined) throw new PresignerError(code, 'No.', { status: 503, retryAfter })
+    if (check(RECORD)) return RECORD
+    throw new Error('It expects no record.')
+  }
+  const moved = fileCalls(whenFree(call), undefined)
+    .move('a', 'b')
+    .catch((error: unknown) => (error instanceof PresignerError ? error.code : error))
   await vi.runAllTimersAsync()
   return [await moved, sent]
 }

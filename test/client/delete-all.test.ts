@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest'
+import type { Call } from '../../client/src/call.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
-import type { ServerApi } from '../../client/src/server/api.ts'
 import { deleteAll } from '../../client/src/server/delete-all.ts'
 import { createServerClient } from '../../client/src/server.ts'
 
@@ -13,7 +13,7 @@ const failed = (key: string, code: string) => ({ key, error: { code, message: 'N
 /** An API that answers each request in turn. */
 function scripted(answers: readonly object[]) {
   const bodies: object[] = []
-  const api: ServerApi = async (check, _method, _path, { body = {} } = {}) => {
+  const api: Call = async (check, _method, _path, { body = {} } = {}) => {
     bodies.push(body)
     const next: unknown = answers[bodies.length - 1]
     if (check(next)) return next

@@ -34,7 +34,7 @@ function watch(options: FilePagesOptions) {
     await vi.waitFor(() => expect(pages.getSnapshot().isFetching).toBe(false), PATIENCE)
   }
   const keys = () => pages.getSnapshot().files.map(({ key }) => key)
-  const change = (key: string, name?: string) => announce(client, key, fileOf(key, name))
+  const change = (key: string, name?: string) => announce(client.session(), key, fileOf(key, name))
   return { pages, asked, answer, keys, change, stop }
 }
 

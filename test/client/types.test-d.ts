@@ -66,7 +66,7 @@ import type {
 } from '../../client/src/sharing-responses.ts'
 import type { downloadUrlRoutes } from '../../src/core/download-urls.ts'
 import type { limitRoutes } from '../../src/core/limits.ts'
-import type { uploadUrlRoutes } from '../../src/core/upload-urls.ts'
+import type { uploadUrlRoutes } from '../../src/core/uploads.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 import type { copyRoutes } from '../../src/plugins/copies/routes.ts'

@@ -51,7 +51,7 @@ function mayImport(from: string | null, to: string | null): boolean {
 const typesOf = (file: string): string[] =>
   [...sourceOf(file).matchAll(/^import type [^']*'([^']+)'/gm)].map(([, name = '']) => name)
 
-/** Tells whether a plugin or the Worker imports the seams, or the types of a plugin that it takes as an argument. */
+/** Tells whether a plugin or the Worker imports the seams, or the types of a plugin that it needs. */
 const isOfPlugin = (file: string, name: string): boolean =>
   /^(?:plugins|worker)\//.test(file) &&
   typesOf(file).includes(name) &&

@@ -41,6 +41,7 @@ const FRAMEWORKS: Readonly<Record<string, Framework>> = {
       'src/hooks.server.ts',
       'src/app.d.ts',
       'vite.config.ts',
+      'src/routes/files/+page.server.ts',
       'src/routes/files/+page.svelte',
     ],
     page: 'src/routes/files/+page.svelte',
@@ -173,7 +174,7 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
         'locals.d.ts': recipeFile(name, framework.locals),
         // What Svelte's compiler replaces.
         'page.ts': script.replaceAll(/\$state(?:\.raw)?/g, 'state'),
-        'state.d.ts': 'declare function state<T>(value: T): T\n',
+        'state.d.ts': 'declare function state<T>(value: T): T\ndeclare function $props<T>(): T\n',
       }
       // The types of SvelteKit's route are made by its own commands.
       if (name === 'astro')

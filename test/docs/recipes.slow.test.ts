@@ -15,6 +15,7 @@ import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { shared } from '../e2e/shared.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
+import { expectLogOut, USER_OF_PAGE } from './support/log-out.ts'
 import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 import { recipeFile } from './support/recipe.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
@@ -91,7 +92,7 @@ beforeAll(async () => {
       'lib/mint-file-token.ts': recipeFile('next', 'lib/mint-file-token.ts'),
       'lib/session.ts': NEXT_SESSION,
       'app/api/file-token/route.ts': recipeFile('next', 'app/api/file-token/route.ts'),
-      'app/files/presigner.ts': recipeFile('next', 'app/files/presigner.ts'),
+      'app/files/files-page.tsx': recipeFile('next', 'app/files/files-page.tsx'),
       'app/files/page.tsx': recipeFile('next', 'app/files/page.tsx'),
       ...Object.fromEntries(
         [
@@ -225,7 +226,7 @@ describe('the code of the recipes', () => {
   it('fetches tokens the same way on each page', () => {
     const typed = reactFile('file-token.ts')
     const plain = typed
-      .replaceAll(/\??: (?:Promise<string>|string|unknown|void)(?: \| undefined)?/g, '')
+      .replaceAll(/\??: (?:Promise<string>|string|unknown|void)(?: \| (?:null|undefined))*/g, '')
       .replace("'edge-presigner-client'", "'./edge-presigner-client.js'")
     expect(recipeFile('plain-html', 'file-token.js')).toBe(plain)
     expect(readPage('client/README.md')).toContain(`\n\`\`\`ts\n${typed}\`\`\`\n`)
@@ -245,6 +246,23 @@ describe('the code of the recipes', () => {
     const found = [...ports].map(([, option, origin]) => option ?? origin)
     expect(found.length).toBeGreaterThan(2)
     expect([...new Set(found)]).toEqual(['8788'])
+  })
+
+  it('mints each token for a user, whose tag then differs from that of others', () => {
+    for (const path of pagePaths().filter((path) => path.startsWith('docs/recipes/')))
+      for (const [block] of readPage(path).matchAll(/^ *```\w*\n[\s\S]*?^ *```$/gm))
+        if (/\btokens\.create\(|\/tokens"/.test(block)) expect(block, path).toContain('subject')
+    const rails = readPage('docs/recipes/rails-and-django.md')
+    expect(rails.match(/in the prefix and as the `subject`/g)).toHaveLength(2)
+  })
+
+  it('ends the client in one line at a log-out, in each recipe with a page', () => {
+    for (const path of pagePaths().filter((path) => path.startsWith('docs/recipes/'))) {
+      const page = readPage(path)
+      const pageOf = path.endsWith('express.md') ? readPage('docs/recipes/plain-html.md') : page
+      if (/\bcreateClient\(\{/.test(page) && !path.includes('plugin'))
+        expect(pageOf, path).toMatch(/^.*\b(?:presigner|media|images|client)\.end\(\).*$/m)
+    }
   })
 
   it('counts in units of 1,000 bytes', () => {
@@ -464,7 +482,7 @@ describe('the commands for any server', async () => {
 })
 
 describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
-  it('uploads, lists, shows and deletes the files of the logged-in user', async () => {
+  beforeAll(async () => {
     await mkdir(join(express.directory, 'public'))
     await build({
       root: join(ROOT, 'client'),
@@ -479,16 +497,38 @@ describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
       join(folder, 'presigner.js'),
       presigner.replace('http://localhost:8787', worker.origin),
     )
+    const currentUser = recipeFile('plain-html', 'current-user.js')
+    expect(currentUser).toContain("'demo'")
+    await writeFile(
+      join(folder, 'current-user.js'),
+      currentUser.replace("'demo'", () => USER_OF_PAGE),
+    )
     await copyFile(join(directory, 'client/index.js'), join(folder, 'edge-presigner-client.js'))
-    await using stack = new AsyncDisposableStack()
+  })
+
+  const start = () => {
     const server = { ...variables(), PORT: `${appPort}` }
     const modules = ['--import', './hooks.mjs', 'server.ts']
-    stack.use(await startNodeServer(express.directory, server, modules))
+    return startNodeServer(express.directory, server, modules)
+  }
+
+  // @threat other-user-in-browser
+  it.each([1, 2] as const)('uploads nothing more after a log-out, with %i tab(s)', async (tabs) => {
+    await using _ = await start()
+    await using stack = new AsyncDisposableStack()
+    const browser = await connectChromium()
+    stack.defer(() => browser.close())
+    await expectLogOut({ browser, url: app }, tabs)
+  })
+
+  it('uploads, lists, shows and deletes the files of the logged-in user', async () => {
+    await using stack = new AsyncDisposableStack()
+    stack.use(await start())
     const browser = await connectChromium()
     stack.defer(() => browser.close())
     const page = await browser.newPage()
     await page.goto(app)
-    await expect.poll(() => page.textContent('[role=alert]')).toBe('Log in to use your files.')
+    await expect.poll(() => page.textContent('[role=alert]')).toBe('The user has logged out.')
 
     await page.context().addCookies([{ name: 'user', value: 'ada', url: app }])
     await page.reload()

@@ -8,11 +8,11 @@ import { install, ROOT, typeCheck } from './package/packed.ts'
 import { shared } from './shared.ts'
 
 const MAX_BYTES = {
-  'index.js': 7552,
+  'index.js': 8960,
   'uppy.js': 2048,
-  'react.js': 3264,
-  'sharing.js': 1856,
-  'server.js': 9472,
+  'react.js': 3392,
+  'sharing.js': 1664,
+  'server.js': 9728,
 }
 
 /** Compiles only if the types exist, and are not `any`. */
@@ -100,6 +100,7 @@ describe('the client package', () => {
       ])
     const hooks = await readFile(join(installed, 'dist/react.js'), 'utf8')
     expect(imports(hooks)).toEqual([
+      expect.stringMatching(/from"\.\/index\.js"$/),
       expect.stringMatching(/from"\.\/sharing\.js"$/),
       expect.stringMatching(/from"react"$/),
     ])

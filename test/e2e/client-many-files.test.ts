@@ -23,22 +23,28 @@ let answerApi: (
 let sent: { readonly request: string; readonly files: number }[]
 
 class FakeRequest {
+  /** How long a PUT takes. */
+  static milliseconds = 20
   readonly upload: { onprogress?: (event: { loaded: number }) => void } = {}
   onloadend?: () => void
   status = 0
+  private timer: ReturnType<typeof setTimeout> | undefined
   readonly responseText = ''
   open(): void {}
   setRequestHeader(): void {}
-  abort(): void {}
+  abort(): void {
+    clearTimeout(this.timer)
+    this.onloadend?.()
+  }
   getResponseHeader = () => '"e"'
   getAllResponseHeaders = () => ''
   send(): void {
     sent.push({ request: 'PUT', files: 1 })
-    setTimeout(() => {
+    this.timer = setTimeout(() => {
       this.status = answerPut()
       if (this.status) this.upload.onprogress?.({ loaded: 1 })
       this.onloadend?.()
-    }, 20)
+    }, FakeRequest.milliseconds)
   }
 }
 
@@ -220,6 +226,52 @@ it('sends one file as before', async () => {
   ])
 })
 
+describe('files on a line that is slow for its bytes', () => {
+  /** One file in the slots of the bucket ends every `milliseconds`. */
+  const slowPuts = (milliseconds: number) => {
+    FakeRequest.milliseconds = 4 * milliseconds
+  }
+  afterEach(() => slowPuts(5))
+
+  it('are recorded together, since a file waits for those that are on their way', async () => {
+    slowPuts(100)
+    const { names } = uploadAll(100)
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(names).toHaveLength(100)
+    expect(
+      sent.filter(({ request }) => request.endsWith('batch')).map(({ files }) => files),
+    ).toEqual([...Array(6).fill(16), 4])
+  })
+
+  it('wait at most two seconds', async () => {
+    slowPuts(1000)
+    const { names } = uploadAll(8)
+    await vi.advanceTimersByTimeAsync(4000 + 50 + 50)
+    expect(names).toEqual([])
+    await vi.advanceTimersByTimeAsync(2100)
+    expect(names.length).toBeGreaterThan(0)
+  })
+
+  it('are recorded at once if no other is on its way, and after another fails', async () => {
+    const { names } = uploadAll(1)
+    await vi.advanceTimersByTimeAsync(150)
+    expect(names).toHaveLength(1)
+    const uploads = client()
+    const stop = new AbortController()
+    const [one = new File([], ''), other = new File([], '')] = filesOf(2)
+    slowPuts(1000)
+    const done = uploads.upload(one)
+    await vi.advanceTimersByTimeAsync(3000)
+    const canceled = uploads.upload(other, { signal: stop.signal }).catch(() => 'canceled')
+    await vi.advanceTimersByTimeAsync(1200)
+    expect(count(/files$/)).toBe(1)
+    stop.abort()
+    await vi.advanceTimersByTimeAsync(100)
+    expect(await canceled).toBe('canceled')
+    expect((await done).name).toBe(one.name)
+  })
+})
+
 describe('an outage of 20 seconds', () => {
   /** The API or the bucket does not respond, after one file has been uploaded. */
   async function outage(which: 'API' | 'bucket', start: () => unknown): Promise<number> {
@@ -256,7 +308,7 @@ describe('an outage of 20 seconds', () => {
   })
 
   it.each(['API', 'bucket'] as const)('of the %s costs no more in a queue', async (which) => {
-    const queue = createUploadQueue(client(), { concurrency: 100 })
+    const queue = createUploadQueue(client(), {})
     const requests = await outage(which, () => queue.add(filesOf(100)))
     expect(requests).toBeLessThanOrEqual(14)
     await vi.advanceTimersByTimeAsync(60_000)
@@ -289,8 +341,15 @@ describe('one upload', () => {
   })
 
   it('that can not be recorded does not delay the others', async () => {
-    answerApi = (path, _files, body) =>
-      path === '/files' && body.includes('"0.txt"') ? refusal(500, 'internal') : undefined
+    answerApi = (path, _files, body) => {
+      if (path === '/files' && body.includes('"0.txt"')) return refusal(500, 'internal')
+      if (path !== '/files/batch') return undefined
+      const asked: { files: { key: string; name: string }[] } = JSON.parse(body)
+      const error = { code: 'internal', message: 'No.' }
+      return Response.json({
+        files: asked.files.map((file) => (file.name === '0.txt' ? { error } : recordOf(file))),
+      })
+    }
     const { names, errors } = uploadAll(20)
     await vi.advanceTimersByTimeAsync(2000)
     expect(names).toHaveLength(19)
@@ -329,11 +388,12 @@ describe('one upload', () => {
       const uploads = client()
       const stop = new AbortController()
       let answered = 0
-      const results = filesOf(4).map((file) =>
-        uploads
-          .upload(file, file.name === '3.txt' ? { signal: stop.signal } : {})
-          .catch(() => 'no'),
-      )
+      const start = (file: File) =>
+        uploads.upload(file, file.name === '3.txt' ? { signal: stop.signal } : {}).catch(() => 'no')
+      const [first = new File([], ''), ...others] = filesOf(4)
+      const results = [start(first)]
+      await vi.advanceTimersByTimeAsync(500) // its record takes three seconds
+      results.push(...others.map(start))
       if (when === 'as soon as it is sent')
         answerPut = () => {
           if (++answered === 4) queueMicrotask(() => stop.abort())
@@ -422,11 +482,13 @@ describe('one upload', () => {
         : undefined
     }
     const stop = new AbortController()
-    const results = Promise.allSettled(
-      filesOf(4).map((file) =>
-        uploads.upload(file, file.name === '0.txt' ? {} : { signal: stop.signal }),
-      ),
-    )
+    const [first = new File([], ''), ...others] = filesOf(4)
+    const recorded = uploads.upload(first)
+    await vi.advanceTimersByTimeAsync(500)
+    const results = Promise.allSettled([
+      recorded,
+      ...others.map((file) => uploads.upload(file, { signal: stop.signal })),
+    ])
     await vi.advanceTimersByTimeAsync(5000)
     expect(count(/batch/)).toBeGreaterThan(1)
     const before = sent.length

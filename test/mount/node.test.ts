@@ -233,11 +233,13 @@ describe('a presigner in an app on Node', () => {
   })
 
   it('logs that scheduled upkeep needs Durable Objects or an index in SQL', async () => {
-    const records = files({ index: memoryFileIndex() })
     const lines: LogLine[] = []
     const presigner = createPresigner(
       defineSettings(() => settingsInput()),
-      { plugins: [upkeep({ files: records })], log: (line) => void lines.push(line) },
+      {
+        plugins: [upkeep(), files({ index: memoryFileIndex() })],
+        log: (line) => void lines.push(line),
+      },
     )
     await presigner.scheduled({ scheduledTime: Date.now(), cron: '7 * * * *' }, {})
     const reason = expect.stringContaining('needs Durable Objects, which only Workers have')

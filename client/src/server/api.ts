@@ -1,6 +1,8 @@
+import type { ApiRequest, Call } from '../call.ts'
 import type { Check } from '../check.ts'
 import { isErrorBody, messageOf, parse, searchOf } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
+import { anySignal } from '../signals.ts'
 import { reasonOf, retryAfterOf, wasRefused, withRetries } from './retry.ts'
 
 const TIMEOUT_MILLISECONDS = 60_000
@@ -11,12 +13,6 @@ const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
 const ITEM = /^\/(?:grants|drop-boxes)\/./
 /** Paths of requests whose repeat creates another grant or drop box, which nobody would withdraw. */
 const CREATES = /^\/(?:grants|drop-boxes)$/
-
-/** Options of every method. */
-export interface CallOptions {
-  /** Cancels the call, its retries included. For a deadline: `AbortSignal.timeout(10_000)`. */
-  readonly signal?: AbortSignal | undefined
-}
 
 export interface ServerOptions {
   /**
@@ -35,30 +31,15 @@ export interface ServerOptions {
   readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined
 }
 
-export interface ServerRequest extends CallOptions {
-  readonly query?: object | undefined
-  readonly body?: object | undefined
-}
-
-/**
- * Sends one request to the Worker, with retries. Resolves with the response, which `check` must
- * accept. Throws PresignerError, or the reason of `signal`.
- */
-export type ServerApi = <T>(
-  check: Check<T>,
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
-  path: string,
-  request?: ServerRequest,
-) => Promise<T>
-
 /** Calls the API. */
 export interface ServerCalls {
-  readonly api: ServerApi
+  /** Sends one request, with retries. */
+  readonly api: Call
   /**
    * Sends a GET, with retries, and resolves with the response while its body arrives. Throws
    * PresignerError, or the reason of `signal`, which also ends the body.
    */
-  readonly open: (path: string, request: Omit<ServerRequest, 'body'>) => Promise<Response>
+  readonly open: (path: string, request: Omit<ApiRequest, 'body'>) => Promise<Response>
 }
 
 /** Returns functions that call the API. Throws PresignerError: `invalid_options`. */
@@ -102,7 +83,7 @@ export function createServerApi({
     check: Check<T>,
     method: string,
     path: string,
-    { query = {}, body, signal }: ServerRequest,
+    { query = {}, body, signal }: ApiRequest,
   ): Promise<T> {
     const url = base + path
     const headers = new Headers(credential)
@@ -123,7 +104,7 @@ export function createServerApi({
 
   async function openOnce(
     path: string,
-    { query = {}, signal }: Omit<ServerRequest, 'body'>,
+    { query = {}, signal }: Omit<ApiRequest, 'body'>,
   ): Promise<Response> {
     const url = base + path
     const headers = new Headers(credential)
@@ -133,7 +114,7 @@ export function createServerApi({
     const init = {
       headers,
       redirect: 'manual',
-      signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
+      signal: anySignal(signal, late.signal),
     } as const
     const response = await send(url + searchOf(query), init)
       .catch((cause: unknown) => {
@@ -172,10 +153,7 @@ export async function exchange(
 ): Promise<readonly [Response, string]> {
   const timeout = AbortSignal.timeout(milliseconds)
   try {
-    const response = await send(url, {
-      ...init,
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-    })
+    const response = await send(url, { ...init, signal: anySignal(signal, timeout) })
     return [response, await response.text()]
   } catch (cause) {
     const reason = reasonOf(cause)

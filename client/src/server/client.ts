@@ -1,42 +1,32 @@
-import { isNothing } from '../check.ts'
-import type {
-  CopyOptions,
-  FileToRemove,
-  FolderLinkOptions,
-  LinkOptions,
-  LinksOptions,
-  RemoveOptions,
-  StatsOptions,
-  UrlOptions,
-} from '../requests.ts'
+import { type CallOptions, sendsOptions } from '../call.ts'
+import type { Check } from '../check.ts'
 import {
-  type Deleted,
+  earliest,
+  type FileCalls,
+  fileCalls,
+  inChunks,
+  MAX_CHANGED_FILES,
+  MAX_SIGNED_KEYS,
+} from '../file-calls.ts'
+import type { UrlOptions } from '../requests.ts'
+import {
   type FileRecord,
-  type FileUrl,
   type Folder,
-  type FolderLink,
-  isDeleted,
   isFilePage,
-  isFileRecord,
-  isFileUrl,
-  isFolderLink,
-  isLimits,
-  isLink,
-  isLinks,
   isRecordedFiles,
-  isStats,
-  type Limits,
-  type Link,
-  type Links,
   type ListedFile,
-  type RecordedFile,
   type RecordedFiles,
-  type Stats,
 } from '../responses.ts'
 import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
-import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
-import { toDelete } from '../to-delete.ts'
-import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
+import {
+  type DropBox,
+  type Grant,
+  isDropBoxPage,
+  isGrantPage,
+  isReceivedPage,
+  type ReceivedFile,
+} from '../sharing-responses.ts'
+import { createServerApi, type ServerOptions } from './api.ts'
 import { type DeleteAllOptions, deleteAll } from './delete-all.ts'
 import type {
   ExportOptions,
@@ -47,8 +37,8 @@ import type {
   ObjectsOptions,
   TokenRequest,
 } from './requests.ts'
-import type { DeletedAll } from './responses.ts'
 import {
+  type DeletedAll,
   type FileUrls,
   isFileUrls,
   isObjectPage,
@@ -64,9 +54,6 @@ import type { UploadSource } from './source.ts'
 import { type ServerUploadOptions, upload } from './upload.ts'
 import { verifyWebhook } from './webhook.ts'
 
-/** The API's limits for the keys or files in one request. */
-const MAX_SIGNED_KEYS = 1000
-const MAX_CHANGED_FILES = 100
 /** The API accepts 20. With webhooks, Cloudflare's free plan allows 16. */
 const MAX_RECORDED_FILES = 16
 
@@ -86,7 +73,8 @@ export interface SharingListOptions extends CallOptions {
  * reason of `signal`. They retry after temporary errors.
  */
 export interface ServerClient
-  extends Omit<SharingCalls, 'listGrants' | 'listDropBoxes' | 'listReceived'> {
+  extends FileCalls,
+    Omit<SharingCalls, 'listGrants' | 'listDropBoxes' | 'listReceived'> {
   readonly bucket: string | undefined
   readonly tokens: {
     /** Creates a token for a page or an app, with some of the rights of the API key. */
@@ -102,46 +90,24 @@ export interface ServerClient
     files: readonly FileToUpload[],
     options?: CallOptions & { readonly expiresIn?: number | undefined },
   ): Promise<UploadUrls>
-  /** Returns a signed GET URL. */
-  url(key: string, options?: UrlOptions & CallOptions): Promise<FileUrl>
   /** Returns signed GET URLs of any number of files. Sends one request for each 1000. */
   urls(
     keys: readonly string[],
     options?: Pick<UrlOptions, 'use' | 'expiresIn'> & CallOptions,
   ): Promise<FileUrls>
-  /** Returns a link that stays the same for a while, for `<img>` and email. */
-  link(key: string, options?: LinkOptions & CallOptions): Promise<Link>
-  /** Returns links to any number of files. Sends one request for each 1000. */
-  links(keys: readonly string[], options?: LinksOptions & CallOptions): Promise<Links>
-  /** Returns the start of the URLs of all files below `prefix`, which ends with `/`. */
-  folderLink(prefix: string, options?: FolderLinkOptions & CallOptions): Promise<FolderLink>
   /** Lists all files of the index. Fetches a page when the loop needs it. */
   list(options?: ListAllOptions & CallOptions): AsyncGenerator<ListedFile, void, undefined>
   /** Lists the folders directly below a prefix. Needs an index with `answers`. */
   listFolders(options?: FolderOptions & CallOptions): AsyncGenerator<Folder, void, undefined>
-  /** Counts files and their bytes. Needs an index with `answers`, such as one in D1. */
-  stats(options?: StatsOptions & CallOptions): Promise<Stats>
   /**
    * Lists what is in the bucket, recorded or not, page by page. Fetches a page when the loop needs
    * it. The API key needs the scope `objects:list`.
    */
   objects(options?: ObjectsOptions & CallOptions): AsyncGenerator<ObjectPage, void, undefined>
-  /** Records an object that was uploaded by other means, under a display name. */
-  record(key: string, name: string, options?: CallOptions): Promise<FileRecord>
   /**
    * Records any number of objects that were uploaded by other means. Sends one request for each 16.
    */
   recordMany(files: readonly FileToRecord[], options?: CallOptions): Promise<RecordedFiles>
-  /** Changes the display name. */
-  rename(key: string, name: string, options?: CallOptions): Promise<FileRecord>
-  /** Copies a file to another key. The bucket's server copies the bytes. */
-  copy(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
-  /** Moves a file: copies it to another key, and then deletes the source. Repeat it if it failed. */
-  move(from: string, to: string, options?: CopyOptions & CallOptions): Promise<RecordedFile>
-  /** Deletes the object and its record. */
-  remove(key: string, options?: RemoveOptions & CallOptions): Promise<void>
-  /** Deletes any number of files. Sends one request for each 100. */
-  removeMany(files: readonly (string | FileToRemove)[], options?: CallOptions): Promise<Deleted>
   /**
    * Deletes everything below a prefix that is older than a date: objects, records, older versions and
    * unfinished uploads. Repeats requests until nothing is left. The API key needs `files:delete-all`.
@@ -166,8 +132,6 @@ export interface ServerClient
     id: string,
     options?: SharingListOptions,
   ): AsyncGenerator<ReceivedFile, void, undefined>
-  /** Returns what the API key may do. */
-  limits(options?: CallOptions): Promise<Limits>
   readonly verifyWebhook: typeof verifyWebhook
 }
 
@@ -177,28 +141,32 @@ export interface ServerClient
  */
 export function createServerClient({ bucket, ...options }: ServerClientOptions): ServerClient {
   const { api, open } = createServerApi(options)
-  const pathOf = (key: string) => `/files/${encodeURIComponent(key)}`
+  const send = sendsOptions(api)
   const sharing = sharingCalls(api, bucket)
+  const all = <Page extends { readonly cursor?: string | undefined }>(
+    check: Check<Page>,
+    path: string,
+    { pageSize: limit, ...asked }: SharingListOptions = {},
+    members?: object,
+  ) => pages((cursor) => send(check, 'GET', path, asked, { ...members, limit, cursor }))
   return {
+    ...fileCalls(api, bucket),
+    ...sharing,
     bucket,
     tokens: {
-      create: (body, { signal } = {}) => api(isToken, 'POST', '/tokens', { body, signal }),
+      create: (request, asked) => send(isToken, 'POST', '/tokens', asked, request),
     },
     upload: (source, uploadOptions = {}) => upload({ api, bucket }, source, uploadOptions),
-    async uploadUrls(files, { signal, expiresIn } = {}) {
-      const answers = await inChunks(files, MAX_CHANGED_FILES, (chunk) => {
-        const body = { files: chunk, expiresIn, bucket }
-        return api(isUploadUrls, 'POST', '/files/upload-urls', { body, signal })
-      })
+    async uploadUrls(files, asked) {
+      const answers = await inChunks(files, MAX_CHANGED_FILES, (chunk) =>
+        send(isUploadUrls, 'POST', '/files/upload-urls', asked, { files: chunk, bucket }),
+      )
       return { uploads: answers.flatMap(({ uploads }) => uploads) }
     },
-    url: (key, { signal, ...query } = {}) =>
-      api(isFileUrl, 'GET', `${pathOf(key)}/url`, { query: { ...query, bucket }, signal }),
-    async urls(keys, { signal, ...asked } = {}) {
-      const answers = await inChunks(keys, MAX_SIGNED_KEYS, (chunk) => {
-        const body = { ...asked, keys: chunk, bucket }
-        return api(isFileUrls, 'POST', '/files/urls', { body, signal })
-      })
+    async urls(keys, asked) {
+      const answers = await inChunks(keys, MAX_SIGNED_KEYS, (chunk) =>
+        send(isFileUrls, 'POST', '/files/urls', asked, { keys: chunk, bucket }),
+      )
       const urls = answers.flatMap((answer) => answer.urls)
       const expiresIn = Math.min(
         ...answers.map((answer) => answer.expiresIn),
@@ -206,96 +174,49 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       )
       return { urls, expiresIn, expiresAt: earliest(answers) }
     },
-    link: (key, { signal, ...body } = {}) =>
-      api(isLink, 'POST', `${pathOf(key)}/link`, { query: { bucket }, body, signal }),
-    async links(keys, { signal, ...asked } = {}) {
-      const answers = await inChunks(keys, MAX_SIGNED_KEYS, (chunk) => {
-        const body = { ...asked, keys: chunk, bucket }
-        return api(isLinks, 'POST', '/links', { body, signal })
-      })
-      const links = answers.flatMap((answer) => answer.links)
-      return { links, expiresAt: earliest(answers) }
+    async *list(asked) {
+      for await (const { files } of all(isFilePage, '/files', asked, { bucket })) yield* files
     },
-    folderLink: (prefix, { signal, ...body } = {}) =>
-      api(isFolderLink, 'POST', '/links/folder', { body: { ...body, prefix, bucket }, signal }),
-    async *list({ signal, pageSize: limit, ...asked } = {}) {
-      const load = (cursor: string | undefined) => {
-        const query = { ...asked, limit, cursor, bucket }
-        return api(isFilePage, 'GET', '/files', { query, signal })
-      }
-      for await (const { files } of pages(load)) yield* files
-    },
-    async *listFolders({ signal, pageSize: limit, prefix } = {}) {
-      const load = (cursor: string | undefined) => {
-        const query = { prefix, delimiter: '/', limit, cursor, bucket }
-        return api(isFilePage, 'GET', '/files', { query, signal })
-      }
-      for await (const { folders = [], files } of pages(load)) {
+    async *listFolders(asked) {
+      const members = { delimiter: '/', bucket }
+      for await (const { folders = [], files } of all(isFilePage, '/files', asked, members)) {
         yield* folders
         if (files.length > 0) return // Folders come before files.
       }
     },
-    stats: ({ signal, ...query } = {}) =>
-      api(isStats, 'GET', '/stats', { query: { ...query, bucket }, signal }),
-    async *objects({ signal, pageSize: limit, ...asked } = {}) {
-      const load = (cursor: string | undefined) => {
-        const query = { ...asked, limit, cursor, bucket }
-        return api(isObjectPage, 'GET', '/objects', { query, signal })
-      }
-      yield* pages(load)
-    },
-    ...sharing,
-    async *listGrants({ signal, pageSize: limit } = {}) {
-      const load = (cursor: string | undefined) => sharing.listGrants({ limit, cursor, signal })
-      for await (const { grants, unavailable = [] } of pages(load)) {
+    objects: (asked) => all(isObjectPage, '/objects', asked, { bucket }),
+    async *listGrants(asked) {
+      for await (const { grants, unavailable = [] } of all(isGrantPage, '/grants', asked)) {
         yield* grants
-        for (const id of unavailable) yield sharing.getGrant(id, { signal })
+        for (const id of unavailable) yield sharing.getGrant(id, { signal: asked?.signal })
       }
     },
-    async *listDropBoxes({ signal, pageSize: limit } = {}) {
-      const load = (cursor: string | undefined) => sharing.listDropBoxes({ limit, cursor, signal })
-      for await (const { dropBoxes, unavailable = [] } of pages(load)) {
+    async *listDropBoxes(asked) {
+      const boxes = all(isDropBoxPage, '/drop-boxes', asked)
+      for await (const { dropBoxes, unavailable = [] } of boxes) {
         yield* dropBoxes
-        for (const id of unavailable) yield sharing.getDropBox(id, { signal })
+        for (const id of unavailable) yield sharing.getDropBox(id, { signal: asked?.signal })
       }
     },
-    async *listReceived(id, { signal, pageSize: limit } = {}) {
-      const load = (cursor: string | undefined) =>
-        sharing.listReceived(id, { limit, cursor, signal })
-      for await (const { files } of pages(load)) yield* files
+    async *listReceived(id, asked) {
+      const path = `/drop-boxes/${encodeURIComponent(id)}/files`
+      for await (const { files } of all(isReceivedPage, path, asked)) yield* files
     },
-    record: (key, name, { signal } = {}) =>
-      api(isFileRecord, 'POST', '/files', { body: { key, name, bucket }, signal }),
-    async recordMany(files, { signal } = {}) {
+    async recordMany(files, asked) {
       const answers = await inChunks(files, MAX_RECORDED_FILES, (chunk) =>
-        api(isRecordedFiles, 'POST', '/files/batch', { body: { files: chunk, bucket }, signal }),
+        send(isRecordedFiles, 'POST', '/files/batch', asked, { files: chunk, bucket }),
       )
       return { files: answers.flatMap((answer) => answer.files) }
-    },
-    copy: (from, to, { signal, ...file } = {}) =>
-      api(isFileRecord, 'POST', '/files/copy', { body: { ...file, from, to, bucket }, signal }),
-    move: (from, to, { signal, ...file } = {}) =>
-      api(isFileRecord, 'POST', '/files/move', { body: { ...file, from, to, bucket }, signal }),
-    rename: (key, name, { signal } = {}) =>
-      api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket }, signal }),
-    remove: (key, { etag, signal } = {}) =>
-      api(isNothing, 'DELETE', pathOf(key), { query: { etag, bucket }, signal }),
-    async removeMany(files, { signal } = {}) {
-      const answers = await inChunks(files, MAX_CHANGED_FILES, (chunk) =>
-        api(isDeleted, 'POST', '/files/delete', { body: { ...toDelete(chunk), bucket }, signal }),
-      )
-      return { deleted: answers.flatMap(({ deleted }) => deleted) }
     },
     deleteAll: (options) => deleteAll(api, bucket, options),
     exportFiles: ({ signal, ...query } = {}) =>
       open('/export', { query: { ...query, bucket }, signal }),
-    async purge(keys, { signal } = {}) {
+    async purge(keys, asked) {
       const answers = await inChunks(keys, MAX_CHANGED_FILES, (chunk) =>
-        api(isPurged, 'POST', '/files/purge', { body: { keys: chunk, bucket }, signal }),
+        send(isPurged, 'POST', '/files/purge', asked, { keys: chunk, bucket }),
       )
       return { purged: answers.flatMap(({ purged }) => purged) }
     },
-    limits: ({ signal } = {}) => api(isLimits, 'GET', '/limits', { signal }),
     verifyWebhook,
   }
 }
@@ -311,19 +232,3 @@ async function* pages<Page extends { readonly cursor?: string | undefined }>(
     cursor = page.cursor
   } while (cursor !== undefined)
 }
-
-/** Sends one request after the other, each with at most `size` items. */
-async function inChunks<Item, Answer>(
-  items: readonly Item[],
-  size: number,
-  send: (chunk: Item[]) => Promise<Answer>,
-): Promise<Answer[]> {
-  const answers: Answer[] = []
-  for (let start = 0; start < items.length; start += size)
-    answers.push(await send(items.slice(start, start + size)))
-  return answers
-}
-
-/** Returns when the first answer expires; now if nothing was asked for. */
-const earliest = (answers: readonly { readonly expiresAt: string }[]): string =>
-  answers.map(({ expiresAt }) => expiresAt).sort()[0] ?? new Date().toISOString()

@@ -1,5 +1,5 @@
+import type { Call, CallOptions } from '../call.ts'
 import type { RefusedKey } from '../responses.ts'
-import type { CallOptions, ServerApi } from './api.ts'
 import { type DeletedAll, isErased } from './responses.ts'
 import { sleep } from './retry.ts'
 
@@ -21,7 +21,7 @@ const PAUSE_MILLISECONDS = 5000
  * error has left something.
  */
 export async function deleteAll(
-  api: ServerApi,
+  api: Call,
   bucket: string | undefined,
   { prefix, before = new Date(), onProgress, signal }: DeleteAllOptions,
   pauseMilliseconds = PAUSE_MILLISECONDS,

@@ -1,8 +1,9 @@
+import type { Call } from '../call.ts'
 import { PresignerError } from '../presigner-error.ts'
 import type { PartUrlsRequest } from '../requests.ts'
 import { isPartUrls } from '../responses.ts'
+import { anySignal, unlessAborted } from '../signals.ts'
 import { isFresh, type SignedPut } from '../signed-put.ts'
-import type { ServerApi } from './api.ts'
 import { putBytes } from './put.ts'
 import type { Piece } from './source.ts'
 
@@ -20,7 +21,7 @@ export interface Part {
 
 /** An upload in parts that has started. */
 export interface PartsUpload {
-  readonly api: ServerApi
+  readonly api: Call
   /** Path of the upload in the API. */
   readonly path: string
   readonly key: string
@@ -41,7 +42,7 @@ export async function sendParts(
   signal: AbortSignal | undefined,
 ): Promise<Part[]> {
   const failure = new AbortController()
-  const stop = signal ? AbortSignal.any([signal, failure.signal]) : failure.signal
+  const stop = anySignal(signal, failure.signal)
   const signPart = partSigner(upload, stop)
   const running = new Set<Promise<void>>()
   const parts: Part[] = []
@@ -59,7 +60,7 @@ export async function sendParts(
 
   try {
     for (let partNumber = 1; ; partNumber++) {
-      const piece = await untilAborted(next(), stop)
+      const piece = await unlessAborted(next(), stop)
       // An upload needs at least one part, even for an empty stream.
       if (piece.size === 0 && partNumber > 1) break
       if (partNumber > MAX_PARTS)
@@ -146,15 +147,4 @@ function partSigner(
       if (first) throw missing(partNumber)
     }
   }
-}
-
-/** Resolves as `promise`, unless `signal` aborts before. Then rejects with its reason. */
-export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }

@@ -1,4 +1,5 @@
 import {
+  each,
   isBoolean,
   isEither,
   isListOf,
@@ -69,14 +70,12 @@ export interface ObjectPage {
 export const isObjectPage = isObject<ObjectPage>({
   objects: isListOf(
     isObject<StoredObject>({
-      key: isString,
+      ...each(isString, 'key', 'etag', 'lastModified'),
       size: isNumber,
-      etag: isString,
-      lastModified: isString,
       isRecorded: isBoolean,
     }),
   ),
-  folders: isOptional(isListOf(isObject<{ prefix: string }>({ prefix: isString }))),
+  folders: isOptional(isListOf(isObject({ prefix: isString }))),
   cursor: isOptional(isString),
 })
 
@@ -98,47 +97,34 @@ export interface DeletedAll {
   repeatAfter: string
 }
 
-/** Response of `POST /files/delete-all`. */
-export interface Erased extends DeletedAll {
-  cursor?: string | undefined
-}
-
-export const isErased = isObject<Erased>({
-  deleted: isNumber,
-  versions: isNullOr(isNumber),
-  uploads: isNullOr(isNumber),
-  records: isNumber,
-  unreadable: isNumber,
+/** Accepts a response of `POST /files/delete-all`. */
+export const isErased = isObject<DeletedAll & { cursor?: string | undefined }>({
+  ...each(isNumber, 'deleted', 'records', 'unreadable'),
+  ...each(isNullOr(isNumber), 'versions', 'uploads'),
   failures: isListOf(isRefusedKey),
   cursor: isOptional(isString),
   repeatAfter: isString,
 })
 
-export const isToken = isObject<Token>({ token: isString, expiresAt: isString })
+export const isToken = isObject<Token>(each(isString, 'token', 'expiresAt'))
 
 export const isFileUrls = isObject<FileUrls>({
-  urls: isListOf(isEither(isObject({ key: isString, url: isString }), isRefusedKey)),
+  urls: isListOf(isEither(isObject(each(isString, 'key', 'url')), isRefusedKey)),
   expiresIn: isNumber,
   expiresAt: isString,
 })
 
 export const isPurged = isObject<Purged>({
-  purged: isListOf(isEither(isRefusedKey, isObject<{ key: string }>({ key: isString }))),
+  purged: isListOf(isEither(isRefusedKey, isObject({ key: isString }))),
+})
+
+const isSignedUpload = isObject<SignedUpload>({
+  ...each(isString, 'uploadUrl', 'key', 'bucket', 'expiresAt'),
+  method: (value): value is 'PUT' => value === 'PUT',
+  headers: isStringMap,
+  expiresIn: isNumber,
 })
 
 export const isUploadUrls = isObject<UploadUrls>({
-  uploads: isListOf(
-    isEither(
-      isObject<SignedUpload>({
-        uploadUrl: isString,
-        key: isString,
-        bucket: isString,
-        method: (value): value is 'PUT' => value === 'PUT',
-        headers: isStringMap,
-        expiresIn: isNumber,
-        expiresAt: isString,
-      }),
-      isRefusedFile,
-    ),
-  ),
+  uploads: isListOf(isEither(isSignedUpload, isRefusedFile)),
 })

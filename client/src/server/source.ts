@@ -84,11 +84,26 @@ export async function openSource(source: UploadSource): Promise<Source> {
     return openBytes(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength))
   }
   if (typeof source === 'object' && source !== null) {
+    if (wasRead(source))
+      throw invalid(
+        'The stream has been read, for example by express.raw(). Pass the bytes that it returned.',
+      )
     if ('getReader' in source) return openStream(webChunks(source))
     if (Symbol.asyncIterator in source) return openStream(iterableChunks(source))
   }
   const hint = Object(source) instanceof Response ? ' Pass response.body.' : ''
   throw invalid(`upload() takes bytes, a Blob, a stream, an async iterable or a path.${hint}`)
+}
+
+/** Tells whether somebody has read from a stream, or reads it. Its rest would count as the file. */
+function wasRead(source: object): boolean {
+  if (!(source instanceof ReadableStream)) return Reflect.get(source, 'readableDidRead') === true
+  try {
+    // Throws for such a stream (Fetch, "extract a body"), and nothing else tells.
+    return !new Response(source)
+  } catch {
+    return true
+  }
 }
 
 function openBytes(bytes: Bytes): Source {

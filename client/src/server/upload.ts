@@ -1,11 +1,12 @@
+import type { Call, CallOptions } from '../call.ts'
 import { isNothing } from '../check.ts'
 import { isGenerated } from '../generated-key.ts'
 import { PresignerError } from '../presigner-error.ts'
-import type { CompleteRequest, FileConditions } from '../requests.ts'
+import type { CompleteRequest, TargetOptions } from '../requests.ts'
 import { type FileRecord, isFileRecord, isStartedUpload, isUploadUrl } from '../responses.ts'
+import { unlessAborted } from '../signals.ts'
 import type { SignedPut } from '../signed-put.ts'
-import type { CallOptions, ServerApi } from './api.ts'
-import { sendParts, untilAborted } from './parts.ts'
+import { sendParts } from './parts.ts'
 import { putBytes } from './put.ts'
 import { openSource, type Piece, type Source, type UploadSource } from './source.ts'
 
@@ -18,15 +19,7 @@ const STREAM_PART_BYTES = 8 * 1024 ** 2
 /** How long deleting the parts of a failed upload may take. */
 const ABORT_MILLISECONDS = 30_000
 
-export interface ServerUploadOptions extends FileConditions, CallOptions {
-  /** Name of the file. Default: the name of the File or the path. */
-  readonly fileName?: string | undefined
-  /** The object's key, for a principal with the scope `keys:choose`. Default: a new one. */
-  readonly key?: string | undefined
-  /** Replaces the object under `key`, for a principal that may also delete. */
-  readonly overwrite?: boolean | undefined
-  /** Replaces the object only if it has this ETag. Otherwise, the code is `precondition_failed`. */
-  readonly ifMatch?: string | undefined
+export interface ServerUploadOptions extends TargetOptions, CallOptions {
   /**
    * Media type. Default: the Blob's, or `application/octet-stream`, which a link delivers as a
    * download.
@@ -43,7 +36,7 @@ export interface ServerUploadOptions extends FileConditions, CallOptions {
 
 /** What an upload needs of its client. */
 export interface UploadContext {
-  readonly api: ServerApi
+  readonly api: Call
   readonly bucket: string | undefined
 }
 
@@ -79,7 +72,7 @@ export async function upload(
     const maxSingle = planned ?? MAX_SINGLE_BYTES
     const ahead: Piece[] = []
     if (size === null || size <= maxSingle) {
-      ahead.push(await untilAborted(source.read(maxSingle), signal))
+      ahead.push(await unlessAborted(source.read(maxSingle), signal))
       const whole = takeWhole(ahead, size ?? maxSingle - 1)
       const body = { ...file, ifMatch }
       if (whole)

@@ -1,7 +1,9 @@
 import { createClient } from '/presigner.js'
 
+let currentUser = null
+
 // The page's own origin, so the browser sends the session cookie automatically.
-const media = createClient({ baseUrl: '/media' })
+const media = createClient({ baseUrl: '/media', user: () => currentUser })
 
 // Pictures of 320 and 1280 pixels, without the place of the photo. Any other file as it is.
 const LINKS = { widths: [320, 1280], fallback: 'original' }
@@ -31,6 +33,7 @@ function tile({ name, mimetype }, { link, srcset }) {
 
 /** Shows the files of `user`, or the login form if it is null. */
 async function show(user) {
+  currentUser = user
   find('form').hidden = user !== null
   find('main').hidden = user === null
   find('section').replaceChildren()
@@ -73,6 +76,9 @@ const tell = (action) => async (event) => {
 find('form').onsubmit = tell(async ({ target }) =>
   show(await session('POST', Object.fromEntries(new FormData(target)))),
 )
-find('header button').onclick = tell(async () => show(await session('DELETE')))
+find('header button').onclick = tell(async () => {
+  media.end() // stops the uploads of this user
+  await show(await session('DELETE'))
+})
 find('[type=file]').onchange = tell(({ target }) => upload(target.files))
 await tell(async () => show(await session('GET')))()

@@ -1,11 +1,10 @@
-import type { Client } from 'edge-presigner-client'
 import { useUpload } from 'edge-presigner-client/react'
 import { type ChangeEvent, type DragEvent, useState } from 'react'
 import { UploadRow } from './upload-row'
 
 /** A drop zone and its uploads, also for the keyboard and for screen readers. */
-export function DropZone({ client, accept }: { client: Client; accept?: string | undefined }) {
-  const { uploads, progress, status, add, ...actions } = useUpload(client)
+export function DropZone({ accept }: { accept?: string | undefined }) {
+  const { uploads, progress, status, add, ...actions } = useUpload()
   const [isOver, setIsOver] = useState(false)
   const count = (wanted: string) => uploads.filter((each) => each.status === wanted).length
   const sent = status === 'uploading' ? `, ${Math.floor(progress * 4) * 25}% sent` : ''

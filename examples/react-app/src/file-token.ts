@@ -1,18 +1,17 @@
 import { PresignerError } from 'edge-presigner-client'
 
 let token: Promise<string> | undefined
+let owner: string | null | undefined
 
-/** Returns the token of the logged-in user. After the Worker has refused it, gets a new one. */
-export function fileToken(refused?: string): Promise<string> {
-  if (refused !== undefined) forgetFileToken()
+/** Returns the token of `user`. After the Worker has refused it, gets a new one. */
+export function fileToken(refused?: string, user?: string | null): Promise<string> {
+  if (refused !== undefined || user !== owner) token = undefined
+  owner = user
   token ??= fetchToken()
-  token.catch(forgetFileToken)
+  token.catch(() => {
+    token = undefined
+  })
   return token
-}
-
-/** Call this when the user logs out. */
-export function forgetFileToken(): void {
-  token = undefined
 }
 
 async function fetchToken(): Promise<string> {

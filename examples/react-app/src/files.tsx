@@ -1,4 +1,4 @@
-import type { Client, LinksOptions } from 'edge-presigner-client'
+import type { LinksOptions } from 'edge-presigner-client'
 import { type ShownFile, useFiles } from 'edge-presigner-client/react'
 import { type MouseEvent, useState } from 'react'
 import { DropZone } from './drop-zone'
@@ -10,9 +10,9 @@ import { useLimits } from './use-limits'
 const LINKS: LinksOptions = { widths: [320, 1280], fallback: 'original' }
 
 /** A drop zone, and the user's files. A new file appears as soon as it is uploaded. */
-export function Files({ client }: { client: Client }) {
-  const list = useFiles(client, { links: LINKS, limit: 50 })
-  const { accept, hint } = useLimits(client)
+export function Files() {
+  const list = useFiles({ links: LINKS, limit: 50 })
+  const { accept, hint } = useLimits()
   const { files, status, error, hasMore, isFetching, loadMore, remove } = list
   const [message, setMessage] = useState('')
 
@@ -22,7 +22,7 @@ export function Files({ client }: { client: Client }) {
 
   return (
     <>
-      <DropZone client={client} accept={accept} />
+      <DropZone accept={accept} />
       {hint && <p>{hint}</p>}
       {error && <p role="alert">{explain(error)}</p>}
       {status === 'loading' && <p>Loading…</p>}

@@ -1,3 +1,4 @@
+import { PresignerProvider } from 'edge-presigner-client/react'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { Files } from './files'
@@ -8,9 +9,14 @@ const root = document.getElementById('root')
 if (root)
   createRoot(root).render(
     <StrictMode>
-      <main>
-        <h1>Files</h1>
-        <Files client={presigner} />
-      </main>
+      <PresignerProvider client={presigner}>
+        <main>
+          <h1>Files</h1>
+          <Files />
+          <button type="button" onClick={() => presigner.end()}>
+            Log out
+          </button>
+        </main>
+      </PresignerProvider>
     </StrictMode>,
   )

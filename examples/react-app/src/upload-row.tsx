@@ -2,7 +2,7 @@ import type { Upload, UploadActions } from 'edge-presigner-client/react'
 import type { MouseEvent } from 'react'
 import { canRetry, explain } from './explain'
 
-type Actions = Pick<UploadActions, 'pause' | 'resume' | 'retry' | 'remove'>
+type Actions = Pick<UploadActions, 'pause' | 'resume' | 'retry' | 'dismiss'>
 
 /** One upload, with its buttons. */
 export function UploadRow({ upload, ...actions }: { upload: Upload } & Actions) {
@@ -23,9 +23,9 @@ export function UploadRow({ upload, ...actions }: { upload: Upload } & Actions) 
       {text}
     </button>
   )
-  function onRemove(event: MouseEvent<HTMLElement>) {
+  function onDismiss(event: MouseEvent<HTMLElement>) {
     focusNextRow(event)
-    actions.remove(id)
+    actions.dismiss(id)
   }
   return (
     <li>
@@ -33,7 +33,7 @@ export function UploadRow({ upload, ...actions }: { upload: Upload } & Actions) 
       {status === 'done' && <span>Uploaded</span>}
       {!isOver && <progress aria-label={name} value={progress} />}
       {next && button(...next)}
-      {button(isOver ? 'Hide' : 'Cancel', onRemove)}
+      {button(isOver ? 'Hide' : 'Cancel', onDismiss)}
       {reason && <span role="alert">{explain(reason)}</span>}
     </li>
   )

@@ -1,8 +1,10 @@
-import type { BucketLimits, Client } from 'edge-presigner-client'
+import type { BucketLimits } from 'edge-presigner-client'
+import { usePresigner } from 'edge-presigner-client/react'
 import { useEffect, useState } from 'react'
 
 /** Returns what the user may upload, for a file input. The Worker checks each upload in any case. */
-export function useLimits(client: Client) {
+export function useLimits() {
+  const client = usePresigner()
   const [limits, setLimits] = useState<BucketLimits>()
 
   useEffect(() => {

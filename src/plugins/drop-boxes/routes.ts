@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { askedLimits } from '../../access/asked-limits.ts'
+import { cursorsOf } from '../../access/cursor.ts'
 import { mayUse, narrowLimits } from '../../access/limits.ts'
 import { hashPassword } from '../../access/password.ts'
 import { type Principal, requirePrefix, requireScope } from '../../access/principal.ts'
@@ -20,7 +21,7 @@ import { validateJson, validateQuery } from '../../http/validate.ts'
 import { utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { takesOrigin } from '../../settings/settings.ts'
-import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
+import { listCursors, listName, readItems } from '../../state/list.ts'
 import { callObject, hintFor } from '../../state/object.ts'
 import { requirePassword } from '../../state/password.ts'
 import { isPublicId, networkName, newSecretId, publicIdOf } from '../../state/secret-id.ts'
@@ -35,7 +36,6 @@ import {
   TOKEN_SECONDS,
 } from './box.ts'
 import { MAX_SENDER_BYTES } from './box-data.ts'
-import { openFilesCursor, sealFilesCursor } from './files-cursor.ts'
 import { boxPage, SCRIPT_PATH, scriptOfPage } from './page.ts'
 import { type BoxObject, boxObject, closed, openBox } from './sender.ts'
 import { sealBoxToken } from './token.ts'
@@ -150,9 +150,8 @@ export const dropBoxRoutes = newApp()
   .get('/drop-boxes', validateQuery(listSchema), async (c) => {
     const principal = creator(c)
     const { limit, cursor } = c.req.valid('query')
-    const settings = c.get('settings')
-    const scope = { list: 'drop boxes', principal: principal.id } as const
-    const start = await openListCursor(settings, scope, cursor)
+    const cursors = listCursors(c.get('settings'), 'drop boxes', principal.id)
+    const start = (await cursors.open(cursor)) ?? null
     const { items, next } = await callObject(c, () => listOf(c, principal).listed(limit, start))
     const read = await readItems(items, async (id) => {
       const state = await callObject(c, () => boxObject(c, id).state())
@@ -161,15 +160,15 @@ export const dropBoxRoutes = newApp()
     return json(c, {
       dropBoxes: read.items,
       ...read.failed,
-      ...(next && { cursor: await sealListCursor(settings, scope, next) }),
+      ...(await cursors.seal(next)),
     })
   })
   .get('/drop-boxes/:id', async (c) => json(c, shown(c, await ownBox(c))))
   .get('/drop-boxes/:id/files', validateQuery(listSchema), async (c) => {
     const { box, object } = await ownBox(c)
     const { limit, cursor } = c.req.valid('query')
-    const settings = c.get('settings')
-    const start = await openFilesCursor(settings, box.id, cursor)
+    const cursors = cursorsOf(c.get('settings'), ['drop box', box.id], z.number())
+    const start = (await cursors.open(cursor)) ?? null
     const { files, next } = await callObject(c, () => object.files(limit, start))
     const shownFiles = files.map(
       ({ key, name, size, mimetype, at, sender, country }: Received) => ({
@@ -179,7 +178,7 @@ export const dropBoxRoutes = newApp()
     )
     return json(c, {
       files: shownFiles,
-      ...(next === null ? {} : { cursor: await sealFilesCursor(settings, box.id, next) }),
+      ...(await cursors.seal(next)),
     })
   })
   .delete('/drop-boxes/:id', async (c) => {

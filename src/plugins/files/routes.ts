@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { cursorsOf } from '../../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../../access/principal.ts'
 import { provesUpload } from '../../access/upload-proof.ts'
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
@@ -46,7 +47,6 @@ import type { AnsweredPage } from '../../records/file-query.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
-import { openCursor, sealCursor } from './cursor.ts'
 import { groupBy, question, questionText, requireAnswers } from './query.ts'
 import { renameFile } from './rename.ts'
 
@@ -147,34 +147,23 @@ export const fileRoutes = newApp()
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, prefix: asked, ...rest } = c.req.valid('query')
     const principal = c.get('principal')
-    const settings = c.get('settings')
     const prefix = listedPrefix(c, asked)
     if (urls !== undefined) requireScope(principal, 'files:read')
     const bucket = chooseBucket(c, alias, prefix)
     const text = questionText(rest)
     const index = fileIndexOf(c)
     const answers = text === undefined ? undefined : requireAnswers(index)
-    const list = {
-      bucket: bucket.alias,
-      prefix,
-      ...(text === undefined ? {} : { question: text }),
-    }
-    const input = {
-      bucket: bucket.alias,
-      prefix,
-      limit,
-      ...(cursor === undefined ? {} : { cursor: await openCursor(settings, list, cursor) }),
-    }
+    const list = ['files', bucket.alias, prefix, text ?? '']
+    const cursors = cursorsOf(c.get('settings'), list, z.string())
+    const input = { bucket: bucket.alias, prefix, limit, cursor: await cursors.open(cursor) }
     const page: AnsweredPage = await (answers?.find({ ...input, ...rest }) ?? index.list(input))
     if (page.unreadable > 0) addWarning(c, `index entries unreadable: ${page.unreadable}`)
     const signer =
       urls && downloadSigner(await withCredentials(c, bucket), { use: urls }, new Date())
     return json(c, {
       files: signer ? await withUrls(c, bucket, page.records, signer) : page.records,
-      ...(page.folders === undefined ? {} : { folders: page.folders }),
-      ...(page.cursor === undefined
-        ? {}
-        : { cursor: await sealCursor(settings, list, page.cursor) }),
+      folders: page.folders,
+      ...(await cursors.seal(page.cursor)),
     })
   })
   .get('/stats', validateQuery(statsSchema), async (c) => {

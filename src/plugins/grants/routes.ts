@@ -17,7 +17,7 @@ import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { nameInKey } from '../../keys/new-key.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
-import { listName, openListCursor, readItems, sealListCursor } from '../../state/list.ts'
+import { listCursors, listName, readItems } from '../../state/list.ts'
 import { callObject, hintFor, type Remote, stateObject } from '../../state/object.ts'
 import { isPublicId, newSecretId, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
@@ -132,9 +132,8 @@ export function grantRoutes({ restricted }: LinkSteps) {
     .get('/grants', validateQuery(listQuery), async (c) => {
       const { limit, cursor } = c.req.valid('query')
       const principal = requireRights(c)
-      const settings = c.get('settings')
-      const scope = { list: 'grants', principal: principal.id } as const
-      const start = await openListCursor(settings, scope, cursor)
+      const cursors = listCursors(c.get('settings'), 'grants', principal.id)
+      const start = (await cursors.open(cursor)) ?? null
       const base = linkBase(c)
       const { items, next } = await callObject(c, () => listIn(c).listed(limit, start))
       const read = await readItems(items, async (id) => {
@@ -144,7 +143,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
       return json(c, {
         grants: read.items,
         ...read.failed,
-        ...(next && { cursor: await sealListCursor(settings, scope, next) }),
+        ...(await cursors.seal(next)),
       })
     })
     .get('/grants/:id', async (c) => {

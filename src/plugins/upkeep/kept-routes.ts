@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
+import { cursorsOf } from '../../access/cursor.ts'
 import { requirePrefix, requireScope } from '../../access/principal.ts'
-import { openPage, sealPage } from '../../access/seal.ts'
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
@@ -40,11 +40,10 @@ export const keptRoutes = newApp()
     requireScope(principal, 'index:write')
     const { prefix } = principal
     const chosen = chooseBucket(c, alias, prefix).alias
-    const settings = c.get('settings')
-    const list = ['kept', chosen, prefix]
+    const cursors = cursorsOf(c.get('settings'), ['kept', chosen, prefix], z.string())
     const page = await keptIn(c).list({
       ...{ bucket: chosen, prefix, limit },
-      ...(cursor !== undefined && { cursor: await openPage(settings, list, cursor) }),
+      cursor: await cursors.open(cursor),
     })
     const now = timeOf(c)
     return json(c, {
@@ -53,7 +52,7 @@ export const keptRoutes = newApp()
           ? []
           : [{ ...record, keptAt, expiresAt }],
       ),
-      ...(page.cursor !== undefined && { cursor: await sealPage(settings, list, page.cursor) }),
+      ...(await cursors.seal(page.cursor)),
     })
   })
   .post('/upkeep/restore', validateJson(restoreSchema), async (c) => {

@@ -1,9 +1,7 @@
 import * as z from 'zod/mini'
-import { decrypt, encrypt } from '../../access/encrypt.ts'
-import { seal, unseal } from '../../access/seal.ts'
+import { type Cursors, cursorsOf } from '../../access/cursor.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
-import { ApiError } from '../../errors/api-error.ts'
 
 /** What a cursor is for. Another principal, bucket, prefix or date can't use it. */
 export interface ErasureScope {
@@ -55,40 +53,18 @@ export type PlaceIn<Phase extends Place['phase']> = Extract<Place, { readonly ph
 /** Where a deletion starts. */
 export const START: Place = { phase: 'uploads' }
 
-const boundTo = ({ principal, bucket, prefix, before, dryRun }: ErasureScope): string =>
-  JSON.stringify([dryRun ? 'delete-all dry run' : 'delete-all', principal, bucket, prefix, before])
-
 /**
- * Returns a cursor for clients, bound to its scope. It is encrypted, since the list of unfinished
- * uploads is that of the whole bucket.
+ * Returns the cursors of a deletion. They expire when an unfinished upload of that time can have no
+ * object any more.
  */
-export async function sealPlace(
-  { signingSecrets }: SigningSettings,
-  scope: ErasureScope,
-  place: Place,
+export const placesOf = (
+  settings: SigningSettings,
+  { principal, bucket, prefix, before, dryRun }: ErasureScope,
   now: Date,
-): Promise<string> {
-  const secret = await encrypt(signingSecrets[0], boundTo(scope), JSON.stringify(place))
-  const exp = Math.floor(now.getTime() / 1000) + MAX_UPLOAD_AGE_SECONDS
-  return seal(signingSecrets, 'cursor', { secret, exp })
-}
-
-/** Returns the place of a cursor. Throws `invalid_cursor` for another scope, or an expired cursor. */
-export async function openPlace(
-  { signingSecrets }: SigningSettings,
-  scope: ErasureScope,
-  cursor: string,
-  now: Date,
-): Promise<Place> {
-  const unsealed = await unseal(signingSecrets, 'cursor', cursor, now)
-  if (unsealed.ok && typeof unsealed.claims.secret === 'string') {
-    const bound = boundTo(scope)
-    const opened = await decrypt(unsealed.secret, bound, unsealed.claims.secret).catch(() => 'null')
-    const place = placeSchema.safeParse(JSON.parse(opened))
-    if (place.success) return place.data
-  }
-  throw new ApiError(
-    'invalid_cursor',
-    'This cursor belongs to another prefix or date, or has expired. Start without one.',
+): Cursors<Place> =>
+  cursorsOf(
+    settings,
+    [dryRun ? 'delete-all dry run' : 'delete-all', principal, bucket, prefix, before],
+    placeSchema,
+    { now, seconds: MAX_UPLOAD_AGE_SECONDS },
   )
-}

@@ -65,10 +65,7 @@ export async function deleteRecordsPage(
   if (index === noFileIndex || prefix === undefined)
     return (await erasure.forgetRest()) ? { phase: 'versions' } : undefined
   if (!erasure.take(0)) return undefined
-  const page = await index.list({
-    ...{ bucket: bucket.alias, prefix, limit: PAGE },
-    ...(cursor !== undefined && { cursor }),
-  })
+  const page = await index.list({ bucket: bucket.alias, prefix, limit: PAGE, cursor })
   const old = page.records.filter(
     ({ key, createdAt }) =>
       Date.parse(createdAt) < before && (after === undefined || byUtf8(key, after) > 0),

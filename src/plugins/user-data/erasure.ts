@@ -134,8 +134,7 @@ export class Erasure {
     for (const prefix of this.spellings()) {
       let cursor: string | undefined
       do {
-        const input = { bucket: bucket.alias, prefix, limit: MAX_DELETED }
-        const page = await kept.list({ ...input, ...(cursor !== undefined && { cursor }) })
+        const page = await kept.list({ bucket: bucket.alias, prefix, limit: MAX_DELETED, cursor })
         const old = page.records.filter(({ record }) => Date.parse(record.createdAt) < before)
         const taken = this.takeItems(old, () => 0)
         await sixAtOnce(taken, ({ record }) => kept.remove(bucket.alias, record.key))

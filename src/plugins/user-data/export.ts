@@ -56,8 +56,7 @@ export async function exportRecords(
   },
 ): Promise<ReadableStream<Uint8Array>> {
   const load = async (cursor: string | undefined) => {
-    const after = cursor === undefined ? {} : { cursor }
-    const page = await index.list({ bucket, prefix, limit: PAGE, ...after })
+    const page = await index.list({ bucket, prefix, limit: PAGE, cursor })
     if (page.unreadable > 0) on.unreadable(page.unreadable)
     return page
   }

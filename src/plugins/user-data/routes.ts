@@ -15,7 +15,7 @@ import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { parseKeyStart } from '../../keys/object-key.ts'
-import { openPlace, sealPlace } from './cursor.ts'
+import { placesOf } from './cursor.ts'
 import { deletePart } from './delete-all.ts'
 import type { ErasureOptions } from './erasure.ts'
 import { exportRecords, FORMATS } from './export.ts'
@@ -56,9 +56,9 @@ export const userDataRoutes = newApp()
     const time = Date.parse(before)
     if (time > now.getTime() + MAX_SKEW_SECONDS * 1000)
       throw invalidMember('before', 'must not be in the future')
-    const settings = c.get('settings')
     const scope = { principal: principal.id, bucket: bucket.alias, prefix, before, dryRun }
-    const start = cursor === undefined ? undefined : await openPlace(settings, scope, cursor, now)
+    const places = placesOf(c.get('settings'), scope, now)
+    const start = await places.open(cursor)
     const options = OPTIONS.of(c.env.instance)
     if (options === undefined) throw new Error('The plugin userData was not set up.')
     // A bucket may tell only the second. What could be later stays.
@@ -72,7 +72,7 @@ export const userDataRoutes = newApp()
     return json(c, {
       ...erasure.tally,
       failures: Array.from(erasure.failures, ([key, error]) => refusedKey(key, error)),
-      ...(place === null ? {} : { cursor: await sealPlace(settings, scope, place, now) }),
+      ...(await places.seal(place)),
       repeatAfter,
     })
   })

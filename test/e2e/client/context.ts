@@ -158,6 +158,7 @@ const apiKeyEntry = (apiKey: string) => ({
     'files:delete',
     'links:create',
     'drop-boxes:create',
+    'tokens:create',
   ],
   prefix: 'team/',
 })

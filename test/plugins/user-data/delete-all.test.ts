@@ -562,8 +562,7 @@ describe('POST /files/delete-all', () => {
       const [name, one] = Object.entries(settingsInput().buckets ?? {})[0] ?? []
       const upkeepCredentials = { accessKeyId: 'WALKER', secretAccessKey: 'secret' }
       const changed = { ...Object(one), ...(has && { upkeepCredentials }) }
-      const records = files({ index })
-      const plugins = [records, userData(), upkeep({ files: records })]
+      const plugins = [files({ index }), userData(), upkeep()]
       const app = mounted({ plugins, settings: { buckets: { [name ?? '']: changed } } })
       expect(await deleteAll(app)).toMatchObject([{ uploads: 1 }])
       expect(bucket.accessKeys.get('GET uploads') === 'WALKER').toBe(has)

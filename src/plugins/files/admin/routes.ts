@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
+import { cursorsOf } from '../../../access/cursor.ts'
 import { isPrincipalId, requirePrefix, requireScope } from '../../../access/principal.ts'
-import { openPage, sealPage } from '../../../access/seal.ts'
 import { requireSpelling } from '../../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../../bucket/limits.ts'
 import { MAX_FILE_NAME_LENGTH } from '../../../bucket/upload-fields.ts'
@@ -90,7 +90,8 @@ export const adminRoutes = newApp()
     if (ADMIN.of(c.env.instance)?.objects !== true)
       throw new ApiError('not_found', 'There is no such route.')
     const list = ['objects', chosen.alias, prefix, delimiter ?? '']
-    const token = cursor && (await openPage(settings, list, cursor))
+    const cursors = cursorsOf(settings, list, z.string())
+    const token = await cursors.open(cursor)
     const open = await withCredentials(c, chosen)
     const page = await listObjects(open, { prefix, delimiter, limit, token }, timeOf(c))
     if (page.unreadable > 0) addWarning(c, `objects left out: ${page.unreadable}`)
@@ -100,7 +101,7 @@ export const adminRoutes = newApp()
     return json(c, {
       objects: page.objects.map((object) => ({ ...object, isRecorded: recorded.has(object.key) })),
       ...(delimiter && { folders: page.folders.map((folder) => ({ prefix: folder })) }),
-      ...(page.next !== undefined && { cursor: await sealPage(settings, list, page.next) }),
+      ...(await cursors.seal(page.next)),
     })
   })
   .get('/index', validateQuery(indexSchema), async (c) => {
@@ -110,10 +111,10 @@ export const adminRoutes = newApp()
     requireScope(principal, 'index:write')
     const { prefix } = principal
     const chosen = chooseBucket(c, alias, prefix).alias
-    const list = ['index', from, chosen, prefix]
+    const cursors = cursorsOf(settings, ['index', from, chosen, prefix], z.string())
     const { records, ...page } = await driverOf(c, from).list({
       ...{ bucket: chosen, prefix, limit },
-      ...(cursor !== undefined && { cursor: await openPage(settings, list, cursor) }),
+      cursor: await cursors.open(cursor),
     })
     const { limits } = principal
     return json(c, {
@@ -121,7 +122,7 @@ export const adminRoutes = newApp()
       buckets: limits.buckets ?? settings.buckets.map((one) => one.alias),
       records,
       unreadable: page.unreadable,
-      ...(page.cursor !== undefined && { cursor: await sealPage(settings, list, page.cursor) }),
+      ...(await cursors.seal(page.cursor)),
     })
   })
   .put('/index', validateJson(putSchema, MAX_RECORDS_BODY_BYTES), async (c) => {

@@ -1,13 +1,15 @@
-import { type RetryingUppy, retryFile } from './uppy-retry.ts'
+import { asError } from './presigner-error.ts'
 
 /** The members of Uppy's file that are used here. */
 interface SentFile {
   readonly id: string
+  readonly error?: string | null
+  readonly s3Multipart?: object | undefined
 }
 
-type ErrorListener = (file: SentFile | undefined, error: Error) => void
+type ErrorListener = (file: { readonly id: string } | undefined, error: Error) => void
 type ProgressListener = (
-  file: SentFile | undefined,
+  file: { readonly id: string } | undefined,
   progress: { readonly bytesUploaded: number | false },
 ) => void
 
@@ -17,7 +19,10 @@ interface UploadResult {
 }
 
 /** The members of Uppy that are used here. */
-export interface WaitingUppy<Result extends UploadResult | undefined> extends RetryingUppy<Result> {
+export interface RetryingUppy<Result extends UploadResult | undefined> {
+  getFile(fileId: string): SentFile | undefined
+  setFileState(fileId: string, state: object): void
+  retryUpload(fileId: string): Promise<Result>
   on(event: 'upload-error', listener: ErrorListener): unknown
   on(event: 'upload-progress', listener: ProgressListener): unknown
   off(event: 'upload-error', listener: ErrorListener): unknown
@@ -46,7 +51,7 @@ const MAX_RETRIES = 15
  * bucket's CORS rules are then the likely reason. Returns a function that stops this.
  */
 export function retryAfterOutages<Result extends UploadResult | undefined>(
-  uppy: WaitingUppy<Result>,
+  uppy: RetryingUppy<Result>,
   { onStall, maxRetries = MAX_RETRIES }: OutageOptions = {},
 ): () => void {
   let responded = false
@@ -105,4 +110,53 @@ function isOutage(error: Error, responded: boolean): boolean {
     (code === 'bad_answer' && Number(Reflect.get(error, 'status')) >= 500) ||
     (code === 'NETWORK' && responded)
   )
+}
+
+/**
+ * Statuses of a bucket that doesn't have the upload (404), or doesn't support an operation that a
+ * resume needs.
+ */
+const LOST: readonly unknown[] = [404, 405, 501]
+
+/**
+ * Uploads a file again from its start, once, if the bucket has lost the upload in parts that Uppy
+ * tries to resume, or if it is another user's. That happens after an abort from elsewhere, or a week
+ * later. Without this, each retry fails like the first one. Returns a function that stops this.
+ */
+export function restartLostUploads<Result extends UploadResult | undefined>(
+  uppy: RetryingUppy<Result>,
+): () => void {
+  /** By file id: the timers that start the files again. */
+  const restarted = new Map<string, number>()
+  const listener: ErrorListener = (failed, error) => {
+    const file = failed && uppy.getFile(failed.id)
+    const isForeign = Reflect.get(error, 'code') === 'forbidden'
+    if (!file?.s3Multipart || !(isForeign || LOST.includes(Reflect.get(error, 'status')))) return
+    uppy.setFileState(file.id, { s3Multipart: undefined })
+    if (restarted.has(file.id)) return
+    // Uppy first has to finish the upload that has failed.
+    const timer = setTimeout(() => uppy.getFile(file.id) && retryFile(uppy, file.id))
+    restarted.set(file.id, timer)
+  }
+  uppy.on('upload-error', listener)
+  return () => {
+    uppy.off('upload-error', listener)
+    for (const timer of restarted.values()) clearTimeout(timer)
+  }
+}
+
+/**
+ * Uploads a file again. If this throws, for example in a preprocessor, the file fails with the
+ * error. Uppy reports it only to the caller.
+ */
+async function retryFile<Result extends UploadResult | undefined>(
+  uppy: RetryingUppy<Result>,
+  fileId: string,
+): Promise<Result | undefined> {
+  try {
+    return await uppy.retryUpload(fileId)
+  } catch (error) {
+    uppy.emit('upload-error', uppy.getFile(fileId), asError(error))
+    return undefined
+  }
 }

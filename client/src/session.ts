@@ -1,0 +1,72 @@
+import { type Api, type ApiOptions, createApi } from './api.ts'
+import { PresignerError } from './presigner-error.ts'
+
+export interface SessionOptions extends ApiOptions {
+  /**
+   * The page's name for the person who is logged in, such as their id, or a function that returns it,
+   * or null for nobody. What the page keeps belongs to this name, and nothing is sent for nobody, or
+   * after somebody else has logged in. The function is called often, and never on a server.
+   */
+  readonly user?: string | (() => string | null | undefined) | undefined
+}
+
+/** The time in which one person uses a client. */
+export interface Session {
+  /** Null for nobody. Undefined for a client without `user`. */
+  readonly user: string | null | undefined
+  /** Aborts at the end. The page then forgets what it shows of this person. */
+  readonly signal: AbortSignal
+}
+
+/** A session with what only its client needs. */
+export interface OwnSession extends Session {
+  /** Sends requests for this person. */
+  readonly api: Api
+  /** Aborts when nothing more may be sent: at the end, or when the API reports another user. */
+  readonly sending: AbortSignal
+  /** Names the API and the person in what is kept to resume later. */
+  readonly place: string
+  end(): void
+}
+
+/** Returns functions for the sessions of a client, of which one is current. */
+export function createSessions({ user, ...options }: SessionOptions) {
+  // A server, which renders the page, doesn't know what the page knows.
+  const nameOf =
+    typeof user === 'function' ? () => (globalThis.location && user()) || null : () => user
+  let session: OwnSession | undefined
+  const start = (name: Session['user']) => {
+    session = newSession(name, options)
+    return session
+  }
+  /** Returns the latest session. If the user has changed, that one ends, and another begins. */
+  function current(): OwnSession {
+    const name = nameOf()
+    if (session && name === session.user) return session
+    // Later, since a component may ask while it renders, and what listens changes others.
+    if (session) queueMicrotask(session.end)
+    return start(name)
+  }
+  /** Returns the session for a new request: another one after `end`, if `user` is a function. */
+  function begin(): OwnSession {
+    const latest = current()
+    const isEnded = latest.signal.aborted && latest.sending.reason.status === 0
+    return isEnded && typeof user === 'function' ? start(latest.user) : latest
+  }
+  return { current, begin }
+}
+
+function newSession(user: Session['user'], options: ApiOptions): OwnSession {
+  const sending = new AbortController()
+  const over = new AbortController()
+  const end = () => {
+    const reason = new PresignerError('user_changed', 'The user has logged out.')
+    sending.abort(reason)
+    over.abort(reason)
+  }
+  const stop = (error: PresignerError) => sending.abort(error)
+  const api = createApi(options, { user, signal: sending.signal, stop })
+  const place = user !== undefined ? `${options.baseUrl}#${user}` : options.baseUrl
+  if (user === null) end()
+  return { user, signal: over.signal, sending: sending.signal, api, place, end }
+}

@@ -1,0 +1,52 @@
+import type * as z from 'zod/mini'
+import { ApiError } from '../errors/api-error.ts'
+import { decrypt, encrypt } from './encrypt.ts'
+import { seal, unseal } from './seal.ts'
+import type { SigningSettings } from './settings.ts'
+
+/** Makes and reads the cursors of one list. */
+export interface Cursors<Place> {
+  /** Returns what a page says of the next one at `place`: its cursor, or nothing without one. */
+  seal(place: Place | null | undefined): Promise<{ readonly cursor?: string }>
+  /**
+   * Returns the place of a cursor, or undefined without one. Throws `invalid_cursor` for a cursor of
+   * another list, and for an expired one.
+   */
+  open(cursor: string | undefined): Promise<Place | undefined>
+}
+
+/**
+ * Returns cursors for clients that work only for this list: what it lists, of what, and for whom. They
+ * are encrypted, since a place can name what its holder may not see, such as a key outside the prefix.
+ */
+export function cursorsOf<Place>(
+  { signingSecrets }: SigningSettings,
+  list: readonly string[],
+  schema: z.ZodMiniType<Place>,
+  { now = new Date(), seconds }: { readonly now?: Date; readonly seconds?: number } = {},
+): Cursors<Place> {
+  const bound = JSON.stringify(['list', ...list])
+  return {
+    async seal(place) {
+      if (place === null || place === undefined) return {}
+      const secret = await encrypt(signingSecrets[0], bound, JSON.stringify(place))
+      const exp = seconds && Math.floor(now.getTime() / 1000) + seconds
+      return { cursor: await seal(signingSecrets, 'cursor', { secret, exp }) }
+    },
+    async open(cursor) {
+      if (cursor === undefined) return undefined
+      const unsealed = await unseal(signingSecrets, 'cursor', cursor, now)
+      if (unsealed.ok && typeof unsealed.claims.secret === 'string') {
+        const text = await decrypt(unsealed.secret, bound, unsealed.claims.secret).catch(
+          () => 'null',
+        )
+        const place = schema.safeParse(JSON.parse(text))
+        if (place.success) return place.data
+      }
+      throw new ApiError(
+        'invalid_cursor',
+        'This cursor belongs to another list, or has expired. Start without one.',
+      )
+    },
+  }
+}
