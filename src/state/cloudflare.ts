@@ -1,40 +1,12 @@
 import { DurableObject } from 'cloudflare:workers'
-import type { PasswordHash } from '../access/password.ts'
-import type { StoredPrincipal } from '../access/stored-principal.ts'
 import type { Below } from '../http/app-env.ts'
 import { Guesses, type GuessVerdict } from './guesses.ts'
-import type { Listed, ListPage } from './list.ts'
+import type { Item, Listed, ListPage, Seen } from './list.ts'
 
 const DAY = 86_400_000
 /** Where the item is kept, and how many guesses of its password were wrong. */
 const ITEM = 'item'
 const WRONG = 'wrong passwords'
-
-/** What a grant and a drop box have in common, as their objects keep it. Times are in milliseconds since 1970. */
-export interface Item {
-  readonly version: 1
-  /** The public id, which is also the name of the object. */
-  readonly id: string
-  /** The secret id, which is in the URL of the page. */
-  readonly secret: string
-  /** Its creator. */
-  readonly owner: StoredPrincipal
-  /** Alias of the bucket. */
-  readonly bucket: string
-  /** The key of its file, or the prefix of its files. */
-  readonly key: string
-  readonly deadline: number
-  /** How long it is kept after its deadline. */
-  readonly keptSeconds: number
-  readonly password: PasswordHash | null
-  readonly createdAt: number
-}
-
-/** What an object says about its item. */
-export type Seen<T extends Item = Item> = T & {
-  /** How many guesses of the password were wrong. */
-  readonly wrongPasswords: number
-}
 
 /**
  * A Durable Object that is one of two things: an item, such as a grant, named by its public id, or a list

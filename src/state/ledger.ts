@@ -1,5 +1,6 @@
 import type { Sender } from '../records/file-event.ts'
-import { type Seen, StateObject } from './cloudflare.ts'
+import { StateObject } from './cloudflare.ts'
+import type { Seen } from './list.ts'
 import {
   type Amount,
   type Arrived,

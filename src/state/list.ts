@@ -1,7 +1,35 @@
 import * as z from 'zod/mini'
+import type { PasswordHash } from '../access/password.ts'
+import type { StoredPrincipal } from '../access/stored-principal.ts'
 import { sixAtOnce } from '../bucket/at-once.ts'
 import { asApiError } from '../errors/api-error.ts'
 import { sha256 } from '../keys/encodings.ts'
+
+/** What a grant and a drop box have in common, as their objects keep it. Times are in milliseconds since 1970. */
+export interface Item {
+  readonly version: 1
+  /** The public id, which is also the name of the object. */
+  readonly id: string
+  /** The secret id, which is in the URL of the page. */
+  readonly secret: string
+  /** Its creator. */
+  readonly owner: StoredPrincipal
+  /** Alias of the bucket. */
+  readonly bucket: string
+  /** The key of its file, or the prefix of its files. */
+  readonly key: string
+  readonly deadline: number
+  /** How long it is kept after its deadline. */
+  readonly keptSeconds: number
+  readonly password: PasswordHash | null
+  readonly createdAt: number
+}
+
+/** What an object says about its item. */
+export type Seen<T extends Item = Item> = T & {
+  /** How many guesses of the password were wrong. */
+  readonly wrongPasswords: number
+}
 
 /** One item in a list. */
 export interface Listed {

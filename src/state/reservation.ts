@@ -1,5 +1,5 @@
 import type { Sender } from '../records/file-event.ts'
-import type { Item } from './cloudflare.ts'
+import type { Item } from './list.ts'
 
 /** Longest lifetime of what a sender gets signed, so that nothing outlives a closed item by more. */
 export const MAX_URL_SECONDS = 300

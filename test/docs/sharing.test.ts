@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { COMMANDS } from '../../cli/keys.ts'
-import { DROP_BOXES } from '../../src/plugins/drop-boxes/kind.ts'
-import { GRANTS as GRANT_KIND } from '../../src/plugins/grants/kind.ts'
+import { BOX_SCOPES } from '../../src/plugins/drop-boxes/box.ts'
+import { GRANT_SCOPES } from '../../src/plugins/grants/grant.ts'
 import { withClasses } from '../setup/build-worker.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
@@ -178,8 +178,8 @@ describe('the pages for grants and drop boxes', async () => {
   })
 
   it.each([
-    [GRANTS, GRANT_KIND.scopes],
-    [BOXES, DROP_BOXES.scopes],
+    [GRANTS, GRANT_SCOPES],
+    [BOXES, BOX_SCOPES],
   ] as const)(
     '%s: creates a key with the scopes that its routes need, and the prefix of its example',
     (page, scopes) => {

@@ -93,6 +93,7 @@ function apiAt(origin: string) {
 describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
   const stack = new AsyncDisposableStack()
   let options: BuiltWorkerOptions
+  let table: BuiltWorkerOptions['buckets'][string]
   let worker: BuiltWorker
   let browser: Browser
   let directory: string
@@ -108,8 +109,9 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
     const { endpoint, region, bucket } = server
     const sha256 = createHash('sha256').update(KEY).digest('hex')
     const scopes = [...SCOPES, 'grants:create', 'drop-boxes:create']
+    table = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' }
     options = {
-      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+      buckets: { files: table },
       accessKeys: { S3: server },
       variables: { API_KEYS: JSON.stringify([{ id: 'ann', sha256, scopes, prefix: '' }]) },
     }
@@ -448,9 +450,8 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
     // @threat box-swapped
     it('takes a file that the bucket does not replace for sent only if it is its own', async () => {
       await using strict = new AsyncDisposableStack()
-      const { files } = options.buckets
-      const buckets = { files: { ...files, conditionalPut: true } }
-      const other = await startBuiltWorker({ ...options, buckets })
+      const files = { ...table, conditionalPut: true }
+      const other = await startBuiltWorker({ ...options, buckets: { files } })
       strict.defer(() => other.close())
       const boxes = apiAt(other.origin)
       const box = await boxes.box()

@@ -1,6 +1,9 @@
 import { MAX_PARTS } from '../../bucket/limits.ts'
-import type { Seen } from '../../state/cloudflare.ts'
+import type { Seen } from '../../state/list.ts'
 import type { Filling, Limited } from '../../state/reservation.ts'
+
+/** Scopes of who creates a drop box, also later, when somebody uses it. */
+export const BOX_SCOPES = ['drop-boxes:create', 'files:upload'] as const
 
 /** Lifetime of the token of a page, in seconds. */
 export const TOKEN_SECONDS = 600

@@ -2,7 +2,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import type { ItemKind } from '../../state/item.ts'
 import type { Ledger } from '../../state/ledger.ts'
 import { type Remote, stateObject } from '../../state/object.ts'
-import type { SeenBox, StoredBox } from './box.ts'
+import { BOX_SCOPES, type SeenBox, type StoredBox } from './box.ts'
 
 export type BoxObject = Remote<Ledger<StoredBox>>
 
@@ -10,7 +10,7 @@ export const DROP_BOXES: ItemKind<StoredBox, SeenBox, BoxObject> = {
   object: (c, name, locationHint) =>
     stateObject<Ledger<StoredBox>>(c, 'DropBoxes', name, locationHint),
   noun: 'drop box',
-  scopes: ['drop-boxes:create', 'files:upload'],
+  scopes: BOX_SCOPES,
   // So that its creator can see what arrived.
   keptSeconds: 30 * 86_400,
   about: ({ id, title }) => ({ dropBox: { id, label: title } }),

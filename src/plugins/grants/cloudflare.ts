@@ -1,4 +1,5 @@
-import { type Seen, StateObject } from '../../state/cloudflare.ts'
+import { StateObject } from '../../state/cloudflare.ts'
+import type { Seen } from '../../state/list.ts'
 import { type Grant, type GrantChanges, hasEnded, recentPages } from './grant.ts'
 
 /** Pages that are remembered. */

@@ -1,5 +1,8 @@
 import type { Restricted } from '../../core/link.ts'
-import type { Item } from '../../state/cloudflare.ts'
+import type { Item } from '../../state/list.ts'
+
+/** Scopes of who creates a grant, also later, when somebody uses it. */
+export const GRANT_SCOPES = ['grants:create', 'links:create', 'files:read'] as const
 
 /** A grant as its object keeps it. Times are in milliseconds since 1970. */
 export interface Grant extends Item {

@@ -1,14 +1,14 @@
 import { ApiError } from '../../errors/api-error.ts'
-import type { Seen } from '../../state/cloudflare.ts'
 import type { ItemKind } from '../../state/item.ts'
+import type { Seen } from '../../state/list.ts'
 import { type Remote, stateObject } from '../../state/object.ts'
 import type { Grants } from './cloudflare.ts'
-import { type Grant, usesLeft } from './grant.ts'
+import { GRANT_SCOPES, type Grant, usesLeft } from './grant.ts'
 
 export const GRANTS: ItemKind<Grant, Seen<Grant>, Remote<Grants>> = {
   object: (c, name, locationHint) => stateObject<Grants>(c, 'Grants', name, locationHint),
   noun: 'grant',
-  scopes: ['grants:create', 'links:create', 'files:read'],
+  scopes: GRANT_SCOPES,
   // Its creator may still move the deadline.
   keptSeconds: 7 * 86_400,
   about: ({ id, label }) => ({ grant: { id, label } }),
