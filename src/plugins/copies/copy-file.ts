@@ -163,20 +163,21 @@ class Copying {
     files: readonly FileToCopy[],
     step: (file: FileToCopy) => Promise<T>,
   ): Promise<T[]> {
-    const results = files.map((file) =>
-      step(file).then(
-        (value) => [value],
-        (error: unknown) => this.#fail(file, error),
-      ),
-    )
-    return (await Promise.all(results)).flatMap((done): T[] => done)
+    const results: T[] = []
+    const steps = files.map(async (file) => {
+      try {
+        results.push(await step(file))
+      } catch (error) {
+        this.#fail(file, error)
+      }
+    })
+    await Promise.all(steps)
+    return results
   }
 
-  #fail(file: FileToCopy, error: unknown): [] {
+  #fail(file: FileToCopy, error: unknown): void {
     this.outcomes.set(file, { error })
-    // Another request may not have the keys while the bucket may still act.
     this.#hold.keepAfter(error, file)
-    return []
   }
 
   /** Copies, and for a move deletes the sources. Never rejects: `outcomes` has the errors. */
