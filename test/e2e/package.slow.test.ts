@@ -82,7 +82,6 @@ const signer = createSigner(settings({ SECRETS: '' }))
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url
 export const code: string = isPresignerError(url) ? url.code : ''
 
-// @ts-expect-error
 uppy()
 // @ts-expect-error
 settings({ SECRETS: 1 })

@@ -41,7 +41,7 @@ const manySchema = <Of extends z.ZodMiniType>(of: Of) =>
 /** One file in the body itself, or a list of them. */
 const validateCopies = Object.assign(
   validateJson(manySchema(z.custom<unknown>()), MAX_KEYS_BODY_BYTES),
-  { body: manySchema(oneOfCopies) }, // for docs/openapi.json
+  { body: manySchema(oneOfCopies) }, // for the OpenAPI document
 )
 
 const keysIn = z.object({ from: z.optional(z.string()), to: z.optional(z.string()) })

@@ -3,7 +3,7 @@ import { KEY_SCOPES } from '../../../src/access/scopes.ts'
 import { REASONS_BY_CODE, STATUS_BY_CODE } from '../../../src/errors/api-error.ts'
 import { MODES, STOP_REASONS } from '../../../src/plugins/upkeep/state.ts'
 
-/** The Worker's responses, under their names in docs/openapi.json. */
+/** The Worker's responses, under their names in the OpenAPI document. */
 export const answers = z.registry<{ id: string }>()
 
 const text = (description: string) => z.string().check(z.describe(description))
