@@ -2,22 +2,26 @@ import type { RouterRoute } from 'hono/types'
 import { downloadUrlRoutes } from './core/download-urls.ts'
 import { healthRoutes } from './core/health.ts'
 import { limitRoutes } from './core/limits.ts'
-import { uploadUrlRoutes } from './core/upload-urls.ts'
+import { uploadUrlRoutes } from './core/uploads.ts'
 import type { Issue } from './errors/api-error.ts'
 import { admit } from './http/admit.ts'
+import type { Seams } from './http/app-env.ts'
 import { cors } from './http/cors.ts'
 import { linkHost } from './http/link-host.ts'
 import { meet, newApp } from './http/new-app.ts'
 import { onNotFound } from './http/responses.ts'
-import type { Plugin, Routes } from './plugin.ts'
+import type { Plugin, Routes, Setup } from './plugin.ts'
 
-const CORE: Plugin = {
+/** The parts of a plugin that don't depend on the environment. */
+type Parts = Omit<Joined<never>, 'setup'>
+
+const CORE: Parts = {
   name: 'core',
   open: healthRoutes,
   api: newApp().route('/', uploadUrlRoutes).route('/', downloadUrlRoutes).route('/', limitRoutes),
 }
 
-/** Returns the plugins and those that they were given, each once. */
+/** Returns the plugins and those that are options of others, each once. */
 export function listPlugins<B>(plugins: readonly Plugin<B>[]): readonly Plugin<B>[] {
   const all = new Set([plugins].flat())
   for (const plugin of all) for (const given of [plugin?.plugins ?? []].flat()) all.add(given)
@@ -28,7 +32,7 @@ export function listPlugins<B>(plugins: readonly Plugin<B>[]): readonly Plugin<B
  * Returns all routes. `/u/:token/…` is the same API, for clients that can't send headers. A request
  * that no route matches ends there: the API below would require credentials again.
  */
-export function createApp(plugins: readonly Pick<Plugin, 'open' | 'api'>[]) {
+export function createApp(plugins: readonly Parts[]) {
   const parts = [CORE, ...plugins]
   const api = newApp().use(admit)
   for (const part of parts) add(api, part.api)
@@ -47,27 +51,75 @@ function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
   for (const { method, path, handler } of added?.routes ?? []) app.on(method, path, handler)
 }
 
-/** Returns mistakes: not a plugin, a path that `newApp` can't match, a shared name or path. */
-export function pluginIssues(plugins: readonly Plugin<never>[]): Issue[] {
-  const issue = (message: string) => [{ path: 'plugins', message }]
-  if (!plugins.every(isPlugin)) return issue('must contain only plugins, such as files()')
+/** A plugin that has what it needs. */
+export interface Joined<in B = unknown> {
+  readonly name: string
+  readonly open?: Routes | undefined
+  readonly api?: Routes | undefined
+  readonly setup: (setup: Setup<B>) => Partial<Seams>
+}
+
+interface JoinedPlugins<B> {
+  readonly plugins: readonly Joined<B>[]
+  readonly issues: Issue[]
+}
+
+/**
+ * Gives each plugin those that it needs. Returns issues in place of plugins for mistakes: not a plugin, one
+ * that is missing, a path that `newApp` can't match, a shared name or path.
+ */
+export function joinPlugins<B>(given: readonly Plugin<B>[]): JoinedPlugins<B> {
+  const failed = (messages: readonly string[]): JoinedPlugins<B> => ({
+    plugins: [],
+    issues: messages.map((message) => ({ path: 'plugins', message })),
+  })
+  const listed = listPlugins(given)
+  if (!listed.every(isPlugin)) return failed([NO_PLUGIN])
+  const named = new Map(listed.map((plugin) => [plugin.name, plugin]))
+  const missing = listed.flatMap(({ name, needs = [] }) =>
+    needs
+      .filter((need) => !named.has(need))
+      .map((need) => `must have ${need}(), which ${name}() needs. Add the line "${need}(),"`),
+  )
+  if (missing.length > 0) return failed(missing)
+  const plugins = listed.map((plugin): Joined<B> => {
+    const { needs = [], open, api, setup } = plugin
+    // The plugin's own type says what each name is.
+    const needed = Object.fromEntries(needs.map((need) => [need, named.get(need)])) as never
+    const made = (routes: Plugin['api']) => (typeof routes === 'function' ? routes(needed) : routes)
+    return {
+      ...{ ...plugin, open: made(open), api: made(api) },
+      setup: (own) => setup?.(own, needed) ?? {},
+    }
+  })
+  if (!plugins.every(hasRoutes)) return failed([NO_PLUGIN])
+  const issues = pathIssues([CORE, ...plugins])
+  return issues.length > 0 ? failed(issues) : { plugins, issues: [] }
+}
+
+const NO_PLUGIN = 'must contain only plugins, such as files()'
+
+const isPlugin = (one: Plugin<never> | undefined): boolean =>
+  typeof one === 'object' && typeof one?.name === 'string' && Array.isArray(one.needs ?? [])
+
+const hasRoutes = ({ open, api }: Parts): boolean =>
+  [open, api].every((app) => app === undefined || Array.isArray(app?.routes))
+
+/** Returns messages about a path that `newApp` can't match, and a shared name or path. */
+function pathIssues(plugins: readonly Parts[]): string[] {
   const odd = plugins.flatMap(routesOf).find(({ path }) => /[?{}]|\*.|[^/]\*/.test(path))
-  if (odd) return issue(`must not have this kind of path: ${odd.path}`)
-  return [CORE, ...plugins].flatMap((one, i, all) =>
-    all.slice(i + 1).flatMap((two) => {
-      const shared = one.name === two.name ? 'a name' : sharedPath(one, two)
-      return shared ? issue(`must not share ${shared}: ${one.name}, ${two.name}`) : []
+  if (odd) return [`must not have this kind of path: ${odd.path}`]
+  return plugins.flatMap((one, i) =>
+    plugins.slice(i + 1).flatMap((two) => {
+      if (one.name === two.name) return `must have only one line "${one.name}(),"`
+      const shared = sharedPath(one, two)
+      return shared ? `must not share ${shared}: ${one.name}, ${two.name}` : []
     }),
   )
 }
 
-const isPlugin = (one: Plugin<never> | undefined): boolean =>
-  typeof one === 'object' &&
-  typeof one?.name === 'string' &&
-  [one.open, one.api].every((app) => app === undefined || Array.isArray(app?.routes))
-
 /** Returns a path for which both plugins have a handler, so that their order would matter. */
-function sharedPath(one: Plugin<never>, two: Plugin<never>): string | undefined {
+function sharedPath(one: Parts, two: Parts): string | undefined {
   const others = routesOf(two)
   return routesOf(one).find((a) =>
     others.some(
@@ -78,10 +130,7 @@ function sharedPath(one: Plugin<never>, two: Plugin<never>): string | undefined 
 }
 
 /** Returns the routes of a plugin, also those of its API below a token. */
-const routesOf = ({
-  open,
-  api,
-}: Plugin<never>): readonly Pick<RouterRoute, 'method' | 'path'>[] => [
+const routesOf = ({ open, api }: Parts): readonly Pick<RouterRoute, 'method' | 'path'>[] => [
   ...[open, api].flatMap((app) => app?.routes ?? []),
   ...(api?.routes ?? []).map(({ method, path }) => ({ method, path: `/u/:token${path}` })),
 ]

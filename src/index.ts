@@ -2,7 +2,7 @@ import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
 import type { Principal } from './access/principal.ts'
-import { createApp, listPlugins, pluginIssues } from './app.ts'
+import { createApp, joinPlugins } from './app.ts'
 import type { Instance, ScheduledEvent } from './http/app-env.ts'
 import { principalOfApp } from './http/app-principal.ts'
 import type { Host } from './http/host.ts'
@@ -68,17 +68,15 @@ export function createPresigner<B extends object = object, V extends object = ob
   options: PresignerOptions<{ Bindings: B; Variables: V }> = {},
 ): Presigner<{ Bindings: B; Variables: V }> {
   type E = { Bindings: B; Variables: V }
-  const plugins = listPlugins(options.plugins ?? [])
-  const issues = pluginIssues(plugins)
-  const usable = issues.length > 0 ? [] : plugins
-  const routes = createApp(usable)
+  const { plugins, issues } = joinPlugins(options.plugins ?? [])
+  const routes = createApp(plugins)
   const basePath = basePathRule(options.basePath, {
     path: 'basePath',
     issues,
     words: TYPESCRIPT,
     uses: [],
   })
-  const instanceFor = instancesOf(settings, options, usable, issues)
+  const instanceFor = instancesOf(settings, options, plugins, issues)
   /** With an invalid base path, every path that ends with `/healthz` says so. */
   const baseOf = ({ url }: Request) =>
     basePath === BROKEN ? new URL(url).pathname.replace(/\/[^/]*$/, '') : basePath

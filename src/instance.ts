@@ -1,5 +1,6 @@
 import type { Context, Env } from 'hono'
 import type { Principal } from './access/principal.ts'
+import type { Joined } from './app.ts'
 import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
@@ -115,6 +116,7 @@ const SEAMS = Object.keys({
   reserve: 0,
   step: 0,
   settle: 0,
+  erase: 0,
   after: 0,
   ready: 0,
   fileIndex: 0,
@@ -135,7 +137,7 @@ type Nothing = void | undefined
 export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
-  plugins: readonly Plugin<E['Bindings']>[],
+  plugins: readonly Joined<E['Bindings']>[],
   known: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
   const instances = new WeakMap<object, Instance>()
@@ -230,7 +232,7 @@ function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
   env: E['Bindings'],
-  plugins: readonly Plugin<E['Bindings']>[],
+  plugins: readonly Joined<E['Bindings']>[],
   known: readonly Issue[],
   evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
@@ -250,7 +252,7 @@ function createInstance<E extends Env>(
   const names = plugins.map(({ name }) => name)
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
-    const part = attempt(name, () => plugin.setup?.(setup) ?? {})
+    const part = attempt(name, () => plugin.setup(setup))
     isLost ||= part === null
     // A promise, or a seam outside of setup, would add no check, so everything would pass.
     const isOdd = part && !isObject(part)
@@ -291,6 +293,7 @@ function createInstance<E extends Env>(
     reserves: all('reserve'),
     steps: all('step'),
     settles: all('settle'),
+    erases: all('erase'),
     ready: all('ready').reduce(andThen, (given) => given),
     fileIndex: one('fileIndex') ?? noFileIndex,
     objects: one('objects') ?? (() => NO_OBJECTS),

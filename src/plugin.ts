@@ -16,30 +16,33 @@ export interface Routes {
 
 /**
  * A feature that an app may leave out: a plain object that a function such as `files()` returns. The
- * core calls its members at these places and nowhere else. It imports no plugin.
+ * core calls its members at these places and nowhere else. It imports no plugin. `N` has the plugins that
+ * it needs, such as `{ multipart: Multipart }`.
  */
-export interface Plugin<in B = unknown> {
+export interface Plugin<in B = unknown, in N = never> {
   /** The name of its function. Issues name it. */
   readonly name: string
   /** Functions have a name too: `files` is not a plugin, `files()` is. */
   readonly call?: never
-  /** Plugins that it was given. They are registered with it. */
+  /** The names of plugins that must be in the same list, at any place. It gets them as `needed`. */
+  readonly needs?: readonly (keyof N & string)[]
+  /** Plugins that are options of this one. They are registered with it. */
   readonly plugins?: readonly Plugin<B>[]
   /**
    * Routes without the core's credentials, for links, a plugin's own secrets and the like. They have
    * the request id, the log line, CORS and the deadline, and call `configure` themselves.
    */
-  readonly open?: Routes
+  readonly open?: Routes | ((needed: N) => Routes)
   /**
    * Routes behind `admit`, at their path and below `/u/:token`. `c.get('principal')` sends the
    * request. Which route answers depends only on the paths. Two plugins can't have the same one.
    */
-  readonly api?: Routes
+  readonly api?: Routes | ((needed: N) => Routes)
   /**
    * Reads its options, once for each environment, and returns what it adds there. Reports mistakes
    * with `setup.issue`. An error that it throws is an issue too.
    */
-  readonly setup?: (setup: Setup<B>) => Partial<Seams>
+  readonly setup?: (setup: Setup<B>, needed: N) => Partial<Seams>
 }
 
 /** An option of a plugin: a value, or a function of the environment. */

@@ -21,8 +21,12 @@ import {
   VERSION_ID,
 } from './core/download-url.ts'
 import { linkExpiry, MAX_LINK_NAME_LENGTH } from './core/link.ts'
-import { newUpload } from './core/new-upload.ts'
-import { createUploadUrl, type UploadRequest, type UploadUrl } from './core/single.ts'
+import {
+  createUploadUrl,
+  newUpload,
+  type UploadRequest,
+  type UploadUrl,
+} from './core/upload-url.ts'
 import { ApiError, unknownMembers } from './errors/api-error.ts'
 import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
 import type { Rule } from './settings/rules.ts'

@@ -115,9 +115,6 @@ const STATE =
 /** How a plugin is added that is not only its name with parentheses: create/src/files.ts. */
 const LINES: Readonly<Record<string, string>> = {
   images: 'links({ images: edge.images() })',
-  notifications: 'notifications({ files: basic.files })',
-  upkeep: 'upkeep({ files: basic.files })',
-  uppy: 'uppy({ multipart: basic.multipart })',
 }
 
 /** Returns what to do about a warning of /healthz. */

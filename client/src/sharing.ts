@@ -7,6 +7,7 @@ export type {
   DropBoxOptions,
   GrantChanges,
   GrantOptions,
+  OwnedOptions,
   PageOptions,
   SharingCalls,
 } from './sharing-calls.ts'

@@ -60,16 +60,15 @@ const manifest = ({ name }: Answers) => ({
 export const WORKER = `import * as edge from 'edge-presigner/worker'
 import * as cloudflare from 'edge-presigner/cloudflare'
 
-// files(), multipart(), links() with resized images, events(), tokens(), jwt() and apiKeys(). Each plugin reads its variables
-// and bindings: ${DOCS}/configuration.md
-const basic = edge.defaultPlugins()
-
-// To add a plugin, remove the "// " before it. All others stay out of your bundle.
 const { presigner, handler } = edge.createWorker({
   plugins: [
-    ...Object.values(basic),
+    // files(), multipart(), links() with resized images, events(), tokens(), jwt() and apiKeys(). Each plugin reads its variables
+    // and bindings: ${DOCS}/configuration.md
+    ...Object.values(edge.defaultPlugins()),
+
+    // To add a plugin, remove the "// " before it. All others stay out of your bundle.
     // Uploads by Uppy's own protocol, versions 2 to 6: ${DOCS}/uppy.md
-    // edge.uppy({ multipart: basic.multipart }),
+    // edge.uppy(),
     // Copies and moves files within a bucket: ${DOCS}/api.md#post-filescopy
     // edge.copies(),
     // Lists what is in the bucket, and imports and copies the index: ${DOCS}/index-copy.md
@@ -77,13 +76,13 @@ const { presigner, handler } = edge.createWorker({
     // Deletes or exports everything of one person: ${DOCS}/recipes/user-leaves.md
     // edge.userData(),
     // Records uploads that no browser confirms, from the bucket's own reports: ${DOCS}/notifications.md
-    // edge.notifications({ files: basic.files }),
+    // edge.notifications(),
     // Compares bucket and index, and repairs the index: ${DOCS}/upkeep.md
-    // edge.upkeep({ files: basic.files }),
+    // edge.upkeep(),
     // Links that count their uses and can be withdrawn: ${DOCS}/grants.md
-    // edge.grants({ links: basic.links }),
+    // edge.grants(),
     // Pages where anybody can send you files: ${DOCS}/drop-boxes.md
-    // edge.dropBoxes({ files: basic.files, multipart: basic.multipart }),
+    // edge.dropBoxes(),
   ],
 })
 

@@ -17,7 +17,7 @@ import { requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { uploadHeaderError } from '../settings/upload-headers-rule.ts'
 import { runChecks } from './change.ts'
-import type { Nameable, Named } from './new-upload.ts'
+import type { Nameable, Named } from './upload-url.ts'
 
 /** Calls the app's `beforeUpload` and returns `file` with its changes. */
 export async function askToUpload<File extends Named<Nameable>>(

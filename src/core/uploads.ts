@@ -1,42 +1,97 @@
+import * as z from 'zod/mini'
 import { requireKey, requireScope } from '../access/principal.ts'
 import { uploadProof } from '../access/upload-proof.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
-import { UPLOAD_MARK } from '../bucket/limits.ts'
+import { MAX_PUT_BYTES, UPLOAD_MARK } from '../bucket/limits.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import { invalidMember } from '../errors/api-error.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import { timeOf, uploadSeams } from '../http/deadline.ts'
+import {
+  bucket,
+  expiresIn,
+  ifMatch,
+  MAX_FILES,
+  namedFile,
+  oneName,
+  sha256,
+  storedWith,
+} from '../http/fields.ts'
 import type { Change } from '../http/host.ts'
+import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
+import { forEachFile, validateFiles, validateJson } from '../http/validate.ts'
 import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { askToUpload } from './ask-app.ts'
 import { reserve, runChecks, undoing } from './change.ts'
+import { keepExisting } from './chosen-key.ts'
 import { requireContentType } from './content-type.ts'
-import { type Nameable, type Named, type Naming, newUpload } from './new-upload.ts'
+import {
+  createUploadUrl,
+  type Nameable,
+  type Named,
+  type Naming,
+  newUpload,
+  type UploadRequest,
+  type UploadUrl,
+  uploadSignature,
+} from './upload-url.ts'
 
-/**
- * Returns `file` with its name and its key, if the client chose one: then `overwrite` is true or
- * false. Throws `invalid_key`, and `forbidden` unless the caller may choose this key, and replace an
- * object with `overwrite`.
- */
-function nameFile<File extends Naming>(c: AppContext, bucket: Bucket, file: File): Named<File> {
-  if (hasOwnName(file)) return file
-  const { fileName, overwrite = false } = file
-  const principal = c.get('principal')
-  const key = parseObjectKey(file.key ?? '')
-  requireKey(principal, 'keys:choose', key)
-  if (overwrite) requireScope(principal, 'files:delete')
-  requireSpelling(bucket, key)
-  requireChoice(key)
-  return { ...file, key, overwrite, fileName: fileName ?? nameInKey(key) }
+const upload = {
+  ...namedFile,
+  size: z.optional(z.int().check(z.minimum(0))),
+  sha256,
+  ...storedWith,
+  ifMatch,
 }
 
-const hasOwnName = <File extends Naming>(
-  file: File,
-): file is File & { readonly fileName: string; readonly key?: undefined } =>
-  file.key === undefined && file.fileName !== undefined
+const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket }).check(...oneName)
+
+const oneOfUploads = z.strictObject(upload).check(...oneName)
+
+const validateUploads = validateFiles(oneOfUploads, MAX_FILES, { expiresIn, bucket })
+
+/** Upload URLs, for one file and for many. */
+export const uploadUrlRoutes = newApp()
+  .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
+    const request = c.req.valid('json')
+    requireScope(c.get('principal'), 'files:upload')
+    const opened = chooseOpenBucket(c, request.bucket, null)
+    const bucket = opened instanceof Promise ? await opened : opened
+    return json(c, await signUpload(c, bucket, request))
+  })
+  .post('/files/upload-urls', validateUploads, async (c) => {
+    const { files, bucket: alias, expiresIn } = c.req.valid('json')
+    requireScope(c.get('principal'), 'files:upload')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    const start = Date.now()
+    uploadSignature(bucket, expiresIn, new Date(start)) // throws what would be the error of every file
+    // A millisecond apart, so that their keys keep the order of the list.
+    const uploads = await forEachFile(oneOfUploads, files, (file, index) =>
+      signUpload(c, bucket, { ...file, expiresIn, seed: { now: new Date(start + index) } }),
+    )
+    return json(c, { uploads })
+  })
+
+/** Starts an upload in one request: signs its URL. */
+export const signUpload = (
+  c: AppContext,
+  bucket: Bucket,
+  request: Naming & Omit<UploadRequest, keyof Naming>,
+): Promise<UploadUrl> =>
+  startUpload(c, bucket, request, MAX_PUT_BYTES, (key, file, now) =>
+    file.key === undefined
+      ? createUploadUrl(bucket, key, isOnce(c, bucket) ? { ...file, overwrite: false } : file, now)
+      : keepExisting(bucket, file, now).then((kept) => createUploadUrl(bucket, key, kept, now)),
+  )
+
+/** Tells whether the bucket itself can keep an upload from being repeated under its URL. */
+const isOnce = (c: AppContext, { conditionalPut }: Bucket): boolean =>
+  conditionalPut && c.get('writeOnce') !== undefined
 
 /**
  * The steps of every upload, before `start` signs it or starts it in the bucket: checks the values,
@@ -87,6 +142,28 @@ export async function startUpload<File extends Nameable, T>(
     return start(key, file, timeOf(c))
   })
 }
+
+/**
+ * Returns `file` with its name and its key, if the client chose one: then `overwrite` is true or
+ * false. Throws `invalid_key`, and `forbidden` unless the caller may choose this key, and replace an
+ * object with `overwrite`.
+ */
+function nameFile<File extends Naming>(c: AppContext, bucket: Bucket, file: File): Named<File> {
+  if (hasOwnName(file)) return file
+  const { fileName, overwrite = false } = file
+  const principal = c.get('principal')
+  const key = parseObjectKey(file.key ?? '')
+  requireKey(principal, 'keys:choose', key)
+  if (overwrite) requireScope(principal, 'files:delete')
+  requireSpelling(bucket, key)
+  requireChoice(key)
+  return { ...file, key, overwrite, fileName: fileName ?? nameInKey(key) }
+}
+
+const hasOwnName = <File extends Naming>(
+  file: File,
+): file is File & { readonly fileName: string; readonly key?: undefined } =>
+  file.key === undefined && file.fileName !== undefined
 
 /** Returns `file` with the mark that proves later that its object is the one of this upload. */
 async function withProof<File extends Nameable>(

@@ -1,9 +1,8 @@
 import * as z from 'zod/mini'
 import { askedLimits } from '../access/asked-limits.ts'
-import { type AskedLimits, type Limits, NO_LIMITS } from '../access/limits.ts'
+import type { AskedLimits } from '../access/limits.ts'
 import { isContext, isPrincipalId, MAX_CONTEXT_BYTES, type Principal } from '../access/principal.ts'
 import { SCOPES, type Scope } from '../access/scopes.ts'
-import { unknownMembers } from '../errors/api-error.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
 import { checkApp } from './validate.ts'
 
@@ -27,41 +26,30 @@ export interface AppPrincipal {
  * credentials. Throws TypeError for an invalid principal, such as one with a prefix without `/`.
  */
 export function principalOfApp(given: AppPrincipal): Principal {
-  const { id, scopes, prefix, expiresAt, context = null } = given
-  const unknown = unknownMembers(given, MEMBERS)
-  if (unknown !== null) throw returned(`a principal that ${unknown}.`)
-  const prefixError =
-    typeof prefix === 'string' ? keyPrefixError(prefix) : 'A prefix must be a string.'
-  if (!isPrincipalId(id))
-    throw returned('an id that is not a string of 1 to 200 bytes. Use String(user.id).')
-  if (prefixError !== null) throw returned(`an invalid prefix. ${prefixError}`)
-  const wrong: unknown = Array.isArray(scopes)
-    ? scopes.find((scope) => !SCOPES.includes(scope))
-    : scopes
-  if (!Array.isArray(scopes) || wrong !== undefined)
-    throw returned(
-      `the unknown scope ${JSON.stringify(wrong)}. Use a list of ${SCOPES.join(', ')}.`,
-    )
-  const isDate = expiresAt === undefined || expiresAt instanceof Date
-  const end = isDate ? (expiresAt?.getTime() ?? Infinity) : Number.NaN
-  if (Number.isNaN(end)) throw returned('an expiresAt that is not a valid Date.')
-  if (!isContext(context))
-    throw returned(`a context that is not JSON of at most ${MAX_CONTEXT_BYTES} bytes.`)
+  const checked = checkApp(principalSchema, given, 'authenticate returned an invalid principal')
+  const { id, scopes, prefix, expiresAt, limits = {}, context = null } = checked
+  const { buckets = null, maxBytes = null, allowedTypes = null, maxExpiresIn = null } = limits
   return {
-    ...{ kind: 'app', id: `app:${id}`, scopes: [...scopes], prefix, expiresAt: end },
-    ...{ limits: limitsOf(given), context: context && JSON.parse(JSON.stringify(context)) },
+    ...{ kind: 'app', id: `app:${id}`, scopes, prefix },
+    expiresAt: expiresAt?.getTime() ?? Infinity,
+    limits: { buckets, maxBytes, allowedTypes, maxExpiresIn },
+    context: context && JSON.parse(JSON.stringify(context)),
   }
 }
 
-const MEMBERS = ['id', 'scopes', 'prefix', 'expiresAt', 'limits', 'context']
+const isDate = (value: unknown): boolean => value instanceof Date && !Number.isNaN(value.getTime())
 
-const limitsSchema = z.strictObject(askedLimits)
-
-function limitsOf({ limits }: AppPrincipal): Limits {
-  if (limits === undefined) return NO_LIMITS
-  const asked = checkApp(limitsSchema, limits, 'authenticate returned invalid limits')
-  const { buckets = null, maxBytes = null, allowedTypes = null, maxExpiresIn = null } = asked
-  return { buckets, maxBytes, allowedTypes, maxExpiresIn }
-}
-
-const returned = (what: string): TypeError => new TypeError(`authenticate returned ${what}`)
+const principalSchema = z.strictObject({
+  id: z.custom<string>(isPrincipalId, 'must be a string of 1 to 200 bytes. Use String(user.id)'),
+  scopes: z.array(z.enum(SCOPES)),
+  prefix: z.string().check(
+    z.refine((prefix) => keyPrefixError(prefix) === null, {
+      error: ({ input }) => `is invalid. ${keyPrefixError(String(input))}`,
+    }),
+  ),
+  expiresAt: z.optional(z.custom<Date>(isDate, 'must be a valid Date')),
+  limits: z.optional(z.strictObject(askedLimits)),
+  context: z.optional(
+    z.custom<unknown>(isContext, `must be JSON of at most ${MAX_CONTEXT_BYTES} bytes`),
+  ),
+})

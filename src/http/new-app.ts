@@ -89,8 +89,8 @@ const rankOf = (path: string): string =>
     .map((segment) => ({ '*': 4, ':key': 2 })[segment] ?? (segment.startsWith(':') ? 1 : 0))
     .join('')}3`
 
-/** Returns a path without the names of its parameters, which don't change what it matches. */
-const shapeOf = (path: string): string => path.replace(/:(?!key\b)\w+/g, ':')
+/** Returns a path without the names of its parameters, which may have the same value. */
+const shapeOf = (path: string): string => path.replace(/:\w+/g, ':')
 
 /** Tells whether the wildcard `path` matches all paths of the route `other`. */
 const covers = (path: string, other: string): boolean =>

@@ -78,7 +78,7 @@ export const events = <B extends WorkerEnv = WorkerEnv>(
 
 /** Records what buckets report, with NOTIFICATION_SECRETS or R2's queue. */
 export const notifications = <B extends WorkerEnv = WorkerEnv>(
-  options: Omit<notificationsPlugin.NotificationsOptions<B>, 'secrets'>,
+  options: Omit<notificationsPlugin.NotificationsOptions<B>, 'secrets'> = {},
 ): Plugin<B> =>
   reading(
     notificationsPlugin.notifications<B>({ secrets: setting('notificationSecrets'), ...options }),
@@ -113,13 +113,8 @@ export const fileAdmin = (): Plugin<WorkerEnv> =>
   })
 
 /** Compares buckets and index at the times of Cron Triggers, as UPKEEP says. */
-export const upkeep = <B extends WorkerEnv = WorkerEnv>(
-  options: Omit<upkeepPlugin.UpkeepOptions<B>, 'settings'>,
-): upkeepPlugin.Upkeep<B> =>
-  reading(
-    upkeepPlugin.upkeep<B>({ settings: setting('upkeep'), ...options }, 'UPKEEP'),
-    rules.upkeep,
-  )
+export const upkeep = <B extends WorkerEnv = WorkerEnv>(): upkeepPlugin.Upkeep<B> =>
+  reading(upkeepPlugin.upkeep<B>({ settings: setting('upkeep') }, 'UPKEEP'), rules.upkeep)
 
 /** JWTs of the issuer in JWT. */
 export const jwt = (): Plugin<WorkerEnv> =>
@@ -147,7 +142,7 @@ export const apiKeys = (): Plugin<WorkerEnv> =>
 export { multipart, tokens }
 
 /**
- * Returns the plugins of the default Worker by their names, so that others can be given what they need. Pass
+ * Returns the plugins of the default Worker by their names, so that one can be replaced. Pass
  * `Object.values(defaultPlugins())` to `createWorker`.
  */
 export const defaultPlugins = () => ({

@@ -1,16 +1,15 @@
 import * as edge from 'edge-presigner/worker'
 import * as cloudflare from 'edge-presigner/cloudflare'
 
-// files(), multipart(), links() with resized images, events(), tokens(), jwt() and apiKeys(). Each plugin reads its variables
-// and bindings: https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md
-const basic = edge.defaultPlugins()
-
-// To add a plugin, remove the "// " before it. All others stay out of your bundle.
 const { presigner, handler } = edge.createWorker({
   plugins: [
-    ...Object.values(basic),
+    // files(), multipart(), links() with resized images, events(), tokens(), jwt() and apiKeys(). Each plugin reads its variables
+    // and bindings: https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md
+    ...Object.values(edge.defaultPlugins()),
+
+    // To add a plugin, remove the "// " before it. All others stay out of your bundle.
     // Uploads by Uppy's own protocol, versions 2 to 6: https://github.com/edge-presigner/edge-presigner/blob/main/docs/uppy.md
-    // edge.uppy({ multipart: basic.multipart }),
+    // edge.uppy(),
     // Copies and moves files within a bucket: https://github.com/edge-presigner/edge-presigner/blob/main/docs/api.md#post-filescopy
     // edge.copies(),
     // Lists what is in the bucket, and imports and copies the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/index-copy.md
@@ -18,13 +17,13 @@ const { presigner, handler } = edge.createWorker({
     // Deletes or exports everything of one person: https://github.com/edge-presigner/edge-presigner/blob/main/docs/recipes/user-leaves.md
     // edge.userData(),
     // Records uploads that no browser confirms, from the bucket's own reports: https://github.com/edge-presigner/edge-presigner/blob/main/docs/notifications.md
-    // edge.notifications({ files: basic.files }),
+    // edge.notifications(),
     // Compares bucket and index, and repairs the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/upkeep.md
-    // edge.upkeep({ files: basic.files }),
+    // edge.upkeep(),
     // Links that count their uses and can be withdrawn: https://github.com/edge-presigner/edge-presigner/blob/main/docs/grants.md
-    // edge.grants({ links: basic.links }),
+    // edge.grants(),
     // Pages where anybody can send you files: https://github.com/edge-presigner/edge-presigner/blob/main/docs/drop-boxes.md
-    // edge.dropBoxes({ files: basic.files, multipart: basic.multipart }),
+    // edge.dropBoxes(),
   ],
 })
 

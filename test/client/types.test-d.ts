@@ -57,6 +57,7 @@ import type {
   DropBoxOptions,
   GrantChanges,
   GrantOptions,
+  OwnedOptions,
   PageOptions,
 } from '../../client/src/sharing-calls.ts'
 import type { DropBoxToken } from '../../client/src/sharing-checks.ts'
@@ -70,7 +71,7 @@ import type {
 } from '../../client/src/sharing-responses.ts'
 import type { downloadUrlRoutes } from '../../src/core/download-urls.ts'
 import type { limitRoutes } from '../../src/core/limits.ts'
-import type { uploadUrlRoutes } from '../../src/core/upload-urls.ts'
+import type { uploadUrlRoutes } from '../../src/core/uploads.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 import type { copyRoutes } from '../../src/plugins/copies/routes.ts'
@@ -239,13 +240,13 @@ export const sharing: [
   Same<Answer<Grants[':id']['$patch'], 200>, Grant>,
   Same<Body<Grants['$post']>, GrantOptions & InBucket & { key: string }>,
   Same<Body<Grants[':id']['$patch']>, GrantChanges>,
-  Same<Query<Grants['$get']>, Written<PageOptions>>,
+  Same<Query<Grants['$get']>, Written<OwnedOptions>>,
   Same<Answer<DropBoxes['$post'], 201>, DropBox>,
   Same<Answer<DropBoxes['$get'], 200>, DropBoxPage>,
   Same<Answer<DropBoxes[':id']['$get'], 200>, DropBox>,
   Same<Answer<DropBoxes[':id']['files']['$get'], 200>, ReceivedPage>,
   Same<Body<DropBoxes['$post']>, DropBoxOptions & InBucket & { prefix: string }>,
-  Same<Query<DropBoxes['$get']>, Written<PageOptions>>,
+  Same<Query<DropBoxes['$get']>, Written<OwnedOptions>>,
   Same<Query<DropBoxes[':id']['files']['$get']>, Written<PageOptions>>,
   Covers<Answer<BoxPage['token']['$post'], 200>, DropBoxToken>,
   Same<Body<BoxPage['token']['$post']>, DropBoxVisitor>,

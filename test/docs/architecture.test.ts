@@ -51,7 +51,7 @@ function mayImport(from: string | null, to: string | null): boolean {
 const typesOf = (file: string): string[] =>
   [...sourceOf(file).matchAll(/^import type [^']*'([^']+)'/gm)].map(([, name = '']) => name)
 
-/** Tells whether a plugin or the Worker imports the seams, or the types of a plugin that it takes as an argument. */
+/** Tells whether a plugin or the Worker imports the seams, or the types of a plugin that it needs. */
 const isOfPlugin = (file: string, name: string): boolean =>
   /^(?:plugins|worker)\//.test(file) &&
   typesOf(file).includes(name) &&
@@ -170,4 +170,11 @@ describe('a file that docs/maintainers/architecture.md names', () => {
   it.each([...new Set([...inTable, ...inCharts, ...inExamples])])('exists: %s', (path) => {
     expect(existsSync(join(ROOT, path))).toBe(true)
   })
+})
+
+it('has a reading path of files that exist, and of at most 1,600 lines', () => {
+  const path = [...page.matchAll(/^\| `src\/(\S+\.ts)` \|/gm)].map(([, file = '']) => file)
+  expect(path.length).toBeGreaterThan(10)
+  const lines = path.map((file) => sourceOf(file).split('\n').length - 1)
+  expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1600)
 })

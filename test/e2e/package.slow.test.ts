@@ -47,15 +47,13 @@ const settings = defineSettings((env: Env) => ({
   signingSecrets: env.SECRETS,
 }))
 const index = memoryFileIndex()
-const records = files<Env>({ index: () => index })
-const parts = multipart()
 const own: Plugin = { name: 'own', api: newApp().get('/me', (c) => json(c, c.get('principal').id)) }
 const media = createPresigner<Env, { user: string | null }>(settings, {
   plugins: [
-    notifications({ files: records, secrets: (env) => env.SECRETS }),
-    grants({ links: links({ images: images({ binding: null, sizes: [320] }) }) }),
-    uppy({ multipart: parts }),
-    dropBoxes({ files: records, multipart: parts }),
+    notifications({ secrets: (env) => env.SECRETS }),
+    ...[grants(), uppy(), dropBoxes(), multipart()],
+    files({ index: () => index }),
+    links({ images: images({ binding: null, sizes: [320] }) }),
     events({ onEvent: ({ file }, { env }) => ({ data: env.SECRETS + file.key }) }),
     tokens(),
     own,
@@ -84,7 +82,6 @@ const signer = createSigner(settings({ SECRETS: '' }))
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url
 export const code: string = isPresignerError(url) ? url.code : ''
 
-// @ts-expect-error
 uppy()
 // @ts-expect-error
 settings({ SECRETS: 1 })

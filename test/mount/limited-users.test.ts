@@ -152,6 +152,6 @@ describe('the context of a user from authenticate', () => {
   ])('that is %s is a mistake of the app: 500', async (_, given) => {
     const { app } = watched(given)
     await expectCode(await app.fetch('/media/limits'), '500 internal')
-    expect(app.lines[0]?.reason).toContain('authenticate returned a context')
+    expect(app.lines[0]?.reason).toContain('invalid principal: context must be JSON')
   })
 })

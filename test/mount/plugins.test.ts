@@ -14,9 +14,11 @@ import { json } from '../../src/http/responses.ts'
 import { createPresigner, defineSettings, type Plugin } from '../../src/index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
+import { dropBoxes } from '../../src/plugins/drop-boxes/index.ts'
 import { events } from '../../src/plugins/events/index.ts'
 import { files } from '../../src/plugins/files/index.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
+import { grants } from '../../src/plugins/grants/index.ts'
 import { jwt } from '../../src/plugins/jwt/index.ts'
 import { images } from '../../src/plugins/links/images/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
@@ -366,22 +368,53 @@ describe("a plugin's response", () => {
 describe('a list of plugins', () => {
   it('has each plugin once', async () => {
     expect(await issuesOf([files(), links(), files()])).toEqual(
-      inPlugins('must not share a name: files, files'),
+      inPlugins('must have only one line "files(),"'),
     )
-    expect(await issuesOf([multipart(), uppy({ multipart: multipart() })])).toEqual(
-      inPlugins('must not share a name: multipart, multipart'),
+    expect(await issuesOf([multipart(), uppy(), multipart()])).toEqual(
+      inPlugins('must have only one line "multipart(),"'),
     )
   })
 
-  it('may name a plugin that another one was given', async () => {
-    const parts = multipart()
-    expect(await issuesOf([parts, uppy({ multipart: parts })])).toBeUndefined()
+  it.each<readonly [string, () => Plugin, readonly (() => Plugin)[]]>([
+    ['uppy', uppy, [multipart]],
+    ['grants', grants, [links]],
+    ['dropBoxes', dropBoxes, [files, multipart]],
+    ['notifications', notifications, [files]],
+    ['upkeep', upkeep, [files]],
+  ])('has what a plugin needs, at any place: %s()', async (name, create, needs) => {
+    const needed = needs.map((one) => one())
+    expect(await issuesOf([create()])).toEqual(
+      needed.map(({ name: need }) => ({
+        path: 'plugins',
+        message: `must have ${need}(), which ${name}() needs. Add the line "${need}(),"`,
+      })),
+    )
+    expect(await issuesOf([create(), ...needed])).toBeUndefined()
+    expect(await issuesOf([...needed, create()])).toBeUndefined()
   })
 
-  it('registers a plugin that another one was given', async () => {
-    const app = mount({ plugins: [uppy({ multipart: multipart() })] })
-    const started = await app.post('/media/multipart', { fileName: 'a.png', mimetype: 'image/png' })
-    expect(started.status).toBe(200)
+  it('gives a plugin what it needs, and nothing else, in any order', async () => {
+    const base = { name: 'base', text: 'given' }
+    const got: unknown[] = []
+    const mine: Plugin<unknown, { readonly base: typeof base }> = {
+      name: 'mine',
+      needs: ['base'],
+      open: (needed) => newApp().get('/mine/open', (c) => c.text(needed.base.text)),
+      api: ({ base: { text } }) => newApp().get('/mine/api', (c) => c.text(text)),
+      setup(_setup, needed) {
+        got.push(needed)
+        return {}
+      },
+    }
+    for (const plugins of [
+      [mine, base, files()],
+      [files(), base, mine],
+    ]) {
+      const app = mount({ plugins })
+      for (const path of ['/media/mine/open', '/media/mine/api'])
+        expect(await (await app.fetch(path)).text()).toBe('given')
+      expect(got.pop()).toEqual({ base })
+    }
   })
 
   it.each([
@@ -470,6 +503,7 @@ describe('a list of plugins', () => {
         mine({ open: files }),
         mine({ api: null }),
         mine({ plugins: 'files' }),
+        mine({ needs: 'files' }),
       ],
     ])
       expect.soft(await issuesOf(list as never), JSON.stringify(list)).toEqual(inPlugins(message))
@@ -484,32 +518,28 @@ describe('what only a missing plugin reads', () => {
     return (await jsonOf(health)).warnings
   }
   const KEY = { accessKeyId: 'a', secretAccessKey: 'b' }
-  const sized = () => links({ images: images({ binding: undefined }) })
-  const MEMBERS: readonly (readonly [string, unknown, string, () => Plugin])[] = [
-    ['edgeTtl', 60, 'links', links],
-    ['crossOriginResourcePolicy', 'same-site', 'links', links],
-    ['imageQuality', 70, 'images', sized],
-    ['postUploads', false, 'uppy', () => uppy({ multipart: multipart() })],
-    ['conditionalComplete', true, 'multipart', multipart],
-    [
-      'managedPrefixes',
-      ['own/'],
-      'notifications() or upkeep',
-      () => notifications({ files: files() }),
-    ],
-    ['upkeepCredentials', KEY, 'upkeep', () => upkeep({ files: files() })],
+  const MEMBERS: readonly (readonly [string, unknown, string, readonly Plugin[]])[] = [
+    ['edgeTtl', 60, 'links', [links()]],
+    ['crossOriginResourcePolicy', 'same-site', 'links', [links()]],
+    ['imageQuality', 70, 'images', [links({ images: images({ binding: undefined }) })]],
+    ['postUploads', false, 'uppy', [uppy(), multipart()]],
+    ['conditionalComplete', true, 'multipart', [multipart()]],
+    ['managedPrefixes', ['own/'], 'notifications() or upkeep', [notifications(), files()]],
+    ['upkeepCredentials', KEY, 'upkeep', [upkeep(), files()]],
   ]
 
   it.each(MEMBERS)(
     'is a warning: the member %s of a bucket',
-    async (name, value, plugin, create) => {
+    async (name, value, plugin, plugins) => {
       const [bucket] = Object.values(settingsInput().buckets)
       const settings = { buckets: { media: { ...bucket, [name]: value } } as never }
-      const others = everyPlugin().filter((one) => one.name !== plugin && !one.plugins?.length)
+      const others = everyPlugin().filter(
+        (one) => one.name !== plugin && !one.plugins?.length && !one.needs?.length,
+      )
       expect(await warningsWith({ settings, plugins: others })).toEqual([
         needs(`buckets.media.${name}`, plugin),
       ])
-      const more = await warningsWith({ settings, plugins: [create()] })
+      const more = await warningsWith({ settings, plugins })
       expect(more ?? []).not.toContainEqual(expect.stringContaining(name))
       expect((await mount({ settings, plugins: [] }).fetch('/media/limits')).status).toBe(200)
     },
@@ -558,15 +588,12 @@ describe('the options of a plugin', () => {
       links({ images: images({ binding: null, ...{ ...more, widths: 3 } }) }),
       'binding, sizes',
     ],
-    [
-      'notifications',
-      notifications({ files: files(), ...(more as object) }),
-      'files, secrets, queueName',
-    ],
-    ['uppy', uppy({ multipart: multipart(), ...(more as object) }), 'multipart'],
+    ['notifications', notifications(more as object), 'secrets, queueName'],
+    ['upkeep', upkeep(more as object), 'settings'],
   ])('have no unknown members: %s', async (name, plugin, known) => {
     // Members that are undefined count too.
-    expect(await issuesOf([plugin])).toEqual([
+    const others = plugin.needs?.length ? [files()] : []
+    expect(await issuesOf([plugin, ...others])).toEqual([
       { path: name, message: `has unknown members: 3. Known members: ${known}` },
     ])
   })
@@ -578,18 +605,19 @@ describe('the options of a plugin', () => {
     ['files.index', files({ index: () => env.FILE_INDEX as never }), 'must return an object'],
     ['links.ownsOrigin', links({ ownsOrigin: 'false' as never }), 'must be true or false'],
     ['events.queueName', events({ queueName: '' }), 'must not be empty'],
-    ['notifications.queueName', notifications({ files: files(), queueName: '' }), 'must not'],
+    ['notifications.queueName', notifications({ queueName: '' }), 'must not'],
     ['events.queue', events({ queue: 7 as never }), 'must return an object with sendBatch()'],
     ['events.webhooks', events({ webhooks: 'https://hooks.example' as never }), 'must be an array'],
     ['events.webhooks.0.url', events({ webhooks: [{ secret: 'x' }] as never }), 'is missing'],
-    ['notifications.secrets', notifications({ files: files(), secrets: 'short' }), 'must'],
+    ['notifications.secrets', notifications({ secrets: 'short' }), 'must'],
     [
       'images.sizes.1',
       links({ images: images({ binding: null, sizes: () => [64, 0] }) }),
       'must be a whole number',
     ],
   ])('have their own path in issues: %s', async (path, plugin, message) => {
-    const issues = (await issuesOf([plugin])) as { path: string; message: string }[]
+    const others = plugin.needs?.length ? [files()] : []
+    const issues = (await issuesOf([plugin, ...others])) as { path: string; message: string }[]
     expect(issues.find((one) => one.path === path)?.message).toContain(message)
     expect(issues.every((one) => one.path.startsWith(path.split('.', 2).join('.')))).toBe(true)
   })
@@ -632,7 +660,8 @@ describe("a plugin's setup", () => {
     ['a function', having('mine', () => (() => ({})) as never)],
     ['a check outside of setup', Object({ name: 'mine', check: () => {} })],
   ])('whose check would be missed is an issue: %s', async (_, plugin) => {
-    expect(await issuesOf([plugin])).toEqual([
+    const others = plugin.needs?.length ? [files()] : []
+    expect(await issuesOf([plugin, ...others])).toEqual([
       { path: 'mine', message: 'must return an object with its seams from setup' },
     ])
   })
@@ -701,7 +730,7 @@ describe("a plugin's setup", () => {
   it('gets no settings if they are invalid', async () => {
     const setup = vi.fn<NonNullable<Plugin['setup']>>(() => ({}))
     await issuesWith({ settings: { signingSecrets: '' }, plugins: [having('mine', setup)] })
-    expect(setup.mock.calls).toMatchObject([[{ settings: null }]])
+    expect(setup.mock.calls).toMatchObject([[{ settings: null }, {}]])
   })
 })
 
@@ -1060,7 +1089,7 @@ describe('an ambient credential', () => {
     const app = mount({
       authenticate: undefined as never,
       beforeUpload,
-      plugins: [sessions, apiKeys({ keys: [] }), tokens(), uppy({ multipart: multipart() })],
+      plugins: [sessions, apiKeys({ keys: [] }), tokens(), uppy(), multipart()],
     })
     return { app, beforeUpload }
   }

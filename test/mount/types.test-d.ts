@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { newApp } from '../../src/http/new-app.ts'
 import type { FileIndex } from '../../src/index.ts'
 import { createPresigner, defineSettings, type Plugin, type RateLimiter } from '../../src/index.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
@@ -9,7 +10,7 @@ import { objectsEntrypoint } from '../../src/plugins/links/cloudflare.ts'
 import { images } from '../../src/plugins/links/images/index.ts'
 import type { ImageResizer } from '../../src/plugins/links/images/variant.ts'
 import { links } from '../../src/plugins/links/index.ts'
-import { multipart } from '../../src/plugins/multipart/index.ts'
+import { type Multipart, multipart } from '../../src/plugins/multipart/index.ts'
 import { notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
@@ -45,10 +46,17 @@ files().api?.get('/files/:key/thumbnail', () => new Response())
 createPresigner(settings, { plugins: [files] })
 // @ts-expect-error
 createPresigner(settings, { plugins: [{ name: 'thumbnails', routes: thumbnails }] })
-// @ts-expect-error
-uppy()
-// @ts-expect-error
-notifications({})
+// @ts-expect-error: it takes multipart() from the list
+uppy({ multipart: multipart() })
+const needy: Plugin<unknown, { readonly multipart: Multipart }> = {
+  name: 'needy',
+  needs: ['multipart'],
+  open: ({ multipart: { steps } }) => newApp().get('/x', (c) => c.json(Object.keys(steps))),
+}
+createPresigner(settings, { plugins: [needy, multipart()] })
+// @ts-expect-error: it isn't called like this
+const other: typeof needy = { name: 'other', needs: ['parts'] }
+createPresigner(settings, { plugins: [other] })
 
 interface Bindings {
   readonly FILES: FileIndex
@@ -65,7 +73,8 @@ const withEnv = defineSettings(({ SECRET: signingSecrets }: Bindings) =>
 // The settings give the environment to every plugin, without type arguments.
 const all = createPresigner(withEnv, {
   plugins: [
-    notifications({ files: files({ index: (env) => env.FILES }), secrets: (env) => env.SECRET }),
+    notifications({ secrets: (env) => env.SECRET }),
+    files({ index: (env) => env.FILES }),
     links({ images: images({ binding: (env) => env.IMAGES, sizes: () => [64] }) }),
     events({
       onEvent: async ({ file }, { env, waitUntil }) =>
@@ -73,7 +82,7 @@ const all = createPresigner(withEnv, {
       webhooks: (env) => [{ url: 'https://hooks.example', secret: env.SECRET }],
       queue: (env) => env.QUEUE,
     }),
-    ...[tokens(), uppy({ multipart: multipart() }), apiKeys({ keys: [] })],
+    ...[tokens(), uppy(), multipart(), apiKeys({ keys: [] })],
     apiKeys({ keys: (env) => JSON.parse(env.SECRET) }),
     jwt({
       accept: (env) => ({
@@ -109,7 +118,7 @@ createPresigner(
         addressOf: (request, env) => request.headers.get(env.SECRET),
       }),
       events({ onEvent: (_, { env }) => env.QUEUE.sendBatch([]), queue: (env) => env.QUEUE }),
-      notifications({ files: files(), secrets: (env) => env.SECRET }),
+      notifications({ secrets: (env) => env.SECRET }),
     ],
   },
 )
@@ -137,10 +146,8 @@ createPresigner(withEnv, { plugins: [events({ queue: (env) => env.FILES })] })
 createPresigner(withEnv, { plugins: [events({ onEvent: (_, { env }) => env.KV })] })
 createPresigner(withEnv, {
   // @ts-expect-error
-  plugins: [notifications({ files: files(), secrets: (env) => env.QUEUE })],
+  plugins: [notifications({ secrets: (env) => env.QUEUE })],
 })
-// @ts-expect-error
-createPresigner(withEnv, { plugins: [notifications({ files: files({ index: (env) => env.KV }) })] })
 // @ts-expect-error
 createPresigner(withEnv, { rateLimiter: (env) => env.QUEUE })
 // @ts-expect-error

@@ -1,5 +1,5 @@
 import { PLUGINS } from '../../examples/everything/src/presigner.ts'
-import { createApp, listPlugins } from '../../src/app.ts'
+import { createApp, joinPlugins } from '../../src/app.ts'
 import { type ApiKeysOptions, apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { type CopiesOptions, copies } from '../../src/plugins/copies/index.ts'
 import { dropBoxes } from '../../src/plugins/drop-boxes/index.ts'
@@ -29,8 +29,8 @@ export interface PluginOptions<B = unknown> {
   readonly userData?: UserDataOptions<B>
   readonly links?: Omit<LinksOptions<B>, 'images'>
   readonly images?: Partial<ImagesOptions<B>>
-  readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
-  readonly upkeep?: Omit<UpkeepOptions<B>, 'files'>
+  readonly notifications?: NotificationsOptions<B>
+  readonly upkeep?: UpkeepOptions<B>
 }
 
 /** The plugins for presigners whose app doesn't authenticate. */
@@ -40,27 +40,21 @@ export const credentials = <B = unknown>({ apiKeys: keys, jwt: accept }: PluginO
 ]
 
 /** Every other plugin, in another order than in the Worker, since the order must not matter. */
-export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => {
-  const records = files<B>(options.files)
-  const parts = multipart()
-  return [
-    notifications<B>({ files: records, ...options.notifications }),
-    uppy({ multipart: parts }),
-    dropBoxes<B>({ files: records, multipart: parts }),
-    tokens(),
-    upkeep<B>({ files: records, ...options.upkeep }),
-    copies<B>(options.copies),
-    fileAdmin<B>(options.fileAdmin ?? { objects: true }),
-    userData<B>(options.userData),
-    grants<B>({
-      links: links<B>({
-        ...options.links,
-        images: images<B>({ binding: undefined, ...options.images }),
-      }),
-    }),
-    events<B>(options.events ?? {}),
-  ]
-}
+export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => [
+  notifications<B>(options.notifications),
+  uppy(),
+  dropBoxes(),
+  tokens(),
+  upkeep<B>(options.upkeep),
+  files<B>(options.files),
+  copies<B>(options.copies),
+  fileAdmin<B>(options.fileAdmin ?? { objects: true }),
+  userData<B>(options.userData),
+  grants(),
+  multipart(),
+  links<B>({ ...options.links, images: images<B>({ binding: undefined, ...options.images }) }),
+  events<B>(options.events ?? {}),
+]
 
 /** The Worker's routes. */
-export const app = createApp(listPlugins(PLUGINS))
+export const app = createApp(joinPlugins(PLUGINS).plugins)

@@ -95,14 +95,13 @@ export function upkeepApp({
   const newContext =
     given ??
     (() => Object.assign(createExecutionContext(), { exports: { Upkeep: sleepers(woken) } }))
-  const records = files({ index })
   const presigner = createPresigner(
     defineSettings(() => ({
       ...{ name, buckets, signingSecrets: 'k1:0123456789abcdef0123456789abcdef', ...more },
     })),
     {
       plugins: [
-        ...[records, upkeep({ files: records, settings: input }), tokens()],
+        ...[upkeep({ settings: input }), files({ index }), tokens()],
         apiKeys({ keys: keys.map(({ entry }) => entry) }),
       ],
       log: (line) => void lines.push(line),

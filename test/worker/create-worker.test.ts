@@ -80,7 +80,7 @@ describe('a Worker with some plugins', () => {
     const worker = createWorker({
       plugins: [
         ...[apiKeys(), jwt(), events(), links({ images: images() })],
-        notifications({ files: files() }),
+        ...[notifications(), files()],
       ],
     })
     const given = { JWT: 1, IMAGE_WIDTHS: {}, NOTIFICATION_SECRETS: 'short', WEBHOOKS: {} }

@@ -27,7 +27,7 @@ export const isObjectPage = isObject<R.ObjectPage>({
 
 /** Accepts a response of `POST /files/delete-all`. */
 export const isErased = isObject<R.DeletedAll & { cursor?: string | undefined }>({
-  ...each(isNumber, 'deleted', 'records', 'unreadable'),
+  ...each(isNumber, 'shares', 'deleted', 'records', 'unreadable'),
   ...each(isNullOr(isNumber), 'versions', 'uploads'),
   failures: isListOf(isRefusedKey),
   cursor: isOptional(isString),

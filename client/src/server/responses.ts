@@ -57,6 +57,8 @@ export interface ObjectPage {
 
 /** What was deleted below a prefix. */
 export interface DeletedAll {
+  /** Grants that were withdrawn, and drop boxes that were closed. */
+  shares: number
   /** Objects, with their records and edge copies. */
   deleted: number
   /** Older versions and delete markers. Null if the bucket can't list them. */

@@ -8,7 +8,6 @@ import type { QueueBatch, QueueMessage } from '../../records/job.ts'
 import { whyInvalid } from '../../settings/define.ts'
 import { notEmpty } from '../../settings/rules.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
-import type { Files } from '../files/index.ts'
 import { type Drop, type Notification, readR2Message } from './notification.ts'
 import { notificationSecretsRule } from './notification-secret.ts'
 import {
@@ -21,8 +20,6 @@ import {
 import { notificationRoutes, SECRETS } from './routes.ts'
 
 export interface NotificationsOptions<B> {
-  /** The plugin that keeps the records. */
-  readonly files: Files<B>
   /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
   readonly secrets?: Option<string | undefined, B>
   /** Start of the names of R2's queues. Default: `edge-presigner-notifications`. */
@@ -30,12 +27,12 @@ export interface NotificationsOptions<B> {
 }
 
 /** What buckets report: `POST /notifications` of an S3 server, and R2's queue. */
-export const notifications = <B = unknown>(options: NotificationsOptions<B>): Plugin<B> => ({
+export const notifications = <B = unknown>(options: NotificationsOptions<B> = {}): Plugin<B> => ({
   name: 'notifications',
-  plugins: [options.files],
+  needs: ['files'],
   open: notificationRoutes,
   setup(setup) {
-    setup.only('notifications', options, ['files', 'secrets', 'queueName'])
+    setup.only('notifications', options, ['secrets', 'queueName'])
     const { read } = setup
     const secrets = read('notifications.secrets', options.secrets, notificationSecretsRule)
     const queueName = read('notifications.queueName', options.queueName, notEmpty)

@@ -2,7 +2,6 @@ import { newApp } from '../../http/new-app.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import { warnWithout } from '../../state/object.ts'
-import type { Files } from '../files/index.ts'
 import { runSchedule } from './driver.ts'
 import { keptRoutes } from './kept-routes.ts'
 import { NO_OPTIONS, UPKEEP, type UpkeepInput, upkeepRule } from './options.ts'
@@ -12,8 +11,6 @@ import { upkeepRoutes } from './routes.ts'
 export type { UpkeepInput } from './options.ts'
 
 export interface UpkeepOptions<B> {
-  /** The plugin that keeps the records. */
-  readonly files: Files<B>
   /** What upkeep does (docs/upkeep.md). Default: it only reports. */
   readonly settings?: Option<UpkeepInput | undefined, B>
 }
@@ -27,14 +24,14 @@ export interface Upkeep<in B = unknown> extends Plugin<B> {
  * its own.
  */
 export const upkeep = <B = unknown>(
-  options: UpkeepOptions<B>,
+  options: UpkeepOptions<B> = {},
   path = 'upkeep.settings',
 ): Upkeep<B> => ({
   name: 'upkeep',
-  plugins: [options.files],
+  needs: ['files'],
   api: newApp().route('/', upkeepRoutes).route('/', keptRoutes).route('/', orphanRoutes),
   setup(setup) {
-    setup.only('upkeep', options, ['files', 'settings'])
+    setup.only('upkeep', options, ['settings'])
     const read = setup.read(path, options.settings, upkeepRule(setup.settings))
     const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
     return {

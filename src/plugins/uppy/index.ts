@@ -32,12 +32,8 @@ export function uppyRoutes(steps: MultipartSteps) {
 }
 
 /** Everything below `/s3`, which Uppy calls. */
-export const uppy = (options: { readonly multipart: Multipart }): Plugin => ({
+export const uppy = (): Plugin<unknown, { readonly multipart: Multipart }> => ({
   name: 'uppy',
-  plugins: [options.multipart],
-  open: uppyRoutes(options.multipart.steps),
-  setup(setup) {
-    setup.only('uppy', options, ['multipart'])
-    return {}
-  },
+  needs: ['multipart'],
+  open: ({ multipart }) => uppyRoutes(multipart.steps),
 })

@@ -1,6 +1,6 @@
 import type { Bucket } from '../../bucket/bucket.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
-import type { UploadSignature } from '../../core/new-upload.ts'
+import type { UploadSignature } from '../../core/upload-url.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { base64, utf8 } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'

@@ -363,10 +363,7 @@ describe('a setting whose plugin is not listed', () => {
   it.each([
     ['JWT needs jwt', 'edge.jwt()'],
     ['IMAGE_WIDTHS needs images', 'edge.links({ images: edge.images() })'],
-    [
-      'BUCKETS.files.managedPrefixes needs notifications() or upkeep',
-      'edge.upkeep({ files: basic.files })',
-    ],
+    ['BUCKETS.files.managedPrefixes needs notifications() or upkeep', 'edge.upkeep()'],
   ])('names the line for: %s()', (text, line) => {
     expect(fixFor(`plugin missing: ${text}()`)).toContain(`Add the line ${line} to`)
   })

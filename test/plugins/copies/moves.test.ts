@@ -518,6 +518,34 @@ it('is not finished by the journal of an earlier file under the key of the sourc
 })
 
 // @threat move-loses
+it.each([true, false])(
+  'is not finished by what has replaced its copy since then (recorded: %s)',
+  async (isRecorded) => {
+    const { app, from, to } = await setUp()
+    await withStep('DELETE a.png', FAULTS['is answered with 500'], () => move(app, from, to))
+    await put(to, 'other!')
+    if (isRecorded) await app.post('/media/files', { key: to })
+    expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'other!'])
+  },
+)
+
+// @threat move-loses
+it('is not finished by the journal of a move from the same key of another bucket', async () => {
+  const [bucket] = Object.values(settingsInput().buckets)
+  if (bucket === undefined) throw new Error('There is no bucket.')
+  const buckets = { files: bucket, archive: { ...bucket, bucket: 'archive' } }
+  const links = { entrypoint: null } // `Objects` of these tests has no such bucket.
+  const { app, from, to } = await setUp({ settings: { buckets }, links })
+  await bucketFetch(from, { method: 'PUT', body: 'pixels' }, 'archive')
+  await bucketFetch(from, { method: 'DELETE' })
+  const other = { bucket: 'archive', toBucket: 'files' }
+  expect(await jsonOf(await move(app, from, to, other))).toMatchObject({ key: to })
+  expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_not_found' })
+  expect(await jsonOf(await move(app, from, to, other))).toMatchObject({ key: to })
+})
+
+// @threat move-loses
 it('is not finished by its journal if an equal file has replaced the source within its second', async () => {
   const { app, from, to, index } = await setUp()
   const other = `${from}.other`
@@ -645,22 +673,29 @@ it.each(FAULT_NAMES)(
 )
 
 // @threat move-same-object
-it.each([false, true])(
-  'keeps the object of a server that takes two keys for one (overwrite: %s)',
-  async (overwrite) => {
+it.each([
+  [false, 'image/png', 'object_exists'],
+  [true, 'image/png', 'object_exists'],
+  [true, 'image/gif', 'storage_error'],
+])(
+  'keeps the object of a server that takes two keys for one (overwrite: %s, then %s)',
+  async (overwrite, type, code) => {
     const deleted: string[] = []
+    let isCopied = false
     vi.stubGlobal('fetch', async (input: string, { method, headers }: RequestInit = {}) => {
       const etag = '"0123456789abcdef0123456789abcdef"'
       if (method === 'DELETE') deleted.push(input)
-      if (new Headers(headers).has('x-amz-copy-source'))
+      if (new Headers(headers).has('x-amz-copy-source')) {
+        isCopied = true
         return new Response(`<CopyObjectResult><ETag>${etag}</ETag></CopyObjectResult>`)
+      }
       const date = 'Tue, 24 Nov 2026 12:00:00 GMT'
-      const length = { 'Content-Length': '6', 'Content-Type': 'image/png' }
+      const length = { 'Content-Length': '6', 'Content-Type': isCopied ? type : 'image/png' }
       return new Response(null, { headers: { ...length, ETag: etag, 'Last-Modified': date } })
     })
     const [from] = keys()
     const moved = await move(mount(), from, from.replace('/a.png', '//A.png'), { overwrite })
-    expect(await jsonOf(moved)).toMatchObject({ code: 'object_exists' })
+    expect(await jsonOf(moved)).toMatchObject({ code })
     expect(deleted).toEqual([])
   },
 )

@@ -44,7 +44,7 @@ const presignerWith = (
   createPresigner(
     defineSettings(() => settingsInput(input)),
     {
-      plugins: [notifications({ files: files({ index: fileIndex }) })],
+      plugins: [notifications(), files({ index: fileIndex })],
       log: (line) => void lines.push(line),
       ...options,
     },

@@ -27,6 +27,7 @@ const BEFORE = '2026-11-20T12:00:00Z'
 const LATER = new Date('2026-11-20T12:00:01Z')
 
 interface Answer {
+  readonly shares: number
   readonly deleted: number
   readonly versions: number | null
   readonly uploads: number | null
@@ -128,7 +129,15 @@ describe.each([
     )
     const [answer] = await deleteAll(mounted())
     expect(answer).toEqual({
-      ...{ deleted: 4, versions: 0, uploads: 1, records: 1, unreadable: 0, failures: [] },
+      ...{
+        shares: 0,
+        deleted: 4,
+        versions: 0,
+        uploads: 1,
+        records: 1,
+        unreadable: 0,
+        failures: [],
+      },
       repeatAfter: expect.any(String),
     })
     expect(bucket.keys).toEqual([other])
@@ -562,8 +571,7 @@ describe('POST /files/delete-all', () => {
       const [name, one] = Object.entries(settingsInput().buckets ?? {})[0] ?? []
       const upkeepCredentials = { accessKeyId: 'WALKER', secretAccessKey: 'secret' }
       const changed = { ...Object(one), ...(has && { upkeepCredentials }) }
-      const records = files({ index })
-      const plugins = [records, userData(), upkeep({ files: records })]
+      const plugins = [files({ index }), userData(), upkeep()]
       const app = mounted({ plugins, settings: { buckets: { [name ?? '']: changed } } })
       expect(await deleteAll(app)).toMatchObject([{ uploads: 1 }])
       expect(bucket.accessKeys.get('GET uploads') === 'WALKER').toBe(has)

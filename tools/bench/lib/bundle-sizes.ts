@@ -11,7 +11,7 @@ export const EVERYTHING = 'the core with all plugins'
 export const SIGNER = '`createSigner` alone'
 export const SIGNER_WITH_SETTINGS = '`createSigner` and `defineSettings`'
 
-/** The call of each plugin, with the plugins that it needs. */
+/** The calls of each plugin: its own, and those of the plugins that it needs. */
 export const PLUGINS = [
   'files()',
   'copies()',
@@ -20,15 +20,15 @@ export const PLUGINS = [
   'links()',
   'links({ images: images({ binding }) })',
   'multipart()',
-  'uppy({ multipart: multipart() })',
+  'uppy(), multipart()',
   'tokens()',
   'apiKeys({ keys })',
   'jwt({ accept })',
   'events({ onEvent, webhooks, queue })',
-  'notifications({ files: files() })',
-  'grants({ links: links() })',
-  'dropBoxes({ files: files(), multipart: multipart() })',
-  'upkeep({ files: files(), settings })',
+  'notifications(), files()',
+  'grants(), links()',
+  'dropBoxes(), files(), multipart()',
+  'upkeep({ settings }), files()',
 ].map((call) => `\`${call}\``)
 
 /** A minified bundle, as an app's bundler makes it. */

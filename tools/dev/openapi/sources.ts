@@ -24,7 +24,8 @@ const appSchema = z.object({
 const functionSchema = z.custom<(...given: unknown[]) => unknown>(
   (value) => typeof value === 'function',
 )
-const createAppSchema = z.object({ createApp: functionSchema, listPlugins: functionSchema })
+const createAppSchema = z.object({ createApp: functionSchema, joinPlugins: functionSchema })
+const joinedSchema = z.object({ plugins: z.unknown() })
 
 /**
  * A handler of the app, or one of the checks before it. `handler` has the schema of such a check.
@@ -45,11 +46,11 @@ const importSource = (path: string): Promise<unknown> =>
 
 /** Reads the routes of the Worker with all plugins. */
 export async function readRoutes(): Promise<readonly RegisteredRoute[]> {
-  const { createApp, listPlugins } = createAppSchema.parse(await importSource('src/app.ts'))
+  const { createApp, joinPlugins } = createAppSchema.parse(await importSource('src/app.ts'))
   const { PLUGINS } = z
     .object({ PLUGINS: z.unknown() })
     .parse(await importSource('examples/everything/src/presigner.ts'))
-  return appSchema.parse(createApp(listPlugins(PLUGINS))).routes
+  return appSchema.parse(createApp(joinedSchema.parse(joinPlugins(PLUGINS)).plugins)).routes
 }
 
 /**

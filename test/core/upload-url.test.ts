@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../src/bucket/limits.ts'
-import { newUpload } from '../../src/core/new-upload.ts'
-import { createUploadUrl, type UploadRequest } from '../../src/core/single.ts'
+import { createUploadUrl, newUpload, type UploadRequest } from '../../src/core/upload-url.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { beginMultipart } from '../../src/plugins/multipart/begin.ts'
 import { coded } from '../support/errors.ts'
 import { signingSettings } from '../support/signing-settings.ts'
@@ -89,4 +89,36 @@ describe('a multipart upload', () => {
       await expect(made).rejects.toMatchObject(coded(code))
     },
   )
+})
+
+describe('an upload URL', () => {
+  const KEY = parseObjectKey('uploads/a.txt')
+
+  // @threat copy-by-upload
+  it('is signed with the credentials for uploads, never with those for reading', async () => {
+    const uploadCredentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'WRITE' }
+    const { uploadUrl } = await createUploadUrl(testBucket({ uploadCredentials }), KEY, FILE, NOW)
+    const { searchParams } = new URL(uploadUrl)
+    expect(searchParams.get('X-Amz-Credential')).toMatch(/^WRITE\//)
+    expect(uploadUrl).not.toContain(EXAMPLE_CREDENTIALS.accessKeyId)
+  })
+
+  it('expires with the credentials for uploads, not with those for reading', async () => {
+    const endsAt = (seconds: number) => ({
+      ...EXAMPLE_CREDENTIALS,
+      expiresAt: NOW.getTime() + seconds * 1000,
+    })
+    const bucket = testBucket({ credentials: endsAt(10), uploadCredentials: endsAt(100) })
+    expect(await createUploadUrl(bucket, KEY, FILE, NOW)).toMatchObject({ expiresIn: 100 })
+  })
+
+  // @threat url-changed
+  it('signs the type and, when given, the size', async () => {
+    const signed = async (file: object) => {
+      const { uploadUrl } = await createUploadUrl(testBucket(), KEY, { ...FILE, ...file }, NOW)
+      return new URL(uploadUrl).searchParams.get('X-Amz-SignedHeaders')
+    }
+    expect(await signed({})).toBe('content-type;host')
+    expect(await signed({ size: 5 })).toBe('content-length;content-type;host')
+  })
 })
