@@ -1,4 +1,4 @@
-import type { RouterRoute } from 'hono/types'
+import type { H, RouterRoute } from 'hono/types'
 import { downloadUrlRoutes } from './core/download-urls.ts'
 import { healthRoutes } from './core/health.ts'
 import { limitRoutes } from './core/limits.ts'
@@ -7,8 +7,10 @@ import type { Issue } from './errors/api-error.ts'
 import { admit } from './http/admit.ts'
 import type { Seams } from './http/app-env.ts'
 import { cors } from './http/cors.ts'
+import { endInTime } from './http/deadline.ts'
+import { GO_ON } from './http/frame.ts'
 import { linkHost } from './http/link-host.ts'
-import { meet, newApp } from './http/new-app.ts'
+import { meet, newApp, takes } from './http/new-app.ts'
 import { onNotFound } from './http/responses.ts'
 import type { Plugin, Routes, Setup } from './plugin.ts'
 
@@ -35,21 +37,30 @@ export function listPlugins<B>(plugins: readonly Plugin<B>[]): readonly Plugin<B
 export function createApp(plugins: readonly Parts[]) {
   const parts = [CORE, ...plugins]
   const api = newApp().use(admit)
-  for (const part of parts) add(api, part.api)
+  for (const part of parts) add(api, part, part.api)
   api.all('*', onNotFound)
   const app = newApp().use(linkHost, cors)
-  for (const part of parts) add(app, part.open)
+  for (const part of parts) add(app, part, part.open)
   return app.route('/u/:token', api).route('/', api)
 }
 
 /**
- * Adds the routes of a plugin. Hono's own `route` would wrap each handler of an app that has an
+ * Adds the routes of a plugin, which end in time, as those of the core do by themselves. Hono's own `route` would wrap each handler of an app that has an
  * `onError` or comes from another copy of Hono. A middleware would then answer instead of the route
  * behind it.
  */
-function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
-  for (const { method, path, handler } of added?.routes ?? []) app.on(method, path, handler)
+function add(app: ReturnType<typeof newApp>, part: Parts, added: Routes | undefined): void {
+  for (const { method, path, handler } of added?.routes ?? [])
+    app.on(method, path, part === CORE ? handler : ending(handler))
 }
+
+/** Returns a handler of a plugin with the deadline of the request. */
+const ending =
+  (handler: H): H =>
+  (c, next) => {
+    const response = handler(c, next)
+    return response instanceof Promise && response !== GO_ON ? endInTime(c, response) : response
+  }
 
 /** A plugin that has what it needs. */
 export interface Joined<in B = unknown> {
@@ -124,7 +135,8 @@ function sharedPath(one: Parts, two: Parts): string | undefined {
   return routesOf(one).find((a) =>
     others.some(
       (b) =>
-        (a.method === b.method || [a.method, b.method].includes('ALL')) && meet(a.path, b.path),
+        (a.method === b.method || [a.method, b.method].includes('ALL')) &&
+        (meet(a.path, b.path) || (one === CORE && takes(b.path, a.path))),
     ),
   )?.path
 }

@@ -24,9 +24,9 @@ import { noFileIndex } from './records/file-index.ts'
 import {
   keepEach,
   type LoadedSettings,
-  loadedBy,
   requireSettings,
   type SettingsFor,
+  settingsApart,
 } from './settings/define.ts'
 import { BROKEN, quiet, TYPESCRIPT, whole } from './settings/rules.ts'
 import type { ObjectSource } from './storage/object-source.ts'
@@ -139,6 +139,7 @@ export function instancesOf<E extends Env>(
   plugins: readonly Joined<E['Bindings']>[],
   known: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
+  const load = settingsApart(settings)
   const instances = new WeakMap<object, Instance>()
   // A plugin may make a function for each environment.
   const kept = new WeakMap<object, (env: E['Bindings']) => unknown>()
@@ -152,7 +153,7 @@ export function instancesOf<E extends Env>(
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
     const instance =
-      instances.get(owner) ?? createInstance(settings, options, env, plugins, known, evaluate)
+      instances.get(owner) ?? createInstance(load(env), options, env, plugins, known, evaluate)
     if (instance.settings.ok) instances.set(owner, instance)
     return instance
   }
@@ -228,7 +229,7 @@ function setupIn<B>(
 }
 
 function createInstance<E extends Env>(
-  settings: SettingsFor<E['Bindings']>,
+  loaded: LoadedSettings,
   options: PresignerOptions<E>,
   env: E['Bindings'],
   plugins: readonly Joined<E['Bindings']>[],
@@ -236,7 +237,6 @@ function createInstance<E extends Env>(
   evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
   const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
-  const loaded = loadedBy(settings, env)
   const { issues: given, thrown: before = [] } = loaded.ok ? NO_FAILURE : loaded
   const issues = [...given, ...known]
   const thrown = [...before]

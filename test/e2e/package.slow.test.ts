@@ -83,7 +83,7 @@ const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url
 export const code: string = isPresignerError(url) ? url.code : ''
 
 // @ts-expect-error
-uppy()
+uppy({ multipart: multipart() })
 // @ts-expect-error
 settings({ SECRETS: 1 })
 // @ts-expect-error

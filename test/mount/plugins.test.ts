@@ -441,6 +441,30 @@ describe('a list of plugins', () => {
     expect(await issuesOf([health])).toEqual(inPlugins('must not share /healthz: core, mine'))
   })
 
+  it.each(['/files/:id/url', '/files/:id/:what', '/files/special/url', '/files/:key/url'])(
+    'has none that would answer for the core, at another path: %s',
+    async (path) => {
+      const mine = withRoutes(
+        'mine',
+        newApp().get(path, (c) => c.text('taken')),
+      )
+      expect(await issuesOf([mine])).toEqual(
+        inPlugins('must not share /files/:key/url: core, mine'),
+      )
+    },
+  )
+
+  it.each(['/files/:key/open', '/files/:key', '/files/:id/open', '/mine/:id/url'])(
+    'may have a path next to those of the core: %s',
+    async (path) => {
+      const mine = withRoutes(
+        'mine',
+        newApp().get(path, (c) => c.text('')),
+      )
+      expect(await issuesOf([mine])).toBeUndefined()
+    },
+  )
+
   it.each(['/u/*', '/u/:x/*', '/u/:x/limits'])(
     "has none for the core's paths below a token: %s",
     async (path) => {
