@@ -3,15 +3,15 @@ import { downloadUrlRoutes } from './core/download-urls.ts'
 import { healthRoutes } from './core/health.ts'
 import { limitRoutes } from './core/limits.ts'
 import { uploadUrlRoutes } from './core/uploads.ts'
-import type { Issue } from './errors/api-error.ts'
+import { ApiError, type Issue } from './errors/api-error.ts'
 import { admit } from './http/admit.ts'
-import type { Seams } from './http/app-env.ts'
+import type { AppContext, Seams } from './http/app-env.ts'
 import { cors } from './http/cors.ts'
 import { endInTime } from './http/deadline.ts'
 import { GO_ON } from './http/frame.ts'
 import { linkHost } from './http/link-host.ts'
 import { meet, newApp, takes } from './http/new-app.ts'
-import { onNotFound } from './http/responses.ts'
+import { NO_ROUTE } from './http/responses.ts'
 import type { Plugin, Routes, Setup } from './plugin.ts'
 
 /** The parts of a plugin that don't depend on the environment. */
@@ -38,7 +38,7 @@ export function createApp(plugins: readonly Parts[]) {
   const parts = [CORE, ...plugins]
   const api = newApp().use(admit)
   for (const part of parts) add(api, part, part.api)
-  api.all('*', onNotFound)
+  api.all('*', onMissing)
   const app = newApp().use(linkHost, cors)
   for (const part of parts) add(app, part, part.open)
   return app.route('/u/:token', api).route('/', api)
@@ -61,6 +61,31 @@ const ending =
     const response = handler(c, next)
     return response instanceof Promise && response !== GO_ON ? endInTime(c, response) : response
   }
+
+/** The paths of the package's plugins, to say which one is missing. The first one that matches counts. */
+const PATHS: Readonly<Record<string, string>> = {
+  multipart: 'multipart',
+  uppy: 's3',
+  tokens: 'tokens',
+  links: 'links|files/(?:purge|.+/link)|[fi]',
+  grants: 'grants|g',
+  dropBoxes: 'drop-boxes|d',
+  copies: 'files/(?:copy|move)',
+  userData: 'files/delete-all|export',
+  upkeep: 'upkeep',
+  notifications: 'notifications',
+  fileAdmin: 'objects|index',
+  files: 'files|stats',
+}
+
+/** Throws `not_found`, with the plugin to add if it is one of the package's. */
+function onMissing(c: AppContext): never {
+  const path = c.req.path.replace(/^\/u\/[^/]+/, '')
+  const [name] =
+    Object.entries(PATHS).find(([, start]) => new RegExp(`^/(?:${start})(?:/|$)`).test(path)) ?? []
+  const isMissing = name !== undefined && !c.env.instance.plugins.includes(name)
+  throw new ApiError('not_found', isMissing ? `This route needs the plugin ${name}().` : NO_ROUTE)
+}
 
 /** A plugin that has what it needs. */
 export interface Joined<in B = unknown> {
