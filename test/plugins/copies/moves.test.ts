@@ -506,6 +506,42 @@ describe('the keys of a move', () => {
 })
 
 // @threat move-loses
+it.each([
+  [502, true],
+  [504, true],
+  [500, false],
+])(
+  'keeps its keys after a %d for its copy, if that may be of a proxy: %s',
+  async (status, isHeld) => {
+    const { app, from, to, finish } = await setUp()
+    const answer: Step = async () => new Response('', { status })
+    await withStep('COPY b.png', answer, () => move(app, from, to))
+    await finish(isHeld)
+  },
+)
+
+// @threat move-loses
+it.each([2, 3])(
+  'ends at the note of its request %i if somebody else has its keys by then',
+  async (at) => {
+    const { app, from, to, index } = await setUp()
+    const take: Step = async (send) => {
+      await index.lapse()
+      const other = await index.lock?.(`${inject('s3Endpoint')}/files/`, [from, to], 300)
+      expect(other?.held.size).toBe(2)
+      return send()
+    }
+    let response: Response | undefined
+    const requests = await withStep(at - 1, take, async () => {
+      response = await move(app, from, to)
+    })
+    expect(response?.status).toBe(503)
+    expect(requests.slice(at)).toEqual(at === 2 ? [] : ['HEAD b.png'])
+    expect(await contentOf(from)).toBe('pixels')
+  },
+)
+
+// @threat move-loses
 it('is not finished by the journal of an earlier file under the key of the source', async () => {
   const { app, from, to } = await setUp()
   expect((await move(app, from, to)).status).toBe(201)
