@@ -474,6 +474,20 @@ describe('the keys of a move', () => {
     })
   })
 
+  it('are free again if those of the other bucket could not be taken', async () => {
+    const [bucket] = Object.values(settingsInput().buckets)
+    if (bucket === undefined) throw new Error('There is no bucket.')
+    const buckets = { files: bucket, archive: { ...bucket, bucket: 'archive' } }
+    let locks = 0
+    const before = async (operation: Operation) => {
+      if (operation === 'lock' && ++locks === 2) throw new Error('The index is down.')
+    }
+    const index = lapsingIndex(memoryFileIndex(), before)
+    const { app, from, to } = await setUp({ settings: { buckets } }, index)
+    expect((await move(app, from, to, { toBucket: 'archive' })).status).toBe(500)
+    expect((await move(app, from, to)).status).toBe(201)
+  })
+
   it('are busy for others only as long as the move sends requests, and twice as long after that', async () => {
     const memory = memoryFileIndex()
     const leases: number[] = []
