@@ -15,7 +15,7 @@ const PORTABLE = [
   'test/access/!(cross-use|principal).test.ts',
   'test/bucket/find-bucket.test.ts',
   'test/client/{server-calls,webhook}.test.ts',
-  'test/core/{content-disposition,content-type,download-url,file-event,new-upload,signed-headers,single}.test.ts',
+  'test/core/{content-disposition,content-type,download-url,file-event,signed-headers,upload-url}.test.ts',
   'test/errors/retry-delay.test.ts',
   'test/plugins/{api-keys,tokens}/{api-key,token}.test.ts',
   'test/plugins/jwt/jwt.test.ts',

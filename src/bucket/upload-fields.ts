@@ -3,7 +3,7 @@ import { UPLOAD_MARK } from './limits.ts'
 
 /**
  * The fields of an upload. `http/fields.ts` makes the schemas of requests from what is here, from
- * which docs/openapi.json follows, and `signer.ts` its own checks, without zod.
+ * which the OpenAPI document follows, and `signer.ts` its own checks, without zod.
  */
 
 /** A pattern, and what is wrong with another text, in words that follow the name of its field. */

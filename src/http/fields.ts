@@ -27,7 +27,7 @@ export const usually = <Schema extends z.ZodMiniType>(schema: Schema, value: z.o
       z.optional(schema),
       z.transform((given) => given ?? value),
     ),
-    { usual: value }, // for docs/openapi.json
+    { usual: value }, // for the OpenAPI document
   )
 /** A whole number in a query. */
 export const digits = z.pipe(

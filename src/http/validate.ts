@@ -32,7 +32,7 @@ export function validateJson<Schema extends z.ZodMiniType<object>>(
   const validate: Validated<'json', Schema> = function validateJson(c) {
     return readBody(c, maxBytes).then((body) => c.req.addValidatedData('json', check(schema, body)))
   }
-  return Object.assign(validate, { body: schema }) // for docs/openapi.json
+  return Object.assign(validate, { body: schema }) // for the OpenAPI document
 }
 
 /** Checks the query. Throws `invalid_request` with issues, also for a name that appears twice. */
@@ -57,7 +57,7 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
     c.req.addValidatedData('query', check(schema, Object.fromEntries(searchParams)))
     return next()
   }
-  return Object.assign(validate, { query: schema }) // for docs/openapi.json
+  return Object.assign(validate, { query: schema }) // for the OpenAPI document
 }
 
 /** Returns the object key in the path. Throws `invalid_key`. */
@@ -107,7 +107,7 @@ export function validateFiles<
   const listOf = <Of extends z.ZodMiniType>(of: Of) =>
     z.strictObject({ files: z.array(of).check(z.minLength(1), z.maxLength(max)), ...more })
   return Object.assign(validateJson(listOf(z.custom<z.input<Item>>()), MAX_KEYS_BODY_BYTES), {
-    body: listOf(item), // for docs/openapi.json
+    body: listOf(item), // for the OpenAPI document
   })
 }
 

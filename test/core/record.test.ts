@@ -404,6 +404,15 @@ withEachIndex((index) => {
       expect(put).not.toHaveBeenCalled()
     })
 
+    // @threat owner-lost
+    it("who may record others' files, and takes one that was replaced, leaves its owner's record kept", async () => {
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      scriptedBucket({ HeadObject: object('"e2"', minutesLater(1)) })
+      expect((await bob({ ofOthers: true })).record).toMatchObject({ owner: 'key:bob' })
+      expect((await index.kept?.get('files', KEY))?.record).toEqual(anns)
+    })
+
     // @threat record-beyond-limits
     it.each([
       ['file_too_large', { maxBytes: 4, allowedTypes: null }],

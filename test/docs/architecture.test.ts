@@ -171,3 +171,10 @@ describe('a file that docs/maintainers/architecture.md names', () => {
     expect(existsSync(join(ROOT, path))).toBe(true)
   })
 })
+
+it('has a reading path of files that exist, and of at most 1,600 lines', () => {
+  const path = [...page.matchAll(/^\| `src\/(\S+\.ts)` \|/gm)].map(([, file = '']) => file)
+  expect(path.length).toBeGreaterThan(10)
+  const lines = path.map((file) => sourceOf(file).split('\n').length - 1)
+  expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1600)
+})

@@ -85,7 +85,7 @@ function operation(id: string): Located {
   return located
 }
 
-describe('a client that reads only docs/openapi.json', () => {
+describe('a client that reads only the OpenAPI document', () => {
   it('uploads, records, lists, shows and deletes a file', async () => {
     const { uploadUrl, key, headers } = await readUpload(
       client.call('createUploadUrl', 200, {

@@ -50,7 +50,6 @@ describe('a link of a page', () => {
     ['docs/curl.md', '../README.md', '/'],
     ['README.md', 'docs/maintainers/kv-schema.md', '/maintainers/kv-schema.md'],
     ['docs/api.md', '#errors', '#errors'],
-    ['docs/api.md', 'openapi.json', '/reference/files.md'],
     ['docs/api.md', 'https://a.example/b', 'https://a.example/b'],
   ])('of %s to %s leads to %s', (page, target, expected) => {
     expect(siteLink(page, target)).toBe(expected)

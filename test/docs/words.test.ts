@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { printedDocument } from '../../tools/dev/openapi/printed.ts'
 import { urlPath } from '../../tools/dev/url-path.ts'
 import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
@@ -42,8 +43,9 @@ const found = (path: string): readonly string[] => {
 
 describe('the words of the glossary', () => {
   it('replace others in the documentation', () => {
-    const pages = [...pagePaths(), 'client/README.md', 'docs/openapi.json']
+    const pages = [...pagePaths(), 'client/README.md']
     expect(pages.filter((path) => !PAST.test(path)).flatMap(found)).toEqual([])
+    expect(printedDocument().match(PATTERN)).toBeNull()
   })
 
   it('replace others in messages, comments and on the page', () => {

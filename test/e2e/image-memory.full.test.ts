@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type ImageWorker, OBJECT_HEADERS, startImageWorker } from './image-worker.ts'
 import { colourPng } from './small-png.ts'
@@ -16,11 +17,18 @@ const CROWD = 100
 const LARGE = colourPng(2600, 2550, randomBytes(2600 * 2550 * 3))
 const SMALL = colourPng(8, 8, Buffer.alloc(8 * 8 * 3))
 
-const bucket = createServer(({ url = '' }, response) => {
-  const picture = url.includes('large') ? LARGE : url.includes('small') ? SMALL : PICTURE
+const SMALL_GIF = Buffer.from('474946383961080008000000002c00000000080008000002024c01003b', 'hex')
+/** A GIF of the same size, which is read whole. What follows the image is no part of it. */
+const GIF = Buffer.concat([SMALL_GIF, Buffer.alloc(19 * MIB)])
+
+function answer({ url = '' }: IncomingMessage, response: ServerResponse): void {
+  const pictures = { large: LARGE, small: SMALL, gif: GIF }
+  const [, picture = PICTURE] = Object.entries(pictures).find(([name]) => url.includes(name)) ?? []
   response.writeHead(200, { ...OBJECT_HEADERS, 'Content-Length': picture.length })
   response.end(picture)
-})
+}
+
+const bucket = createServer(answer)
 const stack = new AsyncDisposableStack()
 let worker: ImageWorker
 /** Before the first try of a test, since the next one finds memory that is free again. */
@@ -59,20 +67,18 @@ it('holds an image once for a crowd that does not read it', async () => {
 })
 
 /** Asks for all at once, as a page does. Returns their statuses, and the seconds until each came. */
-async function askAll(paths: readonly string[]) {
+async function askAll(paths: readonly string[], { ask } = worker) {
   const begun = performance.now()
   return Promise.all(
     paths.map(async (path) => {
-      const response = await text((await worker.ask(path)).setEncoding('latin1'))
+      const response = await text((await ask(path)).setEncoding('latin1'))
       return { status: response.slice(9, 12), seconds: (performance.now() - begun) / 1000 }
     }),
   )
 }
 
-const linksTo = (name: string, count: number) =>
-  Promise.all(
-    Array.from({ length: count }, (_, i) => worker.linkTo(`${name}-${randomUUID()}-${i}`, 64)),
-  )
+const linksTo = (name: string, count: number, { linkTo } = worker) =>
+  Promise.all(Array.from({ length: count }, (_, i) => linkTo(`${name}-${randomUUID()}-${i}`, 64)))
 
 // @threat image-bomb
 it('shows 120 pictures on a page of 120 new thumbnails', async () => {
@@ -96,4 +102,45 @@ it('holds little of 50 originals of 20 MB, and refuses none within 20 seconds', 
   for (const { seconds } of refused) expect(seconds).toBeGreaterThan(19)
   // The originals have 950 MiB. The local version of Cloudflare Images is in this process, and holds eight.
   expect(peak).toBeLessThan(500 * MIB)
+})
+
+// @threat image-bomb
+it.each([
+  ['that pass through', 'large', LARGE],
+  ['that are whole in memory', 'gif', GIF],
+])('holds at most 40 MiB of 50 originals of 20 MB %s', async (_, name, { length }) => {
+  const calls: number[] = []
+  const resizer = createServer(async (request, response) => {
+    let size = 0
+    for await (const piece of request) size += piece.length
+    calls.push(size)
+    await sleep(300)
+    response.writeHead(200, { 'Content-Type': 'image/png', 'Content-Length': SMALL.length })
+    response.end(SMALL)
+  })
+  let id = 0
+  let origin = ''
+  const counted = createServer((request, response) => {
+    const own = String(id++)
+    response.setHeader('X-Id', own)
+    response.on('close', () => {
+      if (!response.writableFinished) fetch(`${origin}/closed?${own}`).catch(() => undefined)
+    })
+    answer(request, response)
+  })
+  await using stopping = new AsyncDisposableStack()
+  const counting = await startImageWorker(counted, stopping, resizer)
+  ;({ origin } = counting)
+  const answers = await askAll(await linksTo(name, 50, counting), counting)
+  const shown = answers.filter(({ status }) => status === '200')
+  const refused = answers.filter(({ status }) => status !== '200')
+  // As many as the bucket, the network and the resizer could serve in this time.
+  for (const { seconds } of refused) expect(seconds).toBeGreaterThan(19)
+  expect(shown.length).toBeGreaterThan(0)
+  expect(new Set(calls)).toEqual(new Set([length]))
+  const counts: unknown = await (await fetch(`${counting.origin}/counts`)).json()
+  expect(counts).toMatchObject({ peak: expect.any(Number) })
+  const { peak } = counts as { peak: number }
+  expect(peak).toBeLessThanOrEqual(40 * MIB)
+  expect(peak).toBeGreaterThanOrEqual(name === 'gif' ? length : 256 * 1024)
 })

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
+import { build } from 'esbuild'
 import { startMiniflare } from '../../tools/bench/lib/miniflare.ts'
 import { shared } from './shared.ts'
 
@@ -24,19 +25,40 @@ export interface ImageWorker {
   ask(path: string): Promise<Socket>
 }
 
-/** Starts `bucket`, and the Worker for it. */
+/** Starts a server, and returns its URL. */
+async function listen(server: Server, stack: AsyncDisposableStack): Promise<string> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  stack.defer(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** Returns a Worker that counts at `/counts`, and sends each image to a server. */
+async function countingScript(): Promise<string> {
+  const built = await build({
+    entryPoints: [join(import.meta.dirname, '../support/counted-images.ts')],
+    ...{ bundle: true, format: 'esm', write: false, external: ['cloudflare:*', 'node:*'] },
+  })
+  return built.outputFiles?.[0]?.text ?? ''
+}
+
+/**
+ * Starts `bucket`, and the Worker for it. With `resizer`, that server gets each image in a POST, in place of
+ * the local version of Cloudflare Images, and the Worker counts the bytes that it holds.
+ */
 export async function startImageWorker(
   bucket: Server,
   stack: AsyncDisposableStack,
+  resizer?: Server,
 ): Promise<ImageWorker> {
-  bucket.listen(0, '127.0.0.1')
-  await once(bucket, 'listening')
-  stack.defer(() => {
-    bucket.closeAllConnections()
-    bucket.close()
-  })
-  const endpoint = `http://127.0.0.1:${(bucket.address() as AddressInfo).port}`
-  const script = await readFile(join(dirname(await shared('worker')), 'worker.js'), 'utf8')
+  const endpoint = await listen(bucket, stack)
+  const script = resizer
+    ? await countingScript()
+    : await readFile(join(dirname(await shared('worker')), 'worker.js'), 'utf8')
+  const images = resizer ? { RESIZER: await listen(resizer, stack) } : {}
   const address = { endpoint, region: 'us-east-1', bucket: 'files', addressing: 'path' }
   // Miniflare's proxy would hide that a client disconnects.
   const miniflare = await startMiniflare([
@@ -49,9 +71,10 @@ export async function startImageWorker(
         S3_SECRET_ACCESS_KEY: 'b',
         SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
         OPEN_ACCESS: 'localhost',
+        ...images,
       },
       kvNamespaces: { FILE_INDEX: 'index' },
-      images: 'IMAGES',
+      ...(resizer === undefined && { images: 'IMAGES' }),
     },
   ])
   stack.defer(() => miniflare.close())

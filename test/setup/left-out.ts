@@ -83,6 +83,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/index-command.slow.test.ts',
       'test/e2e/upkeep-command.slow.test.ts',
       'test/e2e/upkeep-command.test.ts',
+      'test/e2e/upkeep-killed.full.test.ts',
       'test/e2e/user-data-commands.test.ts',
       'test/e2e/keys.full.test.ts',
       'test/e2e/new-user.full.test.ts',

@@ -1,13 +1,21 @@
 import { byUtf8 } from '../../src/keys/encodings.ts'
 
 /** One write of a name. A removal has no metadata. */
-interface Write {
+export interface KvWrite {
   readonly at: number
   readonly location: number
+  /** Who has written. */
+  readonly by: string
   readonly metadata: unknown
   readonly expiresAt: number
   /** When each location shows it. */
   readonly shownAt: readonly number[]
+}
+
+/** A write over one of another location that its own did not show yet. */
+export interface BlindWrite {
+  readonly write: KvWrite
+  readonly over: KvWrite
 }
 
 /** At most, a location shows the writes of another one so much later, in milliseconds. */
@@ -19,7 +27,7 @@ export const MAX_LAG = 60_000
  * within a second is refused.
  */
 export class LaggingKv {
-  readonly #writes = new Map<string, Write[]>()
+  readonly #writes = new Map<string, KvWrite[]>()
   readonly #locations: number
   readonly #clock: () => number
   readonly #random: () => number
@@ -30,8 +38,8 @@ export class LaggingKv {
     this.#random = random
   }
 
-  /** Returns the namespace as a location shows it. */
-  at(location: number): KVNamespace {
+  /** Returns the namespace as a location shows it, for somebody. */
+  at(location: number, by = ''): KVNamespace {
     const entry = (name: string) => {
       const { metadata } = this.#shown(name, location) ?? {}
       return metadata === undefined ? { value: null, metadata: null } : { value: '', metadata }
@@ -45,8 +53,8 @@ export class LaggingKv {
         name: string,
         _: string,
         { metadata, expirationTtl }: { metadata: unknown; expirationTtl?: number },
-      ) => this.#write(name, location, metadata, expirationTtl),
-      delete: async (name: string) => this.#write(name, location, undefined),
+      ) => this.#write(name, { location, by, metadata }, expirationTtl),
+      delete: async (name: string) => this.#write(name, { location, by, metadata: undefined }),
       list: async ({ prefix, limit = 1000, cursor }: KVNamespaceListOptions) => {
         const all = [...this.#writes.keys()]
           .filter((name) => name.startsWith(prefix ?? '') && byUtf8(name, cursor ?? '') > 0)
@@ -60,33 +68,34 @@ export class LaggingKv {
     return namespace as unknown as KVNamespace
   }
 
-  /** Tells whether two locations have written one of these names within the time that a change takes. */
-  hasConflict(names: readonly string[]): boolean {
-    const writes = names.flatMap((name) => this.#writes.get(name) ?? [])
-    return writes.some((one) =>
-      writes.some(
-        (other) => one.location !== other.location && Math.abs(one.at - other.at) <= 2 * MAX_LAG,
-      ),
+  /** Returns the writes of a name that did not see what another location had written before. */
+  blind(name: string): readonly BlindWrite[] {
+    const writes = this.#writes.get(name) ?? []
+    return writes.flatMap((write, i) =>
+      writes
+        .slice(0, i)
+        .filter(({ shownAt }) => (shownAt[write.location] ?? 0) > write.at)
+        .map((over) => ({ write, over })),
     )
   }
 
-  #shown(name: string, location: number): Write | undefined {
+  #shown(name: string, location: number): KvWrite | undefined {
     const now = this.#clock()
     const shown = this.#writes.get(name)?.filter(({ shownAt }) => (shownAt[location] ?? 0) <= now)
     const last = shown?.at(-1)
     return last && last.expiresAt > now ? last : undefined
   }
 
-  #write(name: string, location: number, metadata: unknown, ttl = Infinity): void {
+  #write(name: string, write: Pick<KvWrite, 'location' | 'by' | 'metadata'>, ttl = Infinity): void {
     const at = this.#clock()
     const writes = this.#writes.get(name) ?? []
     const last = writes.at(-1)
     if (last !== undefined && at - last.at < 1000)
       throw new Error('KV PUT failed: 429 Too Many Requests')
     const shownAt = Array.from({ length: this.#locations }, (_, i) =>
-      i === location ? at : at + Math.ceil(this.#random() * MAX_LAG),
+      i === write.location ? at : at + Math.ceil(this.#random() * MAX_LAG),
     )
     const expiresAt = at + ttl * 1000
-    this.#writes.set(name, [...writes, { at, location, metadata, expiresAt, shownAt }])
+    this.#writes.set(name, [...writes, { ...write, at, expiresAt, shownAt }])
   }
 }

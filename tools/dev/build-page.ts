@@ -1,40 +1,45 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, type PlatformPath } from 'node:path'
+import { printedDocument } from './openapi/printed.ts'
 import { urlPath } from './url-path.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const DEMO = join(ROOT, 'demo')
 const PUBLIC = join(ROOT, 'public')
-/** The sources of the page. A change in one of them makes public/ stale. */
-const SOURCES = [
-  'demo',
-  'client/src',
-  'docs/openapi.json',
-  'tools/dev/build-page.ts',
-  'package-lock.json',
+/** The sources of the page, and those of openapi.json. A change in one of them makes it stale. */
+const PAGE_SOURCES = ['demo', 'client/src', 'tools/dev/build-page.ts', 'package-lock.json']
+const API_SOURCES = [
+  ...['src', 'examples/everything/src', 'tools/dev/openapi', 'tools/dev/openapi.ts'],
+  'docs/troubleshooting.md',
+  'package.json',
 ]
 /**
- * The file in public/ with the digest of the sources. demo/public/.assetsignore excludes it from
+ * The file in public/ with the digests of the sources. demo/public/.assetsignore excludes it from
  * the served files.
  */
 const STAMP = '.build'
+const DOCUMENT = 'openapi.json'
 
 type Files = Map<string, string | Uint8Array>
 
 /**
- * Bundles demo/ into public/, which the Worker serves at `/`, unless public/ is up to date.
- * Resolves with whether it built the page.
+ * Bundles demo/ into public/, which the Worker serves at `/`, and describes its API in
+ * public/openapi.json, unless they are up to date. Resolves with whether it wrote anything.
  */
 export async function buildPage(): Promise<boolean> {
-  const digest = await digestOfSources()
-  const [stamp] = await read(join(PUBLIC, STAMP))
-  if (stamp?.toString() === digest) return false
-  const files = await bundle()
-  const old = staleFiles(PUBLIC, await filesUnder(PUBLIC), files)
+  const page = await digestOf(PAGE_SOURCES)
+  const api = await digestOf(API_SOURCES)
+  const [stamp = ''] = await read(join(PUBLIC, STAMP))
+  const [oldPage, oldApi] = stamp.toString().split(' ')
+  if (page === oldPage && api === oldApi) return false
+  const files: Files = page === oldPage ? new Map() : await bundle()
+  const isServed = { has: (path: string) => path === DOCUMENT || files.has(path) }
+  const old = page === oldPage ? [] : staleFiles(PUBLIC, await filesUnder(PUBLIC), isServed)
+  if (api !== oldApi) files.set(DOCUMENT, printedDocument())
   // Writes file by file, and the stamp last. So public/ is never empty, and a parallel build writes
   // the same files.
-  await write([...files, [STAMP, digest]])
+  await write([...files, [STAMP, `${page} ${api}`]])
   for (const path of old) await rm(path, { force: true })
   return true
 }
@@ -75,14 +80,12 @@ async function bundle(): Promise<Files> {
   const publicFolder = join(DEMO, 'public')
   for (const path of await filesUnder(publicFolder))
     files.set(urlPath(publicFolder, path), await readFile(path))
-  for (const openApi of await read(join(ROOT, 'docs/openapi.json')))
-    files.set('openapi.json', openApi)
   return files
 }
 
-async function digestOfSources(): Promise<string> {
+async function digestOf(sources: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
-  for (const source of SOURCES)
+  for (const source of sources)
     for (const path of await filesUnder(join(ROOT, source)))
       for (const content of await read(path))
         hash.update(`${urlPath(ROOT, path)} ${content.length}\n`).update(content)

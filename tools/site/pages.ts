@@ -88,7 +88,6 @@ export function siteLink(page: string, target: string): string {
   const [file = '', id] = target.split('#')
   const path = posix.normalize(posix.join(posix.dirname(page), file))
   const hash = id === undefined ? '' : `#${id}`
-  if (path === 'docs/openapi.json') return '/reference/files.md'
   const isWritten = path.startsWith(`${REFERENCE}/`) // by the build
   if (!isWritten && !existsSync(join(ROOT, path)))
     throw new Error(`${page}: ${target}: no such file`)

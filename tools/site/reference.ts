@@ -1,8 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { printedDocument } from '../dev/openapi/printed.ts'
 import { fragment, REFERENCE, type ReferencePage, ROOT, readPage } from './pages.ts'
 
-/** The parts of OpenAPI 3.1 that docs/openapi.json uses. A test checks the file itself. */
+/** The parts of OpenAPI 3.1 that the document uses. A test checks the document itself. */
 interface Schema {
   readonly $ref?: string
   readonly type?: string | readonly string[]
@@ -63,7 +64,7 @@ interface Document {
   }
 }
 
-const DOCUMENT: Document = JSON.parse(readPage('docs/openapi.json'))
+const DOCUMENT: Document = JSON.parse(printedDocument())
 const TITLES: Readonly<Record<string, string>> = {
   files: 'Files',
   multipart: 'Uploads in parts',
@@ -342,13 +343,13 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 function resolveSchema(schema: Schema): Schema {
   if (schema.$ref === undefined) return schema
   const found = DOCUMENT.components.schemas[schema.$ref.replace('#/components/schemas/', '')]
-  if (found === undefined) throw new Error(`docs/openapi.json has no ${schema.$ref}`)
+  if (found === undefined) throw new Error(`The OpenAPI document has no ${schema.$ref}`)
   return found
 }
 
 function resolve(response: Response | { readonly $ref: string }): Response {
   if (!('$ref' in response)) return response
   const found = DOCUMENT.components.responses[response.$ref.replace('#/components/responses/', '')]
-  if (found === undefined) throw new Error(`docs/openapi.json has no ${response.$ref}`)
+  if (found === undefined) throw new Error(`The OpenAPI document has no ${response.$ref}`)
   return found
 }

@@ -63,38 +63,31 @@ interface Place {
 export class Hold {
   readonly #c: AppContext
   readonly #place: Place
-  readonly #locks: ReadonlyMap<string, KeyLock>
+  readonly #locks = new Map<string, KeyLock>()
   readonly #kept = new Set<string>()
 
-  private constructor(c: AppContext, place: Place, locks: ReadonlyMap<string, KeyLock>) {
+  constructor(c: AppContext, place: Place) {
     this.#c = c
     this.#place = place
-    this.#locks = locks
   }
 
-  /** Takes what it can of these keys. Gives this request a deadline. Throws `unavailable`. */
-  static async take(c: AppContext, place: Place, files: readonly Keys[]): Promise<Hold> {
-    const locks = new Map<string, KeyLock>()
-    const hold = new Hold(c, place, locks)
-    extendDeadline(c, SENDING_SECONDS)
-    const { lock } = fileIndexOf(c)
-    if (lock === undefined) return hold
+  /**
+   * Takes what it can of the keys of these files. Gives this request a deadline. Throws `unavailable`, and
+   * may have some of the keys then.
+   */
+  async take(files: readonly Keys[]): Promise<void> {
+    const { source, target } = this.#place
+    extendDeadline(this.#c, SENDING_SECONDS)
+    const { lock } = fileIndexOf(this.#c)
+    if (lock === undefined) return
     const keys = files.flatMap(({ from, to }) => [
-      [bucketUrl(place.source), from] as const,
-      [bucketUrl(place.target), to] as const,
+      [bucketUrl(source), from] as const,
+      [bucketUrl(target), to] as const,
     ])
-    try {
-      // In the same order for each call.
-      const buckets = Map.groupBy(keys, ([bucket]) => bucket)
-      for (const bucket of [...buckets.keys()].toSorted()) {
-        const ofBucket = new Set(buckets.get(bucket)?.map(([, key]) => key))
-        locks.set(bucket, await lock(bucket, [...ofBucket], LEASE_SECONDS))
-      }
-    } catch (error) {
-      await hold.release()
-      throw error
+    for (const [bucket, own] of Map.groupBy(keys, ([bucket]) => bucket)) {
+      const ofBucket = new Set(own.map(([, key]) => key))
+      this.#locks.set(bucket, await lock(bucket, [...ofBucket], LEASE_SECONDS))
     }
-    return hold
   }
 
   /** Throws `unavailable` unless this call holds both keys of the file. */

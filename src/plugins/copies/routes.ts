@@ -13,6 +13,7 @@ import { created, json } from '../../http/responses.ts'
 import { check, validateJson } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { type CopyCall, copyFiles, type FileToCopy, type Outcome } from './copy-file.ts'
+import type { CopyKind } from './hold.ts'
 
 /** What the plugin has read of its option. */
 export const MAX_REQUESTS = new Kept<number>()
@@ -41,7 +42,7 @@ const manySchema = <Of extends z.ZodMiniType>(of: Of) =>
 /** One file in the body itself, or a list of them. */
 const validateCopies = Object.assign(
   validateJson(manySchema(z.custom<unknown>()), MAX_KEYS_BODY_BYTES),
-  { body: manySchema(oneOfCopies) }, // for docs/openapi.json
+  { body: manySchema(oneOfCopies) }, // for the OpenAPI document
 )
 
 const keysIn = z.object({ from: z.optional(z.string()), to: z.optional(z.string()) })
@@ -53,14 +54,13 @@ export const copyRoutes = newApp()
 
 async function answer(
   c: AppContext,
-  kind: CopyCall['kind'],
+  kind: CopyKind,
   { files, bucket: alias, toBucket, ...single }: z.output<ReturnType<typeof manySchema>>,
 ): Promise<Response> {
   const principal = c.get('principal')
   requireScope(principal, 'files:read')
   requireScope(principal, 'files:upload')
-  const file = files === undefined ? check(oneOfCopies, single) : null
-  if (files !== undefined) check(z.strictObject({}), single)
+  check(files === undefined ? oneOfCopies : z.strictObject({}), single)
   const source = await chooseOpenBucket(c, alias, null)
   const target = toBucket === undefined ? source : await chooseOpenBucket(c, toBucket, null)
   const requests = MAX_REQUESTS.of(c.env.instance)
@@ -69,18 +69,12 @@ async function answer(
   // The first one has already counted as the request.
   const count = () => (started++ === 0 ? undefined : countPrincipal(c, principal))
   const call = { kind, source, target, allowance: new Allowance(requests), count }
-  if (file !== null) {
-    const outcomes = await copyFiles(c, call, [parseKeys(file)])
-    const [outcome] = outcomes.values()
-    if (outcome === undefined || 'error' in outcome) throw outcome?.error
-    return created(c, recordBody(outcome.recorded))
-  }
   const requireIndependent = independence(call)
-  const parsed = (files ?? []).map((given): FileToCopy | { readonly error: unknown } => {
+  const parsed = (files ?? [single]).map((given): FileToCopy | { readonly error: unknown } => {
     try {
       const file = check(oneOfCopies, given)
       requireIndependent(file)
-      return parseKeys(file)
+      return { ...file, from: parseObjectKey(file.from), to: parseObjectKey(file.to) }
     } catch (error) {
       return { error }
     }
@@ -90,22 +84,21 @@ async function answer(
   for (let i = 0; i < valid.length; i += GROUP_FILES)
     for (const one of await copyFiles(c, call, valid.slice(i, i + GROUP_FILES)))
       outcomes.set(...one)
+  const results = parsed.map((file) => ('error' in file ? file : outcomes.get(file)))
+  if (files === undefined) {
+    const [outcome] = results
+    if (outcome === undefined || 'error' in outcome) throw outcome?.error
+    return created(c, recordBody(outcome.recorded))
+  }
   const failures: unknown[] = []
-  const results = parsed.map((file, i) => {
-    const outcome = 'error' in file ? file : outcomes.get(file)
+  const shown = results.map((outcome, i) => {
     if (outcome !== undefined && 'recorded' in outcome) return recordBody(outcome.recorded)
     failures.push(outcome?.error)
-    return { ...keysIn.safeParse(files?.[i]).data, error: itemError(outcome?.error) }
+    return { ...keysIn.safeParse(files[i]).data, error: itemError(outcome?.error) }
   })
   warnOfFailures(c, kind === 'copy' ? 'copied' : 'moved', failures)
-  return json(c, { files: results })
+  return json(c, { files: shown })
 }
-
-const parseKeys = ({ from, to, ...file }: z.output<typeof oneOfCopies>): FileToCopy => ({
-  ...file,
-  from: parseObjectKey(from),
-  to: parseObjectKey(to),
-})
 
 /**
  * Returns a function that throws `invalid_request` for a file whose result would depend on that of an

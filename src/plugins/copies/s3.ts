@@ -41,8 +41,27 @@ export async function copyObject(
   { headers, isNew }: { headers: Readonly<Record<string, string>>; isNew: boolean },
   now: Date,
 ): Promise<string | null> {
-  const copy = (more: Readonly<Record<string, string>>) =>
-    callCopy(source, bucket, key, { headers: { ...headers, ...more }, isNew }, now)
+  const owner = source.bucket.requestHeaders?.['x-amz-expected-bucket-owner']
+  const copy = async (condition: Readonly<Record<string, string>>): Promise<string | null> => {
+    const request = {
+      ...{ bucket, key, operation: 'CopyObject', method: 'PUT' as const },
+      headers: {
+        ...headers,
+        ...condition,
+        ...(owner !== undefined && { 'x-amz-source-expected-bucket-owner': owner }),
+        'x-amz-copy-source': copySourceOf(source),
+        'x-amz-copy-source-if-match': source.etag,
+      },
+    }
+    const answer = await withDeadline(COPY_TIMEOUT_SECONDS, now, (signal) =>
+      ask(request, now, signal),
+    )
+    const root = readXml(answer.text)
+    // An error may come with status 200, after the response has begun.
+    if (answer.status !== 200 || root?.name !== 'CopyObjectResult') throw refusal(answer, isNew)
+    const etag = textOf(root, 'ETag')
+    return etag ? `"${unquoted(etag)}"` : null
+  }
   if (!(isNew && bucket.conditionalPut)) return copy({})
   const vacant = R2_HOST.test(bucket.origin) ? 'cf-copy-destination-if-none-match' : 'If-None-Match'
   return copy({ [vacant]: '*' }).catch((error: unknown) => {
@@ -62,35 +81,6 @@ export function copySourceOf({ bucket, key }: Pick<CopySource, 'bucket' | 'key'>
   const path = encodeKey(key)
   assertNamesKey(path, key)
   return `/${bucket.name}/${path}`
-}
-
-async function callCopy(
-  source: CopySource,
-  bucket: Bucket,
-  key: ObjectKey,
-  { headers, isNew }: { headers: Readonly<Record<string, string>>; isNew: boolean },
-  now: Date,
-): Promise<string | null> {
-  const owner = source.bucket.requestHeaders?.['x-amz-expected-bucket-owner']
-  const request = {
-    ...{ bucket, key, operation: 'CopyObject', method: 'PUT' as const },
-    headers: {
-      ...headers,
-      ...(owner !== undefined && { 'x-amz-source-expected-bucket-owner': owner }),
-      'x-amz-copy-source': copySourceOf(source),
-      'x-amz-copy-source-if-match': source.etag,
-    },
-  }
-  const answer = await withDeadline(COPY_TIMEOUT_SECONDS, now, (signal) =>
-    ask(request, now, signal),
-  )
-  const root = readXml(answer.text)
-  // An error may come with status 200, after the response has begun.
-  if (answer.status === 200 && root?.name === 'CopyObjectResult') {
-    const etag = textOf(root, 'ETag')
-    return etag ? `"${unquoted(etag)}"` : null
-  }
-  throw refusal(answer, isNew)
 }
 
 function refusal(answer: BucketResponse, isNew: boolean): ApiError {

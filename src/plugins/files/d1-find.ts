@@ -1,4 +1,4 @@
-import type { AnsweredPage, FileQuery, Folder } from '../../records/file-query.ts'
+import type { AnsweredPage, FileQuery, Folder, Totals } from '../../records/file-query.ts'
 import {
   type Database,
   type FileRow,
@@ -26,7 +26,7 @@ const SORTED = { createdAt: 'created_at', name: 'folded', size: 'size' } as cons
 
 type Value = string | number
 
-/** The last one of a page: the value that it is sorted by, and its key; or only a folder. */
+/** The last one of a page: the value that it is sorted by, and its key; or a folder, or a key, after which the folders go on. */
 type Position = readonly [folder: string, key?: undefined] | readonly [value: Value, key: string]
 
 /** The values of a statement, each with the number under which the statement names it. */
@@ -80,7 +80,9 @@ export async function find(
   const after = position?.[1] === undefined ? undefined : position
   const lastFolder = position?.[1] === undefined ? position?.[0] : undefined
   const folderStatement =
-    delimiter === undefined || after !== undefined ? undefined : foldersStatement(query, lastFolder)
+    delimiter === undefined || after !== undefined
+      ? undefined
+      : foldersStatement(query, lastFolder, maxRows)
   const filesStatement =
     delimiter !== undefined && query.sort === undefined
       ? directStatement(query, after?.[1], maxRows)
@@ -88,18 +90,39 @@ export async function find(
   const results = await database.run(
     [...(folderStatement ? [folderStatement] : []), filesStatement].map((one) => prepare(db, one)),
   )
-  const found = folderStatement === undefined ? [] : (results[0]?.results as unknown as Folder[])
-  const folders = found.slice(0, limit)
+  const found =
+    folderStatement === undefined ? [] : (results[0]?.results as unknown as FoundFolder[])
+  const { folders: all, goesOn } = foldersIn(found, maxRows)
+  const folders = all.slice(0, limit)
   const rows = results.at(-1)?.results as unknown as FoundRow[]
   const page = pageOf(rows, words, limit - folders.length, maxRows)
   if (delimiter === undefined) return page
-  if (folders.length < limit) return { ...page, folders }
-  const hasMore = found.length > limit || rows.length > 0
-  return {
-    ...page,
-    folders,
-    cursor: hasMore ? JSON.stringify([folders.at(-1)?.prefix]) : undefined,
-  }
+  const next = all.length > limit ? folders.at(-1)?.prefix : goesOn
+  if (next !== undefined)
+    return { records: [], unreadable: 0, folders, cursor: JSON.stringify([next]) }
+  const isFull = folders.length === limit && rows.length > 0
+  return { ...page, folders, ...(isFull && { cursor: JSON.stringify([folders.at(-1)?.prefix]) }) }
+}
+
+/** Without a prefix, the files that are in none. `read` is how many rows were read, and `last` the last key. */
+interface FoundFolder extends Totals {
+  readonly prefix: string | null
+  readonly read?: number
+  readonly last?: string
+}
+
+/** Returns the folders that were read, and after what the others go on, if as many rows were read as may be. */
+function foldersIn(found: readonly FoundFolder[], maxRows: number) {
+  const folders = found.flatMap(({ prefix, count, bytes }): Folder[] =>
+    prefix === null ? [] : [{ prefix, count, bytes }],
+  )
+  const { read, last = '' } = found[0] ?? {}
+  if (read !== maxRows) return { folders, goesOn: undefined }
+  const cut = folders.at(-1)
+  if (cut === undefined || !last.startsWith(cut.prefix)) return { folders, goesOn: last }
+  // It may have more files. The next page shows it, unless it is the only one.
+  const whole = folders.length === 1 ? folders : folders.slice(0, -1)
+  return { folders: whole, goesOn: whole.at(-1)?.prefix }
 }
 
 interface FoundRow extends FileRow {
@@ -283,10 +306,11 @@ const startsAfter = (
   operator: string,
 ): string[] => [...walked.filter((one) => !one.startsWith(`f.${column} ${operator}`)), ...next]
 
-/** Returns the statement for folders directly below the prefix. */
+/** Returns the statement for folders directly below the prefix, after a folder or a key. */
 export function foldersStatement(
   { bucket, prefix, limit }: FileQuery,
   after: string | undefined,
+  maxRows = MAX_ROWS,
 ): Statement {
   const parameters = new Parameters()
   const add = (value: Value): string => parameters.add(value)
@@ -298,14 +322,22 @@ export function foldersStatement(
       values: parameters.values,
     }
   }
-  // Nobody has counted these. So this looks for each one's first key, and counts its rows.
-  const { steps, folder } = skipScan(parameters, { bucket, prefix }, after && after + GREATEST)
-  const total = (what: string) =>
-    `(SELECT ${what} FROM presigner_files AS f WHERE f.bucket = ${add(bucket)} AND f.key >= s.folder AND f.key < s.folder || ${add(GREATEST)})`
+  // Nobody has counted these.
+  const from =
+    after === undefined
+      ? `key >= ${add(prefix)}`
+      : `key > ${add(after.endsWith('/') ? after + GREATEST : after)}`
+  const rows = `SELECT key, size FROM presigner_files WHERE bucket = ${add(bucket)} AND ${from} AND key < ${add(prefix + GREATEST)} ORDER BY key LIMIT ${maxRows}`
   return {
-    sql: `${steps} SELECT s.folder AS prefix, ${total('count(*)')} AS count, ${total('sum(f.size)')} AS bytes FROM (SELECT ${folder} AS folder FROM step) AS s WHERE s.folder IS NOT NULL LIMIT ${limit + 1}`,
+    sql: `WITH row AS MATERIALIZED (${rows}) SELECT ${folderBelow(parameters, prefix, 'row.key')} AS prefix, count(*) AS count, sum(size) AS bytes, (SELECT count(*) FROM row) AS read, (SELECT max(key) FROM row) AS last FROM row GROUP BY 1 ORDER BY 1 LIMIT ${limit + 2}`,
     values: parameters.values,
   }
+}
+
+/** Returns the folder directly below `prefix` that a key is in, or null. */
+function folderBelow(parameters: Parameters, prefix: string, key: string): string {
+  const rest = `substr(${key}, ${parameters.add([...prefix].length + 1)})`
+  return `CASE WHEN instr(${rest}, '/') > 0 THEN ${parameters.add(prefix)} || substr(${rest}, 1, instr(${rest}, '/')) END`
 }
 
 /** Returns the statement for files directly below the prefix, in the order of the keys. */
@@ -331,18 +363,16 @@ function skipScan(
   parameters: Parameters,
   { bucket, prefix }: { readonly bucket: string; readonly prefix: string },
   after: string | undefined,
-  maxRows = Infinity,
+  maxRows: number,
 ) {
   const add = (value: Value): string => parameters.add(value)
-  const rest = `substr(step.key, ${add([...prefix].length + 1)})`
-  const folder = `CASE WHEN instr(${rest}, '/') > 0 THEN ${add(prefix)} || substr(${rest}, 1, instr(${rest}, '/')) END`
+  const folder = folderBelow(parameters, prefix, 'step.key')
   const find = (from: string) =>
     `(SELECT f.key FROM presigner_files AS f WHERE f.bucket = ${add(bucket)} AND f.key ${from} AND f.key < ${add(prefix + GREATEST)} ORDER BY f.key LIMIT 1)`
   const first = find(after === undefined ? `>= ${add(prefix)}` : `> ${add(after)}`)
   const next = find(`> coalesce(${folder} || ${add(GREATEST)}, step.key)`)
-  const bound = maxRows === Infinity ? '' : ` AND n < ${maxRows}`
   return {
-    steps: `WITH RECURSIVE step(n, key) AS (SELECT 1, ${first} UNION ALL SELECT n + 1, ${next} FROM step WHERE key IS NOT NULL${bound})`,
+    steps: `WITH RECURSIVE step(n, key) AS (SELECT 1, ${first} UNION ALL SELECT n + 1, ${next} FROM step WHERE key IS NOT NULL AND n < ${maxRows})`,
     folder,
   }
 }

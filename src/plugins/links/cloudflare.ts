@@ -30,7 +30,7 @@ import {
   secondsLeft,
 } from './open-object.ts'
 import { LINKS } from './options.ts'
-import { dropCopies, PLAIN_SECONDS, throughCacheApi } from './plain-cache.ts'
+import { dropCopies, MAX_PLAIN_BYTES, PLAIN_SECONDS, throughCacheApi } from './plain-cache.ts'
 import { opaqueTag } from './preconditions.ts'
 
 /** The entrypoint that a Worker exports as `Objects`. */
@@ -105,8 +105,9 @@ export const objectsEntrypoint = <E extends object>(presigner: {
         return images.serve({ bucket, key, variant, url }, { openCopy, waitUntil }, now)
       }
       const method = isHead ? 'HEAD' : 'GET'
+      const fillBytes = this.ctx.cache === undefined ? MAX_PLAIN_BYTES : undefined
       const open = async () =>
-        openObject(await openBucket(bucket, now, this.ctx), key, method, range, now)
+        openObject(await openBucket(bucket, now, this.ctx), key, method, range, now, fillBytes)
       if (isHead) return headOnly(await open())
       return range === null ? openOnce(url, now, open) : open()
     }

@@ -8,7 +8,7 @@ import { withStatus } from './objects-protocol.ts'
  */
 export const PLAIN_SECONDS = 60
 /** Maximum size of a copy. Its bytes are in memory until all of them have come. */
-const MAX_COPY_BYTES = 8 * 1024 ** 2
+export const MAX_PLAIN_BYTES = 8 * 1024 ** 2
 /** Bytes of copies in memory at a time. Without room, there is no copy. */
 const MAX_HELD_BYTES = 24 * 1024 ** 2
 
@@ -45,7 +45,7 @@ export async function throughCacheApi(
   const length = headers.get('content-length')
   const size = body === null ? 0 : Number(length ?? Infinity)
   const mayKeep = copy !== undefined && headers.get('Cache-Control') !== 'no-store'
-  const fill = mayKeep && size <= MAX_COPY_BYTES ? beginFill(size) : null
+  const fill = mayKeep && size <= MAX_PLAIN_BYTES ? beginFill(size) : null
   if (fill === null) return withStatus(relay(opened, about)[0], 'BYPASS')
 
   // The Cache API would also keep a body that breaks off.

@@ -74,7 +74,7 @@ export abstract class UpkeepObject<Env = unknown> extends DurableObject<Env> {
   #setAlarm(at: number | null): void {
     const { storage } = this.ctx
     const done = at === null ? storage.deleteAlarm() : storage.setAlarm(at)
-    this.ctx.waitUntil(done.catch(() => undefined))
+    done.catch((error: unknown) => logWarning('upkeep failed', { reason: describe(error) }))
   }
 }
 

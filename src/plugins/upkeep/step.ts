@@ -73,9 +73,8 @@ const MAX_FAILURES = 3
 const MAX_WAIT_SECONDS = 86_400
 const MAX_PAUSE_SECONDS = 3600
 
-/** Tells whether an error says nothing about one key. */
-const isAboutAll = ({ code, reason }: ApiError): boolean =>
-  code === 'misconfigured' || reason === 'credentials_source'
+/** Tells whether an error says nothing about one key: such as an access key that the bucket refuses. */
+const isAboutAll = ({ code }: ApiError): boolean => code === 'misconfigured'
 
 /** What may happen to a key before a pass has ended. */
 const AT_ONCE_CHANGES: readonly Change[] = ['recorded', 'returned', 'updated']

@@ -29,6 +29,10 @@ export class Schedule {
   /** Turns that are left to operations that will be killed. */
   readonly #turns = new Map<string, number>()
   #serial = 0
+  /** How much time passes in a turn, at most: much happens within a minute, or little. */
+  #pace = MINUTE / 3
+  /** Answers of databases that are under way. */
+  #pending = 0
 
   constructor(seed: number) {
     this.random = randomOf(seed)
@@ -42,6 +46,16 @@ export class Schedule {
 
   /** Tells whether the next request fails. */
   fails = (): boolean => !this.isCalm && this.random() < 0.01
+
+  /** Waits for the answer of a database. Nobody else goes on before. */
+  async answered<T>(work: () => Promise<T>): Promise<T> {
+    this.#pending += 1
+    try {
+      return await work()
+    } finally {
+      this.#pending -= 1
+    }
+  }
 
   /** Begins an operation, which may fail as its requests do. With `turns`, it is killed after so many. */
   begin(act: (id: string) => Promise<void>, turns?: number): void {
@@ -67,14 +81,15 @@ export class Schedule {
     await new Promise(() => {})
   }
 
-  /** Lets one operation go on, and time pass: mostly seconds, and sometimes up to an hour. */
+  /** Lets one operation go on, and time pass: mostly seconds, and sometimes more than an hour. */
   async next(): Promise<void> {
-    for (let last = -1; last !== this.#waiting.length; ) {
+    for (let last = -1; last !== this.#waiting.length || this.#pending > 0; ) {
       last = this.#waiting.length
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
     this.#waiting.splice(Math.floor(this.random() * this.#waiting.length), 1)[0]?.()
     const isLong = this.random() < 0.005
-    this.now += Math.floor(this.random() * (isLong ? 70 * MINUTE : MINUTE / 3))
+    if (this.random() < 0.01) this.#pace = this.pick([MINUTE / 30, MINUTE / 3])
+    this.now += Math.floor(this.random() * (isLong ? 70 * MINUTE : this.#pace))
   }
 }

@@ -1,14 +1,16 @@
+import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { runs } from '../../support/fuzz.ts'
 import { type Kind, World } from './world.ts'
 
 /** `npm run fuzz` runs 2,000 operations for each of five seeds. */
-const OPERATIONS = runs(1) > 1 ? 2000 : 150
+const OPERATIONS = runs(1) > 1 ? 2000 : 400
 const SEEDS = runs(1) > 1 ? [1, 2, 3, 4, 5] : [1, 2]
 
-afterEach(() => {
+afterEach(async () => {
   vi.unstubAllGlobals()
   vi.restoreAllMocks()
+  await reset()
 })
 
 describe.each<Kind>(['D1', 'KV'])('with %s, after one walk,', (kind) => {
@@ -25,7 +27,7 @@ describe.each<Kind>(['D1', 'KV'])('with %s, after one walk,', (kind) => {
         return later(act, 0)
       }) as typeof setTimeout)
       await world.run(OPERATIONS)
-      await world.walk('walk', 0)
+      await world.walk()
       expect(await world.problems(), `seed ${seed}`).toEqual([])
       expect(world.accepted.size).toBeGreaterThan(3)
     },

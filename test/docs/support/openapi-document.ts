@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { readPage } from './markdown.ts'
+import { printedDocument } from '../../../tools/dev/openapi/printed.ts'
 
 /**
- * The objects of OpenAPI 3.1.0 and the keywords of JSON Schema 2020-12 that docs/openapi.json uses.
+ * The objects of OpenAPI 3.1.0 and the keywords of JSON Schema 2020-12 that the document uses.
  * Any other member is an error.
  */
 
@@ -132,9 +132,9 @@ export type ParameterObject = z.infer<typeof parameterObject>
 export type OperationObject = z.infer<typeof operationObject>
 export type OpenApiDocument = z.infer<typeof documentObject>
 
-/** Reads docs/openapi.json. Throws when it is not an OpenAPI document. */
+/** Reads what the Worker serves at `/openapi.json`. Throws when it is not an OpenAPI document. */
 export const readDocument = (): OpenApiDocument =>
-  documentObject.parse(JSON.parse(readPage('docs/openapi.json')))
+  documentObject.parse(JSON.parse(printedDocument()))
 
 /** An operation, with its path and method. */
 export interface Located {

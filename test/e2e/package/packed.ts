@@ -29,7 +29,8 @@ export const typeCheck = (folder: string, ...options: string[]): Promise<string>
 /** What a clone needs to build the packages. */
 const SOURCES = [
   ...['package.json', 'README.md', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json'],
-  ...['src', 'cli', 'demo', 'tools/dev', 'client', 'create', 'docs/openapi.json'],
+  ...['src', 'cli', 'demo', 'tools/dev', 'client', 'create', 'examples/everything'],
+  'docs/troubleshooting.md',
 ]
 
 /** The folders of the packages that npm publishes. */

@@ -474,6 +474,20 @@ describe('the keys of a move', () => {
     })
   })
 
+  it('are free again if those of the other bucket could not be taken', async () => {
+    const [bucket] = Object.values(settingsInput().buckets)
+    if (bucket === undefined) throw new Error('There is no bucket.')
+    const buckets = { files: bucket, archive: { ...bucket, bucket: 'archive' } }
+    let locks = 0
+    const before = async (operation: Operation) => {
+      if (operation === 'lock' && ++locks === 2) throw new Error('The index is down.')
+    }
+    const index = lapsingIndex(memoryFileIndex(), before)
+    const { app, from, to } = await setUp({ settings: { buckets } }, index)
+    expect((await move(app, from, to, { toBucket: 'archive' })).status).toBe(500)
+    expect((await move(app, from, to)).status).toBe(201)
+  })
+
   it('are busy for others only as long as the move sends requests, and twice as long after that', async () => {
     const memory = memoryFileIndex()
     const leases: number[] = []
@@ -506,6 +520,42 @@ describe('the keys of a move', () => {
 })
 
 // @threat move-loses
+it.each([
+  [502, true],
+  [504, true],
+  [500, false],
+])(
+  'keeps its keys after a %d for its copy, if that may be of a proxy: %s',
+  async (status, isHeld) => {
+    const { app, from, to, finish } = await setUp()
+    const answer: Step = async () => new Response('', { status })
+    await withStep('COPY b.png', answer, () => move(app, from, to))
+    await finish(isHeld)
+  },
+)
+
+// @threat move-loses
+it.each([2, 3])(
+  'ends at the note of its request %i if somebody else has its keys by then',
+  async (at) => {
+    const { app, from, to, index } = await setUp()
+    const take: Step = async (send) => {
+      await index.lapse()
+      const other = await index.lock?.(`${inject('s3Endpoint')}/files/`, [from, to], 300)
+      expect(other?.held.size).toBe(2)
+      return send()
+    }
+    let response: Response | undefined
+    const requests = await withStep(at - 1, take, async () => {
+      response = await move(app, from, to)
+    })
+    expect(response?.status).toBe(503)
+    expect(requests.slice(at)).toEqual(at === 2 ? [] : ['HEAD b.png'])
+    expect(await contentOf(from)).toBe('pixels')
+  },
+)
+
+// @threat move-loses
 it('is not finished by the journal of an earlier file under the key of the source', async () => {
   const { app, from, to } = await setUp()
   expect((await move(app, from, to)).status).toBe(201)
@@ -515,6 +565,34 @@ it('is not finished by the journal of an earlier file under the key of the sourc
   expect(copied.status).toBe(201)
   expect(await jsonOf(await move(app, from, `${to}2`))).toMatchObject({ code: 'object_exists' })
   expect([await contentOf(from), await contentOf(to)]).toEqual(['newer!', 'pixels'])
+})
+
+// @threat move-loses
+it.each([true, false])(
+  'is not finished by what has replaced its copy since then (recorded: %s)',
+  async (isRecorded) => {
+    const { app, from, to } = await setUp()
+    await withStep('DELETE a.png', FAULTS['is answered with 500'], () => move(app, from, to))
+    await put(to, 'other!')
+    if (isRecorded) await app.post('/media/files', { key: to })
+    expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'other!'])
+  },
+)
+
+// @threat move-loses
+it('is not finished by the journal of a move from the same key of another bucket', async () => {
+  const [bucket] = Object.values(settingsInput().buckets)
+  if (bucket === undefined) throw new Error('There is no bucket.')
+  const buckets = { files: bucket, archive: { ...bucket, bucket: 'archive' } }
+  const links = { entrypoint: null } // `Objects` of these tests has no such bucket.
+  const { app, from, to } = await setUp({ settings: { buckets }, links })
+  await bucketFetch(from, { method: 'PUT', body: 'pixels' }, 'archive')
+  await bucketFetch(from, { method: 'DELETE' })
+  const other = { bucket: 'archive', toBucket: 'files' }
+  expect(await jsonOf(await move(app, from, to, other))).toMatchObject({ key: to })
+  expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_not_found' })
+  expect(await jsonOf(await move(app, from, to, other))).toMatchObject({ key: to })
 })
 
 // @threat move-loses
@@ -645,22 +723,29 @@ it.each(FAULT_NAMES)(
 )
 
 // @threat move-same-object
-it.each([false, true])(
-  'keeps the object of a server that takes two keys for one (overwrite: %s)',
-  async (overwrite) => {
+it.each([
+  [false, 'image/png', 'object_exists'],
+  [true, 'image/png', 'object_exists'],
+  [true, 'image/gif', 'storage_error'],
+])(
+  'keeps the object of a server that takes two keys for one (overwrite: %s, then %s)',
+  async (overwrite, type, code) => {
     const deleted: string[] = []
+    let isCopied = false
     vi.stubGlobal('fetch', async (input: string, { method, headers }: RequestInit = {}) => {
       const etag = '"0123456789abcdef0123456789abcdef"'
       if (method === 'DELETE') deleted.push(input)
-      if (new Headers(headers).has('x-amz-copy-source'))
+      if (new Headers(headers).has('x-amz-copy-source')) {
+        isCopied = true
         return new Response(`<CopyObjectResult><ETag>${etag}</ETag></CopyObjectResult>`)
+      }
       const date = 'Tue, 24 Nov 2026 12:00:00 GMT'
-      const length = { 'Content-Length': '6', 'Content-Type': 'image/png' }
+      const length = { 'Content-Length': '6', 'Content-Type': isCopied ? type : 'image/png' }
       return new Response(null, { headers: { ...length, ETag: etag, 'Last-Modified': date } })
     })
     const [from] = keys()
     const moved = await move(mount(), from, from.replace('/a.png', '//A.png'), { overwrite })
-    expect(await jsonOf(moved)).toMatchObject({ code: 'object_exists' })
+    expect(await jsonOf(moved)).toMatchObject({ code })
     expect(deleted).toEqual([])
   },
 )

@@ -98,6 +98,18 @@ it('reads the code of a refused HEAD, which has no body, with one GET of one byt
   expect(sent[1]?.headers.get('Range')).toBe('bytes=0-0')
 })
 
+it.each([
+  [16 * 1024 ** 2, 200],
+  [16 * 1024 ** 2 + 1, 206],
+])('answers a range of an object of %d bytes with %d', async (size, status) => {
+  const part = { 'Content-Range': `bytes 0-3/${size}`, 'Content-Length': '4' }
+  const whole = { 'Content-Length': String(size) }
+  answering([206, { ...OBJECT, ...part }], [200, { ...OBJECT, ...whole }])
+  const answer = await ask('bytes=0-3')
+  expect(answer.status).toBe(status)
+  await answer.body?.cancel()
+})
+
 const PART = { ...OBJECT, 'Content-Range': 'bytes 0-3/10', 'Content-Length': '4' }
 
 it.each<[name: string, range: string | null, answers: Answer[]]>([

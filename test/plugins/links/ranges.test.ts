@@ -109,19 +109,19 @@ it('caches an object after the open range that a video player starts with', asyn
   expect(await requestsFor(key)).toBe(1)
 })
 
-it('passes on a range of a large object, and does not cache it', async () => {
+it('passes on a range of an object that is too large for a copy', async () => {
   const megabyte = 1024 ** 2
-  const body = new Uint8Array(17 * megabyte)
-  body[16 * megabyte] = 65
+  const body = new Uint8Array(9 * megabyte)
+  body[8 * megabyte] = 65
   const key = await putObject('large.mp4', body, 'video/mp4')
   const { link } = await linkTo(key)
   for (const asked of [1, 2]) {
-    const first = 16 * megabyte
+    const first = 8 * megabyte
     const part = await ranged(link, `bytes=${first}-${first}`)
     expect(part).toEqual({
       status: 206,
       body: 'A',
-      contentRange: `bytes ${first}-${first}/${17 * megabyte}`,
+      contentRange: `bytes ${first}-${first}/${9 * megabyte}`,
       length: '1',
     })
     expect(await requestsFor(key)).toBe(asked)

@@ -168,7 +168,7 @@ describe('the operations of the index', () => {
   })
 
   it('are enough for one change of a page, also with many aliases on the free plan', async () => {
-    listedBuckets({ one: objects(numbered(3)) })
+    listedBuckets({ one: objects(numbered(6)) })
     const aliases = Array.from({ length: 25 }, (_, i) => [`b${i}`, bucketAt('one')])
     const { counter, counted } = countedIndex(true)
     const app = upkeepApp({

@@ -253,6 +253,21 @@ describe('POST /upkeep/orphans/delete', () => {
     expect(operations(given.sent)).not.toContain('DeleteObject')
   })
 
+  // @threat orphans-many
+  it('deletes nothing before a pass has ended', async () => {
+    const [key, own] = [newKey('a.png'), newKey('b.png')]
+    const sent = listedBuckets({ one: { [key]: {}, [own]: {} } })
+    const app = upkeepApp({ keys: [admin, reader], settings: { plan: 'paid' } })
+    await app.index.put(recordOf(own))
+    await app.run(ago(31))
+    await app.step(ago(31))
+    expect(await list(app)).toMatchObject({ count: 1 })
+    expect(await remove(app, { count: 1 })).toMatchObject({
+      ...{ code: 'precondition_failed', message: expect.stringMatching(/has ended yet/) },
+    })
+    expect(operations(sent)).not.toContain('DeleteObject')
+  })
+
   it.each([
     ['no prefix', { prefix: '' }],
     ['a prefix that is no start of keys', { prefix: '../' }],

@@ -5,7 +5,7 @@ import { presigner } from '../../../examples/everything/src/presigner.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import { identityOf, objectName } from '../../../src/plugins/upkeep/driver.ts'
 import { startPass, type WalkState } from '../../../src/plugins/upkeep/state.ts'
-import { WalkStore } from '../../../src/plugins/upkeep/store.ts'
+import { LEASE_SECONDS, WalkStore } from '../../../src/plugins/upkeep/store.ts'
 import { requireSettings } from '../../../src/settings/define.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { stateStub } from '../../support/state-stub.ts'
@@ -49,6 +49,15 @@ it('sets its alarm for the step that is due, and only if one is', async () => {
   expect(await alarmOf('wakes')).toBe(at.getTime())
 })
 
+it('sets its alarm for the end of a lease while a step is at work', async () => {
+  const store = storeIn('leased')
+  await store.begin('files', startPass(ORDER, '', new Date(0)), false)
+  const now = Date.now()
+  await store.claim(['files'], now)
+  await object('leased').wake(SUBJECT)
+  expect(await alarmOf('leased')).toBe(now + 1000 * LEASE_SECONDS)
+})
+
 it('does a step of its bucket at each alarm, until the pass has ended', async () => {
   await bucketFetch('uploads/object-test.txt', { method: 'PUT', body: 'x' })
   await runInDurableObject(object(identity), (instance) =>
@@ -71,7 +80,6 @@ it('sets the next alarm before a step, so that it goes on if it is killed', asyn
   const name = 'killed'
   await runInDurableObject(object(name), async (instance, { storage }) => {
     const before = Date.now()
-    const alarms: (number | null)[] = []
     // What a step needs is missing from here on.
     Reflect.set(
       instance,
@@ -89,8 +97,9 @@ it('sets the next alarm before a step, so that it goes on if it is killed', asyn
     await storage.kv.put('subject', SUBJECT)
     vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     await instance.alarm?.()
-    alarms.push(...setAlarm.mock.calls.map(([at]) => Number(at)))
-    expect(alarms[0]).toBeGreaterThanOrEqual(before + 150_000)
+    const waits = setAlarm.mock.calls.map(([at]) => (Number(at) - before) / 1000)
+    expect(waits.map((wait) => Math.floor(wait / 60))).toEqual([2, 10])
+    expect(waits[0]).toBeGreaterThanOrEqual(150)
     expect(await storage.getAlarm()).toBeGreaterThanOrEqual(before + 600_000)
   })
 })
@@ -110,11 +119,12 @@ describe('an alarm never throws', () => {
     expect(JSON.parse(log.mock.calls[0]?.[0])).toMatchObject({ warning: 'upkeep failed' })
   })
 
-  it('even if its storage does', async () => {
-    vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  it('even if its storage does, which is logged', async () => {
+    const log = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     await runInDurableObject(object('broken'), async (instance, { storage }) => {
       vi.spyOn(storage, 'setAlarm').mockRejectedValue(new Error('full'))
       await expect(instance.alarm?.()).resolves.toBeUndefined()
+      await vi.waitFor(() => expect(log).toHaveBeenCalledTimes(2))
     })
   })
 })

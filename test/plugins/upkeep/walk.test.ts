@@ -299,6 +299,30 @@ describe('a record of another object', () => {
   })
 })
 
+describe('a page of the index that is late', () => {
+  // @threat upkeep-acts-early
+  it('lets no record be replaced or removed before the pass has ended', async () => {
+    const index = memoryFileIndex()
+    // Its list doesn't show yet what somebody has recorded.
+    const list = async () => ({ records: [], cursor: undefined, unreadable: 0 })
+    const walk = testWalk({ place: { index: { ...index, list } } })
+    const other = await stored(walk)
+    bucket.put(other.key, OLD)
+    const gone = await stored(walk)
+    const { fetch } = globalThis
+    vi.stubGlobal('fetch', async (...given: Parameters<typeof fetch>) => {
+      const answer = await fetch(...given)
+      // The object is in the list, and goes right after that.
+      bucket.objects.delete(gone.key)
+      return answer
+    })
+    await beginPass(walk)
+    await steps(walk, 0, MINUTE)
+    expect(await of(walk, other.key)).toEqual(other)
+    expect(await of(walk, gone.key)).toEqual(gone)
+  })
+})
+
 describe('a record without an object', () => {
   // @threat upkeep-acts-early
   it('causes nothing before the pass has ended, and goes at a second look ten minutes later', async () => {
@@ -628,6 +652,13 @@ describe('uploads in parts', () => {
   })
 })
 
+it('makes one change in a step, even if that may need more requests than a step has', async () => {
+  const walk = testWalk({ maxRequests: 2 })
+  for (const name of ['a', 'b', 'c']) bucket.put(`managed/${name}`, OLD)
+  await beginPass(walk)
+  for (const recorded of [1, 2, 3]) expect((await step(walk))?.counts).toMatchObject({ recorded })
+})
+
 it('ends a pass in which uploads or entries fail three times, and counts them as unknown', async () => {
   const walk = testWalk()
   walk.place.index.strayEntries = async () => {
@@ -641,6 +672,21 @@ it('ends a pass in which uploads or entries fail three times, and counts them as
     expect.objectContaining({ oldUploads: null, foreign: null }),
   ])
   expect(bucket.count('GET uploads')).toBe(3)
+})
+
+it('waits where the bucket refuses the access key, and leaves out nothing', async () => {
+  const walk = testWalk()
+  let isRefused = true
+  const code = '<Error><Code>InvalidAccessKeyId</Code></Error>'
+  bucket.before = ({ operation }) =>
+    operation === 'GET uploads' && isRefused ? new Response(code, { status: 403 }) : undefined
+  expect(await pass(walk)).toMatchObject({
+    ...{ phase: 'uploads', failure: { code: 'misconfigured', reason: 'credentials' } },
+  })
+  expect(bucket.count('GET uploads')).toBeGreaterThan(3)
+  isRefused = false
+  const { last } = await steps(walk, HOUR, 2 * HOUR)
+  expect(last?.counts.oldUploads).toBe(0)
 })
 
 describe('entries that no request can reach', () => {

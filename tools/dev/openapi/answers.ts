@@ -3,7 +3,7 @@ import { KEY_SCOPES } from '../../../src/access/scopes.ts'
 import { REASONS_BY_CODE, STATUS_BY_CODE } from '../../../src/errors/api-error.ts'
 import { MODES, STOP_REASONS } from '../../../src/plugins/upkeep/state.ts'
 
-/** The Worker's responses, under their names in docs/openapi.json. */
+/** The Worker's responses, under their names in the OpenAPI document. */
 export const answers = z.registry<{ id: string }>()
 
 const text = (description: string) => z.string().check(z.describe(description))
@@ -183,6 +183,7 @@ export const objectPage = z.object({
 })
 
 export const erasure = z.object({
+  shares: bytes('Grants that this call has withdrawn, and drop boxes that it has closed.'),
   deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
   versions: z
     .nullable(bytes('Older versions and delete markers.'))
