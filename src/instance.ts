@@ -1,6 +1,5 @@
 import type { Context, Env } from 'hono'
 import type { Principal } from './access/principal.ts'
-import type { Joined } from './app.ts'
 import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
@@ -18,6 +17,7 @@ import type {
   UploadChanges,
 } from './http/host.ts'
 import { isOwn } from './http/identify.ts'
+import type { Joined } from './join-plugins.ts'
 import type { Falsy, Option, Plugin, Setup } from './plugin.ts'
 import type { After } from './records/file-event.ts'
 import { noFileIndex } from './records/file-index.ts'

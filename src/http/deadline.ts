@@ -20,15 +20,18 @@ export function extendDeadline(c: AppContext, seconds: number): void {
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
   inTime(Infinity, timeOf(c), work)
 
+/** Milliseconds in which a route may tell what it has done until the deadline. */
+const LAST_WORDS_MILLISECONDS = 1000
+
 /**
- * Resolves with the response of a plugin's route. Throws `unavailable` at the deadline of the request,
- * which may move meanwhile.
+ * Resolves with the response of a plugin's route. Throws `unavailable` a second after the deadline of the
+ * request, which may move meanwhile.
  */
 export const endInTime = <T>(c: AppContext, response: Promise<T>): Promise<T> =>
   new Promise((resolve, reject) => {
     let timer: ReturnType<typeof setTimeout> | null = null
     const wait = () => {
-      const left = c.env.deadline - Date.now()
+      const left = c.env.deadline + LAST_WORDS_MILLISECONDS - Date.now()
       if (left <= 0) return reject(outOfTime())
       timer = setTimeout(wait, Math.min(left, REQUEST_MILLISECONDS))
     }

@@ -6,7 +6,6 @@ import type { Granted } from '../../src/access/minter.ts'
 import type { Principal } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
-import { joinPlugins } from '../../src/app.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import type { Identify, Seams } from '../../src/http/app-env.ts'
 import { principalOfApp } from '../../src/http/app-principal.ts'
@@ -16,6 +15,7 @@ import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
 import { validateJson } from '../../src/http/validate.ts'
 import { createPresigner, defineSettings, type Plugin } from '../../src/index.ts'
+import { joinPlugins } from '../../src/join-plugins.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { dropBoxes } from '../../src/plugins/drop-boxes/index.ts'
@@ -385,7 +385,7 @@ describe("a plugin's route that never answers", () => {
       const open = newApp().get('/mine/open', never)
       const app = mount({ plugins: [{ name: 'mine', open, api: hanging }] })
       const [response, seconds] = await fakeSeconds(app.fetch(`/media${path}`))
-      expect([await outcome(response), seconds]).toEqual(['503 unavailable storage', 25])
+      expect([await outcome(response), seconds]).toEqual(['503 unavailable storage', 26])
       expect(vi.getTimerCount()).toBe(0)
     },
   )
@@ -404,7 +404,7 @@ describe("a plugin's route that never answers", () => {
     const headers = { 'Content-Type': 'application/json' }
     const sent = app.fetch('/media/mine/read', { method: 'POST', headers, body })
     const [response, seconds] = await fakeSeconds(sent)
-    expect([await outcome(response), seconds]).toEqual(['503 unavailable storage', 85])
+    expect([await outcome(response), seconds]).toEqual(['503 unavailable storage', 86])
   })
 
   it('may have more time, or none', async () => {
