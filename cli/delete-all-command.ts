@@ -29,6 +29,7 @@ const TEMPORARY = /^(?:storage_error|unavailable)$/
 
 const count = z.number()
 const erasedSchema = z.object({
+  shares: count,
   deleted: count,
   versions: z.nullable(count),
   uploads: z.nullable(count),
@@ -110,7 +111,7 @@ async function run(
 ): Promise<number> {
   const { dryRun } = request
   const show = progressLine(dryRun ? 'Would delete' : 'Deleted', 1000, undefined)
-  const done = { deleted: 0, versions: 0, uploads: 0, records: 0 }
+  const done = { shares: 0, deleted: 0, versions: 0, uploads: 0, records: 0 }
   const unlisted = new Set<keyof typeof UNLISTED>()
   for (let pass = 1; ; pass += 1) {
     const failures = new Map<string, Erased['failures'][number]['error']>()
@@ -123,18 +124,20 @@ async function run(
       // Each list belongs to some of the calls.
       for (const name of ['versions', 'uploads'] as const)
         if (answer[name] === null) unlisted.add(name)
+      done.shares += answer.shares
       done.deleted += answer.deleted
       done.versions += answer.versions ?? 0
       done.uploads += answer.uploads ?? 0
       done.records += answer.records
       unreadable += answer.unreadable
       for (const { key, error } of answer.failures) failures.set(key, error)
-      const { deleted, versions, uploads, records } = done
+      const { shares, deleted, versions, uploads, records } = done
       const numbers = [
         counted(deleted, 'file'),
         counted(versions, 'old version'),
         counted(uploads, 'unfinished upload'),
         counted(records, 'record'),
+        counted(shares, 'grant or drop box', 'grants and drop boxes'),
       ].join(', ')
       show(deleted + versions, numbers, answer.cursor === undefined)
       cursor = answer.cursor

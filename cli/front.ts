@@ -213,10 +213,11 @@ const isFromHere = ({ socket }: IncomingMessage): boolean =>
   socket.remoteAddress !== undefined && socket.remoteAddress === socket.localAddress
 
 /**
- * Returns the path for the log, without a token and without the query, which may contain a
+ * Returns the path for the log, without a token or the secret of a page, and without the query, which may contain a
  * signature.
  */
-const shownPath = (url = ''): string => url.replace(/\?.*$/s, '').replace(/^\/u\/[^/]+/, '/u/…')
+const shownPath = (url = ''): string =>
+  url.replace(/\?.*$/s, '').replace(/^\/([ugd])\/[^/]+/, '/$1/…')
 
 /** Returns names and values in turn, the format of Node's raw headers. */
 const passedHeaders = (

@@ -29,6 +29,7 @@ export type ApiErrorCode =
   | 'object_exists'
   | 'file_replaced'
   | 'drop_box_full'
+  | 'upload_ended'
   | 'user_changed'
   | 'link_expired'
   | 'grant_ended'

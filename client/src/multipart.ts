@@ -26,6 +26,7 @@ const MAX_REPAIRS = 3
 /** After one of these errors, an upload can't be resumed. */
 const FINAL_CODES: readonly ErrorCode[] = [
   'upload_not_found',
+  'upload_ended',
   'invalid_upload_id',
   'not_supported',
   'invalid_part',

@@ -68,12 +68,18 @@ export interface PageOptions {
   readonly cursor?: string | undefined
 }
 
+/** A page of the caller's grants or drop boxes, or of those of a user. */
+export interface OwnedOptions extends PageOptions {
+  /** The `subject` of tokens of this API key. */
+  readonly subject?: string | undefined
+}
+
 /** Grants and drop boxes of the caller, a page of each list at a time. */
 export interface SharingCalls {
   /** Creates a link to a file that counts its uses and can be withdrawn. A repeat makes another. */
   createGrant(key: string, grant: GrantOptions & CallOptions): Promise<Grant>
   /** Lists one page of the caller's grants. */
-  listGrants(options?: PageOptions & CallOptions): Promise<GrantPage>
+  listGrants(options?: OwnedOptions & CallOptions): Promise<GrantPage>
   getGrant(id: string, options?: CallOptions): Promise<Grant>
   updateGrant(id: string, changes: GrantChanges & CallOptions): Promise<Grant>
   /** Ends a grant at once, everywhere. A link that it dispensed before is valid for ten minutes. */
@@ -81,7 +87,7 @@ export interface SharingCalls {
   /** Creates a page on which others drop files below `prefix`, which ends with `/`. A repeat makes another. */
   createDropBox(prefix: string, box: DropBoxOptions & CallOptions): Promise<DropBox>
   /** Lists one page of the caller's drop boxes. */
-  listDropBoxes(options?: PageOptions & CallOptions): Promise<DropBoxPage>
+  listDropBoxes(options?: OwnedOptions & CallOptions): Promise<DropBoxPage>
   getDropBox(id: string, options?: CallOptions): Promise<DropBox>
   /** Lists one page of the files that a drop box received. */
   listReceived(id: string, options?: PageOptions & CallOptions): Promise<ReceivedPage>

@@ -8,6 +8,7 @@ export type {
   DropBoxOptions,
   GrantChanges,
   GrantOptions,
+  OwnedOptions,
   PageOptions,
   SharingCalls,
 } from './sharing-calls.ts'

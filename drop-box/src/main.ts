@@ -80,17 +80,20 @@ async function enter(): Promise<void> {
   bucket = session.bucket
 }
 
-const isClosed = (error: unknown): boolean =>
-  error instanceof PresignerError && error.code === 'drop_box_closed'
+const hasCode = (error: unknown, code: PresignerError['code']): boolean =>
+  error instanceof PresignerError && error.code === code
+const isClosed = (error: unknown): boolean => hasCode(error, 'drop_box_closed')
 
 const queue = createQueue(
   async (file, options) => {
     if (!api) throw new Error('Not let in')
-    return upload({ api, bucket, place: name, inTurn }, file, {
-      ...options,
-      multipart: file.size >= IN_PARTS_BYTES,
-      fileName: toFileName(file.name),
-    })
+    const to = { api, bucket, place: name, inTurn }
+    const multipart = file.size >= IN_PARTS_BYTES
+    const send = () => upload(to, file, { ...options, multipart, fileName: toFileName(file.name) })
+    // The box has given up the parts at this moment.
+    return send().catch((error: unknown) =>
+      hasCode(error, 'upload_ended') ? send() : Promise.reject(error),
+    )
   },
   show,
   isClosed,

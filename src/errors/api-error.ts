@@ -30,6 +30,7 @@ export const STATUS_BY_CODE = {
   object_exists: 409,
   file_replaced: 409,
   drop_box_full: 409,
+  upload_ended: 409,
   user_changed: 409,
   link_expired: 410,
   grant_ended: 410,
@@ -146,11 +147,18 @@ export interface PresignerError extends Error {
 }
 
 /** Tells whether `error` comes from this package, also from another copy of it. */
-export const isPresignerError = (error: unknown): error is PresignerError =>
-  error instanceof Error &&
-  error.name === 'PresignerError' &&
-  'code' in error &&
-  isErrorCode(error.code)
+export function isPresignerError(error: unknown): error is PresignerError {
+  try {
+    return (
+      error instanceof Error &&
+      error.name === 'PresignerError' &&
+      'code' in error &&
+      isErrorCode(error.code)
+    )
+  } catch {
+    return false // an object that throws when it is read
+  }
+}
 
 /** Ends a request with `code` and a message that the client may read. Only the log gets `cause`. */
 export class ApiError extends Error implements PresignerError {

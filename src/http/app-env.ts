@@ -54,6 +54,8 @@ export interface Seams {
    */
   readonly after: ((...change: Parameters<After>) => ReturnType<After> | Promise<void>) &
     Pick<After, 'requests'>
+  /** Ends what is shared below a prefix, for the plugin `userData`. */
+  readonly erase: Erase
   /**
    * Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. If several
    * match, the longest does.
@@ -73,6 +75,33 @@ export interface Seams {
     context: ExecutionContext,
   ) => Promise<void>
 }
+
+/** What `POST /files/delete-all` deletes. */
+export interface Below {
+  /** Alias. */
+  readonly bucket: string
+  /** Spellings of one prefix. */
+  readonly prefixes: readonly string[]
+  /** Only what is older than this, in milliseconds since 1970. */
+  readonly before: number
+  /** Whether to count only. */
+  readonly dryRun: boolean
+}
+
+/** A place in a list, or null for its start. */
+export type ListPlace = { readonly id: string; readonly at: number } | null
+
+/** Ends a page of what is shared, from `start` on. `next` is null after the last page. */
+export type Erase = (
+  c: AppContext,
+  below: Below,
+  start: ListPlace,
+) => Promise<{
+  readonly ended: number
+  /** Whether some can't be read now. */
+  readonly hasFailed: boolean
+  readonly next: ListPlace
+}>
 
 /** The seams that may also belong to one credential, so that nobody else pays for them. */
 export type UploadSeams = Pick<Seams, 'reserve' | 'step' | 'settle'>
@@ -114,6 +143,7 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' 
   readonly reserves: readonly Reserve[]
   readonly steps: readonly Step[]
   readonly settles: readonly Settle[]
+  readonly erases: readonly Erase[]
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   /** Null if nobody listens. */

@@ -32,6 +32,15 @@ export type ShareChange =
       readonly sender: Sender | null
       readonly country: string | null
     }
+  | ({
+      readonly type: 'guessed'
+      /** For a drop box, `key` is its prefix. */
+      readonly file: { readonly bucket: string; readonly key: string }
+      /** How many passwords were wrong until now. */
+      readonly wrongPasswords: number
+      /** Of the visitor who guessed last. */
+      readonly country: string | null
+    } & ({ readonly grant: ShareName } | { readonly dropBox: ShareName }))
 
 /** The id of a grant or a drop box in the API, and the text that its creator gave it. */
 export interface ShareName {
@@ -84,13 +93,25 @@ export const EVENT_TYPES = [
   'file.moved',
   'file.deleted',
   'grant.used',
+  'grant.guessed',
   'drop-box.received',
+  'drop-box.guessed',
 ] as const
 
 export type EventType = (typeof EVENT_TYPES)[number]
 
-export const eventTypeOf = ({ type }: FileChange | ShareChange): EventType =>
-  type === 'used' ? 'grant.used' : type === 'received' ? 'drop-box.received' : `file.${type}`
+export function eventTypeOf(change: FileChange | ShareChange): EventType {
+  switch (change.type) {
+    case 'used':
+      return 'grant.used'
+    case 'received':
+      return 'drop-box.received'
+    case 'guessed':
+      return 'grant' in change ? 'grant.guessed' : 'drop-box.guessed'
+    default:
+      return `file.${change.type}`
+  }
+}
 
 /**
  * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and of the

@@ -3,10 +3,15 @@ import { areEqual } from '../keys/encodings.ts'
 /** The SQL storage of a Durable Object. */
 type Sql = Pick<SqlStorage, 'exec'>
 
-/** What an object says about a guess of its password. It doesn't check one that has to wait. */
-export interface GuessVerdict {
+/** What comes of a guess. One that has to wait is not checked. */
+interface Checked {
   readonly isRight: boolean
   readonly waitSeconds: number
+}
+
+/** What an object says about a guess of its password, and how many were wrong until now. */
+export interface GuessVerdict extends Checked {
+  readonly wrong: number
 }
 
 /**
@@ -36,7 +41,7 @@ export class Guesses {
   }
 
   /** Checks the hash of a guess from `networks`, the smallest first, and counts it. */
-  check(kept: string, guess: string, networks: readonly string[], now: number): GuessVerdict {
+  check(kept: string, guess: string, networks: readonly string[], now: number): Checked {
     const until = Math.max(...networks.map((network) => this.#row(network)?.until ?? 0))
     const waitSeconds = Math.max(0, Math.ceil((until - now) / 1000))
     if (waitSeconds > 0) return { isRight: false, waitSeconds }

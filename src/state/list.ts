@@ -1,10 +1,37 @@
 import * as z from 'zod/mini'
-import { type Cursors, cursorsOf } from '../access/cursor.ts'
-import type { SigningSettings } from '../access/settings.ts'
+import type { PasswordHash } from '../access/password.ts'
+import type { StoredPrincipal } from '../access/stored-principal.ts'
 import { sixAtOnce } from '../bucket/at-once.ts'
 import { asApiError } from '../errors/api-error.ts'
+import { sha256 } from '../keys/encodings.ts'
 
-/** One item in the list of a minter. */
+/** What a grant and a drop box have in common, as their objects keep it. Times are in milliseconds since 1970. */
+export interface Item {
+  readonly version: 1
+  /** The public id, which is also the name of the object. */
+  readonly id: string
+  /** The secret id, which is in the URL of the page. */
+  readonly secret: string
+  /** Its creator. */
+  readonly owner: StoredPrincipal
+  /** Alias of the bucket. */
+  readonly bucket: string
+  /** The key of its file, or the prefix of its files. */
+  readonly key: string
+  readonly deadline: number
+  /** How long it is kept after its deadline. */
+  readonly keptSeconds: number
+  readonly password: PasswordHash | null
+  readonly createdAt: number
+}
+
+/** What an object says about its item. */
+export type Seen<T extends Item = Item> = T & {
+  /** How many guesses of the password were wrong. */
+  readonly wrongPasswords: number
+}
+
+/** One item in a list. */
 export interface Listed {
   /** Its public id. */
   readonly id: string
@@ -21,14 +48,12 @@ export interface ListPage {
 /** The name of the object that lists what a principal has made. Items have other names: hexadecimal. */
 export const listName = (principalId: string): string => `list ${principalId}`
 
-/** Returns the cursors of a principal's list. */
-export const listCursors = (
-  settings: SigningSettings,
-  list: 'grants' | 'drop boxes',
-  principalId: string,
-): Cursors<Listed> => cursorsOf(settings, [list, principalId], listedSchema)
+/** The name of the object that lists what is in a bucket below the first segment of a key or a prefix. */
+export const placeName = async (bucket: string, key: string): Promise<string> =>
+  `place ${await sha256(JSON.stringify([bucket, key.normalize().split('/', 1)]))}`
 
-const listedSchema = z.object({ id: z.string(), at: z.number() })
+/** A place in a list, in its cursors. */
+export const listedSchema = z.object({ id: z.string(), at: z.number() })
 
 /** Items of a list, and the ids of those that could not be read now, if there are any. */
 export interface ReadItems<T> {

@@ -5,7 +5,7 @@ import { deleteAll } from '../../client/src/server/delete-all.ts'
 import { createServerClient } from '../../client/src/server.ts'
 
 const answer = (members: object = {}) => ({
-  ...{ deleted: 1, versions: 2, uploads: 3, records: 4, unreadable: 0, failures: [] },
+  ...{ shares: 1, deleted: 1, versions: 2, uploads: 3, records: 4, unreadable: 0, failures: [] },
   ...{ repeatAfter: '2026-12-07T01:20:00.000Z', ...members },
 })
 const failed = (key: string, code: string) => ({ key, error: { code, message: 'No.' } })
@@ -28,7 +28,14 @@ it('repeats the request with its cursor, and sums up', async () => {
   const { api, bodies } = scripted([answer({ cursor: 'one' }), answer()])
   const progress = vi.fn()
   const result = await deleteAll(api, 'files', { ...request, onProgress: progress })
-  expect(result).toMatchObject({ deleted: 2, versions: 4, uploads: 6, records: 8, failures: [] })
+  expect(result).toMatchObject({
+    shares: 2,
+    deleted: 2,
+    versions: 4,
+    uploads: 6,
+    records: 8,
+    failures: [],
+  })
   const body = { prefix: 'a/', before: '2026-11-28T12:00:00.000Z', bucket: 'files' }
   expect(bodies).toEqual([body, { ...body, cursor: 'one' }])
   expect(progress.mock.calls.map(([{ deleted }]) => deleted)).toEqual([1, 2])

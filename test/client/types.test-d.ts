@@ -53,6 +53,7 @@ import type {
   DropBoxOptions,
   GrantChanges,
   GrantOptions,
+  OwnedOptions,
   PageOptions,
 } from '../../client/src/sharing-calls.ts'
 import type {
@@ -235,13 +236,13 @@ export const sharing: [
   Same<Answer<Grants[':id']['$patch'], 200>, Grant>,
   Same<Body<Grants['$post']>, GrantOptions & InBucket & { key: string }>,
   Same<Body<Grants[':id']['$patch']>, GrantChanges>,
-  Same<Query<Grants['$get']>, Written<PageOptions>>,
+  Same<Query<Grants['$get']>, Written<OwnedOptions>>,
   Same<Answer<DropBoxes['$post'], 201>, DropBox>,
   Same<Answer<DropBoxes['$get'], 200>, DropBoxPage>,
   Same<Answer<DropBoxes[':id']['$get'], 200>, DropBox>,
   Same<Answer<DropBoxes[':id']['files']['$get'], 200>, ReceivedPage>,
   Same<Body<DropBoxes['$post']>, DropBoxOptions & InBucket & { prefix: string }>,
-  Same<Query<DropBoxes['$get']>, Written<PageOptions>>,
+  Same<Query<DropBoxes['$get']>, Written<OwnedOptions>>,
   Same<Query<DropBoxes[':id']['files']['$get']>, Written<PageOptions>>,
   Covers<Answer<BoxPage['token']['$post'], 200>, DropBoxToken>,
   Same<Body<BoxPage['token']['$post']>, DropBoxVisitor>,

@@ -95,7 +95,6 @@ console.log(JSON.stringify({ isPage: page.includes('Example Homes GmbH'), docume
 const USER = `
 import { deleteUser } from './leave.ts'
 import { presigner } from './presigner.ts'
-import { endShares } from './shares.ts'
 
 const key = 'users/alice/a.txt'
 for (const one of [key, 'users/alice2/a.txt'])
@@ -107,7 +106,6 @@ const box = await presigner.createDropBox('users/alice/inbox/', {
 })
 // Objects of the same second stay.
 await new Promise((resolve) => setTimeout(resolve, 1500))
-await endShares('users/alice/')
 const repeatAfter = await deleteUser('alice')
 const left: string[] = []
 for await (const file of presigner.list({ prefix: 'users/' })) left.push(file.key)
@@ -132,7 +130,7 @@ beforeAll(async () => {
       'database.ts': DATABASE,
       ...marked(ONE, ['offer', 'state', 'webhook']),
       ...marked(BOX, ['box', 'received']),
-      ...marked(LEAVES, ['leave', 'shares'], 'leaves/'),
+      ...marked(LEAVES, ['leave'], 'leaves/'),
       'leaves/presigner.ts': CLIENT(presigner.origin),
       'leaves/database.ts': PLANNED,
       'leaves/user.ts': USER,
@@ -157,7 +155,7 @@ describe('the pages for grants and drop boxes', async () => {
   it('have only code that a test here compiles or runs', () => {
     const marks = (page: string) => codeBlocks(readPage(page)).map(({ mark }) => mark)
     expect(marks(ONE)).toEqual(['offer', 'curl', 'webhook', 'state'])
-    expect(marks(LEAVES)).toEqual(['', '', 'leave', 'shares']) // commands: user-data-commands.test.ts
+    expect(marks(LEAVES)).toEqual(['', '', 'leave']) // commands: user-data-commands.test.ts
     expect(marks(BOX)).toEqual(['box', 'webhook', 'received'])
     // Those of TOML, and the exports: test/e2e/grants-migrations.slow.test.ts, create.test.ts.
     expect(marks(GRANTS)).toEqual([

@@ -19,6 +19,7 @@ describe('the proxy of npm run dev', () => {
     response.setHeader('access-control-allow-origin', request.headers.origin ?? 'none')
     response.end(request.headers.authorization ?? 'no key')
   })
+  const lines: string[] = []
   let front: Front
   let url: string
 
@@ -35,7 +36,7 @@ describe('the proxy of npm run dev', () => {
       callers: { origins: [APP], loopbackOrigins: true, host: undefined, bucketPort: undefined },
       apiKey: 'key',
       keyForNetwork: false,
-      log: () => {},
+      log: (line) => lines.push(line),
     })
   })
   afterAll(async () => {
@@ -63,6 +64,21 @@ describe('the proxy of npm run dev', () => {
     ],
   ])('adds the key only for its callers: %s', async (_, headers, hasKey) => {
     expect(await (await ask(headers)).text()).toBe(hasKey ? 'Bearer key' : 'no key')
+  })
+
+  // @threat dev-log-secrets
+  it.each([
+    ['/u/ept_secret/files?a=b', '/u/…/files'],
+    ['/g/secret', '/g/…'],
+    ['/g/secret/more', '/g/…/more'],
+    ['/d/secret/token', '/d/…/token'],
+    ['/files/g/public', '/files/g/public'],
+  ])('logs no secret of %s', async (path, shown) => {
+    lines.length = 0
+    await fetch(url.replace('localhost', '127.0.0.1') + path)
+    await expect.poll(() => lines.length).toBe(1)
+    expect(lines[0]).toMatch(/^GET \S+ 200 \d+ ms$/)
+    expect(lines[0]?.split(' ')[1]).toBe(shown)
   })
 
   it('allows the origin of a known page, however the Worker spells the header', async () => {

@@ -17,7 +17,7 @@ const json = (body: object) => (response: ServerResponse) =>
 
 const erased = (members: object = {}) =>
   json({
-    ...{ deleted: 0, versions: 0, uploads: 0, records: 0, unreadable: 0, failures: [] },
+    ...{ shares: 0, deleted: 0, versions: 0, uploads: 0, records: 0, unreadable: 0, failures: [] },
     ...{ repeatAfter: '2026-12-07T01:20:00.000Z', ...members },
   })
 
@@ -36,7 +36,7 @@ const exportFiles = (origin: string, ...args: readonly string[]) =>
 describe('npx edge-presigner delete-all', () => {
   it('repeats the request until nothing is left, and prints when to do it again', async () => {
     await using worker = await scriptedWorker([
-      erased({ deleted: 100, cursor: 'one' }),
+      erased({ shares: 3, deleted: 100, cursor: 'one' }),
       erased({ deleted: 7, versions: 3, uploads: 2, records: 1 }),
     ])
     const { code, output } = await deleteAll(
@@ -51,7 +51,9 @@ describe('npx edge-presigner delete-all', () => {
         body: { prefix: 'users/alice/', before: '2026-11-28T00:00:00.000Z', ...more },
       })),
     )
-    expect(output).toContain('107 files, 3 old versions, 2 unfinished uploads, 1 record')
+    expect(output).toContain(
+      '107 files, 3 old versions, 2 unfinished uploads, 1 record, 3 grants and drop boxes',
+    )
     expect(output).toContain('2026-12-07T01:20:00.000Z')
   })
 
@@ -61,7 +63,7 @@ describe('npx edge-presigner delete-all', () => {
     expect(code).toBe(0)
     expect(worker.asked[0]?.body).toMatchObject({ prefix: 'users/alice/', dryRun: true })
     expect(output).toContain(
-      'Would delete: 1 file, 2 old versions, 0 unfinished uploads, 0 records',
+      'Would delete: 1 file, 2 old versions, 0 unfinished uploads, 0 records, 0 grants and drop boxes',
     )
     expect(output).toContain('nothing was deleted')
     expect(output).not.toContain('may arrive')

@@ -93,6 +93,7 @@ function apiAt(origin: string) {
 describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
   const stack = new AsyncDisposableStack()
   let options: BuiltWorkerOptions
+  let table: BuiltWorkerOptions['buckets'][string]
   let worker: BuiltWorker
   let browser: Browser
   let directory: string
@@ -108,8 +109,9 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
     const { endpoint, region, bucket } = server
     const sha256 = createHash('sha256').update(KEY).digest('hex')
     const scopes = [...SCOPES, 'grants:create', 'drop-boxes:create']
+    table = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' }
     options = {
-      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+      buckets: { files: table },
       accessKeys: { S3: server },
       variables: { API_KEYS: JSON.stringify([{ id: 'ann', sha256, scopes, prefix: '' }]) },
     }
@@ -443,6 +445,69 @@ describeWith([CHROMIUM], 'pages for visitors in Chromium', () => {
       await page.getByRole('button', { name: 'Try again: a.txt' }).click()
       await thanks(page).waitFor()
       expect((await api.received(box.id)).map(({ name }) => name)).toEqual(['a.txt'])
+    })
+
+    // @threat box-swapped
+    it('takes a file that the bucket does not replace for sent only if it is its own', async () => {
+      await using strict = new AsyncDisposableStack()
+      const files = { ...table, conditionalPut: true }
+      const other = await startBuiltWorker({ ...options, buckets: { files } })
+      strict.defer(() => other.close())
+      const boxes = apiAt(other.origin)
+      const box = await boxes.box()
+      await using tab = await open(box.url)
+      const { page } = tab
+      const puts: string[] = []
+      await page.route(/X-Amz-Signature/, async (route) => {
+        const request = route.request()
+        if (request.method() !== 'PUT') return route.continue()
+        expect((await request.allHeaders())['if-none-match']).toBe('*')
+        const name = /(mine|foreign|cut|missing)/.exec(request.url())?.[0] ?? ''
+        puts.push(name)
+        const isFirst = puts.filter((one) => one === name).length === 1
+        const refuse = () =>
+          route.fulfill({ status: 412, headers: { 'Access-Control-Allow-Origin': '*' } })
+        if (!isFirst || name === 'missing') return refuse()
+        const { origin, pathname } = new URL(request.url())
+        // It arrives, but not its answer.
+        if (name === 'mine') await route.fetch()
+        // Somebody else writes the object with the bucket's own key: s3rver lets unsigned requests in.
+        else
+          await fetch(origin + pathname, {
+            method: 'PUT',
+            headers: { 'Content-Type': 'text/plain' },
+            body: name === 'cut' ? 'x' : 'y'.repeat(`${name}.txt`.length),
+          })
+        return route.abort()
+      })
+      const names = ['mine', 'foreign', 'cut', 'missing']
+      await choose(page, ...names.map((name) => text(`${name}.txt`)))
+      await sendButton(page).click()
+      await row(page, 'mine.txt').getByText('Arrived').waitFor()
+      for (const name of names.slice(1))
+        await row(page, `${name}.txt`).getByText('It could not be sent.').waitFor()
+      expect((await boxes.received(box.id)).map(({ name }) => name)).toEqual(['mine.txt'])
+      expect(puts.filter((one) => one === 'mine')).toHaveLength(2)
+    })
+
+    it('starts an upload again that the box gives up', async () => {
+      const box = await api.box()
+      await using tab = await open(box.url)
+      const { page } = tab
+      let refused = 0
+      await page.route(/\/urls$/, (route) =>
+        refused++ === 0
+          ? route.fulfill({
+              status: 409,
+              json: { code: 'upload_ended', message: 'It ends.', requestId: 'x' },
+            })
+          : route.continue(),
+      )
+      await choose(page, text('large.txt', 'x'.repeat(6 * 1024 ** 2)))
+      await sendButton(page).click()
+      await row(page, 'large.txt').getByText('Arrived').waitFor()
+      expect(refused).toBeGreaterThan(1)
+      expect(await api.received(box.id)).toHaveLength(1)
     })
 
     it('sends all files, also if the connection is lost when its token ends', async () => {

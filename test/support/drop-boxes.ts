@@ -7,8 +7,9 @@ import {
 import { env } from 'cloudflare:workers'
 import { expect, vi } from 'vitest'
 import { presigner } from '../../examples/everything/src/presigner.ts'
-import { Ledger } from '../../src/plugins/drop-boxes/ledger.ts'
-import type { BoxObject } from '../../src/plugins/drop-boxes/sender.ts'
+import type { StoredBox } from '../../src/plugins/drop-boxes/box.ts'
+import type { BoxObject } from '../../src/plugins/drop-boxes/kind.ts'
+import { Ledger } from '../../src/state/ledger.ts'
 import { bearer } from './credentials.ts'
 import { inWords } from './errors.ts'
 import { stateStub } from './state-stub.ts'
@@ -204,7 +205,7 @@ export const objectOf = ({ id }: Pick<DropBox, 'id'>): DurableObjectStub & BoxOb
 /** Runs `act` in the object of a box, with what it has reserved and received. */
 export const inBox = <T>(
   box: Pick<DropBox, 'id'>,
-  act: (ledger: Ledger, storage: DurableObjectStorage) => T | Promise<T>,
+  act: (ledger: Ledger<StoredBox>, storage: DurableObjectStorage) => T | Promise<T>,
 ): Promise<T> =>
   runInDurableObject(objectOf(box), (instance, { storage }) => {
     if (!(instance instanceof Ledger)) throw new Error('This object is not one of a drop box.')

@@ -151,7 +151,11 @@ export function workerWith(
         waitUntil: (work: Promise<unknown>) => real.waitUntil(work),
         passThroughOnException: () => {},
         props: {},
-        exports: { Objects: Reflect.get(exports, 'Objects'), Grants },
+        exports: {
+          Objects: Reflect.get(exports, 'Objects'),
+          DropBoxes: Reflect.get(exports, 'DropBoxes'),
+          Grants,
+        },
       } as unknown as ExecutionContext
       const request = new Request(new URL(path, 'http://localhost:8787'), init)
       const workerEnv = { ...env, RATE_LIMITER: unlimited } as unknown as Env

@@ -38,6 +38,7 @@ export async function deleteAll(
       for (const failure of answer.failures) failures.set(failure.key, failure)
       unreadable += answer.unreadable
       sum = {
+        shares: answer.shares + (sum?.shares ?? 0),
         deleted: answer.deleted + (sum?.deleted ?? 0),
         versions: add(answer.versions, sum?.versions),
         uploads: add(answer.uploads, sum?.uploads),

@@ -81,6 +81,8 @@ export const isObjectPage = isObject<ObjectPage>({
 
 /** What was deleted below a prefix. */
 export interface DeletedAll {
+  /** Grants that were withdrawn, and drop boxes that were closed. */
+  shares: number
   /** Objects, with their records and edge copies. */
   deleted: number
   /** Older versions and delete markers. Null if the bucket can't list them. */
@@ -99,7 +101,7 @@ export interface DeletedAll {
 
 /** Accepts a response of `POST /files/delete-all`. */
 export const isErased = isObject<DeletedAll & { cursor?: string | undefined }>({
-  ...each(isNumber, 'deleted', 'records', 'unreadable'),
+  ...each(isNumber, 'shares', 'deleted', 'records', 'unreadable'),
   ...each(isNullOr(isNumber), 'versions', 'uploads'),
   failures: isListOf(isRefusedKey),
   cursor: isOptional(isString),

@@ -1,4 +1,4 @@
-import { type Check, isEither, isObject, isString } from '../check.ts'
+import { type Check, isEither, isNumber, isObject, isString } from '../check.ts'
 import { parse } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
 import { type FileRecord, isFileRecord } from '../responses.ts'
@@ -44,6 +44,18 @@ export type WebhookEvent = {
       }
     }
   | {
+      type: 'grant.guessed' | 'drop-box.guessed'
+      data: Asked & {
+        /** For a drop box, `key` is its prefix. */
+        file: FileKey
+        grant?: { id: string; label: string | null }
+        dropBox?: { id: string; label: string | null }
+        /** How many passwords were wrong until now: 10, 100, 1000 and so on. */
+        wrongPasswords: number
+        country: string | null
+      }
+    }
+  | {
       type: 'drop-box.received'
       data: Asked & {
         file: FileRecord
@@ -77,6 +89,8 @@ const isEnvelope = isObject<{ type: string; timestamp: string; data: object }>({
 const isFileData = isObject<Asked & { file: FileRecord }>({ ...asked, file: isFileRecord })
 const isKey = isObject<FileKey>({ bucket: isString, key: isString })
 
+const isGuessed = isObject({ ...asked, file: isKey, wrongPasswords: isNumber })
+
 /** The check of the data of each event. */
 const DATA: Readonly<Record<string, Check<object>>> = {
   'file.recorded': isFileData,
@@ -91,6 +105,8 @@ const DATA: Readonly<Record<string, Check<object>>> = {
     file: isFileRecord,
     dropBox: isObject({ id: isString }),
   }),
+  'grant.guessed': isGuessed,
+  'drop-box.guessed': isGuessed,
 } satisfies Record<WebhookEvent['type'], unknown>
 
 /** Accepts an event, even of a type that only a newer Worker sends. */

@@ -1,7 +1,8 @@
 import { describe } from '../../errors/describe.ts'
 import { logWarning } from '../../errors/warnings.ts'
+import { Ledger } from '../../state/ledger.ts'
 import { type ObjectOwner, objectContext } from '../../state/object.ts'
-import { Ledger } from './ledger.ts'
+import type { StoredBox } from './box.ts'
 import { look } from './looks.ts'
 
 /**
@@ -14,12 +15,11 @@ export const dropBoxesObject = <E extends object>(
 ): (new (
   ctx: DurableObjectState,
   env: E,
-) => Ledger<E>) =>
-  class DropBoxes extends Ledger<E> {
-    override async alarm(): Promise<void> {
-      const now = new Date()
-      if (this.isList()) return this.endListed(now.getTime())
-      const box = this.box()
+) => Ledger<StoredBox, E>) =>
+  class DropBoxes extends Ledger<StoredBox, E> {
+    protected override async ring(time: number): Promise<void> {
+      const now = new Date(time)
+      const box = this.item()
       if (box === null) return
       try {
         const instances = [presigner, ...others].map(({ instance }) => instance(this.env))

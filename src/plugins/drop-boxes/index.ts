@@ -1,5 +1,7 @@
 import type { Plugin } from '../../plugin.ts'
+import { eraser } from '../../state/item-routes.ts'
 import { warnWithout } from '../../state/object.ts'
+import { DROP_BOXES } from './kind.ts'
 import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
 import { boxTokens, noSender } from './sender.ts'
 
@@ -12,6 +14,7 @@ export const dropBoxes = (): Plugin => ({
   setup: () => ({
     identify: boxTokens,
     minter: noSender,
+    erase: eraser(DROP_BOXES),
     warnings: warnWithout('DropBoxes', 'drop boxes need Durable Objects'),
   }),
 })

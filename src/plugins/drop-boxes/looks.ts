@@ -21,10 +21,11 @@ import { type FileIndex, timedIndex } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { requireSettings } from '../../settings/define.ts'
 import type { Settings } from '../../settings/settings.ts'
+import type { Ledger, Upload } from '../../state/ledger.ts'
+import type { Settled } from '../../state/reservation.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { abortUploads } from './abort-uploads.ts'
-import { principalOf, type Settled, type StoredBox } from './box.ts'
-import type { Ledger, Upload } from './ledger.ts'
+import { principalOf, type StoredBox } from './box.ts'
 
 /** Where background work of an object runs. */
 export type Context = Parameters<Instance['objects']>[0]
@@ -40,7 +41,7 @@ const DAY = 86_400_000
  * of this box uploaded counts as absent. A failure only postpones.
  */
 export async function look(
-  ledger: Ledger,
+  ledger: Ledger<StoredBox>,
   box: StoredBox,
   instance: Instance,
   context: Context,
@@ -61,7 +62,7 @@ export async function look(
 
 /** A look at one key, and what it needs. */
 interface Look {
-  readonly ledger: Ledger
+  readonly ledger: Ledger<StoredBox>
   readonly box: StoredBox
   readonly hold: Upload
   readonly key: ObjectKey
@@ -77,7 +78,7 @@ interface Look {
 
 /** Returns what happened, or null if the ledger already has that. */
 async function lookAt(
-  ledger: Ledger,
+  ledger: Ledger<StoredBox>,
   box: StoredBox,
   hold: Upload,
   instance: Instance,

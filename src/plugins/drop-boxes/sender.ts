@@ -1,7 +1,6 @@
-import { type Limits, mayUse, NO_LIMITS } from '../../access/limits.ts'
+import { type Limits, NO_LIMITS } from '../../access/limits.ts'
 import type { Minter } from '../../access/minter.ts'
 import type { Principal } from '../../access/principal.ts'
-import { presentRights } from '../../access/stored-principal.ts'
 import { refuse, type Verdict } from '../../access/verdict.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -14,66 +13,49 @@ import type { Change, CountParts, UploadStep } from '../../http/host.ts'
 import { bearerIn } from '../../http/identify.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { type Settings, takesOrigin } from '../../settings/settings.ts'
-import { callObject, countryOf, type Remote, stateObject } from '../../state/object.ts'
-import { objectExists } from '../../storage/s3.ts'
-import { abortUploads } from './abort-uploads.ts'
+import { type Visited, visitItem } from '../../state/item.ts'
+import { callObject, countryOf } from '../../state/object.ts'
 import {
   type Ask,
-  BOX_SCOPES,
-  type BoxState,
   isOpen,
-  MAX_BOX_PUT_BYTES,
   MAX_URL_SECONDS,
-  principalOf,
   type Renewal,
   type Reserved,
   type Settled,
-  type StoredBox,
   takesRecords,
-} from './box.ts'
-import type { Ledger } from './ledger.ts'
+} from '../../state/reservation.ts'
+import { objectExists } from '../../storage/s3.ts'
+import { abortUploads } from './abort-uploads.ts'
+import { MAX_BOX_PUT_BYTES, principalOf, type SeenBox, type StoredBox } from './box.ts'
+import { type BoxObject, DROP_BOXES } from './kind.ts'
 import { tell } from './looks.ts'
 import { BOX_TOKEN_PREFIX, type BoxClaims, openBoxToken } from './token.ts'
 
 /** An event must not delay an upload by more. */
 const EVENT_MILLISECONDS = 3000
 
-export type BoxObject = Remote<Ledger>
-
-/** Returns the object of the drop box with this public id. */
-export const boxObject = (c: AppContext, id: string, locationHint?: string): BoxObject =>
-  stateObject<Ledger>(c, 'DropBoxes', id, locationHint)
-
-/** Returns the error for a box that is closed. Nobody learns why it is. */
-export const closed = (): ApiError =>
-  new ApiError('drop_box_closed', 'This drop box is closed. Ask who sent you here for a new one.')
-
 export const busy = (message: string, retryAfterSeconds: number): ApiError =>
   new ApiError('rate_limited', message, { retryAfterSeconds })
 
+export type VisitedBox = Visited<SeenBox, BoxObject>
+
 /**
  * Returns a drop box that accepts files now, or with `isRecord` what was sent in time. Throws
- * `drop_box_closed`, also if its creator may no longer do what the box lets others do, or its bucket is
- * no longer configured.
+ * `drop_box_closed`, also for what `visitItem` refuses.
  */
 export async function openBox(
   c: AppContext,
-  id: string,
+  id: string | null,
   now: Date,
   isRecord = false,
-): Promise<BoxState & { readonly object: BoxObject }> {
-  const object = boxObject(c, id)
-  const state = await callObject(c, () => object.state())
+): Promise<VisitedBox> {
+  const visited = await visitItem(c, DROP_BOXES, id)
   const isReady = isRecord ? takesRecords : isOpen
-  if (state === null || !isReady(state.box, now.getTime())) throw closed()
-  const { owner, bucket } = state.box
-  const settings = c.get('settings')
-  const minters = { ...settings, minters: c.env.instance.minters }
-  const rights = presentRights(owner, minters, BOX_SCOPES)
-  const isConfigured = settings.buckets.some(({ alias }) => alias === bucket)
-  if (rights === null || !isConfigured || !mayUse(rights.limits, bucket)) throw closed()
-  return { ...state, object }
+  if (!isReady(visited.item, now.getTime())) throw closed()
+  return visited
 }
+
+const closed = (): ApiError => DROP_BOXES.ended('drop box closed')
 
 /** A request with the token of a page. */
 interface Visit {
@@ -122,14 +104,14 @@ export const boxTokens: BearerKind = {
     await beforeFetch()
     const { id, network, exp } = claims
     c.set('countAs', `${principalOf(id)} ${network}`)
-    const { box, object } = aborts
-      ? { box: null, object: boxObject(c, id) }
+    const { item: box, object } = aborts
+      ? { item: null, object: DROP_BOXES.object(c, id) }
       : await openBox(c, id, now, RECORDS.test(called))
     const principal: Principal = {
       kind: 'token',
       id: principalOf(id),
       scopes: ['files:upload'],
-      prefix: box?.prefix ?? '',
+      prefix: box?.key ?? '',
       expiresAt: exp * 1000,
       limits: box === null ? NO_LIMITS : limitsOf(box, now),
       context: null,
@@ -167,6 +149,8 @@ function refusal(refused: (Reserved | Renewal | Settled) & { readonly ok: false 
       return busy('Others are sending now. Wait for them.', refused.seconds)
     case 'arrived':
       return objectExists()
+    case 'ending':
+      return new ApiError('upload_ended', 'This upload is being given up. Start it again.')
     case 'gone':
       return new ApiError('upload_not_found', 'This upload was given up. Start it again.')
     case 'replaced':
@@ -200,7 +184,7 @@ async function reserveIn(
     const head = await abortUploads(opened, key, earlier.s3UploadId, timeOf(c))
     if (head !== null) throw objectExists()
   } catch (error) {
-    await callObject(c, () => object.end(key, Date.now()))
+    await callObject(c, () => object.free(key, Date.now()))
     throw error
   }
 }
@@ -213,7 +197,7 @@ async function began({ c, object }: Visit, { key, s3UploadId }: BegunUpload): Pr
 
 /** Aborts all uploads in parts of a key, and frees it. If that fails, the object does it later. */
 async function abortIn({ c, object }: Visit, { bucket, key }: UploadStep): Promise<void> {
-  const ending = await callObject(c, () => object.end(key, Date.now()))
+  const ending = await callObject(c, () => object.free(key, Date.now()))
   if (ending === null) return
   const opened = await chooseOpenBucket(c, bucket, key)
   const head = await abortUploads(opened, key, ending.s3UploadId, timeOf(c))

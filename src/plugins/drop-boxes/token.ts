@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import type { Refusal } from '../../access/verdict.ts'
-import type { Session } from './box.ts'
+import type { Session } from '../../state/reservation.ts'
 
 export const BOX_TOKEN_PREFIX = 'epd_'
 

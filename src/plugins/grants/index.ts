@@ -1,6 +1,8 @@
 import type { Plugin } from '../../plugin.ts'
+import { eraser } from '../../state/item-routes.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Links } from '../links/index.ts'
+import { GRANTS } from './kind.ts'
 import { grantPageRoutes } from './page-routes.ts'
 import { grantRoutes } from './routes.ts'
 
@@ -10,5 +12,8 @@ export const grants = (): Plugin<unknown, { readonly links: Links }> => ({
   needs: ['links'],
   open: ({ links }) => grantPageRoutes(links.steps),
   api: ({ links }) => grantRoutes(links.steps),
-  setup: () => ({ warnings: warnWithout('Grants', 'grants need Durable Objects') }),
+  setup: () => ({
+    erase: eraser(GRANTS),
+    warnings: warnWithout('Grants', 'grants need Durable Objects'),
+  }),
 })

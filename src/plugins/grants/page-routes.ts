@@ -1,41 +1,31 @@
-import { mayUse, narrowBucket } from '../../access/limits.ts'
+import { narrowBucket } from '../../access/limits.ts'
 import { signLink } from '../../access/link-signature.ts'
-import type { Principal } from '../../access/principal.ts'
 import { seal, unseal } from '../../access/seal.ts'
-import { presentRights } from '../../access/stored-principal.ts'
-import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { askToDownload } from '../../core/ask-app.ts'
 import { objectNotFound } from '../../core/record.ts'
 import { ApiError } from '../../errors/api-error.ts'
-import { describe } from '../../errors/describe.ts'
-import { logWarning } from '../../errors/warnings.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { withCredentials } from '../../http/choose-bucket.ts'
-import { afterOf, timeOf } from '../../http/deadline.ts'
+import { timeOf } from '../../http/deadline.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { askedUrl, linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countNetwork } from '../../http/rate-limit.ts'
 import { readText } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
-import { actorOf } from '../../records/file-event.ts'
 import { deepFreeze } from '../../settings/rules.ts'
-import { callObject, countryOf, type Remote, stateObject } from '../../state/object.ts'
+import { announce, type Visited, visitItem } from '../../state/item.ts'
+import type { Seen } from '../../state/list.ts'
+import { callObject, countryOf, type Remote } from '../../state/object.ts'
 import { requirePassword } from '../../state/password.ts'
 import { isSecretId, publicIdOf } from '../../state/secret-id.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
 import type { Grants } from './cloudflare.ts'
-import {
-  GRANT_SCOPES,
-  type Grant,
-  hasEnded,
-  REPEAT_SECONDS,
-  recentPages,
-  usesLeft,
-} from './grant.ts'
+import { type Grant, hasEnded, REPEAT_SECONDS, recentPages, usesLeft } from './grant.ts'
+import { GRANTS } from './kind.ts'
 import { grantPage } from './page.ts'
 
 /** Lifetime of a link that a grant dispenses. During it, the same page gets the same link, and then a new one. */
@@ -44,17 +34,8 @@ const LINK_SECONDS = 600
 const UNLOCKED_SECONDS = 3600
 const MAX_FORM_BYTES = 4096
 
-interface FoundGrant {
-  readonly id: string
-  readonly grant: Grant
-  readonly object: Remote<Grants>
-}
-
 /** A grant that its visitor may use, if the password is right. */
-interface OpenGrant extends FoundGrant {
-  /** Its creator, with the rights that are left. */
-  readonly principal: Principal
-  readonly bucket: ConfiguredBucket
+interface OpenGrant extends Visited<Seen<Grant>, Remote<Grants>> {
   /** Lifetime of its links. */
   readonly linkSeconds: number
   /** Whether this page has taken a use within the last 24 hours. */
@@ -82,7 +63,7 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
       const open = openGrant(c, steps, await findGrant(c), pageOf(c))
-      if (!open.grant.direct) return grantPage(c, open.grant, { isRepeat: open.isRepeat })
+      if (!open.item.direct) return grantPage(c, open.item, { isRepeat: open.isRepeat })
       // A success would be kept and shown when somebody really opens it.
       if (/^prefetch/i.test(c.req.header('Sec-Purpose') ?? c.req.header('Purpose') ?? ''))
         return c.body(null, 503)
@@ -104,27 +85,14 @@ export const grantPageRoutes = (steps: LinkSteps) =>
     .all('/g/*', pageErrors, async (c) => {
       await configure(c)
       await countNetwork(c)
-      throw ended('grant unknown')
+      throw GRANTS.ended('grant unknown')
     })
 
-/** Returns the error of a grant that nobody can use. Only its cause, for the log, says why. */
-const ended = (cause: string): ApiError =>
-  new ApiError(
-    'grant_ended',
-    'It was used up, has expired or was withdrawn. Ask the sender for another one.',
-    { cause },
-  )
-
-/** Returns the grant of the path. Throws `grant_ended` for an unknown one, and `rate_limited`. */
-async function findGrant(c: AppContext): Promise<FoundGrant> {
+/** Counts the visitor, and returns the grant of the path. Throws what `visitItem` throws. */
+async function findGrant(c: AppContext): Promise<Visited<Seen<Grant>, Remote<Grants>>> {
   await countNetwork(c)
   // Unlike the parameter, the path is not decoded: only one spelling is valid.
-  const id = await publicIdOf(c.req.path.slice('/g/'.length))
-  if (id === null) throw ended('grant unknown')
-  const object = stateObject<Grants>(c, 'Grants', id)
-  const grant = await callObject(c, () => object.read())
-  if (grant === null) throw ended('grant unknown')
-  return { id, grant, object }
+  return visitItem(c, GRANTS, await publicIdOf(c.req.path.slice('/g/'.length)))
 }
 
 /**
@@ -134,37 +102,24 @@ async function findGrant(c: AppContext): Promise<FoundGrant> {
 function openGrant(
   c: AppContext,
   steps: LinkSteps,
-  found: FoundGrant,
+  found: Visited<Seen<Grant>, Remote<Grants>>,
   page: string | null,
 ): OpenGrant {
-  const { grant } = found
-  const settings = c.get('settings')
-  const bucket = settings.buckets.find(({ alias }) => alias === grant.bucket)
-  if (bucket === undefined) throw ended('grant bucket not configured')
-  c.set('bucket', bucket.alias)
-  const { minters } = c.env.instance
-  const { openOnLocalhost } = settings
-  const principal = presentRights(grant.minter, { minters, openOnLocalhost }, GRANT_SCOPES)
-  if (principal === null || !mayUse(principal.limits, bucket.alias))
-    throw ended('grant minter has lost its rights')
-  const { maxExpiresIn } = narrowBucket(bucket, principal.limits)
+  const { item: grant, owner, bucket } = found
+  const { maxExpiresIn } = narrowBucket(bucket, owner.limits)
   const linkSeconds = Math.min(LINK_SECONDS, maxExpiresIn.link)
   const now = timeOf(c)
-  const time = now.getTime()
-  const isRepeat = recentPages(grant, time).some(({ id }) => id === page)
-  if (hasEnded(isRepeat ? { ...grant, uses: null } : grant, time))
-    throw ended('grant used up or expired')
-  const { password } = grant
-  if (password !== null && settings.signingSecrets.every(({ kid }) => kid !== password.kid))
-    throw ended('grant password of a removed secret')
-  const restrictions = steps.restrictionsOf(principal, 'stream', grant.restrictions ?? {})
+  const isRepeat = recentPages(grant, now.getTime()).some(({ id }) => id === page)
+  if (hasEnded(isRepeat ? { ...grant, uses: null } : grant, now.getTime()))
+    throw GRANTS.ended('grant used up or expired')
+  const restrictions = steps.restrictionsOf(owner, 'stream', grant.restrictions ?? {})
   steps.requireVisitor(c, restrictions, now)
-  return { ...found, principal, bucket, linkSeconds, isRepeat, restrictions }
+  return { ...found, linkSeconds, isRepeat, restrictions }
 }
 
 /** Throws what `requirePassword` throws. The page of such an error has the form again. */
 async function unlock(c: AppContext, open: OpenGrant, form: Form | null): Promise<void> {
-  const { id, grant, object } = open
+  const { item: grant } = open
   if (grant.password !== null && form === null)
     throw new ApiError(
       'unsupported_media_type',
@@ -177,17 +132,17 @@ async function unlock(c: AppContext, open: OpenGrant, form: Form | null): Promis
         ? grantPage(c, grant, { isRepeat: open.isRepeat, error: error.message }, status, headers)
         : page(error, status, headers),
     )
-  if (form?.unlocked && (await isUnlocked(c, id, form.unlocked))) return
-  const locked = { id, password: grant.password, object }
-  await requirePassword(c, locked, form?.password, () =>
-    ended('grant password of a removed secret'),
-  )
+  if (form?.unlocked && (await isUnlocked(c, grant.id, form.unlocked))) return
+  await requirePassword(c, GRANTS, open, form?.password)
 }
 
 /** Shows what is behind the password, with a button that takes the use. */
-async function showUnlocked(c: AppContext, { id, grant, isRepeat }: OpenGrant): Promise<Response> {
+async function showUnlocked(
+  c: AppContext,
+  { item: grant, isRepeat }: OpenGrant,
+): Promise<Response> {
   const exp = Math.floor(Date.now() / 1000) + UNLOCKED_SECONDS
-  const unlocked = await seal(c.get('settings').signingSecrets, 'unlock', { grant: id, exp })
+  const unlocked = await seal(c.get('settings').signingSecrets, 'unlock', { grant: grant.id, exp })
   return grantPage(c, grant, { isRepeat, unlocked })
 }
 
@@ -239,20 +194,26 @@ async function readForm(c: AppContext): Promise<Form | null> {
  */
 async function dispense(
   c: AppContext,
-  { id, grant, object, principal, bucket, linkSeconds, restrictions }: OpenGrant,
+  { item: grant, object, owner, bucket, linkSeconds, restrictions }: OpenGrant,
   page: string | null,
   status: 302 | 303,
 ): Promise<Response> {
   const { alias } = bucket
   const key = parseObjectKey(grant.key)
-  c.set('principal', deepFreeze(principal))
+  c.set('principal', deepFreeze(owner))
   await askToDownload(c, bucket, key, 'grant')
   const opened = await withCredentials(c, bucket)
   const head = await headObject(opened, storedKey(bucket, key), timeOf(c))
   if (head === null) throw objectNotFound()
   const taken = await callObject(c, () => object.take(Date.now(), page))
-  if (taken === null) throw ended('grant used up, expired or withdrawn meanwhile')
-  if (!taken.isRepeat) announce(c, principal, { id, grant: taken.grant })
+  if (taken === null) throw GRANTS.ended('grant used up, expired or withdrawn meanwhile')
+  if (!taken.isRepeat)
+    announce(c, owner, {
+      type: 'used',
+      file: { bucket: alias, key },
+      grant: { id: grant.id, label: taken.grant.label, usesLeft: usesLeft(taken.grant) },
+      country: countryOf(c.req.raw),
+    })
   const first = Math.ceil(taken.at / 1000) + linkSeconds
   const now = Math.ceil(Date.now() / 1000)
   const expires = now < first ? first : now + linkSeconds
@@ -269,33 +230,4 @@ async function dispense(
   const path = await signLink(policy, c.get('settings'))
   c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
   return c.redirect(linkBase(c) + path, status)
-}
-
-/** Sends the event `grant.used`. The visitor doesn't wait for it, and gets the file in any case. */
-function announce(
-  c: AppContext,
-  principal: Principal,
-  { id, grant }: Pick<OpenGrant, 'id' | 'grant'>,
-): void {
-  const after = afterOf(c)
-  if (after === null) return
-  const { bucket, key, label } = grant
-  const told = after(
-    {
-      type: 'used',
-      file: { bucket, key },
-      grant: { id, label, usesLeft: usesLeft(grant) },
-      country: countryOf(c.req.raw),
-      ...actorOf(principal),
-    },
-    null,
-    new Date(),
-    c.executionCtx,
-  )
-  const requestId = c.get('requestId')
-  c.executionCtx.waitUntil(
-    told.catch((error: unknown) =>
-      logWarning('event not sent', { requestId, reason: describe(error) }),
-    ),
-  )
 }

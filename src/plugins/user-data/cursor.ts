@@ -23,11 +23,17 @@ const uploadsMarker = z.object({ keyMarker: text, uploadIdMarker: text })
 const versionMarker = z.object({ key: text, versionId: text })
 
 /**
- * How far a deletion has come, in this order. Uploads in parts are first, so that none of them becomes
+ * How far a deletion has come, in this order. What is shared ends first, so that nobody uploads any more. Uploads in parts are next, so that none of them becomes
  * an object that was already passed. Delete markers are last: without them, an older version of a
  * deleted object would be there again.
  */
 const placeSchema = z.discriminatedUnion('phase', [
+  z.object({
+    phase: z.literal('shares'),
+    /** Which seam of the plugins, and where in its list. */
+    seam: z.int(),
+    start: z.nullable(z.object({ id: text, at: z.int() })),
+  }),
   z.object({ phase: z.literal('uploads'), marker: z.optional(uploadsMarker), skip }),
   z.object({
     phase: z.literal('objects'),
@@ -51,7 +57,7 @@ export type Place = z.output<typeof placeSchema>
 export type PlaceIn<Phase extends Place['phase']> = Extract<Place, { readonly phase: Phase }>
 
 /** Where a deletion starts. */
-export const START: Place = { phase: 'uploads' }
+export const START: Place = { phase: 'shares', seam: 0, start: null }
 
 /**
  * Returns the cursors of a deletion. They expire when an unfinished upload of that time can have no

@@ -30,6 +30,8 @@ export interface ErasureOptions {
 
 /** What one call has done. */
 export interface Tally {
+  /** Grants that were withdrawn, and drop boxes that were closed. */
+  shares: number
   /** Objects, with their records and edge copies. */
   deleted: number
   /** Old versions and delete markers. Null if the bucket can't list them. */
@@ -51,7 +53,9 @@ const FIRST_DELETED = 10
 export class Erasure {
   readonly c: AppContext
   readonly request: ErasureRequest
-  readonly tally: Tally = { deleted: 0, versions: 0, uploads: 0, records: 0, unreadable: 0 }
+  readonly tally: Tally = {
+    ...{ shares: 0, deleted: 0, versions: 0, uploads: 0, records: 0, unreadable: 0 },
+  }
   /** Why each key is left. */
   readonly failures = new Map<ObjectKey, unknown>()
   readonly #allowance: Allowance
@@ -70,6 +74,11 @@ export class Erasure {
   /** Takes requests. Returns false, and takes nothing, if this call may do no more. */
   take(requests: number): boolean {
     return this.#left > 0 && this.#allowance.take(requests)
+  }
+
+  /** Counts items that this call has handled, next to those that it takes. */
+  spend(items: number): void {
+    this.#left -= items
   }
 
   /** Returns the first items that this call may still handle, and takes their requests. */

@@ -91,7 +91,7 @@ describe('uploads in parts of one key', () => {
     const path = `/multipart/${encodeURIComponent(last.uploadId)}?key=${encodeURIComponent(last.key)}`
     expect((await sender.fetch(path, { method: 'DELETE' })).status).toBe(204)
     expect(await keptBytes(last.key, ids)).toBe(0)
-    expect((await objectOf(box).state())?.left).toEqual({ files: 2, bytes: 10_000 })
+    expect((await objectOf(box).read())?.left).toEqual({ files: 2, bytes: 10_000 })
   })
 
   it.each([
@@ -99,7 +99,7 @@ describe('uploads in parts of one key', () => {
     [
       'the box closes',
       async (box: { id: string }) => {
-        await objectOf(box).close(Date.now())
+        await objectOf(box).end(Date.now())
         await passes(0, box)
       },
     ],
@@ -111,6 +111,47 @@ describe('uploads in parts of one key', () => {
     await act(box)
     expect(ids).toHaveLength(1)
     expect(await keptBytes(key, ids)).toBe(0)
+  })
+
+  it('that are being aborted take no step, and another start takes their place', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const { key, uploadId, etag } = await startInParts(sender, 'hello')
+    await objectOf(box).free(key, Date.now())
+    const path = `/multipart/${encodeURIComponent(uploadId)}`
+    const steps = [
+      sender.post(`${path}/urls`, { key, partNumbers: [1] }),
+      sender.fetch(`${path}?key=${encodeURIComponent(key)}`),
+      completeParts(sender, { key, uploadId, etag }),
+    ]
+    for (const step of steps) expect(await outcome(await step)).toBe('409 upload_ended')
+    const again = await startInParts(sender, 'hello')
+    expect((await completeParts(sender, again)).status).toBe(201)
+    await passes(2 * MINUTE, box)
+    // Once they are gone, nothing is left to end.
+    expect(await outcome(await completeParts(sender, { key, uploadId, etag }))).toBe(
+      '404 upload_not_found',
+    )
+  })
+
+  // @threat box-other-name
+  it('of one network are not recorded under the name of another', async () => {
+    const box = await createBox()
+    const startId = newStartId('n')
+    const ann = await visit(box, { ip: '203.0.113.1', sender: { name: 'Ann' } })
+    const eve = await visit(box, { ip: '198.51.100.1', sender: { name: 'Eve' } })
+    const begun = await startInParts(ann, 'hello', { startId })
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    expect(await outcome(await eve.post('/multipart', file))).toBe('409 upload_ended')
+    expect((await completeParts(eve, begun)).status).toBe(201)
+    expect(await receivedIn(box)).toMatchObject([{ sender: { name: 'Ann' } }])
+    // Also after the reservation has ended, since a late upload may still be there.
+    const late = newStartId('l')
+    await startInParts(ann, 'hello', { startId: late })
+    await passes(31 * MINUTE, box)
+    expect(await outcome(await eve.post('/multipart', { ...file, startId: late }))).toBe(
+      '409 upload_ended',
+    )
   })
 
   it('are refused a further start if the earlier one cannot be aborted, and keep the place', async () => {
@@ -125,10 +166,10 @@ describe('uploads in parts of one key', () => {
     })
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
     expect(await outcome(await sender.post('/multipart', file))).toMatch(/^50/)
-    expect((await objectOf(box).state())?.left.files).toBe(0)
+    expect((await objectOf(box).read())?.left.files).toBe(0)
     down.mockRestore()
     await passes(2 * MINUTE, box)
-    expect((await objectOf(box).state())?.left.files).toBe(1)
+    expect((await objectOf(box).read())?.left.files).toBe(1)
     expect((await sender.post('/multipart', file)).status).toBe(200)
   })
 
@@ -216,7 +257,7 @@ describe('the most bytes in the bucket', () => {
     await completeMultipartUpload(upload, [{ partNumber: 1, etag }], new Date())
     const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
     await sender.fetch(path, { method: 'DELETE' })
-    expect((await objectOf(box).state())?.left.files).toBe(1)
+    expect((await objectOf(box).read())?.left.files).toBe(1)
     await passes(2 * MINUTE, box)
     expect(await receivedIn(box)).toMatchObject([{ key }])
   })
@@ -245,7 +286,7 @@ describe('a reservation', () => {
     expect(await endsOf()).toBe(first)
     expect(urls).toHaveLength(1)
     await passes(31 * MINUTE, box)
-    expect((await objectOf(box).state())?.left.files).toBe(1)
+    expect((await objectOf(box).read())?.left.files).toBe(1)
     expect(await outcome(await sender.post(path, { key, partNumbers: [1] }))).toBe(
       '404 upload_not_found',
     )
@@ -311,7 +352,7 @@ describe('a signed PUT', () => {
     await expect.poll(isGone).toBeNull()
     expect(types.filter((type) => type === 'received')).toHaveLength(2)
     expect(types.filter((type) => type === 'replaced')).toHaveLength(1)
-    expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
+    expect((await objectOf(box).read())?.received).toEqual({ files: 0, bytes: 0 })
   })
 
   it('has the mark of its upload, and can be sent only once where the server honours that', async () => {

@@ -90,7 +90,7 @@ describe('DELETE', () => {
     const sender = await visit(box)
     const key = await sender.put()
     expect((await sender.record(key)).status).toBe(201)
-    await objectOf(box).close(Date.now() - 10_000)
+    await objectOf(box).end(Date.now() - 10_000)
     await passes(7 * MINUTE, box)
     expect(await inBucket(key)).toBe(true)
   })
@@ -104,7 +104,7 @@ describe('DELETE', () => {
     await passes(7 * MINUTE, box)
     expect(await inBucket(key)).toBe(false)
     await passes(2 * DAY, box)
-    expect(await objectOf(box).state()).toBeNull()
+    expect(await objectOf(box).read()).toBeNull()
   })
 
   it('counts during a request: between the check of a token and the reservation', async () => {
@@ -114,9 +114,9 @@ describe('DELETE', () => {
       getByName: () =>
         new Proxy(objectOf(box), {
           get: (target, name) =>
-            name === 'state'
+            name === 'read'
               ? async () => {
-                  const state = await target.state()
+                  const state = await target.read()
                   await close(box)
                   return state
                 }

@@ -122,7 +122,7 @@ describe('an object that fails', () => {
       getByName: (id: string) =>
         new Proxy(objectOf({ id }), {
           get: (target, method) =>
-            /^(?:list|close)$/.test(String(method))
+            /^(?:list|end)$/.test(String(method))
               ? () => new Promise(() => undefined)
               : Reflect.get(target, method),
         }),

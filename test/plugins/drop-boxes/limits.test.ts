@@ -130,7 +130,7 @@ describe('one sender', () => {
     const startId = `${Date.now()}-${'a'.repeat(22)}`
     const start = (size: number) =>
       ann.post('/multipart', { fileName: 'a.txt', mimetype: 'text/plain', size, startId })
-    const left = async () => (await objectOf(box).state())?.left
+    const left = async () => (await objectOf(box).read())?.left
     // Only one of them may be starting.
     const answers = await Promise.all(
       [start(5), start(5), start(5)].map(async (one) => outcome(await one)),
@@ -154,7 +154,7 @@ describe('one sender', () => {
     expect((await completeParts(ann, started)).status).toBe(201)
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
     expect(await outcome(await ann.post('/multipart', file))).toBe('409 object_exists')
-    expect(await objectOf(box).state()).toMatchObject({
+    expect(await objectOf(box).read()).toMatchObject({
       received: { files: 1, bytes: 5 },
       left: { files: 1, bytes: 9995 },
     })
@@ -167,7 +167,7 @@ describe('one sender', () => {
       Array.from({ length: 40 }, (_, i) => [`m${i}`, 'x'.repeat(100)]),
     )
     expect(await outcome(await ann.begin(5, { metadata }))).toBe('400 invalid_request')
-    expect((await objectOf(box).state())?.left.files).toBe(10)
+    expect((await objectOf(box).read())?.left.files).toBe(10)
   })
 
   // @threat box-filled-object
@@ -188,7 +188,7 @@ describe('one sender', () => {
     const answers = []
     for (let i = 0; i < 110; i++) {
       answers.push(await ask(i, 'one'))
-      await objectOf(box).end(`one/${i}`, Date.now())
+      await objectOf(box).free(`one/${i}`, Date.now())
       await objectOf(box).freed(`one/${i}`, Date.now())
     }
     expect(answers.filter(({ ok }) => ok)).toHaveLength(100)

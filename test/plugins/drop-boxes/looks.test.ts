@@ -5,11 +5,12 @@ import { presigner } from '../../../examples/everything/src/presigner.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import type { Instance } from '../../../src/http/app-env.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import type { Arrived } from '../../../src/plugins/drop-boxes/box.ts'
-import type { Ledger } from '../../../src/plugins/drop-boxes/ledger.ts'
+import type { StoredBox } from '../../../src/plugins/drop-boxes/box.ts'
 import { look } from '../../../src/plugins/drop-boxes/looks.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
+import type { Ledger } from '../../../src/state/ledger.ts'
+import type { Arrived } from '../../../src/state/reservation.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import {
@@ -34,7 +35,7 @@ const lookWith = (box: DropBox, milliseconds: number, changes: Partial<Instance>
   inBox(box, async (ledger) => {
     const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
     const instance = { ...presigner.instance(env), ...changes }
-    const stored = ledger.box()
+    const stored = await ledger.read()
     if (stored === null) throw new Error('There is no box.')
     await look(ledger, stored, instance, context, new Date(Date.now() + milliseconds))
   })
@@ -127,7 +128,7 @@ describe('a look at the bucket', () => {
       throw new Error('Queue is full.')
     }
     await lookWith(box, 7 * MINUTE, { fileIndex, after: down })
-    expect((await objectOf(box).state())?.received.files).toBe(1)
+    expect((await objectOf(box).read())?.received.files).toBe(1)
     expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['kept'])
     expect(lines.join('\n')).toMatch(/files not recorded.*Queue is full/)
     const types: string[] = []
@@ -185,7 +186,7 @@ describe('a look at the bucket', () => {
     await bucketFetch(encodeURI(key), { method: 'PUT', body: 'hello', headers })
     await lookWith(box, 7 * MINUTE, {})
     expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(404)
-    expect((await objectOf(box).state())?.received).toEqual({ files: 0, bytes: 0 })
+    expect((await objectOf(box).read())?.received).toEqual({ files: 0, bytes: 0 })
   })
 
   // @threat box-foreign-record
@@ -197,7 +198,7 @@ describe('a look at the bucket', () => {
     await bucketFetch(encodeURI(key), { method: 'PUT', body: 'x'.repeat(2000), headers })
     await lookWith(box, 7 * MINUTE, {})
     expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(200)
-    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+    expect((await objectOf(box).read())?.received).toEqual({ files: 1, bytes: 5 })
     expect(await holdsOf(box)).toEqual([])
   })
 
@@ -209,7 +210,7 @@ describe('a look at the bucket', () => {
     const etag = (await putTo(signed, 'world')) && (await receivedEtag(box))
     await lookWith(box, 7 * MINUTE, {})
     expect(await receivedEtag(box)).not.toBe(etag)
-    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+    expect((await objectOf(box).read())?.received).toEqual({ files: 1, bytes: 5 })
   })
 
   it('counts what it records, also if a sender replaces the file meanwhile', async () => {
@@ -244,7 +245,9 @@ describe('a look at the bucket', () => {
     expect(await alarm()).toBe(first)
   })
 
-  it.each<readonly [string, number, (ledger: Ledger, file: Arrived, now: number) => unknown]>([
+  it.each<
+    readonly [string, number, (ledger: Ledger<StoredBox>, file: Arrived, now: number) => unknown]
+  >([
     ['a file in parts is counted', 6 * MINUTE, (ledger, file, now) => ledger.settle(file, now)],
     [
       'a file is too large, to delete it',
@@ -256,7 +259,7 @@ describe('a look at the bucket', () => {
       0,
       (ledger, _, now) => {
         for (const hold of ledger.due(1, now + HOUR)) ledger.looked(hold, 'done', now)
-        return ledger.close(now)
+        return ledger.end(now)
       },
     ],
   ])('comes soon after %s', async (_, milliseconds, act) => {

@@ -123,7 +123,7 @@ describe('drop-box.received', () => {
     expect(await outcome(await sender.record(key))).toBe('503 unavailable events')
     expect(mounted.lines.at(-1)?.warning).toMatch(/event not sent/)
     // It is counted. The next look records it.
-    expect((await objectOf(box).state())?.received).toEqual({ files: 1, bytes: 5 })
+    expect((await objectOf(box).read())?.received).toEqual({ files: 1, bytes: 5 })
     expect(await inBox(box, (ledger) => ledger.upload(key)?.told)).toBeNull()
     await passes(7 * MINUTE, box)
     const file = await testWorker().fetch(`/files/${encodeURIComponent(key)}`)

@@ -192,8 +192,12 @@ it('is removed some time after its deadline, with its last look', async () => {
 it('writes nothing when somebody asks for a box that does not exist', async () => {
   const box = { id: 'f'.repeat(32) }
   const object = objectOf(box)
-  expect(await object.state()).toBeNull()
-  expect(await object.guess(['n'], 'a', Date.now())).toEqual({ isRight: false, waitSeconds: 0 })
+  expect(await object.read()).toBeNull()
+  expect(await object.guess(['n'], 'a', Date.now())).toEqual({
+    isRight: false,
+    waitSeconds: 0,
+    wrong: 0,
+  })
   const ask = {
     key: 'a',
     size: 1,
@@ -204,10 +208,10 @@ it('writes nothing when somebody asks for a box that does not exist', async () =
   }
   expect(await object.reserve(ask, Date.now())).toEqual({ ok: false, why: 'closed' })
   expect(await object.step('a', true, Date.now())).toEqual({ ok: false, why: 'closed' })
-  expect(await object.end('a', Date.now())).toBeNull()
+  expect(await object.free('a', Date.now())).toBeNull()
   await object.undo('a', Date.now())
   await object.told('a', 'b')
-  await object.close(Date.now())
+  await object.end(Date.now())
   expect(await object.files(10, null)).toEqual({ files: [], next: null })
   const [tables, alarm] = await runInDurableObject(object, async (_, { storage }) => [
     storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '_cf%'").toArray(),

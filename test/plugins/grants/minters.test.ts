@@ -69,7 +69,10 @@ describe('a grant ends with the rights of its minter', () => {
     const minted = await jsonOf<{ token: string }>(await by.post('/tokens', asked, bearer(token)))
     const grant = await grantFor({}, by, bearer(minted.token))
     expect(await currently(grant, by, bearer(minted.token))).toEqual(grant)
-    expect(await outcome(by.fetch(`/grants/${grant.id}`, bearer(token)))).toBe('404 not_found')
+    const other = await testApiKey('other', SCOPES)
+    const both = testWorker({ ...CLOSED, API_KEYS: [entry, other.entry] })
+    const path = `/grants/${grant.id}`
+    expect(await outcome(both.fetch(path, bearer(other.token)))).toBe('404 not_found')
     // It lives longer than the token.
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 })
     expect(await use(grant, { API_KEYS: [entry] })).toBe(WORKS)

@@ -78,7 +78,7 @@ describe('many visitors at once', () => {
     expect((await currently(grant)).usesLeft).toBe(0)
     const used = await runInDurableObject(
       stateStub('Grants', grant.id),
-      (_, { storage }) => storage.kv.get<{ used: number }>('grant')?.used,
+      (_, { storage }) => storage.kv.get<{ used: number }>('item')?.used,
     )
     expect(used).toBe(25)
   })

@@ -19,8 +19,9 @@ const URL = 'http://localhost:8787/g/q83vEjRWeJCrze8SNFZ4kA'
 /** A grant as version 1 stores it. Its hash was computed with Node's crypto. */
 const V1 = {
   version: 1,
+  id: ID,
   secret: 'q83vEjRWeJCrze8SNFZ4kA',
-  minter: {
+  owner: {
     kind: 'localhost',
     id: 'localhost',
     scopes: ['files:read', 'links:create', 'grants:create'],
@@ -36,6 +37,7 @@ const V1 = {
   uses: 3,
   used: 1,
   deadline: 4_102_444_800_000,
+  keptSeconds: 604_800,
   password: {
     kid: 'k1',
     salt: 'AAAAAAAAAAAAAAAAAAAAAA',
@@ -50,11 +52,11 @@ const V1 = {
 }
 
 const store = (grant: object) =>
-  runInDurableObject(stateStub('Grants', ID), (_, { storage }) => storage.kv.put('grant', grant))
+  runInDurableObject(stateStub('Grants', ID), (_, { storage }) => storage.kv.put('item', grant))
 
 const storedIn = (id: string) =>
   runInDurableObject(stateStub('Grants', id), (_, { storage }) =>
-    storage.kv.get<Record<string, unknown>>('grant'),
+    storage.kv.get<Record<string, unknown>>('item'),
   )
 
 describe('a stored grant', () => {
@@ -77,12 +79,12 @@ describe('a stored grant', () => {
   })
 
   it('has this form', async () => {
-    const { minter, password } = V1
+    const { owner, password } = V1
     const key = await putReport()
     const { id } = await grantFor({ key, deadline: inFuture(), uses: 3, password: 'open door' })
     const stored = await storedIn(id)
     expect(Object.keys(stored ?? {}).toSorted()).toEqual(Object.keys(V1).toSorted())
-    expect(Object.keys(Object(stored?.minter)).toSorted()).toEqual(Object.keys(minter).toSorted())
+    expect(Object.keys(Object(stored?.owner)).toSorted()).toEqual(Object.keys(owner).toSorted())
     expect(Object.keys(Object(stored?.password))).toEqual(Object.keys(password))
     expect(stored).toMatchObject({ version: 1, uses: 3, used: 0, label: null, restrictions: null })
     expect(JSON.stringify(stored)).not.toContain('"open"')
@@ -92,6 +94,6 @@ describe('a stored grant', () => {
     await store({ ...V1, version: 2 })
     const lines = captureLog()
     expect(await outcome(worker.fetch(URL))).toBe('503 unavailable state')
-    expect(lines.join()).toContain('grants of version 2')
+    expect(lines.join()).toContain('version 2 has stored')
   })
 })

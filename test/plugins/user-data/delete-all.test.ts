@@ -27,6 +27,7 @@ const BEFORE = '2026-11-20T12:00:00Z'
 const LATER = new Date('2026-11-20T12:00:01Z')
 
 interface Answer {
+  readonly shares: number
   readonly deleted: number
   readonly versions: number | null
   readonly uploads: number | null
@@ -128,7 +129,15 @@ describe.each([
     )
     const [answer] = await deleteAll(mounted())
     expect(answer).toEqual({
-      ...{ deleted: 4, versions: 0, uploads: 1, records: 1, unreadable: 0, failures: [] },
+      ...{
+        shares: 0,
+        deleted: 4,
+        versions: 0,
+        uploads: 1,
+        records: 1,
+        unreadable: 0,
+        failures: [],
+      },
       repeatAfter: expect.any(String),
     })
     expect(bucket.keys).toEqual([other])

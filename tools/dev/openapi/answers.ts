@@ -183,6 +183,7 @@ export const objectPage = z.object({
 })
 
 export const erasure = z.object({
+  shares: bytes('Grants that this call has withdrawn, and drop boxes that it has closed.'),
   deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
   versions: z
     .nullable(bytes('Older versions and delete markers.'))

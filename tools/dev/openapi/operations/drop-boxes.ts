@@ -53,6 +53,7 @@ export const dropBoxOperations: Operations = {
     members: {
       limit: { description: 'Drop boxes on a page, 1 to 100. The default is 50.' },
       cursor: { description: 'From the previous page.' },
+      subject: { description: 'Whose drop boxes: a subject of the tokens of this API key.' },
     },
     answers: { 200: { description: 'A page of drop boxes.', body: dropBoxes } },
     errors: ['invalid_cursor', ...OF_OBJECT],
@@ -61,7 +62,8 @@ export const dropBoxOperations: Operations = {
     id: 'getDropBox',
     tag: 'drop-boxes',
     summary: 'Get a drop box',
-    description: 'Only for its creator. Also needs `files:upload`.',
+    description:
+      'Only for its creator, and the API key of which that is a subject. Also needs `files:upload`.',
     scopes: ['drop-boxes:create'],
     answers: { 200: { description: 'The drop box.', body: dropBox } },
     errors: ['not_found', ...OF_OBJECT],

@@ -89,6 +89,7 @@ export const grantOperations: Operations = {
     members: {
       limit: { description: 'Grants on a page, 1 to 100. The default is 50.' },
       cursor: { description: 'From the previous page.' },
+      subject: { description: 'Whose grants: a subject of the tokens of this API key.' },
     },
     answers: { 200: { description: 'A page of grants.', body: grants } },
     errors: ['invalid_cursor', 'unavailable', 'not_supported'],
@@ -97,7 +98,8 @@ export const grantOperations: Operations = {
     id: 'getGrant',
     tag: 'grants',
     summary: 'Get a grant',
-    description: 'Only for its creator. Also needs `links:create` and `files:read`.',
+    description:
+      'Only for its creator, and the API key of which that is a subject. Also needs `links:create` and `files:read`.',
     scopes: ['grants:create'],
     answers: { 200: { description: 'The grant.', body: grant } },
     errors: ['not_found', 'unavailable', 'not_supported'],

@@ -1,25 +1,23 @@
-import type { PasswordHash } from '../../access/password.ts'
-import type { Sender } from '../../records/file-event.ts'
-import { StateObject } from '../../state/cloudflare.ts'
+import type { Sender } from '../records/file-event.ts'
+import { StateObject } from './cloudflare.ts'
+import type { Seen } from './list.ts'
 import {
   type Amount,
   type Arrived,
   type Ask,
-  type BoxState,
+  type Filling,
   graceSeconds,
   isOpen,
-  KEPT_SECONDS,
+  type Limited,
   MAX_URL_SECONDS,
   type Received,
   type ReceivedPage,
   type Renewal,
   type Reserved,
-  SCHEMA,
   type Settled,
-  type StoredBox,
   sendingSeconds,
   takesRecords,
-} from './box.ts'
+} from './reservation.ts'
 
 const MINUTE = 60_000
 /** How long an upload in parts stays reserved after its start, and after each new part. */
@@ -45,7 +43,7 @@ const MAX_TRIES = 720
 
 /** Open reservations of one network. */
 const MAX_OPEN = 4
-/** Reservations that have ended and are looked at once more, of one network and of a box. */
+/** Reservations that have ended and are looked at once more, of one network and of an item. */
 export const MAX_LATE = 100
 export const MAX_ALL_LATE = 5000
 
@@ -56,7 +54,7 @@ export const MAX_ALL_LATE = 5000
  */
 export type UploadState = 'open' | 'ending' | 'late' | 'kept' | 'over'
 
-/** One upload of a box. Times are milliseconds since 1970. */
+/** One upload of an item. Times are milliseconds since 1970. */
 export type Upload = {
   readonly key: string
   /** Bytes. */
@@ -88,7 +86,7 @@ export type Upload = {
   readonly arrived: number | null
   /** How often its object was replaced. */
   readonly changes: number
-  /** The ETag of the last event of the box that was accepted. */
+  /** The ETag of the last event of the item that was accepted. */
   readonly told: string | null
 }
 
@@ -98,13 +96,13 @@ const RECEIVED = "state = 'kept'"
 const LATE = "state IN ('late', 'over')"
 
 /**
- * What a drop box has reserved and received, in its Durable Object. Every method is synchronous until it
- * sets the alarm, which is the last that it does, so that no other request runs between a check and what
- * follows from it. Only `create` creates tables. `now` is in milliseconds since 1970.
+ * What an item with limits has reserved and received, in its Durable Object. Every method is synchronous until
+ * it sets the alarm, which is the last that it does, so that no other request runs between a check and what
+ * follows from it. Only `create` creates tables.
  */
-export abstract class Ledger<Env = unknown> extends StateObject<Env> {
-  async create(box: StoredBox): Promise<void> {
-    const { kv, sql } = this.ctx.storage
+export abstract class Ledger<T extends Limited, Env = unknown> extends StateObject<T, Env> {
+  override async create(item: T): Promise<void> {
+    const { sql } = this.ctx.storage
     sql.exec(
       `CREATE TABLE uploads (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
         ends INTEGER, at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, network TEXT NOT NULL,
@@ -115,29 +113,19 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
     )
     sql.exec('CREATE INDEX uploads_ends ON uploads (ends)')
     sql.exec('CREATE INDEX uploads_state ON uploads (state, network)')
-    kv.put('box', box)
+    this.keep(item)
     await this.wake()
   }
 
-  /** Returns the box, or null if this object has none. */
-  box(): StoredBox | null {
-    const box = this.ctx.storage.kv.get<StoredBox>('box')
-    return box?.schema === SCHEMA ? box : null
-  }
-
-  state(): BoxState | null {
-    const box = this.box()
-    if (box === null) return null
+  /** Returns the item and what is in it, or null for a closed one. */
+  override async read(): Promise<(Seen<T> & Filling) | null> {
+    const item = await super.read()
+    if (item === null || item.closedAt !== null) return null
     const { ends: _, ...received } = this.#sum(RECEIVED)
     const open = this.#sum(RESERVED)
-    const files = Math.max(0, box.maxFiles - received.files - open.files)
-    const bytes = Math.max(0, box.maxTotalBytes - received.bytes - open.bytes)
-    const left = { files, bytes }
-    return { box, received, left, wrongPasswords: this.wrongPasswords() }
-  }
-
-  protected password(): PasswordHash | null {
-    return this.box()?.password ?? null
+    const files = Math.max(0, item.maxFiles - received.files - open.files)
+    const bytes = Math.max(0, item.maxTotalBytes - received.bytes - open.bytes)
+    return { ...item, received, left: { files, bytes } }
   }
 
   /**
@@ -145,14 +133,16 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
    * keeps the parts of all. A key that has arrived is written only once.
    */
   async reserve(ask: Ask, now: number): Promise<Reserved> {
-    const box = this.box()
-    if (box === null || !isOpen(box, now)) return { ok: false, why: 'closed' }
+    const item = this.item()
+    if (item === null || !isOpen(item, now)) return { ok: false, why: 'closed' }
     const { key, size, inParts, network, country, sender } = ask
     const row = this.upload(key)
+    // Its bytes may be in the bucket, and count as sent by its own sender.
+    if (row !== undefined && row.network !== network) return { ok: false, why: 'ending' }
     if (row?.state === 'kept') return { ok: false, why: 'arrived' }
     if (row?.state === 'over') return { ok: false, why: 'full' }
     if (row?.state === 'ending' || (row !== undefined && now < row.starting)) return busy(1)
-    const refused = this.#refusal(box, ask, row?.state, now)
+    const refused = this.#refusal(item, ask, row?.state, now)
     if (refused !== null) return refused
     const lasting = inParts
       ? PARTS_MILLISECONDS
@@ -186,13 +176,14 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
    * One that has arrived may be completed again, with the same result.
    */
   step(key: string, isLast: boolean, now: number): Renewal {
-    const box = this.box()
+    const item = this.item()
     // What a sender has begun in time, may be completed after the deadline.
-    const isInTime = box !== null && (isLast ? takesRecords(box, now) : isOpen(box, now))
+    const isInTime = item !== null && (isLast ? takesRecords(item, now) : isOpen(item, now))
     if (!isInTime) return { ok: false, why: 'closed' }
     const row = this.upload(key)
     if (row?.state === 'kept') return { ok: true, counts: false }
     if (row?.state === 'over') return { ok: false, why: 'full' }
+    if (row?.state === 'ending') return { ok: false, why: 'ending' }
     if (row?.state !== 'open') return { ok: false, why: 'gone' }
     return { ok: true, counts: !isLast && (row.ends ?? 0) - now < RENEWAL_MILLISECONDS }
   }
@@ -217,9 +208,9 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
       )
   }
 
-  /** Begins to free a key: no step may follow. Its uploads in parts must be aborted, and then `freed`. */
-  async end(key: string, now: number): Promise<{ readonly s3UploadId: string | null } | null> {
-    const row = this.box() && this.upload(key)
+  /** Begins to free a key: no step may follow. Its uploads in parts must be aborted, and then it is `freed`. */
+  async free(key: string, now: number): Promise<{ readonly s3UploadId: string | null } | null> {
+    const row = this.item() && this.upload(key)
     if (row?.state !== 'open' && row?.state !== 'ending') return null
     // If the caller fails, the object does the rest.
     this.ctx.storage.sql.exec(
@@ -243,9 +234,9 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
 
   /** Frees a key for which nothing was signed. */
   async undo(key: string, now: number): Promise<void> {
-    const row = this.box() && this.upload(key)
+    const row = this.item() && this.upload(key)
     if (row?.state !== 'open') return
-    if (row.parts === 1) await this.end(key, now)
+    if (row.parts === 1) await this.free(key, now)
     else this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
   }
 
@@ -254,8 +245,8 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
    * deleted, and so must what is replaced more than once: somebody sends other bytes under the same URL.
    */
   async settle({ key, etag, size, name, mimetype, at }: Arrived, now: number): Promise<Settled> {
-    const box = this.box()
-    if (box === null) return { ok: false, why: 'closed' }
+    const item = this.item()
+    if (item === null) return { ok: false, why: 'closed' }
     const row = this.upload(key)
     if (row === undefined || this.isChanged(key, size)) return { ok: false, why: 'unknown' }
     if (row.state === 'over') return { ok: false, why: 'full' }
@@ -266,14 +257,14 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
         return { ok: false, why }
       }
       // Never what is counted already: the bucket's clock may be ahead.
-      const isLate = at > (box.closedAt ?? box.deadline + 1000 * graceSeconds(size))
+      const isLate = at > (item.closedAt ?? item.deadline + 1000 * graceSeconds(size))
       if (isLate) return condemn('closed')
       if (row.changes > 0) return condemn('replaced')
       const files = received.files + open.files + 1
       const bytes = received.bytes + open.bytes + size
       // The size of what a sender puts is signed.
       if (row.etag === null && size !== row.size) return condemn('full')
-      if (size > box.maxBytes || files > box.maxFiles || bytes > box.maxTotalBytes)
+      if (size > item.maxBytes || files > item.maxFiles || bytes > item.maxTotalBytes)
         return condemn('full')
       this.ctx.storage.sql.exec(
         `UPDATE uploads SET state = 'kept', etag = ?, size = ?, name = ?, mimetype = ?, arrived = ?,
@@ -294,15 +285,15 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
     return row?.state === 'kept' && row.size !== size
   }
 
-  /** The event of the box about this file was accepted. */
+  /** The event of the item about this file was accepted. */
   told(key: string, etag: string): void {
-    if (this.box() === null) return
+    if (this.item() === null) return
     this.ctx.storage.sql.exec('UPDATE uploads SET told = ? WHERE key = ?', etag, key)
   }
 
   /** Returns what was received, the newest first, from `start` on. */
   files(limit: number, start: number | null): ReceivedPage {
-    if (this.box() === null) return { files: [], next: null }
+    if (this.item() === null) return { files: [], next: null }
     const rows = this.ctx.storage.sql
       .exec<Upload>(
         `SELECT * FROM uploads WHERE seq <= ? AND ${RECEIVED} ORDER BY seq DESC LIMIT ?`,
@@ -317,15 +308,24 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
     return { files, next: rows[limit]?.seq ?? null }
   }
 
-  /** Ends the box. Uploads in parts are aborted. What else is reserved is still looked at. */
-  async close(now: number): Promise<void> {
-    const box = this.box()
-    if (box?.closedAt === null) {
-      this.ctx.storage.kv.put('box', { ...box, closedAt: now })
-      this.ctx.storage.sql.exec(
-        "UPDATE uploads SET state = 'ending', ends = ? WHERE state = 'open' AND parts = 1",
-        now,
-      )
+  /**
+   * Closes the item. Uploads in parts are aborted. What else is reserved is still looked at. With `erases`,
+   * whatever arrives from now on is deleted, and nothing is left of who has sent something.
+   */
+  override async end(now: number, erases = false): Promise<void> {
+    const item = this.item()
+    if (item === null) return
+    const { sql } = this.ctx.storage
+    // Whatever arrives is later.
+    const closedAt = erases ? 1 : (item.closedAt ?? now)
+    this.keep({ ...item, closedAt })
+    sql.exec(
+      "UPDATE uploads SET state = 'ending', ends = ? WHERE state = 'open' AND parts = 1",
+      now,
+    )
+    if (erases) {
+      sql.exec('DELETE FROM uploads WHERE ends IS NULL')
+      sql.exec('UPDATE uploads SET sender = NULL, country = NULL, name = NULL')
     }
     await this.wake()
   }
@@ -336,15 +336,19 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
     return next !== null && next <= now && this.due(1, Number.MAX_SAFE_INTEGER).length === 0
   }
 
-  /** When the object has something to do next, or null without a box. */
+  /** When the object has something to do next, or null without a item. */
   nextAt(): number | null {
-    const box = this.box()
-    if (box === null) return null
+    const item = this.item()
+    if (item === null) return null
     const [first] = this.ctx.storage.sql
       .exec<{ ends: number | null }>('SELECT MIN(ends) AS ends FROM uploads')
       .toArray()
     if (first?.ends) return first.ends
-    return box.closedAt ?? box.deadline + KEPT_SECONDS * 1000
+    return this.forgottenAt(item)
+  }
+
+  protected override forgottenAt(item: T): number {
+    return item.closedAt ?? super.forgottenAt(item)
   }
 
   /** Sets the alarm, unless it rings earlier anyway. */
@@ -357,7 +361,7 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
 
   /** Returns uploads that the bucket must be asked about, those that wait longest first. */
   due(limit: number, now: number): Upload[] {
-    if (this.box() === null) return []
+    if (this.item() === null) return []
     return this.ctx.storage.sql
       .exec<Upload>('SELECT * FROM uploads WHERE ends <= ? ORDER BY ends LIMIT ?', now, limit)
       .toArray()
@@ -424,7 +428,7 @@ export abstract class Ledger<Env = unknown> extends StateObject<Env> {
 
   /** Returns why this upload can't be reserved now, or null. What the key has reserved doesn't count. */
   #refusal(
-    { maxFiles, maxBytes, maxTotalBytes }: StoredBox,
+    { maxFiles, maxBytes, maxTotalBytes }: T,
     { key, size, network }: Ask,
     state: UploadState | undefined,
     now: number,
