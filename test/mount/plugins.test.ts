@@ -492,6 +492,11 @@ describe('a list of plugins', () => {
       '/files/:key',
       newApp().get('/files/:key', (c) => c.text('')),
     ],
+    [
+      'a parameter that takes one segment',
+      '/files/:key',
+      newApp().get('/files/:id', (c) => c.text('')),
+    ],
     ['every method', '/links', newApp().all('/links', (c) => c.text(''))],
     ['a wildcard', '/files', newApp().use('/files/*', (_c, next) => next())],
   ])('has no two plugins for one path: %s', async (_, path, routes) => {
