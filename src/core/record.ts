@@ -148,21 +148,6 @@ export const fileReplaced = (): ApiError =>
 export const objectNotFound = (): ApiError =>
   new ApiError('object_not_found', 'There is no object under this key.')
 
-/** Returns the record of an object, its kept one, or null. An object that was copied in place has another date. */
-export async function knownFile(
-  { alias }: Pick<Bucket, 'alias'>,
-  index: FileIndex,
-  key: ObjectKey,
-  object: Pick<ObjectHead, 'etag' | 'size'>,
-  now: Date,
-): Promise<FileRecord | null> {
-  const known = await index.get(alias, key)
-  const own = known !== null && isSameFile(known, object) ? known : null
-  if (own !== null && isConfirmed(own)) return own
-  const kept = await keptRecord(index, alias, key, now)
-  return kept !== null && isSameFile(kept.record, object) ? kept.record : own
-}
-
 /** Returns a file's record, or the bucket's data. Throws `object_not_found` and `storage_error`. */
 export async function findFile(
   bucket: Bucket,

@@ -9,14 +9,8 @@ import { announcerOf, placeOf } from '../../core/announce.ts'
 import { askToDelete, askToDownload } from '../../core/ask-app.ts'
 import { KeyHold } from '../../core/key-hold.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
-import { type Announce, isSameUpload, keptRecord } from '../../core/reconcile.ts'
-import {
-  fileReplaced,
-  knownFile,
-  objectNotFound,
-  type Recorded,
-  recordUpload,
-} from '../../core/record.ts'
+import { type Announce, isSameFile, isSameUpload, keptRecord } from '../../core/reconcile.ts'
+import { fileReplaced, objectNotFound, type Recorded, recordUpload } from '../../core/record.ts'
 import { removeAll } from '../../core/remove.ts'
 import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -254,9 +248,23 @@ class Copying {
   /** A moved file keeps its owner. A copy is the caller's. */
   async #namesOf(file: FileToCopy, object: Pick<ObjectHead, 'etag' | 'size'>): Promise<Names> {
     const { kind, source } = this.#call
-    const known = await knownFile(source, fileIndexOf(this.#c), file.from, object, this.#now)
+    const known = await this.#fileOf(source.alias, file.from, object)
     const owner = (kind === 'move' ? known?.owner : null) ?? this.#c.get('principal').id
     return { name: file.name ?? known?.name ?? nameInKey(file.to), owner }
+  }
+
+  /** Returns the record of an object, or its kept one, or null. One that was copied in place has another date. */
+  async #fileOf(
+    alias: string,
+    key: ObjectKey,
+    object: Pick<ObjectHead, 'etag' | 'size'>,
+  ): Promise<FileRecord | null> {
+    const index = fileIndexOf(this.#c)
+    const known = await index.get(alias, key)
+    const own = known !== null && isSameFile(known, object) ? known : null
+    if (own !== null && isConfirmed(own)) return own
+    const kept = await keptRecord(index, alias, key, this.#now)
+    return kept !== null && isSameFile(kept.record, object) ? kept.record : own
   }
 
   /** Returns the record of this object, or null. */
