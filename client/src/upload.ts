@@ -1,9 +1,10 @@
 import type { Api } from './api.ts'
+import type { StartRequest } from './bodies.ts'
 import { withoutCommas } from './media-type.ts'
 import { uploadParts } from './multipart.ts'
 import { PresignerError } from './presigner-error.ts'
 import { type Progress, trackProgress } from './progress.ts'
-import type { StartRequest, TargetOptions } from './requests.ts'
+import type { TargetOptions } from './requests.ts'
 import type { FileRecord } from './responses.ts'
 import { withResumeSlot } from './resume-slot.ts'
 import { anySignal, unlessAborted } from './signals.ts'
@@ -50,15 +51,7 @@ export async function upload(
   file: File | Blob,
   options: UploadOptions,
 ): Promise<FileRecord> {
-  const {
-    onProgress,
-    signal: canceled,
-    multipart,
-    sha256 = false,
-    fileName,
-    ifMatch,
-    ...rest
-  } = options
+  const { onProgress, signal: canceled, multipart, sha256, fileName, ifMatch, ...rest } = options
   if (multipart && sha256)
     throw new PresignerError('invalid_options', "sha256 and multipart can't be combined")
   if (typeof XMLHttpRequest === 'undefined')

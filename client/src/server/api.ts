@@ -79,48 +79,37 @@ export function createServerApi({
     return new PresignerError('bad_answer', message, { status, requestId, retryAfter })
   }
 
-  async function ask<T>(
-    check: Check<T>,
+  function sendOnce<T>(
     method: string,
     path: string,
     { query = {}, body, signal }: ApiRequest,
+    read: (response: Response) => T | Promise<T>,
   ): Promise<T> {
-    const url = base + path
     const headers = new Headers(credential)
     if (body) headers.set('Content-Type', 'application/json')
-    const [response, text] = await exchange(
-      send,
-      url + searchOf(query),
-      { method, headers, body: body ? JSON.stringify(body) : null, redirect: 'manual' },
-      /\/(?:complete|copy|move)$/.test(path) ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
-      signal,
-      `${method} ${url}`,
-      CHECK_URL,
-    )
-    const answer = parse(text)
-    if (response.ok && check(answer)) return answer
-    throw failureOf(response, answer, method, path, body !== undefined)
+    const isSlow = /\/(?:complete|copy|move)$/.test(path)
+    const milliseconds = isSlow ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS
+    const init = {
+      method,
+      headers,
+      body: body ? JSON.stringify(body) : null,
+      signal: signal ?? null,
+    }
+    const what = `${method} ${base}${path}`
+    const url = base + path + searchOf(query)
+    return exchange(send, url, init, { what, hint: CHECK_URL, milliseconds }, read)
   }
 
-  async function openOnce(
-    path: string,
-    { query = {}, signal }: Omit<ApiRequest, 'body'>,
-  ): Promise<Response> {
-    const url = base + path
-    const headers = new Headers(credential)
-    // Only until the response begins.
-    const late = new AbortController()
-    const timer = setTimeout(() => late.abort(), TIMEOUT_MILLISECONDS)
-    const init = {
-      headers,
-      redirect: 'manual',
-      signal: anySignal(signal, late.signal),
-    } as const
-    const response = await send(url + searchOf(query), init)
-      .catch((cause: unknown) => {
-        throw new PresignerError('network', `No response to GET ${url}.${CHECK_URL}`, { cause })
-      })
-      .finally(() => clearTimeout(timer))
+  async function ask<T>(check: Check<T>, method: string, path: string, request: ApiRequest) {
+    const [response, text] = await sendOnce(method, path, request, readText)
+    const answer = parse(text)
+    if (response.ok && check(answer)) return answer
+    throw failureOf(response, answer, method, path, request.body !== undefined)
+  }
+
+  async function openOnce(path: string, request: ApiRequest): Promise<Response> {
+    // Its body may take longer.
+    const response = await sendOnce('GET', path, request, (answer) => answer)
     if (response.ok) return response
     throw failureOf(response, parse(await response.text()), 'GET', path, false)
   }
@@ -139,29 +128,33 @@ export function createServerApi({
 const CHECK_URL = ' Check baseUrl, and that the Worker runs.'
 
 /**
- * Sends a request and reads the response as text. Throws PresignerError `network` after
- * `milliseconds`, without a response, and if `signal` aborts.
+ * Sends a request, and resolves with what `read` returns for the response. Throws PresignerError
+ * `network` after `milliseconds`, without a response, and if the signal aborts.
  */
-export async function exchange(
+export async function exchange<T>(
   send: (url: string, init: RequestInit) => Promise<Response>,
   url: string,
-  init: RequestInit,
-  milliseconds: number,
-  signal: AbortSignal | undefined,
-  what: string,
-  hint: string,
-): Promise<readonly [Response, string]> {
-  const timeout = AbortSignal.timeout(milliseconds)
+  { signal, ...init }: RequestInit,
+  { what, hint = '', milliseconds }: { what: string; hint?: string; milliseconds: number },
+  read: (response: Response) => T | Promise<T>,
+): Promise<T> {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), milliseconds)
   try {
-    const response = await send(url, { ...init, signal: anySignal(signal, timeout) })
-    return [response, await response.text()]
+    const stop = anySignal(signal ?? undefined, late.signal)
+    return await read(await send(url, { ...init, redirect: 'manual', signal: stop }))
   } catch (cause) {
     const reason = reasonOf(cause)
     const detail = typeof reason === 'string' ? ` (${reason})` : ''
-    const why = timeout.aborted ? ` within ${milliseconds / 1000} seconds` : detail
+    const why = late.signal.aborted ? ` within ${milliseconds / 1000} seconds` : detail
     throw new PresignerError('network', `No response to ${what}${why}.${hint}`, { cause })
+  } finally {
+    clearTimeout(timer)
   }
 }
+
+/** Returns a response with its body. */
+export const readText = async (response: Response) => [response, await response.text()] as const
 
 const invalid = (message: string): PresignerError => new PresignerError('invalid_options', message)
 
