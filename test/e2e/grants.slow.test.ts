@@ -17,7 +17,10 @@ import { shared } from './shared.ts'
 
 const WRANGLER = join(import.meta.dirname, '../../node_modules/wrangler/bin/wrangler.js')
 const grantSchema = z.object({ id: z.string(), url: z.string(), usesLeft: z.number() })
-const uploadSchema = z.object({ key: z.string(), uploadUrl: z.string() })
+const uploadSchema = z.object({
+  ...{ key: z.string(), uploadUrl: z.string() },
+  headers: z.record(z.string(), z.string()),
+})
 
 let directory: string
 let s3: S3Server
@@ -154,6 +157,7 @@ const keysSchema = z.object({ files: z.array(z.object({ key: z.string(), size: z
 
 // @threat box-over-limit box-state-unavailable
 it('a drop box keeps its limit and what it has counted when its Worker is killed in a burst', async () => {
+  await kill()
   let origin = await start()
   const deadline = new Date(Date.now() + 3_600_000).toISOString()
   const words = { prefix: 'burst/', deadline, from: 'A', title: 'B' }
@@ -161,7 +165,10 @@ it('a drop box keeps its limit and what it has counted when its Worker is killed
   const box = boxSchema.parse(await send(`${origin}/drop-boxes`, { ...words, ...limits }))
   const page = new URL(box.url).pathname
   const recorded: string[] = []
+  const burst = Promise.withResolvers<void>()
+  let ready = 0
   let isKilled = false
+  let before: string[] = []
 
   /** One sender, from its own network, who tries again until the file has arrived or the box is full. */
   async function sendFile(i: number): Promise<void> {
@@ -187,14 +194,23 @@ it('a drop box keeps its limit and what it has counted when its Worker is killed
           const signed = await call('/files/upload-url', file, token)
           if (signed.status === 409) return
           const upload = uploadSchema.parse(signed.body)
-          const headers = { 'Content-Type': 'text/plain' }
-          const put = { method: 'PUT', headers, body: 'x'.repeat(SIZE) }
+          const put = { method: 'PUT', headers: upload.headers, body: 'x'.repeat(SIZE) }
           expect((await fetch(upload.uploadUrl, put)).status).toBe(200)
           key = upload.key
         }
+        // The others record in one moment, in which the Worker is killed.
+        if (++ready > 3) await burst.promise
         const { status } = await call('/files', { key, name: `${i}.txt` }, token)
         if (status !== 201 && status !== 200) throw new Error(`${status}`)
         recorded.push(key)
+        if (recorded.length === 3 && !isKilled) {
+          isKilled = true
+          burst.resolve()
+          await new Promise((resolve) => setTimeout(resolve, 5))
+          await kill()
+          before = [...recorded]
+          origin = await start()
+        }
         return
       } catch {
         // The Worker is gone, or others are sending.
@@ -204,14 +220,8 @@ it('a drop box keeps its limit and what it has counted when its Worker is killed
     }
   }
 
-  const senders = Array.from({ length: 40 }, (_, i) => sendFile(i))
-  await waitUntil('some files have arrived', async () => recorded.length >= 3, 240)
-  isKilled = true
-  await kill()
-  const before = [...recorded]
+  await Promise.all(Array.from({ length: 40 }, (_, i) => sendFile(i)))
   expect(before.length).toBeLessThan(MOST_FILES)
-  origin = await start()
-  await Promise.all(senders)
   const list = async (path: string) => keysSchema.parse(await send(origin + path)).files
   const received = await list(`/drop-boxes/${box.id}/files?limit=100`)
   const keys = received.map(({ key }) => key)
