@@ -84,10 +84,8 @@ export class Hold {
       [bucketUrl(source), from] as const,
       [bucketUrl(target), to] as const,
     ])
-    // In the same order for each call.
-    const buckets = Map.groupBy(keys, ([bucket]) => bucket)
-    for (const bucket of [...buckets.keys()].toSorted()) {
-      const ofBucket = new Set(buckets.get(bucket)?.map(([, key]) => key))
+    for (const [bucket, own] of Map.groupBy(keys, ([bucket]) => bucket)) {
+      const ofBucket = new Set(own.map(([, key]) => key))
       this.#locks.set(bucket, await lock(bucket, [...ofBucket], LEASE_SECONDS))
     }
   }

@@ -26,8 +26,6 @@ export interface Stretch {
   readonly items: readonly Item[]
   /** The last key of the stretch, or null for one that ends both lists. */
   readonly until: string | null
-  /** Whether the bucket has no objects after those of the stretch. */
-  readonly isListDone: boolean
   /** Entries of the bucket's list that no URL can name. */
   readonly unreadable: number
   /**
@@ -67,12 +65,12 @@ export async function readStretch(
   const until =
     read.isDone || (listEnd !== null && byUtf8(listEnd, read.last ?? '') <= 0)
       ? listEnd
-      : (read.last ?? after ?? '')
+      : // The pages of the index may all be before the last key that is done.
+        ([after ?? '', read.last ?? ''].toSorted(byUtf8).at(-1) ?? '')
   const isIn = ({ key }: { key: string }) => until === null || byUtf8(key, until) <= 0
   return {
     items: merge(objects.filter(isIn), read.records.filter(isIn)),
     until,
-    isListDone: listEnd === null && objects.every(isIn),
     unreadable,
     indexAfter: (done) => {
       let passed = 0

@@ -1,4 +1,3 @@
-import { byUtf8 } from '../../keys/encodings.ts'
 import { getMany } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import type { ListedObject } from '../../storage/list-objects.ts'
@@ -42,16 +41,10 @@ export async function walkObjects(step: Step): Promise<void> {
   )
   const next = writes[await step.look(writes)]
   const isAll = next === undefined
-  const done = isAll
-    ? found
-    : found.slice(
-        0,
-        found.findIndex(({ item }) => item.key === next.key),
-      )
+  const end = found.findIndex(({ item }) => item.key === next?.key)
+  const done = isAll ? found : found.slice(0, end)
   for (const { added } of done) step.add(added)
-  const last = isAll ? stretch.until : (done.at(-1)?.item.key ?? state.after ?? '')
-  const until =
-    last === null ? null : byUtf8(last, state.after ?? '') > 0 ? last : (state.after ?? '')
+  const until = isAll ? stretch.until : (done.at(-1)?.item.key ?? state.after ?? '')
   const now = step.now.getTime()
   const collected = done.flatMap(({ item, action }) => (action === 'collect' ? [item.key] : []))
   if (step.writes && collected.length > 0)

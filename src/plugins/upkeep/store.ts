@@ -1,3 +1,4 @@
+import { describe } from '../../errors/describe.ts'
 import { type RunSql, type Sql, sql } from '../../records/sql.ts'
 import { newSecretId } from '../../state/secret-id.ts'
 import type { WalkState } from './state.ts'
@@ -117,13 +118,17 @@ export class WalkStore {
     return row === undefined ? null : { walk: String(row.walk), state: readState(row.state), token }
   }
 
-  /** Stores what a step has left, unless somebody has begun another pass. */
+  /** Stores what a step has left. Nothing of it, if somebody has begun another pass, or has the step by now. */
   async save({ walk, token }: Claim, state: WalkState, changes: readonly Sql[]): Promise<void> {
-    await this.#run([
+    const stored = this.#run([
+      // Where the token is another one, this fails, and nothing of the batch happens.
+      sql`INSERT INTO presigner_walks SELECT * FROM presigner_walks WHERE walk = ${walk} AND token IS NOT ${token}`,
       ...changes,
-      sql`UPDATE presigner_walks SET state = ${JSON.stringify(state)}, next_at = ${nextOf(walk, state)}, token = NULL
-        WHERE walk = ${walk} AND token = ${token}`,
+      put(walk, state),
     ])
+    await stored.catch((error: unknown) => {
+      if (!/UNIQUE constraint failed: presigner_walks/.test(describe(error))) throw error
+    })
   }
 
   /** Returns keys of these kinds that are due, those that wait the longest first. */

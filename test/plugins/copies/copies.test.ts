@@ -727,6 +727,21 @@ describe('many files', () => {
       expect([await contentOf(key), await contentOf(targets[i] ?? '')]).toEqual([null, key])
   })
 
+  it('are purged in both buckets by a move from one to the other', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    await bucketFetch(to, { method: 'PUT', body: 'older' }, 'archive')
+    const app = mounted()
+    const purge = failNextPurge(new Error('never'))
+    purge.mockReset().mockResolvedValue(null)
+    const body = { from, to, overwrite: true, toBucket: 'archive' }
+    expect(await outcome(await app.post('/media/files/move', body))).toMatchObject({ key: to })
+    expect(purge.mock.calls).toEqual([
+      ['files', [from]],
+      ['archive', [to]],
+    ])
+  })
+
   it('count against the rate limit when they start, and not before', async () => {
     const sources = keys(...Array.from({ length: 12 }, (_, i) => `${i}.png`))
     await Promise.all(sources.map((key) => put(key)))

@@ -474,6 +474,20 @@ describe('the keys of a move', () => {
     })
   })
 
+  it('are free again if those of the other bucket could not be taken', async () => {
+    const [bucket] = Object.values(settingsInput().buckets)
+    if (bucket === undefined) throw new Error('There is no bucket.')
+    const buckets = { files: bucket, archive: { ...bucket, bucket: 'archive' } }
+    let locks = 0
+    const before = async (operation: Operation) => {
+      if (operation === 'lock' && ++locks === 2) throw new Error('The index is down.')
+    }
+    const index = lapsingIndex(memoryFileIndex(), before)
+    const { app, from, to } = await setUp({ settings: { buckets } }, index)
+    expect((await move(app, from, to, { toBucket: 'archive' })).status).toBe(500)
+    expect((await move(app, from, to)).status).toBe(201)
+  })
+
   it('are busy for others only as long as the move sends requests, and twice as long after that', async () => {
     const memory = memoryFileIndex()
     const leases: number[] = []
@@ -504,6 +518,42 @@ describe('the keys of a move', () => {
     for (const lease of leases) expect(lease).toBeGreaterThan(2 * 140)
   })
 })
+
+// @threat move-loses
+it.each([
+  [502, true],
+  [504, true],
+  [500, false],
+])(
+  'keeps its keys after a %d for its copy, if that may be of a proxy: %s',
+  async (status, isHeld) => {
+    const { app, from, to, finish } = await setUp()
+    const answer: Step = async () => new Response('', { status })
+    await withStep('COPY b.png', answer, () => move(app, from, to))
+    await finish(isHeld)
+  },
+)
+
+// @threat move-loses
+it.each([2, 3])(
+  'ends at the note of its request %i if somebody else has its keys by then',
+  async (at) => {
+    const { app, from, to, index } = await setUp()
+    const take: Step = async (send) => {
+      await index.lapse()
+      const other = await index.lock?.(`${inject('s3Endpoint')}/files/`, [from, to], 300)
+      expect(other?.held.size).toBe(2)
+      return send()
+    }
+    let response: Response | undefined
+    const requests = await withStep(at - 1, take, async () => {
+      response = await move(app, from, to)
+    })
+    expect(response?.status).toBe(503)
+    expect(requests.slice(at)).toEqual(at === 2 ? [] : ['HEAD b.png'])
+    expect(await contentOf(from)).toBe('pixels')
+  },
+)
 
 // @threat move-loses
 it('is not finished by the journal of an earlier file under the key of the source', async () => {

@@ -23,8 +23,9 @@ it('gives a step to one of two, until it is saved or two minutes are over', asyn
   expect(await store.claim(['files'], NOON + 119_999)).toBe(null)
   expect(await store.claim(['files'], NOON + 120_000)).toMatchObject({ state: STATE })
   // Its lease has ended.
-  if (claim) await store.save(claim, { ...STATE, after: 'late' }, [])
-  expect((await store.states(['files'])).get('files')).toEqual(STATE)
+  const changes = [collect('files', ['a'], NOON)]
+  if (claim) await store.save(claim, { ...STATE, after: 'late' }, changes)
+  expect(await store.status('files')).toMatchObject({ state: STATE, collected: 0 })
 })
 
 // @threat upkeep-order-lost
@@ -34,8 +35,9 @@ it('saves no step over an order that a person has given meanwhile', async () => 
   const claim = await store.claim(['files'], NOON)
   const order = startPass({ ...ORDER, isWaited: true }, 'a bucket', at(1000))
   await store.begin('files', order, false)
-  if (claim) await store.save(claim, { ...STATE, phase: 'idle', nextAt: null }, [])
-  expect((await store.states(['files'])).get('files')).toEqual(order)
+  const changes = [collect('files', ['a'], NOON)]
+  if (claim) await store.save(claim, { ...STATE, phase: 'idle', nextAt: null }, changes)
+  expect(await store.status('files')).toMatchObject({ state: order, collected: 0 })
   expect(await store.claim(['files'], NOON + 1000)).toMatchObject({ state: order })
 })
 
