@@ -1,6 +1,5 @@
 import type { Context, Env } from 'hono'
 import type { Principal } from './access/principal.ts'
-import type { Joined } from './app.ts'
 import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
@@ -18,15 +17,16 @@ import type {
   UploadChanges,
 } from './http/host.ts'
 import { isOwn } from './http/identify.ts'
+import type { Joined } from './join-plugins.ts'
 import type { Falsy, Option, Plugin, Setup } from './plugin.ts'
 import type { After } from './records/file-event.ts'
 import { noFileIndex } from './records/file-index.ts'
 import {
   keepEach,
   type LoadedSettings,
-  loadedBy,
   requireSettings,
   type SettingsFor,
+  settingsApart,
 } from './settings/define.ts'
 import { BROKEN, quiet, TYPESCRIPT, whole } from './settings/rules.ts'
 import type { ObjectSource } from './storage/object-source.ts'
@@ -140,6 +140,7 @@ export function instancesOf<E extends Env>(
   plugins: readonly Joined<E['Bindings']>[],
   known: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
+  const load = settingsApart(settings)
   const instances = new WeakMap<object, Instance>()
   // A plugin may make a function for each environment.
   const kept = new WeakMap<object, (env: E['Bindings']) => unknown>()
@@ -153,7 +154,7 @@ export function instancesOf<E extends Env>(
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
     const instance =
-      instances.get(owner) ?? createInstance(settings, options, env, plugins, known, evaluate)
+      instances.get(owner) ?? createInstance(load(env), options, env, plugins, known, evaluate)
     if (instance.settings.ok) instances.set(owner, instance)
     return instance
   }
@@ -229,7 +230,7 @@ function setupIn<B>(
 }
 
 function createInstance<E extends Env>(
-  settings: SettingsFor<E['Bindings']>,
+  loaded: LoadedSettings,
   options: PresignerOptions<E>,
   env: E['Bindings'],
   plugins: readonly Joined<E['Bindings']>[],
@@ -237,7 +238,6 @@ function createInstance<E extends Env>(
   evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
   const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
-  const loaded = loadedBy(settings, env)
   const { issues: given, thrown: before = [] } = loaded.ok ? NO_FAILURE : loaded
   const issues = [...given, ...known]
   const thrown = [...before]

@@ -1,17 +1,17 @@
 import type { Api } from './api.ts'
+import type { RecordRequest, UploadUrlRequest } from './bodies.ts'
 import { call, type Job, lineOf } from './job.ts'
 import { oneEach } from './one-each.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
-import type { RecordRequest, UploadUrlRequest } from './requests.ts'
 import {
-  type FileRecord,
   isBatch,
   isFileRecord,
   isUploadUrl,
   isUploadUrls,
   type UploadUrl,
-} from './responses.ts'
+} from './response-checks.ts'
+import type { FileRecord } from './responses.ts'
 import { withRetries } from './retry.ts'
 import { isFresh, type SignedPut } from './signed-put.ts'
 

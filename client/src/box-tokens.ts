@@ -1,12 +1,10 @@
+import type { DropBoxToken } from './sharing-checks.ts'
+
 /** When a token is replaced before it expires. */
 const RENEWAL_MILLISECONDS = 60_000
 
 /** A token of a drop box, with the other members of its response. */
-interface Token {
-  readonly token: string
-  /** ISO 8601 in UTC. */
-  readonly expiresAt: string
-}
+type Token = Pick<DropBoxToken, 'token' | 'expiresAt'>
 
 /**
  * Returns a function that resolves with a token that should be valid now, and that is not `refused`.

@@ -5,7 +5,8 @@ import { whenFree } from './copy-file.ts'
 import { type FileCalls, fileCalls } from './file-calls.ts'
 import { createHandle, type UploadHandle } from './handle.ts'
 import type { ListOptions } from './requests.ts'
-import { type FilePage, isAnything, isFilePage, type RecordedFile } from './responses.ts'
+import { isAnything, isFilePage } from './response-checks.ts'
+import type { FilePage, RecordedFile } from './responses.ts'
 import { createSessions, type Session, type SessionOptions } from './session.ts'
 import { turnsInParts, type UploadOptions, upload } from './upload.ts'
 
@@ -23,8 +24,16 @@ const WATCH_MILLISECONDS = 1000
  */
 export interface Client<Data = unknown> extends FileCalls<Data> {
   readonly bucket: string | undefined
-  /** Returns the current session: the time in which one person uses this client. */
-  session(): Session
+  /**
+   * Returns the current session: the time in which one person uses this client. With `begin`, for
+   * something new that the person does, starts another one after `end`.
+   */
+  session(act?: 'begin'): Session
+  /**
+   * Calls `listener` at the end of each session, which is the time to forget what the page shows of a
+   * person. Returns a function that stops this.
+   */
+  onEnd(listener: () => void): () => void
   /**
    * Ends the session, when a user logs out. Cancels all requests and uploads. The parts of files stay
    * for this user, who can resume them later.
@@ -54,8 +63,9 @@ export interface Client<Data = unknown> extends FileCalls<Data> {
 
 /** Returns a client of the Worker at `baseUrl`. */
 export function createClient<Data = unknown>({ bucket, ...options }: ClientOptions): Client<Data> {
-  const { current, begin } = createSessions(options)
+  const { current, begin, onEnd } = createSessions(options)
   const api: Api = async (...request) => begin().api(...request)
+  const { copy, move } = fileCalls<Data>(() => whenFree(begin().api), bucket)
   const inTurn = turnsInParts()
   function request<T>(
     method: Method,
@@ -71,11 +81,12 @@ export function createClient<Data = unknown>({ bucket, ...options }: ClientOptio
     return api(request?.check ?? isAnything, method, path, request)
   }
   return {
-    ...fileCalls<Data>(api, bucket),
-    copy: (...copy) => fileCalls<Data>(whenFree(begin().api), bucket).copy(...copy),
-    move: (...move) => fileCalls<Data>(whenFree(begin().api), bucket).move(...move),
+    ...fileCalls<Data>(() => begin().api, bucket),
+    copy,
+    move,
     bucket,
-    session: current,
+    session: (act) => (act ? begin() : current()),
+    onEnd,
     end: () => current().end(),
     ...uploadsWith(async (file, uploadOptions) => {
       const watch = setInterval(current, WATCH_MILLISECONDS)

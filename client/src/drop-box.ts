@@ -3,7 +3,8 @@ import { createTokens } from './box-tokens.ts'
 // Not from their own files: the build would create another script for these.
 import { uploadsWith } from './client.ts'
 import { type Client, createClient, PresignerError } from './index.ts'
-import { type DropBoxTerms, type DropBoxVisitor, isDropBoxToken } from './sharing-responses.ts'
+import { isDropBoxToken } from './sharing-checks.ts'
+import type { DropBoxTerms, DropBoxVisitor } from './sharing-responses.ts'
 import { createTurns } from './turns.ts'
 
 /** How many unfinished files the API allows one sender. */

@@ -11,10 +11,6 @@ import type {
   UrlOptions,
 } from './requests.ts'
 import {
-  type Deleted,
-  type FileRecord,
-  type FileUrl,
-  type FolderLink,
   isDeleted,
   isFileRecord,
   isFileUrl,
@@ -23,11 +19,17 @@ import {
   isLink,
   isLinks,
   isStats,
-  type Limits,
-  type Link,
-  type Links,
-  type RecordedFile,
-  type Stats,
+} from './response-checks.ts'
+import type {
+  Deleted,
+  FileRecord,
+  FileUrl,
+  FolderLink,
+  Limits,
+  Link,
+  Links,
+  RecordedFile,
+  Stats,
 } from './responses.ts'
 
 /** The API's limits for the keys or files in one request. */
@@ -67,14 +69,16 @@ export interface FileCalls<Data = unknown> {
 
 const pathOf = (key: string): string => `/files/${encodeURIComponent(key)}`
 
-/** Returns the calls for files in one bucket. */
-export function fileCalls<Data>(call: Call, bucket: string | undefined): FileCalls<Data> {
-  const send = sendsOptions(call)
+/** Returns the calls for files in one bucket. Each begins once, however many requests it sends. */
+export function fileCalls<Data>(begin: () => Call, bucket: string | undefined): FileCalls<Data> {
+  const sender = () => sendsOptions(begin())
+  const send: ReturnType<typeof sender> = async (...request) => sender()(...request)
   return {
     url: (key, options) => send(isFileUrl, 'GET', `${pathOf(key)}/url`, options, { bucket }),
-    link: (key, { signal, ...body } = {}) =>
-      call(isLink, 'POST', `${pathOf(key)}/link`, { query: { bucket }, body, signal }),
+    link: async (key, { signal, ...body } = {}) =>
+      begin()(isLink, 'POST', `${pathOf(key)}/link`, { query: { bucket }, body, signal }),
     async links(keys, options) {
+      const send = sender()
       const answers = await inChunks(keys, MAX_SIGNED_KEYS, (chunk) =>
         send(isLinks, 'POST', '/links', options, { keys: chunk, bucket }),
       )
@@ -93,8 +97,9 @@ export function fileCalls<Data>(call: Call, bucket: string | undefined): FileCal
       send(isFileRecord, 'POST', '/files/move', options, { from, to, bucket }),
     remove: (key, options) => send(isNothing, 'DELETE', pathOf(key), options, { bucket }),
     async removeMany(files, options) {
+      const send = sender()
       const answers = await inChunks(files, MAX_CHANGED_FILES, (chunk) =>
-        send(isDeleted, 'POST', '/files/delete', options, { ...toDelete(chunk), bucket }),
+        send(isDeleted, 'POST', '/files/delete', options, { files: chunk.map(toRemove), bucket }),
       )
       return { deleted: answers.flatMap(({ deleted }) => deleted) }
     },
@@ -102,12 +107,7 @@ export function fileCalls<Data>(call: Call, bucket: string | undefined): FileCal
   }
 }
 
-/** Returns the keys or files of a body of `POST /files/delete`, in their order. */
-function toDelete(files: readonly (string | FileToRemove)[]): object {
-  const keys = files.filter((file) => typeof file === 'string')
-  if (keys.length === files.length) return { keys }
-  return { files: files.map((file) => (typeof file === 'string' ? { key: file } : file)) }
-}
+const toRemove = (file: string | FileToRemove) => (typeof file === 'string' ? { key: file } : file)
 
 /** Sends one request after the other, each with at most `size` items. */
 export async function inChunks<Item, Answer>(

@@ -1,9 +1,9 @@
 import type { Api } from './api.ts'
+import type { StartRequest } from './bodies.ts'
 import type { ApiRequest } from './call.ts'
 import type { Check } from './check.ts'
 import { oneEach } from './one-each.ts'
 import type { Tracker } from './progress.ts'
-import type { StartRequest } from './requests.ts'
 import { createLine, type Line, withRetries } from './retry.ts'
 
 /** What the functions of one upload share. */

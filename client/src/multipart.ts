@@ -1,25 +1,35 @@
 import type { Api } from './api.ts'
+import type {
+  CompleteRequest,
+  PartUrlsRequest,
+  RecordRequest,
+  StartRequest,
+  UploadQuery,
+} from './bodies.ts'
 import { isNothing } from './check.ts'
 import type { ErrorCode } from './error-code.ts'
 import { isGenerated } from './generated-key.ts'
 import { PAUSE } from './handle.ts'
 import { call, type Job } from './job.ts'
-import { partTargets } from './part-targets.ts'
+import { partSigner } from './part-urls.ts'
 import { PresignerError } from './presigner-error.ts'
-import type { CompleteRequest, RecordRequest, StartRequest, UploadQuery } from './requests.ts'
+import type { Stall } from './progress.ts'
 import {
-  type FileRecord,
   isFileRecord,
   isPartList,
+  isPartUrls,
   isStartedUpload,
   type StartedUpload,
-} from './responses.ts'
+} from './response-checks.ts'
+import type { FileRecord } from './responses.ts'
 import type { Drop, ResumeSlot } from './resume-slot.ts'
 import { withRetries } from './retry.ts'
 import { send } from './send.ts'
 
 /** How many parts of a file are prepared at the same time. */
 const PARALLEL_PARTS = 4
+/** How many URLs are signed together: few enough to use them all before they expire. */
+const SIGNED_TOGETHER = 20
 /** How often to send parts again that the bucket accepted and then lost. */
 const MAX_REPAIRS = 3
 
@@ -151,16 +161,21 @@ async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<F
 
 /** Sends the parts that are missing in `etags`, several at the same time, and adds them. */
 async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise<void> {
-  const { file, report } = job
-  const { partSize } = upload
+  const { api, file, report, request, signal } = job
+  const { key, partSize, uploadId } = upload
   const missing: number[] = []
   for (let n = 1; (n - 1) * partSize < file.size; n++) if (!etags.has(n)) missing.push(n)
-  const targetsOf = partTargets(job, upload, missing)
+  const signPart = partSigner((partNumber, stall: Stall) => {
+    const from = missing.indexOf(partNumber)
+    const partNumbers = missing.slice(from, from + SIGNED_TOGETHER)
+    const body: PartUrlsRequest = { key, partNumbers, bucket: request.bucket }
+    return api(isPartUrls, 'POST', `/multipart/${uploadId}/urls`, { body, signal, stall })
+  })
   const queue = missing.values()
   const work = async () => {
     for (const n of queue) {
       const part = file.slice((n - 1) * partSize, n * partSize)
-      const etag = await send(job, part, n, targetsOf(n))
+      const etag = await send(job, part, n, (stall) => signPart(n, stall))
       if (!etag) throw new PresignerError('etag_hidden', "The bucket's CORS rules must expose ETag")
       etags.set(n, etag)
       report(n, part.size)

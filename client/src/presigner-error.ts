@@ -9,15 +9,10 @@ export interface Issue {
   readonly message: string
 }
 
-export interface PresignerErrorOptions {
-  readonly status?: number | undefined
-  readonly requestId?: string | undefined
-  readonly issues?: readonly Issue[] | undefined
-  readonly reason?: string | undefined
-  readonly etag?: string | null | undefined
-  readonly deleted?: boolean | undefined
-  readonly retryAfter?: number | undefined
-  readonly cause?: unknown
+type Detail = 'status' | 'requestId' | 'issues' | 'reason' | 'etag' | 'deleted' | 'retryAfter'
+
+export type PresignerErrorOptions = ErrorOptions & {
+  readonly [Name in Detail]?: PresignerError[Name] | undefined
 }
 
 /**

@@ -3,15 +3,7 @@ import { type Job, lineOf } from './job.ts'
 import type { Stall } from './progress.ts'
 import { inSlot, put } from './put.ts'
 import { withRetries } from './retry.ts'
-import { refusesUrl, type SignedPut } from './signed-put.ts'
-
-/** A source of signed URLs. */
-export interface Targets {
-  /** Returns a URL that should work now. */
-  get(stall: Stall): Promise<SignedPut>
-  /** Discards the URL that `get` returned last. */
-  drop(): void
-}
+import { isFresh, refusesUrl, type SignedPut } from './signed-put.ts'
 
 /**
  * Sends `body` as part `part`, with retries. If the bucket refuses the URL, for example because it
@@ -21,14 +13,15 @@ export function send(
   { api, report, signal, watch }: Job,
   body: Blob,
   part: number,
-  targets: Targets,
+  sign: (stall: Stall) => Promise<SignedPut>,
 ): Promise<string> {
   const line = lineOf(api)
+  let signed: SignedPut | undefined
   const attempt = async (stall: Stall) => {
     signal.throwIfAborted() // the wait may have been long
-    const target = await targets.get(stall)
+    if (!isFresh(signed)) signed = await sign(stall)
     signal.throwIfAborted() // signing several files together ignores the signal of one
-    return put(target, body, (sentBytes) => report(part, sentBytes), signal, stall)
+    return put(signed, body, (sentBytes) => report(part, sentBytes), signal, stall)
   }
   const act = async (stall: Stall) => {
     try {
@@ -39,7 +32,7 @@ export function send(
       // size was read looks empty, and so does a slice of it.
       await bytesOf(body.size ? body.slice(0, 1) : body)
       if (!refusesUrl(error)) throw error
-      targets.drop()
+      signed = undefined
       return await attempt(stall)
     }
   }

@@ -35,8 +35,10 @@ export function createSessions({ user, ...options }: SessionOptions) {
   const nameOf =
     typeof user === 'function' ? () => (globalThis.location && user()) || null : () => user
   let session: OwnSession | undefined
+  const listeners = new Set<() => void>()
   const start = (name: Session['user']) => {
-    session = newSession(name, options)
+    session = newSession(name, nameOf, options)
+    for (const listener of listeners) session.signal.addEventListener('abort', listener)
     return session
   }
   /** Returns the latest session. If the user has changed, that one ends, and another begins. */
@@ -53,19 +55,42 @@ export function createSessions({ user, ...options }: SessionOptions) {
     const isEnded = latest.signal.aborted && latest.sending.reason.status === 0
     return isEnded && typeof user === 'function' ? start(latest.user) : latest
   }
-  return { current, begin }
+  function onEnd(listener: () => void): () => void {
+    listeners.add(listener)
+    session?.signal.addEventListener('abort', listener)
+    return () => {
+      listeners.delete(listener)
+      session?.signal.removeEventListener('abort', listener)
+    }
+  }
+  return { current, begin, onEnd }
 }
 
-function newSession(user: Session['user'], options: ApiOptions): OwnSession {
+/** Throws `user_changed` if `session` is no longer the one of `client`. Its own signal tells of its end. */
+export function requireSession(client: { session(): Session }, session: Session): void {
+  if (client.session() !== session) throw changed()
+}
+
+const changed = () => new PresignerError('user_changed', 'The user has logged out.')
+
+function newSession(
+  user: Session['user'],
+  nameOf: () => Session['user'],
+  options: ApiOptions,
+): OwnSession {
   const sending = new AbortController()
   const over = new AbortController()
   const end = () => {
-    const reason = new PresignerError('user_changed', 'The user has logged out.')
+    const reason = changed()
     sending.abort(reason)
     over.abort(reason)
   }
   const stop = (error: PresignerError) => sending.abort(error)
-  const api = createApi(options, { user, signal: sending.signal, stop })
+  const send = createApi(options, { user, signal: sending.signal, stop })
+  const api: Api = async (...request) => {
+    if (nameOf() !== user) end()
+    return send(...request)
+  }
   const place = user !== undefined ? `${options.baseUrl}#${user}` : options.baseUrl
   if (user === null) end()
   return { user, signal: over.signal, sending: sending.signal, api, place, end }

@@ -1,18 +1,8 @@
 import { type Call, type CallOptions, sendsOptions } from './call.ts'
 import { isNothing } from './check.ts'
 import type { LinkRestrictions } from './requests.ts'
-import {
-  type DropBox,
-  type DropBoxPage,
-  type Grant,
-  type GrantPage,
-  isDropBox,
-  isDropBoxPage,
-  isGrant,
-  isGrantPage,
-  isReceivedPage,
-  type ReceivedPage,
-} from './sharing-responses.ts'
+import { isDropBox, isDropBoxPage, isGrant, isGrantPage, isReceivedPage } from './sharing-checks.ts'
+import type { DropBox, DropBoxPage, Grant, GrantPage, ReceivedPage } from './sharing-responses.ts'
 
 /** Body of `POST /grants`, without its key. */
 export interface GrantOptions {

@@ -2,8 +2,7 @@
 import type { Client } from './client.ts'
 import { type SharingCalls, sharingCalls } from './sharing-calls.ts'
 
-export type { OpenDropBox } from './drop-box.ts'
-export { openDropBox } from './drop-box.ts'
+export { type OpenDropBox, openDropBox } from './drop-box.ts'
 export type {
   DropBoxOptions,
   GrantChanges,
@@ -12,17 +11,7 @@ export type {
   PageOptions,
   SharingCalls,
 } from './sharing-calls.ts'
-export type {
-  DropBox,
-  DropBoxPage,
-  DropBoxSender,
-  DropBoxTerms,
-  DropBoxVisitor,
-  Grant,
-  GrantPage,
-  ReceivedFile,
-  ReceivedPage,
-} from './sharing-responses.ts'
+export type * from './sharing-responses.ts'
 
 /** A client with methods for grants and drop boxes. */
 export type SharingClient = Client & SharingCalls

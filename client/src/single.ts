@@ -1,13 +1,13 @@
 import { announceFile, record, type SignedFile, sign, type Unsigned } from './batches.ts'
+import type { UploadUrlRequest } from './bodies.ts'
 import { sha256Of } from './file-bytes.ts'
 import { isGenerated } from './generated-key.ts'
 import type { Job } from './job.ts'
 import { PresignerError } from './presigner-error.ts'
+import type { Stall } from './progress.ts'
 import { inSlot } from './put.ts'
-import type { UploadUrlRequest } from './requests.ts'
 import type { FileRecord } from './responses.ts'
-import { send, type Targets } from './send.ts'
-import { isFresh } from './signed-put.ts'
+import { send } from './send.ts'
 
 /** Tells whether the bucket refuses to replace the object of a generated key, which only this upload has. */
 const isThere = (error: unknown, signed: SignedFile | undefined): boolean =>
@@ -32,16 +32,11 @@ export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecor
   const unsigned: Unsigned = { job, body }
   announceFile(unsigned)
   let signed: SignedFile | undefined
-  const targets: Targets = {
-    async get(stall) {
-      if (!isFresh(signed)) signed = await sign(unsigned, stall)
-      return signed
-    },
-    drop() {
-      signed = undefined
-    },
+  const signOnce = async (stall: Stall) => {
+    signed = await sign(unsigned, stall)
+    return signed
   }
-  const etag = await send(job, file, 1, targets).catch((error: unknown) => {
+  const etag = await send(job, file, 1, signOnce).catch((error: unknown) => {
     // An earlier try may have arrived without an answer. Recording it finds out.
     if (isThere(error, signed)) return undefined
     throw error

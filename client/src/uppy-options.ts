@@ -5,7 +5,21 @@ import { PresignerError } from './index.ts'
 import { withoutCommas } from './media-type.ts'
 import type { FileConditions } from './requests.ts'
 import { withRetries } from './retry.ts'
-import { nameOf, type UppyFile } from './uppy-file.ts'
+import { requireSession, type Session } from './session.ts'
+
+/** The members of Uppy's file that are used here. */
+export interface UppyFile {
+  readonly id: string
+  readonly name: string
+  readonly type: string
+  readonly size: number | null
+  readonly data: Blob | { readonly size: number | null } | undefined
+  readonly meta: Readonly<Record<string, unknown>>
+}
+
+/** Returns the name that the user sees and may have changed. */
+export const nameOf = ({ name, meta }: UppyFile): string =>
+  typeof meta.name === 'string' && meta.name !== '' ? meta.name : name
 
 export interface UppyOptions
   extends Omit<FileConditions, 'directory' | 'metadata' | 'contentDisposition'> {
@@ -68,11 +82,13 @@ const NO_PARTS = 'data:application/xml,%3CListPartsResult/%3E'
  * SHA-256.
  */
 export function uppyOptions(
-  client: Pick<Client, 'bucket' | 'request'>,
+  client: Pick<Client, 'bucket' | 'request' | 'session'>,
   options: UppyOptions = {},
 ): UppySigner {
   // Uppy holds a reference to a file while it uploads it.
   const files = new Map<string, WeakRef<UppyFile>>()
+  /** In which session each upload began, by its proposed and its real key. */
+  const sessions = new Map<string, Session>()
   let isStalled = false
   const stall = (error?: PresignerError) => {
     if (error || isStalled) options.onStall?.(error)
@@ -81,20 +97,23 @@ export function uppyOptions(
   return {
     generateObjectKey(file) {
       files.set(file.id, new WeakRef(file))
+      sessions.set(file.id, client.session('begin'))
       return file.id
     },
     async signRequest(request) {
       const file = request.uploadId === undefined ? files.get(request.key)?.deref() : undefined
       const { bucket } = client
+      const session = sessions.get(request.key) ?? client.session('begin')
       const body = { ...request, ...(file && (await described(file, request, options))), bucket }
-      const answer = await withRetries(
-        new AbortController().signal,
-        () => client.request('POST', '/s3/sign', { body }),
-        stall,
-      ).finally(() => stall())
+      const send = () => {
+        requireSession(client, session)
+        return client.request('POST', '/s3/sign', { body })
+      }
+      const answer = await withRetries(session.signal, send, stall).finally(() => stall())
       if (!isSigned(answer))
         throw new PresignerError('bad_answer', 'Unexpected response to /s3/sign')
       const { url, key, headers = {} } = answer
+      sessions.set(key, session)
       const hidden = request.method === 'GET' && (await hidesParts(url))
       return { url: hidden ? NO_PARTS : url, key, headers }
     },

@@ -2,7 +2,8 @@ import type { Client } from './client.ts'
 import { asError } from './presigner-error.ts'
 import type { FileRecord } from './responses.ts'
 import { withRetries } from './retry.ts'
-import { nameOf, type UppyFile } from './uppy-file.ts'
+import { requireSession, type Session } from './session.ts'
+import { nameOf, type UppyFile } from './uppy-options.ts'
 
 /** What an uploader reports about an uploaded file. */
 interface Response {
@@ -21,7 +22,10 @@ type Processor = (fileIds: string[]) => Promise<void>
 /** The members of Uppy that are used here. */
 export interface RecordingUppy {
   on(event: 'upload-success', listener: Listener): unknown
+  on(event: 'file-added', listener: (file: UppyFile) => void): unknown
   off(event: 'upload-success', listener: Listener): unknown
+  off(event: 'file-added', listener: (file: UppyFile) => void): unknown
+  cancelAll(): void
   emit(
     event: 'upload-error',
     file: UploadedFile | undefined,
@@ -40,15 +44,17 @@ export interface RecordOptions {
 
 /**
  * Records each file as soon as it is uploaded, and delays Uppy's `complete` until then. A file that
- * can't be recorded counts as failed. A retry then records it without another upload. Returns a
- * function that stops this.
+ * can't be recorded counts as failed. A retry then records it without another upload. At the end of the
+ * user's session, cancels all uploads. Returns a function that stops this.
  */
 export function recordUploads(
   uppy: RecordingUppy,
-  client: Pick<Client, 'record'>,
+  client: Pick<Client, 'record' | 'session' | 'onEnd'>,
   { onRecord }: RecordOptions = {},
 ): () => void {
   const records = new Map<string, Promise<FileRecord>>()
+  /** In which session each file was added, by its id. */
+  const sessions = new Map<string, Session>()
 
   /** Records `file`. If its upload `isKnown`, returns the record that was made or is being made. */
   function record(
@@ -60,7 +66,11 @@ export function recordUploads(
     if (typeof key !== 'string') return undefined
     const known = isKnown && records.get(key)
     if (known) return known
-    const made = withRetries(new AbortController().signal, () => client.record(key, nameOf(file)))
+    const session = sessions.get(file.id) ?? client.session('begin')
+    const made = withRetries(session.signal, () => {
+      requireSession(client, session)
+      return client.record(key, nameOf(file))
+    })
     records.set(key, made)
     made.then(
       (record) => onRecord?.(record, file),
@@ -83,9 +93,14 @@ export function recordUploads(
       }
     }
   }
+  const added = ({ id }: UppyFile) => void sessions.set(id, client.session('begin'))
+  const stopEnds = client.onEnd(() => uppy.cancelAll())
+  uppy.on('file-added', added)
   uppy.on('upload-success', listener)
   uppy.addPostProcessor(processor)
   return () => {
+    stopEnds()
+    uppy.off('file-added', added)
     uppy.off('upload-success', listener)
     uppy.removePostProcessor(processor)
   }

@@ -3,7 +3,7 @@ import { sha256Of } from '../../client/src/file-bytes.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
 import { keptNames } from '../../client/src/resume-slot.ts'
 import { turnsInParts, upload } from '../../client/src/upload.ts'
-import { dateInWords, filesInWords, sizeInWords } from '../../src/http/words.ts'
+import { dateInWords, filesInWords, sizeInWords } from '../../src/http/format.ts'
 import { toFileName } from '../../src/keys/shown-name.ts'
 import {
   type BoxData,

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../client/src/error-code.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
-import { sizeInWords } from '../../src/http/words.ts'
+import { sizeInWords } from '../../src/http/format.ts'
 import { type BoxData, type Room, typesInWords } from '../../src/plugins/drop-boxes/box-data.ts'
 
 /** Returns why the box refuses a file, as far as the page knows. `room` is what it still accepts. */

@@ -1,4 +1,4 @@
-import { sizeInWords } from '../../src/http/words.ts'
+import { sizeInWords } from '../../src/http/format.ts'
 import type { Item, Queue, State } from './queue.ts'
 
 /** A file on the page. */

@@ -1,4 +1,4 @@
-import { filesInWords, sizeInWords } from '../../src/http/words.ts'
+import { filesInWords, sizeInWords } from '../../src/http/format.ts'
 
 /** How many names the thanks have. The list of files has all of them. */
 const MAX_NAMES = 10

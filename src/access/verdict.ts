@@ -1,42 +1,51 @@
 import type { Reason } from '../errors/api-error.ts'
 import type { Principal } from './principal.ts'
 
-/**
- * Why credentials are refused: the reason in the log, and the reason for the client. An unknown key
- * and a wrong key have the same reason for the client, so that nobody can find out which keys
- * exist.
- */
-export const REFUSALS = {
-  'no credentials': 'missing',
-  'authorization scheme not bearer': 'missing',
-  'bearer credential malformed': 'malformed',
-  'bearer credential of unknown kind': 'malformed',
-  'jwt not expected': 'not_accepted',
-  'api key malformed': 'malformed',
-  'api key unknown': 'not_accepted',
-  'api key wrong': 'not_accepted',
-  'token malformed': 'malformed',
-  'token secret unknown': 'not_accepted',
-  'token signature wrong': 'not_accepted',
-  'token claims unusable': 'not_accepted',
-  'token expired': 'expired',
-  'token minter not configured': 'not_accepted',
-  'token outside the prefix of its minter': 'not_accepted',
-  'jwt malformed': 'malformed',
-  'jwt algorithm not allowed': 'not_accepted',
-  'jwt key unknown': 'not_accepted',
-  'jwt signature wrong': 'not_accepted',
-  'jwt claim not accepted': 'not_accepted',
-  'jwt expired': 'expired',
-  'jwt not supported': 'not_accepted',
-  'jwt subject unusable': 'not_accepted',
-  'jwt claim does not fit the prefix': 'not_accepted',
-  'notification secret wrong': 'not_accepted',
-  'refused by the app': 'not_accepted',
-  'session expired': 'expired',
-} as const satisfies Readonly<Record<string, Reason<'unauthenticated'>>>
+/** Why credentials are refused, for the log. Only their types are in a bundle. */
+export const REFUSALS = [
+  'no credentials',
+  'authorization scheme not bearer',
+  'bearer credential malformed',
+  'bearer credential of unknown kind',
+  'jwt not expected',
+  'api key malformed',
+  'api key unknown',
+  'api key wrong',
+  'token malformed',
+  'token secret unknown',
+  'token signature wrong',
+  'token claims unusable',
+  'token expired',
+  'token minter not configured',
+  'token outside the prefix of its minter',
+  'jwt malformed',
+  'jwt algorithm not allowed',
+  'jwt key unknown',
+  'jwt signature wrong',
+  'jwt claim not accepted',
+  'jwt expired',
+  'jwt not supported',
+  'jwt subject unusable',
+  'jwt claim does not fit the prefix',
+  'notification secret wrong',
+  'refused by the app',
+  'session expired',
+] as const
 
-export type Refusal = keyof typeof REFUSALS
+export type Refusal = (typeof REFUSALS)[number]
+
+/**
+ * Returns the reason for the client. An unknown key and a wrong key have the same one, so that nobody
+ * can find out which keys exist.
+ */
+export const reasonFor = (refusal: Refusal): Reason<'unauthenticated'> =>
+  refusal.endsWith('expired')
+    ? 'expired'
+    : /(?:malformed|of unknown kind)$/.test(refusal)
+      ? 'malformed'
+      : /^(?:no credentials|authorization)/.test(refusal)
+        ? 'missing'
+        : 'not_accepted'
 
 /** Why a link is refused: the reason in the log, and the one for the client, unless it has expired. */
 export const LINK_REFUSALS = {

@@ -1,7 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 import { inTime, within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
-import { isSince, Turn } from '../errors/turns.ts'
+import { isSince, Turn } from '../errors/single-flight.ts'
 import { logWarning } from '../errors/warnings.ts'
 import type {
   Background,

@@ -1,7 +1,7 @@
 import { ApiError } from './api-error.ts'
 
 /** Milliseconds from the end of a request's body to its response. */
-const REQUEST_MILLISECONDS = 25_000
+export const REQUEST_MILLISECONDS = 25_000
 
 /** Milliseconds of each function of an app, and of each operation of its index, by default. */
 export const APP_MILLISECONDS = 10_000

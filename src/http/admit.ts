@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from 'hono'
 import { NO_LIMITS } from '../access/limits.ts'
 import type { Principal } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
-import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
+import { type Refusal, reasonFor, refuse, type Verdict } from '../access/verdict.ts'
 import { ApiError, asApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { type LoadedSettings, requireSettings } from '../settings/define.ts'
@@ -66,7 +66,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
 
 /** Returns the error for refused credentials. Only its cause, for the log, is exact. */
 export function unauthenticated({ refusal, detail }: Verdict & { ok: false }): ApiError {
-  const reason = REFUSALS[refusal]
+  const reason = reasonFor(refusal)
   const cause = detail === undefined ? refusal : `${refusal}: ${detail}`
   return new ApiError('unauthenticated', MESSAGES[reason], { reason, cause })
 }

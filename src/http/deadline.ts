@@ -1,4 +1,4 @@
-import { inTime, outOfTime, RequestTime } from '../errors/deadline.ts'
+import { inTime, outOfTime, REQUEST_MILLISECONDS, RequestTime } from '../errors/deadline.ts'
 import type { After } from '../records/file-event.ts'
 import { type FileIndex, timedIndex } from '../records/file-index.ts'
 import type { AppContext, UploadSeams } from './app-env.ts'
@@ -19,6 +19,35 @@ export function extendDeadline(c: AppContext, seconds: number): void {
 /** Resolves with the result of `work`, a call without its own limit. Throws `unavailable`. */
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
   inTime(Infinity, timeOf(c), work)
+
+/** Milliseconds in which a route may tell what it has done until the deadline. */
+const LAST_WORDS_MILLISECONDS = 1000
+
+/**
+ * Resolves with the response of a plugin's route. Throws `unavailable` a second after the deadline of the
+ * request, which may move meanwhile.
+ */
+export const endInTime = <T>(c: AppContext, response: Promise<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    let timer: ReturnType<typeof setTimeout> | null = null
+    const wait = () => {
+      const left = c.env.deadline + LAST_WORDS_MILLISECONDS - Date.now()
+      if (left <= 0) return reject(outOfTime())
+      timer = setTimeout(wait, Math.min(left, REQUEST_MILLISECONDS))
+    }
+    wait()
+    response.finally(() => clearTimeout(timer)).then(resolve, reject)
+  })
+
+/** Resolves with what was read of the body. The time that the client takes doesn't count. */
+export function readInOwnTime<T>(c: AppContext, reading: Promise<T>): Promise<T> {
+  const left = c.env.deadline - Date.now()
+  c.env.deadline = Infinity
+  return reading.then((body) => {
+    c.env.deadline = Date.now() + left
+    return body
+  })
+}
 
 /** Resolves with the result of a function of the app or a plugin, or throws `unavailable`. */
 export const askInTime = <T>(

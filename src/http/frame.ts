@@ -4,7 +4,8 @@ import type { AppContext } from './app-env.ts'
 import { logRequest } from './request-log.ts'
 import { complete, onError, onNotFound } from './responses.ts'
 
-const GO_ON = Promise.resolve()
+/** What a middleware returns to go on. */
+export const GO_ON = Promise.resolve()
 const next: Next = () => GO_ON
 
 /**

@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
 import { asksLinkHost, type Settings } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
+import { NO_ROUTE } from './responses.ts'
 import { ON_WORKERS } from './runtime.ts'
 
 /**
@@ -18,7 +19,7 @@ export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
       !/^\/(?:[dfgi]\/|healthz$)/.test(c.req.path) &&
       !c.env.instance.own.some((kind) => kind.onLinkHost?.(c, loaded.settings)))
   )
-    throw new ApiError('not_found', 'There is no such route.')
+    throw new ApiError('not_found', NO_ROUTE)
   return next()
 }
 

@@ -100,6 +100,10 @@ const covers = (path: string, other: string): boolean =>
 export const meet = (one: string, two: string): boolean =>
   shapeOf(one) === shapeOf(two) || covers(one, two) || covers(two, one)
 
+/** Tells whether `one` comes first for a request that `other` would answer too. */
+export const takes = (one: string, other: string): boolean =>
+  rankOf(one) < rankOf(other) && (patternOf(one).test(other) || patternOf(other).test(one))
+
 /** Returns the pattern of a path. It matches line breaks, since these are errors of a key. */
 const patternOf = (path: string): RegExp =>
   new RegExp(

@@ -102,6 +102,8 @@ const challenge = (c: AppContext, reason: Reason | undefined): string =>
     ? 'Bearer'
     : 'Bearer error="invalid_token"'
 
+export const NO_ROUTE = 'There is no such route.'
+
 /** Returns the response if no route matches. */
 export const onNotFound = (c: AppContext): Response =>
-  onError(new ApiError('not_found', 'There is no such route.'), c)
+  onError(new ApiError('not_found', NO_ROUTE), c)

@@ -1,5 +1,5 @@
 import type { SigningSecret, SigningSettings } from '../access/settings.ts'
-import { ApiError, type Issue, isPresignerError } from '../errors/api-error.ts'
+import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import { classOf, stackOf } from '../errors/describe.ts'
 import { logWarning } from '../errors/warnings.ts'
 import { bucketsRule } from './bucket-rules.ts'
@@ -139,8 +139,8 @@ export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings
       ? { ok: true, settings, uses }
       : { ok: false, issues: [{ path: 'settings', message: 'must be from defineSettings' }] }
   } catch (error) {
-    if (isPresignerError(error) && error.reason === 'settings')
-      return { ok: false, issues: error.issues }
+    const known = asApiError(error)
+    if (known?.reason === 'settings') return { ok: false, issues: known.issues }
     return {
       ok: false,
       issues: [{ path: 'settings', message: `could not be read: ${classOf(error)}` }],
@@ -148,6 +148,42 @@ export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings
     }
   }
 }
+
+/** The settings of presigners that no request has used yet: those of one Worker, when it starts. */
+let unused: readonly SettingsFor<never>[] = []
+
+/**
+ * Returns a function that loads `settings`, as `loadedBy` does. With a secret and the name of settings
+ * that came first, and with other buckets, they are invalid: a token would be valid for both.
+ */
+export function settingsApart<B>(settings: SettingsFor<B>): (env: B) => LoadedSettings {
+  const others = unused
+  unused = [...unused, settings]
+  return (env) => {
+    unused = []
+    const loaded = loadedBy(settings, env)
+    if (!loaded.ok) return loaded
+    const { secrets, places } = tokensFor(loaded)
+    const message = 'must differ from that of another presigner with the same signingSecrets'
+    return others.some((other) => {
+      const { secrets: theirs, places: elsewhere } = tokensFor(loadedBy(other, env as never))
+      return places !== elsewhere && secrets.some((secret) => theirs.includes(secret))
+    })
+      ? { ok: false, issues: [{ path: 'name', message }] }
+      : loaded
+  }
+}
+
+/** Returns what tokens are signed with, and the places of buckets that they are valid for. */
+const tokensFor = (loaded: LoadedSettings) =>
+  loaded.ok
+    ? {
+        secrets: loaded.settings.signingSecrets.map((secret) => JSON.stringify(secret)),
+        places: JSON.stringify(
+          loaded.settings.buckets.map(({ alias, origin, basePath }) => [alias, origin, basePath]),
+        ),
+      }
+    : { secrets: [], places: '' }
 
 /** Accepts one exact origin. */
 export const originRule: Rule<string> = r.text((value) =>

@@ -1,6 +1,6 @@
 // biome-ignore-start assist/source/organizeImports: in this order, the bundle compresses best
 import { createPresigner, type Presigner } from '../index.ts'
-import { listPlugins } from '../app.ts'
+import { listPlugins } from '../join-plugins.ts'
 import type { PresignerOptions } from '../instance.ts'
 import { type DefinedSettings, keepFor } from '../settings/define.ts'
 import { rulesOf, type WorkerEnv } from './plugins.ts'

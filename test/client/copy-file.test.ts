@@ -28,7 +28,7 @@ async function move(...refusals: (readonly [code: ErrorCode, retryAfter?: number
     if (check(RECORD)) return RECORD
     throw new Error('It expects no record.')
   }
-  const moved = fileCalls(whenFree(call), undefined)
+  const moved = fileCalls(() => whenFree(call), undefined)
     .move('a', 'b')
     .catch((error: unknown) => (error instanceof PresignerError ? error.code : error))
   await vi.runAllTimersAsync()

@@ -1,22 +1,30 @@
 import type { hc, InferRequestType, InferResponseType } from 'hono/client'
+import type {
+  CompleteRequest,
+  PartUrlsRequest,
+  RecordRequest,
+  StartRequest,
+  UploadQuery,
+  UploadUrlRequest,
+} from '../../client/src/bodies.ts'
 import type { ApiErrorCode } from '../../client/src/error-code.ts'
 import type { Issue } from '../../client/src/presigner-error.ts'
 import type {
-  CompleteRequest,
   CopyOptions,
   FolderLinkOptions,
   LinkOptions,
   LinksOptions,
   ListOptions,
-  PartUrlsRequest,
-  RecordRequest,
   RemoveOptions,
-  StartRequest,
   StatsOptions,
-  UploadQuery,
-  UploadUrlRequest,
   UrlOptions,
 } from '../../client/src/requests.ts'
+import type {
+  PartList,
+  PartUrls,
+  StartedUpload,
+  UploadUrl,
+} from '../../client/src/response-checks.ts'
 import type {
   Deleted,
   FilePage,
@@ -27,13 +35,9 @@ import type {
   Link,
   Links,
   ListedFile,
-  PartList,
-  PartUrls,
   RecordedFile,
   RecordedFiles,
-  StartedUpload,
   Stats,
-  UploadUrl,
 } from '../../client/src/responses.ts'
 import type {
   FileToRecord,
@@ -56,10 +60,10 @@ import type {
   OwnedOptions,
   PageOptions,
 } from '../../client/src/sharing-calls.ts'
+import type { DropBoxToken } from '../../client/src/sharing-checks.ts'
 import type {
   DropBox,
   DropBoxPage,
-  DropBoxToken,
   DropBoxVisitor,
   Grant,
   GrantPage,

@@ -106,7 +106,7 @@ describe('the folders', () => {
     expect(
       uses.filter(
         (file) =>
-          !/^(?:(?:app|index|instance|plugin|plugin-api)\.ts|http\/|state\/|core\/|plugins\/)/.test(
+          !/^(?:(?:app|index|instance|join-plugins|plugin|plugin-api)\.ts|http\/|state\/|core\/|plugins\/)/.test(
             file,
           ),
       ),

@@ -24,7 +24,7 @@ const REASONS = Object.entries(REASONS_BY_CODE).map(
 describe.each<[string, readonly string[]]>([
   ['codes', Object.keys(STATUS_BY_CODE)],
   ...REASONS,
-  ['refusals', Object.keys(REFUSALS)],
+  ['refusals', REFUSALS],
   ['links', Object.keys(LINK_REFUSALS)],
   ['warnings', WARNINGS],
 ])('the table of %s', (mark, names) => {

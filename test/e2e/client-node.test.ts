@@ -107,8 +107,9 @@ describe('the client in Node', () => {
       contentType = Reflect.get(body, 'contentType')
       return { url: `${baseUrl}/put`, key: 'k' }
     }
+    const session = { user: undefined, signal: new AbortController().signal }
     const file = { id: 'f', name: 'a.webm', type: '', size: 1, data: undefined, meta: {} }
-    const { generateObjectKey, signRequest } = uppyOptions({ request })
+    const { generateObjectKey, signRequest } = uppyOptions({ session: () => session, request })
     const signed = { method: 'PUT', key: generateObjectKey(file) }
     await signRequest({ ...signed, contentType: 'video/webm;codecs=vp8,opus' })
     expect(contentType).toBe('video/webm')
@@ -125,6 +126,30 @@ describe('the client in Node', () => {
     }
     expect(await sample()).toBe(before)
     expect(await sampleOf(new Blob(['short']))).not.toBe(await sampleOf(new Blob(['other'])))
+  })
+})
+
+// @threat other-user-in-browser
+describe('a call that needs several requests', () => {
+  afterEach(() => vi.unstubAllGlobals())
+
+  it.each([
+    ['links', 1001],
+    ['removeMany', 101],
+  ])('ends when another user logs in: %s', async (method, count) => {
+    let user = 'ann'
+    const paths: string[] = []
+    vi.stubGlobal('location', new URL('https://app.example.com/'))
+    vi.stubGlobal('fetch', async (url: string) => {
+      paths.push(new URL(url).pathname)
+      if (paths.length === 2) user = 'bob'
+      return Response.json({ tag: 'a', links: [], deleted: [], expiresAt: '' })
+    })
+    const client = createClient({ baseUrl: 'https://files.example.com', user: () => user })
+    client.onEnd(() => paths.push('end'))
+    const called = client[method](Array.from({ length: count }, (_, index) => `${index}`))
+    await expect(called).rejects.toMatchObject({ code: 'user_changed' })
+    expect(paths).toEqual(['/limits', method === 'links' ? '/links' : '/files/delete', 'end'])
   })
 })
 

@@ -6,7 +6,7 @@ const CLIENT = join(import.meta.dirname, '../../client/src')
 const { recordUploads, restartLostUploads, retryAfterOutages, uppyOptions } = await import(
   join(CLIENT, 'uppy.ts')
 )
-const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
+const { createClient, PresignerError } = await import(join(CLIENT, 'index.ts'))
 const { default: UppyCore } = await import(import.meta.resolve('@uppy/core'))
 
 interface Uppy {
@@ -14,8 +14,10 @@ interface Uppy {
   addPreProcessor(processor: () => Promise<void>): void
   addUploader(uploader: () => Promise<void>): void
   destroy(): void
+  cancelAll(): void
   emit(event: string, file: unknown, details: object): void
   getFile(fileId: string): { readonly error?: string | null }
+  getFiles(): { readonly name: string }[]
   on(event: 'upload-error', listener: (file: unknown, error: Error) => void): void
   on(event: 'upload-retry', listener: () => void): void
   on(event: 'complete', listener: (result: { successful?: unknown[] }) => void): void
@@ -25,8 +27,15 @@ interface Uppy {
 }
 
 const PAUSE_MILLISECONDS = 5000
+const RECORD = {
+  ...{ bucket: 'files', name: 'a', size: 3, mimetype: 'a/b', etag: '"e"', owner: 'a' },
+  createdAt: '2026-12-01T00:00:00.000Z',
+}
 const outage = Object.assign(new Error('No response'), { code: 'NETWORK' })
 const lost = Object.assign(new Error('NoSuchUpload'), { status: 404 })
+const session = { user: undefined, signal: new AbortController().signal }
+/** A client that nobody logs out of. */
+const nobodys = { session: () => session, onEnd: () => () => undefined }
 const refused = Object.assign(new Error('AccessDenied'), { status: 403 })
 
 describe("the client's functions for Uppy's core", () => {
@@ -187,7 +196,7 @@ describe("the client's functions for Uppy's core", () => {
       const request = async () => {
         throw new PresignerError(codes.shift(), 'No response')
       }
-      const { signRequest } = uppyOptions({ request }, { onStall })
+      const { signRequest } = uppyOptions({ ...nobodys, request }, { onStall })
       const signed = expect(signRequest({ method: 'PUT', key: 'a' })).rejects.toThrow('No response')
       await pass()
       await signed
@@ -204,7 +213,7 @@ describe("the client's functions for Uppy's core", () => {
       const named = ({ name }: { name: string }) => `attachment; filename="${name}"`
       for (const contentDisposition of ['inline', named]) {
         const options = { contentDisposition, contentEncoding: 'gzip' }
-        const { generateObjectKey, signRequest } = uppyOptions({ request }, options)
+        const { generateObjectKey, signRequest } = uppyOptions({ ...nobodys, request }, options)
         await signRequest({ method: 'PUT', key: generateObjectKey(file) })
       }
       expect(bodies).toMatchObject([
@@ -218,6 +227,7 @@ describe("the client's functions for Uppy's core", () => {
     it('records a file again that is uploaded to the same key, and once for each upload', async () => {
       const recorded: unknown[] = []
       const client = {
+        ...nobodys,
         record: async (key: string, name: string) => ({ key, name, etag: `"${recorded.length}"` }),
       }
       recordUploads(uppy, client, { onRecord: (record: object) => recorded.push(record) })
@@ -232,6 +242,117 @@ describe("the client's functions for Uppy's core", () => {
       await vi.advanceTimersByTimeAsync(0)
       expect(recorded).toMatchObject([{ etag: '"0"' }, { etag: '"1"' }])
     })
+  })
+
+  // @threat other-user-in-browser
+  describe('people who log in and out on a page', () => {
+    let user: string | null
+    /** What the API was asked for, by whom. */
+    let requests: string[]
+    /** The real one, at an API that knows who is logged in. */
+    const connect = () =>
+      createClient({
+        baseUrl: 'https://files.example.com',
+        user: () => user,
+        token: (_?: string, name?: string | null) => `${name}`,
+      })
+
+    beforeEach(() => {
+      user = null
+      requests = []
+      vi.stubGlobal('location', new URL('https://app.example.com/'))
+      vi.stubGlobal('navigator', { onLine: true })
+      vi.stubGlobal('fetch', async (url: string, { headers }: { headers: Headers }) => {
+        const { pathname } = new URL(url)
+        requests.push(`${headers.get('Authorization')?.slice(7)} ${pathname}`)
+        return Response.json(
+          pathname === '/limits'
+            ? { tag: headers.get('Authorization') }
+            : pathname === '/s3/sign'
+              ? { url: 'https://bucket.example/a', key: `real-${requests.length}` }
+              : { ...RECORD, key: 'real' },
+        )
+      })
+    })
+    const CHANGES = [
+      ['the client ends', true, 'bob'],
+      ['it ends, and the same user is back', true, 'ann'],
+      ['only the user changes', false, 'bob'],
+    ] as const
+    const outcome = (promise: Promise<unknown>) =>
+      promise.then(
+        () => 'ok',
+        ({ code }) => code,
+      )
+
+    it('Uppy is empty at the end of each session, whenever it began', async () => {
+      const client = connect()
+      const use = async (name: string | null, act = () => {}) => {
+        user = name
+        await outcome(client.request('GET', '/stats'))
+        act()
+        uppy.addFile({ name: `${name}.bin`, data: new Blob(['abc']) })
+        client.end()
+        return uppy.getFiles().length
+      }
+      uppy.cancelAll()
+      let stop = () => {}
+      const record = () => {
+        stop = recordUploads(uppy, client)
+      }
+      expect(await use(null, record)).toBe(1)
+      for (const name of ['ann', 'bob', 'ann']) expect(await use(name)).toBe(0)
+      stop()
+      expect(await use('ann')).toBe(1)
+      uppy.cancelAll()
+      expect(await use('ann', record)).toBe(0)
+      stop()
+      expect(await use('ann')).toBe(1)
+      uppy.cancelAll()
+      record()
+      expect(await use('bob', () => stop())).toBe(1)
+    })
+
+    it.each(CHANGES)(
+      'nothing is signed for a file of an earlier session: %s',
+      async (_, ends, next) => {
+        const client = connect()
+        const { generateObjectKey, signRequest } = uppyOptions(client)
+        user = 'ann'
+        const file = { id: 'a', name: 'a.bin', type: 'a/b', size: 4, meta: {} }
+        const key = generateObjectKey(file)
+        const sign = { method: 'POST', key }
+        const { key: real } = await signRequest(sign)
+        const sent = requests.length
+        if (ends) client.end()
+        user = next
+        for (const request of [sign, { method: 'PUT', key: real, uploadId: 'x', partNumber: 1 }])
+          expect(await outcome(signRequest(request))).toBe('user_changed')
+        expect(requests).toHaveLength(sent)
+        expect(await outcome(signRequest({ ...sign, key: generateObjectKey(file) }))).toBe('ok')
+        expect(requests.slice(sent)).toEqual([`${next} /limits`, `${next} /s3/sign`])
+      },
+    )
+
+    it.each(CHANGES)(
+      'nothing is recorded for a file of an earlier session: %s',
+      async (_, ends, next) => {
+        const client = connect()
+        user = 'ann'
+        recordUploads(uppy, client)
+        const id = uppy.addFile({ name: 'ann.bin', data: new Blob(['abc']) })
+        const file = uppy.getFile(id)
+        const succeed = () => uppy.emit('upload-success', file, { status: 200, body: { key: 'k' } })
+        succeed()
+        await pass()
+        expect(requests).toEqual(['ann /limits', 'ann /files'])
+        if (ends) client.end()
+        user = next
+        succeed()
+        await pass()
+        expect(requests).toHaveLength(2)
+      },
+    )
   })
 
   describe('restartLostUploads', () => {

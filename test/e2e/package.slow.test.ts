@@ -82,7 +82,8 @@ const signer = createSigner(settings({ SECRETS: '' }))
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url
 export const code: string = isPresignerError(url) ? url.code : ''
 
-uppy()
+// @ts-expect-error
+uppy({ multipart: multipart() })
 // @ts-expect-error
 settings({ SECRETS: 1 })
 // @ts-expect-error

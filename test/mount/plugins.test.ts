@@ -1,6 +1,7 @@
 import { createExecutionContext, env } from 'cloudflare:test'
 import { getCookie } from 'hono/cookie'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import * as z from 'zod/mini'
 import type { Granted } from '../../src/access/minter.ts'
 import type { Principal } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
@@ -8,10 +9,13 @@ import { refuse } from '../../src/access/verdict.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import type { Identify, Seams } from '../../src/http/app-env.ts'
 import { principalOfApp } from '../../src/http/app-principal.ts'
+import { extendDeadline, removeDeadline } from '../../src/http/deadline.ts'
 import type { Settle, Step } from '../../src/http/host.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
+import { validateJson } from '../../src/http/validate.ts'
 import { createPresigner, defineSettings, type Plugin } from '../../src/index.ts'
+import { joinPlugins } from '../../src/join-plugins.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { dropBoxes } from '../../src/plugins/drop-boxes/index.ts'
@@ -365,6 +369,70 @@ describe("a plugin's response", () => {
   })
 })
 
+describe("a plugin's route that never answers", () => {
+  afterEach(() => vi.useRealTimers())
+
+  const never = () => new Promise<never>(() => undefined)
+  const hanging = newApp()
+    .get('/mine/route', never)
+    .use('/mine/late/*', never)
+    .get('/mine/late/route', (c) => c.text('late'))
+
+  it.each(['/mine/open', '/mine/route', '/mine/late/route'])(
+    'ends with the request: %s',
+    async (path) => {
+      vi.useFakeTimers(FAKE_CLOCK)
+      const open = newApp().get('/mine/open', never)
+      const app = mount({ plugins: [{ name: 'mine', open, api: hanging }] })
+      const [response, seconds] = await fakeSeconds(app.fetch(`/media${path}`))
+      expect([await outcome(response), seconds]).toEqual(['503 unavailable storage', 26])
+      expect(vi.getTimerCount()).toBe(0)
+    },
+  )
+
+  it('has no time limit while it reads a body by the API, and the whole time after that', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const reads = newApp().post('/mine/read', validateJson(z.strictObject({})), never)
+    const app = mount({ plugins: [{ name: 'mine', api: reads }] })
+    const body = new ReadableStream({
+      async start(controller) {
+        await new Promise((resolve) => setTimeout(resolve, 60_000))
+        controller.enqueue(new TextEncoder().encode('{}'))
+        controller.close()
+      },
+    })
+    const headers = { 'Content-Type': 'application/json' }
+    const sent = app.fetch('/media/mine/read', { method: 'POST', headers, body })
+    const [response, seconds] = await fakeSeconds(sent)
+    expect([await outcome(response), seconds]).toEqual(['503 unavailable storage', 86])
+  })
+
+  it('may have more time, or none', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const later = (seconds: number) => async () => {
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+      return new Response('done')
+    }
+    const slow = newApp()
+      .get('/mine/more', (c) => {
+        extendDeadline(c, 50)
+        return later(45)()
+      })
+      .get('/mine/none', (c) => {
+        removeDeadline(c)
+        return later(100)()
+      })
+    const app = mount({ plugins: [{ name: 'mine', api: slow }] })
+    for (const [path, seconds] of [
+      ['/media/mine/more', 45],
+      ['/media/mine/none', 100],
+    ] as const) {
+      const [response, took] = await fakeSeconds(app.fetch(path))
+      expect([response.status, took]).toEqual([200, seconds])
+    }
+  })
+})
+
 describe('a list of plugins', () => {
   it('has each plugin once', async () => {
     expect(await issuesOf([files(), links(), files()])).toEqual(
@@ -424,6 +492,11 @@ describe('a list of plugins', () => {
       '/files/:key',
       newApp().get('/files/:key', (c) => c.text('')),
     ],
+    [
+      'a parameter that takes one segment',
+      '/files/:key',
+      newApp().get('/files/:id', (c) => c.text('')),
+    ],
     ['every method', '/links', newApp().all('/links', (c) => c.text(''))],
     ['a wildcard', '/files', newApp().use('/files/*', (_c, next) => next())],
   ])('has no two plugins for one path: %s', async (_, path, routes) => {
@@ -440,6 +513,30 @@ describe('a list of plugins', () => {
     )
     expect(await issuesOf([health])).toEqual(inPlugins('must not share /healthz: core, mine'))
   })
+
+  it.each(['/files/:id/url', '/files/:id/:what', '/files/special/url', '/files/:key/url'])(
+    'has none that would answer for the core, at another path: %s',
+    async (path) => {
+      const mine = withRoutes(
+        'mine',
+        newApp().get(path, (c) => c.text('taken')),
+      )
+      expect(await issuesOf([mine])).toEqual(
+        inPlugins('must not share /files/:key/url: core, mine'),
+      )
+    },
+  )
+
+  it.each(['/files/:key/open', '/files/:key', '/files/:id/open', '/mine/:id/url'])(
+    'may have a path next to those of the core: %s',
+    async (path) => {
+      const mine = withRoutes(
+        'mine',
+        newApp().get(path, (c) => c.text('')),
+      )
+      expect(await issuesOf([mine])).toBeUndefined()
+    },
+  )
 
   it.each(['/u/*', '/u/:x/*', '/u/:x/limits'])(
     "has none for the core's paths below a token: %s",
@@ -508,6 +605,55 @@ describe('a list of plugins', () => {
     ])
       expect.soft(await issuesOf(list as never), JSON.stringify(list)).toEqual(inPlugins(message))
   })
+})
+
+describe('a route of a plugin that is not there', () => {
+  const routes = joinPlugins(everyPlugin()).plugins.flatMap(({ name, open, api }) =>
+    [open, api].flatMap((app) =>
+      (app?.routes ?? []).flatMap(({ method, path }) =>
+        method === 'ALL' ? [] : [[name, method, path] as const],
+      ),
+    ),
+  )
+
+  it('names the plugin that it needs, for every route of the package', async () => {
+    const bare = mount({ plugins: [tokens()] })
+    const all = mount()
+    const { token } = await jsonOf<{ token: string }>(
+      await bare.post('/media/tokens', { scopes: ['files:read'], expiresIn: 60 }),
+    )
+    expect(routes.length).toBeGreaterThan(60)
+    for (const [name, method, pattern] of routes) {
+      if (name === 'tokens') continue
+      const path = pattern.replace('/u/:token', '').replace(/:\w+/g, 'x')
+      const body = method === 'GET' || method === 'HEAD' ? {} : { body: '{}' }
+      for (const start of ['/media', `/media/u/${token}`]) {
+        const response = await bare.fetch(start + path, { method, ...body })
+        const { code, message } = await jsonOf(response)
+        expect
+          .soft([path, code, message])
+          .toEqual([path, 'not_found', `This route needs the plugin ${name}().`])
+      }
+      const found = await all.fetch(`/media${path}`, { method, ...body })
+      expect.soft(await found.text(), path).not.toContain('needs the plugin')
+    }
+  })
+
+  it('needs credentials as any other', async () => {
+    const app = mount({ plugins: [], authenticate: () => null })
+    expect(await outcome(await app.fetch('/media/multipart', { method: 'POST' }))).toContain('401')
+  })
+
+  it.each(['/nothing', '/files/x/url/y', '/multiparty', '/'])(
+    'is not one that nobody has: %s',
+    async (path) => {
+      const message = 'There is no such route.'
+      const plugins = everyPlugin()
+      expect(
+        await jsonOf(await mount({ plugins }).fetch(`/media${path}`, { method: 'PUT' })),
+      ).toMatchObject({ message })
+    },
+  )
 })
 
 describe('what only a missing plugin reads', () => {

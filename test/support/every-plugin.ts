@@ -1,5 +1,6 @@
 import { PLUGINS } from '../../examples/everything/src/presigner.ts'
-import { createApp, joinPlugins } from '../../src/app.ts'
+import { createApp } from '../../src/app.ts'
+import { joinPlugins } from '../../src/join-plugins.ts'
 import { type ApiKeysOptions, apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { type CopiesOptions, copies } from '../../src/plugins/copies/index.ts'
 import { dropBoxes } from '../../src/plugins/drop-boxes/index.ts'

@@ -88,14 +88,17 @@ export function createServerApi({
     const url = base + path
     const headers = new Headers(credential)
     if (body) headers.set('Content-Type', 'application/json')
+    const isSlow = /\/(?:complete|copy|move)$/.test(path)
     const [response, text] = await exchange(
       send,
       url + searchOf(query),
-      { method, headers, body: body ? JSON.stringify(body) : null, redirect: 'manual' },
-      /\/(?:complete|copy|move)$/.test(path) ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
-      signal,
-      `${method} ${url}`,
-      CHECK_URL,
+      { method, headers, body: body ? JSON.stringify(body) : null, signal: signal ?? null },
+      {
+        what: `${method} ${url}`,
+        hint: CHECK_URL,
+        milliseconds: isSlow ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
+      },
+      readText,
     )
     const answer = parse(text)
     if (response.ok && check(answer)) return answer
@@ -107,20 +110,13 @@ export function createServerApi({
     { query = {}, signal }: Omit<ApiRequest, 'body'>,
   ): Promise<Response> {
     const url = base + path
-    const headers = new Headers(credential)
-    // Only until the response begins.
-    const late = new AbortController()
-    const timer = setTimeout(() => late.abort(), TIMEOUT_MILLISECONDS)
-    const init = {
-      headers,
-      redirect: 'manual',
-      signal: anySignal(signal, late.signal),
-    } as const
-    const response = await send(url + searchOf(query), init)
-      .catch((cause: unknown) => {
-        throw new PresignerError('network', `No response to GET ${url}.${CHECK_URL}`, { cause })
-      })
-      .finally(() => clearTimeout(timer))
+    const response = await exchange(
+      send,
+      url + searchOf(query),
+      { headers: new Headers(credential), signal: signal ?? null },
+      { what: `GET ${url}`, hint: CHECK_URL, milliseconds: TIMEOUT_MILLISECONDS },
+      (answer) => answer, // its body may take longer
+    )
     if (response.ok) return response
     throw failureOf(response, parse(await response.text()), 'GET', path, false)
   }
@@ -139,29 +135,33 @@ export function createServerApi({
 const CHECK_URL = ' Check baseUrl, and that the Worker runs.'
 
 /**
- * Sends a request and reads the response as text. Throws PresignerError `network` after
- * `milliseconds`, without a response, and if `signal` aborts.
+ * Sends a request, and resolves with what `read` returns for the response. Throws PresignerError
+ * `network` after `milliseconds`, without a response, and if the signal aborts.
  */
-export async function exchange(
+export async function exchange<T>(
   send: (url: string, init: RequestInit) => Promise<Response>,
   url: string,
-  init: RequestInit,
-  milliseconds: number,
-  signal: AbortSignal | undefined,
-  what: string,
-  hint: string,
-): Promise<readonly [Response, string]> {
-  const timeout = AbortSignal.timeout(milliseconds)
+  { signal, ...init }: RequestInit,
+  { what, hint = '', milliseconds }: { what: string; hint?: string; milliseconds: number },
+  read: (response: Response) => T | Promise<T>,
+): Promise<T> {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), milliseconds)
   try {
-    const response = await send(url, { ...init, signal: anySignal(signal, timeout) })
-    return [response, await response.text()]
+    const stop = anySignal(signal ?? undefined, late.signal)
+    return await read(await send(url, { ...init, redirect: 'manual', signal: stop }))
   } catch (cause) {
     const reason = reasonOf(cause)
     const detail = typeof reason === 'string' ? ` (${reason})` : ''
-    const why = timeout.aborted ? ` within ${milliseconds / 1000} seconds` : detail
+    const why = late.signal.aborted ? ` within ${milliseconds / 1000} seconds` : detail
     throw new PresignerError('network', `No response to ${what}${why}.${hint}`, { cause })
+  } finally {
+    clearTimeout(timer)
   }
 }
+
+/** Returns a response with its body. */
+export const readText = async (response: Response) => [response, await response.text()] as const
 
 const invalid = (message: string): PresignerError => new PresignerError('invalid_options', message)
 

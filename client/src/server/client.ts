@@ -9,23 +9,11 @@ import {
   MAX_SIGNED_KEYS,
 } from '../file-calls.ts'
 import type { UrlOptions } from '../requests.ts'
-import {
-  type FileRecord,
-  type Folder,
-  isFilePage,
-  isRecordedFiles,
-  type ListedFile,
-  type RecordedFiles,
-} from '../responses.ts'
+import { isFilePage, isRecordedFiles } from '../response-checks.ts'
+import type { FileRecord, Folder, ListedFile, RecordedFiles } from '../responses.ts'
 import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
-import {
-  type DropBox,
-  type Grant,
-  isDropBoxPage,
-  isGrantPage,
-  isReceivedPage,
-  type ReceivedFile,
-} from '../sharing-responses.ts'
+import { isDropBoxPage, isGrantPage, isReceivedPage } from '../sharing-checks.ts'
+import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
 import { createServerApi, type ServerOptions } from './api.ts'
 import { type DeleteAllOptions, deleteAll } from './delete-all.ts'
 import type {
@@ -37,19 +25,8 @@ import type {
   ObjectsOptions,
   TokenRequest,
 } from './requests.ts'
-import {
-  type DeletedAll,
-  type FileUrls,
-  isFileUrls,
-  isObjectPage,
-  isPurged,
-  isToken,
-  isUploadUrls,
-  type ObjectPage,
-  type Purged,
-  type Token,
-  type UploadUrls,
-} from './responses.ts'
+import { isFileUrls, isObjectPage, isPurged, isToken, isUploadUrls } from './response-checks.ts'
+import type { DeletedAll, FileUrls, ObjectPage, Purged, Token, UploadUrls } from './responses.ts'
 import type { UploadSource } from './source.ts'
 import { type ServerUploadOptions, upload } from './upload.ts'
 import { verifyWebhook } from './webhook.ts'
@@ -150,7 +127,7 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
     members?: object,
   ) => pages((cursor) => send(check, 'GET', path, asked, { ...members, limit, cursor }))
   return {
-    ...fileCalls(api, bucket),
+    ...fileCalls(() => api, bucket),
     ...sharing,
     bucket,
     tokens: {

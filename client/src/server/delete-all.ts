@@ -1,6 +1,7 @@
 import type { Call, CallOptions } from '../call.ts'
 import type { RefusedKey } from '../responses.ts'
-import { type DeletedAll, isErased } from './responses.ts'
+import { isErased } from './response-checks.ts'
+import type { DeletedAll } from './responses.ts'
 import { sleep } from './retry.ts'
 
 export interface DeleteAllOptions extends CallOptions {

@@ -1,9 +1,10 @@
+import type { PartUrlsRequest } from '../bodies.ts'
 import type { Call } from '../call.ts'
+import { partSigner } from '../part-urls.ts'
 import { PresignerError } from '../presigner-error.ts'
-import type { PartUrlsRequest } from '../requests.ts'
-import { isPartUrls } from '../responses.ts'
+import { isPartUrls, type PartUrls } from '../response-checks.ts'
 import { anySignal, unlessAborted } from '../signals.ts'
-import { isFresh, type SignedPut } from '../signed-put.ts'
+import type { SignedPut } from '../signed-put.ts'
 import { putBytes } from './put.ts'
 import type { Piece } from './source.ts'
 
@@ -43,7 +44,7 @@ export async function sendParts(
 ): Promise<Part[]> {
   const failure = new AbortController()
   const stop = anySignal(signal, failure.signal)
-  const signPart = partSigner(upload, stop)
+  const signPart = signerOf(upload, stop)
   const running = new Set<Promise<void>>()
   const parts: Part[] = []
 
@@ -82,69 +83,27 @@ export async function sendParts(
 }
 
 /** Returns a function that signs a part of `size` bytes, a whole one together with the next ones. */
-function partSigner(
+function signerOf(
   { api, path, key, bucket, partSize, isSized }: PartsUpload,
   signal: AbortSignal,
 ): (partNumber: number, size: number) => Promise<SignedPut> {
-  const urls = new Map<number, SignedPut>()
-  let signing: Promise<void> | undefined
-
   /** Signs parts that have the same size. */
-  async function sign(partNumbers: number[], size: number): Promise<Map<number, SignedPut>> {
+  function sign(partNumbers: number[], size: number): Promise<PartUrls> {
     const sizes = isSized ? undefined : partNumbers.map(() => size)
     const body: PartUrlsRequest = { key, partNumbers, sizes, bucket }
-    const answer = await api(isPartUrls, 'POST', `${path}/urls`, { body, signal })
-    const signedAt = Date.now()
-    return new Map(
-      answer.urls.map(({ partNumber, url }) => [
-        partNumber,
-        { ...answer, url, headers: {}, signedAt },
-      ]),
-    )
+    return api(isPartUrls, 'POST', `${path}/urls`, { body, signal })
   }
-
-  /** Returns a URL once. If it is asked for again, the bucket has refused it. */
-  function take(partNumber: number): SignedPut | undefined {
-    const signed = urls.get(partNumber)
-    urls.delete(partNumber)
-    return signed
-  }
-
-  /** Signs only one part if the file can't have the parts after it. */
-  async function signFrom(partNumber: number): Promise<void> {
+  const signWhole = partSigner((partNumber) => {
     const batch = Array.from({ length: BATCH }, (_, index) => partNumber + index)
-    const signed = await sign(
-      batch.filter((number) => number <= MAX_PARTS),
-      partSize,
-    ).catch((error: unknown) => {
+    const possible = batch.filter((number) => number <= MAX_PARTS)
+    return sign(possible, partSize).catch((error: unknown) => {
+      // Alone, if the file can't have the parts after it.
       if (!(error instanceof PresignerError)) throw error
       if (!['invalid_part', 'file_too_large'].includes(error.code)) throw error
       return sign([partNumber], partSize)
     })
-    for (const [number, put] of signed) urls.set(number, put)
-  }
-
-  const missing = (partNumber: number): PresignerError =>
-    new PresignerError('bad_answer', `No URL for part ${partNumber}`)
-
-  return async (partNumber, size) => {
-    if (!isSized && size !== partSize) {
-      const last = (await sign([partNumber], size)).get(partNumber)
-      if (!last) throw missing(partNumber)
-      return last
-    }
-    let signed = take(partNumber)
-    if (isFresh(signed)) return signed
-    for (;;) {
-      const first = !signing
-      signing ??= signFrom(partNumber).finally(() => {
-        signing = undefined
-      })
-      await signing
-      // A URL that was just signed is always tried, so that this never ends up signing in a loop.
-      signed = take(partNumber)
-      if (signed) return signed
-      if (first) throw missing(partNumber)
-    }
-  }
+  })
+  const signLast = partSigner((partNumber, size: number) => sign([partNumber], size))
+  return (partNumber, size) =>
+    isSized || size === partSize ? signWhole(partNumber) : signLast(partNumber, size)
 }

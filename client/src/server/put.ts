@@ -1,6 +1,6 @@
 import { PresignerError } from '../presigner-error.ts'
 import { isFresh, refusalOf, refusesUrl, type SignedPut } from '../signed-put.ts'
-import { exchange } from './api.ts'
+import { exchange, readText } from './api.ts'
 import { retryAfterOf, withRetries } from './retry.ts'
 import { joined, type Piece } from './source.ts'
 
@@ -60,15 +60,15 @@ async function put(
   signal: AbortSignal | undefined,
 ): Promise<string> {
   const { url, headers } = signed
-  const { origin } = new URL(url)
   const [response, text] = await exchange(
     (input, init) => fetch(input, init),
     url,
-    { method: 'PUT', redirect: 'manual', ...bodyOf(piece, headers) },
-    TIMEOUT_MILLISECONDS + Math.ceil(piece.size / SLOWEST_BYTES_PER_MILLISECOND),
-    signal,
-    `PUT ${origin}`,
-    '',
+    { method: 'PUT', signal: signal ?? null, ...bodyOf(piece, headers) },
+    {
+      what: `PUT ${new URL(url).origin}`,
+      milliseconds: TIMEOUT_MILLISECONDS + Math.ceil(piece.size / SLOWEST_BYTES_PER_MILLISECOND),
+    },
+    readText,
   )
   const { ok, status, headers: answered } = response
   if (ok) return answered.get('ETag') ?? ''

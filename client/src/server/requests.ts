@@ -1,4 +1,5 @@
-import type { FileQuestion, RecordRequest, Scope, UploadUrlRequest, UrlUse } from '../requests.ts'
+import type { RecordRequest, UploadUrlRequest } from '../bodies.ts'
+import type { FileQuestion, Scope, UrlUse } from '../requests.ts'
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {
@@ -44,13 +45,8 @@ export interface ExportOptions {
   readonly format?: 'ndjson' | 'csv' | undefined
 }
 
-/** Which folders `listFolders` returns. */
-export interface FolderOptions {
-  /** Empty, or ends with `/`. */
-  readonly prefix?: string | undefined
-  /** Folders in one request: 1 to 1000. Default: 100. */
-  readonly pageSize?: number | undefined
-}
+/** Which folders `listFolders` returns. `prefix` is empty or ends with `/`. */
+export type FolderOptions = Pick<ListAllOptions, 'prefix' | 'pageSize'>
 
 /** Which objects `objects` returns. */
 export interface ObjectsOptions {

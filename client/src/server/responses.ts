@@ -1,16 +1,4 @@
-import {
-  each,
-  isBoolean,
-  isEither,
-  isListOf,
-  isNullOr,
-  isNumber,
-  isObject,
-  isOptional,
-  isString,
-  isStringMap,
-} from '../check.ts'
-import { isRefusedFile, isRefusedKey, type RefusedFile, type RefusedKey } from '../responses.ts'
+import type { RefusedFile, RefusedKey } from '../responses.ts'
 
 export interface Token {
   token: string
@@ -67,18 +55,6 @@ export interface ObjectPage {
   cursor?: string | undefined
 }
 
-export const isObjectPage = isObject<ObjectPage>({
-  objects: isListOf(
-    isObject<StoredObject>({
-      ...each(isString, 'key', 'etag', 'lastModified'),
-      size: isNumber,
-      isRecorded: isBoolean,
-    }),
-  ),
-  folders: isOptional(isListOf(isObject({ prefix: isString }))),
-  cursor: isOptional(isString),
-})
-
 /** What was deleted below a prefix. */
 export interface DeletedAll {
   /** Grants that were withdrawn, and drop boxes that were closed. */
@@ -98,35 +74,3 @@ export interface DeletedAll {
   /** When a second pass is needed, with a later `before`, ISO 8601 in UTC. */
   repeatAfter: string
 }
-
-/** Accepts a response of `POST /files/delete-all`. */
-export const isErased = isObject<DeletedAll & { cursor?: string | undefined }>({
-  ...each(isNumber, 'shares', 'deleted', 'records', 'unreadable'),
-  ...each(isNullOr(isNumber), 'versions', 'uploads'),
-  failures: isListOf(isRefusedKey),
-  cursor: isOptional(isString),
-  repeatAfter: isString,
-})
-
-export const isToken = isObject<Token>(each(isString, 'token', 'expiresAt'))
-
-export const isFileUrls = isObject<FileUrls>({
-  urls: isListOf(isEither(isObject(each(isString, 'key', 'url')), isRefusedKey)),
-  expiresIn: isNumber,
-  expiresAt: isString,
-})
-
-export const isPurged = isObject<Purged>({
-  purged: isListOf(isEither(isRefusedKey, isObject({ key: isString }))),
-})
-
-const isSignedUpload = isObject<SignedUpload>({
-  ...each(isString, 'uploadUrl', 'key', 'bucket', 'expiresAt'),
-  method: (value): value is 'PUT' => value === 'PUT',
-  headers: isStringMap,
-  expiresIn: isNumber,
-})
-
-export const isUploadUrls = isObject<UploadUrls>({
-  uploads: isListOf(isEither(isSignedUpload, isRefusedFile)),
-})

@@ -1,4 +1,5 @@
 import { PresignerError } from '../presigner-error.ts'
+import { unlessAborted } from '../signals.ts'
 
 /** Together about 25 seconds, without Retry-After. */
 const MAX_RETRIES = 6
@@ -59,15 +60,11 @@ export function retryAfterOf({ headers }: Response): number {
 }
 
 /** Resolves after `milliseconds`. Throws the reason of `signal`. */
-export const sleep = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
-      resolve()
-    }, milliseconds)
-    signal?.addEventListener('abort', stop, { once: true })
+export function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  let wake = () => {}
+  const timer = setTimeout(() => wake(), milliseconds)
+  const over = new Promise<void>((resolve) => {
+    wake = resolve
   })
+  return unlessAborted(over, signal).finally(() => clearTimeout(timer))
+}

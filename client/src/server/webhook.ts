@@ -1,7 +1,8 @@
 import { type Check, isEither, isNumber, isObject, isString } from '../check.ts'
 import { parse } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
-import { type FileRecord, isFileRecord } from '../responses.ts'
+import { isFileRecord } from '../response-checks.ts'
+import type { FileRecord } from '../responses.ts'
 
 const TOLERANCE_SECONDS = 300
 /** More signatures than a rotation of secrets ever needs. */

@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import type { AppContext } from '../../http/app-env.ts'
+import { dateInWords, sizeInWords } from '../../http/format.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
-import { dateInWords, sizeInWords } from '../../http/words.ts'
 import { type BoxData, roomInWords, typesInWords } from './box-data.ts'
 import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from './page-script.ts'
 

@@ -7,7 +7,7 @@ import {
   GREATEST,
   MAX_COUNTED_FOLDERS,
 } from './d1-schema.ts'
-import { wordsOf } from './words.ts'
+import { wordsOf } from './search-text.ts'
 
 /**
  * A set of rows up to this size is read whole and sorted. A larger one is walked in its order: a page

@@ -3,7 +3,7 @@ import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import { fromMetadata } from './kv-metadata.ts'
-import { foldName } from './words.ts'
+import { foldName } from './search-text.ts'
 
 /** Folders above a key that are words of its row, the bucket included. */
 const MAX_TOKENS = 33

@@ -3,7 +3,7 @@ import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import { instant } from '../../http/fields.ts'
 import type { FileIndex } from '../../records/file-index.ts'
 import { type FileAnswers, type FileQuery, GROUPS, SORTS } from '../../records/file-query.ts'
-import { wordsOf } from './words.ts'
+import { wordsOf } from './search-text.ts'
 
 const MAX_WORDS = 10
 

@@ -8,7 +8,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { withCredentials } from '../../http/choose-bucket.ts'
-import { timeOf } from '../../http/deadline.ts'
+import { readInOwnTime, timeOf } from '../../http/deadline.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { askedUrl, linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
@@ -173,10 +173,12 @@ function keepPage(c: AppContext, page: string): void {
 async function readForm(c: AppContext): Promise<Form | null> {
   const type = c.req.header('Content-Type') ?? ''
   if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type)) return null
-  const text = await readText(c.req.raw, MAX_FORM_BYTES).catch((error: unknown) => {
-    if (!(error instanceof TypeError)) throw error
-    throw new ApiError('invalid_request', 'The form is not UTF-8.')
-  })
+  const text = await readInOwnTime(c, readText(c.req.raw, MAX_FORM_BYTES)).catch(
+    (error: unknown) => {
+      if (!(error instanceof TypeError)) throw error
+      throw new ApiError('invalid_request', 'The form is not UTF-8.')
+    },
+  )
   const fields = new URLSearchParams(text)
   const page = fields.get('page')
   return {

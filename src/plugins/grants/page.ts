@@ -1,8 +1,8 @@
 import { html } from 'hono/html'
 import type { AppContext } from '../../http/app-env.ts'
+import { dateInWords, sizeInWords } from '../../http/format.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
 import { askedUrl, linkBase } from '../../http/link-host.ts'
-import { dateInWords, sizeInWords } from '../../http/words.ts'
 import { newSecretId } from '../../state/secret-id.ts'
 import { type Grant, usesLeft } from './grant.ts'
 

@@ -1,7 +1,7 @@
 import { type CryptoKey, createLocalJWKSet, type JWK, type JWTHeaderParameters } from 'jose'
 import * as errors from 'jose/errors'
 import * as z from 'zod/mini'
-import { isSince, Turn } from '../../errors/turns.ts'
+import { isSince, Turn } from '../../errors/single-flight.ts'
 import type { Warning } from '../../errors/warnings.ts'
 import type { JwtSettings } from './options.ts'
 import { importPublicKey } from './public-key.ts'

@@ -1,6 +1,6 @@
 import type { Background, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
-import { relay } from '../../core/pump.ts'
+import { relay } from '../../core/relay.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'

@@ -1,4 +1,4 @@
-import { logCut, pipeOf, pump, relay, withinCacheTime } from '../../core/pump.ts'
+import { logCut, pipeOf, pump, relay, withinCacheTime } from '../../core/relay.ts'
 import { logWarning, type Warning } from '../../errors/warnings.ts'
 import { withStatus } from './objects-protocol.ts'
 

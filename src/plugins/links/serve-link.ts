@@ -1,6 +1,6 @@
 import type { LinkPolicy } from '../../access/link-signature.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { pipeOf } from '../../core/pump.ts'
+import { pipeOf } from '../../core/relay.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
 import { rangeOf, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../../access/verdict.ts'
+import { reasonFor } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { purgeNow } from '../../core/purge.ts'
 import { ApiError, asApiError, invalidMember } from '../../errors/api-error.ts'
@@ -31,9 +31,8 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
   const refusal = await refuseSender(c.req.header('Authorization'), secrets)
   if (refusal !== null) {
     await countNetwork(c)
-    const reason = REFUSALS[refusal]
     throw new ApiError('unauthenticated', 'The secret for notifications is required.', {
-      reason,
+      reason: reasonFor(refusal),
       cause: refusal,
     })
   }

@@ -1,4 +1,4 @@
-import { type ByteReader, readerOf } from '../../core/pump.ts'
+import { type ByteReader, readerOf } from '../../core/relay.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { fromClient } from '../../http/validate.ts'
 import { utf8 } from '../../keys/encodings.ts'

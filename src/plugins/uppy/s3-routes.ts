@@ -13,7 +13,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import { configure, unauthenticated } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { removeDeadline, timeOf } from '../../http/deadline.ts'
+import { readInOwnTime, removeDeadline, timeOf } from '../../http/deadline.ts'
 import { ownBase, requireBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countNetwork, countPrincipal } from '../../http/rate-limit.ts'
@@ -107,7 +107,7 @@ export const s3Routes = ({ beginMultipart, finishUpload, openUploadId }: Multipa
     .use(PATHS.complete, s3Errors)
     .post(PATHS.complete, async (c) => {
       const { settings, now, step, bucket, key } = await beginStep(c, openComplete)
-      const parts = await readParts(c.req.raw)
+      const parts = await readInOwnTime(c, readParts(c.req.raw))
       const scope = { bucket: bucket.alias, key, owner: step.owner }
       const upload = await openUploadId(settings, scope, step.uploadId, now)
       requireUpload(c.get('principal'), key, upload)

@@ -1,7 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
-import { wordsOf } from '../../../src/plugins/files/words.ts'
+import { wordsOf } from '../../../src/plugins/files/search-text.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { s3rverBucket, testWorker } from '../../support/worker.ts'

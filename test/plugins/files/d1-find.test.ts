@@ -10,7 +10,7 @@ import {
 } from '../../../src/plugins/files/d1-find.ts'
 import { COLUMNS, openDatabase, rowValues } from '../../../src/plugins/files/d1-schema.ts'
 import { d1Answers, groupStatements, totalStatement } from '../../../src/plugins/files/d1-totals.ts'
-import { foldName, wordsOf } from '../../../src/plugins/files/words.ts'
+import { foldName, wordsOf } from '../../../src/plugins/files/search-text.ts'
 import { type FileQuery, GROUPS, SORTS } from '../../../src/records/file-query.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import { testDatabase } from '../../support/d1.ts'

@@ -7,7 +7,7 @@ import {
   rowValues,
   STEPS,
 } from '../../../src/plugins/files/d1-schema.ts'
-import { foldName } from '../../../src/plugins/files/words.ts'
+import { foldName } from '../../../src/plugins/files/search-text.ts'
 import { testDatabase as db } from '../../support/d1.ts'
 import { testRecord } from './records.ts'
 

@@ -24,7 +24,8 @@ const appSchema = z.object({
 const functionSchema = z.custom<(...given: unknown[]) => unknown>(
   (value) => typeof value === 'function',
 )
-const createAppSchema = z.object({ createApp: functionSchema, joinPlugins: functionSchema })
+const createAppSchema = z.object({ createApp: functionSchema })
+const joinPluginsSchema = z.object({ joinPlugins: functionSchema })
 const joinedSchema = z.object({ plugins: z.unknown() })
 
 /**
@@ -46,7 +47,8 @@ const importSource = (path: string): Promise<unknown> =>
 
 /** Reads the routes of the Worker with all plugins. */
 export async function readRoutes(): Promise<readonly RegisteredRoute[]> {
-  const { createApp, joinPlugins } = createAppSchema.parse(await importSource('src/app.ts'))
+  const { createApp } = createAppSchema.parse(await importSource('src/app.ts'))
+  const { joinPlugins } = joinPluginsSchema.parse(await importSource('src/join-plugins.ts'))
   const { PLUGINS } = z
     .object({ PLUGINS: z.unknown() })
     .parse(await importSource('examples/everything/src/presigner.ts'))

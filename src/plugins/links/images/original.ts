@@ -1,4 +1,4 @@
-import { pipeOf, pump } from '../../../core/pump.ts'
+import { pipeOf, pump } from '../../../core/relay.ts'
 import { ApiError, asApiError } from '../../../errors/api-error.ts'
 import { inTime } from '../../../errors/deadline.ts'
 import { type ImageInfo, imageInfo, infoInStart } from './image-info.ts'

@@ -7,7 +7,7 @@ import {
   VARIANT_FORMATS,
   type VariantSpec,
 } from '../../../../src/bucket/image-size.ts'
-import { readerOf } from '../../../../src/core/pump.ts'
+import { readerOf } from '../../../../src/core/relay.ts'
 import { asApiError } from '../../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../../src/errors/deadline.ts'
 import { imageInfo } from '../../../../src/plugins/links/images/image-info.ts'

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { pump } from '../../../src/core/pump.ts'
+import { pump } from '../../../src/core/relay.ts'
 import { FAKE_CLOCK } from '../../support/fake-seconds.ts'
 import { linkTo, open, putObject } from '../../support/links.ts'
 

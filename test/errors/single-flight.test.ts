@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { Turn } from '../../src/errors/turns.ts'
+import { Turn } from '../../src/errors/single-flight.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 
 const START = new Date('2026-11-24T12:00:00Z')
