@@ -449,6 +449,45 @@ withEachIndex((index) => {
       expect((await index.kept?.get('files', KEY))?.record).toEqual(anns)
     })
 
+    // @threat owner-lost
+    it('returns to its object over the record of another owner, which is kept instead', async () => {
+      const place = placeIn(testBucket(), index, UPLOADED)
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      scriptedBucket({ HeadObject: object('"e2"', minutesLater(1)) })
+      const bobs = (await bob({ ofOthers: true })).record
+      expect(bobs.owner).toBe('key:bob')
+      scriptedBucket({ HeadObject: object() })
+      expect(await infer(place, KEY)).toMatchObject({ outcome: 'returned', record: anns })
+      expect((await index.kept?.get('files', KEY))?.record).toEqual(bobs)
+    })
+
+    it('does not return after its 30 days, nor to an object of another size', async () => {
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      await index.remove('files', KEY)
+      const put = (expiresAt: Date | null, size = 5) =>
+        index.kept?.put({
+          ...{ record: { ...anns, size }, keptAt: UPLOADED.toISOString() },
+          expiresAt: expiresAt?.toISOString() ?? null,
+        })
+      const outcome = async (now: Date) =>
+        (await infer(placeIn(testBucket(), index, now), KEY, { may: () => false })).outcome
+      await put(new Date(Date.now() + 86_400_000))
+      expect(await outcome(new Date(Date.now() + 86_399_000))).toBe('returned')
+      expect(await outcome(new Date(Date.now() + 86_401_000))).toBe('recorded')
+      await put(null, 6)
+      expect(await outcome(UPLOADED)).toBe('recorded')
+    })
+
+    it('is of another file if only the size differs', async () => {
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      await index.put({ ...anns, size: 6 })
+      const { outcome } = await infer(placeIn(testBucket(), index, UPLOADED), KEY)
+      expect(outcome).toBe('replaced')
+    })
+
     it('keeps nothing of a file that is deleted while it is first recorded', async () => {
       scriptedBucket({ HeadObject: [object(), MISSING] })
       await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })
