@@ -25,6 +25,7 @@ import { announcerOf } from './announce.ts'
 import { askToDelete } from './ask-app.ts'
 import { reserve, undo, undoing } from './change.ts'
 import { preconditionFailed } from './chosen-key.ts'
+import { KeyHold } from './key-hold.ts'
 import { purgeCopies } from './purge.ts'
 import {
   type Announce,
@@ -197,8 +198,9 @@ async function eraseRecord(
  * Deletes the files of distinct keys, with copies and records. First asks the app and the plugins'
  * checks about all, counts each accepted one against the principal, and reserves it. Returns what
  * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`. With
- * `isAsked`, the caller has asked about the delete already. With `isOne`, all count as one request. `gone`
- * and `purge` are those of `Removal`.
+ * `isAsked`, the caller has asked about the delete already. With `isOne`, all count as one request. With
+ * `isHeld`, the caller holds the keys. Otherwise, chosen keys that another request copies or moves are
+ * `unavailable`. `gone` and `purge` are those of `Removal`.
  */
 export async function removeAll(
   c: AppContext,
@@ -207,9 +209,14 @@ export async function removeAll(
   {
     isAsked = false,
     isOne = false,
+    isHeld = false,
     gone,
     purge = (purged) => purgeCopies(c, bucket, purged),
-  }: Partial<Pick<Removal, 'gone' | 'purge'>> & { isAsked?: boolean; isOne?: boolean } = {},
+  }: Partial<Pick<Removal, 'gone' | 'purge'>> & {
+    readonly isAsked?: boolean
+    readonly isOne?: boolean
+    readonly isHeld?: boolean
+  } = {},
 ): Promise<ReadonlyMap<string, unknown>> {
   const keys = files.map(({ key }) => key)
   const refused = new Map<string, unknown>()
@@ -235,16 +242,26 @@ export async function removeAll(
   )
   const index = fileIndexOf(c)
   const removal = { index, purge, announce: announcerOf(c), gone }
-  const failures = await undoing(c, async (reserved) => {
-    const accepted = await pass(counted, (key) => reserve(c, deletion(key), reserved))
-    const deleted = files.filter(({ key }) => accepted.includes(key))
-    const failures = await removeFiles(bucket, deleted, removal, timeOf(c))
-    await undo(
-      c,
-      reserved.filter(({ key }) => refused.has(key) || failures.has(key)),
-    )
-    return failures
-  })
+  // A generated key is never the target of a copy or a move.
+  const isFree = (key: ObjectKey): boolean => isHeld || isNewObjectKey(key)
+  const hold = new KeyHold(c)
+  const remove = () =>
+    undoing(c, async (reserved) => {
+      await hold.take(counted.filter((key) => !isFree(key)).map((key) => [bucket, key]))
+      const free = await pass(counted, (key) => isFree(key) || hold.require(bucket, key))
+      const accepted = await pass(free, (key) => reserve(c, deletion(key), reserved))
+      const deleted = files.filter(({ key }) => accepted.includes(key))
+      const failures = await removeFiles(bucket, deleted, removal, timeOf(c))
+      await undo(
+        c,
+        reserved.filter(({ key }) => refused.has(key) || failures.has(key)),
+      )
+      return failures
+    })
+  const removing = remove().finally(() => hold.release())
+  // Even if the client disconnects, since others wait for these keys.
+  c.executionCtx.waitUntil(removing.catch(() => undefined))
+  const failures = await removing
   return new Map([...refused, ...failures])
 }
 

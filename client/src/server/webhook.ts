@@ -88,6 +88,7 @@ const isEnvelope = isObject<{ type: string; timestamp: string; data: object }>({
   data: isObject({}),
 })
 const isFileData = isObject<Asked & { file: FileRecord }>({ ...asked, file: isFileRecord })
+const isNamed = isObject({ id: isString })
 const isKey = isObject<FileKey>({ bucket: isString, key: isString })
 
 const isGuessed = isObject({ ...asked, file: isKey, wrongPasswords: isNumber })
@@ -100,12 +101,8 @@ const DATA: Readonly<Record<string, Check<object>>> = {
   'file.copied': isObject({ ...asked, file: isFileRecord, from: isKey }),
   'file.moved': isObject({ ...asked, file: isFileRecord, from: isKey }),
   'file.deleted': isObject({ ...asked, file: isKey }),
-  'grant.used': isObject({ ...asked, file: isKey, grant: isObject({ id: isString }) }),
-  'drop-box.received': isObject({
-    ...asked,
-    file: isFileRecord,
-    dropBox: isObject({ id: isString }),
-  }),
+  'grant.used': isObject({ ...asked, file: isKey, grant: isNamed }),
+  'drop-box.received': isObject({ ...asked, file: isFileRecord, dropBox: isNamed }),
   'grant.guessed': isGuessed,
   'drop-box.guessed': isGuessed,
 } satisfies Record<WebhookEvent['type'], unknown>

@@ -1,20 +1,21 @@
 import { requireKey, requireUpload } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
-import { serverUrl } from '../../bucket/bucket-url.ts'
+import { bucketUrl, serverUrl } from '../../bucket/bucket-url.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import type { Allowance } from '../../core/allowance.ts'
 import { announcerOf, placeOf } from '../../core/announce.ts'
 import { askToDelete, askToDownload } from '../../core/ask-app.ts'
+import { KeyHold } from '../../core/key-hold.ts'
 import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
-import { type Announce, isSameUpload } from '../../core/reconcile.ts'
+import { type Announce, isSameFile, isSameUpload, keptRecord } from '../../core/reconcile.ts'
 import { fileReplaced, objectNotFound, type Recorded, recordUpload } from '../../core/record.ts'
 import { removeAll } from '../../core/remove.ts'
 import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
-import { fileIndexOf, timeOf } from '../../http/deadline.ts'
+import { extendDeadline, fileIndexOf, timeOf } from '../../http/deadline.ts'
 import { nameInKey, requireChoice } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
@@ -22,7 +23,7 @@ import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import { mayHaveHappened } from '../../storage/storage-failure.ts'
 import { copyHeaders, hasTypeOf, plainType } from './copy-headers.ts'
-import { type CopyKind, Hold, type Journal } from './hold.ts'
+import { type CopyKind, type Journal, Journals } from './journal.ts'
 import { copyObject, sourceReplaced } from './s3.ts'
 import {
   folded,
@@ -53,10 +54,13 @@ export interface FileToCopy {
 }
 
 /** The most requests to buckets for one file. */
-const REQUESTS = { copy: 9, move: 14 } as const
+const REQUESTS = { copy: 10, move: 15 } as const
 
 /** S3 and R2 copy up to 5 GB in one request. */
 const MAX_COPY_BYTES = 5_000_000_000
+
+/** In this time, a call sends all requests for the keys that it holds. CopyObject may take 120 seconds. */
+const SENDING_SECONDS = 140
 
 /** A file of a call whose source is there. */
 interface Found {
@@ -125,7 +129,9 @@ async function admit(c: AppContext, call: CopyCall, file: FileToCopy): Promise<v
   requireOneServer(source, target)
   requireOther(source, from, target, to)
   if (kind === 'move') requireLocks(c)
-  if (!allowance.take(REQUESTS[kind]))
+  // A webhook without a queue is a request too. A move has two events.
+  const events = (c.env.instance.after?.requests ?? 0) * (kind === 'move' ? 2 : 1)
+  if (!allowance.take(REQUESTS[kind] + events))
     throw new ApiError('unavailable', 'This call had no time left for this file. Send it again.', {
       reason: 'storage',
       retryAfterSeconds: 1,
@@ -148,14 +154,16 @@ class Copying {
   readonly outcomes = new Map<FileToCopy, Outcome>()
   readonly #c: AppContext
   readonly #call: CopyCall
-  readonly #hold: Hold
+  readonly #hold: KeyHold
+  readonly #journals: Journals
   /** Targets that may have edge copies of another object. */
   readonly #stale = new Set<ObjectKey>()
 
   constructor(c: AppContext, call: CopyCall) {
     this.#c = c
     this.#call = call
-    this.#hold = new Hold(c, call)
+    this.#hold = new KeyHold(c)
+    this.#journals = new Journals(this.#hold, call)
   }
 
   /** Returns the results of a step for each file, without those that fail. */
@@ -177,14 +185,17 @@ class Copying {
 
   #fail(file: FileToCopy, error: unknown): void {
     this.outcomes.set(file, { error })
-    this.#hold.keepAfter(error, file)
+    this.#hold.keepAfter(error, [file.from, file.to])
   }
 
   /** Copies, and for a move deletes the sources. Never rejects: `outcomes` has the errors. */
   async copyAll(files: readonly FileToCopy[]): Promise<void> {
-    const { kind, target } = this.#call
+    const { kind, source, target } = this.#call
     try {
-      await this.#hold.take(files)
+      extendDeadline(this.#c, SENDING_SECONDS)
+      await this.#hold.take(
+        files.flatMap(({ from, to }) => [[source, from] as const, [target, to] as const]),
+      )
       const copied = await this.each(files, (file) => this.#copy(file))
       if (kind === 'move') await this.#dropSources(copied)
       for (const { file, recorded } of copied)
@@ -204,9 +215,10 @@ class Copying {
   /** Copies an object, unless an earlier request has done that, and records it. */
   async #copy(file: FileToCopy): Promise<Copied> {
     const { source, target } = this.#call
-    this.#hold.require(file)
+    this.#hold.require(source, file.from)
+    this.#hold.require(target, file.to)
     const seen = await headObject(source, file.from, this.#now)
-    const earlier = await this.#hold.earlier(file, seen)
+    const earlier = await this.#journals.earlier(file, seen)
     if (seen === null) return this.#finish(file, earlier)
     if (file.etag !== undefined && unquoted(file.etag) !== unquoted(seen.etag))
       throw sourceReplaced()
@@ -234,11 +246,25 @@ class Copying {
   }
 
   /** A moved file keeps its owner. A copy is the caller's. */
-  async #namesOf(file: FileToCopy, object: ObjectIdentity): Promise<Names> {
+  async #namesOf(file: FileToCopy, object: Pick<ObjectHead, 'etag' | 'size'>): Promise<Names> {
     const { kind, source } = this.#call
-    const known = await this.#recordOf(source, file.from, object)
+    const known = await this.#fileOf(source.alias, file.from, object)
     const owner = (kind === 'move' ? known?.owner : null) ?? this.#c.get('principal').id
     return { name: file.name ?? known?.name ?? nameInKey(file.to), owner }
+  }
+
+  /** Returns the record of an object, or its kept one, or null. One that was copied in place has another date. */
+  async #fileOf(
+    alias: string,
+    key: ObjectKey,
+    object: Pick<ObjectHead, 'etag' | 'size'>,
+  ): Promise<FileRecord | null> {
+    const index = fileIndexOf(this.#c)
+    const known = await index.get(alias, key)
+    const own = known !== null && isSameFile(known, object) ? known : null
+    if (own !== null && isConfirmed(own)) return own
+    const kept = await keptRecord(index, alias, key, this.#now)
+    return kept !== null && isSameFile(kept.record, object) ? kept.record : own
   }
 
   /** Returns the record of this object, or null. */
@@ -273,11 +299,11 @@ class Copying {
     const wasVacant = there === null || isUnanswered
     const object = { bucket: source, key: from, etag: seen.etag }
     const headers = await copyHeaders({ ...object, ...seen }, target, changed, this.#now)
-    await this.#hold.note(file, { source: seen, wasVacant, target: null })
+    await this.#journals.note(file, { source: seen, wasVacant, target: null })
     if (there !== null || changed.overwrite) this.#stale.add(to)
     const isNew = !changed.overwrite && !isUnanswered
     const stored = await this.#copyOnce(found, there, { headers, isNew })
-    await this.#hold.note(file, { source: seen, wasVacant, target: stored })
+    await this.#journals.note(file, { source: seen, wasVacant, target: stored })
     const recorded = await this.#record(file, names, stored)
     // The record of an object that is gone.
     if (recorded.replaces) this.#stale.add(to)
@@ -292,8 +318,20 @@ class Copying {
   async #mayBeUnanswered({ file, seen, earlier }: Found, there: ObjectHead): Promise<boolean> {
     if (earlier === null || !earlier.wasVacant || earlier.target !== null) return false
     if (there.size !== seen.size || !hasTypeOf(seen, there.mimetype)) return false
-    const known = await this.#recordOf(this.#call.target, file.to, there)
-    return known === null || !isConfirmed(known)
+    return !(await this.#isSomebodys(file.to))
+  }
+
+  /** Tells whether an alias of the bucket has a record of a person under the target's key, also a kept one. */
+  async #isSomebodys(key: ObjectKey): Promise<boolean> {
+    const index = fileIndexOf(this.#c)
+    const url = bucketUrl(this.#call.target)
+    for (const bucket of this.#c.get('settings').buckets) {
+      if (bucketUrl(bucket) !== url) continue
+      const known = await index.get(bucket.alias, key)
+      if (known !== null && isConfirmed(known)) return true
+      if ((await keptRecord(index, bucket.alias, key, this.#now)) !== null) return true
+    }
+    return false
   }
 
   /** Records what an earlier request has copied, unless it has recorded it already. */
@@ -316,7 +354,8 @@ class Copying {
     const isAsked = file.etag === undefined || unquoted(file.etag) === unquoted(source.etag)
     if (!isAsked || there === null || !isSameObject(there, target)) throw objectNotFound()
     await this.#askToDelete(file)
-    const recorded = await this.#recordEarlier(file, await this.#namesOf(file, source), there)
+    const of = { etag: source.etag, size: there.size }
+    const recorded = await this.#recordEarlier(file, await this.#namesOf(file, of), there)
     return { file, recorded, seen: null, stored: there, wasVacant }
   }
 
@@ -381,7 +420,7 @@ class Copying {
    * condition on its ETag doesn't cover its type.
    */
   async #dropCopy(key: ObjectKey): Promise<never> {
-    const how = { isAsked: true, isOne: true }
+    const how = { isAsked: true, isOne: true, isHeld: true }
     const failures = await removeAll(this.#c, this.#call.target, [{ key }], how)
     if (failures.has(key)) throw failures.get(key)
     const message = 'The source was replaced, so its copy was deleted. Send it again.'
@@ -420,7 +459,7 @@ class Copying {
       const etag = source.conditionalDelete ? byFile.get(file)?.seen?.etag : undefined
       return { key: file.from, etag }
     })
-    const how = { isAsked: true, isOne: true, gone, purge }
+    const how = { isAsked: true, isOne: true, isHeld: true, gone, purge }
     const refused = await removeAll(this.#c, source, files, how)
     for (const file of looked) {
       const error = refused.get(file.from)

@@ -5,7 +5,7 @@ import { copyRoutes, MAX_REQUESTS } from './routes.ts'
 export interface CopiesOptions<B> {
   /**
    * Requests to buckets that one call may send: 20 to 10,000. Default: 45, since a Worker on
-   * Cloudflare's free plan may send 50. That is five copies or three moves. Files that are left get
+   * Cloudflare's free plan may send 50. That is four copies or two moves. Files that are left get
    * an error, and can be sent again.
    */
   readonly maxRequests?: Option<number | undefined, B>

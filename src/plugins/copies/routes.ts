@@ -13,7 +13,7 @@ import { created, json } from '../../http/responses.ts'
 import { check, validateJson } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { type CopyCall, copyFiles, type FileToCopy, type Outcome } from './copy-file.ts'
-import type { CopyKind } from './hold.ts'
+import type { CopyKind } from './journal.ts'
 
 /** What the plugin has read of its option. */
 export const MAX_REQUESTS = new Kept<number>()
@@ -68,7 +68,9 @@ async function answer(
   let started = 0
   // The first one has already counted as the request.
   const count = () => (started++ === 0 ? undefined : countPrincipal(c, principal))
-  const call = { kind, source, target, allowance: new Allowance(requests), count }
+  // Moves share one DeleteObjects, which a server may refuse.
+  const allowance = new Allowance(kind === 'move' ? requests - 1 : requests)
+  const call = { kind, source, target, allowance, count }
   const requireIndependent = independence(call)
   const parsed = (files ?? [single]).map((given): FileToCopy | { readonly error: unknown } => {
     try {

@@ -191,7 +191,6 @@ describe('POST /files/copy', () => {
     await put(from, 'pixels', { 'Content-Type': 'video/mp4' })
     await put(other)
     const app = mounted()
-    await app.post('/media/files', { key: from, name: 'My film.mp4' })
     const real = fetch
     const methods: unknown[] = []
     vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
@@ -202,6 +201,8 @@ describe('POST /files/copy', () => {
       headers.set('Content-Length', '5000000001')
       return new Response(null, { status: response.status, headers })
     })
+    await app.post('/media/files', { key: from, name: 'My film.mp4' })
+    methods.length = 0
     const files = [
       { from, to },
       { from: other, to: `${other}.copy` },
@@ -753,7 +754,7 @@ describe('many files', () => {
       },
     }
     const files = sources.map((from) => ({ from, to: `${from}-copy.png` }))
-    const app = mounted({ rateLimiter: () => rateLimiter })
+    const app = mounted({ rateLimiter: () => rateLimiter, copies: { maxRequests: 55 } })
     const response = await app.post('/media/files/copy', { files })
     const { files: results } = await jsonOf<{ files: { error?: { code: string } }[] }>(response)
     const codes = results.map(({ error }) => error?.code ?? 'copied').toSorted()

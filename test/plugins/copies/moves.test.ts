@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
-import type { FileEvent } from '../../../src/index.ts'
+import type { FileEvent, FileRecord } from '../../../src/index.ts'
+import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import { ANN } from '../../support/ann.ts'
@@ -177,8 +178,7 @@ describe('a move of which a request', () => {
     '%s (request %i, %s) loses nothing, and a repeat finishes it',
     async (fault, at, step) => {
       const { app, from, to, finish } = await setUp()
-      const isUnanswered = ['is never sent', 'has no response', 'takes too long'].includes(fault)
-      const mayTakeEffect = isUnanswered && /COPY|DELETE/.test(step)
+      const mayTakeEffect = fault !== 'is answered with 403' && /COPY|DELETE/.test(step)
       if (fault === 'takes too long') vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
       await withStep(at - 1, FAULTS[fault], () => move(app, from, to))
       vi.useRealTimers()
@@ -320,6 +320,27 @@ describe('a move while', () => {
       expect(told).toContain(`moved ${to}`)
       expect(told.at(-1)).toBe(`deleted ${from}`)
       expect(await recorded()).toEqual([to])
+    },
+  )
+})
+
+describe('a file keeps its owner and its name', () => {
+  it.each(['copied in place', 'kept, and its object is back'])(
+    'if it was %s before the move',
+    async (how) => {
+      const { app, from, to, index } = await setUp({ authenticate: () => ({ ...ANN, id: 'bob' }) })
+      const key = parseObjectKey(from)
+      const own = await index.get('files', key)
+      if (own === null) throw new Error('There is no record.')
+      const earlier = '2026-11-24T12:00:00.000Z'
+      const record = { ...own, owner: 'ann', name: 'Holiday.png', createdAt: earlier }
+      if (how === 'copied in place') await index.put(record)
+      else await index.remove('files', key, { kept: { record, keptAt: earlier, expiresAt: null } })
+      const copied = await app.post('/media/files/copy', { from, to: `${to}.copy` })
+      expect(await jsonOf(copied)).toMatchObject({ owner: 'app:bob', name: 'Holiday.png' })
+      const moved = await move(app, from, to)
+      expect(await jsonOf(moved)).toMatchObject({ owner: 'ann', name: 'Holiday.png' })
+      expect(await index.kept?.get('files', key)).toBeNull()
     },
   )
 })
@@ -474,6 +495,34 @@ describe('the keys of a move', () => {
     })
   })
 
+  it('are busy for a DELETE, and those of a DELETE for a move', async () => {
+    const { app, from, to, moving, go } = await held()
+    const path = (key: string) => `/media/files/${encodeURIComponent(key)}`
+    const drop = (key: string) => app.fetch(path(key), { method: 'DELETE' })
+    for (const key of [from, to]) {
+      const busy = await drop(key)
+      expect(await jsonOf(busy)).toMatchObject({ code: 'unavailable', reason: 'storage' })
+      expect(busy.headers.get('Retry-After')).toBe('1')
+    }
+    const many = await app.post('/media/files/delete', { keys: [from, to] })
+    expect(await jsonOf(many)).toMatchObject({
+      deleted: [{ error: { code: 'unavailable' } }, { error: { code: 'unavailable' } }],
+    })
+    go()
+    expect((await moving).status).toBe(201)
+    await put(from, 'newer!')
+    let response: Response | undefined
+    const meet: Step = async (send) => {
+      response = await move(app, from, to, { overwrite: true })
+      return send()
+    }
+    await withStep('DELETE b.png', meet, () => drop(to))
+    expect(response?.status).toBe(503)
+    expect([await contentOf(from), await contentOf(to)]).toEqual(['newer!', null])
+    // The DELETE has ended, so its key is free.
+    expect((await move(app, from, to)).status).toBe(201)
+  })
+
   it('are free again if those of the other bucket could not be taken', async () => {
     const [bucket] = Object.values(settingsInput().buckets)
     if (bucket === undefined) throw new Error('There is no bucket.')
@@ -520,19 +569,17 @@ describe('the keys of a move', () => {
 })
 
 // @threat move-loses
-it.each([
-  [502, true],
-  [504, true],
-  [500, false],
-])(
-  'keeps its keys after a %d for its copy, if that may be of a proxy: %s',
-  async (status, isHeld) => {
-    const { app, from, to, finish } = await setUp()
-    const answer: Step = async () => new Response('', { status })
-    await withStep('COPY b.png', answer, () => move(app, from, to))
-    await finish(isHeld)
-  },
-)
+it.each(
+  [500, 502, 503, 504, 520, 522, 524].flatMap((status) => [
+    [status, 'COPY b.png'] as const,
+    [status, 'DELETE a.png'] as const,
+  ]),
+)('keeps its keys after a %d for its %s, which a proxy may have sent', async (status, request) => {
+  const { app, from, to, finish } = await setUp()
+  const answer: Step = async () => new Response('', { status })
+  await withStep(request, answer, () => move(app, from, to))
+  await finish(true)
+})
 
 // @threat move-loses
 it.each([2, 3])(
@@ -571,8 +618,9 @@ it('is not finished by the journal of an earlier file under the key of the sourc
 it.each([true, false])(
   'is not finished by what has replaced its copy since then (recorded: %s)',
   async (isRecorded) => {
-    const { app, from, to } = await setUp()
+    const { app, from, to, index } = await setUp()
     await withStep('DELETE a.png', FAULTS['is answered with 500'], () => move(app, from, to))
+    await index.lapse()
     await put(to, 'other!')
     if (isRecorded) await app.post('/media/files', { key: to })
     expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
@@ -617,8 +665,8 @@ it('is not finished by its journal if an equal file has replaced the source with
     return new Response('<Error><Code>InternalError</Code></Error>', { status: 500 })
   })
   expect((await move(app, from, to)).status).toBe(502)
-  expect((await move(app, other, from, { overwrite: true })).status).toBe(201)
   await index.lapse()
+  expect((await move(app, other, from, { overwrite: true })).status).toBe(201)
   expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
   vi.unstubAllGlobals()
   expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'pixels'])
@@ -673,6 +721,30 @@ describe('an object under the target of a move that got no answer', () => {
     expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
     expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', body])
   })
+
+  const IN_PLACE = 'copied in place since'
+  it.each([IN_PLACE, 'gone, and back', 'recorded under another alias'])(
+    'stays if it is the file of somebody else: %s',
+    async (what) => {
+      const [bucket] = Object.values(settingsInput().buckets)
+      if (bucket === undefined) throw new Error('There is no bucket.')
+      const settings = { buckets: { files: bucket, again: bucket } }
+      const { app, from, to, index } = await setUp({ settings })
+      await withStep(2, FAULTS['is never sent'], () => move(app, from, to))
+      await put(to, 'theirs')
+      const alias = what.endsWith('alias') ? 'again' : 'files'
+      const theirs = { key: to, name: 'Theirs.png', bucket: alias }
+      const record = await jsonOf<FileRecord>(await app.post('/media/files', theirs))
+      const earlier = { ...record, createdAt: '2026-11-24T12:00:00.000Z' }
+      const keptAt = earlier.createdAt
+      if (what === IN_PLACE) await index.put(earlier)
+      if (what.startsWith('gone'))
+        await index.remove('files', record.key, { kept: { record, keptAt, expiresAt: null } })
+      await index.lapse()
+      expect(await jsonOf(await move(app, from, to))).toMatchObject({ code: 'object_exists' })
+      expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'theirs'])
+    },
+  )
 
   it('stays if it was there before the move, which could replace it', async () => {
     const { app, from, to, index } = await setUp()
