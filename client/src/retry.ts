@@ -33,13 +33,9 @@ export interface Line {
 }
 
 /** Returns a line in which nobody waits. */
-export const createLine = (): Line => ({
-  failures: 0,
-  begun: 0,
-  failedAt: 0,
-  waiting: 0,
-  restarts: 0,
-})
+export function createLine(): Line {
+  return { failures: 0, begun: 0, failedAt: 0, waiting: 0, restarts: 0 }
+}
 
 /**
  * Runs `act` again after temporary errors: no network, 408, 429, 5xx. Waits longer each time, with

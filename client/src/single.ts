@@ -17,7 +17,7 @@ const isThere = (error: unknown, signed: SignedFile | undefined): boolean =>
   isGenerated(signed.key)
 
 /** Uploads the file in one request and records it. */
-export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecord> {
+export async function uploadSingle(job: Job, sha256?: boolean): Promise<FileRecord> {
   const { file, request, report, ifMatch, signal } = job
   /** In a slot, so that many files are not in memory at the same time. */
   const hash = () => {

@@ -252,11 +252,6 @@ function stateOf<Data>(uploads: readonly Upload<Data>[]): UploadsState<Data> {
     : ((['uploading', 'paused', 'failed'] as const).find(has) ??
       (counted.length > 0 ? 'done' : 'idle'))
   const [loaded, total] = [sumOf('loaded'), sumOf('total')]
-  return {
-    uploads,
-    loaded,
-    total,
-    progress: total ? loaded / total : Number(status === 'done'),
-    status,
-  }
+  const progress = total ? loaded / total : Number(status === 'done')
+  return { uploads, loaded, total, progress, status }
 }

@@ -51,15 +51,7 @@ export async function upload(
   file: File | Blob,
   options: UploadOptions,
 ): Promise<FileRecord> {
-  const {
-    onProgress,
-    signal: canceled,
-    multipart,
-    sha256 = false,
-    fileName,
-    ifMatch,
-    ...rest
-  } = options
+  const { onProgress, signal: canceled, multipart, sha256, fileName, ifMatch, ...rest } = options
   if (multipart && sha256)
     throw new PresignerError('invalid_options', "sha256 and multipart can't be combined")
   if (typeof XMLHttpRequest === 'undefined')

@@ -9,9 +9,14 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
 import * as z from 'zod/mini'
+import { freePort } from '../../cli/ports.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
+import { connectChromium } from '../e2e/chromium.ts'
 import { exec } from '../e2e/package/packed.ts'
+import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
+import { startIdentityPage } from './support/identity-page.ts'
+import { expectLogOut, type LogOut } from './support/log-out.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 
 const JWT = z.looseObject({ issuer: z.string(), audience: z.string(), jwksUrl: z.url() })
@@ -112,15 +117,22 @@ async function settingsOf(page: string): Promise<z.infer<typeof JWT>> {
 }
 
 /** Starts the Worker with the settings of a page. Only the place of the key set is another one. */
-async function startWorker(page: string, changed: object = {}): Promise<BuiltWorker> {
+async function startWorker(
+  page: string,
+  changed: object = {},
+  origin = 'http://nobody.test',
+): Promise<BuiltWorker> {
   const folder = await mkdtemp(join(directory, 's3-'))
-  const s3 = await startS3rver({ port: 0, directory: folder, corsOrigins: ['http://nobody.test'] })
+  const s3 = await startS3rver({ port: 0, directory: folder, corsOrigins: [origin] })
   stack.defer(() => s3.close())
   const { endpoint, region, bucket } = s3
   const worker = await startBuiltWorker({
     buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
     accessKeys: { S3: s3 },
-    variables: { JWT: JSON.stringify({ ...(await settingsOf(page)), jwksUrl, ...changed }) },
+    variables: {
+      JWT: JSON.stringify({ ...(await settingsOf(page)), jwksUrl, ...changed }),
+      CORS_ORIGINS: JSON.stringify([origin]),
+    },
   })
   stack.defer(() => worker.close())
   return worker
@@ -281,6 +293,32 @@ describe.each(Object.entries(SDKS))('file-token.ts of %s', (page, sdk) => {
     const printed = (await exec(folder, process.execPath, 'run.mjs')).trimEnd().split('\n')
     const loggedOut = page === 'auth0' ? 'Login required' : 'Log in to use your files.'
     expect(printed).toEqual(['old old new', loggedOut])
+  })
+})
+
+describeWith([CHROMIUM], 'the page with the login', () => {
+  // @threat other-user-in-browser
+  it.each([
+    ['clerk', 'Clerk'],
+    ['auth0', 'Auth0'],
+    ['supabase', 'Supabase'],
+  ])('of %s sends nothing more after a log-out, in one tab and in two', async (page, name) => {
+    const form = FORMS[name]
+    if (!form) throw new Error(name)
+    const port = await freePort()
+    const url = `http://localhost:${port}`
+    const worker = await startWorker(page, {}, url)
+    const jwt = await settingsOf(page)
+    const tokenFor = (user: string) => sign(form, { iss: jwt.issuer, ...form.claims(jwt, user) })
+    await using own = new AsyncDisposableStack()
+    own.use(await startIdentityPage(page, { worker: worker.origin, port }, tokenFor))
+    const browser = await connectChromium()
+    own.defer(() => browser.close())
+    const logIn: LogOut['logIn'] = async (user, context, tab) => {
+      await context.addCookies([{ name: 'user', value: user, url }])
+      await tab?.evaluate((id) => Reflect.get(globalThis, 'setUser')(id), user)
+    }
+    for (const tabs of [1, 2] as const) await expectLogOut({ browser, url, logIn }, tabs)
   })
 })
 

@@ -14,6 +14,7 @@ import { exec, install, projectBin } from '../e2e/package/packed.ts'
 import { shared } from '../e2e/shared.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
+import { expectLogOut, type LogOut } from './support/log-out.ts'
 import { ROOT } from './support/markdown.ts'
 import { recipeFile } from './support/recipe.ts'
 
@@ -29,6 +30,10 @@ interface Framework {
   readonly build: readonly string[]
   readonly start: readonly string[]
 }
+
+/** Returns the login of the tests: a header, or the cookie of a browser. */
+const userIn = (headers: string) =>
+  `${headers}.get('X-Test-User') ?? /user=(\\w+)/.exec(${headers}.get('Cookie') ?? '')?.[1] ?? 'demo'`
 
 const ROUTE = 'src/routes/api/media/[...path]'
 const INDEX = `${ROUTE}/file-index.server.ts`
@@ -98,7 +103,7 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
           .replace('({ locals }, next)', '({ locals, request }, next)')
           .replace(
             "{ id: 'demo' }",
-            `{ id: ${name === 'astro' ? '' : 'event.'}request.headers.get('X-Test-User') ?? 'demo' }`,
+            `{ id: ${userIn(`${name === 'astro' ? '' : 'event.'}request.headers`)} }`,
           )
       for (const [path, code] of Object.entries(files)) {
         await mkdir(join(app, dirname(path)), { recursive: true })
@@ -311,6 +316,19 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
       await expect.poll(shown).toEqual(['', 1])
       await tab.click('text=Delete b.txt')
       await expect.poll(shown).toEqual(['', 0])
+    })
+
+    // @threat other-user-in-browser
+    it.each([1, 2] as const)('sends nothing more after a log-out, with %i tab(s)', async (tabs) => {
+      const browser = await connectChromium()
+      await using own = new AsyncDisposableStack()
+      own.defer(() => browser.close())
+      // The page for the next user comes from the server.
+      const logIn: LogOut['logIn'] = async (user, context, page) => {
+        await context.addCookies([{ name: 'user', value: user, url: origin }])
+        await page?.reload()
+      }
+      await expectLogOut({ browser, url: `${origin}/files`, logIn }, tabs)
     })
 
     it('works behind a proxy that ends TLS, if APP_ORIGIN is the public origin', async () => {

@@ -272,7 +272,7 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
       expect([method, status]).toEqual([method, /GET|HEAD/.test(method) ? 200 : 404])
       expect(headers.has('X-Request-Id')).toBe(true)
     }
-  })
+  }, 900_000) // two pages, their log-outs, and a build
 
   it('from-uppy-companion.md', async () => {
     await using server = await startTokenServer()

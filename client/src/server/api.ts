@@ -79,44 +79,37 @@ export function createServerApi({
     return new PresignerError('bad_answer', message, { status, requestId, retryAfter })
   }
 
-  async function ask<T>(
-    check: Check<T>,
+  function sendOnce<T>(
     method: string,
     path: string,
     { query = {}, body, signal }: ApiRequest,
+    read: (response: Response) => T | Promise<T>,
   ): Promise<T> {
-    const url = base + path
     const headers = new Headers(credential)
     if (body) headers.set('Content-Type', 'application/json')
     const isSlow = /\/(?:complete|copy|move)$/.test(path)
-    const [response, text] = await exchange(
-      send,
-      url + searchOf(query),
-      { method, headers, body: body ? JSON.stringify(body) : null, signal: signal ?? null },
-      {
-        what: `${method} ${url}`,
-        hint: CHECK_URL,
-        milliseconds: isSlow ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
-      },
-      readText,
-    )
-    const answer = parse(text)
-    if (response.ok && check(answer)) return answer
-    throw failureOf(response, answer, method, path, body !== undefined)
+    const milliseconds = isSlow ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS
+    const init = {
+      method,
+      headers,
+      body: body ? JSON.stringify(body) : null,
+      signal: signal ?? null,
+    }
+    const what = `${method} ${base}${path}`
+    const url = base + path + searchOf(query)
+    return exchange(send, url, init, { what, hint: CHECK_URL, milliseconds }, read)
   }
 
-  async function openOnce(
-    path: string,
-    { query = {}, signal }: Omit<ApiRequest, 'body'>,
-  ): Promise<Response> {
-    const url = base + path
-    const response = await exchange(
-      send,
-      url + searchOf(query),
-      { headers: new Headers(credential), signal: signal ?? null },
-      { what: `GET ${url}`, hint: CHECK_URL, milliseconds: TIMEOUT_MILLISECONDS },
-      (answer) => answer, // its body may take longer
-    )
+  async function ask<T>(check: Check<T>, method: string, path: string, request: ApiRequest) {
+    const [response, text] = await sendOnce(method, path, request, readText)
+    const answer = parse(text)
+    if (response.ok && check(answer)) return answer
+    throw failureOf(response, answer, method, path, request.body !== undefined)
+  }
+
+  async function openOnce(path: string, request: ApiRequest): Promise<Response> {
+    // Its body may take longer.
+    const response = await sendOnce('GET', path, request, (answer) => answer)
     if (response.ok) return response
     throw failureOf(response, parse(await response.text()), 'GET', path, false)
   }

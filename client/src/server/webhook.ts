@@ -1,4 +1,4 @@
-import { type Check, isEither, isNumber, isObject, isString } from '../check.ts'
+import { type Check, isEither, isObject, isString } from '../check.ts'
 import { parse } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
 import { isFileRecord } from '../response-checks.ts'
@@ -88,9 +88,9 @@ const isEnvelope = isObject<{ type: string; timestamp: string; data: object }>({
   data: isObject({}),
 })
 const isFileData = isObject<Asked & { file: FileRecord }>({ ...asked, file: isFileRecord })
+const isNamed = isObject({ id: isString })
 const isKey = isObject<FileKey>({ bucket: isString, key: isString })
-
-const isGuessed = isObject({ ...asked, file: isKey, wrongPasswords: isNumber })
+const isKeyData = isObject({ ...asked, file: isKey })
 
 /** The check of the data of each event. */
 const DATA: Readonly<Record<string, Check<object>>> = {
@@ -99,15 +99,11 @@ const DATA: Readonly<Record<string, Check<object>>> = {
   'file.renamed': isFileData,
   'file.copied': isObject({ ...asked, file: isFileRecord, from: isKey }),
   'file.moved': isObject({ ...asked, file: isFileRecord, from: isKey }),
-  'file.deleted': isObject({ ...asked, file: isKey }),
-  'grant.used': isObject({ ...asked, file: isKey, grant: isObject({ id: isString }) }),
-  'drop-box.received': isObject({
-    ...asked,
-    file: isFileRecord,
-    dropBox: isObject({ id: isString }),
-  }),
-  'grant.guessed': isGuessed,
-  'drop-box.guessed': isGuessed,
+  'file.deleted': isKeyData,
+  'grant.used': isObject({ ...asked, file: isKey, grant: isNamed }),
+  'drop-box.received': isObject({ ...asked, file: isFileRecord, dropBox: isNamed }),
+  'grant.guessed': isKeyData,
+  'drop-box.guessed': isKeyData,
 } satisfies Record<WebhookEvent['type'], unknown>
 
 /** Accepts an event, even of a type that only a newer Worker sends. */
