@@ -7,6 +7,7 @@ const ports = await testPorts()
 const portsOnNode = await testPorts()
 /** `npm run fuzz` multiplies the examples of property tests. */
 const fuzzFactor = Number(process.env.FUZZ ?? 1)
+const hostileRequests = Number(process.env.HOSTILE_REQUESTS ?? 900)
 const absent = leftOut(process.platform)
 
 /** Tests of code that must run on every runtime. They don't import anything from Workers. */
@@ -86,7 +87,10 @@ export default defineConfig({
             'test/support/fuzz.ts',
           ],
           globalSetup: ['test/setup/start-servers.ts'],
-          provide: { fuzzFactor, testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
+          provide: {
+            ...{ fuzzFactor, hostileRequests, testPorts: ports },
+            s3Endpoint: `http://127.0.0.1:${ports.s3}`,
+          },
         },
       },
       {
@@ -100,7 +104,7 @@ export default defineConfig({
           setupFiles: ['test/support/clean-globals.ts', 'test/support/fuzz.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: {
-            fuzzFactor,
+            ...{ fuzzFactor, hostileRequests },
             testPorts: portsOnNode,
             s3Endpoint: `http://127.0.0.1:${portsOnNode.s3}`,
           },

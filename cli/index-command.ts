@@ -41,8 +41,8 @@ The Worker goes on with an import. A record
 of a file that is no longer in the bucket is left out.`
 
 const PAGE = 1000
-/** How many records one PUT accepts, and how many PUTs are sent at once. */
-const RECORDS = 20
+/** How many records one PUT has, and how many PUTs are sent at once. */
+const RECORDS = 12
 const AT_ONCE = 4
 /** If this many passes were not enough, something else keeps changing the records. */
 const MAX_PASSES = 5

@@ -42,7 +42,7 @@ have had no owner for some days, and deletes them.
 --older-than 30d  since when upkeep has seen an orphan without an owner
 --prefix PREFIX   what the keys of orphans start with
 --delete          deletes the orphans below --prefix, after a question
---count N         answers the question: at most so many
+--count N         answers the question: exactly so many
 The exit code is 2 if a walk has stopped, and 1 for other errors.`
 
 const STOPPED_EXIT_CODE = 2
@@ -288,7 +288,7 @@ const restoredSchema = z.object({
 })
 
 /** What one request restores. */
-const KEYS_AT_ONCE = 20
+const KEYS_AT_ONCE = 16
 
 /** Yields pages of the records that the index keeps. */
 async function* keptPages({ worker, values }: Call) {
@@ -409,11 +409,15 @@ async function answerFor(
   }
 }
 
-async function deleteOrphans(worker: Worker, body: object): Promise<number> {
+async function deleteOrphans(
+  worker: Worker,
+  { count, ...body }: { readonly count: number },
+): Promise<number> {
+  let remaining = count
   const counts = { deleted: 0, owned: 0, left: 0 }
   let after: string | undefined
   do {
-    const request = { ...body, ...(after !== undefined && { after }) }
+    const request = { ...body, count: remaining, ...(after !== undefined && { after }) }
     const answer = await worker(deletedSchema, 'POST', '/upkeep/orphans/delete', {}, request)
     for (const file of answer.files)
       if ('outcome' in file) counts[file.outcome] += 1
@@ -421,6 +425,7 @@ async function deleteOrphans(worker: Worker, body: object): Promise<number> {
         counts.left += 1
         console.error(printable(`${JSON.stringify(file.key)} is left: ${file.error.message}`))
       }
+    remaining -= answer.files.length
     ;({ after } = answer)
   } while (after !== undefined)
   const { deleted, owned, left } = counts

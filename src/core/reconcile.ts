@@ -26,8 +26,8 @@ import { headObject, type ObjectHead } from '../storage/object.ts'
  * | an object, no record   | recorded         | recorded             | 404           | -                | stored          |
  * | another object         | replaced         | replaced             | 409           | removed          | stored if later |
  *
- * A record with an owner that is removed or replaced is kept, unless its owner, a delete or the proven
- * owner of the new object does it: for 30 days, or while the bucket has an object of its size.
+ * A record with an owner that is removed or replaced is kept, unless its owner or a delete does it: for 30
+ * days, or while the bucket has an object of its size. A guess takes the place of no confirmed one.
  */
 
 /**
@@ -61,6 +61,8 @@ export interface Seen {
   readonly asked: Date
   /** The record that this call has written, as it is stored, or null. */
   readonly written: FileRecord | null
+  /** Whether that was the first one of the file. Nobody was told of it yet. */
+  readonly isNew: boolean
   /** The record that this call has removed before, or null. Now there is an object again. */
   readonly removed: FileRecord | null
   /** Returns the kept record of the key, or null. Asks once. */
@@ -106,6 +108,7 @@ export async function reconcile(
   const { alias } = bucket
   const { look = (isAgain) => headObject(bucket, key, now, isAgain), begin, trustsDates } = looks
   let written: FileRecord | null = null
+  let isNew = false
   let removed: FileRecord | null = null
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const isFirst = written === null && !looks.isRecordFirst
@@ -128,7 +131,7 @@ export async function reconcile(
       keeping ??= keptRecord(index, alias, key, now)
       return keeping
     }
-    const step = await decide({ key, object, record, asked, written, removed, kept })
+    const step = await decide({ key, object, record, asked, written, isNew, removed, kept })
     if (step === null) return record
     if (step.record) index.requireIndexable?.(alias, key)
     if (step.purges) await purge?.(key)
@@ -137,6 +140,8 @@ export async function reconcile(
     const change = { over: entry, kept: step.kept }
     if (step.record !== null) {
       written = await index.put(step.record, change)
+      // What returns was there before.
+      isNew = written !== null && (record === null ? step.kept !== null : isNew)
       if (written !== null && step.isLast) return written
       continue
     }
@@ -254,7 +259,7 @@ export async function removal(
   return {
     record: null,
     event: [{ type: 'deleted', file: { bucket: record.bucket, key } }, record, asked],
-    kept: keeps ? await keptAfter(seen, record, now) : null,
+    kept: keeps ? await keptAfter(seen, seen.isNew ? null : record, now) : null,
     purges: true,
     // Nobody uploads to a generated key again.
     isLast: isNewObjectKey(key),
@@ -278,24 +283,37 @@ export async function returnStep(seen: Seen, now: Date, changed = false): Promis
   }
 }
 
-/** Returns what is to be kept of a key whose record goes. Undefined for what is kept already. */
+/** Returns what is to be kept of a key whose record goes, if one does. Undefined for what is kept already. */
 export async function keptAfter(
   { object, kept }: Seen,
   goes: FileRecord | null,
   now: Date,
 ): Promise<KeptRecord | undefined> {
-  if (goes !== null && goes.owner !== null) return toKept(goes, object, now)
+  if (goes !== null && isConfirmed(goes)) return toKept(goes, object, now)
   const known = await kept()
-  if (known === null) return undefined
-  const still = toKept(known.record, object, now)
-  // What is there decides whether it expires.
-  return (still.expiresAt === null) === (known.expiresAt === null) ? undefined : still
+  if (goes !== null && goes.owner !== null && (known === null || !isConfirmed(known.record)))
+    return toKept(goes, object, now)
+  return known === null ? undefined : renewed(known, object, now)
+}
+
+/** Returns a kept record with another expiry, if that depends on what the bucket has now. */
+export function renewed(
+  { record, expiresAt }: KeptRecord,
+  object: Pick<ObjectHead, 'size'> | null,
+  now: Date,
+): KeptRecord | undefined {
+  const still = toKept(record, object, now)
+  return (still.expiresAt === null) === (expiresAt === null) ? undefined : still
 }
 
 /** How long a record is kept that others than its owner have removed. */
 const KEPT_DAYS = 30
 
-const toKept = (record: FileRecord, object: ObjectHead | null, now: Date): KeptRecord => {
+const toKept = (
+  record: FileRecord,
+  object: Pick<ObjectHead, 'size'> | null,
+  now: Date,
+): KeptRecord => {
   const expires = new Date(now.getTime() + KEPT_DAYS * 86_400_000)
   const isThere = object?.size === record.size
   return {
@@ -313,10 +331,12 @@ export async function keptRecord(
   now: Date,
 ): Promise<KeptRecord | null> {
   const found = (await kept?.get(bucket, key)) ?? null
-  const hasExpired =
-    found !== null && found.expiresAt !== null && Date.parse(found.expiresAt) <= now.getTime()
-  return hasExpired ? null : found
+  return found !== null && isKept(found, now) ? found : null
 }
+
+/** Tells whether a kept record has not expired. */
+export const isKept = ({ expiresAt }: KeptRecord, now: Date): boolean =>
+  expiresAt === null || Date.parse(expiresAt) > now.getTime()
 
 /** Tells whether a record is of this object, for those who infer: a copy in place has another date. */
 export const isSameFile = (

@@ -112,13 +112,10 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     // The record of a recent object may be an old one that was deleted with the previous upload.
     const isOld = now.getTime() - object.lastModified.getTime() > MAX_LAG_SECONDS * 1000
     if (isKnown) return { record: isOld ? undefined : file, event: [...event, undefined, true] }
-    // Whoever only names the key may not take the record of another one away.
-    const isTaken = claim !== null && known !== null && !isSame && known.owner !== owner
-    return {
-      record: file,
-      event: [...event],
-      kept: isTaken ? await keptAfter(seen, known, now) : undefined,
-    }
+    // The record of another one does not go for good, and what is kept of the key has another object now.
+    const goes = known !== null && !isSame && known.owner !== owner ? known : null
+    const kept = goes !== null || replaces ? await keptAfter(seen, goes, now) : undefined
+    return { record: file, event: [...event], kept }
   }
   const record = await reconcile({ ...place, announce }, key, decide, { trustsDates: true })
   if (!record) throw objectNotFound()

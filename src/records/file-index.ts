@@ -51,6 +51,8 @@ export interface KeptPage {
 /** The kept records of an index: at most one for each key. It may return those that have expired. */
 export interface KeptRecords {
   get(bucket: string, key: ObjectKey): Promise<KeptRecord | null>
+  /** Returns those of up to 1000 distinct keys that are kept, in any order. */
+  getMany(bucket: string, keys: readonly ObjectKey[]): Promise<readonly KeptRecord[]>
   /** Returns one page in the order of the keys. */
   list(input: ListInput): Promise<KeptPage>
   put(kept: KeptRecord): Promise<void>
@@ -237,6 +239,10 @@ const timedKept = (
   async get(bucket, key) {
     const found = await timed(() => kept.get(bucket, key))
     return found && { ...found, record: requireRecord(found.record, bucket, key) }
+  },
+  async getMany(bucket, keys) {
+    const found = await timed(() => kept.getMany(bucket, keys))
+    return found.filter(({ record }) => isRecord(record, bucket) && keys.includes(record.key))
   },
   async list(input) {
     const page = await timed(() => kept.list(input))

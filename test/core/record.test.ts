@@ -413,6 +413,88 @@ withEachIndex((index) => {
       expect((await index.kept?.get('files', KEY))?.record).toEqual(anns)
     })
 
+    // @threat owner-lost
+    it("leaves an owner's record kept, also by who proves the upload that took its place", async () => {
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      scriptedBucket({ HeadObject: object('"e2"', minutesLater(1)) })
+      await recordUpload(placeIn(testBucket(), index, UPLOADED), {
+        ...{ key: KEY, name: 'bob.txt', owner: 'key:bob' },
+      })
+      expect((await index.kept?.get('files', KEY))?.record).toEqual(anns)
+      // It has another size by now.
+      const longer = answer(200, null, {
+        ...{ 'Content-Length': '6', 'Content-Type': 'text/plain', ETag: '"e3"' },
+        'Last-Modified': minutesLater(2).toUTCString(),
+      })
+      scriptedBucket({ HeadObject: longer })
+      await record('bob.txt', 'key:bob', minutesLater(2))
+      expect(await index.kept?.get('files', KEY)).toMatchObject({
+        record: anns,
+        expiresAt: expect.any(String),
+      })
+    })
+
+    // @threat owner-lost
+    it('keeps no guess in the place of a confirmed record', async () => {
+      const place = placeIn(testBucket(), index, UPLOADED)
+      const guess = { ownerOf: () => 'key:guess' }
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      scriptedBucket({ HeadObject: object('"e2"', minutesLater(1)) })
+      await infer(place, KEY, guess)
+      expect(await index.get('files', KEY)).toMatchObject({ owner: 'key:guess', status: 'found' })
+      scriptedBucket({ HeadObject: MISSING })
+      await infer(place, KEY, guess)
+      expect((await index.kept?.get('files', KEY))?.record).toEqual(anns)
+    })
+
+    // @threat owner-lost
+    it('returns to its object over the record of another owner, which is kept instead', async () => {
+      const place = placeIn(testBucket(), index, UPLOADED)
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      scriptedBucket({ HeadObject: object('"e2"', minutesLater(1)) })
+      const bobs = (await bob({ ofOthers: true })).record
+      expect(bobs.owner).toBe('key:bob')
+      scriptedBucket({ HeadObject: object() })
+      expect(await infer(place, KEY)).toMatchObject({ outcome: 'returned', record: anns })
+      expect((await index.kept?.get('files', KEY))?.record).toEqual(bobs)
+    })
+
+    it('does not return after its 30 days, nor to an object of another size', async () => {
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      await index.remove('files', KEY)
+      const put = (expiresAt: Date | null, size = 5) =>
+        index.kept?.put({
+          ...{ record: { ...anns, size }, keptAt: UPLOADED.toISOString() },
+          expiresAt: expiresAt?.toISOString() ?? null,
+        })
+      const outcome = async (now: Date) =>
+        (await infer(placeIn(testBucket(), index, now), KEY, { may: () => false })).outcome
+      await put(new Date(Date.now() + 86_400_000))
+      expect(await outcome(new Date(Date.now() + 86_399_000))).toBe('returned')
+      expect(await outcome(new Date(Date.now() + 86_401_000))).toBe('recorded')
+      await put(null, 6)
+      expect(await outcome(UPLOADED)).toBe('recorded')
+    })
+
+    it('is of another file if only the size differs', async () => {
+      scriptedBucket({ HeadObject: object() })
+      const anns = await record('ann.txt', 'key:ann')
+      await index.put({ ...anns, size: 6 })
+      const { outcome } = await infer(placeIn(testBucket(), index, UPLOADED), KEY)
+      expect(outcome).toBe('replaced')
+    })
+
+    it('keeps nothing of a file that is deleted while it is first recorded', async () => {
+      scriptedBucket({ HeadObject: [object(), MISSING] })
+      await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })
+      expect(await index.get('files', KEY)).toBeNull()
+      expect(await index.kept?.get('files', KEY)).toBeNull()
+    })
+
     // @threat record-beyond-limits
     it.each([
       ['file_too_large', { maxBytes: 4, allowedTypes: null }],

@@ -7,6 +7,7 @@ import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import type { FileIndex } from '../../src/records/file-index.ts'
 import type { FileRecord } from '../../src/records/file-record.ts'
 import { unavailable } from '../support/errors.ts'
+import { MemoryBucket } from '../support/memory-bucket.ts'
 import { placeIn } from '../support/place.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -245,6 +246,21 @@ describe('a delete', () => {
         failures: [],
         kept: null,
       })
+    })
+
+    // @threat owner-lost
+    it('keeps nothing, neither of its record nor of an earlier one', async () => {
+      const kept = { record: record(SECOND, 'ann'), keptAt: FIRST.at, expiresAt: null }
+      const index = open()
+      new MemoryBucket()
+      for (const before of [record(FIRST, 'ann'), null]) {
+        if (before !== null) await index.put(before)
+        await index.kept?.put(kept)
+        const removal = { index, announce: null, purge: async () => {} }
+        expect(await removeFiles(testBucket(), [{ key: KEY }], removal, NOW)).toEqual(new Map())
+        expect(await index.get('files', KEY)).toBe(null)
+        expect(await index.kept?.get('files', KEY)).toBe(null)
+      }
     })
 
     it('tells the app and keeps the record if the purge fails', async () => {

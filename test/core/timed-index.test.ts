@@ -145,11 +145,12 @@ describe('an index that answers', () => {
 
   // @threat index-hangs
   it('ends what it keeps when that hangs, and leaves out what was not asked for', async () => {
-    const kept = { get: hang, list: hang, put: hang, remove: hang }
+    const kept = { get: hang, getMany: hang, list: hang, put: hang, remove: hang }
     const timed = timedIndex({ ...hanging, kept }, new Date()).kept
     const keptRecord = { record, keptAt: record.createdAt, expiresAt: null }
     for (const ask of [
       () => timed?.get('files', record.key),
+      () => timed?.getMany('files', [record.key]),
       () => timed?.list({ ...query, prefix: '' }),
       () => timed?.put(keptRecord),
       () => timed?.remove('files', record.key),
@@ -164,6 +165,7 @@ describe('an index that answers', () => {
         kept: {
           ...kept,
           get: async () => keptRecord,
+          getMany: async () => [keptRecord],
           list: async () => ({ records: [keptRecord], cursor: undefined }),
         },
       },
@@ -177,6 +179,8 @@ describe('an index that answers', () => {
     })
     expect((await others?.list({ ...query, prefix: 'a' }))?.records).toEqual([keptRecord])
     expect((await others?.list(query))?.records).toEqual([])
+    expect(await others?.getMany('files', [record.key])).toEqual([keptRecord])
+    expect(await others?.getMany('files', [other])).toEqual([])
   })
 
   it('still compares, and gets what a writer has seen', async () => {

@@ -371,7 +371,7 @@ describe('npx edge-presigner upkeep orphans', () => {
     const body = { bucket: 'files', prefix: 'uploads/', olderThanDays: 30, count: 3 }
     expect(worker.asked.slice(1).map((asked) => asked.body)).toEqual([
       body,
-      { ...body, after: 'uploads/a' },
+      { ...body, count: 2, after: 'uploads/a' },
     ])
   })
 

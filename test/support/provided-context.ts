@@ -19,6 +19,8 @@ declare module 'vitest' {
     testPorts: TestPorts
     /** By how much property tests multiply their examples. */
     fuzzFactor: number
+    /** How many hostile requests `test/fuzz/` sends. */
+    hostileRequests: number
     /** Where `shared` finds the services of a run. */
     sharedServices: string
   }

@@ -196,6 +196,11 @@ const keptIn = (db: D1Database, database: Database): KeptRecords => ({
     const [result] = await database.run([db.prepare(sql).bind(bucket, key)])
     return fromKeptRow(result?.results[0])
   },
+  async getMany(bucket, keys) {
+    const sql = `SELECT ${KEPT} FROM presigner_kept WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))`
+    const [result] = await database.run([db.prepare(sql).bind(bucket, JSON.stringify(keys))])
+    return (result?.results ?? []).flatMap((row) => fromKeptRow(row) ?? [])
+  },
   async list(input) {
     const { rows, cursor } = await pageOf(db, database, `SELECT ${KEPT} FROM presigner_kept`, input)
     return { records: rows.flatMap((row) => fromKeptRow(row) ?? []), cursor }

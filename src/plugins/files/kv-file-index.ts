@@ -56,21 +56,8 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
     kept,
     get: read,
 
-    async getMany(bucket, keys) {
-      const names = new Map(keys.map((key) => [kvKey(bucket, key), key]))
-      const known = [...names.keys()].filter((name) => utf8Length(name) <= MAX_KV_KEY_BYTES)
-      const pages = Array.from({ length: Math.ceil(known.length / MAX_BULK_KEYS) }, (_, i) =>
-        known.slice(i * MAX_BULK_KEYS, (i + 1) * MAX_BULK_KEYS),
-      )
-      const found = await sixAtOnce(pages, (page) => attempt(() => kv.getWithMetadata(page)))
-      return found.flatMap((entries) =>
-        Array.from(entries).flatMap(([name, entry]) => {
-          const key = names.get(name)
-          const record = key === undefined ? null : fromMetadata(bucket, key, entry?.metadata)
-          return record === null ? [] : [record]
-        }),
-      )
-    },
+    getMany: (bucket, keys) =>
+      readMany(kv, keys, RECORDS, bucket, (key, metadata) => fromMetadata(bucket, key, metadata)),
 
     async put(record, change = {}) {
       const { bucket, key } = record
@@ -145,6 +132,8 @@ const keptRecords = (kv: KVNamespace): KeptRecords => ({
     const { metadata } = await attempt(() => kv.getWithMetadata(name))
     return fromKept(bucket, key, metadata)
   },
+  getMany: (bucket, keys) =>
+    readMany(kv, keys, KEPT, bucket, (key, metadata) => fromKept(bucket, key, metadata)),
   async list(input) {
     const { keys, cursor } = await listEntries(kv, KEPT, input)
     const records = keys.map(({ key, metadata }): KeptRecord | null =>
@@ -164,6 +153,28 @@ const keptRecords = (kv: KVNamespace): KeptRecords => ({
     if (utf8Length(name) <= MAX_KV_KEY_BYTES) await writeTwice(() => kv.delete(name))
   },
 })
+
+/** Returns what `read` makes of the metadata of these keys, of those that have an entry. */
+async function readMany<T>(
+  kv: KVNamespace,
+  keys: readonly ObjectKey[],
+  start: string,
+  bucket: string,
+  read: (key: ObjectKey, metadata: unknown) => T | null,
+): Promise<T[]> {
+  const names = new Map(keys.map((key) => [kvKey(bucket, key, start), key]))
+  const known = [...names.keys()].filter((name) => utf8Length(name) <= MAX_KV_KEY_BYTES)
+  const pages = Array.from({ length: Math.ceil(known.length / MAX_BULK_KEYS) }, (_, i) =>
+    known.slice(i * MAX_BULK_KEYS, (i + 1) * MAX_BULK_KEYS),
+  )
+  const found = await sixAtOnce(pages, (page) => attempt(() => kv.getWithMetadata(page)))
+  return found.flatMap((entries) =>
+    Array.from(entries).flatMap(([name, entry]) => {
+      const key = names.get(name)
+      return (key && read(key, entry?.metadata)) ?? []
+    }),
+  )
+}
 
 /** Returns one page of the entries of a bucket whose names begin with `start`. */
 async function listEntries(

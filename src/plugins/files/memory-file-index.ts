@@ -39,6 +39,7 @@ export function memoryFileIndex(): FileIndex {
     },
     kept: {
       get: async (bucket, key) => kept.get(nameOf(bucket, key)) ?? null,
+      getMany: async (bucket, keys) => keys.flatMap((key) => kept.get(nameOf(bucket, key)) ?? []),
       list: async (input) => pageOf(kept, input),
       put: async (record) => keep(nameOf(record.record.bucket, record.record.key), record),
       remove: async (bucket, key) => keep(nameOf(bucket, key), null),

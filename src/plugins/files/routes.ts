@@ -84,7 +84,7 @@ const recordSchema = z.strictObject({ ...record, bucket })
 
 const oneOfRecords = z.strictObject(record)
 
-/** Each needs two requests to the bucket. Cloudflare's free plan allows 50 in all. */
+/** Each needs two requests to the bucket, unless its object is gone. Cloudflare's free plan allows 50 in all. */
 const MAX_RECORDS = 20
 
 /** Requests to the bucket for the files that one call deletes only with an ETag. */

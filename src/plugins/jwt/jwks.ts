@@ -14,6 +14,8 @@ const MAX_AGE_IN_OUTAGE_MILLISECONDS = 3_600_000
 const COOLDOWN_MILLISECONDS = 30_000
 /** For this long after a failed fetch, there is no other one. */
 export const PAUSE_AFTER_FAILURE_SECONDS = 10
+/** Sets have a few keys of 1 KB. Larger ones would fill the memory of the isolate. */
+const MAX_BYTES = 1_000_000
 /** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
 
@@ -145,7 +147,7 @@ export async function fetchKeySet(url: string, algorithms: readonly string[]): P
     await response.body?.cancel()
     throw new JwksUnavailableError(`status ${response.status}`)
   }
-  const parsed = keySetSchema.safeParse(await response.json())
+  const parsed = keySetSchema.safeParse(JSON.parse(await readText(response)))
   if (!parsed.success) throw new JwksUnavailableError('no list of keys')
   const members = await Promise.all(
     parsed.data.keys.map(async (value) => {
@@ -157,6 +159,20 @@ export async function fetchKeySet(url: string, algorithms: readonly string[]): P
     }),
   )
   return members.flat()
+}
+
+/** Returns the body, decoded and decompressed. Throws JwksUnavailableError if it is too large. */
+async function readText({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  // Leaving the loop cancels the body.
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_BYTES) throw new JwksUnavailableError('more than 1 MB')
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text
 }
 
 /**

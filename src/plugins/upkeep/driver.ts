@@ -117,7 +117,7 @@ export async function begin(
 ): Promise<WalkState> {
   const identity = identityOf(bucket)
   const isOther = before !== undefined && before.identity !== identity
-  const state = startPass(order, identity, now, isOther ? null : before?.last)
+  const state = startPass(order, identity, now, isOther ? undefined : before)
   await store.begin(walkName(bucket, order), state, isOther)
   return state
 }

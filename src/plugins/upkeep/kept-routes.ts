@@ -17,7 +17,7 @@ import { validateJson, validateQuery } from '../../http/validate.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import type { KeptRecords } from '../../records/file-index.ts'
 
-/** Each needs two requests to the bucket. Cloudflare's free plan allows 50. */
+/** Each needs two requests to the bucket, and three if there is another record. The command sends 16: Cloudflare's free plan allows 50. */
 const MAX_RESTORED = 20
 
 const keptSchema = z.strictObject({

@@ -1,5 +1,6 @@
-import { getMany } from '../../records/file-index.ts'
-import type { FileRecord } from '../../records/file-record.ts'
+import { isKept, renewed } from '../../core/reconcile.ts'
+import { getMany, type KeptRecord } from '../../records/file-index.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import type { ListedObject } from '../../storage/list-objects.ts'
 import { type Item, readStretch } from './merge.ts'
 import { MAX_COLLECTED } from './state.ts'
@@ -12,6 +13,7 @@ const KEYS_OF_OPERATION = 100
 
 interface Found {
   readonly item: Item
+  readonly kept: KeptRecord | undefined
   readonly added: Added
   /** What is to be done at once, or only collected. Null for nothing. */
   readonly action: 'record' | 'update' | 'collect' | null
@@ -26,10 +28,13 @@ export async function walkObjects(step: Step): Promise<void> {
   const { walk, state } = step
   const { store, name, place, pageSize, isFirst } = walk
   step.use(1, PAGE_OPERATIONS)
+  const isImport = state.order.import !== null
   const prefix = state.order.import?.prefix ?? ''
   const stretch = await readStretch(place.bucket, place.index, state, prefix, pageSize, step.now)
-  const elsewhere = await recordedElsewhere(step, stretch.items)
-  const found = stretch.items.map((item) => find(step, item, elsewhere))
+  const lone = stretch.items.filter(({ object, record }) => object !== null && record === null)
+  const elsewhere = await recordedElsewhere(step, lone)
+  const kept = isImport ? new Map() : await keptOf(step, place.bucket.alias, lone)
+  const found = stretch.items.map((item) => find(step, item, elsewhere, kept.get(item.key)))
   const { gone, different } = found.reduce((all, { added }) => sum(all, added), state.counts)
   if (gone + different > MAX_COLLECTED && !state.accepted.includes('over 10,000 changes'))
     return step.stop('over 10,000 changes')
@@ -43,51 +48,86 @@ export async function walkObjects(step: Step): Promise<void> {
   const isAll = next === undefined
   const end = found.findIndex(({ item }) => item.key === next?.key)
   const done = isAll ? found : found.slice(0, end)
-  for (const { added } of done) step.add(added)
+  for (const { added, item, action } of done) {
+    step.add(added)
+    if (item.record !== null && isConfirmed(item.record)) step.confirm(action === 'collect')
+  }
   const until = isAll ? stretch.until : (done.at(-1)?.item.key ?? state.after ?? '')
   const now = step.now.getTime()
   const collected = done.flatMap(({ item, action }) => (action === 'collect' ? [item.key] : []))
   if (step.writes && collected.length > 0)
     step.changes.push(collect(name, collected, now + 1000 * SECOND_LOOK_SECONDS))
-  if (state.order.import === null && isFirst) {
+  await renew(step, done)
+  if (!isImport && isFirst) {
     const objects = done.flatMap(({ item, isOwnerless }) =>
-      isOwnerless && item.object !== null ? [item.object] : [],
+      isOwnerless && item.object !== null
+        ? [{ ...item.object, time: Date.parse(item.object.lastModified) }]
+        : [],
     )
     step.changes.push(...rememberOwnerless(name, state.after, until, objects, now))
   }
   const { cursor, unreadable } = stretch.indexAfter(until)
-  const ofIndex =
-    place.index.strayEntries === undefined || state.order.import !== null ? unreadable : 0
+  const ofIndex = place.index.strayEntries === undefined || isImport ? unreadable : 0
   step.add({ unreadable: ofIndex + (isAll ? stretch.unreadable : 0) })
   step.set({ after: until === '' ? null : until, indexCursor: cursor, failures: 0 })
   if (until !== null) return
   step.set({ after: null, indexCursor: null })
-  if (state.order.import !== null) step.end()
-  else step.set({ phase: 'uploads' })
+  if (isImport) step.end()
+  else step.set({ phase: 'entries' })
 }
 
-/** Returns the keys without a record here that have one under another alias of the bucket. */
-async function recordedElsewhere(step: Step, items: readonly Item[]): Promise<ReadonlySet<string>> {
+/** Returns the keys of objects without a record here that another alias of the bucket has recorded, or keeps. */
+async function recordedElsewhere(step: Step, lone: readonly Item[]): Promise<ReadonlySet<string>> {
   const { siblings, place } = step.walk
   const found = new Set<string>()
-  const keys = items.flatMap(({ key, object, record }) =>
-    object !== null && record === null ? [key] : [],
-  )
+  const keys = lone.map(({ key }) => key)
   step.use(0, siblings.length * Math.ceil(keys.length / KEYS_OF_OPERATION))
-  for (const alias of siblings)
+  for (const alias of siblings) {
     for (const { key } of await getMany(place.index, alias, keys)) found.add(key)
+    const kept = await keptOf(step, alias, lone)
+    for (const { key, object } of lone)
+      if (object !== null && kept.get(key)?.record.size === object.size) found.add(key)
+  }
   return found
 }
 
+/** Returns what an alias keeps of these keys. */
+async function keptOf(
+  step: Step,
+  alias: string,
+  lone: readonly Item[],
+): Promise<ReadonlyMap<string, KeptRecord>> {
+  const keys = lone.map(({ key }) => key)
+  step.use(0, Math.ceil(keys.length / KEYS_OF_OPERATION))
+  const all = keys.length === 0 ? [] : await step.walk.place.index.kept?.getMany(alias, keys)
+  const kept = all?.filter((one) => isKept(one, step.now)) ?? []
+  return new Map(kept.map((one) => [one.record.key, one]))
+}
+
+/** Lets kept records expire or not, by what the bucket has, of keys that nothing else is done about. */
+async function renew(step: Step, done: readonly Found[]): Promise<void> {
+  const { kept: records } = step.walk.place.index
+  for (const { kept, item, action } of done) {
+    const next = kept && renewed(kept, item.object, step.now)
+    if (next === undefined || (step.writes && action !== null) || !step.take(0, 1)) continue
+    await step.attempt(async () => records?.put(next))
+  }
+}
+
 /** Returns what an item counts as, and what is to be done about it. Changes nothing. */
-function find(step: Step, item: Item, elsewhere: ReadonlySet<string>): Found {
-  const { isFirst } = step.walk
+function find(
+  step: Step,
+  item: Item,
+  elsewhere: ReadonlySet<string>,
+  kept: KeptRecord | undefined,
+): Found {
   const isImport = step.state.order.import !== null
   const { key, object, record } = item
-  const isOurs = isFirst && !key.endsWith('/') && step.isManaged(key) && !elsewhere.has(key)
-  const isOwnerless = object !== null && isOurs && (record === null || record.owner === null)
+  const isOurs = step.isOurs(key) && !elsewhere.has(key)
+  const isOwnerless =
+    object !== null && isOurs && kept === undefined && (record === null || record.owner === null)
   const is = (added: Added, action: Found['action'] = null): Found => ({
-    ...{ item, action, isOwnerless },
+    ...{ item, kept, action, isOwnerless },
     added: {
       ...{ objects: object === null ? 0 : 1, records: record === null ? 0 : 1 },
       ...{ ownerless: isOwnerless && !isImport ? 1 : 0, ...added },
@@ -101,7 +141,7 @@ function find(step: Step, item: Item, elsewhere: ReadonlySet<string>): Found {
   const grace = step.graceOf(object)
   if (record === null) {
     if (elsewhere.has(key)) return is({})
-    if (!isOurs) return is({ unmanaged: 1 })
+    if (!isOurs && !(kept && isSame(kept.record, object))) return is({ unmanaged: 1 })
     return isOld(object.lastModified, grace) ? is({ unrecorded: 1 }, 'record') : is({ young: 1 })
   }
   if (isImport) return is({})

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { askToDelete } from '../../core/ask-app.ts'
-import { keptRecord } from '../../core/reconcile.ts'
+import { isSameFile, keptRecord } from '../../core/reconcile.ts'
 import { removeAll } from '../../core/remove.ts'
 import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
@@ -13,7 +13,8 @@ import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
-import { type FileIndex, getMany } from '../../records/file-index.ts'
+import type { FileIndex } from '../../records/file-index.ts'
+import { isConfirmed } from '../../records/file-record.ts'
 import { headObject } from '../../storage/object.ts'
 import { type Driver, homeOf } from './driver.ts'
 import { driverFor, wholeBucket } from './routes.ts'
@@ -26,7 +27,7 @@ const SHARE = 10
 /** Pages of the index that are counted. Cloudflare's free plan allows 50 operations. */
 const MAX_PAGES = 30
 const PAGE = 1000
-/** Each needs up to six requests and four operations of the index. Cloudflare's free plan allows 50 of each. */
+/** Each needs up to seven requests and six operations of the index. Cloudflare's free plan allows 50 of each. */
 const MAX_DELETED = 5
 /** Records whose objects tell whether this is the bucket that the index knows. */
 const WITNESSES = 3
@@ -76,10 +77,13 @@ export const orphanRoutes = newApp()
     const list = listOf(c, driver, body.bucket, prefix, body.olderThanDays)
     const { chosen, before, store } = list
     const index = fileIndexOf(c)
-    const { count } = await store.ownerlessSum(chosen.alias, prefix, before)
-    if (body.count === undefined ? await isMany(index, list) : count > body.count)
-      throw invalidMember('count', `must be ${count}, the number of files that would be deleted`)
     await requireWalked(list)
+    const { count } = await store.ownerlessSum(chosen.alias, prefix, before, after)
+    if (body.count === undefined ? await isMany(index, list) : count !== body.count)
+      throw invalidMember(
+        'count',
+        `must be ${count}, the number of files that would be deleted${after === undefined ? '' : ' after this one'}`,
+      )
     const open = await withCredentials(c, chosen)
     await requireWitness(c, index, open)
     const orphans = await store.ownerless(chosen.alias, prefix, before, MAX_DELETED, after)
@@ -141,35 +145,47 @@ async function requireWalked({ chosen, store }: OrphanList): Promise<void> {
   if (!state?.last) throw refusal('No walk through this bucket has ended yet.')
 }
 
-/** Throws `precondition_failed` for an empty index, and if the bucket has none of the objects that the index knows. */
+/** Throws `precondition_failed` for an index without confirmed files, and if the bucket has none of their objects. */
 async function requireWitness(c: AppContext, index: FileIndex, open: Bucket): Promise<void> {
-  const { records } = await index.list({ bucket: open.alias, prefix: '', limit: WITNESSES })
-  if (records.length === 0) throw refusal('The index is empty.')
-  for (const { key, etag, size } of records) {
-    const head = await headObject(open, key, timeOf(c))
-    if (head?.etag === etag && head.size === size) return
+  let left = WITNESSES
+  let cursor: string | undefined
+  for (let pages = 0; pages < MAX_PAGES && left > 0; pages++) {
+    const input = { bucket: open.alias, prefix: '', limit: PAGE, ...(cursor && { cursor }) }
+    const page = await index.list(input)
+    // Upkeep may have recorded the objects of another bucket.
+    for (const record of page.records.filter(isConfirmed).slice(0, left)) {
+      const head = await headObject(open, record.key, timeOf(c))
+      if (head !== null && isSameFile(record, head)) return
+      left -= 1
+    }
+    ;({ cursor } = page)
+    if (cursor === undefined) break
   }
-  throw refusal('The bucket has none of the objects that the index knows: it may be another one.')
+  if (left === WITNESSES) throw refusal('The index has no file that somebody has confirmed.')
+  throw refusal('The bucket has none of the files that the index knows: it may be another one.')
 }
 
 const refusal = (why: string): ApiError =>
   new ApiError('precondition_failed', `${why} Nothing is deleted.`)
 
 /**
- * Deletes an orphan, if it is still one: the object that upkeep has seen, without a record with an owner or
- * a kept one, under any alias of a bucket with this name. Asks the app.
+ * Deletes an orphan, if it is still one: the object that upkeep has seen, and no later upload of the same bytes,
+ * without a record with an owner or a kept one, under any alias of a bucket with this name. Asks the app.
  */
 async function removeOrphan(
   c: AppContext,
   { settings }: Driver,
   open: Bucket,
   index: FileIndex,
-  { key: text, etag }: Ownerless,
+  { key: text, etag, since }: Ownerless,
 ): Promise<{ key: string; outcome: 'deleted' | 'owned' } | ReturnType<typeof refusedKey>> {
   try {
     const key = parseObjectKey(text)
     if (await isOwned(index, settings.buckets, open, key, timeOf(c)))
       return { key, outcome: 'owned' }
+    const head = await headObject(open, key, timeOf(c))
+    if (head !== null && head.lastModified.getTime() > since)
+      throw refusal('It was uploaded again since upkeep first saw it.')
     await askToDelete(c, { type: 'delete', bucket: open.alias, key }, 'upkeep')
     const failures = await removeAll(c, open, [{ key, etag }], { isAsked: true, isOne: true })
     if (failures.has(key)) throw failures.get(key)
@@ -182,15 +198,14 @@ async function removeOrphan(
 async function isOwned(
   index: FileIndex,
   buckets: readonly ConfiguredBucket[],
-  { name, alias }: Bucket,
+  { name }: Bucket,
   key: ObjectKey,
   now: Date,
 ): Promise<boolean> {
-  if ((await keptRecord(index, alias, key, now)) !== null) return true
   // They may be this bucket at another address.
-  for (const other of buckets)
-    if (other.name === name)
-      for (const { owner } of await getMany(index, other.alias, [key]))
-        if (owner !== null) return true
+  for (const { alias } of buckets.filter((other) => other.name === name)) {
+    if ((await index.get(alias, key))?.owner) return true
+    if ((await keptRecord(index, alias, key, now)) !== null) return true
+  }
   return false
 }

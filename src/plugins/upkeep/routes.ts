@@ -94,10 +94,10 @@ export const upkeepRoutes = newApp()
     return c.body(null, 204)
   })
 
-/** Tells whether a walk is at work with this order, or stopped at it. */
+/** Tells whether a walk is at work with this order, or stopped at it. A stop that is held is of an earlier one. */
 const isUnder = (order: Order, state: WalkState | undefined): boolean =>
   state !== undefined &&
-  (state.phase !== 'idle' || state.stopped !== null) &&
+  (state.phase !== 'idle' || (state.stopped !== null && state.held === null)) &&
   state.order.mode === order.mode &&
   JSON.stringify(state.order.import) === JSON.stringify(order.import)
 

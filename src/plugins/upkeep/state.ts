@@ -13,6 +13,13 @@ export const STOP_REASONS = [
 ] as const
 export type StopReason = (typeof STOP_REASONS)[number]
 
+/** Why and when a pass has stopped. */
+export interface Stop {
+  readonly reason: StopReason
+  /** ISO 8601. */
+  readonly at: string
+}
+
 /** What one pass has found and done in a bucket. */
 export interface Counts {
   /** Objects and records that the walk has seen. */
@@ -73,8 +80,8 @@ export interface Order {
 
 /**
  * How far a walk has come. In the phase `objects`, it reads the lists of bucket and index side by side; in
- * `uploads` that of unfinished uploads, in `entries` those of the index that nobody can read. What it would
- * remove or change, it only collects: `acting` does that. `idle` after a pass.
+ * `entries` those of the index that nobody can read. What it would remove or change, it only collects:
+ * `acting` does that, if the brake allows it, and then `uploads` aborts unfinished uploads. `idle` after a pass.
  */
 export interface WalkState {
   readonly version: 1
@@ -89,6 +96,8 @@ export interface WalkState {
   /** Where the phases `uploads` and `entries` go on. */
   readonly marker: string | null
   readonly counts: Counts
+  /** Records that somebody has confirmed, and those of them that have no object or another one. */
+  readonly confirmed: { readonly records: number; readonly odd: number }
   /** Failures in a row at this place. */
   readonly failures: number
   /** The last failure of a step or a key of this pass. */
@@ -100,7 +109,9 @@ export interface WalkState {
   } | null
   /** Whether the last pass had a reason to stop, while its index may have been late. */
   readonly isDoubted: boolean
-  readonly stopped: { readonly reason: StopReason; readonly at: string } | null
+  readonly stopped: Stop | null
+  /** Why an earlier pass has stopped. A pass that only reports stops there again. */
+  readonly held: Stop | null
   /** Reasons that a person has accepted in this pass. */
   readonly accepted: readonly StopReason[]
   /** When the pass goes on, in milliseconds since 1970. Null if it doesn't. */
@@ -115,17 +126,19 @@ const NO_COUNTS: Counts = {
   ...{ returned: 0, updated: 0, corrected: 0, dropped: 0, aborted: 0 },
 }
 
-/** Returns the state before the first step of a pass. */
+/** Returns the state before the first step of a pass, after `before`. */
 export const startPass = (
   order: Order,
   identity: string,
   now: Date,
-  last: PassSummary | null = null,
+  before?: Pick<WalkState, 'last' | 'stopped' | 'held'>,
 ): WalkState => ({
   ...{ version: 1, order, identity, phase: 'objects', startedAt: now.toISOString() },
   ...{ after: null, indexCursor: null, marker: null, counts: NO_COUNTS },
+  confirmed: { records: 0, odd: 0 },
   ...{ failures: 0, failure: null, isDoubted: false, stopped: null, accepted: [] },
-  ...{ nextAt: now.getTime(), last },
+  held: order.mode === 'report' ? (before?.stopped ?? before?.held ?? null) : null,
+  ...{ nextAt: now.getTime(), last: before?.last ?? null },
 })
 
 /** Returns the state from which a stopped walk goes on, after a person has looked at its counts. */
@@ -133,7 +146,10 @@ export function goOn(state: WalkState, now: Date): WalkState {
   if (state.stopped === null) return state
   const isEarly = state.stopped.reason === 'over 10,000 changes'
   const accepted = isEarly ? [state.stopped.reason] : STOP_REASONS
-  return { ...state, stopped: null, accepted, nextAt: now.getTime() }
+  // A report has come since. Nobody knows any more what the pass before it had collected.
+  const order = { ...state.order, mode: 'record' } as const
+  const next = state.held === null ? state : startPass(order, state.identity, now, state)
+  return { ...next, stopped: null, accepted, nextAt: now.getTime() }
 }
 
 /** Up to so many records, a walk may find without their object whatever their share is. */
@@ -143,17 +159,25 @@ const ODD_SHARE = 100
 /** How many changes a pass collects before a person must let it go on. */
 export const MAX_COLLECTED = 10_000
 
-/** Returns why the changes that a pass has collected must not be made, or null. */
+/**
+ * Returns why the changes that a pass has collected must not be made, or null. Walks through another bucket
+ * would soon have recorded its objects, so confirmed records also count alone.
+ */
 export function stopReason({
   counts,
+  confirmed,
   accepted,
-}: Pick<WalkState, 'counts' | 'accepted'>): StopReason | null {
+}: Pick<WalkState, 'counts' | 'confirmed' | 'accepted'>): StopReason | null {
   const { objects, records, gone, different } = counts
   const odd = gone + different
+  const all = [{ records, odd }, confirmed]
   const reasons: readonly (readonly [StopReason, boolean])[] = [
     ['empty list', objects === 0 && odd > 0],
-    ['another bucket', odd > 0 && odd === records],
-    ['many records differ', odd > MAX_ODD && ODD_SHARE * odd > records],
+    ['another bucket', all.some((one) => one.odd > 0 && one.odd === one.records)],
+    [
+      'many records differ',
+      all.some((one) => one.odd > MAX_ODD && ODD_SHARE * one.odd > one.records),
+    ],
   ]
   return reasons.find(([reason, holds]) => holds && !accepted.includes(reason))?.[0] ?? null
 }

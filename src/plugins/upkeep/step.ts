@@ -1,4 +1,4 @@
-import { type Change, type Inference, infer, type Place } from '../../core/reconcile.ts'
+import { type Change, type Inference, infer, keptRecord, type Place } from '../../core/reconcile.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { deadlineOf } from '../../errors/deadline.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
@@ -163,6 +163,17 @@ export class Step {
     )
   }
 
+  /** Tells whether this walk records an object under this key, if nobody else has. */
+  isOurs(key: ObjectKey): boolean {
+    return this.walk.isFirst && !key.endsWith('/') && this.isManaged(key)
+  }
+
+  /** Counts a confirmed record. */
+  confirm(isOdd: boolean): void {
+    const { records, odd } = this.state.confirmed
+    this.set({ confirmed: { records: records + 1, odd: odd + Number(isOdd) } })
+  }
+
   /**
    * Makes the index agree with the bucket for keys, six at once and in order, as far as there is room. Returns
    * how many are done: what fails is tried again later. Throws what is not about a key.
@@ -170,7 +181,7 @@ export class Step {
   async look(keys: readonly FoundKey[]): Promise<number> {
     const requests = LOOK_REQUESTS + this.walk.eventRequests
     // The page has just asked for what the other aliases have recorded.
-    const asked = keys.some(({ tries }) => tries > 0) ? this.walk.siblings.length : 0
+    const asked = keys.some(({ tries }) => tries > 0) ? 2 * this.walk.siblings.length : 0
     const operations = LOOK_OPERATIONS + asked
     let done = 0
     while (done < keys.length && !this.isOver) {
@@ -195,10 +206,12 @@ export class Step {
       const key = parseObjectKey(text)
       let isElsewhere = false
       for (const alias of tries > 0 ? siblings : [])
-        isElsewhere ||= (await place.index.get(alias, key)) !== null
+        isElsewhere ||=
+          (await place.index.get(alias, key)) !== null ||
+          (await keptRecord(place.index, alias, key, this.now)) !== null
       const may = (change: Change) =>
         (kind === 'collected' || kind === 'change' || AT_ONCE_CHANGES.includes(change)) &&
-        !(change === 'recorded' && isElsewhere)
+        !(change === 'recorded' && (isElsewhere || !this.isOurs(key)))
       const options: Inference = { ownerOf: this.#ownerOf, may }
       const { outcome, isDue } = await infer(this.place, key, {
         ...options,
@@ -270,9 +283,11 @@ export class Step {
   /** Leaves out what can't be listed, so that the pass ends. */
   skip(phase: WalkState['phase']): void {
     const { counts } = this.state
-    if (phase === 'uploads')
-      this.set({ counts: { ...counts, oldUploads: null }, phase: 'entries', marker: null })
-    if (phase === 'entries') this.set({ counts: { ...counts, foreign: null }, phase: 'acting' })
+    if (phase === 'entries')
+      this.set({ counts: { ...counts, foreign: null }, phase: 'acting', marker: null, failures: 0 })
+    if (phase !== 'uploads') return
+    this.set({ counts: { ...counts, oldUploads: null } })
+    this.end()
   }
 
   /** Stops the walk until a person lets it go on. */
@@ -283,24 +298,24 @@ export class Step {
   /** Stops the walk. If the index may have been late, only after another pass. */
   doubt(reason: StopReason): void {
     const { lagSeconds = 0 } = this.walk.place.index
-    const { order, identity, startedAt, isDoubted, last } = this.state
+    const { order, identity, startedAt, isDoubted } = this.state
     if (isDoubted || lagSeconds === 0) {
       this.stop(reason)
       return
     }
     // It stays the same pass for whoever waits for it.
-    this.state = { ...startPass(order, identity, this.now, last), startedAt, isDoubted: true }
+    this.state = { ...startPass(order, identity, this.now, this.state), startedAt, isDoubted: true }
     this.changes.push(forgetCollected(this.walk.name))
     this.#waitSeconds = 1.5 * lagSeconds
   }
 
   /** Ends the pass. */
   end(): void {
-    const { order, startedAt, counts } = this.state
+    const { order, startedAt, counts, held } = this.state
     const last: PassSummary = {
       ...{ mode: order.mode, startedAt, endedAt: this.now.toISOString(), counts },
     }
-    this.set({ phase: 'idle', marker: null, accepted: [], isDoubted: false, last })
+    this.set({ phase: 'idle', marker: null, accepted: [], isDoubted: false, last, stopped: held })
   }
 
   set(changes: Partial<WalkState>): void {

@@ -66,11 +66,14 @@ const GREATEST = '\u{10FFFF}'.repeat(4)
 const among = (values: readonly string[]): Sql =>
   sql`(SELECT value FROM json_each(${JSON.stringify(values)}))`
 
-/** The kinds of keys that are due in a state. */
-const dueKinds = ({ stopped, order, phase }: WalkState): readonly FoundKey['kind'][] =>
-  stopped !== null || order.mode === 'report'
-    ? []
-    : KINDS.filter((kind) => kind !== 'collected' || phase === 'acting')
+/** The kinds of keys that are due in a state. Those that may be removed wait until the brake has let a pass act. */
+export const dueKinds = ({ stopped, order, phase }: WalkState): readonly FoundKey['kind'][] => {
+  if (stopped !== null || order.mode === 'report') return []
+  const acts = phase === 'acting' || phase === 'uploads' || phase === 'idle'
+  return KINDS.filter((kind) =>
+    kind === 'collected' ? phase === 'acting' : acts || kind !== 'change',
+  )
+}
 
 /**
  * What walks remember, in the Durable Object of a bucket or in the database of an index. A walk has the name of its
@@ -175,11 +178,16 @@ export class WalkStore {
     return new Set(rows.map(({ key }) => String(key)))
   }
 
-  /** Returns the sum of the objects without an owner below a prefix, those since before `before` apart. */
-  async ownerlessSum(walk: string, prefix: string, before: number): Promise<OwnerlessSum> {
+  /** Returns the sum of the objects without an owner below a prefix, those since before `before` and after `after` apart. */
+  async ownerlessSum(
+    walk: string,
+    prefix: string,
+    before: number,
+    after = '',
+  ): Promise<OwnerlessSum> {
     const [rows = []] = await this.#run([
-      sql`SELECT COUNT(*) AS n, COUNT(*) FILTER (WHERE since <= ${before}) AS old,
-        COALESCE(SUM(size) FILTER (WHERE since <= ${before}), 0) AS bytes
+      sql`SELECT COUNT(*) AS n, COUNT(*) FILTER (WHERE since <= ${before} AND key > ${after}) AS old,
+        COALESCE(SUM(size) FILTER (WHERE since <= ${before} AND key > ${after}), 0) AS bytes
         FROM presigner_ownerless WHERE walk = ${walk} AND key >= ${prefix} AND key < ${prefix + GREATEST}`,
     ])
     const { n, old, bytes } = rows[0] ?? {}
@@ -243,20 +251,20 @@ export const forgetFound = (walk: string, keys: readonly string[]): Sql =>
   sql`DELETE FROM presigner_found WHERE walk = ${walk} AND key IN ${among(keys)}`
 
 /**
- * Remembers which objects after `after`, up to `until`, have no owner: others are forgotten, and another
- * object under the same key begins anew.
+ * Remembers which objects after `after`, up to `until`, have no owner: others are forgotten. Another object
+ * under the same key begins anew, and so does a later upload (its `time`, in milliseconds) of the same bytes.
  */
 export function rememberOwnerless(
   walk: string,
   after: string | null,
   until: string | null,
-  objects: readonly Omit<Ownerless, 'since'>[],
+  objects: readonly (Omit<Ownerless, 'since'> & { readonly time: number })[],
   now: number,
 ): readonly Sql[] {
-  const rows = JSON.stringify(objects.map(({ key, etag, size }) => [key, etag, size]))
+  const rows = JSON.stringify(objects.map(({ key, etag, size, time }) => [key, etag, size, time]))
   return [
     sql`DELETE FROM presigner_ownerless WHERE walk = ${walk} AND key > ${after ?? ''} AND key <= ${until ?? GREATEST}
-      AND (key, etag) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(${rows}))`,
+      AND NOT EXISTS (SELECT 1 FROM json_each(${rows}) WHERE value ->> 0 = presigner_ownerless.key AND value ->> 1 = etag AND value ->> 3 <= since)`,
     sql`INSERT OR IGNORE INTO presigner_ownerless SELECT ${walk}, value ->> 0, value ->> 1, value ->> 2, ${now} FROM json_each(${rows})`,
   ]
 }

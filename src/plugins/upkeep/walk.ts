@@ -11,6 +11,7 @@ import { IndexFailure } from './merge.ts'
 import { walkObjects } from './objects.ts'
 import { stopReason, type WalkState } from './state.ts'
 import { MAX_UPLOAD_SECONDS, Step, type StepResult, type Walk } from './step.ts'
+import { dueKinds } from './store.ts'
 
 /** Failed keys that a step tries again. */
 const RETRIES = 3
@@ -35,7 +36,7 @@ export async function stepWalk(walk: Walk, state: WalkState, now: Date): Promise
   return step.result()
 }
 
-/** Counts uploads in parts that nobody can finish any more, and aborts them. */
+/** Counts uploads in parts that nobody can finish any more, and aborts them. Then the pass ends. */
 async function walkUploads(step: Step): Promise<void> {
   const { place, pageSize, isFirst } = step.walk
   const { bucket } = place
@@ -69,7 +70,7 @@ async function walkUploads(step: Step): Promise<void> {
   }
   const { next } = page
   step.set({ failures: 0, marker: next === undefined ? null : JSON.stringify(next) })
-  if (next === undefined) step.set({ phase: 'entries' })
+  if (next === undefined) step.end()
 }
 
 /** Counts entries of the index that no request can reach. Then the pass acts. */
@@ -90,23 +91,25 @@ async function walkEntries(step: Step): Promise<void> {
   if (page.cursor === undefined) step.set({ phase: 'acting' })
 }
 
-/** Makes the changes that the pass has collected, if its counts allow that. Then the pass ends. */
+/** Makes the changes that the pass has collected, if its counts allow that. */
 async function act(step: Step): Promise<void> {
   const { store, name, pageSize } = step.walk
-  if (!step.writes) return step.end()
+  if (!step.writes) return step.set({ phase: 'uploads' })
   const reason = stopReason(step.state)
   if (reason !== null) return step.doubt(reason)
   const due = await store.due(name, ['collected'], step.now.getTime(), pageSize)
   if (due.length > 0) return void (await step.look(due))
   const { collected } = await store.status(name)
-  if (collected === 0) step.end()
+  if (collected === 0) step.set({ phase: 'uploads' })
   else step.isWaiting = true
 }
 
 /** Tries again what has failed. */
 async function retry(step: Step): Promise<void> {
   const { store, name } = step.walk
-  const kinds = ['record', 'update', 'change'] as const
+  // A step that comes to the brake has not asked it yet.
+  const { phase } = step.before
+  const kinds = dueKinds({ ...step.state, phase }).filter((kind) => kind !== 'collected')
   await step.look(await store.due(name, kinds, step.now.getTime(), RETRIES))
 }
 

@@ -13,14 +13,18 @@ import type { Erasure } from './erasure.ts'
 const PAGE = 100
 
 /** Deletes files, as `DELETE /files/:key` does. Resolves with those that it has deleted, or would delete. */
-async function remove(erasure: Erasure, keys: readonly ObjectKey[]): Promise<ObjectKey[]> {
+async function remove(
+  erasure: Erasure,
+  keys: readonly ObjectKey[],
+  gone?: ReadonlySet<ObjectKey>,
+): Promise<ObjectKey[]> {
   if (keys.length === 0) return []
   const { c, request } = erasure
   const answers = await Promise.all(keys.map((key) => erasure.ask(key)))
   const allowed = keys.filter((_, i) => answers[i])
   if (allowed.length === 0 || request.dryRun) return allowed
   const files = allowed.map((key) => ({ key }))
-  const failures = await removeAll(c, request.bucket, files, { isAsked: true, isOne: true })
+  const failures = await removeAll(c, request.bucket, files, { isAsked: true, isOne: true, gone })
   for (const key of allowed) if (failures.has(key)) erasure.fail(key, failures.get(key))
   return allowed.filter((key) => !failures.has(key))
 }
@@ -62,8 +66,11 @@ export async function deleteRecordsPage(
   const { bucket, before, dryRun } = request
   const index = fileIndexOf(c)
   const prefix = erasure.spellings()[spelling]
-  if (index === noFileIndex || prefix === undefined)
-    return (await erasure.forgetRest()) ? { phase: 'versions' } : undefined
+  if (index === noFileIndex || prefix === undefined) {
+    const last = await erasure.forgetRest(after)
+    if (last === null) return { phase: 'versions' }
+    return last === (after ?? '') ? undefined : { phase: 'records', spelling, after: last }
+  }
   if (!erasure.take(0)) return undefined
   const page = await index.list({ bucket: bucket.alias, prefix, limit: PAGE, cursor })
   const old = page.records.filter(
@@ -84,7 +91,7 @@ export async function deleteRecordsPage(
       else if (!dryRun && head.lastModified.getTime() < before) unlisted.push(key)
     }),
   )
-  const removed = await remove(erasure, [...gone, ...unlisted])
+  const removed = await remove(erasure, [...gone, ...unlisted], gone)
   const records = removed.filter((key) => gone.has(key)).length
   tally.records += records
   tally.deleted += removed.length - records

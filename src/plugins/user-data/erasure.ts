@@ -5,10 +5,12 @@ import { Allowance } from '../../core/allowance.ts'
 import { askToDelete } from '../../core/ask-app.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
-import { fileIndexOf } from '../../http/deadline.ts'
+import { fileIndexOf, timeOf } from '../../http/deadline.ts'
+import { byUtf8 } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { deletesMany, fitsXml } from '../../storage/delete-objects.ts'
+import { headObject } from '../../storage/object.ts'
 
 /** What a caller wants to delete. */
 export interface ErasureRequest {
@@ -131,28 +133,39 @@ export class Erasure {
     })
   }
 
-  /** Forgets what else the index has: removed records, and locks. Resolves with false if this call is full. */
-  async forgetRest(): Promise<boolean> {
+  /**
+   * Forgets what else the index has: locks, and kept records after the key `after`, unless their objects are
+   * still there. Resolves with the last of these keys if this call is full, or null.
+   */
+  async forgetRest(after = ''): Promise<string | null> {
     const { bucket, before, dryRun } = this.request
-    if (dryRun) return true
+    if (dryRun) return null
     const index = fileIndexOf(this.c)
     for (const prefix of this.spellings())
       await index.forgetLocks?.(bucketUrl(bucket), prefix, new Date(before))
     const { kept } = index
-    if (kept === undefined) return true
-    for (const prefix of this.spellings()) {
+    if (kept === undefined) return null
+    for (const prefix of this.spellings().toSorted(byUtf8)) {
       let cursor: string | undefined
       do {
         const page = await kept.list({ bucket: bucket.alias, prefix, limit: MAX_DELETED, cursor })
-        const old = page.records.filter(({ record }) => Date.parse(record.createdAt) < before)
-        const taken = this.takeItems(old, () => 0)
-        await sixAtOnce(taken, ({ record }) => kept.remove(bucket.alias, record.key))
-        this.tally.records += taken.length
-        if (taken.length < old.length) return false
+        const old = page.records.flatMap(({ record: { key, createdAt } }) =>
+          Date.parse(createdAt) < before && byUtf8(key, after) > 0 ? [key] : [],
+        )
+        const taken = this.takeItems(old, () => 1)
+        await sixAtOnce(taken, (key) =>
+          this.attempt(key, async () => {
+            // The app may have refused to delete it, so it keeps its owner.
+            if ((await headObject(bucket, key, timeOf(this.c), true)) !== null) return
+            await kept.remove(bucket.alias, key)
+            this.tally.records += 1
+          }),
+        )
+        if (taken.length < old.length) return taken.at(-1) ?? after
         ;({ cursor } = page)
       } while (cursor !== undefined)
     }
-    return true
+    return null
   }
 
   /** Returns the prefix, also decomposed if older records of the same objects may have it like that. */

@@ -193,6 +193,7 @@ export class World {
           get: (...given) => act(() => kept.get(...given)),
           put: (...given) => act(() => kept.put(...given)),
           remove: (...given) => act(() => kept.remove(...given)),
+          getMany: (...given) => act(() => kept.getMany(...given)),
           list: (...given) => act(() => kept.list(...given)),
         },
       }),

@@ -175,6 +175,12 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     } while (cursor !== undefined)
     expect(found).toEqual(keys.slice(0, 3))
     expect((await own?.list(all))?.records).toEqual(keys.map((name) => keptOf(testRecord(name))))
+    const asked = ['a/1', 'a/none', 'b', `long/${'x'.repeat(600)}`].map((name) =>
+      parseObjectKey(name),
+    )
+    expect(
+      (await own?.getMany('files', asked))?.map(({ record }) => record.key).toSorted(),
+    ).toEqual(['a/1', 'b'])
   })
 
   it('counts entries of other buckets, whose aliases are any text', async () => {

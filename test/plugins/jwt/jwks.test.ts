@@ -150,6 +150,31 @@ it('answers 503 for a malformed key set', async () => {
   }
 })
 
+// @threat jwt-issuer-floods
+it('reads a key set up to 1 MB, and nothing behind that', async () => {
+  const keys = [first.publicJwk]
+  const json = (bytes: number) => {
+    const start = JSON.stringify({ keys }).slice(0, -1)
+    return `${start},"x":"${'x'.repeat(bytes - start.length - 8)}"}`
+  }
+  await bucketFetch(path, { method: 'PUT', body: json(1_000_000) })
+  expect(await verify(first, freshSettings())).toMatchObject({ ok: true })
+  await bucketFetch(path, { method: 'PUT', body: json(1_000_001) })
+  await expect(verify(first, freshSettings())).rejects.toMatchObject({ code: 'unavailable' })
+  expect(log.at(-1)).toContain('more than 1 MB')
+
+  let sent = 0
+  const cancel = vi.fn()
+  const endless = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(new Uint8Array(++sent && 65_536)),
+    cancel,
+  })
+  vi.spyOn(globalThis, 'fetch').mockResolvedValueOnce(new Response(endless))
+  await expect(verify(first, freshSettings())).rejects.toMatchObject({ code: 'unavailable' })
+  expect(cancel).toHaveBeenCalledOnce()
+  expect(sent).toBeLessThan(20)
+})
+
 // @threat issuer-down
 it('gives up on an issuer that does not answer', async () => {
   // Stands in for a server that never answers: this request ends only when it is aborted.

@@ -152,17 +152,28 @@ describe('POST /upkeep/orphans/delete', () => {
   // @threat orphan-owned
   it('keeps what another alias of a bucket with this name has recorded with an owner', async () => {
     const [key, own] = [newKey('a.png'), newKey('b.png')]
-    listedBuckets({ one: { [key]: {}, [own]: {} } })
+    const objects: Record<string, object> = { [key]: {}, [own]: {} }
+    listedBuckets({ one: objects })
     const buckets = {
       files: bucketAt('one'),
       other: bucketAt('one', { endpoint: 'https://other.example' }),
     }
     const app = upkeepApp({ keys: [admin, reader], buckets, settings: { plan: 'paid' } })
     await app.index.put(recordOf(own))
+    const kept = newKey('c.png')
+    Object.assign(objects, { [kept]: {} })
     await app.run(ago(31))
     await app.tick(ago(31))
     await app.index.put(recordOf(key, { bucket: 'other' }))
-    expect(await remove(app, { count: 1 })).toEqual({ files: [{ key, outcome: 'owned' }] })
+    await app.index.kept?.put({
+      ...{ record: recordOf(kept, { bucket: 'other' }), keptAt: LONG_AGO, expiresAt: null },
+    })
+    expect(await remove(app, { count: 2 })).toEqual({
+      files: [
+        { key, outcome: 'owned' },
+        { key: kept, outcome: 'owned' },
+      ],
+    })
   })
 
   // @threat orphan-replaced
@@ -170,6 +181,17 @@ describe('POST /upkeep/orphans/delete', () => {
     const { app, objects, orphanKeys } = await appWith({ orphans: 1 })
     const [key = ''] = orphanKeys
     objects[key] = { etag: '"new"' }
+    expect(await remove(app)).toMatchObject({
+      files: [{ key, error: { code: 'precondition_failed' } }],
+    })
+    expect(Object.keys(objects)).toContain(key)
+  })
+
+  // @threat orphan-replaced
+  it('keeps a later upload of the same bytes', async () => {
+    const { app, objects, orphanKeys } = await appWith({ orphans: 1 })
+    const [key = ''] = orphanKeys
+    objects[key] = { lastModified: new Date().toISOString() }
     expect(await remove(app)).toMatchObject({
       files: [{ key, error: { code: 'precondition_failed' } }],
     })
@@ -207,7 +229,7 @@ describe('POST /upkeep/orphans/delete', () => {
   it('needs the count above a tenth of the prefix, and refuses if there are more', async () => {
     const { app, sent, orphanKeys } = await appWith({ owned: 20 })
     const before = sent.length
-    for (const count of [undefined, 2])
+    for (const count of [undefined, 2, 4])
       expect(await remove(app, { ...(count && { count }) })).toMatchObject({
         ...{ code: 'invalid_request', issues: [{ path: 'count' }] },
         message: expect.any(String),
@@ -225,12 +247,14 @@ describe('POST /upkeep/orphans/delete', () => {
       async ({ app, ownedKeys }) => {
         for (const key of ownedKeys) await app.index.remove('files', recordOf(key).key)
       },
-      /index is empty/,
+      /has no file that somebody has confirmed/,
     ],
     [
-      'another bucket behind the address',
-      async ({ objects, ownedKeys }) => {
+      'another bucket behind the address, whose objects upkeep has recorded',
+      async ({ app, objects, ownedKeys, orphanKeys }) => {
         for (const key of ownedKeys) objects[key] = { etag: '"other"' }
+        for (const key of orphanKeys)
+          await app.index.put(recordOf(key, { owner: null, status: 'found' }))
       },
       /another one/,
     ],
@@ -247,7 +271,7 @@ describe('POST /upkeep/orphans/delete', () => {
   ])('deletes nothing with %s', async (_, change, message) => {
     const given = await appWith()
     await change(given)
-    expect(await remove(given.app, { count: 10 })).toMatchObject({
+    expect(await remove(given.app, { count: 3 })).toMatchObject({
       ...{ code: 'precondition_failed', message: expect.stringMatching(message) },
     })
     expect(operations(given.sent)).not.toContain('DeleteObject')

@@ -362,6 +362,51 @@ describe('a record without an object', () => {
     expect(await of(walk, record.key)).toEqual({ ...record, createdAt: at(0).toISOString() })
   })
 
+  // @threat owner-lost
+  it('gets them back wherever it is: outside of what upkeep records, and under a second alias', async () => {
+    const first = testWalk({ siblings: ['other'], aliases: ['files', 'other'] })
+    const { index } = first.place
+    const other = testBucket({ alias: 'other', managedPrefixes: ['managed/'] })
+    const second = testWalk({
+      siblings: ['files'],
+      aliases: ['files', 'other'],
+      isFirst: false,
+      place: { index, bucket: other },
+    })
+    await storedMany(first, 3)
+    const chosen = await stored(first, 'albums/cover.png')
+    const key = generated()
+    const theirs = recordOf(key, bucket.put(key, OLD), { bucket: 'other' })
+    await index.put(theirs)
+    const objects = new Map(bucket.objects)
+    for (const one of [chosen.key, key]) bucket.objects.delete(one)
+    await index.put(recordOf('managed/z', bucket.put('managed/z', OLD), { bucket: 'other' }))
+    for (const walk of [first, second]) expect(await counted(walk)).toMatchObject({ dropped: 1 })
+    for (const [one, object] of objects) bucket.objects.set(one, object)
+    for (const walk of [first, second])
+      expect(await counted(walk, 120)).toMatchObject({ returned: 1 })
+    expect(await of(first, chosen.key)).toEqual(chosen)
+    expect([await of(first, key), await index.get('other', key)]).toEqual([null, theirs])
+  })
+
+  // @threat owner-lost
+  it('does not expire while an object of its size is there, also if upkeep only reports', async () => {
+    const walk = testWalk()
+    const key = parseObjectKey('albums/cover.png')
+    const record = recordOf(key, bucket.put(key, OLD))
+    const expiresAt = at(20 * DAY).toISOString()
+    await walk.place.index.kept?.put({ record, keptAt: at(0).toISOString(), expiresAt })
+    expect(await counted(walk, 0, { mode: 'report' })).toMatchObject({ unrecorded: 1 })
+    expect(await keptOf(walk, key)).toMatchObject({ record, expiresAt: null })
+    bucket.put(key, OLD, { size: 99 })
+    await counted(walk, 120)
+    expect(await keptOf(walk, key)).toMatchObject({ record, expiresAt: expect.any(String) })
+    bucket.put(key, OLD)
+    await counted(walk, 240)
+    expect(await keptOf(walk, key)).toMatchObject({ record, expiresAt: null })
+    expect(await of(walk, key)).toBe(null)
+  })
+
   it('stays while it is young, and if its object or another record is there at the second look', async () => {
     const walk = testWalk()
     await storedMany(walk, 3)
@@ -437,6 +482,61 @@ describe('the brake', () => {
     for (const { key } of records.slice(1)) bucket.put(key, OLD)
     expect((await stopped(walk)).stopped?.reason).toBe('another bucket')
     expect((await release(walk, HOUR)).last?.counts).toMatchObject({ dropped: 1, corrected: 2 })
+  })
+
+  // @threat upkeep-disowns
+  it.each([0, 60])(
+    'is not led astray by records of another bucket that it has made itself: lag %i',
+    async (lagSeconds) => {
+      const walk = testWalk({ place: { index: { ...memoryFileIndex(), lagSeconds } } })
+      const records = await storedMany(walk, 12)
+      bucket.objects.clear()
+      for (let i = 0; i < 2000; i++) bucket.put(generated(), OLD)
+      for (const hours of [0, 2, 4]) {
+        expect(await pass(walk, hours * HOUR)).toMatchObject({
+          stopped: { reason: 'another bucket' },
+        })
+        for (const record of records.slice(0, 3)) expect(await of(walk, record.key)).toEqual(record)
+      }
+    },
+  )
+
+  // @threat upkeep-disowns
+  it('stays where it has stopped after a pass that only reports, and goes on from there by an order', async () => {
+    const walk = testWalk()
+    const gone = await lone(walk)
+    await stopped(walk)
+    const { last, ...state } = await pass(walk, HOUR, { mode: 'report' })
+    expect(shown(last?.counts)).toEqual({ records: 1, gone: 1 })
+    expect(state).toMatchObject({ phase: 'idle', stopped: { reason: 'empty list' } })
+    await pass(walk, 2 * HOUR, { mode: 'report' })
+    expect(await stateOf(walk)).toMatchObject({ stopped: { reason: 'empty list' } })
+    expect((await release(walk, 3 * HOUR)).last?.counts).toMatchObject({ dropped: 1 })
+    expect(await of(walk, gone.key)).toBe(null)
+    expect(await stateOf(walk)).toMatchObject({ stopped: null, held: null })
+  })
+
+  // @threat upkeep-acts-early
+  it('comes before uploads are aborted, and before keys that failed at a change are tried again', async () => {
+    let isBroken = true
+    const announce = async () => {
+      if (isBroken) throw unavailable('events')
+    }
+    const walk = testWalk({ place: { announce } })
+    await storedMany(walk, 30)
+    const record = await lone(walk)
+    expect(await pass(walk)).toMatchObject({ phase: 'idle', counts: { failed: 1 } })
+    isBroken = false
+    const objects = new Map(bucket.objects)
+    bucket.objects.clear()
+    bucket.uploads = [{ key: generated(), id: 'a', time: NOON - 9 * DAY }]
+    expect(await pass(walk, 2 * HOUR)).toMatchObject({ stopped: { reason: 'empty list' } })
+    expect(bucket.uploads).toHaveLength(1)
+    expect(await of(walk, record.key)).toEqual(record)
+    for (const [key, object] of objects) bucket.objects.set(key, object)
+    expect((await pass(walk, 4 * HOUR)).last?.counts).toMatchObject({ aborted: 1 })
+    await steps(walk, 5 * HOUR, 6 * HOUR)
+    expect(await of(walk, record.key)).toBe(null)
   })
 
   it('stops only if a second pass finds the same, with an index that may be late', async () => {
@@ -567,7 +667,7 @@ describe('a key that fails', () => {
     expect(first).toMatchObject({ after: 'managed/15', counts: { failed: 6, objects: 6 } })
     expect(first?.nextAt).toBe(NOON + MINUTE)
     expect(await step(walk)).toBe(null)
-    expect(await step(walk, MINUTE)).toMatchObject({ phase: 'uploads', counts: { failed: 12 } })
+    expect(await step(walk, MINUTE)).toMatchObject({ phase: 'entries', counts: { failed: 12 } })
   })
 
   it('stops the step where it is if the error is not about a key', async () => {
@@ -734,6 +834,17 @@ describe('objects without an owner', () => {
       'managed/5',
     ])
     expect((await seen(walk, 60)).map(({ key }) => key)).toContain('managed/6')
+  })
+
+  // @threat orphan-replaced
+  it('are seen anew after a later upload of the same bytes', async () => {
+    const walk = testWalk()
+    const object = bucket.put('managed/1', OLD)
+    await counted(walk)
+    bucket.objects.set('managed/1', { ...object, time: NOON + HOUR })
+    await counted(walk, 180)
+    expect(await seen(walk)).toEqual([])
+    expect(await seen(walk, 180)).toHaveLength(1)
   })
 
   it('are forgotten once they have an owner, are gone or are other objects', async () => {

@@ -527,6 +527,33 @@ describe('POST /files/delete-all', () => {
     expect(await kept()).toEqual(others.toSorted())
   })
 
+  // @threat owner-lost
+  it('leaves what is kept of a file that the app refuses to delete, also if there are many', async () => {
+    const keys = Array.from({ length: 60 }, (_, i) => `users/alice/${String(i).padStart(2, '0')}`)
+    const [refused, gone] = [keys.slice(0, 55), keys.slice(55)]
+    for (const key of keys)
+      await index.kept?.put({
+        record: {
+          ...{ key: parseObjectKey(key), bucket: 'files', name: 'a', size: 5, etag: '"e"' },
+          ...{ mimetype: 'text/plain', owner: 'alice', createdAt: OLD.toISOString() },
+        },
+        ...{ keptAt: OLD.toISOString(), expiresAt: null },
+      })
+    for (const key of refused) bucket.put(key, OLD)
+    const beforeDelete = () => ({ refuse: 'No.' })
+    expect(total(await deleteAll(mounted({ beforeDelete })), 'records')).toBe(gone.length)
+    const page = await index.kept?.list({ bucket: 'files', prefix: '', limit: 100 })
+    expect(page?.records.map(({ record }) => record.key)).toEqual(refused)
+  })
+
+  // @threat delete-all-late
+  it('sends no DELETE for a record whose object is gone: somebody may upload it at that moment', async () => {
+    await record('users/alice/gone')
+    await deleteAll(mounted())
+    expect(bucket.accessKeys.has('DELETE')).toBe(false)
+    expect(await index.get('files', parseObjectKey('users/alice/gone'))).toBeNull()
+  })
+
   // @threat delete-all-rest
   it('forgets the locks below the prefix, which have the keys, but none that is held', async () => {
     const bucketUrl = `${inject('s3Endpoint')}/files/`

@@ -14,10 +14,9 @@ import { notificationOperations } from './operations/notifications.ts'
 import { tokenOperations } from './operations/tokens.ts'
 import { upkeepOperations } from './operations/upkeep.ts'
 import { uppyOperations } from './operations/uppy.ts'
-import { type Checks, describeRequest } from './request.ts'
-import type { RegisteredRoute, Sources } from './sources.ts'
+import { type Checks, describeRequest, type RegisteredRoute, type Sources } from './request.ts'
 
-const OPERATIONS: Operations = {
+export const OPERATIONS: Operations = {
   ...fileOperations,
   ...linkOperations,
   ...grantOperations,

@@ -1,4 +1,5 @@
 import type * as z from 'zod/mini'
+import type { WhenByCode } from './error-responses.ts'
 import { bodySchema, type JsonSchema, type ObjectSchema, querySchema } from './json-schema.ts'
 import { COMMON_MEMBERS, PATH_PARAMETERS } from './members.ts'
 import type { Member, Operation } from './operation.ts'
@@ -7,6 +8,23 @@ import type { Member, Operation } from './operation.ts'
 export interface Checks {
   readonly query: z.ZodMiniType<object> | undefined
   readonly body: z.ZodMiniType<object> | undefined
+}
+
+/**
+ * A handler of the app, or one of the checks before it. `handler` has the schema of such a check.
+ */
+export interface RegisteredRoute {
+  readonly method: string
+  readonly path: string
+  readonly handler: { readonly [Name in keyof Checks]?: Checks[Name] | undefined }
+}
+
+/** The sources of the document outside tools/dev/openapi/. */
+export interface Sources {
+  readonly routes: readonly RegisteredRoute[]
+  /** Of package.json. */
+  readonly version: string
+  readonly when: WhenByCode
 }
 
 /** OpenAPI's Parameter Object. */

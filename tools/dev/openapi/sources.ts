@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as z from 'zod/mini'
 import type { WhenByCode } from './error-responses.ts'
+import type { RegisteredRoute, Sources } from './request.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 
@@ -27,19 +28,6 @@ const functionSchema = z.custom<(...given: unknown[]) => unknown>(
 const createAppSchema = z.object({ createApp: functionSchema })
 const joinPluginsSchema = z.object({ joinPlugins: functionSchema })
 const joinedSchema = z.object({ plugins: z.unknown() })
-
-/**
- * A handler of the app, or one of the checks before it. `handler` has the schema of such a check.
- */
-export type RegisteredRoute = z.infer<typeof appSchema>['routes'][number]
-
-/** The sources of the document outside tools/dev/openapi/. */
-export interface Sources {
-  readonly routes: readonly RegisteredRoute[]
-  /** Of package.json. */
-  readonly version: string
-  readonly when: WhenByCode
-}
 
 /** Returns the exports of a module that uses the types of Workers, which this program lacks. */
 const importSource = (path: string): Promise<unknown> =>

@@ -27,7 +27,7 @@ export const ADMIN = new Kept<{
   readonly objects: boolean
 }>()
 
-/** Each needs a request and two queries of D1. Cloudflare's free plan allows 50 of each. */
+/** Each needs two to four requests. The command sends 12: Cloudflare's free plan allows 50. */
 const MAX_RECORDS = 20
 const MAX_RECORDS_BODY_BYTES = 256 * 1024
 

@@ -34,6 +34,17 @@ afterEach(async () => {
   await reset()
 })
 
+it('asks about each record before it stores that, and stores none that is refused', async () => {
+  scriptedBucket({ HeadObject: object })
+  const index = d1FileIndex(testDatabase)
+  const settle = vi.fn(async () => {
+    throw new Error('No.')
+  })
+  await expect(putRecords(placeIn(bucket, index), [record()], false, settle)).rejects.toThrow('No.')
+  expect(settle).toHaveBeenCalledExactlyOnceWith(record())
+  expect(await index.get(bucket.alias, record().key)).toBe(null)
+})
+
 // @threat index-put-old
 it.each<readonly [string, FileRecord | null]>([
   ['no record', null],

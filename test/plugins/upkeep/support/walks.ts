@@ -68,8 +68,8 @@ export async function beginPass(
   order: Partial<Order> = {},
 ): Promise<void> {
   const identity = identityOf(place.bucket)
-  const last = (await store.states([name])).get(name)?.last ?? null
-  const state = startPass({ ...ORDER, ...order }, identity, at(milliseconds), last)
+  const before = (await store.states([name])).get(name)
+  const state = startPass({ ...ORDER, ...order }, identity, at(milliseconds), before)
   await store.begin(name, state, false)
 }
 

@@ -120,6 +120,9 @@ export const dropBoxOperations: Operations = {
       },
     },
     answers: { 200: { description: 'The token.', body: dropBoxToken } },
-    errors: ['drop_box_closed', 'password_wrong', 'forbidden', 'rate_limited', ...OF_OBJECT],
+    errors: [
+      ...['invalid_request', 'malformed_json', 'body_too_large', 'unsupported_media_type'],
+      ...['drop_box_closed', 'password_wrong', 'forbidden', 'rate_limited', ...OF_OBJECT],
+    ] as const,
   },
 }
