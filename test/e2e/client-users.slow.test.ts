@@ -258,8 +258,10 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     const { tab, ...rest } = await openPage(browserContext)
     const given = { baseUrl: context.worker, ...options }
     await tab.evaluate((options) => page.connect(options), given)
-    const start = (file = LARGE) =>
-      tab.evaluate(([given, more]) => page.start(given, more), [file, IN_PARTS] as const)
+    const start = (file = LARGE) => {
+      const args = [file, file === LARGE ? IN_PARTS : {}] as const
+      return tab.evaluate(([given, more]) => page.start(given, more), args)
+    }
     const outcome = () => tab.evaluate(() => page.end())
     return {
       tab,
