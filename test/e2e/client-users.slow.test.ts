@@ -213,7 +213,7 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     await add({ ...SMALL, name: 'ann.txt' })
     await expect.poll(names).toEqual(['ann.txt'])
     await users.logIn('bob')
-    await tab.evaluate(() => dispatchEvent(new Event('focus')))
+    await tab.evaluate("dispatchEvent(new Event('focus'))")
     await expect.poll(names).toEqual([])
     expect((await state()).uploads.uploads).toEqual([])
   })
