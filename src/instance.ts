@@ -108,24 +108,28 @@ const OPTIONS = Object.keys({
   appTimeoutSeconds: 0,
 } satisfies Record<keyof PresignerOptions, 0>)
 
-/** The names of all seams. A misspelt check would let everything pass. */
-const SEAMS = Object.keys({
-  identify: 0,
-  minter: 0,
-  check: 0,
-  reserve: 0,
-  step: 0,
-  settle: 0,
-  erase: 0,
-  after: 0,
-  ready: 0,
-  fileIndex: 0,
-  objects: 0,
-  warnings: 0,
-  enqueue: 0,
-  queue: 0,
-  scheduled: 0,
-} satisfies Record<keyof Seams, 0>)
+/** Options that are functions of the app. */
+const HOOKS = ['authenticate', 'beforeUpload', 'beforeDelete', 'beforeDownload', 'log'] as const
+
+/** What each seam is. A misspelt check, or one that is no function, would let everything pass. */
+const KINDS = {
+  identify: 'object',
+  minter: 'function',
+  check: 'function',
+  reserve: 'function',
+  step: 'function',
+  settle: 'function',
+  erase: 'function',
+  after: 'function',
+  ready: 'function',
+  fileIndex: 'object',
+  objects: 'function',
+  warnings: 'function',
+  enqueue: 'function',
+  queue: 'object',
+  scheduled: 'function',
+} as const satisfies Record<keyof Seams, string>
+const SEAMS = Object.keys(KINDS)
 
 /** A request has no more time itself. */
 const MAX_APP_SECONDS = 25
@@ -200,7 +204,7 @@ function setupIn<B>(
     attempt,
     warn: (warning) => void warnings.add(warning),
     only(path, given, names) {
-      const unknown = unknownMembers(Object(given), names)
+      const unknown = unknownMembers(Object(given), names, true)
       if (unknown !== null) issue(path, unknown)
     },
     read: (path, given, rule) =>
@@ -249,6 +253,8 @@ function createInstance<E extends Env>(
   only('options', options, OPTIONS)
   // A misspelt option may be `plugins`.
   let isLost = issues.length > given.length
+  for (const name of HOOKS)
+    if (options[name] && typeof options[name] !== 'function') issue(name, 'must be a function')
   const names = plugins.map(({ name }) => name)
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
@@ -259,6 +265,11 @@ function createInstance<E extends Env>(
     if (isOdd || SEAMS.some((seam) => seam in plugin))
       issue(name, 'must return an object with its seams from setup')
     only(`${name}.setup`, part ?? {}, SEAMS)
+    for (const [seam, kind] of Object.entries(KINDS)) {
+      const made: unknown = Reflect.get(part ?? {}, seam) ?? undefined
+      if (made !== undefined && typeof made !== kind)
+        issue(`${name}.setup.${seam}`, `must be a ${kind}`)
+    }
     return part ?? {}
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>

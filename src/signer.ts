@@ -114,7 +114,7 @@ export interface Signer {
 /** Creates a signer for `settings`. Throws `misconfigured` for an unknown option. */
 export function createSigner(settings: Settings, options: SignerOptions = {}): Signer {
   const { now = () => new Date(), waitUntil = () => undefined } = options
-  const unknown = unknownMembers(options, ['now', 'waitUntil'])
+  const unknown = unknownMembers(options, ['now', 'waitUntil'], true)
   if (unknown !== null)
     throw new ApiError('misconfigured', `createSigner: options ${unknown}.`, { reason: 'settings' })
   const locate = (alias: string | undefined, key: string) => {

@@ -3,6 +3,7 @@ import type { AppContext } from '../http/app-env.ts'
 import { afterOf, askInTime, fileIndexOf, timeOf, uploadSeams } from '../http/deadline.ts'
 import { actorOf, type FileChange, NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
+import { requireNothing } from './change.ts'
 import type { Announce, Place } from './reconcile.ts'
 import type { Recorded } from './record.ts'
 
@@ -34,7 +35,7 @@ export const placeOf = (c: AppContext, bucket: Bucket, announce = announcerOf(c)
 export async function askToSettle(c: AppContext, change: FileChange): Promise<void> {
   const by = { principal: c.get('principal'), index: fileIndexOf(c) }
   for (const settle of uploadSeams(c).settles)
-    await askInTime(c, 'settle', () => settle(change, by))
+    requireNothing('settle', await askInTime(c, 'settle', () => settle(change, by)))
 }
 
 /** Returns the body of a 201: the record, with what the app returned as `data`. */

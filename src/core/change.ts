@@ -14,7 +14,12 @@ type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[
 export async function runChecks(c: AppContext, change: Change): Promise<void> {
   const by = { principal: c.get('principal') }
   for (const check of c.env.instance.checks)
-    await askInTime(c, 'check', () => check(deepFreeze(change), by))
+    requireNothing('check', await askInTime(c, 'check', () => check(deepFreeze(change), by)))
+}
+
+/** Throws TypeError for an answer such as false, which its author may take for a refusal. */
+export function requireNothing(name: 'check' | 'step' | 'settle', answer: unknown): void {
+  if (answer !== undefined) throw new TypeError(`${name} returned a value. To refuse, it throws`)
 }
 
 /** Asks the plugins about a later step of an upload in parts, which they may refuse. */
@@ -24,7 +29,8 @@ export async function askAboutStep(
   countParts: CountParts,
 ): Promise<void> {
   const by = { principal: c.get('principal'), countParts }
-  for (const ask of uploadSeams(c).steps) await askInTime(c, 'step', () => ask(step, by))
+  for (const ask of uploadSeams(c).steps)
+    requireNothing('step', await askInTime(c, 'step', () => ask(step, by)))
 }
 
 /** Lets the plugins reserve a change, in order. `reserved` also gets what finishes late. */

@@ -91,14 +91,18 @@ export interface Issue {
 }
 
 /**
- * Returns what is wrong with an object that has other members than `known`, or null. Doesn't name
- * them: `/healthz` is public, and somebody may have pasted a secret as a name.
+ * Returns what is wrong with an object that has other members than `known`, or null. Names them only if
+ * `isOpen`: `/healthz` is public, and somebody may have pasted a secret as a name of a setting.
  */
-export function unknownMembers(given: object, known: readonly string[]): string | null {
-  const unknown = Object.keys(given).filter((name) => !known.includes(name)).length
-  return unknown === 0
+export function unknownMembers(
+  given: object,
+  known: readonly string[],
+  isOpen = false,
+): string | null {
+  const unknown = Object.keys(given).filter((name) => !known.includes(name))
+  return unknown.length === 0
     ? null
-    : `has unknown members: ${unknown}. Known members: ${known.join(', ')}`
+    : `has unknown members: ${isOpen ? unknown.join(', ') : unknown.length}. Known members: ${known.join(', ')}`
 }
 
 /** Tells whether this is an object with members: no list, Error, Date, promise and the like. */

@@ -36,7 +36,10 @@ export const endInTime = <T>(c: AppContext, response: Promise<T>): Promise<T> =>
       timer = setTimeout(wait, Math.min(left, REQUEST_MILLISECONDS))
     }
     wait()
-    response.finally(() => clearTimeout(timer)).then(resolve, reject)
+    const stop = () => {
+      if (timer) clearTimeout(timer)
+    }
+    response.finally(stop).then(resolve, reject)
   })
 
 /** Resolves with what was read of the body. The time that the client takes doesn't count. */

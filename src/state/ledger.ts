@@ -164,10 +164,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   /** Notes the id of an upload in parts. Returns false if it must be aborted: its place is gone. */
   began(key: string, s3UploadId: string): boolean {
     if (this.upload(key)?.state !== 'open') return false
-    this.ctx.storage.sql.exec(
-      'UPDATE uploads SET s3_upload = ?, starting = 0 WHERE key = ?',
-      ...[s3UploadId, key],
-    )
+    this.#set(key, { s3_upload: s3UploadId, starting: 0 })
     return true
   }
 
@@ -195,17 +192,9 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   renew(key: string, listed: number | null, now: number): void {
     const row = this.upload(key)
     if (row?.state !== 'open') return
-    const { sql } = this.ctx.storage
-    if (listed === null)
-      sql.exec(
-        'UPDATE uploads SET ends = MAX(ends, ?) WHERE key = ?',
-        ...[row.at + 1000 * graceSeconds(row.size), key],
-      )
-    else if (listed > row.listed)
-      sql.exec(
-        'UPDATE uploads SET ends = ?, listed = ? WHERE key = ?',
-        ...[now + PARTS_MILLISECONDS, listed, key],
-      )
+    const fixed = row.at + 1000 * graceSeconds(row.size)
+    if (listed === null) this.#set(key, { ends: Math.max(row.ends ?? 0, fixed) })
+    else if (listed > row.listed) this.#set(key, { ends: now + PARTS_MILLISECONDS, listed })
   }
 
   /** Begins to free a key: no step may follow. Its uploads in parts must be aborted, and then it is `freed`. */
@@ -213,10 +202,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const row = this.item() && this.upload(key)
     if (row?.state !== 'open' && row?.state !== 'ending') return null
     // If the caller fails, the object does the rest.
-    this.ctx.storage.sql.exec(
-      "UPDATE uploads SET state = 'ending', ends = ?, starting = 0 WHERE key = ?",
-      ...[now + MINUTE, key],
-    )
+    this.#set(key, { state: 'ending', ends: now + MINUTE, starting: 0 })
     await this.wake()
     return { s3UploadId: row.s3_upload }
   }
@@ -226,10 +212,8 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
    * looked at once more.
    */
   freed(key: string, now: number): void {
-    this.ctx.storage.sql.exec(
-      "UPDATE uploads SET state = 'late', ends = ?, tries = 0 WHERE key = ? AND state = 'ending'",
-      ...[now + lateMilliseconds(1), key],
-    )
+    if (this.upload(key)?.state === 'ending')
+      this.#set(key, { state: 'late', ends: now + lateMilliseconds(1), tries: 0 })
   }
 
   /** Frees a key for which nothing was signed. */
@@ -237,7 +221,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const row = this.item() && this.upload(key)
     if (row?.state !== 'open') return
     if (row.parts === 1) await this.free(key, now)
-    else this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
+    else this.#forget(key)
   }
 
   /**
@@ -266,13 +250,13 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       if (row.etag === null && size !== row.size) return condemn('full')
       if (size > item.maxBytes || files > item.maxFiles || bytes > item.maxTotalBytes)
         return condemn('full')
-      this.ctx.storage.sql.exec(
-        `UPDATE uploads SET state = 'kept', etag = ?, size = ?, name = ?, mimetype = ?, arrived = ?,
-          changes = changes + (etag IS NOT NULL), tries = 0, ends = ?,
-          seq = COALESCE(seq, (SELECT COALESCE(MAX(seq), 0) + 1 FROM uploads)) WHERE key = ?`,
+      this.#set(key, {
+        ...{ state: 'kept', etag, size, name, mimetype, arrived: at, tries: 0 },
+        changes: row.changes + Number(row.etag !== null),
+        seq: row.seq ?? this.#nextPlace(),
         // Its URL may still work, and its record may fail: one more look.
-        ...[etag, size, name, mimetype, at, now + 1000 * MAX_URL_SECONDS + MINUTE, key],
-      )
+        ends: now + 1000 * MAX_URL_SECONDS + MINUTE,
+      })
     }
     await this.wake()
     const { sender, country } = row
@@ -287,8 +271,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
 
   /** The event of the item about this file was accepted. */
   told(key: string, etag: string): void {
-    if (this.item() === null) return
-    this.ctx.storage.sql.exec('UPDATE uploads SET told = ? WHERE key = ?', etag, key)
+    if (this.item() !== null) this.#set(key, { told: etag })
   }
 
   /** Returns what was received, the newest first, from `start` on. */
@@ -369,12 +352,10 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
 
   /** Before a look at a reservation that has ended. Returns the upload, or undefined if it is in use again. */
   looking({ key, state, ends }: Upload): Upload | undefined {
-    this.ctx.storage.sql.exec(
-      "UPDATE uploads SET state = 'ending' WHERE key = ? AND state = 'open' AND ends = ?",
-      ...[key, ends],
-    )
     const row = this.upload(key)
-    return row?.ends === ends && (row.state === state || row.state === 'ending') ? row : undefined
+    if (row?.ends !== ends || row.state !== state) return undefined
+    if (state === 'open') this.#set(key, { state: 'ending' })
+    return this.upload(key)
   }
 
   /**
@@ -387,27 +368,18 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     found: 'absent' | 'done' | 'again' | 'deleted' | 'failed',
     now: number,
   ): void {
-    const { sql } = this.ctx.storage
-    const onlyThis = 'WHERE key = ? AND state = ? AND ends = ?'
-    const where = [key, state, ends]
+    const row = this.upload(key)
     const later = now + lateMilliseconds(parts)
     // It may have been counted before the failure.
-    if (found === 'failed' && tries < MAX_TRIES)
-      sql.exec(
-        'UPDATE uploads SET ends = ?, tries = tries + 1 WHERE key = ? AND ends IS NOT NULL',
-        ...[now + Math.min(60, 2 ** tries) * MINUTE, key],
-      )
-    else if (state === 'kept' && found === 'again')
-      sql.exec(`UPDATE uploads SET ends = ?, tries = 0 ${onlyThis}`, ...[later, ...where])
-    else if (state === 'kept')
-      sql.exec(`UPDATE uploads SET ends = NULL, tries = 0 ${onlyThis}`, ...where)
+    if (found === 'failed' && tries < MAX_TRIES) {
+      const wait = Math.min(60, 2 ** tries) * MINUTE
+      if (row?.ends) this.#set(key, { ends: now + wait, tries: row.tries + 1 })
+    } else if (row?.state !== state || row.ends !== ends) return
+    else if (state === 'kept') this.#set(key, { ends: found === 'again' ? later : null, tries: 0 })
     // What was deleted may come back: its URL may still work, or a slow PUT may end.
     else if (found === 'deleted' || (found === 'absent' && state === 'ending'))
-      sql.exec(
-        `UPDATE uploads SET state = 'late', ends = ?, tries = 0 ${onlyThis}`,
-        ...[later, ...where],
-      )
-    else sql.exec(`DELETE FROM uploads ${onlyThis}`, ...where)
+      this.#set(key, { state: 'late', ends: later, tries: 0 })
+    else this.#forget(key)
   }
 
   /** Returns what is known of a key. */
@@ -417,12 +389,29 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       .toArray()[0]
   }
 
+  #set(key: string, changes: Partial<Upload>): void {
+    const names = Object.keys(changes).map((name) => `${name} = ?`)
+    this.ctx.storage.sql.exec(
+      `UPDATE uploads SET ${names.join()} WHERE key = ?`,
+      ...[...Object.values(changes), key],
+    )
+  }
+
+  #forget(key: string): void {
+    this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
+  }
+
+  /** Returns the place in the list of what has arrived. */
+  #nextPlace(): number {
+    const last = this.ctx.storage.sql.exec<{ seq: number }>(
+      'SELECT COALESCE(MAX(seq), 0) AS seq FROM uploads',
+    )
+    return last.one().seq + 1
+  }
+
   /** The object under `key` must be deleted. */
   #condemn(key: string, now: number): Promise<void> {
-    this.ctx.storage.sql.exec(
-      "UPDATE uploads SET state = 'over', etag = NULL, seq = NULL, ends = ?, tries = 0 WHERE key = ?",
-      ...[now, key],
-    )
+    this.#set(key, { state: 'over', etag: null, seq: null, ends: now, tries: 0 })
     return this.wake()
   }
 

@@ -17,7 +17,10 @@ import { shared } from './shared.ts'
 
 const WRANGLER = join(import.meta.dirname, '../../node_modules/wrangler/bin/wrangler.js')
 const grantSchema = z.object({ id: z.string(), url: z.string(), usesLeft: z.number() })
-const uploadSchema = z.object({ key: z.string(), uploadUrl: z.string() })
+const uploadSchema = z.object({
+  ...{ key: z.string(), uploadUrl: z.string() },
+  headers: z.record(z.string(), z.string()),
+})
 
 let directory: string
 let s3: S3Server
@@ -141,4 +144,93 @@ it('a use that was taken is lost with its Worker, and never given twice', async 
   expect(await use()).toBe(303)
   expect(await use()).toBe(410)
   expect(await left()).toBe(0)
+})
+
+const MOST_FILES = 12
+const SIZE = 1000
+const boxSchema = z.object({
+  id: z.string(),
+  url: z.string(),
+  received: z.object({ files: z.int(), bytes: z.int() }),
+})
+const keysSchema = z.object({ files: z.array(z.object({ key: z.string(), size: z.int() })) })
+
+// @threat box-over-limit box-state-unavailable
+it('a drop box keeps its limit and what it has counted when its Worker is killed in a burst', async () => {
+  await kill()
+  let origin = await start()
+  const deadline = new Date(Date.now() + 3_600_000).toISOString()
+  const words = { prefix: 'burst/', deadline, from: 'A', title: 'B' }
+  const limits = { maxFiles: MOST_FILES, maxBytes: SIZE, maxTotalBytes: MOST_FILES * SIZE }
+  const box = boxSchema.parse(await send(`${origin}/drop-boxes`, { ...words, ...limits }))
+  const page = new URL(box.url).pathname
+  const recorded: string[] = []
+  const burst = Promise.withResolvers<void>()
+  let ready = 0
+  let isKilled = false
+  let before: string[] = []
+
+  /** One sender, from its own network, who tries again until the file has arrived or the box is full. */
+  async function sendFile(i: number): Promise<void> {
+    let key: string | undefined
+    for (let attempt = 0; attempt < 200; attempt++) {
+      try {
+        const call = async (path: string, body: object, token?: string) => {
+          const response = await fetch(origin + path, {
+            method: 'POST',
+            headers: {
+              'Content-Type': 'application/json',
+              'CF-Connecting-IP': `203.0.${i}.1`,
+              ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+            },
+            body: JSON.stringify(body),
+          })
+          return { status: response.status, body: await response.json() }
+        }
+        const entered = await call(`${page}/token`, { sender: { name: `Sender ${i}` } })
+        const { token } = z.object({ token: z.string() }).parse(entered.body)
+        if (key === undefined) {
+          const file = { fileName: `${i}.txt`, mimetype: 'text/plain', size: SIZE }
+          const signed = await call('/files/upload-url', file, token)
+          if (signed.status === 409) return
+          const upload = uploadSchema.parse(signed.body)
+          const put = { method: 'PUT', headers: upload.headers, body: 'x'.repeat(SIZE) }
+          expect((await fetch(upload.uploadUrl, put)).status).toBe(200)
+          key = upload.key
+        }
+        // The others record in one moment, in which the Worker is killed.
+        if (++ready > 3) await burst.promise
+        const { status } = await call('/files', { key, name: `${i}.txt` }, token)
+        if (status !== 201 && status !== 200) throw new Error(`${status}`)
+        recorded.push(key)
+        if (recorded.length === 3 && !isKilled) {
+          isKilled = true
+          burst.resolve()
+          await new Promise((resolve) => setTimeout(resolve, 5))
+          await kill()
+          before = [...recorded]
+          origin = await start()
+        }
+        return
+      } catch {
+        // The Worker is gone, or others are sending.
+        await new Promise((resolve) => setTimeout(resolve, isKilled ? 250 : 100))
+        if (isKilled && recorded.length >= MOST_FILES) return
+      }
+    }
+  }
+
+  await Promise.all(Array.from({ length: 40 }, (_, i) => sendFile(i)))
+  expect(before.length).toBeLessThan(MOST_FILES)
+  const list = async (path: string) => keysSchema.parse(await send(origin + path)).files
+  const received = await list(`/drop-boxes/${box.id}/files?limit=100`)
+  const keys = received.map(({ key }) => key)
+  expect(keys).toEqual(expect.arrayContaining(before))
+  expect(keys.toSorted()).toEqual(recorded.toSorted())
+  const seen = boxSchema.parse(await send(`${origin}/drop-boxes/${box.id}`)).received
+  expect(seen).toEqual({ files: keys.length, bytes: keys.length * SIZE })
+  expect(keys.length).toBeLessThanOrEqual(MOST_FILES)
+  expect(keys.length).toBeGreaterThan(before.length)
+  const files = await list('/files?prefix=burst/&limit=100')
+  expect(files.map(({ key }) => key).toSorted()).toEqual(keys.toSorted())
 })

@@ -53,6 +53,8 @@ const issuesOf = (plugins: readonly Plugin[]): Promise<unknown> => issuesWith({ 
 
 const inPlugins = (message: string) => [{ path: 'plugins', message }]
 
+const PNG = { fileName: 'a.png', mimetype: 'image/png' }
+
 const withRoutes = (name: string, api: NonNullable<Plugin['api']>): Plugin => ({ name, api })
 
 describe('a presigner without plugins', () => {
@@ -738,9 +740,10 @@ describe('the options of a plugin', () => {
     ['upkeep', upkeep(more as object), 'settings'],
   ])('have no unknown members: %s', async (name, plugin, known) => {
     // Members that are undefined count too.
+    const unknown = name === 'images' ? 'Index, on_event, widths' : 'sizes, Index, on_event'
     const others = plugin.needs?.length ? [files()] : []
     expect(await issuesOf([plugin, ...others])).toEqual([
-      { path: name, message: `has unknown members: 3. Known members: ${known}` },
+      { path: name, message: `has unknown members: ${unknown}. Known members: ${known}` },
     ])
   })
 
@@ -772,6 +775,43 @@ describe('the options of a plugin', () => {
 describe("a plugin's setup", () => {
   const having = (name: string, setup: NonNullable<Plugin['setup']>): Plugin => ({ name, setup })
 
+  // @threat app-limits
+  it.each([
+    ['check', true, 'function'],
+    ['step', 'no', 'function'],
+    ['settle', {}, 'function'],
+    ['reserve', 1, 'function'],
+    ['after', {}, 'function'],
+    ['identify', () => null, 'object'],
+    ['queue', () => null, 'object'],
+  ])('returns no %s of the wrong type', async (seam, wrong, kind) => {
+    expect(await issuesOf([having('mine', () => ({ [seam]: wrong }))])).toContainEqual({
+      path: `mine.setup.${seam}`,
+      message: `must be a ${kind}`,
+    })
+  })
+
+  // @threat app-limits
+  it.each<[keyof Seams, (app: ReturnType<typeof mount>) => Promise<Response>]>([
+    ['check', (app) => app.post('/media/files/upload-url', PNG)],
+    ['check', (app) => app.fetch('/media/files/a.png', { method: 'DELETE' })],
+    ['settle', async (app) => app.post('/media/files', { key: await upload(app, '/media') })],
+    [
+      'step',
+      async (app) => {
+        const body = { ...PNG, size: 10_000_000 }
+        const { uploadId, key } = await jsonOf(await app.post('/media/multipart', body))
+        const path = `/media/multipart/${uploadId}/urls`
+        return app.post(path, { key, partNumbers: [1] })
+      },
+    ],
+  ])('returns a %s that may not return false: that is 500 at once', async (seam, ask) => {
+    const seams = { [seam]: () => false } as Partial<Seams>
+    const app = mount({ plugins: [...everyPlugin(), having('mine', () => seams)] })
+    expect(await outcome(await ask(app))).toBe('500 internal')
+    expect(app.lines.at(-1)?.reason).toContain(`${seam} returned a value. To refuse, it throws`)
+  })
+
   it.each([
     ['fileIndex', { fileIndex: memoryFileIndex() }],
     ['objects', { objects: () => ({}) as never }],
@@ -796,7 +836,10 @@ describe("a plugin's setup", () => {
   it('that misspells a seam is an issue, since a check would let everything pass', async () => {
     const misspelt = having('mine', () => Object({ cheek: () => {} }))
     expect(await issuesOf([misspelt])).toEqual([
-      { path: 'mine.setup', message: expect.stringMatching(/^has unknown members: 1\. .*check/) },
+      {
+        path: 'mine.setup',
+        message: expect.stringMatching(/^has unknown members: cheek\. .*check/),
+      },
     ])
   })
 

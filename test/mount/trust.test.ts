@@ -241,6 +241,35 @@ it('refuses a principal with an unknown member, and names it in the log', async 
 })
 
 // @threat app-limits
+it.each(['authenticate', 'beforeUpload', 'beforeDelete', 'beforeDownload', 'log'])(
+  'refuses an option that must be a function: %s',
+  async (name) => {
+    for (const wrong of [true, 'x', {}]) {
+      const app = mount({ [name]: wrong } as object)
+      expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
+        code: 'misconfigured',
+        issues: [{ path: name, message: 'must be a function' }],
+      })
+    }
+  },
+)
+
+// @threat app-limits
+it.each(['beforeUpload', 'beforeDelete', 'beforeDownload'])(
+  'does nothing if %s returns false, which is no answer',
+  async (name) => {
+    const app = mount({ [name]: () => false } as object)
+    const answers = [
+      app.post('/media/files/upload-url', png),
+      app.fetch('/media/files/a.png', { method: 'DELETE' }),
+      app.fetch('/media/files/a.png/url'),
+    ]
+    const statuses = (await Promise.all(answers)).map(({ status }) => status)
+    expect(statuses.filter((status) => status === 500)).toHaveLength(1)
+  },
+)
+
+// @threat app-limits
 it('refuses an unknown option, next to other issues, and names the known ones', async () => {
   const app = mount({ maxBytes: 3, Authenticate: () => null } as object)
   const health = await jsonOf(await app.fetch('/media/healthz'))
@@ -250,7 +279,7 @@ it('refuses an unknown option, next to other issues, and names the known ones', 
       {
         path: 'options',
         message: expect.stringMatching(
-          /^has unknown members: 2\. Known members: plugins, rateLimiter, .*appTimeoutSeconds$/,
+          /^has unknown members: maxBytes, Authenticate\. Known members: plugins, rateLimiter, .*appTimeoutSeconds$/,
         ),
       },
     ],

@@ -227,7 +227,7 @@ it('refuses an unknown option', () => {
   expect(() => createSigner(settings, unknown)).toThrow(
     expect.objectContaining({
       code: 'misconfigured',
-      message: 'createSigner: options has unknown members: 1. Known members: now, waitUntil.',
+      message: 'createSigner: options has unknown members: clock. Known members: now, waitUntil.',
     }),
   )
 })

@@ -1,4 +1,4 @@
-import { type Check, isEither, isNumber, isObject, isString } from '../check.ts'
+import { type Check, isEither, isObject, isString } from '../check.ts'
 import { parse } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
 import { isFileRecord } from '../response-checks.ts'
@@ -90,8 +90,7 @@ const isEnvelope = isObject<{ type: string; timestamp: string; data: object }>({
 const isFileData = isObject<Asked & { file: FileRecord }>({ ...asked, file: isFileRecord })
 const isNamed = isObject({ id: isString })
 const isKey = isObject<FileKey>({ bucket: isString, key: isString })
-
-const isGuessed = isObject({ ...asked, file: isKey, wrongPasswords: isNumber })
+const isKeyData = isObject({ ...asked, file: isKey })
 
 /** The check of the data of each event. */
 const DATA: Readonly<Record<string, Check<object>>> = {
@@ -100,11 +99,11 @@ const DATA: Readonly<Record<string, Check<object>>> = {
   'file.renamed': isFileData,
   'file.copied': isObject({ ...asked, file: isFileRecord, from: isKey }),
   'file.moved': isObject({ ...asked, file: isFileRecord, from: isKey }),
-  'file.deleted': isObject({ ...asked, file: isKey }),
+  'file.deleted': isKeyData,
   'grant.used': isObject({ ...asked, file: isKey, grant: isNamed }),
   'drop-box.received': isObject({ ...asked, file: isFileRecord, dropBox: isNamed }),
-  'grant.guessed': isGuessed,
-  'drop-box.guessed': isGuessed,
+  'grant.guessed': isKeyData,
+  'drop-box.guessed': isKeyData,
 } satisfies Record<WebhookEvent['type'], unknown>
 
 /** Accepts an event, even of a type that only a newer Worker sends. */

@@ -23,8 +23,8 @@ import { requireSettings } from '../../settings/define.ts'
 import type { Settings } from '../../settings/settings.ts'
 import type { Ledger, Upload } from '../../state/ledger.ts'
 import type { Settled } from '../../state/reservation.ts'
+import { abortMultipartUpload, listUploads } from '../../storage/multipart.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
-import { abortUploads } from './abort-uploads.ts'
 import { principalOf, type StoredBox } from './box.ts'
 
 /** Where background work of an object runs. */
@@ -58,6 +58,26 @@ export async function look(
       ledger.looked(hold, 'failed', now.getTime())
     }
   })
+}
+
+/**
+ * Aborts every upload in parts of a key, which the bucket keeps and counts until then: those that it
+ * lists, and the one that is known, since not every server lists them. Returns the object of the key: one
+ * of them may be complete. Throws `storage_error`, `unavailable` and `not_supported`.
+ */
+export async function abortUploads(
+  bucket: Bucket,
+  key: ObjectKey,
+  known: string | null,
+  now: Date,
+): Promise<ObjectHead | null> {
+  const listed = await listUploads(bucket, key, now).catch((error: unknown) => {
+    if (asApiError(error)?.code !== 'not_supported') throw error
+    return []
+  })
+  for (const s3UploadId of new Set([...listed, ...(known === null ? [] : [known])]))
+    await abortMultipartUpload({ bucket, key, s3UploadId }, now)
+  return headObject(bucket, key, now)
 }
 
 /** A look at one key, and what it needs. */

@@ -25,10 +25,9 @@ import {
   takesRecords,
 } from '../../state/reservation.ts'
 import { objectExists } from '../../storage/s3.ts'
-import { abortUploads } from './abort-uploads.ts'
 import { MAX_BOX_PUT_BYTES, principalOf, type SeenBox, type StoredBox } from './box.ts'
 import { type BoxObject, DROP_BOXES } from './kind.ts'
-import { tell } from './looks.ts'
+import { abortUploads, tell } from './looks.ts'
 import { BOX_TOKEN_PREFIX, type BoxClaims, openBoxToken } from './token.ts'
 
 /** An event must not delay an upload by more. */

@@ -367,6 +367,91 @@ describe('POST /files/copy', () => {
     expect(copy.headers.get('Content-Type')).toBe('image/png')
   })
 
+  it('asks beforeDownload about the source', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const beforeDownload = vi.fn(() => ({ refuse: 'Not for copies.' }))
+    const app = mounted({ beforeDownload })
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toBe('403 forbidden')
+    expect(beforeDownload).toHaveBeenCalledOnce()
+    expect(await contentOf(to)).toBe(null)
+  })
+
+  /** What happens around CopyObject, and what the response is. */
+  const AROUND: Readonly<
+    Record<string, (from: string, to: string, copy: () => Promise<Response>) => Promise<Response>>
+  > = {
+    'has another source in a copy with another ETag': async (from, to, copy) => {
+      await copy()
+      await put(to, 'other!')
+      await put(from, 'newer!')
+      const etag = (await bucketFetch(to, { method: 'HEAD' })).headers.get('ETag')
+      return new Response(`<CopyObjectResult><ETag>${etag}</ETag></CopyObjectResult>`)
+    },
+    'is refused since its source was replaced': async (from) => {
+      await put(from, 'newer!')
+      return new Response('<Error><Code>PreconditionFailed</Code></Error>', { status: 412 })
+    },
+    'has another size, with the same ETag': async (_, to, copy) => {
+      const copied = await copy()
+      const real = fetch
+      vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+        const response = await real(input, init)
+        if (init.method !== 'HEAD' || !input.includes(to) || !response.ok) return response
+        const headers = new Headers(response.headers)
+        headers.set('Content-Length', '5')
+        return new Response(null, { headers })
+      })
+      return copied
+    },
+    'is replaced before it is recorded': async (_, to, copy) => {
+      const copied = await copy()
+      const real = fetch
+      let looks = 0
+      vi.stubGlobal('fetch', async (input: string, init?: RequestInit) => {
+        looks += input.includes(to) ? 1 : 0
+        if (looks === 2) await bucketFetch(to, { method: 'PUT', body: 'theirs' })
+        return real(input, init)
+      })
+      return copied
+    },
+  }
+
+  // @threat copy-other-object
+  it.each(Object.keys(AROUND))('is file_replaced, and not recorded, if it %s', async (name) => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    await put(from)
+    const real = fetch
+    let isSent = false
+    vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+      if (isSent || !new Headers(init.headers).has('x-amz-copy-source')) return real(input, init)
+      isSent = true
+      return (await AROUND[name]?.(from, to, () => real(input, init))) ?? real(input, init)
+    })
+    const app = mounted()
+    const response = await app.post('/media/files/copy', { from, to })
+    expect(await outcome(response)).toBe('409 file_replaced')
+    vi.unstubAllGlobals()
+    expect(events.filter(({ type }) => type === 'copied')).toEqual([])
+  })
+
+  // @threat copy-undeleted
+  it('purges the target whose object was gone, but not its record', async () => {
+    const [from = '', to = ''] = keys('a.png', 'b.png')
+    const app = mounted({ files: { index: memoryFileIndex() } })
+    for (const key of [from, to]) {
+      await put(key, key)
+      await app.post('/media/files', { key })
+    }
+    await bucketFetch(to, { method: 'DELETE' })
+    const purge = failNextPurge(new Error('never'))
+    purge.mockReset().mockResolvedValue(null)
+    expect(await outcome(await app.post('/media/files/copy', { from, to }))).toMatchObject({
+      key: to,
+    })
+    expect(purge).toHaveBeenCalledWith('files', [to])
+  })
+
   // @threat copy-undeleted
   it.each(['copy', 'move'])('purges the target of a %s that may have happened', async (kind) => {
     const [from = '', to = ''] = keys('a.png', 'b.png')

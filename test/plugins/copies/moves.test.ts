@@ -8,6 +8,7 @@ import { jsonOf, settingsInput } from '../../support/app.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { type MountOptions, mount } from '../../support/mount.ts'
+import { failNextPurge } from '../../support/purge.ts'
 import { type LapsingIndex, lapsingIndex, type Operation } from './lapsing-index.ts'
 
 let number = 0
@@ -615,11 +616,15 @@ it('is not finished by the journal of an earlier file under the key of the sourc
 })
 
 // @threat move-loses
-it.each([true, false])(
-  'is not finished by what has replaced its copy since then (recorded: %s)',
-  async (isRecorded) => {
+it.each([
+  ['deleted its source, and it is recorded', 'DELETE a.png', true],
+  ['deleted its source', 'DELETE a.png', false],
+  ['recorded its copy', 4, false],
+] as const)(
+  'is not finished by what has replaced its copy before it has %s',
+  async (_, at, isRecorded) => {
     const { app, from, to, index } = await setUp()
-    await withStep('DELETE a.png', FAULTS['is answered with 500'], () => move(app, from, to))
+    await withStep(at, FAULTS['is answered with 500'], () => move(app, from, to))
     await index.lapse()
     await put(to, 'other!')
     if (isRecorded) await app.post('/media/files', { key: to })
@@ -627,6 +632,19 @@ it.each([true, false])(
     expect([await contentOf(from), await contentOf(to)]).toEqual(['pixels', 'other!'])
   },
 )
+
+// @threat copy-undeleted
+it('purges a replaced target also in the repeat', async () => {
+  const { app, from, to, index } = await setUp()
+  await put(to, 'older!')
+  const overwrite = { overwrite: true }
+  await withStep('DELETE a.png', FAULTS['is never sent'], () => move(app, from, to, overwrite))
+  await index.lapse()
+  const purge = failNextPurge(new Error('never'))
+  purge.mockReset().mockResolvedValue(null)
+  expect((await move(app, from, to, overwrite)).status).toBe(201)
+  expect(purge.mock.calls.flatMap(([, names]) => names).toSorted()).toEqual([from, to])
+})
 
 // @threat move-loses
 it('is not finished by the journal of a move from the same key of another bucket', async () => {

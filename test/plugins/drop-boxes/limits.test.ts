@@ -7,11 +7,17 @@ import {
   currently,
   DAY,
   type DropBox,
+  MINUTE,
   objectOf,
   outcome,
+  passes,
+  putTo,
   type Sender,
   visit,
 } from '../../support/drop-boxes.ts'
+import { testWorker } from '../../support/worker.ts'
+
+const worker = testWorker()
 
 /** Returns senders of different networks. */
 const crowd = (box: DropBox, size: number): Promise<Sender[]> =>
@@ -60,6 +66,39 @@ describe('200 senders at once', () => {
       }),
     )
     expect((await currently(box)).received).toEqual({ files: 3, bytes: 15 })
+  })
+
+  // @threat box-over-limit
+  it('never record more than the last 10 MB, in one request or in parts, also if nobody confirms', async () => {
+    const box = await createBox({ maxFiles: 1000, maxBytes: 4e6, maxTotalBytes: 11e6 })
+    await (await visit(box, { ip: '203.0.113.9' })).send('x'.repeat(1e6))
+    const senders = await crowd(box, 200)
+    const done = await Promise.all(
+      senders.map(async (one, i) => {
+        const content = 'x'.repeat(200_000 + (i % 7) * 450_000)
+        if (i % 3 === 2) {
+          const started = await startInParts(one, content).catch(() => null)
+          return started === null ? 0 : (await completeParts(one, started)).status
+        }
+        const begun = await one.begin(content.length)
+        if (begun.status !== 200) return begun.status
+        const key = await putTo(await begun.json<Parameters<typeof putTo>[0]>(), content)
+        // The object looks for every other one.
+        return i % 3 === 0 ? (await one.record(key)).status : 0
+      }),
+    )
+    expect(done).toContain(201)
+    expect(done).toContain(429)
+    for (const wait of [0, 31 * MINUTE]) {
+      await passes(wait, box)
+      const page = await worker.fetch(`/files?prefix=${box.prefix}&limit=1000`)
+      const { files } = await page.json<{ files: { size: number }[] }>()
+      const bytes = files.reduce((sum, { size }) => sum + size, 0)
+      expect(bytes).toBeLessThanOrEqual(11e6)
+      expect((await currently(box)).received.bytes).toBeLessThanOrEqual(11e6)
+      // Nearly all of it is used.
+      if (wait > 0) expect(bytes).toBeGreaterThan(7e6)
+    }
   })
 })
 

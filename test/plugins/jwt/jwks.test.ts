@@ -150,7 +150,6 @@ it('answers 503 for a malformed key set', async () => {
   }
 })
 
-// @threat issuer-down
 // @threat jwt-issuer-floods
 it('reads a key set up to 1 MB, and nothing behind that', async () => {
   const keys = [first.publicJwk]
@@ -176,6 +175,7 @@ it('reads a key set up to 1 MB, and nothing behind that', async () => {
   expect(sent).toBeLessThan(20)
 })
 
+// @threat issuer-down
 it('gives up on an issuer that does not answer', async () => {
   // Stands in for a server that never answers: this request ends only when it is aborted.
   vi.spyOn(globalThis, 'fetch').mockImplementation(

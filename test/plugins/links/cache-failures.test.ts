@@ -66,6 +66,14 @@ const image = (size: number) =>
     headers: { 'Cache-Control': 'public, max-age=60', 'Content-Length': String(size) },
   })
 
+it('copies nothing that no cache may keep', async () => {
+  const headers = { 'Cache-Control': 'no-store', 'Content-Length': '6' }
+  const { answered, done } = through(new Response('pixels', { headers }))
+  const answer = await answered
+  expect([await answer.text(), answer.headers.get('CF-Cache-Status')]).toEqual(['pixels', 'BYPASS'])
+  await done()
+})
+
 it('waits two seconds for a cache that hangs', async () => {
   captureLog()
   brokenCache({ match: hanging })

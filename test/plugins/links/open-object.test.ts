@@ -58,6 +58,13 @@ it.each([
   expect(part.cancelled).toBe(1)
 })
 
+it('lets no cache keep an object without a length, which may be cut', async () => {
+  answering([200, OBJECT])
+  const answer = await ask()
+  expect(answer.headers.get('Cache-Control')).toBe('no-store')
+  await answer.body?.cancel()
+})
+
 it.each([
   [512 * 1024 ** 2, /^public, max-age=86[34]\d\d, must-revalidate$/],
   [512 * 1024 ** 2 + 1, /^no-store$/],

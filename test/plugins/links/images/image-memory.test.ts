@@ -129,7 +129,7 @@ async function objectsFor(setup: Setup) {
     await answer.arrayBuffer()
     return { status: answer.status, failure, seconds: (Date.now() - begun) / 1000 }
   }
-  return { counts, show, run: objects.run }
+  return { counts, show, run: objects.run, purge: objects.purge }
 }
 
 const crowd = <T>(count: number, show: () => Promise<T>) =>
@@ -212,6 +212,20 @@ it('holds room for a call of Cloudflare Images that it has given up', async () =
   expect(answers.map(({ status }) => status)).toEqual([503, 503, 503])
   expect([counts.calls, counts.peak < 45 * MIB]).toEqual([3, true])
   await fakeSeconds(sleep(13_000))
+})
+
+// @threat image-outdated
+it('makes an image again for those who ask after its object was deleted or replaced', async () => {
+  vi.useFakeTimers(FAKE_CLOCK)
+  const { counts, show, run, purge } = await objectsFor({ bytes: 237, callMilliseconds: 1000 })
+  const key = 'uploads/replaced.png'
+  const later = async () => {
+    await sleep(500)
+    expect(await purge(bucket.alias, [key])).toBeNull()
+    return show(key, run)
+  }
+  await fakeSeconds(Promise.all([show(key, run), later()]))
+  expect([counts.calls, counts.gets]).toEqual([2, 2])
 })
 
 // @threat image-costs
