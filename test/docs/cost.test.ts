@@ -135,14 +135,14 @@ describe('the uses of grants', () => {
   it.each(columns.map((column, i) => ({ ...column, i })))(
     'follow from what a grant and a use need: $way',
     ({ grants, i }) => {
-      const requests = 100_000 * 3 + grants * 4
+      const requests = 100_000 * 3 + grants * 6
       const quantities = {
         'Worker requests': 100_000 * 4 + grants,
         'Object requests': requests,
-        'Rows written': 100_000 + grants * 15,
-        'Rows read': 100_000 * 3 + grants * 5,
+        'Rows written': 100_000 + grants * 25,
+        'Rows read': 100_000 * 3 + grants * 7,
         'Object duration, GB-s': requests * 0.01 * 0.125,
-        'Object storage, GB': (grants * 12_500) / 1e9,
+        'Object storage, GB': (grants * 12_700) / 1e9,
       }
       for (const [name, expected] of Object.entries(quantities))
         expect(numberIn(uses.get(name)?.[i]), name).toBeCloseTo(expected, 2)
@@ -158,7 +158,9 @@ describe('the uses of grants', () => {
     const [perDay] = prices.get('Rows written') ?? []
     const rows = numberIn(uses.get('Rows written')?.[0]) / 100_000
     const page = readPage('docs/cost.md')
-    expect(page).toContain(`${(numberIn(perDay) / rows).toLocaleString('en')} such uses a day`)
+    expect(page).toContain(
+      `${Math.floor(numberIn(perDay) / rows).toLocaleString('en')} such uses a day`,
+    )
     const requests = numberIn(uses.get('Worker requests')?.[1]) / 100_000
     expect(page).toContain(`${(100_000 / requests).toLocaleString('en')} uses`)
   })

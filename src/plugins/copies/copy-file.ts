@@ -16,7 +16,7 @@ import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { extendDeadline, fileIndexOf, timeOf } from '../../http/deadline.ts'
-import { nameInKey, requireChoice } from '../../keys/new-key.ts'
+import { nameInKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
@@ -125,7 +125,6 @@ async function admit(c: AppContext, call: CopyCall, file: FileToCopy): Promise<v
   requireUpload(principal, to, { overwrite })
   requireSpelling(source, from)
   requireSpelling(target, to)
-  requireChoice(to)
   requireOneServer(source, target)
   requireOther(source, from, target, to)
   if (kind === 'move') requireLocks(c)

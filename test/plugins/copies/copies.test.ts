@@ -392,6 +392,18 @@ describe('POST /files/copy', () => {
       await put(from, 'newer!')
       return new Response('<Error><Code>PreconditionFailed</Code></Error>', { status: 412 })
     },
+    'has another size, with the same ETag': async (_, to, copy) => {
+      const copied = await copy()
+      const real = fetch
+      vi.stubGlobal('fetch', async (input: string, init: RequestInit = {}) => {
+        const response = await real(input, init)
+        if (init.method !== 'HEAD' || !input.includes(to) || !response.ok) return response
+        const headers = new Headers(response.headers)
+        headers.set('Content-Length', '5')
+        return new Response(null, { headers })
+      })
+      return copied
+    },
     'is replaced before it is recorded': async (_, to, copy) => {
       const copied = await copy()
       const real = fetch

@@ -616,11 +616,15 @@ it('is not finished by the journal of an earlier file under the key of the sourc
 })
 
 // @threat move-loses
-it.each([true, false])(
-  'is not finished by what has replaced its copy since then (recorded: %s)',
-  async (isRecorded) => {
+it.each([
+  ['deleted its source, and it is recorded', 'DELETE a.png', true],
+  ['deleted its source', 'DELETE a.png', false],
+  ['recorded its copy', 4, false],
+] as const)(
+  'is not finished by what has replaced its copy before it has %s',
+  async (_, at, isRecorded) => {
     const { app, from, to, index } = await setUp()
-    await withStep('DELETE a.png', FAULTS['is answered with 500'], () => move(app, from, to))
+    await withStep(at, FAULTS['is answered with 500'], () => move(app, from, to))
     await index.lapse()
     await put(to, 'other!')
     if (isRecorded) await app.post('/media/files', { key: to })
