@@ -149,7 +149,8 @@ const NEXT_LOGIN = {
 /** Lets an app with Vite get tokens from the server of the recipe for Express. */
 async function useTokens(reader: Reader, server: Reader): Promise<void> {
   const write = (path: string, text: string) => writeFile(join(reader.folder(), path), text)
-  const config = await readFile(join(reader.folder(), 'vite.config.ts'), 'utf8')
+  const text = await readFile(join(reader.folder(), 'vite.config.ts'), 'utf8')
+  const config = text.replace(/^ *server: \{ proxy.*\n/m, '') // of the recipe for React
   await write('src/current-user.ts', PAGE_LOGIN)
   await write('.env.local', `VITE_PRESIGNER_URL=${readers.worker}\n`)
   const proxy = `server: { proxy: { '/api': '${server.origin()}' } }`

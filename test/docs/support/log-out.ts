@@ -7,7 +7,7 @@ import * as z from 'zod/mini'
  * loaded, and in the tab of somebody who logs in, the new user. Other tabs don't see that.
  */
 export const USER_OF_PAGE =
-  '(globalThis.pageUser ??= /\\buser=(\\w+)/.exec(document.cookie)?.[1] ?? null)'
+  '(Object(globalThis).pageUser ??= /\\buser=(\\w+)/.exec(document.cookie)?.[1] ?? null)'
 
 export interface LogOut {
   readonly browser: Browser
