@@ -13,7 +13,7 @@ import {
 import { readPage } from '../docs/support/markdown.ts'
 
 /** In KiB, whatever docs/library.md says. */
-const LIMITS = { [CORE]: 43.8, [USUAL]: 69.9, [SIGNER]: 11, [SIGNER_WITH_SETTINGS]: 15.6 }
+const LIMITS = { [CORE]: 43.8, [USUAL]: 70.1, [SIGNER]: 11, [SIGNER_WITH_SETTINGS]: 15.6 }
 
 /** How far a size may be from the one in docs/library.md. */
 const ROOM = 0.03
