@@ -36,6 +36,7 @@ describe('an entry of the package', () => {
     'signer.ts',
     'testing.ts',
     'indexes.ts',
+    'node.ts',
     'plugin-api.ts',
     'worker/index.ts',
     'plugins/links/images/index.ts',

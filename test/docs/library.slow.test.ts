@@ -112,14 +112,26 @@ declare module '@aws-sdk/credential-providers' {
 }
 `
 
-/** The part of `@hono/node-server` that the page uses. test/docs/recipes.slow.test.ts runs it. */
-const NODE_SERVER = `
-declare module '@hono/node-server' {
-  interface Options {
-    readonly fetch: (request: Request) => Promise<Response>
-    readonly port: number
+/** The part of Node's `http` that the page uses. test/docs/recipes.slow.test.ts runs it. */
+const NODE_HTTP = `
+declare module 'node:http' {
+  export interface IncomingMessage extends AsyncIterable<Uint8Array<ArrayBuffer>> {
+    readonly rawHeaders: string[]
+    readonly headers: { readonly host?: string }
+    readonly socket: object
+    readonly readableDidRead: boolean
   }
-  export function serve(options: Options, onListen: () => void): void
+  export interface ServerResponse {
+    statusCode: number
+    setHeader(name: string, value: string | readonly string[]): unknown
+    write(chunk: Uint8Array): boolean
+    end(): unknown
+    destroy(): unknown
+    once(event: 'drain' | 'close', listener: () => void): unknown
+  }
+  export function createServer(
+    listener: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
+  ): { listen(port: number, onListen: () => void): void }
 }
 `
 
@@ -192,7 +204,7 @@ beforeAll(() => {
     'start/settings.ts': block('node-settings'),
     'start/start.ts': markedBlock('docs/api.md', 'start-library'),
     'node/session.ts': 'export const currentUser = async (_: Request) => ({ id: "ann" })',
-    'node/node-server.d.ts': NODE_SERVER,
+    'node/node-http.d.ts': NODE_HTTP,
     'node/testing.ts': block('testing'),
     'node/main.ts': MAIN,
     ...Object.fromEntries(other.map(({ code }, i) => [`other/${i}.ts`, code])),

@@ -329,7 +329,7 @@ describe.each([
 })
 
 describe.each([
-  ['@hono/node-server', 'node/server.ts'],
+  ["Node's http", 'node/server.ts'],
   ['Express 5', 'media.ts'],
   ['Express 4', 'media-4.ts'],
 ])('the API below a base path, with %s', (_, file) => {
