@@ -389,6 +389,20 @@ describe('a record without an object', () => {
     expect([await of(first, key), await index.get('other', key)]).toEqual([null, theirs])
   })
 
+  it('lets no other object be recorded outside of what upkeep records', async () => {
+    const walk = testWalk()
+    const key = parseObjectKey('albums/cover.png')
+    const object = bucket.put(key, OLD)
+    const keptAt = at(0).toISOString()
+    await walk.place.index.kept?.put({ record: recordOf(key, object), keptAt, expiresAt: null })
+    // Somebody replaces it after the list.
+    bucket.put(key, OLD)
+    bucket.before = ({ operation }) =>
+      operation === 'GET list-type' ? listOf([{ ...object, key }]) : undefined
+    expect(await counted(walk)).not.toHaveProperty('recorded')
+    expect(await of(walk, key)).toBe(null)
+  })
+
   // @threat owner-lost
   it('does not expire while an object of its size is there, also if upkeep only reports', async () => {
     const walk = testWalk()
@@ -509,6 +523,7 @@ describe('the brake', () => {
     const { last, ...state } = await pass(walk, HOUR, { mode: 'report' })
     expect(shown(last?.counts)).toEqual({ records: 1, gone: 1 })
     expect(state).toMatchObject({ phase: 'idle', stopped: { reason: 'empty list' } })
+    await beginPass(walk, 2 * HOUR, { mode: 'report' })
     await pass(walk, 2 * HOUR, { mode: 'report' })
     expect(await stateOf(walk)).toMatchObject({ stopped: { reason: 'empty list' } })
     expect((await release(walk, 3 * HOUR)).last?.counts).toMatchObject({ dropped: 1 })
