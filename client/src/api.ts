@@ -5,6 +5,7 @@ import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { codeWithoutResponse, noteResponse } from './responded.ts'
 import { anySignal } from './signals.ts'
+import { userTagOf } from './user-tag.ts'
 
 /**
  * How long to wait for a response. The Worker waits ten seconds for each request to a bucket or
@@ -72,7 +73,23 @@ export function createApi(
   { user, signal: ended, stop, shownUrl }: Sender = {},
 ): Api {
   const base = baseUrl.replace(/\/*(#.*)?$/, '')
+  const known = typeof user === 'string' ? userTagOf(baseUrl, user) : undefined
   let tag: string | null = null
+  /** Keeps the tag of a response. The API accepts those of older secrets, and returns the newest one. */
+  const learn = (latest: string) => {
+    if (latest === tag) return
+    tag = latest
+    if (known?.save(latest) === false)
+      refuse(
+        new PresignerError('user_changed', 'Another user is logged in now. Reload the page.', {
+          status: 409,
+        }),
+      )
+  }
+  const refuse = (error: PresignerError): never => {
+    stop?.(error)
+    throw error
+  }
   let asking: Promise<unknown> | undefined
   const tokenOf = typeof token === 'function' ? token : () => token
   return async function api(check, method, path, { query = {}, body, signal: own, stall } = {}) {
@@ -119,11 +136,10 @@ export function createApi(
     }
 
     signal.throwIfAborted()
+    tag ??= known?.read() ?? null
     if (user !== undefined && tag === null && path !== '/limits') {
       asking ??= api(isTagged, 'GET', '/limits', { stall })
-        .then((limits) => {
-          tag = limits.tag
-        })
+        .then((limits) => learn(limits.tag))
         .finally(() => {
           asking = undefined
         })
@@ -138,8 +154,7 @@ export function createApi(
     const { ok, status, headers } = response
     const answer = parse(text)
     if (ok && check(answer)) {
-      // The API accepts the tags of older secrets, and returns that of the newest one.
-      if (user !== undefined) tag = headers.get(USER_TAG) ?? tag
+      if (user !== undefined) learn(headers.get(USER_TAG) ?? tag ?? '')
       return answer
     }
     if (!ok && isErrorBody(answer)) {
@@ -149,8 +164,9 @@ export function createApi(
         status,
         retryAfter,
       })
-      if (error.code === 'user_changed') stop?.(error)
-      throw error
+      if (error.code !== 'user_changed') throw error
+      known?.forget()
+      refuse(error)
     }
     const requestId = headers.get('X-Request-Id') ?? undefined
     const message = `Unexpected response to ${what}: ${status}. Check baseUrl.`

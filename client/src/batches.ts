@@ -60,13 +60,13 @@ const waitingOf = oneEach<Api, Waiting>(() => ({
  * Announces a file, so that it can be signed together with others until its job is over. If that is
  * over already, throws its reason.
  */
-export function announceFile(file: Unsigned): void {
+export function announceFile(file: Unsigned, isSigned: boolean): void {
   const { job, body } = file
   job.signal.throwIfAborted()
   const waiting = waitingOf(job.api)
   const { unsigned, unsent } = waiting
   // For a chosen key, the Worker asks the bucket, which it may do only a few times in a request.
-  if (body.key === undefined) unsigned.add(file)
+  if (body.key === undefined && !isSigned) unsigned.add(file)
   unsent.add(job)
   // Also aborts after an error.
   job.signal.addEventListener('abort', () => {

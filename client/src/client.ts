@@ -6,8 +6,9 @@ import { type FileCalls, fileCalls } from './file-calls.ts'
 import { createHandle, type UploadHandle } from './handle.ts'
 import type { ListOptions } from './requests.ts'
 import { isAnything, isFilePage } from './response-checks.ts'
-import type { FilePage, RecordedFile } from './responses.ts'
+import type { FilePage, FileRecord, RecordedFile } from './responses.ts'
 import { createSessions, type Session, type SessionOptions } from './session.ts'
+import type { KeptFile } from './single.ts'
 import { turnsInParts, type UploadOptions, upload } from './upload.ts'
 
 export interface ClientOptions extends SessionOptions {
@@ -41,9 +42,10 @@ export interface Client<Data = unknown> extends FileCalls<Data> {
   end(): void
   /**
    * Uploads a file and records it. Retries after temporary errors. If an upload in parts fails or
-   * the page closes, the upload resumes when you upload the same File again within a week.
+   * the page closes, the upload resumes when you upload the same File again within a week. `kept` has
+   * what an earlier try has done: pass the same empty object to each of them.
    */
-  upload(file: File | Blob, options?: UploadOptions): Promise<RecordedFile<Data>>
+  upload(file: File | Blob, options?: UploadOptions, kept?: KeptFile): Promise<RecordedFile<Data>>
   /** Uploads a file like `upload`, with a handle that pauses, resumes and cancels it. */
   start(
     file: File | Blob,
@@ -65,7 +67,11 @@ export interface Client<Data = unknown> extends FileCalls<Data> {
 export function createClient<Data = unknown>({ bucket, ...options }: ClientOptions): Client<Data> {
   const { current, begin, onEnd } = createSessions(options)
   const api: Api = async (...request) => begin().api(...request)
-  const { copy, move } = fileCalls<Data>(() => whenFree(begin().api), bucket)
+  const free = () => {
+    const { api, sending } = begin()
+    return whenFree(api, sending)
+  }
+  const { copy, move } = fileCalls<Data>(free, bucket)
   const inTurn = turnsInParts()
   function request<T>(
     method: Method,
@@ -88,11 +94,16 @@ export function createClient<Data = unknown>({ bucket, ...options }: ClientOptio
     session: (act) => (act ? begin() : current()),
     onEnd,
     end: () => current().end(),
-    ...uploadsWith(async (file, uploadOptions) => {
-      const watch = setInterval(current, WATCH_MILLISECONDS)
-      return upload({ ...begin(), bucket, inTurn }, file, uploadOptions).finally(() =>
-        clearInterval(watch),
-      )
+    ...uploadsWith(() => {
+      const session = begin()
+      const { signal: over } = session
+      const run: Run = (file, uploadOptions, kept) => {
+        const watch = setInterval(current, WATCH_MILLISECONDS)
+        return upload({ ...session, bucket, inTurn }, file, uploadOptions, kept).finally(() =>
+          clearInterval(watch),
+        )
+      }
+      return { run, over }
     }),
     list: ({ signal, ...query } = {}) =>
       api(isFilePage, 'GET', '/files', { query: { ...query, bucket }, signal }),
@@ -100,11 +111,15 @@ export function createClient<Data = unknown>({ bucket, ...options }: ClientOptio
   }
 }
 
-type Upload<T> = (file: File | Blob, options: UploadOptions) => Promise<T>
+type Run = (file: File | Blob, options: UploadOptions, kept: KeptFile) => Promise<FileRecord>
 
-/** Returns both ways to upload a file. */
-export const uploadsWith = <T>(upload: Upload<T>) => ({
-  upload: (file: File | Blob, options: UploadOptions = {}) => upload(file, options),
-  start: (file: File | Blob, options: Omit<UploadOptions, 'signal'> = {}) =>
-    createHandle((signal) => upload(file, { ...options, signal })),
+/** Returns both ways to upload a file. Each upload belongs to the session that `begin` returns. */
+export const uploadsWith = (begin: () => { readonly run: Run; readonly over?: AbortSignal }) => ({
+  upload: async (file: File | Blob, options: UploadOptions = {}, kept: KeptFile = {}) =>
+    begin().run(file, options, kept),
+  start(file: File | Blob, options: Omit<UploadOptions, 'signal'> = {}) {
+    const { run, over } = begin()
+    const kept: KeptFile = {}
+    return createHandle((signal) => run(file, { ...options, signal }, kept), over)
+  },
 })

@@ -1,3 +1,4 @@
+import { createHandle } from './handle.ts'
 import { asError } from './presigner-error.ts'
 import type { Session } from './session.ts'
 // Not from their own files: the build would create another script for these.
@@ -60,7 +61,13 @@ export function createDropBoxUploads(
   const session: Session = { user: undefined, signal: new AbortController().signal }
 
   const uploader: Uploader = {
-    upload: async (file, more) => (await (opening ?? reopen())).client.upload(file, more),
+    start(file, more) {
+      const kept = {}
+      return createHandle(async (signal) => {
+        const { client } = await (opening ?? reopen())
+        return client.upload(file, { ...more, signal }, kept)
+      })
+    },
     session: () => session,
   }
   const queue = createUploadQueue(uploader, withBox(options))

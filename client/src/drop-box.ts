@@ -40,9 +40,10 @@ export async function openDropBox(
   // Half of the box: the API would refuse more for up to a minute, even if an upload ends sooner.
   const mostFiles = Math.min(MOST_FILES, Math.ceil(terms.maxFiles / 2))
   const inTurn = createTurns(mostFiles, terms.maxTotalBytes / 2)
-  const uploads = uploadsWith((file, options) =>
-    inTurn(file.size, options.signal, () => client.upload(file, options)),
-  )
+  const uploads = uploadsWith(() => ({
+    run: (file, options, kept) =>
+      inTurn(file.size, options.signal, () => client.upload(file, options, kept)),
+  }))
   return { ...terms, client: { ...client, ...uploads } }
 }
 

@@ -1,6 +1,6 @@
 import type { Client } from './client.ts'
 import { announce, type FileChange, onChange, recentChanges } from './file-changes.ts'
-import { asError } from './presigner-error.ts'
+import { asError, PresignerError } from './presigner-error.ts'
 import type { LinksOptions, ListOptions } from './requests.ts'
 import type { FileRecord, Folder } from './responses.ts'
 import { createStore, type Store } from './store.ts'
@@ -250,7 +250,9 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
           },
           (thrown) => {
             error = asError(thrown)
-            return false
+            const isDeleted = thrown instanceof PresignerError && thrown.deleted
+            if (isDeleted) announce(session, key, null)
+            return isDeleted
           },
         )
         .finally(() => {

@@ -18,9 +18,13 @@ export interface UploadHandle<T> {
 
 /**
  * Starts `run`, and again after each pause, with a signal that aborts at the next pause or cancel. A
- * signal that is already aborted tells it to delete what an earlier run has left.
+ * signal that is already aborted tells it to delete what an earlier run has left. `over` ends it in a
+ * pause too, and deletes nothing.
  */
-export function createHandle<T>(run: (signal: AbortSignal) => Promise<T>): UploadHandle<T> {
+export function createHandle<T>(
+  run: (signal: AbortSignal) => Promise<T>,
+  over?: AbortSignal,
+): UploadHandle<T> {
   let state: 'running' | 'paused' | 'failed' | 'over' = 'paused'
   let running = new AbortController()
   let resolve: (value: T) => void
@@ -61,6 +65,11 @@ export function createHandle<T>(run: (signal: AbortSignal) => Promise<T>): Uploa
       reject(reason)
     },
   }
+  over?.addEventListener('abort', () => {
+    if (state !== 'paused') return
+    state = 'failed'
+    reject(over.reason)
+  })
   handle.resume()
   return handle
 }

@@ -56,9 +56,13 @@ export class PresignerError extends Error {
     Object.assign(this, { code, status, requestId, issues, reason, etag, deleted, retryAfter })
   }
 
-  /** Whether the same request may succeed later. */
+  /** Whether the same request may succeed later. Not if a repeat would delete another object. */
   get retryable(): boolean {
-    return this.code !== 'misconfigured' && TEMPORARY.test(String(this.status || this.code))
+    return (
+      !this.deleted &&
+      this.code !== 'misconfigured' &&
+      TEMPORARY.test(String(this.status || this.code))
+    )
   }
 }
 

@@ -4,7 +4,7 @@ import { PresignerError } from './presigner-error.ts'
 export interface SessionOptions extends ApiOptions {
   /**
    * The page's name for the person who is logged in, such as their id, or a function that returns it,
-   * or null for nobody. What the page keeps belongs to this name, and nothing is sent for nobody, or
+   * or null for nobody, as when it throws. What the page keeps belongs to this name, and nothing is sent for nobody, or
    * after somebody else has logged in. The function is called often, and never on a server.
    */
   readonly user?: string | (() => string | null | undefined) | undefined
@@ -31,9 +31,15 @@ export interface OwnSession extends Session {
 
 /** Returns functions for the sessions of a client, of which one is current. */
 export function createSessions({ user, ...options }: SessionOptions) {
-  // A server, which renders the page, doesn't know what the page knows.
-  const nameOf =
-    typeof user === 'function' ? () => (globalThis.location && user()) || null : () => user
+  const nameOf = () => {
+    if (typeof user !== 'function') return user
+    try {
+      // A server, which renders the page, doesn't know what the page knows.
+      return (globalThis.location && user()) || null
+    } catch {
+      return null
+    }
+  }
   let session: OwnSession | undefined
   const listeners = new Set<() => void>()
   const start = (name: Session['user']) => {
@@ -63,6 +69,8 @@ export function createSessions({ user, ...options }: SessionOptions) {
       session?.signal.removeEventListener('abort', listener)
     }
   }
+  // Somebody may have logged out in another tab.
+  if (typeof user === 'function') globalThis.addEventListener?.('focus', () => current())
   return { current, begin, onEnd }
 }
 

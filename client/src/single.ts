@@ -8,6 +8,7 @@ import type { Stall } from './progress.ts'
 import { inSlot } from './put.ts'
 import type { FileRecord } from './responses.ts'
 import { send } from './send.ts'
+import { isFresh } from './signed-put.ts'
 
 /** Tells whether the bucket refuses to replace the object of a generated key, which only this upload has. */
 const isThere = (error: unknown, signed: SignedFile | undefined): boolean =>
@@ -16,8 +17,18 @@ const isThere = (error: unknown, signed: SignedFile | undefined): boolean =>
   signed?.headers['If-None-Match'] === '*' &&
   isGenerated(signed.key)
 
-/** Uploads the file in one request and records it. */
-export async function uploadSingle(job: Job, sha256?: boolean): Promise<FileRecord> {
+/** What a pause keeps, so that the file is not stored twice: its URL, and its ETag when it is sent. */
+export interface KeptFile {
+  signed?: SignedFile
+  etag?: string
+}
+
+/** Uploads the file in one request and records it. Does only what an earlier run has not. */
+export async function uploadSingle(
+  job: Job,
+  kept: KeptFile,
+  sha256?: boolean,
+): Promise<FileRecord> {
   const { file, request, report, ifMatch, signal } = job
   /** In a slot, so that many files are not in memory at the same time. */
   const hash = () => {
@@ -30,25 +41,27 @@ export async function uploadSingle(job: Job, sha256?: boolean): Promise<FileReco
     ...(sha256 && { sha256: await inSlot(file.size, signal, hash) }),
   }
   const unsigned: Unsigned = { job, body }
-  announceFile(unsigned)
-  let signed: SignedFile | undefined
+  let early = isFresh(kept.signed) ? kept.signed : undefined
+  announceFile(unsigned, early !== undefined || kept.etag !== undefined)
   const signOnce = async (stall: Stall) => {
-    signed = await sign(unsigned, stall)
+    const signed = early ?? (await sign(unsigned, stall))
+    early = undefined
+    kept.signed = signed
     return signed
   }
-  const etag = await send(job, file, 1, signOnce).catch((error: unknown) => {
+  kept.etag ??= await send(job, file, 1, signOnce).catch((error: unknown) => {
     // An earlier try may have arrived without an answer. Recording it finds out.
-    if (isThere(error, signed)) return undefined
+    if (isThere(error, kept.signed)) return ''
     throw error
   })
   report(1, file.size)
   const { fileName: name, bucket } = request
-  const key = signed?.key ?? ''
+  const key = kept.signed?.key ?? ''
   return record(job, {
     key,
     name,
     // Somebody else may replace the object under a chosen key.
-    etag: (!isGenerated(key) && etag) || undefined,
+    etag: (!isGenerated(key) && kept.etag) || undefined,
     bucket,
   })
 }

@@ -1,6 +1,6 @@
 import type { Client } from './client.ts'
 import { announce } from './file-changes.ts'
-import { createHandle, type UploadHandle } from './handle.ts'
+import type { UploadHandle } from './handle.ts'
 import { asError, type PresignerError } from './presigner-error.ts'
 import type { Progress } from './progress.ts'
 import type { RecordedFile } from './responses.ts'
@@ -9,7 +9,7 @@ import { createStore, type Store } from './store.ts'
 import type { UploadOptions } from './upload.ts'
 
 /** The part of a client that a queue needs. */
-export type Uploader<Data = unknown> = Pick<Client<Data>, 'upload' | 'session'>
+export type Uploader<Data = unknown> = Pick<Client<Data>, 'start' | 'session'>
 
 /** Options of `client.upload()` that can be set for each file. */
 export type FileOptions = Omit<UploadOptions, 'signal' | 'onProgress'>
@@ -134,7 +134,7 @@ export function createUploadQueue<Data>(
       change(item, { status: loaded > 0 ? 'uploading' : status, loaded, progress, stalled })
       store.changed('soon')
     }
-    const handle = createHandle((signal) => by.upload(file, { ...own, signal, onProgress }))
+    const handle = by.start(file, { ...own, onProgress })
     const session = by.session()
     Object.assign(item, { handle, session })
     if (!watched.has(session))
@@ -201,7 +201,11 @@ export function createUploadQueue<Data>(
     pause: (id) => forEach(id, ACTIVE, (item) => act(item, 'pause', 'paused')),
     resume: (id) => forEach(id, ['paused'], (item) => act(item, 'resume', 'waiting')),
     cancel: (id) => forEach(id, [...ACTIVE, 'paused'], (item) => act(item, 'cancel', 'canceled')),
-    retry: (id) => forEach(id, id === undefined ? ['failed'] : ['failed', 'canceled'], begin),
+    retry: (id) =>
+      forEach(id, id === undefined ? ['failed'] : ['failed', 'canceled'], (item) => {
+        // Otherwise, it belongs to somebody else, and is about to disappear.
+        if (item.by.session() === item.session) begin(item)
+      }),
     dismiss: (id) =>
       forEach(id, id === undefined ? OVER : [...OVER, ...ACTIVE, 'paused'], (item) => {
         items.delete(item.upload.id)

@@ -8,7 +8,7 @@ import type { TargetOptions } from './requests.ts'
 import type { FileRecord } from './responses.ts'
 import { withResumeSlot } from './resume-slot.ts'
 import { anySignal, unlessAborted } from './signals.ts'
-import { uploadSingle } from './single.ts'
+import { type KeptFile, uploadSingle } from './single.ts'
 import { createTurns, type InTurn } from './turns.ts'
 
 /** Files of this size or larger go in parts, unless `multipart` is set. */
@@ -50,6 +50,7 @@ export async function upload(
   { api, bucket, place, sending, inTurn }: UploadContext,
   file: File | Blob,
   options: UploadOptions,
+  kept: KeptFile = {},
 ): Promise<FileRecord> {
   const { onProgress, signal: canceled, multipart, sha256, fileName, ifMatch, ...rest } = options
   if (multipart && sha256)
@@ -75,7 +76,7 @@ export async function upload(
   try {
     const done = inParts
       ? inTurn(size, signal, () => withResumeSlot(identity, file, (slot) => uploadParts(job, slot)))
-      : uploadSingle(job, sha256)
+      : uploadSingle(job, kept, sha256)
     return await unlessAborted(done, signal)
   } finally {
     over.abort() // cancels the other parts after one has failed

@@ -75,7 +75,7 @@ const page: ClientPage = {
     for (const [name, kept] of Object.entries({ ...localStorage }))
       localStorage.setItem(name, JSON.stringify({ ...JSON.parse(kept), expiresAt }))
   },
-  stored: () => Object.keys(localStorage),
+  stored: () => Object.keys(localStorage).filter((name) => name.startsWith('edge-presigner:')),
 }
 
 const fileOf = ({ name, type, size, lastModified, changedAt }: PageFile): File => {

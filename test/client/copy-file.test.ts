@@ -35,10 +35,38 @@ async function move(...refusals: (readonly [code: ErrorCode, retryAfter?: number
   return [await moved, sent]
 }
 
+it('does not repeat a move whose source is deleted', async () => {
+  const deleted: Call = async () => {
+    sent++
+    throw new PresignerError('unavailable', 'No.', { status: 503, retryAfter: 1, deleted: true })
+  }
+  let sent = 0
+  const moved = fileCalls(() => whenFree(deleted), undefined).move('a', 'b')
+  await expect(moved).rejects.toMatchObject({ deleted: true })
+  expect(sent).toBe(1)
+})
+
 it('waits as long as the API says while a key is busy', async () => {
   const [record, sent] = await move(['unavailable', 1], ['unavailable', 2])
   expect(record).toEqual(RECORD)
   expect(sent).toEqual([0, 1, 3])
+})
+
+it.each(['signal', 'session'])('stops waiting at the end of its %s', async (what) => {
+  const stop = new AbortController()
+  const busy: Call = async () => {
+    throw new PresignerError('unavailable', 'No.', { status: 503, retryAfter: 50 })
+  }
+  const calls = fileCalls(
+    () => whenFree(busy, what === 'session' ? stop.signal : undefined),
+    undefined,
+  )
+  const options = what === 'signal' ? { signal: stop.signal } : {}
+  const copied = calls.copy('a', 'b', options)
+  const refused = expect(copied).rejects.toThrow('enough')
+  await vi.advanceTimersByTimeAsync(1000)
+  stop.abort(new Error('enough'))
+  await refused
 })
 
 it('gives up after some tries, if it would have to wait long, and after other errors', async () => {

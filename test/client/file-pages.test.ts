@@ -2,6 +2,7 @@ import { expect, it, vi } from 'vitest'
 import { type Client, createClient } from '../../client/src/client.ts'
 import { announce } from '../../client/src/file-changes.ts'
 import { createFilePages, type FilePagesOptions } from '../../client/src/file-pages.ts'
+import { PresignerError } from '../../client/src/presigner-error.ts'
 import type { ListOptions } from '../../client/src/requests.ts'
 import type { FilePage, ListedFile } from '../../client/src/responses.ts'
 import { PATIENCE } from '../support/patience.ts'
@@ -16,7 +17,7 @@ interface Asked extends PromiseWithResolvers<FilePage> {
 }
 
 /** Returns a list that somebody watches, and the requests for its pages, which a test answers. */
-function watch(options: FilePagesOptions) {
+function watch(options: FilePagesOptions, remove: Client['remove'] = async () => {}) {
   const asked: Asked[] = []
   const client: Client = {
     ...createClient({ baseUrl: 'https://files.example.com' }),
@@ -25,7 +26,7 @@ function watch(options: FilePagesOptions) {
       asked.push(one)
       return one.promise
     },
-    remove: async () => {},
+    remove,
   }
   const pages = createFilePages(client, options)
   const stop = pages.subscribe(() => {})
@@ -83,6 +84,16 @@ it('a list with a question keeps its pages when a file is deleted', async () => 
   expect(await pages.remove('a1')).toBe(true)
   expect(keys()).toEqual(['a2'])
   expect(asked).toHaveLength(1)
+})
+
+it('a file whose object is deleted stays away, whatever failed after that', async () => {
+  const { pages, answer, keys } = watch({}, async () => {
+    throw new PresignerError('unavailable', 'No.', { status: 503, deleted: true })
+  })
+  await answer({ files: [fileOf('a1'), fileOf('a2')] })
+  expect(await pages.remove('a1')).toBe(true)
+  expect(keys()).toEqual(['a2'])
+  expect(pages.getSnapshot().error).toMatchObject({ deleted: true })
 })
 
 it('has the folders of all pages, also of a page without files', async () => {

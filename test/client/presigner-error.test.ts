@@ -21,3 +21,8 @@ it.each([
 ] as const)('says of %s with the status %i whether a retry may help: %s', (code, status, is) => {
   expect(new PresignerError(code, 'No.', { status }).retryable).toBe(is)
 })
+
+it('says that no retry may help once the object is deleted', () => {
+  const details = { status: 503, reason: 'index', deleted: true }
+  expect(new PresignerError('unavailable', 'No.', details).retryable).toBe(false)
+})

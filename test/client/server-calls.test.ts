@@ -810,6 +810,22 @@ describe('many files', () => {
   })
 })
 
+it('does not repeat a delete whose object is deleted, since it would delete a later upload', async () => {
+  const body = {
+    code: 'unavailable',
+    reason: 'index',
+    message: 'No.',
+    requestId: 'r',
+    deleted: true,
+  }
+  const client = clientOf(() =>
+    Response.json(body, { status: 503, headers: { 'Retry-After': '1' } }),
+  )
+  await expect(client.remove(KEY)).rejects.toMatchObject({ code: 'unavailable', deleted: true })
+  await expect(client.move('a', 'b')).rejects.toMatchObject({ deleted: true })
+  expect(calls).toHaveLength(2)
+})
+
 it('deletes files by their ETags, and lists with keys among them in their order', async () => {
   const client = clientOf(({ method }) =>
     method === 'DELETE' ? new Response(null, { status: 204 }) : Response.json({ deleted: [] }),

@@ -129,6 +129,51 @@ describe('the client in Node', () => {
   })
 })
 
+describe('a function for the user', () => {
+  afterEach(() => vi.unstubAllGlobals())
+
+  // @threat other-user-in-browser
+  it('keeps its client closed after a 409, also after end(), until it names somebody else', async () => {
+    let user = 'ann'
+    const paths: string[] = []
+    vi.stubGlobal('location', new URL('https://app.example.com/'))
+    vi.stubGlobal('fetch', async (url: string) => {
+      const { pathname } = new URL(url)
+      paths.push(pathname)
+      if (pathname === '/limits') return Response.json({ tag: user, files: [] })
+      const body = { code: 'user_changed', message: 'No.', files: [] }
+      return Response.json(body, { status: user === 'ann' ? 409 : 200 })
+    })
+    const client = createClient({ baseUrl: 'https://files.example.com', user: () => user })
+    const outcome = () => client.list().catch(({ code }: { code: string }) => code)
+    expect(await outcome()).toBe('user_changed')
+    client.end()
+    expect(await outcome()).toBe('user_changed')
+    expect(paths).toEqual(['/limits', '/files'])
+    user = 'bob'
+    expect(await outcome()).toMatchObject({ files: [] })
+  })
+
+  it('names nobody if it throws, and the client still ends', async () => {
+    let isFailing = false
+    vi.stubGlobal('location', new URL('https://app.example.com/'))
+    vi.stubGlobal('fetch', async () => Response.json({ tag: 'a', files: [] }))
+    const user = () => {
+      if (isFailing) throw new Error('no cookie')
+      return 'ann'
+    }
+    const client = createClient({ baseUrl: 'https://files.example.com', user })
+    const ends = vi.fn()
+    client.onEnd(ends)
+    await client.list()
+    isFailing = true
+    client.end()
+    await Promise.resolve()
+    expect(ends).toHaveBeenCalledOnce()
+    await expect(client.list()).rejects.toMatchObject({ code: 'user_changed' })
+  })
+})
+
 // @threat other-user-in-browser
 describe('a call that needs several requests', () => {
   afterEach(() => vi.unstubAllGlobals())

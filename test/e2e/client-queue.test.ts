@@ -18,8 +18,8 @@ interface Queue {
   add(files: File[]): readonly Upload[]
   pause(id?: number): void
   resume(id: number): void
-  cancel(id: number): void
-  retry(id: number): void
+  cancel(id?: number): void
+  retry(id?: number): void
   dismiss(id: number): void
   getSnapshot(): { readonly uploads: readonly Upload[]; readonly status: string }
 }
@@ -28,34 +28,39 @@ interface Queue {
 const CLIENT = join(import.meta.dirname, '../../client/src')
 const { createUploadQueue } = await import(join(CLIENT, 'upload-queue.ts'))
 const { createTurns } = await import(join(CLIENT, 'turns.ts'))
-const { PAUSE } = await import(join(CLIENT, 'handle.ts'))
+const { createHandle, PAUSE } = await import(join(CLIENT, 'handle.ts'))
 
 const turn = () => new Promise((done) => setTimeout(done))
 
 /** A client of one user, whose uploads end when the test says so. */
 function testClient(user?: string) {
   const over = new AbortController()
-  const session = { user, signal: over.signal }
+  let session = { user, signal: over.signal }
+  const logIn = (name: string) => {
+    session = { user: name, signal: new AbortController().signal }
+  }
   const sent: Sent[] = []
   const client = {
     session: () => session,
-    upload: ({ name }: File, options: Options) =>
-      new Promise<object>((resolve, reject) => {
-        const end = async (error?: Error) => {
-          if (error) reject(error)
-          else resolve({ key: name })
-          await turn()
-        }
-        sent.push({ ...options, name, end })
-        if (options.signal.aborted) reject(options.signal.reason)
-        options.signal.addEventListener('abort', () => reject(options.signal.reason))
-      }),
+    start: (file: File, more: Options) =>
+      createHandle((signal: AbortSignal) => upload(file, { ...more, signal }), over.signal),
   }
-  return { client, sent, over }
+  const upload = ({ name }: File, options: Options) =>
+    new Promise<object>((resolve, reject) => {
+      const end = async (error?: Error) => {
+        if (error) reject(error)
+        else resolve({ key: name })
+        await turn()
+      }
+      sent.push({ ...options, name, end })
+      if (options.signal.aborted) reject(options.signal.reason)
+      options.signal.addEventListener('abort', () => reject(options.signal.reason))
+    })
+  return { client, sent, over, logIn }
 }
 
 function testQueue(user?: string) {
-  const { client, sent, over } = testClient(user)
+  const { client, sent, over, logIn } = testClient(user)
   const told: string[] = []
   const options = {
     onUploaded: ({ key }: { key: string }) => told.push(key),
@@ -66,7 +71,7 @@ function testQueue(user?: string) {
   const ids = queue.add(['a', 'b'].map((name) => new File(['12'], name))).map(({ id }) => id)
   const [a = 0, b = 0] = ids
   const signals = () => sent.map(({ name, signal }) => [name, signal.aborted && signal.reason])
-  return { queue, sent, signals, statuses, told, options, client, over, a, b }
+  return { queue, sent, signals, statuses, told, options, client, over, logIn, a, b }
 }
 const ABORTED = expect.objectContaining({ name: 'AbortError' })
 
@@ -162,6 +167,19 @@ it('shows nothing of one user with the client of another, and keeps the parts', 
     ['a', PAUSE],
     ['b', PAUSE],
   ])
+})
+
+// @threat other-user-in-browser
+it('tries a file of an earlier session no more', async () => {
+  const { queue, sent, statuses, logIn, a } = testQueue('ann')
+  await sent[0]?.end(new Error('lost'))
+  queue.cancel()
+  expect(statuses()).toEqual(['failed', 'canceled'])
+  logIn('bob')
+  queue.retry(a)
+  queue.retry()
+  for (const { id } of queue.getSnapshot().uploads) queue.retry(id)
+  expect(sent).toHaveLength(2)
 })
 
 /** Runs files of these sizes in turn, until the test ends them. */

@@ -1,4 +1,4 @@
-import type { BrowserContext } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ClientPage, PageFile, PageUpload } from '../../client/test/page-api.ts'
 import type { PageMount, ReactPage } from '../../client/test/react-page-api.ts'
@@ -205,6 +205,20 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
   })
 
   // @threat other-user-in-browser
+  it('a list is empty when the window is in front again, after a log-out in another one', async () => {
+    await using users = await browser()
+    const options = { tokens: users.tokens, user: 'cookie' }
+    const { tab, add, names, isReady, state } = await openHooks(users.browserContext, options)
+    await isReady()
+    await add({ ...SMALL, name: 'ann.txt' })
+    await expect.poll(names).toEqual(['ann.txt'])
+    await users.logIn('bob')
+    await tab.evaluate("dispatchEvent(new Event('focus'))")
+    await expect.poll(names).toEqual([])
+    expect((await state()).uploads.uploads).toEqual([])
+  })
+
+  // @threat other-user-in-browser
   it.each([
     ['tokens with a subject', true],
     ['tokens without a subject, which share an id', false],
@@ -244,8 +258,10 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     const { tab, ...rest } = await openPage(browserContext)
     const given = { baseUrl: context.worker, ...options }
     await tab.evaluate((options) => page.connect(options), given)
-    const start = (file = LARGE) =>
-      tab.evaluate(([given, more]) => page.start(given, more), [file, IN_PARTS] as const)
+    const start = (file = LARGE) => {
+      const args = [file, file === LARGE ? IN_PARTS : {}] as const
+      return tab.evaluate(([given, more]) => page.start(given, more), args)
+    }
     const outcome = () => tab.evaluate(() => page.end())
     return {
       tab,
@@ -332,6 +348,29 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     expect(requests).toHaveLength(sent)
   })
 
+  // @threat other-user-in-browser
+  it.each([
+    ['the first one was here before', true],
+    ['only the next one was', false],
+  ])('a tab that has sent nothing yet sends nothing for the next user: %s', async (_, before) => {
+    await using users = await browser()
+    const list = ({ tab }: { tab: Page }) => tab.evaluate(() => page.call('list'))
+    const named = (user: string) => ({ tokens: users.tokens, user })
+    if (before) await list(await openClient(users.browserContext, named('ann')))
+    const late = await openClient(users.browserContext, named('ann'))
+    await users.logIn('bob')
+    if (!before) await list(await openClient(users.browserContext, named('bob')))
+    await late.start({ ...SMALL, name: 'ann.txt' })
+    expect((await late.outcome()).failure).toMatchObject({ code: 'user_changed', status: 409 })
+    expect((await list(late)).failure).toMatchObject({ code: 'user_changed' })
+    expect(await users.filesOf('bob')).toEqual([])
+    expect(late.requests).toHaveLength(1)
+    expect(puts()).toEqual([])
+    // After a reload, the page knows who is logged in, by whatever name.
+    const reloaded = await openClient(users.browserContext, named('bobby'))
+    expect((await list(reloaded)).failure).toBeNull()
+  })
+
   it('a user who logs in again in the same tab goes on', async () => {
     await using users = await browser()
     const { tab, requests } = await openClient(users.browserContext, {
@@ -342,10 +381,65 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     expect((await list()).failure).toBeNull()
     await tab.evaluate(() => page.endSession())
     expect((await list()).failure).toBeNull()
-    expect(requests.map(({ path }) => path)).toEqual(['/limits', '/files', '/limits', '/files'])
+    expect(requests.map(({ path }) => path)).toEqual(['/limits', '/files', '/files'])
   })
 
   describe('a handle', () => {
+    // @threat other-user-in-browser
+    it.each([
+      ['the client ends', true],
+      ['only the cookie tells', false],
+    ])('of a paused upload belongs to its user: %s', async (_, ends) => {
+      await using users = await browser()
+      const options = { tokens: users.tokens, user: 'cookie' }
+      const { tab, start, outcome, requests } = await openClient(users.browserContext, options)
+      const act = (action: Parameters<ClientPage['handle']>[0]) =>
+        tab.evaluate((given) => page.handle(given), action)
+      const release = holdPuts()
+      await start({ ...SMALL, name: 'ann.txt' })
+      await expect.poll(() => puts().length).toBe(1)
+      await act('pause')
+      await isQuiet(requests)
+      const sent = requests.length
+      await users.logIn('bob')
+      if (ends) await tab.evaluate(() => page.endSession())
+      else await act('resume')
+      expect((await outcome()).failure).toMatchObject({ code: 'user_changed' })
+      await act('resume')
+      release()
+      await isQuiet(requests)
+      expect(requests).toHaveLength(sent)
+      expect(await users.filesOf('bob')).toEqual([])
+    })
+
+    it.each(['its bytes', 'its record'])(
+      'stores a small file once, paused during %s',
+      async (what) => {
+        await using users = await browser()
+        const options = { tokens: users.tokens, user: 'ann' }
+        const { tab, start, ends, requests } = await openClient(users.browserContext, options)
+        const act = (action: Parameters<ClientPage['handle']>[0]) =>
+          tab.evaluate((given) => page.handle(given), action)
+        let isHeld = true
+        const held = what === 'its bytes' ? 'PUT' : 'POST'
+        // The page has no answer, but what it has sent has arrived.
+        await tab.route(/\/files$|once/, async (route) => {
+          if (route.request().method() !== held) return route.continue()
+          const response = await route.fetch()
+          if (!isHeld) await route.fulfill({ response })
+        })
+        await start({ ...SMALL, name: 'once.txt' })
+        await expect.poll(() => puts().length).toBe(1)
+        await isQuiet(requests)
+        await act('pause')
+        isHeld = false
+        await act('resume')
+        const key = await ends()
+        expect(new Set(puts().map((put) => put.key))).toEqual(new Set([key]))
+        expect(requests.filter(({ path }) => path === '/files/upload-url')).toHaveLength(1)
+      },
+    )
+
     it('pauses, and goes on with the missing parts', async () => {
       await using users = await browser()
       const client = await openClient(users.browserContext, { tokens: users.tokens })

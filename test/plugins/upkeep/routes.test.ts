@@ -259,6 +259,25 @@ describe('POST /upkeep/go-on', () => {
     expect(await recordsIn(app)).toEqual([])
   })
 
+  it('is still possible after a report, which can be repeated', async () => {
+    listedBuckets({ one: {} })
+    const app = upkeepApp({ keys: KEYS, settings: { mode: 'record', plan: 'paid' } })
+    await app.index.put(recordOf(newKey('gone.png')))
+    await pass(app)
+    const first = await pass(app, { mode: 'report' })
+    expect(first).toMatchObject({
+      phase: 'idle',
+      mode: 'report',
+      stopped: { reason: 'empty list' },
+    })
+    vi.setSystemTime(Date.now() + 1000)
+    const second = await pass(app, { mode: 'report' })
+    vi.useRealTimers()
+    expect(second.startedAt).not.toBe(first.startedAt)
+    expect(await outcome(app.ask('POST /upkeep/go-on', admin, { bucket: 'files' }))).toBe('204')
+    expect(await app.state()).toMatchObject({ order: { mode: 'record' }, stopped: null })
+  })
+
   it('does nothing for a walk that has not stopped', async () => {
     const app = upkeepApp({ keys: KEYS })
     expect(await outcome(app.ask('POST /upkeep/go-on', admin, {}))).toBe('204')

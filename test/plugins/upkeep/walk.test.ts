@@ -229,6 +229,21 @@ describe('an object without a record', () => {
     expect(await of(walk, key)).toBe(null)
   })
 
+  // @threat owner-lost
+  it('stays without one if another alias keeps it when it is tried again', async () => {
+    const key = generated()
+    const object = bucket.put(key, OLD)
+    const walk = testWalk({ siblings: ['other'], aliases: ['files', 'other'] })
+    bucket.before = ({ operation }) =>
+      operation === 'HEAD' ? new Response(null, { status: 500 }) : undefined
+    expect(await counted(walk)).toMatchObject({ failed: 1 })
+    bucket.before = () => undefined
+    const record = { ...recordOf(key, object), bucket: 'other' }
+    await walk.place.index.kept?.put({ record, keptAt: at(0).toISOString(), expiresAt: null })
+    await steps(walk, HOUR, 2 * HOUR)
+    expect(await of(walk, key)).toBe(null)
+  })
+
   it('stays without one if the index refuses its key, which is counted', async () => {
     const walk = testWalk()
     bucket.put(generated(), OLD)
@@ -389,6 +404,20 @@ describe('a record without an object', () => {
     expect([await of(first, key), await index.get('other', key)]).toEqual([null, theirs])
   })
 
+  it('lets no other object be recorded outside of what upkeep records', async () => {
+    const walk = testWalk()
+    const key = parseObjectKey('albums/cover.png')
+    const object = bucket.put(key, OLD)
+    const keptAt = at(0).toISOString()
+    await walk.place.index.kept?.put({ record: recordOf(key, object), keptAt, expiresAt: null })
+    // Somebody replaces it after the list.
+    bucket.put(key, OLD)
+    bucket.before = ({ operation }) =>
+      operation === 'GET list-type' ? listOf([{ ...object, key }]) : undefined
+    expect(await counted(walk)).not.toHaveProperty('recorded')
+    expect(await of(walk, key)).toBe(null)
+  })
+
   // @threat owner-lost
   it('does not expire while an object of its size is there, also if upkeep only reports', async () => {
     const walk = testWalk()
@@ -509,6 +538,7 @@ describe('the brake', () => {
     const { last, ...state } = await pass(walk, HOUR, { mode: 'report' })
     expect(shown(last?.counts)).toEqual({ records: 1, gone: 1 })
     expect(state).toMatchObject({ phase: 'idle', stopped: { reason: 'empty list' } })
+    await beginPass(walk, 2 * HOUR, { mode: 'report' })
     await pass(walk, 2 * HOUR, { mode: 'report' })
     expect(await stateOf(walk)).toMatchObject({ stopped: { reason: 'empty list' } })
     expect((await release(walk, 3 * HOUR)).last?.counts).toMatchObject({ dropped: 1 })
@@ -834,6 +864,15 @@ describe('objects without an owner', () => {
       'managed/5',
     ])
     expect((await seen(walk, 60)).map(({ key }) => key)).toContain('managed/6')
+  })
+
+  // @threat orphan-owned
+  it('are not those whose record is kept', async () => {
+    const walk = testWalk()
+    const record = recordOf('managed/1', bucket.put('managed/1', OLD), { etag: '"earlier"' })
+    await walk.place.index.kept?.put({ record, keptAt: at(0).toISOString(), expiresAt: null })
+    expect(await counted(walk, 0, { mode: 'report' })).not.toHaveProperty('ownerless')
+    expect(await seen(walk)).toEqual([])
   })
 
   // @threat orphan-replaced
