@@ -369,7 +369,8 @@ describe('a delete', () => {
       const stale: FileIndex = {
         ...index,
         get: async () => old,
-        put: (file, change) => index.put(file, change?.over === old ? {} : change),
+        put: (file, change) =>
+          index.put(file, change?.over === old ? { kept: change.kept } : change),
         async remove(alias, key) {
           bucket.object = SECOND
           return index.remove(alias, key)
@@ -378,6 +379,7 @@ describe('a delete', () => {
       const removal = { index: stale, purge: async () => {}, announce: null }
       await removeFiles(bucketOf('ann'), [{ key: KEY }], removal, NOW)
       expect(await index.get('files', KEY)).toMatchObject({ etag: SECOND.etag, owner: null })
+      expect(await index.kept?.get('files', KEY)).toBe(null)
     })
   })
 })
