@@ -320,7 +320,10 @@ function createInstance<E extends Env>(
       ...warnings,
       ...all('warnings').flatMap((seam) => seam(...context)),
     ],
-    log: log === undefined ? (line: LogLine) => console.log(JSON.stringify(line)) : harmless(log),
+    log:
+      typeof log === 'function'
+        ? harmless(log)
+        : (line: LogLine) => console.log(JSON.stringify(line)),
   }
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }

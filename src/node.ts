@@ -33,7 +33,7 @@ const READ_BEFORE =
 /**
  * Returns a handler for Node's `http`, and for Express at the path of `basePath`:
  * `app.use('/api/media', toNodeHandler(media))`. Without `given`, such as `process.env`, `env` has Node's own
- * `incoming` and `outgoing`. Ends with an error, which Express gets by `next`, if something has read the body.
+ * `incoming` and `outgoing`. Ends with an error, which Express gets by `next`, or else the client, if something has read the body.
  */
 export const toNodeHandler =
   <B extends object>(
@@ -54,8 +54,10 @@ export const toNodeHandler =
       await send(await presigner.fetch(request, env), outgoing, gone.signal)
     } catch (error) {
       if (next) return next(error)
-      console.error(error)
+      const isKnown = error instanceof Error && error.message === READ_BEFORE
       outgoing.statusCode = 500
+      outgoing.setHeader('Content-Type', 'text/plain')
+      outgoing.write(new TextEncoder().encode(isKnown ? READ_BEFORE : 'Internal error.'))
       outgoing.end()
     }
   }

@@ -29,9 +29,9 @@ import {
 } from './core/upload-url.ts'
 import { ApiError, unknownMembers } from './errors/api-error.ts'
 import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
+import type { DefinedSettings, SettingsFor } from './settings/define.ts'
 import type { Rule } from './settings/rules.ts'
 import * as r from './settings/rules.ts'
-import type { Settings } from './settings/settings.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: an entry of the package
 export {
@@ -111,12 +111,24 @@ export interface Signer {
   link(key: string, options?: LinkOptions): Promise<Link>
 }
 
-/** Creates a signer for `settings`. Throws `misconfigured` for an unknown option. */
-export function createSigner(settings: Settings, options: SignerOptions = {}): Signer {
+/**
+ * Creates a signer for the same settings as `createPresigner`, in the environment `env`. Throws
+ * `misconfigured` for invalid settings and an unknown option.
+ */
+export function createSigner<B>(
+  settingsFor: SettingsFor<B>,
+  env: B,
+  options: SignerOptions = {},
+): Signer {
   const { now = () => new Date(), waitUntil = () => undefined } = options
   const unknown = unknownMembers(options, ['now', 'waitUntil'], true)
   if (unknown !== null)
     throw new ApiError('misconfigured', `createSigner: options ${unknown}.`, { reason: 'settings' })
+  if (typeof settingsFor !== 'function')
+    throw new ApiError('misconfigured', 'createSigner: settings must be from defineSettings.', {
+      reason: 'settings',
+    })
+  const settings = (settingsFor as DefinedSettings<B>)(env)
   const locate = (alias: string | undefined, key: string) => {
     const bucket = findBucket(settings, alias)
     requireSpelling(bucket, key)

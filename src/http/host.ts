@@ -54,7 +54,10 @@ export interface NewFile
 }
 
 /** What the app changes about an upload before it is signed. Its members replace the client's. */
-export interface UploadChanges {
+export type UploadChanges = ChosenUpload &
+  ({ readonly key?: undefined } | { readonly directory?: undefined })
+
+interface ChosenUpload {
   /**
    * The object's key, in place of a generated one or the client's. It must be below the prefix of the
    * principal, who needs no `keys:choose` for it. Can't be combined with `directory`.

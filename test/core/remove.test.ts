@@ -331,6 +331,35 @@ describe('a delete', () => {
     })
 
     // @threat record-lost
+    it('gives the record back if the same bytes are there again within the same second', async () => {
+      const index = open()
+      const old = record(FIRST, 'key:ann')
+      await index.put(old)
+      const bucket = oneObject()
+      const remove: FileIndex['remove'] = async (...given) => {
+        bucket.object = FIRST
+        return index.remove(...given)
+      }
+      const removal = { index: { ...index, remove }, purge: async () => {}, announce: null }
+      await removeFiles(bucketOf('ann'), [{ key: KEY }], removal, NOW)
+      expect(await index.get('files', KEY)).toEqual(old)
+    })
+
+    // @threat owner-lost
+    it('erases what is kept, also if somebody uploads to the key meanwhile', async () => {
+      const index = open()
+      await index.kept?.put({ record: record(FIRST, 'ann'), keptAt: FIRST.at, expiresAt: null })
+      const bucket = oneObject()
+      const get: FileIndex['get'] = async (...given) => {
+        bucket.object = SECOND
+        return index.get(...given)
+      }
+      const removal = { index: { ...index, get }, purge: async () => {}, announce: null }
+      await removeFiles(bucketOf('ann'), [{ key: KEY }], removal, NOW)
+      expect(await index.kept?.get('files', KEY)).toBe(null)
+    })
+
+    // @threat record-lost
     it('leaves a record if the index still shows the removed one', async () => {
       const index = open()
       const old = record(FIRST, 'key:ann')
@@ -340,7 +369,8 @@ describe('a delete', () => {
       const stale: FileIndex = {
         ...index,
         get: async () => old,
-        put: (file, change) => index.put(file, change?.over === old ? {} : change),
+        put: (file, change) =>
+          index.put(file, change?.over === old ? { kept: change.kept } : change),
         async remove(alias, key) {
           bucket.object = SECOND
           return index.remove(alias, key)
@@ -349,6 +379,7 @@ describe('a delete', () => {
       const removal = { index: stale, purge: async () => {}, announce: null }
       await removeFiles(bucketOf('ann'), [{ key: KEY }], removal, NOW)
       expect(await index.get('files', KEY)).toMatchObject({ etag: SECOND.etag, owner: null })
+      expect(await index.kept?.get('files', KEY)).toBe(null)
     })
   })
 })

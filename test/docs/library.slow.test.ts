@@ -68,7 +68,7 @@ const apps: Record<string, Hono<any>> = {
 }
 app.get('/link', async (c) =>
   c.json(
-    await createSigner({ ...settings(c.env), linkBase: 'http://host/media' }).link(
+    await createSigner((() => ({ ...settings(c.env), linkBase: 'http://host/media' })) as any, {}).link(
       c.req.query('key') ?? '',
     ),
   ),
@@ -151,7 +151,7 @@ globalThis.fetch = async (_url, init) => {
   const AssumeRoleWithWebIdentityResult = { Credentials }
   return Response.json({ AssumeRoleWithWebIdentityResponse: { AssumeRoleWithWebIdentityResult } })
 }
-const signer = createSigner(settings({ SIGNING_SECRETS: 'k1:' + '0'.repeat(32) }))
+const signer = createSigner(settings, { SIGNING_SECRETS: 'k1:' + '0'.repeat(32) })
 const read = await signer.downloadUrl('a.png')
 const write = await signer.uploadUrl({ fileName: 'a.png', mimetype: 'image/png' })
 console.log(JSON.stringify({ asked, read: read.url, expiresIn: read.expiresIn, write: write.uploadUrl }))

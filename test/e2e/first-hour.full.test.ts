@@ -36,7 +36,7 @@ const settings = defineSettings(() => ({
   },
   signingSecrets: SIGNING_SECRETS,
 }))
-console.log((await createSigner(settings({})).downloadUrl(process.argv[2])).url)
+console.log((await createSigner(settings, {}).downloadUrl(process.argv[2])).url)
 `
 
 const tokenAnswer = z.object({ token: z.string() })

@@ -78,7 +78,7 @@ createPresigner(settings, {
   ],
 })
 
-const signer = createSigner(settings({ SECRETS: '' }))
+const signer = createSigner(settings, { SECRETS: '' })
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url
 export const code: string = isPresignerError(url) ? url.code : ''
 

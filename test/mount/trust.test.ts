@@ -25,7 +25,7 @@ describe('presigner.fetch', () => {
     const key = `trust/${crypto.randomUUID()}.pdf`
     const headers = { 'Content-Type': 'application/pdf' }
     await bucketFetch(key, { method: 'PUT', body: '%PDF', headers })
-    const { link } = await createSigner(settings({})).link(key)
+    const { link } = await createSigner(settings, {}).link(key)
     const presigner = createPresigner(settings, {
       plugins: everyPlugin(options),
       log: () => undefined,

@@ -35,6 +35,14 @@ createPresigner(settings, { rateLimit: () => ({ limit: async () => ({ success: t
 // @ts-expect-error: not from defineSettings
 createPresigner(() => settingsInput())
 
+createPresigner(settings, { beforeUpload: () => ({ key: 'a.png', overwrite: true }) })
+// @ts-expect-error: a key has its own folder
+createPresigner(settings, { beforeUpload: () => ({ key: 'a.png', directory: 'b' }) })
+// @ts-expect-error: false is no answer
+createPresigner(settings, { beforeUpload: () => false })
+// @ts-expect-error: it must throw
+createPresigner(settings, { plugins: [{ name: 'no', setup: () => ({ check: () => false }) }] })
+
 /** An app of a plugin of the app's own, with variables of its own. */
 const thumbnails = new Hono<{ Variables: { size: number } }>().get('/thumbnails/:key', (c) =>
   c.text(String(c.get('size'))),

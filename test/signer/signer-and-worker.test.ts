@@ -1,5 +1,5 @@
 import { afterEach, expect, inject, it, vi } from 'vitest'
-import { createSigner } from '../../src/signer.ts'
+import { createSigner, type SettingsFor } from '../../src/signer.ts'
 import { environmentSettings } from '../../src/worker/environment.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { textOf } from '../support/links.ts'
@@ -7,7 +7,8 @@ import { baseVariables, s3rverBucket, testWorker } from '../support/worker.ts'
 
 const variables = { ...baseVariables(), BUCKETS: { files: s3rverBucket() } }
 const worker = testWorker(variables)
-const settings = { ...environmentSettings(variables), linkBase: 'http://localhost:8787' }
+const loaded = { ...environmentSettings(variables), linkBase: 'http://localhost:8787' }
+const settings = (() => loaded) as unknown as SettingsFor<unknown>
 
 afterEach(() => {
   vi.useRealTimers()
@@ -15,7 +16,7 @@ afterEach(() => {
 
 it('signs the same download URLs and links as the Worker', async () => {
   vi.useFakeTimers({ now: new Date('2026-11-25T12:00:00Z'), toFake: ['Date'] })
-  const signer = createSigner(settings)
+  const signer = createSigner(settings, {})
   for (const key of ['a/b.png', 'é +%/x.svg', 'uploads/*/:key']) {
     const path = `/files/${encodeURIComponent(key)}`
     expect(await signer.downloadUrl(key, { use: 'stream', stable: true })).toEqual(
@@ -30,7 +31,7 @@ it('signs the same download URLs and links as the Worker', async () => {
 
 it('signs a link that the Worker accepts', async () => {
   const key = `signer/${crypto.randomUUID()}/a b.png`
-  const signer = createSigner(settings)
+  const signer = createSigner(settings, {})
   const { uploadUrl } = await signer.uploadUrl({ fileName: 'x.png', mimetype: 'image/png' })
   expect(new URL(uploadUrl).origin).toBe(inject('s3Endpoint'))
   await bucketFetch(key.split('/').map(encodeURIComponent).join('/'), {
@@ -47,7 +48,7 @@ it('signs a link that the Worker accepts', async () => {
 it('signs for the public host when clients reach the bucket by another host', async () => {
   const publicEndpoint = inject('s3Endpoint').replace('127.0.0.1', 'localhost')
   const table = { ...s3rverBucket(), publicEndpoint }
-  const signer = createSigner(environmentSettings({ ...variables, BUCKETS: { files: table } }))
+  const signer = createSigner(environmentSettings, { ...variables, BUCKETS: { files: table } })
   const { uploadUrl, headers, key } = await signer.uploadUrl({
     fileName: 'x.png',
     mimetype: 'image/png',
@@ -60,7 +61,7 @@ it('signs for the public host when clients reach the bucket by another host', as
 })
 
 it('signs an upload URL that the bucket accepts and the Worker records', async () => {
-  const signer = createSigner(settings)
+  const signer = createSigner(settings, {})
   const made = await signer.uploadUrl({ fileName: 'x.png', mimetype: 'image/png', size: 6 })
   const put = await fetch(made.uploadUrl, { method: 'PUT', headers: made.headers, body: 'pixels' })
   expect(put.status).toBe(200)

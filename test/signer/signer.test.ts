@@ -34,8 +34,8 @@ const input = (): SettingsInput => ({
 })
 
 const signerOf = (changes: Partial<SettingsInput> = {}) => {
-  const settings = defineSettings(() => ({ ...input(), ...changes }))({})
-  return { settings, signer: createSigner(settings, { now: fixedClock(NOW) }) }
+  const settings = defineSettings(() => ({ ...input(), ...changes }))
+  return { settings, signer: createSigner(settings, {}, { now: fixedClock(NOW) }) }
 }
 const { signer } = signerOf()
 const server = { region: 'eu-central-1', now: new Date(NOW) }
@@ -136,7 +136,7 @@ describe('a signer', () => {
     expect(Date.parse(expiresAt) - Date.parse(NOW)).toBeLessThanOrEqual(7_200_000)
     const target = linkTarget(link.replace('/media', ''))
     const verify = (name: string) =>
-      verifyLink(target, 'archive', 'a/b.png', signerOf({ name }).settings, new Date(NOW))
+      verifyLink(target, 'archive', 'a/b.png', signerOf({ name }).settings({}), new Date(NOW))
     expect(await verify('media')).toMatchObject({ ok: true, policy: { key: 'a/b.png' } })
     expect(await verify('other')).toMatchObject({ ok: false })
   })
@@ -221,10 +221,23 @@ describe('a signer refuses', () => {
   })
 })
 
+it('takes what createPresigner takes, and says what is wrong with it', () => {
+  const settings = defineSettings(({ SECRETS }: { SECRETS: string }) => ({
+    ...input(),
+    signingSecrets: SECRETS,
+  }))
+  expect(() => createSigner(settings, { SECRETS: 'short' })).toThrow(
+    expect.objectContaining({ code: 'misconfigured', issues: [expect.anything()] }),
+  )
+  expect(createSigner(settings, { SECRETS: `k1:${'s'.repeat(32)}` })).toBeDefined()
+  const loaded = settings({ SECRETS: `k1:${'s'.repeat(32)}` })
+  expect(() => createSigner(loaded as never, {})).toThrow('must be from defineSettings')
+})
+
 it('refuses an unknown option', () => {
   const { settings } = signerOf()
   const unknown = { clock: () => new Date() } as object
-  expect(() => createSigner(settings, unknown)).toThrow(
+  expect(() => createSigner(settings, {}, unknown)).toThrow(
     expect.objectContaining({
       code: 'misconfigured',
       message: 'createSigner: options has unknown members: clock. Known members: now, waitUntil.',
@@ -293,7 +306,7 @@ describe('a signer whose credentials are functions', () => {
     const { settings } = signerWith(read, write)
     const kept: Promise<unknown>[] = []
     const waitUntil = (work: Promise<unknown>) => void kept.push(work)
-    await createSigner(settings, { now: fixedClock(NOW), waitUntil }).downloadUrl('a.png')
+    await createSigner(settings, {}, { now: fixedClock(NOW), waitUntil }).downloadUrl('a.png')
     expect(kept).toHaveLength(2)
   })
 })

@@ -25,7 +25,7 @@ const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
 
 /** Signs URLs for the logged-in user, without network requests. */
 export function createApp(env: NodeJS.ProcessEnv): Express {
-  const signer = createSigner(settings(env))
+  const signer = createSigner(settings, env)
   const app = express()
   app.use(express.json(), whoIsIt(env))
 

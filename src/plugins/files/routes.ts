@@ -319,7 +319,8 @@ async function claimOf(
   const isProven =
     (!isNamed || isOnce) && (await provesUpload(c.get('settings'), upload, head?.mark))
   if (isProven) return isOnce ? { ofOthers: false, limits: bucket } : null
-  if (isOnce && head !== null)
+  // The same for a missing object, so that nobody learns which keys have one.
+  if (isOnce && (head !== null || !isNamed))
     throw new ApiError('forbidden', 'This object is not the one of your upload.')
   const ofOthers = scopes.includes('files:read') && scopes.includes('files:record')
   if (!ofOthers && !isNamed) requireScope(principal, 'keys:choose')

@@ -813,6 +813,30 @@ describe('many files', () => {
       expect([await contentOf(key), await contentOf(targets[i] ?? '')]).toEqual([null, key])
   })
 
+  it.each([
+    ['copy', 3],
+    ['move', 2],
+  ])(
+    'are fewer in a %s with a webhook and no queue, which are requests too',
+    async (kind, count) => {
+      const sources = keys(...Array.from({ length: 4 }, (_, i) => `${i}.png`))
+      await Promise.all(sources.map((key) => put(key)))
+      const real = fetch
+      vi.stubGlobal('fetch', async (input: string, init?: RequestInit) =>
+        input.startsWith('https://hooks.example') ? new Response(null) : real(input, init),
+      )
+      const webhooks = [{ url: 'https://hooks.example/', secret: `whsec_${btoa('x'.repeat(24))}` }]
+      const index = memoryFileIndex()
+      // Without webhooks, that is four copies or three moves.
+      const maxRequests = kind === 'copy' ? 40 : 46
+      const app = mounted({ files: { index }, copies: { maxRequests }, events: { webhooks } })
+      const files = sources.map((from) => ({ from, to: `${from}-${kind}.png` }))
+      const response = await app.post(`/media/files/${kind}`, { files })
+      const { files: results } = await jsonOf<{ files: { key?: string }[] }>(response)
+      expect(results.filter(({ key }) => key !== undefined)).toHaveLength(count)
+    },
+  )
+
   it('are purged in both buckets by a move from one to the other', async () => {
     const [from = '', to = ''] = keys('a.png', 'b.png')
     await put(from)

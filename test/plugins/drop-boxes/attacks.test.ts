@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { completeMultipartUpload, listParts } from '../../../src/storage/multipart.ts'
-import { headObject } from '../../../src/storage/object.ts'
+import { headObject, putObject } from '../../../src/storage/object.ts'
 import { ANN } from '../../support/ann.ts'
 import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
@@ -380,6 +380,24 @@ describe('a signed PUT', () => {
     expect(expiresIn).toBeLessThanOrEqual(20)
     expect(expiresIn).toBeGreaterThan(10)
   })
+})
+
+it('a sender can not tell which other keys below the prefix have an object', async () => {
+  const box = await createBox()
+  const sender = await visit(box)
+  const prefix = (await sender.put()).split('uploads/', 1).join()
+  const own = `${prefix}private.txt`
+  const bytes = { size: 2, bytes: new Blob(['hi']).stream() }
+  await putObject(BUCKET, parseObjectKey(own), bytes, {}, new Date())
+  const answers = await Promise.all(
+    [own, `${prefix}missing.txt`].map(async (key) => {
+      const { requestId: _, ...answer } = await (await sender.record(key)).json<{
+        requestId: string
+      }>()
+      return answer
+    }),
+  )
+  expect(answers[0]).toEqual(answers[1])
 })
 
 describe('after the deadline', () => {

@@ -167,6 +167,19 @@ describe('the pages of a walk', () => {
     },
   )
 
+  it('go on where they were if the index has to be read from its start', async () => {
+    const walk = testWalk({ pageSize: 2 })
+    const key = (i: number) => `managed/${String(i).padStart(4, '0')}`
+    const object = bucket.put('others/a', OLD)
+    for (let i = 0; i < 700; i++) await walk.place.index.put(recordOf(key(i), object))
+    for (let i = 650; i < 700; i++) bucket.put(key(i), OLD, object)
+    // Its cursor has expired.
+    const state = startPass(ORDER, '', at(0))
+    await walk.store.begin(walk.name, { ...state, after: key(679) }, false)
+    await steps(walk, 0, 0)
+    expect(shown((await stateOf(walk)).counts)).toMatchObject({ objects: 21, records: 20 })
+  })
+
   it('are worked on six at once', async () => {
     const walk = testWalk()
     for (let i = 0; i < 20; i++) bucket.put(generated(), OLD)

@@ -229,6 +229,21 @@ describe('an object without a record', () => {
     expect(await of(walk, key)).toBe(null)
   })
 
+  // @threat owner-lost
+  it('stays without one if another alias keeps it when it is tried again', async () => {
+    const key = generated()
+    const object = bucket.put(key, OLD)
+    const walk = testWalk({ siblings: ['other'], aliases: ['files', 'other'] })
+    bucket.before = ({ operation }) =>
+      operation === 'HEAD' ? new Response(null, { status: 500 }) : undefined
+    expect(await counted(walk)).toMatchObject({ failed: 1 })
+    bucket.before = () => undefined
+    const record = { ...recordOf(key, object), bucket: 'other' }
+    await walk.place.index.kept?.put({ record, keptAt: at(0).toISOString(), expiresAt: null })
+    await steps(walk, HOUR, 2 * HOUR)
+    expect(await of(walk, key)).toBe(null)
+  })
+
   it('stays without one if the index refuses its key, which is counted', async () => {
     const walk = testWalk()
     bucket.put(generated(), OLD)
@@ -849,6 +864,15 @@ describe('objects without an owner', () => {
       'managed/5',
     ])
     expect((await seen(walk, 60)).map(({ key }) => key)).toContain('managed/6')
+  })
+
+  // @threat orphan-owned
+  it('are not those whose record is kept', async () => {
+    const walk = testWalk()
+    const record = recordOf('managed/1', bucket.put('managed/1', OLD), { etag: '"earlier"' })
+    await walk.place.index.kept?.put({ record, keptAt: at(0).toISOString(), expiresAt: null })
+    expect(await counted(walk, 0, { mode: 'report' })).not.toHaveProperty('ownerless')
+    expect(await seen(walk)).toEqual([])
   })
 
   // @threat orphan-replaced
