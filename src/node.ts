@@ -6,7 +6,8 @@ export interface NodeRequest extends AsyncIterable<Uint8Array<ArrayBuffer>> {
   /** Names and values, one after another. */
   readonly rawHeaders: readonly string[]
   readonly headers: { readonly host?: string | undefined }
-  readonly socket: { readonly encrypted?: boolean }
+  /** Has `encrypted: true` with TLS. Node's types name that member only for such a socket. */
+  readonly socket: object
   /** Whether somebody has read its body. */
   readonly readableDidRead: boolean
 }
@@ -64,7 +65,8 @@ export const toNodeHandler =
 
 function requestOf(incoming: NodeRequest, signal: AbortSignal): Request {
   const { method = 'GET', url = '/', originalUrl = url, rawHeaders, socket } = incoming
-  const origin = `${socket.encrypted ? 'https' : 'http'}://${incoming.headers.host ?? 'localhost'}`
+  const isEncrypted = 'encrypted' in socket && socket.encrypted === true
+  const origin = `${isEncrypted ? 'https' : 'http'}://${incoming.headers.host ?? 'localhost'}`
   const headers = new Headers()
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const [name = '', value = ''] = rawHeaders.slice(i, i + 2)
