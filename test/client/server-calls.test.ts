@@ -810,6 +810,18 @@ describe('many files', () => {
   })
 })
 
+it('refuses a stream that somebody has read, whose rest would count as the file', async () => {
+  const client = clientOf(() => new Error('nothing is sent'))
+  const read = new Response('hello').body ?? new ReadableStream()
+  await read.getReader().read()
+  const upload = client.upload(read)
+  await expect(upload).rejects.toMatchObject({ code: 'invalid_options' })
+  // As a request of Node after `express.raw()`.
+  const nodes = { readableDidRead: true, async *[Symbol.asyncIterator]() {} }
+  await expect(client.upload(nodes)).rejects.toThrow('The stream has been read')
+  expect(calls).toEqual([])
+})
+
 it('does not repeat a delete whose object is deleted, since it would delete a later upload', async () => {
   const body = {
     code: 'unavailable',

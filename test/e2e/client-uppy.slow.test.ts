@@ -368,6 +368,14 @@ describe("the client's functions for Uppy's core", () => {
       expect(events).toEqual(['send', 'error NoSuchUpload', 'complete 0', 'send'])
     })
 
+    it("uploads the file again if the upload is another user's", async () => {
+      failures = [Object.assign(new Error('No.'), { code: 'forbidden' })]
+      restartLostUploads(uppy)
+      await uppy.upload()
+      await pass()
+      expect(events).toEqual(['send', 'error No.', 'complete 0', 'send'])
+    })
+
     it('uploads nothing again once it is off', async () => {
       const end = restartLostUploads(uppy)
       await uppy.upload()
