@@ -123,7 +123,7 @@ describe('the keys of an app', () => {
       apiKeys: { keys: [], canary: true } as never,
     })
     expect((await jsonOf(await app.fetch('/media/healthz'))).issues).toEqual([
-      { path: 'apiKeys', message: 'has unknown members: 1. Known members: keys' },
+      { path: 'apiKeys', message: 'has unknown members: canary. Known members: keys' },
     ])
   })
 })

@@ -142,7 +142,7 @@ describe('the issuer of an app', () => {
       jwt: { accept: undefined, canary: true } as never,
     })
     expect((await jsonOf(await app.fetch('/media/healthz'))).issues).toEqual([
-      { path: 'jwt', message: 'has unknown members: 1. Known members: accept' },
+      { path: 'jwt', message: 'has unknown members: canary. Known members: accept' },
     ])
   })
 
