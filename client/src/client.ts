@@ -35,6 +35,8 @@ export interface Client<Data = unknown> extends FileCalls<Data> {
    * person. Returns a function that stops this.
    */
   onEnd(listener: () => void): () => void
+  /** Calls `listener` when a session has begun. Returns a function that stops this. */
+  onBegin(listener: () => void): () => void
   /**
    * Ends the session, when a user logs out. Cancels all requests and uploads. The parts of files stay
    * for this user, who can resume them later.
@@ -65,7 +67,7 @@ export interface Client<Data = unknown> extends FileCalls<Data> {
 
 /** Returns a client of the Worker at `baseUrl`. */
 export function createClient<Data = unknown>({ bucket, ...options }: ClientOptions): Client<Data> {
-  const { current, begin, onEnd } = createSessions(options)
+  const { current, begin, onBegin, onEnd } = createSessions(options)
   const api: Api = async (...request) => begin().api(...request)
   const free = () => {
     const { api, sending } = begin()
@@ -92,6 +94,7 @@ export function createClient<Data = unknown>({ bucket, ...options }: ClientOptio
     move,
     bucket,
     session: (act) => (act ? begin() : current()),
+    onBegin,
     onEnd,
     end: () => current().end(),
     ...uploadsWith(() => {

@@ -94,7 +94,7 @@ export function useUpload<Data = unknown>(
  */
 export function useFiles(options: UseFilesOptions = {}): UseFilesResult {
   const client = usePresigner()
-  const session = client.session()
+  const session = useSyncExternalStore(client.onBegin, client.session, client.session)
   const json = JSON.stringify(options)
   // biome-ignore lint/correctness/useExhaustiveDependencies: each user has a list
   const pages = useMemo(() => createFilePages(client, JSON.parse(json)), [client, session, json])

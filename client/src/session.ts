@@ -42,8 +42,11 @@ export function createSessions({ user, ...options }: SessionOptions) {
   }
   let session: OwnSession | undefined
   const listeners = new Set<() => void>()
+  const beginners = new Set<() => void>()
   const start = (name: Session['user']) => {
     session = newSession(name, nameOf, options)
+    // Later, since a component may ask while it renders, and what listens changes others.
+    for (const listener of beginners) queueMicrotask(listener)
     for (const listener of listeners) session.signal.addEventListener('abort', listener)
     return session
   }
@@ -51,7 +54,6 @@ export function createSessions({ user, ...options }: SessionOptions) {
   function current(): OwnSession {
     const name = nameOf()
     if (session && name === session.user) return session
-    // Later, since a component may ask while it renders, and what listens changes others.
     if (session) queueMicrotask(session.end)
     return start(name)
   }
@@ -69,9 +71,13 @@ export function createSessions({ user, ...options }: SessionOptions) {
       session?.signal.removeEventListener('abort', listener)
     }
   }
+  function onBegin(listener: () => void): () => void {
+    beginners.add(listener)
+    return () => void beginners.delete(listener)
+  }
   // Somebody may have logged out in another tab.
   if (typeof user === 'function') globalThis.addEventListener?.('focus', () => current())
-  return { current, begin, onEnd }
+  return { current, begin, onBegin, onEnd }
 }
 
 /** Throws `user_changed` if `session` is no longer the one of `client`. Its own signal tells of its end. */
