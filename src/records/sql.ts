@@ -21,3 +21,19 @@ export const sql = (texts: TemplateStringsArray, ...parts: readonly (SqlValue | 
     typeof part === 'object' && part !== null ? part.values : [part],
   ),
 })
+
+/** A prepared statement, as D1 has it. */
+export interface SqlStatement {
+  bind(...values: unknown[]): SqlStatement
+}
+
+export interface SqlResult<Row> {
+  readonly results: Row[]
+}
+
+/** What an index needs of D1, without the types of Workers, which an app on Node lacks. */
+export interface SqlDatabase {
+  prepare(text: string): SqlStatement
+  /** Runs statements in one transaction. */
+  batch<Row>(statements: SqlStatement[]): Promise<SqlResult<Row>[]>
+}

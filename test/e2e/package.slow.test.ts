@@ -22,6 +22,7 @@ import { events } from 'edge-presigner/events'
 import { files } from 'edge-presigner/files'
 import { grants } from 'edge-presigner/grants'
 import { images } from 'edge-presigner/images'
+import { d1FileIndex, kvFileIndex } from 'edge-presigner/indexes'
 import { jwt } from 'edge-presigner/jwt'
 import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
@@ -47,6 +48,7 @@ const settings = defineSettings((env: Env) => ({
   signingSecrets: env.SECRETS,
 }))
 const index = memoryFileIndex()
+export const indexes = (db: Parameters<typeof d1FileIndex>[0], kv: Parameters<typeof kvFileIndex>[0]) => [d1FileIndex(db), kvFileIndex(kv)]
 const own: Plugin = { name: 'own', api: newApp().get('/me', (c) => json(c, c.get('principal').id)) }
 const media = createPresigner<Env, { user: string | null }>(settings, {
   plugins: [

@@ -8,6 +8,7 @@ import {
   type ListInput,
 } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
+import type { SqlDatabase, SqlStatement } from '../../records/sql.ts'
 import { d1ForgetLocks, d1Lock } from './d1-lock.ts'
 import {
   COLUMNS,
@@ -64,7 +65,7 @@ ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
 const KEPT = `${RECORD}, kept_at, expires_at`
 
 /** Returns the index in D1 (docs/maintainers/d1-schema.md). Throws `misconfigured`. */
-export function d1FileIndex(db: D1Database): FileIndex {
+export function d1FileIndex(db: SqlDatabase): FileIndex {
   if (typeof db?.batch !== 'function')
     throw new ApiError(
       'misconfigured',
@@ -81,7 +82,7 @@ function unreadable(): never {
 }
 
 /** Returns the index in the tables of a database. */
-export function indexIn(db: D1Database, database: Database): FileIndex {
+export function indexIn(db: SqlDatabase, database: Database): FileIndex {
   const { run } = database
   const read = async (bucket: string, key: string): Promise<FileRow | undefined> =>
     (await run([db.prepare(SELECT).bind(bucket, key)]))[0]?.results[0]
@@ -94,7 +95,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
     bucket: string,
     key: string,
     { over, kept }: IndexChange,
-    write: (condition: Condition) => D1PreparedStatement,
+    write: (condition: Condition) => SqlStatement,
   ): Promise<FileRow | undefined> => {
     const attempt = async (of: FileRow | FileRecord | null | undefined) => {
       const condition = still(bucket, key, of)
@@ -173,7 +174,7 @@ export function indexIn(db: D1Database, database: Database): FileIndex {
 
 /** Returns one page of rows in the order of their keys. */
 async function pageOf(
-  db: D1Database,
+  db: SqlDatabase,
   { run }: Database,
   select: string,
   { bucket, prefix, limit, cursor }: ListInput,
@@ -190,7 +191,7 @@ async function pageOf(
 }
 
 /** Returns the kept records in the tables of a database. */
-const keptIn = (db: D1Database, database: Database): KeptRecords => ({
+const keptIn = (db: SqlDatabase, database: Database): KeptRecords => ({
   async get(bucket, key) {
     const sql = `SELECT ${KEPT} FROM presigner_kept WHERE bucket = ? AND key = ?`
     const [result] = await database.run([db.prepare(sql).bind(bucket, key)])
@@ -228,12 +229,12 @@ function fromKeptRow(row: FileRow | undefined): KeptRecord | null {
 
 /** Returns what keeps a record, and removes all that have expired, or what forgets one. */
 function keepStatements(
-  db: D1Database,
+  db: SqlDatabase,
   bucket: string,
   key: string,
   kept: KeptRecord | null,
   { sql, values }: Condition,
-): D1PreparedStatement[] {
+): SqlStatement[] {
   if (kept === null) {
     const forget = `DELETE FROM presigner_kept WHERE bucket = ? AND key = ? AND ${sql}`
     return [db.prepare(forget).bind(bucket, key, ...values)]

@@ -1,4 +1,5 @@
 import type { AnsweredPage, FileQuery, Folder, Totals } from '../../records/file-query.ts'
+import type { SqlDatabase, SqlStatement } from '../../records/sql.ts'
 import {
   type Database,
   type FileRow,
@@ -46,7 +47,7 @@ export interface Statement {
   readonly values: readonly Value[]
 }
 
-export const prepare = (db: D1Database, { sql, values }: Statement): D1PreparedStatement =>
+export const prepare = (db: SqlDatabase, { sql, values }: Statement): SqlStatement =>
   db.prepare(sql).bind(...values)
 
 /** Returns the condition for all keys that start with `prefix`. */
@@ -67,7 +68,7 @@ export const hasCountedFolders = (folder: string): boolean =>
 /** Returns one page. */
 export async function find(
   database: Database,
-  db: D1Database,
+  db: SqlDatabase,
   query: FileQuery,
   maxRows = MAX_ROWS,
 ): Promise<AnsweredPage> {

@@ -1,4 +1,5 @@
 import { type FileIndex, JOURNAL_SECONDS } from '../../records/file-index.ts'
+import type { SqlDatabase } from '../../records/sql.ts'
 import { type Database, GREATEST } from './d1-schema.ts'
 
 /** Forgets journals. The database has the only clock. */
@@ -20,7 +21,7 @@ const RELEASE = `UPDATE presigner_locks SET until = unixepoch() ${OWN} IN (SELEC
 
 /** Returns the operation `forgetLocks` of the index in D1. */
 export const d1ForgetLocks =
-  ({ run }: Database, db: D1Database): NonNullable<FileIndex['forgetLocks']> =>
+  ({ run }: Database, db: SqlDatabase): NonNullable<FileIndex['forgetLocks']> =>
   async (bucket, prefix, before) => {
     const seconds = Math.floor(before.getTime() / 1000)
     await run([db.prepare(FORGET_BELOW).bind(bucket, prefix, prefix + GREATEST, seconds)])
@@ -28,7 +29,7 @@ export const d1ForgetLocks =
 
 /** Returns the operation `lock` of the index in D1. */
 export const d1Lock =
-  ({ run }: Database, db: D1Database): NonNullable<FileIndex['lock']> =>
+  ({ run }: Database, db: SqlDatabase): NonNullable<FileIndex['lock']> =>
   async (bucket, keys, seconds) => {
     const holder = crypto.randomUUID()
     const query = async (sql: string, ...values: unknown[]) =>

@@ -2,6 +2,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
+import type { SqlDatabase, SqlResult, SqlStatement } from '../../records/sql.ts'
 import { fromMetadata } from './kv-metadata.ts'
 import { foldName } from './search-text.ts'
 
@@ -97,16 +98,16 @@ export interface Database {
    * Runs statements in one batch, which D1 runs as a transaction on the primary, so that it sees every
    * earlier write. Throws `unavailable`, and `misconfigured` if the tables are somebody else's.
    */
-  run(statements: readonly D1PreparedStatement[]): Promise<readonly D1Result<FileRow>[]>
+  run(statements: readonly SqlStatement[]): Promise<readonly SqlResult<FileRow>[]>
 }
 
 /** Returns a database that creates and migrates its tables. `steps` is for tests. */
-export function openDatabase(db: D1Database, steps = STEPS): Database {
+export function openDatabase(db: SqlDatabase, steps = STEPS): Database {
   /** Whether all tables are there. Then the version needs no check. */
   let isComplete = false
 
   /** Returns the last step that the database has, and what `statements` return. */
-  const withVersion = async (statements: readonly D1PreparedStatement[]) => {
+  const withVersion = async (statements: readonly SqlStatement[]) => {
     const [version, ...results] = await db.batch<FileRow>([db.prepare(VERSION), ...statements])
     return { version: Number(version?.results[0]?.step), results }
   }
@@ -125,8 +126,8 @@ export function openDatabase(db: D1Database, steps = STEPS): Database {
   }
 
   const attempt = async (
-    statements: readonly D1PreparedStatement[],
-  ): Promise<readonly D1Result<FileRow>[]> => {
+    statements: readonly SqlStatement[],
+  ): Promise<readonly SqlResult<FileRow>[]> => {
     if (isComplete) return db.batch<FileRow>([...statements])
     const { version, results } = await withVersion(statements)
     await migrate(version)

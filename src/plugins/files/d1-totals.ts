@@ -1,5 +1,6 @@
 import { invalidMember } from '../../errors/api-error.ts'
 import type { FileAnswers, Group, Stats, StatsQuery } from '../../records/file-query.ts'
+import type { SqlDatabase } from '../../records/sql.ts'
 import {
   find,
   folderOf,
@@ -15,7 +16,11 @@ import { type Database, MAX_COUNTED_FOLDERS } from './d1-schema.ts'
 const MAX_GROUPS = 1000
 
 /** Returns what the D1 index answers beyond lists by prefix. `maxRows` is for tests. */
-export const d1Answers = (database: Database, db: D1Database, maxRows = MAX_ROWS): FileAnswers => ({
+export const d1Answers = (
+  database: Database,
+  db: SqlDatabase,
+  maxRows = MAX_ROWS,
+): FileAnswers => ({
   find: (query) => find(database, db, query, maxRows),
 
   async stats(query) {

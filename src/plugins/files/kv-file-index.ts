@@ -21,8 +21,35 @@ const LAG_SECONDS = 60
 /** Seconds until Workers KV accepts another write of the same key. */
 const WRITE_SECONDS = 1
 
+/** What the index needs of a KV namespace, without the types of Workers, which an app on Node lacks. */
+export interface KeyValues {
+  getWithMetadata(name: string): Promise<{ readonly metadata: unknown }>
+  getWithMetadata(
+    names: string[],
+  ): Promise<ReadonlyMap<string, { readonly metadata: unknown } | null>>
+  list(options: {
+    prefix: string
+    limit?: number
+    cursor?: string
+  }): Promise<
+    | { readonly list_complete: true; readonly keys: readonly Entry[] }
+    | { readonly list_complete: false; readonly keys: readonly Entry[]; readonly cursor: string }
+  >
+  put(
+    name: string,
+    value: string,
+    options: { metadata: unknown; expirationTtl?: number },
+  ): Promise<void>
+  delete(name: string): Promise<void>
+}
+
+interface Entry {
+  readonly name: string
+  readonly metadata?: unknown
+}
+
 /** Returns the index in Workers KV (docs/maintainers/kv-schema.md). Throws `misconfigured`. */
-export function kvFileIndex(kv: KVNamespace): FileIndex {
+export function kvFileIndex(kv: KeyValues): FileIndex {
   // Only a D1 database prepares statements.
   if (typeof kv !== 'object' || kv === null || 'prepare' in kv)
     throw new ApiError(
@@ -125,7 +152,7 @@ const KEPT = 'kept:'
 const kvKey = (bucket: string, key: string, start = RECORDS): string => `${start}${bucket}:${key}`
 
 /** Returns the kept records in a namespace. Workers KV removes those that have expired. */
-const keptRecords = (kv: KVNamespace): KeptRecords => ({
+const keptRecords = (kv: KeyValues): KeptRecords => ({
   async get(bucket, key) {
     const name = kvKey(bucket, key, KEPT)
     if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
@@ -156,7 +183,7 @@ const keptRecords = (kv: KVNamespace): KeptRecords => ({
 
 /** Returns what `read` makes of the metadata of these keys, of those that have an entry. */
 async function readMany<T>(
-  kv: KVNamespace,
+  kv: KeyValues,
   keys: readonly ObjectKey[],
   start: string,
   bucket: string,
@@ -178,7 +205,7 @@ async function readMany<T>(
 
 /** Returns one page of the entries of a bucket whose names begin with `start`. */
 async function listEntries(
-  kv: KVNamespace,
+  kv: KeyValues,
   start: string,
   { bucket, prefix, limit, cursor }: ListInput,
 ) {
