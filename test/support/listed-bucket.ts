@@ -28,8 +28,10 @@ const byBytes = (a: string, b: string) => {
  */
 export function listedBuckets(buckets: ListedBuckets): Sent[] {
   const at = ({ url }: Sent) => {
-    const { pathname, searchParams } = new URL(url)
-    const [, name = '', ...rest] = pathname.split('/')
+    const { hostname, pathname, searchParams } = new URL(url)
+    const [, virtual] = /^(\w+)\.s3\.example$/.exec(hostname) ?? []
+    const segments = pathname.split('/').slice(1)
+    const [name = '', ...rest] = virtual === undefined ? segments : [virtual, ...segments]
     return { objects: buckets[name], key: decodeURIComponent(rest.join('/')), searchParams }
   }
   const broken = answer(500)

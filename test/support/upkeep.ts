@@ -1,5 +1,6 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import type { ExecutionContext } from 'hono'
+import { bucketUrl } from '../../src/bucket/bucket-url.ts'
 import {
   createPresigner,
   defineSettings,
@@ -13,7 +14,7 @@ import { apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { files } from '../../src/plugins/files/index.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
-import { drive, identityOf, objectName, runSchedule } from '../../src/plugins/upkeep/driver.ts'
+import { drive, objectName, runSchedule } from '../../src/plugins/upkeep/driver.ts'
 import { type UpkeepInput, upkeep } from '../../src/plugins/upkeep/index.ts'
 import { upkeepRule } from '../../src/plugins/upkeep/options.ts'
 import type { WalkState } from '../../src/plugins/upkeep/state.ts'
@@ -148,11 +149,11 @@ export function upkeepApp({
         }
       return count
     },
-    step: (now, alias) => drive(driver(), app.store(alias), identityOf(bucketOf(alias)), now),
+    step: (now, alias) => drive(driver(), app.store(alias), bucketUrl(bucketOf(alias)), now),
     state: async (alias = 'files', of = alias) => (await app.store(alias).states([of])).get(of),
     store: (alias) =>
       new WalkStore(async (sql) =>
-        stateStub('Upkeep', `${name}/${objectName(identityOf(bucketOf(alias)))}`).run(sql),
+        stateStub('Upkeep', `${name}/${objectName(bucketUrl(bucketOf(alias)))}`).run(sql),
       ),
     scheduled: (context = newContext()) =>
       presigner.scheduled({ scheduledTime: Date.now(), cron: '7 * * * *' }, {}, context),

@@ -1,6 +1,6 @@
 import { requireKey, requireUpload } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
-import { bucketUrl, serverUrl } from '../../bucket/bucket-url.ts'
+import { bucketsAt, bucketUrl, serverUrl } from '../../bucket/bucket-url.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_OBJECT_BYTES, UPLOAD_MARK } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
@@ -323,9 +323,8 @@ class Copying {
   /** Tells whether an alias of the bucket has a record of a person under the target's key, also a kept one. */
   async #isSomebodys(key: ObjectKey): Promise<boolean> {
     const index = fileIndexOf(this.#c)
-    const url = bucketUrl(this.#call.target)
-    for (const bucket of this.#c.get('settings').buckets) {
-      if (bucketUrl(bucket) !== url) continue
+    const { buckets } = this.#c.get('settings')
+    for (const bucket of bucketsAt(buckets, bucketUrl(this.#call.target))) {
       const known = await index.get(bucket.alias, key)
       if (known !== null && isConfirmed(known)) return true
       if ((await keptRecord(index, bucket.alias, key, this.#now)) !== null) return true

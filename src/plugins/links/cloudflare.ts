@@ -1,6 +1,6 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { bucketUrl } from '../../bucket/bucket-url.ts'
+import { bucketsAt, bucketUrl } from '../../bucket/bucket-url.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
 import { findBucket } from '../../bucket/find-bucket.ts'
 import { relay } from '../../core/relay.ts'
@@ -121,7 +121,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
         const keys = objectKeys.map(parseObjectKey)
         const { buckets } = requireSettings(presigner.instance(this.env).settings)
         const bucket = findBucket({ buckets }, alias)
-        const same = buckets.filter((other) => bucketUrl(other) === bucketUrl(bucket))
+        const same = bucketsAt(buckets, bucketUrl(bucket))
         const urls = await Promise.all(
           same.flatMap((other) => keys.map((key) => copyUrl(other, key))),
         )

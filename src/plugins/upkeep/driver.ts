@@ -1,4 +1,5 @@
-import type { Background, Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
+import type { Background, ConfiguredBucket } from '../../bucket/bucket.ts'
+import { bucketsAt, bucketUrl } from '../../bucket/bucket-url.ts'
 import { openBucket } from '../../bucket/credential-source.ts'
 import { withWalkingKeys } from '../../bucket/walking-keys.ts'
 import { purgeJobs } from '../../core/purge.ts'
@@ -45,13 +46,6 @@ const RUN_MILLISECONDS = 5 * 60_000
 /** After a pass, a bucket rests for almost an hour: Cron Triggers are not on time to the second. */
 const REST_MILLISECONDS = 55 * 60_000
 
-/** Returns what tells two buckets apart. */
-export const identityOf = ({
-  origin,
-  basePath,
-  name,
-}: Pick<Bucket, 'origin' | 'basePath' | 'name'>): string => `${origin}${basePath} ${name}`
-
 /** Returns the buckets that upkeep walks through. */
 export const walkedBuckets = (
   { buckets }: Pick<Settings, 'buckets'>,
@@ -60,8 +54,8 @@ export const walkedBuckets = (
   buckets.filter(({ alias }) => upkeep.buckets?.includes(alias) ?? true)
 
 /** Returns the aliases of a bucket. */
-export const aliasesOf = ({ buckets }: Pick<Settings, 'buckets'>, identity: string): string[] =>
-  buckets.filter((bucket) => identityOf(bucket) === identity).map(({ alias }) => alias)
+const aliasesOf = ({ buckets }: Pick<Settings, 'buckets'>, identity: string): string[] =>
+  bucketsAt(buckets, identity).map(({ alias }) => alias)
 
 export const importOf = (alias: string): string => `import ${alias}`
 
@@ -88,7 +82,7 @@ export interface Home {
  */
 export function homeOf(driver: Driver, bucket: ConfiguredBucket, now: Date): Home {
   const { instance, settings, context } = driver
-  const identity = identityOf(bucket)
+  const identity = bucketUrl(bucket)
   const { sql } = instance.fileIndex
   if (ON_WORKERS) {
     const object = stateObjectIn<UpkeepObject>(context, settings, 'Upkeep', objectName(identity))
@@ -115,7 +109,7 @@ export async function begin(
   now: Date,
   before?: WalkState,
 ): Promise<WalkState> {
-  const identity = identityOf(bucket)
+  const identity = bucketUrl(bucket)
   const isOther = before !== undefined && before.identity !== identity
   const state = startPass(order, identity, now, isOther ? undefined : before)
   await store.begin(walkName(bucket, order), state, isOther)
@@ -171,7 +165,7 @@ async function walkThrough(
 ): Promise<Walk> {
   const { after, appMilliseconds, enqueue, fileIndex } = instance
   const background: Background = context
-  const aliases = aliasesOf(settings, identityOf(bucket))
+  const aliases = aliasesOf(settings, bucketUrl(bucket))
   const walked = walkedBuckets(settings, upkeep).map(({ alias }) => alias)
   const isImport = name === importOf(bucket.alias)
   const { pauseSeconds, ...room } = !ON_WORKERS || upkeep.plan === 'paid' ? PAID : FREE
@@ -226,8 +220,8 @@ export async function runSchedule(
   try {
     const driver = { ...given, settings: requireSettings(instance.settings) }
     const walked = walkedBuckets(driver.settings, upkeep)
-    for (const identity of new Set(walked.map(identityOf))) {
-      const buckets = walked.filter((bucket) => identityOf(bucket) === identity)
+    for (const identity of new Set(walked.map(bucketUrl))) {
+      const buckets = bucketsAt(walked, identity)
       try {
         visits.push(...(await visit(driver, buckets, start, clock)))
       } catch (error) {

@@ -188,8 +188,8 @@ describe('a Cron Trigger', () => {
     const app = upkeepApp({ name: 'wakes', buckets })
     await app.run(NOW)
     expect(app.woken).toEqual([
-      'wakes/walk https://s3.example/one/ one',
-      'wakes/walk https://s3.example/two/ two',
+      'wakes/walk https://s3.example/one/',
+      'wakes/walk https://s3.example/two/',
     ])
     expect(sent).toEqual([])
     await app.run(later(5))
@@ -265,7 +265,7 @@ describe('a Cron Trigger', () => {
       context: () => Object.assign(withoutObjects(), { exports: { Upkeep: { getByName } } }),
     })
     await app.run(NOW)
-    expect(woken).toEqual(['fails/walk https://s3.example/two/ two'])
+    expect(woken).toEqual(['fails/walk https://s3.example/two/'])
     expect(app.lines.at(-1)).toMatchObject({
       ...{ status: 503, warning: 'upkeep failed: a, unavailable' },
       reason: expect.stringContaining('full'),
@@ -288,16 +288,19 @@ describe('a Cron Trigger', () => {
     expect(sent).toHaveLength(length)
   })
 
-  it('records an object of several aliases only under the first one', async () => {
-    listedBuckets({ one: { ...objects(['new.png', 'known.png']) } })
-    const buckets = { a: bucketAt('one'), b: bucketAt('one') }
-    const app = upkeepApp({ buckets, settings: { plan: 'paid', mode: 'record' } })
-    await app.index.put(recordOf(newKey('known.png'), { bucket: 'b' }))
-    await walked(app)
-    expect(await namesIn(app.index, 'a')).toEqual([newKey('new.png')])
-    expect(await namesIn(app.index, 'b')).toEqual([newKey('known.png')])
-    expect((await app.state('b'))?.last?.counts).toMatchObject({ objects: 2, records: 1 })
-  })
+  it.each(['path', 'virtual'] as const)(
+    'records an object of several aliases only under the first one: %s',
+    async (addressing) => {
+      listedBuckets({ one: { ...objects(['new.png', 'known.png']) } })
+      const buckets = { a: bucketAt('one'), b: bucketAt('one', { addressing }) }
+      const app = upkeepApp({ buckets, settings: { plan: 'paid', mode: 'record' } })
+      await app.index.put(recordOf(newKey('known.png'), { bucket: 'b' }))
+      await walked(app)
+      expect(await namesIn(app.index, 'a')).toEqual([newKey('new.png')])
+      expect(await namesIn(app.index, 'b')).toEqual([newKey('known.png')])
+      expect((await app.state('b'))?.last?.counts).toMatchObject({ objects: 2, records: 1 })
+    },
+  )
 
   it('walks only through the buckets of the settings', async () => {
     listedBuckets({ one: {}, two: {} })

@@ -120,7 +120,7 @@ describe('POST /upkeep/walk', () => {
       ...{ bucket: 'files', buckets: ['files'], mode: 'report', phase: 'objects' },
       ...{ stopped: null, failure: null, last: null, collected: 0, failing: 0 },
     })
-    expect(app.woken).toEqual(['ordered/walk https://s3.example/one/ one'])
+    expect(app.woken).toEqual(['ordered/walk https://s3.example/one/'])
     expect(sent).toEqual([])
     // Somebody waits, so it makes no pauses.
     expect(await app.tick(new Date())).toBe(4)

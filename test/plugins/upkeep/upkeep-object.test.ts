@@ -2,8 +2,9 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { presigner } from '../../../examples/everything/src/presigner.ts'
+import { bucketUrl } from '../../../src/bucket/bucket-url.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
-import { identityOf, objectName } from '../../../src/plugins/upkeep/driver.ts'
+import { objectName } from '../../../src/plugins/upkeep/driver.ts'
 import { startPass, type WalkState } from '../../../src/plugins/upkeep/state.ts'
 import { LEASE_SECONDS, WalkStore } from '../../../src/plugins/upkeep/store.ts'
 import { requireSettings } from '../../../src/settings/define.ts'
@@ -25,7 +26,7 @@ beforeAll(() => {
   const settings = requireSettings(presigner.instance(baseVariables() as never).settings)
   const [bucket] = settings.buckets
   if (bucket === undefined) throw new Error('There is no bucket.')
-  identity = identityOf(bucket)
+  identity = bucketUrl(bucket)
 })
 
 const object = (name: string) => stateStub('Upkeep', objectName(name))

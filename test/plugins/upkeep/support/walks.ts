@@ -1,8 +1,8 @@
+import { bucketUrl } from '../../../../src/bucket/bucket-url.ts'
 import { newObjectKey } from '../../../../src/keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { d1FileIndex } from '../../../../src/plugins/files/d1-file-index.ts'
 import { memoryFileIndex } from '../../../../src/plugins/files/memory-file-index.ts'
-import { identityOf } from '../../../../src/plugins/upkeep/driver.ts'
 import { type Order, startPass, type WalkState } from '../../../../src/plugins/upkeep/state.ts'
 import type { Walk } from '../../../../src/plugins/upkeep/step.ts'
 import { WalkStore } from '../../../../src/plugins/upkeep/store.ts'
@@ -67,7 +67,7 @@ export async function beginPass(
   milliseconds = 0,
   order: Partial<Order> = {},
 ): Promise<void> {
-  const identity = identityOf(place.bucket)
+  const identity = bucketUrl(place.bucket)
   const before = (await store.states([name])).get(name)
   const state = startPass({ ...ORDER, ...order }, identity, at(milliseconds), before)
   await store.begin(name, state, false)
