@@ -97,7 +97,7 @@ export interface Looks {
 /**
  * Does what `decide` says about a key, and looks and asks again until that is nothing (null). Returns
  * what the index has then, or undefined if it was not asked. Throws what `decide`, `announce` and `purge`
- * throw, `unavailable`, `storage_error`, and `unavailable`, also if others keep changing the file.
+ * throw, `storage_error`, and `unavailable`, also if others keep changing the file.
  */
 export async function reconcile(
   { bucket, index, announce, purge, now }: Place,

@@ -171,7 +171,7 @@ export const logCut = (about: object, error: unknown): void =>
   logWarning('delivery cut', { ...about, reason: describe(error) })
 
 /** How long one step of the Cache API may take, since a link also works without the cache. */
-export const CACHE_MILLISECONDS = 2000
+const CACHE_MILLISECONDS = 2000
 
 /** Resolves with the result of one step of the Cache API, if that is in time. */
 export const withinCacheTime = <T>(work: Promise<T>): Promise<T> => within(CACHE_MILLISECONDS, work)

@@ -44,8 +44,8 @@ const MAX_TRIES = 720
 /** Open reservations of one network. */
 const MAX_OPEN = 4
 /** Reservations that have ended and are looked at once more, of one network and of an item. */
-export const MAX_LATE = 100
-export const MAX_ALL_LATE = 5000
+const MAX_LATE = 100
+const MAX_ALL_LATE = 5000
 
 /**
  * What is known of a key. `open` is reserved. `ending` is still reserved: its uploads in parts are

@@ -113,27 +113,7 @@ declare module '@aws-sdk/credential-providers' {
 `
 
 /** The part of Node's `http` that the page uses. test/docs/recipes.slow.test.ts runs it. */
-const NODE_HTTP = `
-declare module 'node:http' {
-  export interface IncomingMessage extends AsyncIterable<Uint8Array<ArrayBuffer>> {
-    readonly rawHeaders: string[]
-    readonly headers: { readonly host?: string }
-    readonly socket: object
-    readonly readableDidRead: boolean
-  }
-  export interface ServerResponse {
-    statusCode: number
-    setHeader(name: string, value: string | readonly string[]): unknown
-    write(chunk: Uint8Array): boolean
-    end(): unknown
-    destroy(): unknown
-    once(event: 'drain' | 'close', listener: () => void): unknown
-  }
-  export function createServer(
-    listener: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
-  ): { listen(port: number, onListen: () => void): void }
-}
-`
+const NODE_HTTP = readPage('test/support/node-http.d.ts')
 
 /** Signs with what AWS STS answers, as its documentation says. Prints what it was asked, and the URLs. */
 const ROLE_MAIN = `

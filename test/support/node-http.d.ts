@@ -1,4 +1,4 @@
-/** The part of Node's HTTP that the test of its handler needs. */
+/** The part of Node's HTTP that the test of its handler and docs/library.md need. */
 declare module 'node:http' {
   export interface IncomingMessage extends AsyncIterable<Uint8Array<ArrayBuffer>> {
     readonly method?: string
@@ -26,6 +26,7 @@ declare module 'node:http' {
   export function createServer(
     listener: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
   ): {
+    listen(port: number, listener: () => void): unknown
     listen(port: number, host: string, listener: () => void): unknown
     address(): { readonly port: number } | string | null
     closeAllConnections(): void

@@ -82,7 +82,7 @@ function unreadable(): never {
 }
 
 /** Returns the index in the tables of a database. */
-export function indexIn(db: SqlDatabase, database: Database): FileIndex {
+function indexIn(db: SqlDatabase, database: Database): FileIndex {
   const { run } = database
   const read = async (bucket: string, key: string): Promise<FileRow | undefined> =>
     (await run([db.prepare(SELECT).bind(bucket, key)]))[0]?.results[0]

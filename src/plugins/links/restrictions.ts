@@ -11,9 +11,9 @@ import { isInRanges, parseIpRange } from './ip-range.ts'
 import type { KeptLinks } from './options.ts'
 
 /** Maximum number of addresses and ranges in a link. */
-export const MAX_IPS = 16
+const MAX_IPS = 16
 /** Maximum number of countries in a link. */
-export const MAX_COUNTRIES = 64
+const MAX_COUNTRIES = 64
 
 const isIpRange = (text: string): boolean => parseIpRange(text) !== null
 

@@ -51,7 +51,7 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B> = {}
  * Records what R2 reports in a batch. Acknowledges or retries each message alone. A message that
  * can't be used is acknowledged, since a retry would not help. Logs one line, without keys.
  */
-export async function consumeNotifications(
+async function consumeNotifications(
   { queue, messages }: QueueBatch,
   { settings: loaded, fileIndex, appMilliseconds, after, log }: Instance,
   objects: ObjectSource,

@@ -18,7 +18,7 @@ const withoutSecondSlash: MiddlewareHandler<AppEnv> = async function withoutSeco
 }
 
 /** Everything under `/s3`, which Uppy calls, and under `/u/:token/s3`. */
-export function uppyRoutes(steps: MultipartSteps) {
+function uppyRoutes(steps: MultipartSteps) {
   const protectedRoutes = newApp()
     .all('//s3/*', withoutSecondSlash)
     .use('/s3/*', uppyDialect, admit)
