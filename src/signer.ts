@@ -58,7 +58,9 @@ interface InBucket {
 }
 
 /** Without `key`: a signer sends no request to look whether a chosen key has an object. */
-export interface UploadOptions extends Omit<UploadRequest, 'key' | 'byApp' | 'headers'>, InBucket {
+export interface UploadOptions
+  extends Omit<UploadRequest, 'key' | 'seed' | 'byApp' | 'headers'>,
+    InBucket {
   /** Start of the new key: empty (default), or ends with `/`. */
   readonly prefix?: string | undefined
 }

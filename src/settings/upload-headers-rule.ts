@@ -13,11 +13,29 @@ export interface BucketHeaders {
 }
 
 /** The headers that a bucket's table may set. docs/configuration.md describes each of them. */
-export interface UploadHeaders {
-  readonly 'x-amz-server-side-encryption'?: 'AES256' | 'aws:kms' | 'aws:kms:dsse' | undefined
+export type UploadHeaders = CommonHeaders & (OwnKeys | Kms | KmsTwice)
+
+/** The server has the keys. */
+interface OwnKeys {
+  readonly 'x-amz-server-side-encryption'?: 'AES256' | undefined
+  readonly 'x-amz-server-side-encryption-aws-kms-key-id'?: undefined
+  readonly 'x-amz-server-side-encryption-context'?: undefined
+  readonly 'x-amz-server-side-encryption-bucket-key-enabled'?: undefined
+}
+
+interface Kms {
+  readonly 'x-amz-server-side-encryption': 'aws:kms'
   readonly 'x-amz-server-side-encryption-aws-kms-key-id'?: string | undefined
   readonly 'x-amz-server-side-encryption-context'?: string | undefined
   readonly 'x-amz-server-side-encryption-bucket-key-enabled'?: 'true' | 'false' | undefined
+}
+
+interface KmsTwice extends Omit<Kms, `${string}-encryption` | `${string}-enabled`> {
+  readonly 'x-amz-server-side-encryption': 'aws:kms:dsse'
+  readonly 'x-amz-server-side-encryption-bucket-key-enabled'?: undefined
+}
+
+interface CommonHeaders {
   readonly 'x-amz-storage-class'?: string | undefined
   readonly 'x-amz-tagging'?: string | undefined
   readonly 'x-amz-acl'?: 'private' | 'bucket-owner-full-control' | undefined

@@ -1,12 +1,6 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
-import {
-  createPresigner,
-  defineSettings,
-  type FileEvent,
-  type LogLine,
-  type SettingsInput,
-} from '../../src/index.ts'
+import { createPresigner, defineSettings, type FileEvent, type LogLine } from '../../src/index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { events } from '../../src/plugins/events/index.ts'
 import { d1FileIndex } from '../../src/plugins/files/d1-file-index.ts'
@@ -15,7 +9,7 @@ import { links } from '../../src/plugins/links/index.ts'
 import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
+import { jsonOf, ORIGIN, type SettingsChanges, settingsInput, upload } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { inWords } from '../support/errors.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
@@ -36,7 +30,7 @@ const faulty = () => ({
 const NO_OBJECTS = ['drop boxes need Durable Objects', 'grants need Durable Objects']
 
 /** A presigner in an app on a Node server, where each request has its own environment. */
-function nodeApp(host = new Hono(), changes: Partial<SettingsInput> = {}) {
+function nodeApp(host = new Hono(), changes: SettingsChanges = {}) {
   const events: FileEvent[] = []
   const lines: LogLine[] = []
   const { app } = createPresigner(
