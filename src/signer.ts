@@ -58,7 +58,9 @@ interface InBucket {
 }
 
 /** Without `key`: a signer sends no request to look whether a chosen key has an object. */
-export interface UploadOptions extends Omit<UploadRequest, 'key' | 'byApp' | 'headers'>, InBucket {
+export interface UploadOptions
+  extends Omit<UploadRequest, 'key' | 'seed' | 'byApp' | 'headers'>,
+    InBucket {
   /** Start of the new key: empty (default), or ends with `/`. */
   readonly prefix?: string | undefined
 }
@@ -175,20 +177,20 @@ const upTo = (max: number, pattern = /^[\s\S]/): Rule<string> =>
       ? null
       : `must be text of at most ${max} characters`,
   )
-const anyText = r.text(() => null)
-const bucket = r.optional(anyText)
+const metadataValue = upTo(MAX_METADATA_BYTES, /^/)
+const bucket = r.optional(r.anyText)
 const expiresIn = r.optional(r.whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER))
 
 const uploadRule = r.table({
   fileName: upTo(MAX_FILE_NAME_LENGTH),
-  mimetype: anyText,
+  mimetype: r.anyText,
   size: r.optional(r.whole(0, Number.MAX_SAFE_INTEGER)),
   sha256: r.optional(r.matching(...SHA256)),
   metadata: r.optional(
-    r.record(
-      (name) => reservedNameError(name) ?? (METADATA_NAME[0].test(name) ? null : METADATA_NAME[1]),
-      () => upTo(MAX_METADATA_BYTES, /^/),
-    ),
+    r.record((name) => {
+      const [pattern, message] = METADATA_NAME
+      return reservedNameError(name) ?? (pattern.test(name) ? metadataValue : message)
+    }),
   ),
   ...byObjectHeader(([, , maxLength, pattern]) => r.optional(upTo(maxLength, pattern))),
   directory: r.optional(r.matching(...DIRECTORY)),

@@ -147,7 +147,7 @@ export async function record(job: Job, body: RecordRequest): Promise<FileRecord>
 }
 
 const recordAlone = ({ job, body }: Unrecorded, stall?: Stall): Promise<FileRecord> =>
-  call(job, isFileRecord, 'POST', '/files', { body }, stall)
+  call(job, isFileRecord, 'POST', '/files', { body, stall })
 
 /**
  * Records the files that wait, and resolves afterwards. A single file that has to wait

@@ -1,7 +1,11 @@
-import type { TargetOptions } from './requests.ts'
+import type { FileConditions } from './requests.ts'
 
 /** What both ways to upload a file begin with. It has either `fileName` or `key`. */
-interface FileRequest extends Omit<TargetOptions, 'ifMatch'> {
+interface FileRequest extends FileConditions {
+  readonly fileName?: string | undefined
+  readonly key?: string | undefined
+  readonly directory?: string | undefined
+  readonly overwrite?: boolean | undefined
   readonly mimetype: string
   /** Bytes. Without it, the Worker checks the size of an upload in parts when it is complete. */
   readonly size?: number | undefined
@@ -17,7 +21,9 @@ export interface StartRequest extends FileRequest {
 }
 
 /** Body of `POST /files/upload-url`. */
-export interface UploadUrlRequest extends FileRequest, Pick<TargetOptions, 'ifMatch'> {
+export interface UploadUrlRequest extends FileRequest {
+  /** Replaces only an object with this ETag. Needs `key` and `overwrite`. */
+  readonly ifMatch?: string | undefined
   /** In base64. */
   readonly sha256?: string | undefined
   /** Seconds. */

@@ -9,7 +9,7 @@ import { isAnything, isFilePage } from './response-checks.ts'
 import type { FilePage, FileRecord, RecordedFile } from './responses.ts'
 import { createSessions, type Session, type SessionOptions } from './session.ts'
 import type { KeptFile } from './single.ts'
-import { turnsInParts, type UploadOptions, upload } from './upload.ts'
+import { type StartOptions, turnsInParts, type UploadOptions, upload } from './upload.ts'
 
 export interface ClientOptions extends SessionOptions {
   /** Alias of a bucket in the Worker's configuration. Default: the first one. */
@@ -49,10 +49,7 @@ export interface Client<Data = unknown> extends FileCalls<Data> {
    */
   upload(file: File | Blob, options?: UploadOptions, kept?: KeptFile): Promise<RecordedFile<Data>>
   /** Uploads a file like `upload`, with a handle that pauses, resumes and cancels it. */
-  start(
-    file: File | Blob,
-    options?: Omit<UploadOptions, 'signal'>,
-  ): UploadHandle<RecordedFile<Data>>
+  start(file: File | Blob, options?: StartOptions): UploadHandle<RecordedFile<Data>>
   /** Lists one page of the index. Sort, filters and folders need `answers`. */
   list(options?: ListOptions & CallOptions): Promise<FilePage>
   /** Sends any other request to the API, with the token. `path` starts with a slash. */
@@ -120,7 +117,7 @@ type Run = (file: File | Blob, options: UploadOptions, kept: KeptFile) => Promis
 export const uploadsWith = (begin: () => { readonly run: Run; readonly over?: AbortSignal }) => ({
   upload: async (file: File | Blob, options: UploadOptions = {}, kept: KeptFile = {}) =>
     begin().run(file, options, kept),
-  start(file: File | Blob, options: Omit<UploadOptions, 'signal'> = {}) {
+  start(file: File | Blob, options: StartOptions = {}) {
     const { run, over } = begin()
     const kept: KeptFile = {}
     return createHandle((signal) => run(file, { ...options, signal }, kept), over)

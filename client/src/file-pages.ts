@@ -1,7 +1,7 @@
 import type { Client } from './client.ts'
 import { announce, type FileChange, onChange, recentChanges } from './file-changes.ts'
 import { asError, PresignerError } from './presigner-error.ts'
-import type { LinksOptions, ListOptions } from './requests.ts'
+import type { LinksOptions, ListQuestion } from './requests.ts'
 import type { FileRecord, Folder } from './responses.ts'
 import { createStore, type Store } from './store.ts'
 
@@ -9,7 +9,9 @@ import { createStore, type Store } from './store.ts'
 const COLLECT_MILLISECONDS = 100
 const LINK_PAUSE_MILLISECONDS = 3000
 
-export interface FilePagesOptions extends Omit<ListOptions, 'cursor' | 'urls'> {
+export type FilePagesOptions = ListQuestion & {
+  /** Files of a page: 1 to 1000. Default: 100. */
+  readonly limit?: number | undefined
   /** Adds a `link` to each file, for `<img>`. Needs the scope `links:create`, and `files:read` for originals. */
   readonly links?: boolean | LinksOptions | undefined
 }

@@ -3,7 +3,7 @@ import type { StartRequest } from './bodies.ts'
 import type { ApiRequest } from './call.ts'
 import type { Check } from './check.ts'
 import { oneEach } from './one-each.ts'
-import type { Tracker } from './progress.ts'
+import type { Stall, Tracker } from './progress.ts'
 import { createLine, type Line, withRetries } from './retry.ts'
 
 /** What the functions of one upload share. */
@@ -32,8 +32,7 @@ export function call<T>(
   check: Check<T>,
   method: 'GET' | 'POST',
   path: string,
-  request: ApiRequest,
-  stall = watch(),
+  { stall = watch(), ...request }: ApiRequest & { readonly stall?: Stall | undefined },
 ): Promise<T> {
   return withRetries(
     signal,

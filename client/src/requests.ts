@@ -22,8 +22,6 @@ export type UrlUse = 'view' | 'stream' | 'email'
 
 /** What you can set for a file before you upload it. */
 export interface FileConditions {
-  /** Folder of the key, below the prefix: `2026/november`. */
-  readonly directory?: string | undefined
   /** Names consist of a-z, 0-9 and `-`. The bucket stores them as `x-amz-meta-…`. */
   readonly metadata?: Record<string, string> | undefined
   /** The Cache-Control header that the bucket returns. */
@@ -34,19 +32,60 @@ export interface FileConditions {
   readonly contentEncoding?: string | undefined
 }
 
-/** What a file is called, and what it may replace. */
-export interface TargetOptions extends FileConditions {
-  /** Display name of the file. Default: the name of the File or the path. */
-  readonly fileName?: string | undefined
-  /** The object's key, instead of a generated one. Needs the scope `keys:choose`. */
-  readonly key?: string | undefined
+/** The API makes a new key. */
+export interface GeneratedKey {
+  /** Folder of the key, below the prefix: `2026/november`. Not with `key`. */
+  readonly directory?: string | undefined
+  readonly key?: undefined
+  readonly overwrite?: undefined
+  readonly ifMatch?: undefined
+}
+
+/** You choose the key. Needs the scope `keys:choose`. */
+export interface ChosenKey {
+  /** The object's key, instead of a generated one. */
+  readonly key: string
   /** Replaces the object under `key`. Needs the scope `files:delete`. */
   readonly overwrite?: boolean | undefined
+  readonly directory?: undefined
+  readonly ifMatch?: undefined
+}
+
+/** You choose the key, and which object the file may replace. */
+export interface Replacement {
+  readonly key: string
+  readonly directory?: undefined
+  readonly overwrite: true
   /**
    * Replaces the object only if it has this ETag, which `FileRecord.etag` has. Otherwise, the code is
-   * `precondition_failed`. Needs `overwrite`.
+   * `precondition_failed`. Needs `key` and `overwrite`.
    */
   readonly ifMatch?: string | undefined
+}
+
+/** What a file is called, and what it may replace. */
+export type TargetOptions = FileConditions &
+  (GeneratedKey | ChosenKey | Replacement) & {
+    /** Display name of the file. Default: the name of the File or the path. */
+    readonly fileName?: string | undefined
+  }
+
+/** Options of an upload that can be set for each file. */
+export type FileOptions = TargetOptions & (InParts | Verified)
+
+interface InParts {
+  /** Whether the file goes in parts. Default: from 32 MiB on. An empty file never does. */
+  readonly multipart?: boolean | undefined
+  readonly sha256?: false | undefined
+}
+
+interface Verified {
+  readonly multipart?: false | undefined
+  /**
+   * Makes the bucket verify the SHA-256 of the file. Sends the file in one request, and reads it
+   * into memory.
+   */
+  readonly sha256?: boolean | undefined
 }
 
 /** Query of `DELETE /files/:key`. */
@@ -103,10 +142,8 @@ export interface FileQuestion {
   readonly maxSize?: number | undefined
 }
 
-/** Query of `GET /files`. */
-export interface ListOptions extends FileQuestion {
-  /** Only files directly below `prefix`, and the folders there. Not with `q` or a filter. */
-  readonly delimiter?: '/' | undefined
+/** Which page of a list. */
+interface Paging {
   /** 1 to 1000. Default: 100. */
   readonly limit?: number | undefined
   /** `cursor` of the previous page. */
@@ -114,6 +151,19 @@ export interface ListOptions extends FileQuestion {
   /** Adds a `url` for this use to each file. */
   readonly urls?: UrlUse | undefined
 }
+
+/** The folders of a list, and the files directly below its `prefix`. Not with `q` or a filter. */
+export interface FolderQuestion
+  extends Pick<FileQuestion, 'prefix' | 'sort'>,
+    Partial<Record<Exclude<keyof FileQuestion, 'prefix' | 'sort'>, undefined>> {
+  readonly delimiter: '/'
+}
+
+/** A list of files, or of folders and files. */
+export type ListQuestion = (FileQuestion & { readonly delimiter?: undefined }) | FolderQuestion
+
+/** Query of `GET /files`. */
+export type ListOptions = ListQuestion & Paging
 
 /** Query of `GET /stats`. */
 export interface StatsOptions {
@@ -138,40 +188,80 @@ export interface UrlOptions {
 }
 
 /** Who may open a link, and when it starts to work. Other requests get 403. */
-export interface LinkRestrictions {
+export type LinkRestrictions = {
   /** ISO 8601 in UTC. The link then expires exactly `expiresIn` after this date. */
   readonly notBefore?: string | undefined
   /** Addresses and ranges of the clients, IPv4 or IPv6, such as `192.0.2.0/24`: 1 to 16. */
   readonly ips?: string[] | undefined
+} & (InCountries | NotInCountries)
+
+interface InCountries {
   /** Countries of the clients in ISO 3166 alpha-2, such as `DE`: 1 to 64. Only on Cloudflare. */
   readonly countries?: string[] | undefined
+  readonly notCountries?: undefined
+}
+
+interface NotInCountries {
+  readonly countries?: undefined
   /** All countries except these, instead of `countries`. */
   readonly notCountries?: string[] | undefined
 }
 
-/** Body of `POST /links`, without its keys. */
-export interface LinksOptions extends LinkRestrictions {
-  /** Seconds. The lifetime of a link is one to two times this long. */
-  readonly expiresIn?: number | undefined
-  /**
-   * `stream` sends the file through the Worker and its cache. `redirect` redirects to the bucket.
-   */
-  readonly delivery?: 'stream' | 'redirect' | undefined
-  /** Shows images in this width, one of the Worker's `IMAGE_WIDTHS`. Default: the original. */
-  readonly width?: number | undefined
-  /** Returns `srcset` with these widths, instead of `width`. */
-  readonly widths?: number[] | undefined
+interface Original {
+  readonly width?: undefined
+  readonly widths?: undefined
+  readonly format?: undefined
+  readonly fallback?: undefined
+}
+
+interface Resized {
   /** Default: `auto`, the best format that the browser accepts. */
   readonly format?: 'auto' | 'avif' | 'webp' | 'jpeg' | 'png' | undefined
   /** Shows the original if an image can't be resized. */
   readonly fallback?: 'original' | undefined
 }
 
+/** An image in one width. */
+interface OneWidth extends Resized {
+  /** Shows images in this width, one of the Worker's `IMAGE_WIDTHS`. Default: the original. */
+  readonly width: number
+  readonly widths?: undefined
+}
+
+/** An image in several widths. */
+interface SeveralWidths extends Resized {
+  readonly width?: undefined
+  /** Returns `srcset` with these widths, instead of `width`. */
+  readonly widths: number[]
+}
+
+/** The Worker sends the file, which it can restrict and resize. */
+type Streamed = LinkRestrictions &
+  (Original | OneWidth | SeveralWidths) & {
+    /** `stream` sends the file through the Worker and its cache. `redirect` redirects to the bucket. */
+    readonly delivery?: 'stream' | undefined
+  }
+
+/** The bucket sends the file to anybody, as it is. */
+interface Redirected
+  extends Original,
+    Partial<Record<'notBefore' | 'ips' | 'countries' | 'notCountries', undefined>> {
+  readonly delivery: 'redirect'
+}
+
+interface LinkLifetime {
+  /** Seconds. The lifetime of a link is one to two times this long. */
+  readonly expiresIn?: number | undefined
+}
+
+/** Body of `POST /links`, without its keys. */
+export type LinksOptions = LinkLifetime & (Streamed | Redirected)
+
 /** Body of `POST /links/folder`, without its prefix. */
-export type FolderLinkOptions = LinkRestrictions & Pick<LinksOptions, 'expiresIn'>
+export type FolderLinkOptions = LinkLifetime & LinkRestrictions
 
 /** Body of `POST /files/:key/link`. */
-export interface LinkOptions extends LinksOptions {
+export type LinkOptions = LinksOptions & {
   /** Name to save under: the object comes as an attachment. */
   readonly download?: string | undefined
 }

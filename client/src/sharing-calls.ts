@@ -5,20 +5,30 @@ import { isDropBox, isDropBoxPage, isGrant, isGrantPage, isReceivedPage } from '
 import type { DropBox, DropBoxPage, Grant, GrantPage, ReceivedPage } from './sharing-responses.ts'
 
 /** Body of `POST /grants`, without its key. */
-export interface GrantOptions {
+export type GrantOptions = GrantTerms & (PageGrant | DirectGrant)
+
+interface GrantTerms {
   /** When it ends: ISO 8601 in UTC, up to 366 days ahead. */
   readonly deadline: string
   /** How often it can be used: 1 to 1,000,000. Default: any number. */
   readonly uses?: number | undefined
-  /** 8 to 128 characters. Not with `direct`. */
-  readonly password?: string | undefined
   /** One line for people, which the page shows. */
   readonly label?: string | undefined
-  /** Redirects to the file at once, for `<img>` and `curl`, instead of showing a page with a button. */
-  readonly direct?: boolean | undefined
   /** Name to save under. Default: the file's. With `direct`, the default is to show the file. */
   readonly download?: string | undefined
   readonly restrictions?: LinkRestrictions | undefined
+}
+
+interface PageGrant {
+  /** 8 to 128 characters. Not with `direct`. */
+  readonly password?: string | undefined
+  readonly direct?: false | undefined
+}
+
+interface DirectGrant {
+  readonly password?: undefined
+  /** Redirects to the file at once, for `<img>` and `curl`, instead of showing a page with a button. */
+  readonly direct?: boolean | undefined
 }
 
 /** Body of `PATCH /grants/:id`. Members that are missing stay as they are. */

@@ -9,7 +9,6 @@ import {
   isOptional,
   isString,
 } from './check.ts'
-import type { LinkRestrictions } from './requests.ts'
 import type * as S from './sharing-responses.ts'
 
 const isTextOrNull = isNullOr(isString)
@@ -30,7 +29,7 @@ export const isGrant = isObject<S.Grant>({
   ...each(isBoolean, 'hasPassword', 'direct'),
   ...each(isNumber, 'size', 'wrongPasswords'),
   restrictions: isNullOr(
-    isObject<LinkRestrictions>({
+    isObject<S.GrantRestrictions>({
       notBefore: isOptional(isString),
       ...each(isOptional(isListOf(isString)), 'ips', 'countries', 'notCountries'),
     }),

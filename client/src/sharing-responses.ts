@@ -1,4 +1,10 @@
-import type { LinkRestrictions } from './requests.ts'
+/** Who may open a grant, and when, as `LinkRestrictions` say it. */
+export interface GrantRestrictions {
+  notBefore?: string | undefined
+  ips?: string[] | undefined
+  countries?: string[] | undefined
+  notCountries?: string[] | undefined
+}
 
 /** A link that counts its uses, and that can be withdrawn. Dates are ISO 8601 in UTC. */
 export interface Grant {
@@ -22,7 +28,7 @@ export interface Grant {
   direct: boolean
   /** Name to save under. */
   download: string | null
-  restrictions: LinkRestrictions | null
+  restrictions: GrantRestrictions | null
   createdAt: string
   lastUsedAt: string | null
 }

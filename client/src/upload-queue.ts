@@ -3,16 +3,13 @@ import { announce } from './file-changes.ts'
 import type { UploadHandle } from './handle.ts'
 import { asError, type PresignerError } from './presigner-error.ts'
 import type { Progress } from './progress.ts'
+import type { FileOptions } from './requests.ts'
 import type { RecordedFile } from './responses.ts'
 import type { Session } from './session.ts'
 import { createStore, type Store } from './store.ts'
-import type { UploadOptions } from './upload.ts'
 
 /** The part of a client that a queue needs. */
 export type Uploader<Data = unknown> = Pick<Client<Data>, 'start' | 'session'>
-
-/** Options of `client.upload()` that can be set for each file. */
-export type FileOptions = Omit<UploadOptions, 'signal' | 'onProgress'>
 
 export interface UploadQueueOptions<Data = unknown> {
   /** Options of `client.upload()` for all files, or a function that returns them for a file. */
@@ -97,7 +94,7 @@ interface Item<Data> {
   upload: Upload<Data>
   /** With these options, from when the file was added. */
   readonly by: Uploader<Data>
-  readonly options: UploadOptions
+  readonly options: FileOptions
   /** The latest try, and for whom. */
   handle?: UploadHandle<RecordedFile<Data>>
   session?: Session
@@ -186,7 +183,7 @@ export function createUploadQueue<Data>(
       const { fileOptions } = options
       const added = Array.from(files ?? [], (file): Item<Data> => {
         const forAll = typeof fileOptions === 'function' ? fileOptions(file) : fileOptions
-        const own = { ...forAll, ...more }
+        const own: FileOptions = Object.assign({}, forAll, more)
         const name = own.fileName ?? ('name' in file ? file.name : 'file')
         const upload = { id: ++lastId, file, name, total: file.size, ...UNSTARTED }
         return { upload, by: client, options: own }

@@ -4,7 +4,7 @@ import { withoutCommas } from './media-type.ts'
 import { uploadParts } from './multipart.ts'
 import { PresignerError } from './presigner-error.ts'
 import { type Progress, trackProgress } from './progress.ts'
-import type { TargetOptions } from './requests.ts'
+import type { FileOptions } from './requests.ts'
 import type { FileRecord } from './responses.ts'
 import { withResumeSlot } from './resume-slot.ts'
 import { anySignal, unlessAborted } from './signals.ts'
@@ -17,18 +17,15 @@ const MULTIPART_BYTES = 32 * 1024 ** 2
 /** How many files of a client are uploaded in parts at the same time. */
 const FILES_IN_PARTS = 3
 
-export interface UploadOptions extends TargetOptions {
+/** Options of an upload with a handle. */
+export type StartOptions = FileOptions & {
   /** Called when bytes are sent, and when `stalled` changes. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+export type UploadOptions = StartOptions & {
   /** Cancels the upload, and deletes its parts. To pause it, use `client.start()`. */
   readonly signal?: AbortSignal | undefined
-  /** Whether the file goes in parts. Default: from 32 MiB on. An empty file never does. */
-  readonly multipart?: boolean | undefined
-  /**
-   * Makes the bucket verify the SHA-256 of the file. Sends the file in one request, and reads it
-   * into memory.
-   */
-  readonly sha256?: boolean | undefined
 }
 
 /** Where the uploads of a client go. */

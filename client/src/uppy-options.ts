@@ -21,8 +21,7 @@ export interface UppyFile {
 export const nameOf = ({ name, meta }: UppyFile): string =>
   typeof meta.name === 'string' && meta.name !== '' ? meta.name : name
 
-export interface UppyOptions
-  extends Omit<FileConditions, 'directory' | 'metadata' | 'contentDisposition'> {
+export interface UppyOptions extends Omit<FileConditions, 'metadata' | 'contentDisposition'> {
   /**
    * Makes the bucket verify the SHA-256 of files that go in one request. Reads them into memory.
    */

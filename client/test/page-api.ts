@@ -1,3 +1,4 @@
+import type { FileOptions } from '../src/requests.ts'
 import type { FileRecord } from '../src/responses.ts'
 
 /** The options of `createClient` that are JSON. */
@@ -29,16 +30,7 @@ export interface PageFile {
 }
 
 /** The options of `upload` that are JSON. */
-export interface PageUpload {
-  readonly multipart?: boolean
-  readonly sha256?: boolean
-  readonly fileName?: string
-  readonly key?: string
-  readonly overwrite?: boolean
-  readonly ifMatch?: string
-  readonly directory?: string
-  readonly metadata?: Record<string, string>
-}
+export type PageUpload = FileOptions
 
 /** An error as JSON. */
 export interface PageFailure {

@@ -27,6 +27,9 @@ export interface FileLinks {
   forScreen(record: FileRecord): Promise<string | undefined>
 }
 
+/** An image in one width, or in several. */
+type Image = { readonly width: number } | { readonly widths: number[] }
+
 /** Makes the links that the page itself shows. */
 export function createFileLinks(client: Client): FileLinks {
   /** How many of the wishes below were refused. */
@@ -38,7 +41,7 @@ export function createFileLinks(client: Client): FileLinks {
    * links.
    */
   async function ask<T>(
-    image: LinksOptions,
+    image: Image,
     request: (options: LinksOptions) => Promise<T>,
   ): Promise<T | undefined> {
     const wishes: LinksOptions[] = [{ ...image, fallback: 'original' }, image, {}]
@@ -54,7 +57,7 @@ export function createFileLinks(client: Client): FileLinks {
     return undefined
   }
 
-  async function linksTo(records: readonly FileRecord[], image?: LinksOptions) {
+  async function linksTo(records: readonly FileRecord[], image?: Image) {
     if (records.length === 0) return []
     const keys = records.map(({ key }) => key)
     const request = (options: LinksOptions) => client.links(keys, options)

@@ -201,13 +201,11 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
 
 /** Accepts buckets by alias. The rule `credentials` checks their credentials. */
 export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...BucketWith<C>[]]> => {
-  const named = r.record<BucketWith<C>>(
-    // JavaScript objects move numeric names to the front, which would change the order.
-    (alias) =>
-      /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/.test(alias)
-        ? null
-        : 'must be an alias such as "files": a-z, 0-9 and "-", and not a number',
-    (alias) => bucketRule(alias, credentials),
+  // JavaScript objects move numeric names to the front, which would change the order.
+  const named = r.record((alias) =>
+    /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/.test(alias)
+      ? bucketRule(alias, credentials)
+      : 'must be an alias such as "files": a-z, 0-9 and "-", and not a number',
   )
   return (value, place) => {
     const buckets = named(value, place)

@@ -185,35 +185,29 @@ const tokensFor = (loaded: LoadedSettings) =>
       }
     : { secrets: [], places: '' }
 
-/** Accepts one exact origin. */
-export const originRule: Rule<string> = r.text((value) =>
+const isOrigin = (value: string): boolean =>
   URL.canParse(value) && new URL(value).origin === value && !value.includes('*')
-    ? null
-    : 'must be an exact origin, such as https://app.example.com',
-)
+
+const originError: r.FindError<string> = (value) =>
+  isOrigin(value) ? null : 'must be an exact origin, such as https://app.example.com'
+
+/** Accepts one exact origin. */
+export const originRule: Rule<string> = r.text(originError)
 
 /** Some suffixes under which anyone can register names. Browsers know thousands more. */
 const SHARED =
   /^(?:(?:pages|workers|r2|fly|deno)\.dev|(?:vercel|netlify|web|ngrok-free)\.app|git(?:hub|lab)\.io|(?:firebase|heroku|amplify)app\.com|(?:onrender|trycloudflare)\.com|cloudfront\.net|azurewebsites\.net|(?:co|com|org|net)\.[a-z]{2})$/
 
 /** Accepts one exact origin, or one with a star as its first label. */
-const corsOriginRule: Rule<string> = (value, place) => {
-  if (typeof value !== 'string' || !value.includes('*')) return originRule(value, place)
+const corsOriginRule: Rule<string> = r.text((value) => {
+  if (!value.includes('*')) return originError(value)
   const [, behind = ''] = /^https:\/\/\*\.([^*/]+)$/.exec(value) ?? []
-  const origin = `https://a.${behind}`
-  const isExact = URL.canParse(origin) && new URL(origin).origin === origin
-  if (!isExact || !/^[^.]+\.[^.]/.test(behind))
-    return r.breaks(
-      place,
-      'must have its star as the first label, and then at least two more, as in https://*.app.pages.dev',
-    )
+  if (!isOrigin(`https://a.${behind}`) || !/^[^.]+\.[^.]/.test(behind))
+    return 'must have its star as the first label, and then at least two more, as in https://*.app.pages.dev'
   return SHARED.test(behind.replace(/:\d+$/, ''))
-    ? r.breaks(
-        place,
-        'must not have its star before a public suffix. Put your own name between them, as in https://*.app.pages.dev',
-      )
-    : value
-}
+    ? 'must not have its star before a public suffix. Put your own name between them, as in https://*.app.pages.dev'
+    : null
+})
 
 const ORIGINS = ', such as ["https://app.example.com"]'
 

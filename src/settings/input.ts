@@ -11,11 +11,17 @@ export interface CredentialsInput {
   readonly expiresAt?: Date | undefined
 }
 
+/** Credentials that a function returns. Temporary ones say when they expire. */
+type FetchedCredentials = CredentialsInput &
+  ({ readonly sessionToken?: undefined } | { readonly expiresAt: Date })
+
 /**
  * Returns credentials that are fetched, such as those of an instance role. Called on first use, and
  * again before they expire, once for all requests that wait. `signal` aborts after ten seconds.
  */
-export type FetchCredentials = (call: { readonly signal: AbortSignal }) => Promise<CredentialsInput>
+export type FetchCredentials = (call: {
+  readonly signal: AbortSignal
+}) => Promise<FetchedCredentials>
 
 /** One bucket. docs/configuration.md describes each member. */
 export interface BucketInput {
@@ -57,7 +63,9 @@ export interface BucketInput {
 }
 
 /** The settings of one instance, as you write them. */
-export interface SettingsInput {
+export type SettingsInput = CommonInput & (SharedHost | LinkHost)
+
+interface CommonInput {
   /** Separates instances that share secrets: 1 to 32 of a-z, 0-9 and "-". */
   readonly name?: string | undefined
   /** Buckets by alias. The first one is the default. */
@@ -68,8 +76,16 @@ export interface SettingsInput {
   readonly corsOrigins?: readonly string[] | undefined
   /** Origins whose pages may use the API with cookies. */
   readonly corsCookieOrigins?: readonly string[] | undefined
+}
+
+interface SharedHost {
   /** The URL before `/i/…` in a link, such as `https://app.example.com/media`. */
   readonly linkBase?: string | undefined
+  readonly linkHostOnly?: false | undefined
+}
+
+interface LinkHost {
+  readonly linkBase: string
   /** Whether the host of `linkBase` serves only links. */
-  readonly linkHostOnly?: boolean | undefined
+  readonly linkHostOnly: boolean | undefined
 }

@@ -119,6 +119,8 @@ export const text = (findError: FindError<string>): Rule<string> =>
     findError,
   )
 
+export const anyText: Rule<string> = text(() => null)
+
 export const matching = (pattern: RegExp, message: string): Rule<string> =>
   text((value) => (pattern.test(value) ? null : message))
 
@@ -165,24 +167,22 @@ export const list =
   }
 
 /**
- * Accepts members by name, and keeps their order. Leaves out those that are undefined. The path of a
- * member whose name is refused has its index instead, since the name may be a secret.
+ * Accepts members by name, and keeps their order. Leaves out those that are undefined. `byName` returns
+ * the rule of a member, or what is wrong with its name. The path of such a member has its index instead,
+ * since the name may be a secret.
  */
 export const record =
-  <T>(
-    name: FindError<string>,
-    rule: (name: string) => Rule<T | undefined>,
-  ): Rule<Record<string, T>> =>
+  <T>(byName: (name: string) => Rule<T | undefined> | string): Rule<Record<string, T>> =>
   (value, place) => {
     if (!isTable(value)) return breaks(place, missing(value, place.words.table([])))
     const result: Record<string, T> = {}
     let isBroken = false
     Object.entries(value).forEach(([key, member], i) => {
-      const message = name(key)
+      const rule = byName(key)
       const checked =
-        message === null
-          ? rule(key)(member, inside(place, key))
-          : breaks(inside(place, String(i)), message)
+        typeof rule === 'string'
+          ? breaks(inside(place, String(i)), rule)
+          : rule(member, inside(place, key))
       if (checked === BROKEN) isBroken = true
       else if (checked !== undefined) result[key] = checked
     })
@@ -233,7 +233,7 @@ export function quiet<T>(value: T): T {
 }
 
 /** Tells whether `value` is an object that is not a list. */
-export const isTable = (value: unknown): value is Record<string, unknown> =>
+const isTable = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const inside = (place: Place, name: string): Place => ({

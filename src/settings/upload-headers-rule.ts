@@ -1,15 +1,5 @@
-import {
-  also,
-  check,
-  into,
-  isTable,
-  matching,
-  oneOf,
-  optional,
-  type Rule,
-  record,
-  text,
-} from './rules.ts'
+import { isObject } from '../errors/api-error.ts'
+import { also, check, into, matching, oneOf, optional, type Rule, record, text } from './rules.ts'
 
 /** Headers for the bucket's server, by S3's names in lower case. */
 type Headers = Readonly<Record<string, string>>
@@ -23,11 +13,29 @@ export interface BucketHeaders {
 }
 
 /** The headers that a bucket's table may set. docs/configuration.md describes each of them. */
-export interface UploadHeaders {
-  readonly 'x-amz-server-side-encryption'?: 'AES256' | 'aws:kms' | 'aws:kms:dsse' | undefined
+export type UploadHeaders = CommonHeaders & (OwnKeys | Kms | KmsTwice)
+
+/** The server has the keys. */
+interface OwnKeys {
+  readonly 'x-amz-server-side-encryption'?: 'AES256' | undefined
+  readonly 'x-amz-server-side-encryption-aws-kms-key-id'?: undefined
+  readonly 'x-amz-server-side-encryption-context'?: undefined
+  readonly 'x-amz-server-side-encryption-bucket-key-enabled'?: undefined
+}
+
+interface Kms {
+  readonly 'x-amz-server-side-encryption': 'aws:kms'
   readonly 'x-amz-server-side-encryption-aws-kms-key-id'?: string | undefined
   readonly 'x-amz-server-side-encryption-context'?: string | undefined
   readonly 'x-amz-server-side-encryption-bucket-key-enabled'?: 'true' | 'false' | undefined
+}
+
+interface KmsTwice extends Omit<Kms, `${string}-encryption` | `${string}-enabled`> {
+  readonly 'x-amz-server-side-encryption': 'aws:kms:dsse'
+  readonly 'x-amz-server-side-encryption-bucket-key-enabled'?: undefined
+}
+
+interface CommonHeaders {
   readonly 'x-amz-storage-class'?: string | undefined
   readonly 'x-amz-tagging'?: string | undefined
   readonly 'x-amz-acl'?: 'private' | 'bucket-owner-full-control' | undefined
@@ -72,7 +80,7 @@ function contextError(value: string): string | null {
   try {
     const context: unknown = JSON.parse(atob(value))
     const isValid =
-      isTable(context) && Object.values(context).every((member) => typeof member === 'string')
+      isObject(context) && Object.values(context).every((member) => typeof member === 'string')
     // `atob` ignores white space.
     return isValid && !/\s/.test(value) ? null : CONTEXT
   } catch {
@@ -105,12 +113,15 @@ const RULES: ReadonlyMap<string, Rule<string>> = new Map<keyof UploadHeaders, Ru
 
 /** Returns what is wrong with one of these headers, or null. */
 export function uploadHeaderError(name: keyof UploadHeaders, value: string): string | null {
-  const checked = check(RULES.get(name) ?? text(() => null), value)
-  return checked.ok ? null : (checked.issues[0]?.message ?? null)
+  const rule = RULES.get(name)
+  const checked = rule && check(rule, value)
+  return checked?.ok === false ? (checked.issues[0]?.message ?? null) : null
 }
 
-function nameError(name: string): string | null {
-  if (RULES.has(name)) return null
+/** Returns the rule of a header, or what is wrong with its name. */
+function headerRule(name: string): Rule<string | undefined> | string {
+  const rule = RULES.get(name)
+  if (rule) return optional(rule)
   const lower = name.toLowerCase()
   const hint = RULES.has(lower)
     ? `Write it in lower case: ${lower}`
@@ -123,10 +134,7 @@ function nameError(name: string): string | null {
  * CreateMultipartUpload). The list is closed, so that no header makes an object public by mistake.
  */
 export const uploadHeadersRule: Rule<BucketHeaders> = into(
-  also(
-    record(nameError, (name) => optional(RULES.get(name) ?? text(() => null))),
-    encryptionError,
-  ),
+  also(record(headerRule), encryptionError),
   ({ 'x-amz-request-payer': payer, 'x-amz-expected-bucket-owner': owner, ...uploadHeaders }) => ({
     uploadHeaders: orNull(uploadHeaders),
     requestHeaders: orNull({

@@ -9,6 +9,16 @@ export interface Asker {
   readonly requestId: string
 }
 
+/** A request for an object, one range of it, or a variant. */
+export interface ObjectRequest {
+  readonly method: 'GET' | 'HEAD'
+  readonly bucket: ConfiguredBucket
+  readonly key: ObjectKey
+  readonly range: string | null
+  readonly variant: VariantSpec | null
+  readonly asker: Asker
+}
+
 /** The source of object bytes for links. */
 export interface ObjectSource {
   /** Whether it keeps copies, which a delete must purge. */
@@ -20,14 +30,7 @@ export interface ObjectSource {
    * client's own request never reaches the bucket. Ask for a variant only if `keepsCopiesOf` the
    * bucket. Throws what `openObject` and `resize` throw.
    */
-  open(
-    method: 'GET' | 'HEAD',
-    bucket: ConfiguredBucket,
-    key: ObjectKey,
-    range: string | null,
-    variant: VariantSpec | null,
-    asker: Asker,
-  ): Promise<Response>
+  open(request: ObjectRequest): Promise<Response>
   /** Purges at most 100 objects' copies. Throws `unavailable`: they stay up to `copySeconds`. */
   purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void>
 }

@@ -359,7 +359,7 @@ describe('a PUT to the bucket', () => {
       vi.stubGlobal('fetch', async () => new Response('<Code>No</Code>', { status }))
       const headers = { 'If-Match': '"e"' }
       const matching = clientOf(() => Response.json({ ...signed, headers }))
-      const options = { key: 'a', overwrite: true, ifMatch: '"e"' }
+      const options = { key: 'a', overwrite: true, ifMatch: '"e"' } as const
       const error = await errorOf(matching.upload(new Uint8Array(5), options))
       expect(error).toMatchObject({ code: 'precondition_failed', status, retryable: false })
       expect(calls[0]?.body).toMatchObject(options)
@@ -589,7 +589,7 @@ describe('baseUrl and apiKey', () => {
     [{ overwrite: true }, 'overwrite needs key.'],
     [{ partSize: 100 }, 'partSize must be at least 5242880.'],
   ])('refuses options of an upload also for a small file: %j', async (options, message) => {
-    const uploading = clientOf(lost).upload(new Uint8Array(1), options)
+    const uploading = clientOf(lost).upload(new Uint8Array(1), Object(options))
     await expect(uploading).rejects.toMatchObject({ code: 'invalid_options', message })
     expect(calls).toEqual([])
   })

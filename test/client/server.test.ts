@@ -67,7 +67,7 @@ describe('the server client in workerd', () => {
   it('replaces only the object with the ETag of ifMatch, in one request and in parts', async () => {
     const key = `seen/${crypto.randomUUID()}`
     const { etag: seen } = await client.upload(new Uint8Array(5), { key })
-    const replacing = { key, overwrite: true, partSize: 5 * MIB }
+    const replacing = { key, overwrite: true, partSize: 5 * MIB } as const
     const { etag } = await client.upload(new Uint8Array(6), { ...replacing, ifMatch: seen })
     for (const input of [new Uint8Array(7), stream(6)]) {
       const stale = client.upload(input, { ...replacing, ifMatch: seen })

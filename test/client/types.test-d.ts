@@ -13,6 +13,7 @@ import type {
   CopyOptions,
   FolderLinkOptions,
   LinkOptions,
+  LinkRestrictions,
   LinksOptions,
   ListOptions,
   RemoveOptions,
@@ -120,16 +121,32 @@ type Same<One, Other> =
 /** `never` unless a `Whole` is a `Part` without unknown members. */
 type Covers<Whole, Part> = [Plain<Whole>, keyof Part] extends [Part, keyof Whole] ? true : never
 
+/** `never` unless a union has the members of `Whole` and their types, and each of its variants is one. */
+type Splits<Whole, Union> = [Plain<Union>] extends [Plain<Whole>]
+  ? Same<Partial<Plain<Whole>>, Joined<Plain<Union>>>
+  : never
+type Joined<Union> = {
+  [Name in Union extends unknown ? keyof Union : never]?: Union extends Partial<
+    Record<Name, infer Value>
+  >
+    ? Value
+    : never
+}
+
+type Without<Union, Name extends keyof Union> = Union extends unknown ? Omit<Union, Name> : never
+
 type Answer<Route, Status extends 200 | 201> = InferResponseType<Route, Status>
 type Body<Route> = InferRequestType<Route> extends { json: infer Json } ? Json : never
 type Query<Route> = InferRequestType<Route> extends { query: infer Fields } ? Fields : never
 /** The type of `Options` as the client writes them into a query. */
 type Written<Options> = {
-  [Name in keyof Options]: Options[Name] extends number | undefined
-    ? string | Extract<Options[Name], undefined>
-    : Options[Name] extends boolean | undefined
-      ? 'true' | 'false' | Extract<Options[Name], undefined>
-      : Options[Name]
+  [Name in keyof Options]: Options[Name] extends undefined
+    ? undefined
+    : Options[Name] extends number | undefined
+      ? string | Extract<Options[Name], undefined>
+      : Options[Name] extends boolean | undefined
+        ? 'true' | 'false' | Extract<Options[Name], undefined>
+        : Options[Name]
 }
 interface InBucket {
   bucket?: string | undefined
@@ -180,16 +197,16 @@ export const answers: [
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,
   Same<Body<Files['upload-url']['$post']>, UploadUrlRequest>,
-  Same<Body<File['link']['$post']>, LinkOptions>,
-  Same<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
-  Same<Body<Api['links']['folder']['$post']>, FolderLinkOptions & InBucket & { prefix: string }>,
+  Splits<Body<File['link']['$post']>, LinkOptions>,
+  Splits<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
+  Splits<Body<Api['links']['folder']['$post']>, FolderLinkOptions & InBucket & { prefix: string }>,
   Same<Body<Api['multipart']['$post']>, StartRequest>,
   Same<Body<Upload['urls']['$post']>, PartUrlsRequest>,
   Same<Body<Upload['complete']['$post']>, CompleteRequest>,
 ] = [true, true, true, true, true, true, true, true]
 
 export const queries: [
-  Same<Query<Files['$get']>, Written<ListOptions & InBucket>>,
+  Splits<Query<Files['$get']>, Written<ListOptions & InBucket>>,
   Same<Query<Api['stats']['$get']>, StatsOptions & InBucket>,
   Same<Query<File['url']['$get']>, Written<UrlOptions & InBucket>>,
   Same<Query<File['link']['$post']>, InBucket>,
@@ -205,7 +222,7 @@ type Told<Type extends FileEvent['type']> = Omit<Extract<FileEvent, { type: Type
 export const server: [
   Same<Answer<Api['tokens']['$post'], 200>, Token>,
   Same<Body<Api['tokens']['$post']>, TokenRequest>,
-  Same<Body<Files['upload-urls']['$post']>['files'][number], FileToUpload>,
+  Splits<Body<Files['upload-urls']['$post']>['files'][number], FileToUpload>,
   Same<Answer<Files['urls']['$post'], 200>, FileUrls>,
   Same<Answer<Files['delete']['$post'], 200>, Deleted>,
   Same<Answer<Files['purge']['$post'], 200>, Purged>,
@@ -238,7 +255,11 @@ export const sharing: [
   Same<Answer<Grants['$get'], 200>, GrantPage>,
   Same<Answer<Grants[':id']['$get'], 200>, Grant>,
   Same<Answer<Grants[':id']['$patch'], 200>, Grant>,
-  Same<Body<Grants['$post']>, GrantOptions & InBucket & { key: string }>,
+  Splits<
+    Omit<Body<Grants['$post']>, 'restrictions'>,
+    Without<GrantOptions & InBucket & { key: string }, 'restrictions'>
+  >,
+  Splits<NonNullable<Body<Grants['$post']>['restrictions']>, LinkRestrictions>,
   Same<Body<Grants[':id']['$patch']>, GrantChanges>,
   Same<Query<Grants['$get']>, Written<OwnedOptions>>,
   Same<Answer<DropBoxes['$post'], 201>, DropBox>,
@@ -252,5 +273,5 @@ export const sharing: [
   Same<Body<BoxPage['token']['$post']>, DropBoxVisitor>,
 ] = [
   ...([true, true, true, true, true, true, true, true] as const),
-  ...([true, true, true, true, true, true, true, true] as const),
+  ...([true, true, true, true, true, true, true, true, true] as const),
 ]

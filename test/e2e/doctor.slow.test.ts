@@ -467,7 +467,8 @@ describe('doctor, for a bucket,', () => {
     ['Location hidden', 'cors', 'warn', /Location is not exposed/, {}, rules({ expose: ['ETag'] })],
     ['every origin', 'cors', 'warn', /every other origin/, {}, rules({ origins: ['*'] })],
     ['no permission to delete', 'clean-up', 'warn', /AccessDenied/, { denies: 'delete' }],
-  ])('detects %s (%s: %s)', async (_, check, status, said, switches, setup) => {
+  ])('detects %s (%s: %s)', async (...row) => {
+    const [, check, status, said, switches, setup] = row
     const { findings } = await checked(switches, setup)
     const finding = findings.find((one) => one.check === `bucket.${check}`)
     expect(finding).toMatchObject({ status, message: expect.stringMatching(said) })

@@ -6,11 +6,10 @@ import {
   defineSettings,
   type LogLine,
   type PresignerOptions,
-  type SettingsInput,
 } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
+import { jsonOf, ORIGIN, type SettingsChanges, settingsInput, upload } from '../support/app.ts'
 import { testApiKey } from '../support/credentials.ts'
 import { credentials, everyPlugin } from '../support/every-plugin.ts'
 import { textOf } from '../support/links.ts'
@@ -21,7 +20,7 @@ const apiKey = await testApiKey('server', SCOPES)
 
 /** A presigner without a host app, whose user is Ann, or who has the API key. */
 function alone(
-  { settings, ...options }: PresignerOptions & { settings?: Partial<SettingsInput> } = {},
+  { settings, ...options }: PresignerOptions & { settings?: SettingsChanges } = {},
   isAnn = true,
 ) {
   const lines: LogLine[] = []

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { AppPrincipal, FileEvent, Principal, SettingsInput } from '../../src/index.ts'
+import type { AppPrincipal, FileEvent, Principal } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { jsonOf, type SettingsChanges, settingsInput, upload } from '../support/app.ts'
 import { type Mounted, type MountOptions, mount } from '../support/mount.ts'
 
 const [FILES] = Object.values(settingsInput().buckets)
 if (FILES === undefined) throw new Error('There is a bucket.')
-const settings: Partial<SettingsInput> = { buckets: { files: FILES, archive: FILES } }
+const settings: SettingsChanges = { buckets: { files: FILES, archive: FILES } }
 const file = { fileName: 'cat.png', mimetype: 'image/png' }
 
 const limited = (limits: AppPrincipal['limits'], more: MountOptions = {}): Mounted =>

@@ -1,19 +1,13 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
-import {
-  createPresigner,
-  defineSettings,
-  type FileEvent,
-  type LogLine,
-  type SettingsInput,
-} from '../../src/index.ts'
+import { createPresigner, defineSettings, type FileEvent, type LogLine } from '../../src/index.ts'
 import { events } from '../../src/plugins/events/index.ts'
 import { files } from '../../src/plugins/files/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
 import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
+import { jsonOf, ORIGIN, type SettingsChanges, settingsInput, upload } from '../support/app.ts'
 import { inWords } from '../support/errors.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
 
@@ -32,7 +26,7 @@ const faulty = () => ({
 const NO_OBJECTS = ['drop boxes need Durable Objects', 'grants need Durable Objects']
 
 /** A presigner in an app on a Node server, where each request has its own environment. */
-function nodeApp(host = new Hono(), changes: Partial<SettingsInput> = {}) {
+function nodeApp(host = new Hono(), changes: SettingsChanges = {}) {
   const events: FileEvent[] = []
   const lines: LogLine[] = []
   const { app } = createPresigner(

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createPresigner, defineSettings, type SettingsInput } from '../../src/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, settingsInput } from '../support/app.ts'
+import { jsonOf, type SettingsChanges, settingsInput } from '../support/app.ts'
 import { clientOf } from '../support/mount.ts'
 
 const bucketOf = (name: string): SettingsInput['buckets'] => {
@@ -12,7 +12,7 @@ const bucketOf = (name: string): SettingsInput['buckets'] => {
 const PHOTOS = { buckets: bucketOf('photos') }
 const [A, B, C] = ['a', 'b', 'c'].map((letter) => `k${letter}:${letter.repeat(32)}`)
 
-const presigner = (changes: Partial<SettingsInput>) =>
+const presigner = (changes: SettingsChanges) =>
   clientOf(
     createPresigner(
       defineSettings(() => settingsInput(changes)),
@@ -52,7 +52,7 @@ describe('two presigners of one Worker', () => {
     expect((await two.fetch('/files/a.png/url', { headers })).status).toBe(503)
   })
 
-  it.each<[string, Partial<SettingsInput>, Partial<SettingsInput>, boolean]>([
+  it.each<[string, SettingsChanges, SettingsChanges, boolean]>([
     ['different names', { name: 'a' }, { name: 'b', ...PHOTOS }, true],
     ['a name and none', { name: 'a' }, PHOTOS, true],
     ['one name', { name: 'a' }, { name: 'a', ...PHOTOS }, false],

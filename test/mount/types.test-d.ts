@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { newApp } from '../../src/http/new-app.ts'
-import type { FileIndex } from '../../src/index.ts'
+import type { FetchCredentials, FileIndex } from '../../src/index.ts'
 import { createPresigner, defineSettings, type Plugin, type RateLimiter } from '../../src/index.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { events, type JobQueue } from '../../src/plugins/events/index.ts'
@@ -13,7 +13,9 @@ import { links } from '../../src/plugins/links/index.ts'
 import { type Multipart, multipart } from '../../src/plugins/multipart/index.ts'
 import { notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
+import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
+import { type BucketInput, createSigner } from '../../src/signer.ts'
 import { ANN } from '../support/ann.ts'
 import { settingsInput } from '../support/app.ts'
 
@@ -42,6 +44,61 @@ createPresigner(settings, { beforeUpload: () => ({ key: 'a.png', directory: 'b' 
 createPresigner(settings, { beforeUpload: () => false })
 // @ts-expect-error: it must throw
 createPresigner(settings, { plugins: [{ name: 'no', setup: () => ({ check: () => false }) }] })
+
+const base = settingsInput()
+defineSettings(() => ({ ...base, linkBase: 'https://a.example', linkHostOnly: true }))
+// @ts-expect-error: a host of its own needs linkBase
+defineSettings(() => ({ ...base, linkBase: undefined, linkHostOnly: true }))
+const [bucket] = Object.values(base.buckets)
+const keyId = 'x-amz-server-side-encryption-aws-kms-key-id'
+const bucketKey = 'x-amz-server-side-encryption-bucket-key-enabled'
+const headers = { 'x-amz-server-side-encryption': 'aws:kms', [keyId]: 'a' } as const
+const twice = { 'x-amz-server-side-encryption': 'aws:kms:dsse', [keyId]: 'a' } as const
+const encrypted: readonly BucketInput['uploadHeaders'][] = [headers, twice]
+// @ts-expect-error: only with aws:kms
+const unencrypted: BucketInput['uploadHeaders'] = { [keyId]: 'a' }
+// @ts-expect-error: not with aws:kms:dsse
+const bucketKeys: BucketInput['uploadHeaders'] = { ...twice, [bucketKey]: 'true' }
+const access = { accessKeyId: 'a', secretAccessKey: 'b', expiresAt: new Date() }
+const temporary: FetchCredentials = async () => ({ ...access, sessionToken: 'c' })
+// @ts-expect-error: temporary credentials say when they expire
+const endless: FetchCredentials = async () => ({
+  ...access,
+  expiresAt: undefined,
+  sessionToken: 'c',
+})
+if (bucket)
+  for (const credentials of [temporary, endless])
+    for (const uploadHeaders of [...encrypted, unencrypted, bucketKeys])
+      defineSettings(() => ({ ...base, buckets: { a: { ...bucket, credentials, uploadHeaders } } }))
+
+const signer = createSigner(settings, {})
+signer.uploadUrl({ fileName: 'a.png', mimetype: 'image/png', directory: 'a' })
+// @ts-expect-error: only the API sends what keeps the object under a chosen key
+signer.uploadUrl({ fileName: 'a.png', mimetype: 'image/png', key: 'a.png' })
+// @ts-expect-error: its own, and the time's
+signer.uploadUrl({ fileName: 'a.png', mimetype: 'image/png', seed: {} })
+
+const issuer = { issuer: 'a', audience: 'b', algorithms: ['ES256'], prefix: '' }
+jwt({ accept: { ...issuer, jwksUrl: 'https://a.example', scopesClaim: 'scope' } })
+jwt({ accept: { ...issuer, publicJwk: { kty: 'EC' }, scopes: ['files:read'] } })
+// @ts-expect-error: without the issuer's keys
+jwt({ accept: { ...issuer, scopes: ['files:read'] } })
+// @ts-expect-error: with two kinds of keys
+jwt({ accept: { ...issuer, jwksUrl: 'a', publicJwk: { kty: 'EC' }, scopes: ['files:read'] } })
+// @ts-expect-error: without scopes
+jwt({ accept: { ...issuer, jwksUrl: 'https://a.example' } })
+// @ts-expect-error: with two kinds of scopes
+jwt({ accept: { ...issuer, jwksUrl: 'a', scopesClaim: 'scope', scopes: ['files:read'] } })
+images({
+  binding: () => undefined,
+  sizes: [320, { width: 96 }, { width: 64, height: 64, fit: 'cover' }],
+})
+// @ts-expect-error: this fit needs a height
+images({ binding: () => undefined, sizes: [{ width: 96, fit: 'cover' }] })
+upkeep({ settings: { owner: 'users/{owner}/', ownerAs: 'app:{owner}' } })
+// @ts-expect-error: it needs owner
+upkeep({ settings: { ownerAs: 'app:{owner}' } })
 
 /** An app of a plugin of the app's own, with variables of its own. */
 const thumbnails = new Hono<{ Variables: { size: number } }>().get('/thumbnails/:key', (c) =>

@@ -5,7 +5,6 @@ import {
   type FileEvent,
   type NewFile,
   type PresignerOptions,
-  type SettingsInput,
   type UploadChanges,
 } from '../../src/index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
@@ -13,7 +12,7 @@ import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { type FileIndex, noFileIndex } from '../../src/records/file-index.ts'
 import type { BucketInput } from '../../src/settings/input.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { jsonOf, type SettingsChanges, settingsInput, upload } from '../support/app.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
 import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import {
@@ -50,7 +49,7 @@ const STARTS: Readonly<Record<string, (app: Mounted) => Promise<Response>>> = {
 }
 
 /** Returns settings with one bucket that has limits. */
-const limited = (limits: Partial<BucketInput>): Partial<SettingsInput> => {
+const limited = (limits: Partial<BucketInput>): SettingsChanges => {
   const [files] = Object.values(settingsInput().buckets)
   if (files === undefined) throw new Error('There is a bucket.')
   return { buckets: { files: { ...files, ...limits } } }

@@ -4,6 +4,7 @@ import { defineSettings } from '../../src/settings/define.ts'
 import type { BucketInput, SettingsInput } from '../../src/settings/input.ts'
 import { createSigner } from '../../src/signer.ts'
 import { fixedClock } from '../../src/testing.ts'
+import type { SettingsChanges } from '../support/app.ts'
 import { linkTarget } from '../support/link-target.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 
@@ -33,8 +34,8 @@ const input = (): SettingsInput => ({
   linkBase: 'https://app.example.com/media',
 })
 
-const signerOf = (changes: Partial<SettingsInput> = {}) => {
-  const settings = defineSettings(() => ({ ...input(), ...changes }))
+const signerOf = (changes: SettingsChanges = {}) => {
+  const settings = defineSettings(() => Object.assign(input(), changes))
   return { settings, signer: createSigner(settings, {}, { now: fixedClock(NOW) }) }
 }
 const { signer } = signerOf()

@@ -66,7 +66,8 @@ describe('the payer and the expected owner', () => {
     await abortMultipartUpload(upload, NOW)
     await headObject(bucket, KEY, NOW)
     expect(await headObject(bucket, KEY, NOW)).toBeNull()
-    await expect(openObject(bucket, KEY, 'GET', 'bytes=0-1', NOW)).rejects.toThrow('no object')
+    const range = { method: 'GET', range: 'bytes=0-1' } as const
+    await expect(openObject(bucket, KEY, range, NOW)).rejects.toThrow('no object')
     await deleteObject(bucket, KEY, NOW)
     await deleteObjects(bucket, [KEY, parseObjectKey('b.png')], NOW)
     await putObject(bucket, KEY, { size: 0, bytes: new Blob().stream() }, {}, NOW)

@@ -5,11 +5,17 @@ import './provided-context.ts'
 /** The origin of an app with a presigner. */
 export const ORIGIN = 'https://app.example'
 
+/** What a test changes in settings. */
+export type SettingsChanges = Changes<SettingsInput>
+type Changes<Input> = Input extends SettingsInput
+  ? Omit<Input, 'buckets' | 'signingSecrets'> & Partial<Pick<Input, 'buckets' | 'signingSecrets'>>
+  : never
+
 /**
  * Returns the settings of an app with one bucket, "files" in the shared s3rver, with `changes`
  * applied.
  */
-export const settingsInput = (changes: Partial<SettingsInput> = {}): SettingsInput => ({
+export const settingsInput = (changes: SettingsChanges = {}): SettingsInput => ({
   buckets: {
     files: {
       endpoint: inject('s3Endpoint'),

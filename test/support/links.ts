@@ -1,10 +1,25 @@
 import { inject } from 'vitest'
+import type { ConfiguredBucket } from '../../src/bucket/bucket.ts'
 import { newObjectKey } from '../../src/keys/new-key.ts'
+import type { ObjectKey } from '../../src/keys/object-key.ts'
+import { objectRequest } from '../../src/plugins/links/objects-protocol.ts'
+import type { ObjectRequest } from '../../src/storage/object-source.ts'
 import { bucketFetch } from './bucket.ts'
 import { type TestWorker, testWorker } from './worker.ts'
 
 const worker: TestWorker = testWorker()
 let serial = 0
+
+/** Returns a request to `Objects` for a whole object, changed by `changes`. */
+export const askObjects = (
+  bucket: ConfiguredBucket,
+  key: ObjectKey,
+  changes: Partial<ObjectRequest> = {},
+): Promise<Request> => {
+  const asker = { now: new Date(), requestId: 'request-1' }
+  const whole = { method: 'GET', range: null, variant: null, asker } as const
+  return objectRequest({ bucket, key, ...whole, ...changes })
+}
 
 /** Returns the start of keys that no other test uses. */
 function newPrefix(): string {

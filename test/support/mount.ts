@@ -6,11 +6,10 @@ import {
   type LogLine,
   type Presigner,
   type PresignerOptions,
-  type SettingsInput,
 } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { ANN } from './ann.ts'
-import { ORIGIN, settingsInput } from './app.ts'
+import { ORIGIN, type SettingsChanges, settingsInput } from './app.ts'
 import { credentials, everyPlugin, type PluginOptions } from './every-plugin.ts'
 
 /** A host app for these tests. Hono's own types differ between its builds. */
@@ -30,7 +29,7 @@ export interface Mounted {
 }
 
 export interface MountOptions extends PresignerOptions, PluginOptions {
-  readonly settings?: Partial<SettingsInput>
+  readonly settings?: SettingsChanges
   readonly host?: TestHost
   readonly path?: string
 }

@@ -21,7 +21,7 @@ import type { WalkState } from '../../src/plugins/upkeep/state.ts'
 import { WalkStore } from '../../src/plugins/upkeep/store.ts'
 import { requireSettings } from '../../src/settings/define.ts'
 import { check } from '../../src/settings/rules.ts'
-import { ORIGIN } from './app.ts'
+import { ORIGIN, type SettingsChanges } from './app.ts'
 import { bearer, type TestApiKey } from './credentials.ts'
 import { ETAG, LONG_AGO } from './listed-bucket.ts'
 import { stateStub } from './state-stub.ts'
@@ -88,7 +88,7 @@ export function upkeepApp({
   readonly name?: string
   readonly index?: FileIndex
   readonly context?: () => ExecutionContext
-  readonly more?: Partial<SettingsInput>
+  readonly more?: SettingsChanges
   readonly options?: Pick<PresignerOptions, 'beforeDelete'>
 } = {}): UpkeepApp {
   const lines: LogLine[] = []

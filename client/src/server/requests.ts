@@ -1,5 +1,13 @@
 import type { RecordRequest, UploadUrlRequest } from '../bodies.ts'
-import type { FileQuestion, Scope, UrlUse } from '../requests.ts'
+import type {
+  ChosenKey,
+  FileConditions,
+  FileQuestion,
+  GeneratedKey,
+  Replacement,
+  Scope,
+  UrlUse,
+} from '../requests.ts'
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {
@@ -24,7 +32,12 @@ export interface TokenRequest {
 }
 
 /** One file in `POST /files/upload-urls`. It has either `fileName` or `key`. */
-export type FileToUpload = Omit<UploadUrlRequest, 'expiresIn' | 'bucket'>
+export type FileToUpload = FileConditions &
+  Pick<UploadUrlRequest, 'mimetype' | 'size' | 'sha256'> &
+  (
+    | (GeneratedKey & { readonly fileName: string })
+    | ((ChosenKey | Replacement) & { readonly fileName?: undefined })
+  )
 
 /** One file in `POST /files/batch`. */
 export type FileToRecord = Omit<RecordRequest, 'bucket'>

@@ -21,7 +21,9 @@ const STREAM_PART_BYTES = 8 * 1024 ** 2
 /** How long deleting the parts of a failed upload may take. */
 const ABORT_MILLISECONDS = 30_000
 
-export interface ServerUploadOptions extends TargetOptions, CallOptions {
+export type ServerUploadOptions = TargetOptions & CallOptions & SourceOptions
+
+interface SourceOptions {
   /**
    * Media type. Default: the Blob's, or `application/octet-stream`, which a link delivers as a
    * download.

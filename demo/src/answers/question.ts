@@ -94,13 +94,16 @@ export function createQuestion({ client, tools, onAsk }: QuestionOptions): Quest
   const isLocal = () => tools.kind !== '' && typeOf() === undefined
   const options = (): ListOptions => {
     if (!isAnswered) return {}
-    return {
+    const common = {
       sort: ORDERS[order.selectedIndex]?.[0],
       ...(prefix === '' ? {} : { prefix }),
+    }
+    // The API counts folders, which only works without a search.
+    if (isByFolder() && !tools.isFiltering) return { ...common, delimiter: '/' }
+    return {
+      ...common,
       ...(tools.text === '' ? {} : { q: tools.text }),
       ...(typeOf() === undefined ? {} : { type: typeOf() }),
-      // The API counts folders, which only works without a search.
-      ...(isByFolder() && !tools.isFiltering ? { delimiter: '/' } : {}),
     }
   }
 

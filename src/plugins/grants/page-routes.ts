@@ -65,8 +65,7 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       const open = openGrant(c, steps, await findGrant(c), pageOf(c))
       if (!open.item.direct) return grantPage(c, open.item, { isRepeat: open.isRepeat })
       // A success would be kept and shown when somebody really opens it.
-      if (/^prefetch/i.test(c.req.header('Sec-Purpose') ?? c.req.header('Purpose') ?? ''))
-        return c.body(null, 503)
+      if (isPrefetch(c)) return c.body(null, 503)
       return c.req.method === 'HEAD' ? c.body(null, 200) : dispense(c, open, null, 302)
     })
     .post('/g/:secret', pageErrors, async (c) => {
@@ -151,6 +150,12 @@ async function isUnlocked(c: AppContext, id: string, text: string): Promise<bool
   const opened = await unseal(c.get('settings').signingSecrets, 'unlock', text, timeOf(c))
   return opened.ok && opened.claims.grant === id
 }
+
+/** Tells whether a browser fetches this before somebody opens it: the standard's header, and older ones. */
+const isPrefetch = (c: AppContext): boolean =>
+  ['Sec-Purpose', 'Purpose', 'X-Purpose', 'X-Moz'].some((name) =>
+    /prefetch|prerender|preview/i.test(c.req.header(name) ?? ''),
+  )
 
 /** Returns which page took a use here, from its cookie, or null. */
 const pageOf = (c: AppContext): string | null => {

@@ -18,28 +18,48 @@ import {
 import type { Settings } from '../../settings/settings.ts'
 
 /** Whose JWTs are accepted, and what they may do. */
-export interface JwtInput {
+export type JwtInput = JwtTerms & (KeySet | PublicKey) & (SameScopes | ClaimedScopes)
+
+interface JwtTerms {
   readonly issuer: string
   readonly audience: string | readonly string[]
   readonly algorithms: readonly string[]
-  /** URL of the issuer's keys. Set this or `publicJwk`. */
-  readonly jwksUrl?: string | undefined
-  readonly publicJwk?:
-    | { readonly kty: 'RSA' | 'EC' | 'OKP'; readonly [member: string]: unknown }
-    | undefined
   /** Prefix of the principal. `{claim}` is replaced by a claim of the token. */
   readonly prefix: string
-  /** Scopes of every token. Set this or `scopesClaim`. */
-  readonly scopes?: readonly Scope[] | undefined
-  readonly scopesClaim?: string | undefined
   /** Aliases of the buckets that JWTs may use. The first one is their default. Default: all buckets. */
   readonly buckets?: readonly string[] | undefined
   /** Name of the header that contains the token. Default: `Authorization`. */
   readonly header?: string | undefined
 }
 
+interface KeySet {
+  /** URL of the issuer's keys. Set this or `publicJwk`. */
+  readonly jwksUrl: string
+  readonly publicJwk?: undefined
+}
+
+interface PublicKey {
+  readonly jwksUrl?: undefined
+  readonly publicJwk: { readonly kty: 'RSA' | 'EC' | 'OKP'; readonly [member: string]: unknown }
+}
+
+interface SameScopes {
+  /** Scopes of every token. Set this or `scopesClaim`. */
+  readonly scopes: readonly Scope[]
+  readonly scopesClaim?: undefined
+}
+
+interface ClaimedScopes {
+  readonly scopes?: undefined
+  readonly scopesClaim: string
+}
+
 /** Checked options with their defaults. */
-export interface JwtSettings extends JwtInput {
+export interface JwtSettings extends JwtTerms {
+  readonly jwksUrl?: string | undefined
+  readonly publicJwk?: PublicJwk | undefined
+  readonly scopes?: readonly Scope[] | undefined
+  readonly scopesClaim?: string | undefined
   readonly audience: string | string[]
   readonly algorithms: string[]
   readonly header: string
@@ -103,7 +123,7 @@ function prefixTemplateError(value: string): string | null {
   return /\}[^/]*\{/.test(value) ? 'must have a "/" between two claims, as in "{org}/{sub}/"' : null
 }
 
-type PublicJwk = NonNullable<JwtInput['publicJwk']>
+type PublicJwk = PublicKey['publicJwk']
 
 const publicJwkRule: Rule<PublicJwk> = (value, place) => {
   const kty = table({ kty: oneOf('RSA', 'EC', 'OKP') }, 'open')(value, place)

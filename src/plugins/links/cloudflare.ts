@@ -99,15 +99,15 @@ export const objectsEntrypoint = <E extends object>(presigner: {
         const { images, entrypoint } = LINKS.of(presigner.instance(this.env)) ?? {}
         if (!images?.serve) throw notResized()
         const stub = stubIn(this.ctx, entrypoint)
-        const asker = { now, requestId }
-        const openCopy =
-          stub && (() => edgeObjects(stub).open('GET', located.bucket, key, null, null, asker))
+        const original = { method: 'GET', bucket: located.bucket, key, range: null } as const
+        const request = { ...original, variant: null, asker: { now, requestId } }
+        const openCopy = stub && (() => edgeObjects(stub).open(request))
         return images.serve({ bucket, key, variant, url }, { openCopy, waitUntil }, now)
       }
       const method = isHead ? 'HEAD' : 'GET'
       const fillBytes = this.ctx.cache === undefined ? MAX_PLAIN_BYTES : undefined
       const open = async () =>
-        openObject(await openBucket(bucket, now, this.ctx), key, method, range, now, fillBytes)
+        openObject(await openBucket(bucket, now, this.ctx), key, { method, range, fillBytes }, now)
       if (isHead) return headOnly(await open())
       return range === null ? openOnce(url, now, open) : open()
     }

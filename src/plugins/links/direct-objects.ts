@@ -19,9 +19,9 @@ const FETCH_KEEPS_CODINGS = ON_WORKERS
 /** Reads from the bucket. Throws `not_supported` if `fetch` would decode, without a size limit. */
 export const directObjects = (background: Background): ObjectSource => ({
   keepsCopies: false,
-  async open(method, bucket, key, range, _variant, { now, requestId }) {
+  async open({ bucket, key, method, range, asker: { now, requestId } }) {
     const open = await openBucket(bucket, now, background)
-    const opened = await openObject(open, key, method, range, now, 0)
+    const opened = await openObject(open, key, { method, range, fillBytes: 0 }, now)
     if (!FETCH_KEEPS_CODINGS && contentCodings(opened.headers.get('content-encoding')).length > 0) {
       await opened.body?.cancel()
       throw new ApiError(

@@ -28,11 +28,11 @@ const isStub = (value: unknown): value is ObjectsStub =>
 export const edgeObjects = (stub: ObjectsStub, resizesImages = false): ObjectSource => ({
   keepsCopies: true,
   resizesImages,
-  async open(method, ...asked) {
-    const request = await objectRequest(method, ...asked)
+  async open(asked) {
+    const request = await objectRequest(asked)
     const answer = await stub.fetch(request, { encodeResponseBody: 'manual' })
     if (!answer.ok && answer.status !== 416) throw failureOf(answer)
-    return method === 'HEAD' ? asHead(answer) : answer
+    return asked.method === 'HEAD' ? asHead(answer) : answer
   },
   async purge({ alias }, keys) {
     const cause = await within(PURGE_MILLISECONDS, stub.purge(alias, keys)).catch(describe)

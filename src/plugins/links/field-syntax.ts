@@ -15,7 +15,8 @@ export const weightsIn = (header: string): Map<string, number> =>
   )
 
 const LONG_DAY = /^(?:Sun|Mon|Tues|Wednes|Thurs|Fri|Satur)day, (\d\d)-(\w{3})-(\d\d) /
-const ASCTIME = /^(\w{3}) (\w{3}) ([ \d]\d) ([\d:]{8}) (\d{4})$/
+const SHORT_DAY = /^(\w{3} \w{3}) {2}(?=\d )/
+const ASCTIME = /^(\w{3}) (\w{3}) (\d\d) ([\d:]{8}) (\d{4})$/
 
 /**
  * Returns an HTTP-date, in any of its three forms (§5.6.7), in milliseconds since 1970, or NaN,
@@ -28,9 +29,8 @@ export function httpDate(text: string | null, now: Date): number {
       const year = last - ((last - Number(digits)) % 100)
       return `${start.slice(0, 3)}, ${day} ${month} ${year} `
     })
-    .replace(ASCTIME, (_, name, month, day, time, year) => {
-      return `${name}, ${day.replace(' ', '0')} ${month} ${year} ${time} GMT`
-    })
+    .replace(SHORT_DAY, '$1 0')
+    .replace(ASCTIME, '$1, $3 $2 $5 $4 GMT')
   const time = Date.parse(date)
   return new Date(time).toUTCString() === date ? time : Number.NaN
 }

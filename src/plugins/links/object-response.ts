@@ -21,9 +21,8 @@ export function toClientResponse(
   object: Response,
   request: Headers,
   policy: LinkPolicy,
-  bucket: ConfiguredBucket,
+  { bucket, sharesOrigin }: { readonly bucket: ConfiguredBucket; readonly sharesOrigin: boolean },
   now: Date,
-  sharesOrigin: boolean,
 ): Response {
   const status = preconditionStatus(request, object.headers, now) ?? object.status
   const isWhole = status === 200 || status === 206

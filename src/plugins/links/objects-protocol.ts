@@ -13,7 +13,7 @@ import { deadlineOf, newDeadline, RequestTime } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import { uriEncode } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import type { Asker } from '../../storage/object-source.ts'
+import type { ObjectRequest } from '../../storage/object-source.ts'
 import { copiesOf, copySeconds } from './open-object.ts'
 
 /** Headers of a request to `Objects`. They are in no copy's name. */
@@ -43,22 +43,20 @@ export const copyUrl = async (
   `https://objects.invalid/${await copiesOf(bucket)}/${uriEncode(key)}?edgeTtl=${copySeconds(bucket, key)}${variant === null ? '' : `&${specQuery(variant)}`}`
 
 /** Returns a request to `Objects` with nothing of the client's own, since all share the copy. */
-export async function objectRequest(
-  method: 'GET' | 'HEAD',
-  bucket: ConfiguredBucket,
-  key: ObjectKey,
-  range: string | null,
-  variant: VariantSpec | null = null,
-  asker?: Asker,
-): Promise<Request> {
+export async function objectRequest({
+  method,
+  bucket,
+  key,
+  range,
+  variant,
+  asker,
+}: ObjectRequest): Promise<Request> {
   const headers = {
     [NAMES.alias]: bucket.alias,
     ...(method === 'HEAD' && { [NAMES.method]: method }),
     ...(range !== null && { Range: range, [NAMES.range]: range }),
-    ...(asker && {
-      [NAMES.asker]: asker.requestId,
-      [NAMES.deadline]: String(deadlineOf(asker.now)),
-    }),
+    [NAMES.asker]: asker.requestId,
+    [NAMES.deadline]: String(deadlineOf(asker.now)),
   }
   return new Request(await copyUrl(bucket, key, variant), { method, headers })
 }

@@ -23,6 +23,12 @@ export const ORIGINAL_TAG = 'X-Original-Tag'
 /** The bucket's headers that a representation keeps. All others are removed. */
 const KEPT_HEADERS = 'content-type content-encoding content-language etag last-modified'.split(' ')
 
+interface OpenRequest {
+  readonly method: 'GET' | 'HEAD'
+  readonly range: string | null
+  readonly fillBytes?: number | undefined
+}
+
 /**
  * Calls S3 GetObject and returns a response for an edge cache: status 200 with the complete object,
  * and the copy's lifetime in Cache-Control, which begins at `now`. Two responses are only for this request (`no-store`):
@@ -33,10 +39,8 @@ const KEPT_HEADERS = 'content-type content-encoding content-language etag last-m
 export async function openObject(
   bucket: Bucket,
   key: ObjectKey,
-  method: 'GET' | 'HEAD',
-  range: string | null,
+  { method, range, fillBytes = MAX_FILL_BYTES }: OpenRequest,
   now: Date,
-  fillBytes = MAX_FILL_BYTES,
 ): Promise<Response> {
   if (range !== null && method === 'GET') {
     const part = await fetchObject({ bucket, method: 'GET', key, headers: { Range: range } }, now)
@@ -46,7 +50,7 @@ export async function openObject(
   if (method === 'GET')
     return wholeObject(bucket, key, await fetchObject({ bucket, method, key }, now), now)
   const [answer, s3Code] = await askHead(bucket, key, now)
-  return wholeObject(bucket, key, answer, now, 'HeadObject', s3Code)
+  return wholeObject(bucket, key, answer, now, { s3Code })
 }
 
 /** Returns the response to a range, or null if the complete object should be fetched instead. */
@@ -85,20 +89,21 @@ async function answerPart(
   return new Response(part.body, { status: 206, headers, encodeBody: 'manual' })
 }
 
+/** Returns the response of GetObject, or of HeadObject with its error code in `head`. */
 async function wholeObject(
   bucket: Bucket,
   key: ObjectKey,
   answer: Response,
   now: Date,
-  operation = 'GetObject',
-  codeOfHead: string | null = null,
+  head?: { readonly s3Code: string | null },
 ): Promise<Response> {
+  const operation = head === undefined ? 'GetObject' : 'HeadObject'
   if (answer.status === 200) {
     await assertObject(answer, operation)
     const length = answer.headers.get('content-length')
     return copyOf(bucket, key, answer, length === null ? null : Number(length), now)
   }
-  const s3Code = codeOfHead ?? (await readS3Code(answer, now))
+  const s3Code = head?.s3Code ?? (await readS3Code(answer, now))
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
   throw unexpectedResponse(operation, answer, s3Code)

@@ -23,12 +23,10 @@ const isIpRange = (text: string): boolean => parseIpRange(text) !== null
  */
 const KNOWN_COUNTRY = /^(?!A[CP]|C[PQ]|DG|E[AUZ]|IC|OC|QO|TA|UN|X[ABX]|ZZ)[A-Z]{2}$/
 
-let names: Intl.DisplayNames | undefined
-
 /** Refuses codes that Cloudflare never reports: unknown ones, and former ones such as UK. */
 function isCountry(code: string): boolean {
   if (!KNOWN_COUNTRY.test(code)) return false
-  names ??= new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
+  const names = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
   return names.of(code) !== undefined && new Intl.Locale(`und-${code}`).region === code
 }
 

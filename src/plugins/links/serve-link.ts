@@ -28,17 +28,19 @@ export interface LinkPlace {
 export async function serveLink(
   request: Request,
   policy: LinkPolicy,
-  { bucket, objects, images, sharesOrigin, requestId }: LinkPlace,
+  place: LinkPlace,
   now: Date,
   variant = policy.variant,
 ): Promise<Response> {
+  const { bucket, objects, images, requestId } = place
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
   const accept = request.headers.get('accept')
   const spec = variant && (images?.specOf(variant, bucket.imageQuality, accept) ?? null)
   if (variant !== null && !(spec && keepsCopiesOf(bucket, objects))) throw notResized()
   const ask = async (range: string | null): Promise<Response> => {
+    const { key } = policy
     const asker = { now, requestId }
-    const opened = await objects.open(method, bucket, policy.key, range, spec, asker)
+    const opened = await objects.open({ method, bucket, key, range, variant: spec, asker })
     const answer = policy.variant === null ? opened : withoutDate(opened)
     return range === null ? answer : asPart(answer, range)
   }
@@ -55,7 +57,7 @@ export async function serveLink(
     await answer.body?.cancel()
     throw error
   }
-  return toClientResponse(answer, request.headers, policy, bucket, now, sharesOrigin)
+  return toClientResponse(answer, request.headers, policy, place, now)
 }
 
 /** How long a browser may keep an original in place of a resized image. */

@@ -21,6 +21,18 @@ export interface Item {
   readonly record: FileRecord | null
 }
 
+/** The two lists that are read side by side. */
+interface Lists {
+  readonly bucket: Bucket
+  readonly index: FileIndex
+}
+
+/** Where a step begins, and how many objects it reads. */
+interface StretchQuery extends Pick<WalkState, 'after' | 'indexCursor'> {
+  readonly prefix: string
+  readonly limit: number
+}
+
 /** What a step reads: all items after the last key that is done, up to the last one of both lists. */
 export interface Stretch {
   readonly items: readonly Item[]
@@ -44,13 +56,11 @@ export class IndexFailure extends Error {}
  * `unavailable` and `not_supported`.
  */
 export async function readStretch(
-  bucket: Bucket,
-  index: FileIndex,
-  { after, indexCursor }: Pick<WalkState, 'after' | 'indexCursor'>,
-  prefix: string,
-  limit: number,
+  { bucket, index }: Lists,
+  asked: StretchQuery,
   now: Date,
 ): Promise<Stretch> {
+  const { after, prefix, limit } = asked
   // Ceph RGW's SQLite store begins with the key of start-after.
   const query = { prefix, limit: Math.max(2, limit), after: after ?? undefined }
   const { objects: listed, next, last, unreadable } = await listObjects(bucket, query, now)
@@ -61,7 +71,7 @@ export async function readStretch(
   const listEnd = next === undefined ? null : bucket.normalizesKeys ? last?.normalize() : last
   const isStuck = listEnd === undefined || (listEnd !== null && byUtf8(listEnd, after ?? '') <= 0)
   if (isStuck) throw storageError('The bucket lists pages that never end.')
-  const read = await readIndex(bucket, index, after, indexCursor, prefix, limit, listEnd)
+  const read = await readIndex({ bucket, index }, asked, listEnd)
   const until =
     read.isDone || (listEnd !== null && byUtf8(listEnd, read.last ?? '') <= 0)
       ? listEnd
@@ -94,18 +104,15 @@ interface IndexPage {
 
 /** Reads pages of the index until one reaches beyond `listEnd`, at most `MAX_INDEX_PAGES`. */
 async function readIndex(
-  { alias, normalizesKeys }: Bucket,
-  index: FileIndex,
-  after: string | null,
-  start: string | null,
-  prefix: string,
-  pageSize: number,
+  { bucket, index }: Lists,
+  { after, indexCursor, prefix, limit: pageSize }: StretchQuery,
   listEnd: string | null,
 ) {
+  const { alias, normalizesKeys } = bucket
   const limit = Math.min(MAX_INDEX_PAGE, Math.max(MIN_INDEX_PAGE, 2 * pageSize))
   const records: FileRecord[] = []
   const pages: IndexPage[] = []
-  let cursor = start
+  let cursor = indexCursor
   let last: string | null = null
   let isDone = false
   while (!isDone && pages.length < MAX_INDEX_PAGES) {

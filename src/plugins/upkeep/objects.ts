@@ -30,7 +30,7 @@ export async function walkObjects(step: Step): Promise<void> {
   step.use(1, PAGE_OPERATIONS)
   const isImport = state.order.import !== null
   const prefix = state.order.import?.prefix ?? ''
-  const stretch = await readStretch(place.bucket, place.index, state, prefix, pageSize, step.now)
+  const stretch = await readStretch(place, { ...state, prefix, limit: pageSize }, step.now)
   const lone = stretch.items.filter(({ object, record }) => object !== null && record === null)
   const elsewhere = await recordedElsewhere(step, lone)
   const kept = isImport ? new Map() : await keptOf(step, place.bucket.alias, lone)

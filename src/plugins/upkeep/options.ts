@@ -8,17 +8,27 @@ import type { Settings } from '../../settings/settings.ts'
 import { MODES, type Mode } from './state.ts'
 
 /** What upkeep does (docs/upkeep.md). */
-export interface UpkeepInput {
+export type UpkeepInput = UpkeepTerms & (Owned | Ownerless)
+
+interface UpkeepTerms {
   /** Default: `report`, which changes nothing. */
   readonly mode?: Mode | undefined
   /** The plan of the Cloudflare account. Default: `free`. */
   readonly plan?: 'free' | 'paid' | undefined
-  /** Where the owner is in the keys of files that upkeep records: `users/{owner}/`. */
-  readonly owner?: string | undefined
-  /** The owner's id in records, such as `app:{owner}`. Default: `{owner}`. */
-  readonly ownerAs?: string | undefined
   /** Aliases of the buckets to walk through. Default: all. */
   readonly buckets?: readonly string[] | undefined
+}
+
+interface Owned {
+  /** Where the owner is in the keys of files that upkeep records: `users/{owner}/`. */
+  readonly owner: string
+  /** The owner's id in records, such as `app:{owner}`. Default: `{owner}`. */
+  readonly ownerAs?: string | undefined
+}
+
+interface Ownerless {
+  readonly owner?: undefined
+  readonly ownerAs?: undefined
 }
 
 /**

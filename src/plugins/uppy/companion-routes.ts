@@ -62,8 +62,8 @@ export const companionRoutes = ({
       const asked = { ...names, mimetype: mimetype ?? DEFAULT_TYPE, metadata, size: null }
       const form = await startUpload(c, bucket, asked, MAX_PUT_BYTES, async (key, file, now) => {
         await requireVacant(bucket, key, file.overwrite, refusesForms(bucket), now)
-        const request = { ...file, mimetype, key }
-        return createPostForm(c.get('settings'), formUrl(c), bucket, request, principal, now)
+        const to = { bucket, ownUrl: formUrl(c) }
+        return createPostForm(c.get('settings'), to, { ...file, mimetype, key }, principal, now)
       })
       const { url, fields, expiresIn: expires } = form
       return json(c, { method: 'POST', url, fields, expires })

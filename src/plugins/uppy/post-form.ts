@@ -35,8 +35,7 @@ export interface PostForm {
 /** Returns a form for `maxBytes` at most: to S3 PostObject, or `ownUrl` if the server lacks it. */
 export async function createPostForm(
   settings: SigningSettings,
-  ownUrl: string,
-  bucket: Bucket,
+  { bucket, ownUrl }: { readonly bucket: Bucket; readonly ownUrl: string },
   { fileName, mimetype, metadata, key, overwrite, byApp, headers, ...file }: PostFormRequest,
   principal: Pick<Principal, 'id' | 'context'>,
   now: Date,

@@ -23,7 +23,7 @@ import { json } from '../../http/responses.ts'
 import { validateJson } from '../../http/validate.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { presign } from '../../signing/presign.ts'
-import type { MultipartSteps, UploadClaims } from '../multipart/index.ts'
+import type { MultipartSteps } from '../multipart/index.ts'
 import { badRequest, DEFAULT_TYPE, namesOf } from './dialect.ts'
 import { stepUrl } from './s3-routes.ts'
 
@@ -80,19 +80,17 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
       const signed = await signUpload(c, bucket, { ...asked, size, sha256, expiresIn })
       return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
     }
-    const { upload, now } = await openUpload(c, request.bucket, key, uploadId)
-    const url = await operationUrl(c, bucket, upload, signParts, { ...request, uploadId }, now)
-    return json(c, { url, key: upload.key })
+    const opened = await openUpload(c, request.bucket, key, uploadId)
+    const url = await operationUrl(c, opened, { ...request, uploadId }, signParts)
+    return json(c, { url, key: opened.upload.key })
   })
 
 /** Returns the URL of one S3 operation on an upload in parts. Throws `invalid_request`. */
 async function operationUrl(
   c: AppContext,
-  bucket: Bucket,
-  upload: UploadClaims,
-  signParts: MultipartSteps['signParts'],
+  { bucket, upload, now }: Awaited<ReturnType<MultipartSteps['openUpload']>>,
   { method, uploadId, partNumber, size, expiresIn }: SignRequest & { readonly uploadId: string },
-  now: Date,
+  signParts: MultipartSteps['signParts'],
 ): Promise<string> {
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
   const { owner, key, s3UploadId } = upload

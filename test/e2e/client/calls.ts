@@ -207,7 +207,7 @@ export function callRules(context: () => ClientContext): void {
         'No response to GET http://localhost:1/files. ' +
         `Check baseUrl, and that CORS_ORIGINS includes ${context().page}.`,
     })
-    await tab.begin(10, { sha256: true, multipart: true })
+    await tab.begin(10, Object({ sha256: true, multipart: true }))
     expect(await tab.failure()).toMatchObject({ type, code: 'invalid_options' })
   })
 

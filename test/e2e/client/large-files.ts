@@ -237,7 +237,7 @@ export function largeFileRules(context: () => ClientContext): void {
     await tab.begin(20, { key, overwrite: true })
     const { etag: present } = await tab.end()
     context().proxy.reset()
-    const options = { key, overwrite: true, multipart }
+    const options = { key, overwrite: true, multipart } as const
     await tab.begin(size, { ...options, ifMatch: seen })
     const changed = { code: 'precondition_failed', status: 412, etag: present }
     expect(await tab.failure()).toMatchObject(changed)

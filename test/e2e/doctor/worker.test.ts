@@ -269,7 +269,8 @@ describe('doctor --url', () => {
       (path, { headers }) =>
         headers.host?.startsWith('localhost:') && path !== '/healthz' ? { status: 404 } : undefined,
     ],
-  ])('detects %s (%s: %s)', async (_, check, status, said, wrong, settings = good) => {
+  ])('detects %s (%s: %s)', async (...row) => {
+    const [, check, status, said, wrong, settings = good] = row
     await using worker = await startWorker(wrong)
     const linked =
       check === 'link-host'

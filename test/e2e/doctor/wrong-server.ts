@@ -90,6 +90,15 @@ export const GOOD_RULES: readonly Rule[] = [
   },
 ]
 
+/** A request for an object or an upload, with its whole body. */
+interface Asked {
+  readonly method: string
+  readonly key: string
+  readonly query: URLSearchParams
+  readonly body: Buffer
+  readonly headers: IncomingMessage['headers']
+}
+
 interface Reply {
   readonly status: number
   readonly text: string | Buffer
@@ -179,7 +188,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     if (!`${url.pathname}/`.startsWith(BUCKET)) throw new Refusal(404, 'NoSuchBucket')
     if (switches.isBusy?.(method, key, query)) throw new Refusal(429, 'TooManyRequests')
     if (key === '') return ofBucket(method, query, who, body, headers)
-    return ofObject(method, key, query, who, body, headers)
+    return ofObject({ method, key, query, body, headers }, who)
   }
 
   async function ofBucket(
@@ -273,14 +282,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     return reply(201, '', versionHeader(store(String(form.get('key')), bytes, false)))
   }
 
-  function ofObject(
-    method: string,
-    key: string,
-    query: URLSearchParams,
-    who: string | null,
-    body: Buffer,
-    headers: IncomingMessage['headers'],
-  ): Reply {
+  function ofObject({ method, key, query, body, headers }: Asked, who: string | null): Reply {
     const uploadId = query.get('uploadId')
     const name = folded(key)
     if (query.has('uploads')) {
@@ -295,7 +297,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       wasAborted = true
       if (switches.listUploads === 'once') return reply(204)
     }
-    if (uploadId !== null) return ofUpload(method, name, uploadId, query, body, headers)
+    if (uploadId !== null) return ofUpload({ method, key: name, query, body, headers }, uploadId)
     const etag = switches.sendsNoETag ? undefined : `"${md5(body)}"`
     switch (method) {
       case 'PUT': {
@@ -358,14 +360,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     }
   }
 
-  function ofUpload(
-    method: string,
-    key: string,
-    uploadId: string,
-    query: URLSearchParams,
-    body: Buffer,
-    headers: IncomingMessage['headers'],
-  ): Reply {
+  function ofUpload({ method, key, query, body, headers }: Asked, uploadId: string): Reply {
     const parts = uploads.get(uploadId)
     if (parts === undefined) throw new Refusal(404, 'NoSuchUpload')
     const etagOf = (part: Buffer) => `&quot;${md5(part)}&quot;`

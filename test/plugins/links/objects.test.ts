@@ -6,14 +6,21 @@ import { sizeOf, type VariantSpec } from '../../../src/bucket/image-size.ts'
 import { RequestTime } from '../../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { edgeObjects } from '../../../src/plugins/links/edge-objects.ts'
-import { FAILURE, objectRequest } from '../../../src/plugins/links/objects-protocol.ts'
+import { FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
 import { cacheTag } from '../../../src/plugins/links/open-object.ts'
 import { serveLink } from '../../../src/plugins/links/serve-link.ts'
 import { deleteObject } from '../../../src/storage/object.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { Objects } from '../../../src/worker.ts'
 import { twoColorPng } from '../../support/images.ts'
-import { putChosen, putObject, putUnder, requestsFor, textOf } from '../../support/links.ts'
+import {
+  askObjects,
+  putChosen,
+  putObject,
+  putUnder,
+  requestsFor,
+  textOf,
+} from '../../support/links.ts'
 import { behindCaching } from '../../support/objects-behind-caching.ts'
 import { answer, later, s3Error, scriptedBucket } from '../../support/scripted-bucket.ts'
 import { testBucket, testPlace } from '../../support/test-bucket.ts'
@@ -36,7 +43,7 @@ const request = (
   method: 'GET' | 'HEAD' = 'GET',
   range: string | null = null,
   variant: VariantSpec | null = null,
-) => objectRequest(method, counted, parseObjectKey(key), range, variant)
+) => askObjects(counted, parseObjectKey(key), { method, range, variant })
 
 describe('the request to Objects', () => {
   // @threat copy-poisoned
@@ -87,11 +94,11 @@ describe('the request to Objects', () => {
   it('has one URL for all aliases of a bucket, so that they share a copy, and names its alias', async () => {
     const key = parseObjectKey('a.png')
     const [one, two] = await Promise.all(
-      ['one', 'two'].map((alias) => objectRequest('GET', { ...counted, alias }, key, null)),
+      ['one', 'two'].map((alias) => askObjects({ ...counted, alias }, key)),
     )
     expect(two?.url).toBe(one?.url)
     expect([one, two].map((one) => one?.headers.get('X-Alias'))).toEqual(['one', 'two'])
-    const other = await objectRequest('GET', bucketOf('faulty'), key, null)
+    const other = await askObjects(bucketOf('faulty'), key)
     expect(other.url).not.toBe(one?.url)
   })
 })
@@ -176,7 +183,8 @@ describe('Objects behind Workers Caching', () => {
     const objects = behindCaching()
     const source = edgeObjects(objects)
     const asker = { now: new RequestTime(Date.now() + 25_000), requestId: 'one' }
-    const head = await source.open('HEAD', counted, parseObjectKey(key), null, null, asker)
+    const asked = { bucket: counted, key: parseObjectKey(key), range: null, variant: null, asker }
+    const head = await source.open({ method: 'HEAD', ...asked })
     vi.unstubAllGlobals()
     expect([head.status, head.headers.get('Content-Length')]).toEqual([200, '10'])
     expect(head.headers.get('ETag')).toMatch(/^".+"$/)
@@ -303,7 +311,7 @@ describe('Objects behind Workers Caching', () => {
       for (const one of [
         await request(name),
         await request(name, 'GET', null, IMAGE),
-        await objectRequest('GET', files, parseObjectKey(name), null),
+        await askObjects(files, parseObjectKey(name)),
       ])
         await (await objects.fetch(one)).arrayBuffer()
     await objects.done()
@@ -334,7 +342,7 @@ describe('Objects behind Workers Caching', () => {
     const faulty = bucketOf('faulty')
     const key = parseObjectKey(`deleted-midway/${crypto.randomUUID()}`)
     const objects = behindCaching()
-    const answer = await objects.fetch(await objectRequest('GET', faulty, key, null))
+    const answer = await objects.fetch(await askObjects(faulty, key))
     await deleteObject(faulty, key, new Date())
     expect(await textOf(answer)).toBe('good')
     await objects.done()

@@ -6,11 +6,11 @@ import { findBucket } from '../../../src/bucket/find-bucket.ts'
 import { sizeOf } from '../../../src/bucket/image-size.ts'
 import { RequestTime } from '../../../src/errors/deadline.ts'
 import { type ObjectKey, parseObjectKey } from '../../../src/keys/object-key.ts'
-import { FAILURE, objectRequest } from '../../../src/plugins/links/objects-protocol.ts'
+import { FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../support/fake-seconds.ts'
-import { textOf } from '../../support/links.ts'
+import { askObjects, textOf } from '../../support/links.ts'
 import { PATIENCE } from '../../support/patience.ts'
 import { answer, found, hanging, later, scriptedBucket } from '../../support/scripted-bucket.ts'
 
@@ -42,7 +42,7 @@ async function ask(key: ObjectKey, asked: Asked = {}): Promise<Response> {
   const cache = { purge: async () => ({ success: true, errors: [] }) }
   const ctx = Object.assign(context, { exports: {} }, behindCache && { cache })
   const asker = { now: new RequestTime(Date.now() + seconds * 1000), requestId: 'request-1' }
-  const request = await objectRequest(method, bucket, key, range, variant, asker)
+  const request = await askObjects(bucket, key, { method, range, variant, asker })
   const response = await new Objects(ctx, env).fetch(request)
   return response
 }
@@ -116,9 +116,7 @@ describe('40 clients of one cold link', () => {
     scriptedBucket({ GetObject: later(200, BUSY) })
     const context = createExecutionContext()
     const kept = vi.spyOn(context, 'waitUntil')
-    const answered = new Objects(context, env).fetch(
-      await objectRequest('GET', bucket, newKey(), null),
-    )
+    const answered = new Objects(context, env).fetch(await askObjects(bucket, newKey()))
     expect(kept).toHaveBeenCalledTimes(1)
     const [response] = await fakeSeconds(Promise.resolve(kept.mock.calls[0]?.[0]))
     expect(response).toBe(await answered)

@@ -33,7 +33,7 @@ function answering(...answers: readonly Answer[]) {
 }
 
 const ask = (range: string | null = null, method: 'GET' | 'HEAD' = 'GET') =>
-  openObject(testBucket(), key, method, range, new Date())
+  openObject(testBucket(), key, { method, range }, new Date())
 
 const { ETag, ...withoutETag } = OBJECT
 const { 'Last-Modified': _, ...withoutDate } = OBJECT

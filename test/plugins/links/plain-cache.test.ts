@@ -4,10 +4,18 @@ import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
 import { Objects } from '../../../examples/everything/src/worker.ts'
 import { bucketUrl } from '../../../src/bucket/bucket-url.ts'
 import { type ObjectKey, parseObjectKey } from '../../../src/keys/object-key.ts'
-import { FAILURE, objectRequest } from '../../../src/plugins/links/objects-protocol.ts'
+import { FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { captureLog } from '../../support/capture-log.ts'
-import { linkTo, open, putChosen, putObject, requestsFor, textOf } from '../../support/links.ts'
+import {
+  askObjects,
+  linkTo,
+  open,
+  putChosen,
+  putObject,
+  requestsFor,
+  textOf,
+} from '../../support/links.ts'
 import { PATIENCE } from '../../support/patience.ts'
 import { failNextPurge } from '../../support/purge.ts'
 import { s3rverBucket, testWorker } from '../../support/worker.ts'
@@ -44,7 +52,7 @@ function configured(BUCKETS: object, changes: object = {}) {
   return {
     read: (key: ObjectKey, bucket = loaded.settings.buckets[0]) =>
       run(async (objects) => {
-        const answer = await objects.fetch(await objectRequest('GET', bucket, key, null))
+        const answer = await objects.fetch(await askObjects(bucket, key))
         return answer.headers.get(FAILURE) ?? textOf(answer)
       }),
     purge: (key: ObjectKey, alias = loaded.settings.buckets[0].alias) =>
@@ -143,7 +151,7 @@ it('serves only the bucket that a request names, and hashes no other', async () 
   })
   const key = parseObjectKey(await putObject('a.png', 'pixels'))
   for (const bucket of buckets) {
-    const request = await objectRequest('GET', bucket, key, null)
+    const request = await askObjects(bucket, key)
     const digest = vi.spyOn(crypto.subtle, 'digest')
     await run(async (objects) => void (await (await objects.fetch(request)).text()))
     const homes = digest.mock.calls.flatMap(([, bytes]) => {
@@ -173,7 +181,7 @@ it.each([
     { OTHER_ACCESS_KEY_ID: 'OTHER', OTHER_SECRET_ACCESS_KEY: 'OTHER' },
   )
   const key = parseObjectKey(await putObject('a.png', 'pixels'))
-  const request = await objectRequest('GET', buckets[0], key, null)
+  const request = await askObjects(buckets[0], key)
   if (alias === null) request.headers.delete('X-Alias')
   else request.headers.set('X-Alias', alias)
   await run(async (objects) => {
@@ -192,12 +200,7 @@ it('names copies only by the endpoint, not by the public endpoint', async () => 
     const loaded = loadEnvironment({ ...env, BUCKETS })
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
     return (
-      await objectRequest(
-        'GET',
-        loaded.settings.buckets[0],
-        parseObjectKey(`uploads/${'y'.repeat(20)}-a`),
-        null,
-      )
+      await askObjects(loaded.settings.buckets[0], parseObjectKey(`uploads/${'y'.repeat(20)}-a`))
     ).url
   }
   const name = await nameOf({ endpoint: 'https://minio.example.com' })
@@ -300,7 +303,7 @@ it('ends the request to the bucket when the client disconnects and no copy is cr
   const path = encodeURIComponent(`/files/${key}`)
   const state = async () => (await fetch(`${faulty().endpoint}/.open?path=${path}`)).text()
   await run(async (objects) => {
-    const answer = await objects.fetch(await objectRequest('GET', buckets[0], key, null))
+    const answer = await objects.fetch(await askObjects(buckets[0], key))
     const reader = answer.body?.getReader()
     await reader?.read()
     expect(await state()).toBe('true')

@@ -13,7 +13,7 @@ import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import { notifications } from '../../../src/plugins/notifications/index.ts'
 import { type FileIndex, indexUnavailable } from '../../../src/records/file-index.ts'
 import type { QueueBatch } from '../../../src/records/job.ts'
-import { settingsInput } from '../../support/app.ts'
+import { type SettingsChanges, settingsInput } from '../../support/app.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../support/fake-seconds.ts'
 import { answer, found, scriptedBucket } from '../../support/scripted-bucket.ts'
@@ -37,7 +37,7 @@ afterEach(async () => {
 
 const index = kvFileIndex(env.FILE_INDEX)
 const presignerWith = (
-  input: Partial<ReturnType<typeof settingsInput>> = {},
+  input: SettingsChanges = {},
   fileIndex: FileIndex = index,
   options: PresignerOptions = {},
 ) =>

@@ -18,8 +18,7 @@ const FILE: PostFormRequest = {
 const form = (file: Partial<PostFormRequest> = {}, changes: Partial<Bucket> = {}) =>
   createPostForm(
     signingSettings(),
-    'https://files.example.com/s3/form',
-    testBucket(changes),
+    { bucket: testBucket(changes), ownUrl: 'https://files.example.com/s3/form' },
     { ...FILE, ...file },
     { id: 'key:ci', context: null },
     NOW,

@@ -102,7 +102,8 @@ async function openOriginal(
   const copy = await place.openCopy?.()
   if (copy && secondsLeft(copy.headers, bucket, key) >= needed) return copy
   await copy?.body?.cancel()
-  return openObject(await openBucket(bucket, now, place), key, 'GET', null, now, 0)
+  const open = await openBucket(bucket, now, place)
+  return openObject(open, key, { method: 'GET', range: null }, now)
 }
 
 /** The requests of this isolate that are making an image, by its URL. */

@@ -8,8 +8,20 @@ import {
 import type { Rule } from '../../../settings/rules.ts'
 import * as r from '../../../settings/rules.ts'
 
-/** A width, or a box with one. */
-export type SizeInput = number | (Pick<ImageSize, 'width'> & Partial<ImageSize>)
+/** A width, or a box with one. A `fit` other than `scale-down` needs a height. */
+export type SizeInput = number | Box | Frame
+
+interface Box {
+  readonly width: number
+  readonly height?: number | null
+  readonly fit?: 'scale-down'
+}
+
+interface Frame {
+  readonly width: number
+  readonly height: number
+  readonly fit: ImageSize['fit']
+}
 
 const pixels = r.whole(1, MAX_IMAGE_PIXELS_WIDE)
 

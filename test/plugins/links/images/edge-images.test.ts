@@ -8,13 +8,13 @@ import { newObjectKey } from '../../../../src/keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { objectsEntrypoint } from '../../../../src/plugins/links/cloudflare.ts'
 import type { ImageResizer } from '../../../../src/plugins/links/images/variant.ts'
-import { FAILURE, objectRequest } from '../../../../src/plugins/links/objects-protocol.ts'
+import { FAILURE } from '../../../../src/plugins/links/objects-protocol.ts'
 import { deleteObject } from '../../../../src/storage/object.ts'
 import { environmentSettings, loadEnvironment } from '../../../../src/worker/environment.ts'
 import { inWords } from '../../../support/errors.ts'
 import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
 import { twoColorPng } from '../../../support/images.ts'
-import { putObject, putUnder, requestsFor } from '../../../support/links.ts'
+import { askObjects, putObject, putUnder, requestsFor } from '../../../support/links.ts'
 import { behindCaching } from '../../../support/objects-behind-caching.ts'
 import { PATIENCE } from '../../../support/patience.ts'
 import { type Answer, answer, scriptedBucket } from '../../../support/scripted-bucket.ts'
@@ -114,7 +114,7 @@ function objectsOf(GetObject: Answer, { isPlain = false, during, entrypoint }: S
   return {
     counts,
     async show(key: ObjectKey, variant: VariantSpec | null = VARIANT, range: string | null = null) {
-      const answer = await objects.fetch(await objectRequest('GET', bucket, key, range, variant))
+      const answer = await objects.fetch(await askObjects(bucket, key, { range, variant }))
       const { status, headers } = answer
       const bytes = await answer.arrayBuffer()
       await cached.done()
@@ -289,7 +289,7 @@ it('keeps no copy of an original that was deleted while it was resized, and no i
   const key = parseObjectKey(await putObject('a.png', await twoColorPng(300, 300)))
   const { binding } = counting(() => deleteObject(bucket, key, new Date()))
   const objects = behindCaching(entrypointWith(binding))
-  const asked = await objectRequest('GET', bucket, key, null, VARIANT)
+  const asked = await askObjects(bucket, key, { variant: VARIANT })
   expect((await objects.fetch(asked)).status).toBe(200)
   await objects.done()
   expect(await objects.kept()).toEqual([])
@@ -322,7 +322,7 @@ it('shows later requests no image that is being made while its object is replace
     if (calls.length === 1) await gate.promise
   })
   const objects = behindCaching(entrypointWith(binding))
-  const asked = await objectRequest('GET', bucket, parseObjectKey(key), null, VARIANT)
+  const asked = await askObjects(bucket, parseObjectKey(key), { variant: VARIANT })
   const height = async (fetch: (request: Request) => Promise<Response>) => {
     const info = await env.IMAGES.info(
       new Response(await (await fetch(asked)).arrayBuffer()).body ?? new ReadableStream(),
@@ -350,7 +350,7 @@ it('costs one call and one request to the bucket for a crowd, also if the call f
       if (fails) throw new Error('down')
     })
     const objects = behindCaching(entrypointWith(binding))
-    const asked = await objectRequest('GET', bucket, parseObjectKey(key), null, VARIANT)
+    const asked = await askObjects(bucket, parseObjectKey(key), { variant: VARIANT })
     const crowd = Array.from({ length: 30 }, async () => {
       const answer = await objects.run(asked)
       await answer.arrayBuffer()

@@ -41,7 +41,7 @@ async function resultOf(
   let isCancelled = false
   const objects: ObjectSource = {
     keepsCopies: true,
-    async open(_method, _bucket, _key, range, variant) {
+    async open({ range, variant }) {
       opened.push(variant)
       vi.setSystemTime(Date.now() + slow * 1000)
       if (range !== null) return new Response(null, { status: 416 })

@@ -7,7 +7,7 @@ import { createPresigner } from '../../../../src/index.ts'
 import { parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { objectsEntrypoint } from '../../../../src/plugins/links/cloudflare.ts'
 import type { ImageResizer } from '../../../../src/plugins/links/images/variant.ts'
-import { FAILURE, objectRequest } from '../../../../src/plugins/links/objects-protocol.ts'
+import { FAILURE } from '../../../../src/plugins/links/objects-protocol.ts'
 import { environmentSettings, loadEnvironment } from '../../../../src/worker/environment.ts'
 import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
@@ -19,6 +19,7 @@ import {
   pngHeader,
   twoColorPng,
 } from '../../../support/images.ts'
+import { askObjects } from '../../../support/links.ts'
 import { behindCaching } from '../../../support/objects-behind-caching.ts'
 import {
   type Answer,
@@ -123,7 +124,7 @@ async function objectsFor(setup: Setup) {
     const begun = Date.now()
     const asker = { now: new RequestTime(begun + 25_000), requestId: 'request-1' }
     const name = parseObjectKey(key)
-    const asked = await objectRequest('GET', bucket, name, null, VARIANT, asker)
+    const asked = await askObjects(bucket, name, { variant: VARIANT, asker })
     const answer = await fetch(asked)
     const failure: unknown = JSON.parse(decodeURIComponent(answer.headers.get(FAILURE) ?? 'null'))
     await answer.arrayBuffer()
