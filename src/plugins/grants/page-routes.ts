@@ -55,10 +55,16 @@ interface Form {
   readonly unlocked: string | null
 }
 
+const errors = pageErrors({
+  grant_ended: 'This link is no longer valid',
+  object_not_found: 'This file no longer exists',
+  link_invalid: "You can't open this link",
+})
+
 /** The pages of grants. The secret id in the path is the credential. */
 export const grantPageRoutes = (steps: LinkSteps) =>
   newApp()
-    .get('/g/:secret', pageErrors, async (c) => {
+    .get('/g/:secret', errors, async (c) => {
       await configure(c)
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
@@ -68,7 +74,7 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       if (isPrefetch(c)) return c.body(null, 503)
       return c.req.method === 'HEAD' ? c.body(null, 200) : dispense(c, open, null, 302)
     })
-    .post('/g/:secret', pageErrors, async (c) => {
+    .post('/g/:secret', errors, async (c) => {
       await configure(c)
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
@@ -81,7 +87,7 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       if (form?.asks) return showUnlocked(c, open)
       return dispense(c, open, page, 303)
     })
-    .all('/g/*', pageErrors, async (c) => {
+    .all('/g/*', errors, async (c) => {
       await configure(c)
       await countNetwork(c)
       throw GRANTS.ended('grant unknown')
