@@ -74,7 +74,7 @@ export default defineConfig({
         test: {
           name: 'worker',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'test/docs/**', 'test/mount/node{,-handler}.test.ts'],
+          exclude: ['test/e2e/**', 'test/docs/**', 'test/mount/node{,-handler,-sqlite}.test.ts'],
           // Much longer than a test needs beside other tests, to end one that hangs.
           testTimeout: 300_000 * fuzzFactor,
           hookTimeout: 300_000,
@@ -98,7 +98,7 @@ export default defineConfig({
       {
         test: {
           name: 'signer',
-          include: [...PORTABLE, 'test/mount/node{,-handler}.test.ts'],
+          include: [...PORTABLE, 'test/mount/node{,-handler,-sqlite}.test.ts'],
           testTimeout: 300_000 * fuzzFactor,
           hookTimeout: 300_000,
           expect: PATIENT,

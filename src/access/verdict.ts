@@ -47,23 +47,6 @@ export const reasonFor = (refusal: Refusal): Reason<'unauthenticated'> =>
         ? 'missing'
         : 'not_accepted'
 
-/** Why a link is refused: the reason in the log, and the one for the client, unless it has expired. */
-export const LINK_REFUSALS = {
-  'link kid unknown': 'signature',
-  'link malformed': 'signature',
-  'link rewritten': 'signature',
-  'link signature wrong': 'signature',
-  'link outside its folder': 'signature',
-  'link expired': 'expired',
-  'link not valid yet': 'not_yet',
-  'link address not allowed': 'address',
-  'link address unknown': 'address',
-  'link country not allowed': 'country',
-  'link country unknown': 'country',
-} as const satisfies Readonly<Record<string, Reason<'link_invalid'> | 'expired'>>
-
-export type LinkRefusal = keyof typeof LINK_REFUSALS
-
 /**
  * The result of a credential check. `refusal` and `detail` are only for the log. `isFrozen` says that
  * the principal, with all its members, is frozen already, so that nobody freezes it in each request.

@@ -19,11 +19,3 @@ export function linkExpiry(
 
 /** Maximum length of a name to save a file under, in UTF-16 code units. */
 export const MAX_LINK_NAME_LENGTH = 255
-
-/** Who may open a link, as a request states it. */
-export interface Restricted {
-  readonly notBefore?: string | undefined
-  readonly ips?: readonly string[] | undefined
-  readonly countries?: readonly string[] | undefined
-  readonly notCountries?: readonly string[] | undefined
-}

@@ -158,7 +158,10 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' 
   readonly appMilliseconds: number
 }
 
-/** What a plugin has read of its options, for each environment. */
+/**
+ * What a plugin has read of its options, for each environment. Its routes exist before any environment
+ * does, so they find its options here.
+ */
 export class Kept<T> {
   readonly #values = new WeakMap<object, T>()
 

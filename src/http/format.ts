@@ -1,15 +1,13 @@
 // Texts of the pages for visitors. The script of a page has them too, so this file imports nothing.
 
-/** Created when a page needs it: it takes 10 ms, which no Worker should spend when it starts. */
-let numbers: Intl.NumberFormat | undefined
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const
 
 /** Returns a size such as `1.2 MB`, rounded down, so that no limit appears larger than it is. */
 export function sizeInWords(bytes: number): string {
   let power = 0
   while (power < UNITS.length - 1 && bytes >= 1000 ** (power + 1)) power++
-  numbers ??= new Intl.NumberFormat('en', { maximumFractionDigits: 1, roundingMode: 'floor' })
-  return bytes === 1 ? '1 byte' : `${numbers.format(bytes / 1000 ** power)} ${UNITS[power]}`
+  const tenths = Math.floor((10 * bytes) / 1000 ** power)
+  return bytes === 1 ? '1 byte' : `${tenths / 10} ${UNITS[power]}`
 }
 
 /** Returns `3 files` for 3. */

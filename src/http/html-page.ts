@@ -76,22 +76,24 @@ ${script === undefined ? '' : html`<script type="module" nonce="${nonce}" src="$
 /** Removes what changes the direction of text: `gpj.exe` must not look like `exe.jpg`. */
 export const readable = (text: string): string => text.replace(/[\p{Bidi_Control}\p{Cc}]/gu, ' ')
 
-/** Titles of pages that say what went wrong. Other errors have a general one. */
-const TITLES: Readonly<Partial<Record<ErrorCode, string>>> = {
-  grant_ended: 'This link is no longer valid',
-  drop_box_closed: 'This page no longer accepts files',
+/** Titles of pages that say what went wrong. */
+type Titles = Readonly<Partial<Record<ErrorCode, string>>>
+
+const TITLES: Titles = {
   not_found: 'There is nothing here',
-  object_not_found: 'This file no longer exists',
   password_wrong: 'The password is wrong',
   rate_limited: 'Too many attempts',
-  link_invalid: "You can't open this link",
 }
 
-/** Middleware: errors of the routes behind it are pages for a browser that shows them. */
-export function pageErrors(c: AppContext, next: Next): Promise<void> {
+/**
+ * Returns middleware: errors of the routes behind it are pages for a browser that shows them. Those without
+ * a title have a general one.
+ */
+export const pageErrors = (own: Titles) => (c: AppContext, next: Next) => {
+  const titles = { ...TITLES, ...own }
   if (/\btext\/html\b/i.test(c.req.header('Accept') ?? ''))
     c.set('errorResponse', ({ code, message, requestId }, status, headers) => {
-      const title = TITLES[code] ?? 'This did not work'
+      const title = titles[code] ?? 'This did not work'
       const body = html`<h1>${title}</h1><p>${readable(message)}</p><p class="small">${requestId}</p>`
       return htmlPage(c, { title, body }, status, headers)
     })

@@ -39,25 +39,24 @@ export function validateJson<Schema extends z.ZodMiniType<object>>(
 export function validateQuery<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
 ): Validated<'query', Schema> {
-  let ofNoQuery: object | undefined
   const validate: Validated<'query', Schema> = function validateQuery(c, next) {
-    const { url } = c.req
-    const start = url.indexOf('?')
-    if (start === -1) {
-      ofNoQuery ??= Object.freeze(check(schema, {}))
-      c.req.addValidatedData('query', ofNoQuery)
-      return next()
-    }
-    const searchParams = new URLSearchParams(url.slice(start))
-    const repeated = [...searchParams.keys()].filter(
-      (name, index, names) => names.indexOf(name) < index,
-    )
-    if (repeated.length > 0)
-      throw invalidRequest(repeated.map((path) => ({ path, message: 'must appear only once' })))
-    c.req.addValidatedData('query', check(schema, Object.fromEntries(searchParams)))
+    c.req.addValidatedData('query', check(schema, queryOf(c.req.url)))
     return next()
   }
   return Object.assign(validate, { query: schema }) // for the OpenAPI document
+}
+
+/** Returns the members of a query. Throws `invalid_request` for a name that appears twice. */
+function queryOf(url: string): object {
+  const start = url.indexOf('?')
+  if (start === -1) return {}
+  const searchParams = new URLSearchParams(url.slice(start))
+  const repeated = [...searchParams.keys()].filter(
+    (name, index, names) => names.indexOf(name) < index,
+  )
+  if (repeated.length > 0)
+    throw invalidRequest(repeated.map((path) => ({ path, message: 'must appear only once' })))
+  return Object.fromEntries(searchParams)
 }
 
 /** Returns the object key in the path. Throws `invalid_key`. */

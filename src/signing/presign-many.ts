@@ -24,6 +24,7 @@ interface Template {
 
 const MAX_TEMPLATES = 64
 const SAMPLE = parseObjectKey('sample')
+/** By the settings' bucket, since a template costs as much as six URLs. It has no key and no caller. */
 const templates = new WeakMap<Bucket, Template[]>()
 
 /** Presigns URLs that differ only in the key. Each one costs a digest and an HMAC. */
@@ -141,7 +142,10 @@ function cut(text: string, part: string): readonly [string, string] {
 const otherThanExpected = (): Error =>
   new Error("aws4fetch's canonical request has an unexpected format.")
 
-/** The text to digest next. WebCrypto copies it at once; new memory costs more than a digest. */
+/**
+ * The text to digest next, of all requests: nothing awaits between `startText` and the call of WebCrypto,
+ * which copies the text at once. New memory for each text would make a URL cost a third more.
+ */
 let memory = new Uint8Array(4096)
 let length = 0
 

@@ -19,6 +19,7 @@ class BoundedMap extends Map<string, ArrayBuffer> {
 /** This isolate's SigV4 keys, by secret, day, region and service. aws4fetch fills it. */
 export const signingKeys: Map<string, ArrayBuffer> = new BoundedMap()
 
+/** Those keys for WebCrypto: aws4fetch keeps only their bytes. */
 const imported = new WeakMap<ArrayBuffer, Promise<CryptoKey>>()
 
 /** What aws4fetch signs, with the signature in a header or in the query. */
@@ -76,16 +77,7 @@ export async function calculateSignature(
 }
 
 /** Returns `date` in the format of `X-Amz-Date`: ISO 8601's basic format in UTC. */
-export function amzDate(date: Date): string {
-  const time = date.getTime()
-  if (time !== lastTime) lastDate = date.toISOString().replace(/[-:]|\.\d+/g, '')
-  lastTime = time
-  return lastDate
-}
-
-/** The last date and its text, since many URLs are signed in one second. */
-let lastTime = Number.NaN
-let lastDate = ''
+export const amzDate = (date: Date): string => date.toISOString().replace(/[-:]|\.\d+/g, '')
 
 /** Writes spaces as "%20", as signed: S3 servers read "+" in two ways. A plus is already "%2B". */
 export const spaced = (text: string): string => text.replaceAll('+', '%20')

@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { cursorsOf } from '../access/cursor.ts'
 import { mayUse } from '../access/limits.ts'
 import { idOfSubject, type Principal, requireScope, SUBJECT } from '../access/principal.ts'
+import { bucketUrl } from '../bucket/bucket-url.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppContext, Erase } from '../http/app-env.ts'
 import { digits, usually } from '../http/fields.ts'
@@ -9,7 +10,7 @@ import { linkBase } from '../http/link-host.ts'
 import type { ItemKind, ItemObject } from './item.ts'
 import type { Item, Seen } from './list.ts'
 import { listedSchema, listName, placeName, readItems } from './list.ts'
-import { callObject, hintFor } from './object.ts'
+import { callObject, hintFor, notLookedUp } from './object.ts'
 import { isPublicId } from './secret-id.ts'
 
 /** Items of one call of `delete-all`. */
@@ -40,15 +41,15 @@ export async function listItems<T extends Item, S extends Seen<T>, O extends Ite
   const list = kind.object(c, listName(owner), hintFor(c.req.raw))
   const { items, next } = await callObject(c, () => list.listed(limit, start))
   const base = linkBase(c)
-  const read = await readItems(items, async (id) => {
+  const { items: read, unavailable } = await readItems(items, async (id) => {
     const item = await callObject(c, () => kind.object(c, id).read())
     return item !== null && mayManage(principal, item) ? [show(item, base)] : []
   })
-  const more = {
-    ...read.failed,
-    ...(await cursors.seal(next)),
-  }
-  return { items: read.items, more }
+  const failed: { readonly unavailable?: string[] } =
+    unavailable.length === 0 ? {} : { unavailable }
+  if (unavailable.length > 0 && unavailable.length === items.length)
+    throw notLookedUp('all of a page')
+  return { items: read, more: { ...failed, ...(await cursors.seal(next)) } }
 }
 
 /** Ends the item in the path. The response is the same for a repeat. */
@@ -114,7 +115,7 @@ export async function ownItem<T extends Item, S extends Seen<T>, O extends ItemO
 export const eraser =
   <T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(kind: ItemKind<T, S, O>): Erase =>
   async (c, { bucket, ...below }, start) => {
-    const list = kind.object(c, await placeName(bucket, below.prefixes[0] ?? ''))
+    const list = kind.object(c, await placeIn(c, bucket, below.prefixes[0] ?? ''))
     const { items, next } = await callObject(c, () => list.listed(MAX_ERASED, start))
     const erased = await readItems(items, async (id) => {
       const isBelow = await callObject(c, () => kind.object(c, id).erase(below, Date.now()))
@@ -122,8 +123,14 @@ export const eraser =
     })
     const { length: ended } = erased.items
     if (ended > 0 && !below.dryRun) await callObject(c, () => list.unlist(erased.items))
-    return { ended, hasFailed: erased.failed.unavailable !== undefined, next }
+    return { ended, hasFailed: erased.unavailable.length > 0, next }
   }
+
+/** Returns the name of the list of a place, which is the same for all aliases of a bucket. */
+function placeIn(c: AppContext, alias: string, key: string): Promise<string> {
+  const bucket = c.get('settings').buckets.find((one) => one.alias === alias)
+  return placeName(bucket === undefined ? alias : bucketUrl(bucket), key)
+}
 
 /** Creates the object of an item near the client, and then its rows in the lists. */
 export async function createItem<T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(
@@ -151,7 +158,7 @@ export async function listItem<T extends Item, S extends Seen<T>, O extends Item
 ): Promise<void> {
   const row = { id: item.id, at: item.createdAt }
   const ends = item.deadline + item.keptSeconds * 1000
-  for (const name of [listName(item.owner.id), await placeName(item.bucket, item.key)])
+  for (const name of [listName(item.owner.id), await placeIn(c, item.bucket, item.key)])
     await callObject(c, () => kind.object(c, name, hintFor(c.req.raw)).list(row, ends))
 }
 

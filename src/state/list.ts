@@ -48,23 +48,23 @@ export interface ListPage {
 /** The name of the object that lists what a principal has made. Items have other names: hexadecimal. */
 export const listName = (principalId: string): string => `list ${principalId}`
 
-/** The name of the object that lists what is in a bucket below the first segment of a key or a prefix. */
+/**
+ * The name of the object that lists what is in a bucket below the first segment of a key or a prefix.
+ * `bucket` is what all aliases of the bucket have in common.
+ */
 export const placeName = async (bucket: string, key: string): Promise<string> =>
   `place ${await sha256(JSON.stringify([bucket, key.normalize().split('/', 1)]))}`
 
 /** A place in a list, in its cursors. */
 export const listedSchema = z.object({ id: z.string(), at: z.number() })
 
-/** Items of a list, and the ids of those that could not be read now, if there are any. */
+/** Items of a list, and the ids of those that could not be read now. */
 export interface ReadItems<T> {
   readonly items: T[]
-  readonly failed: { readonly unavailable?: string[] }
+  readonly unavailable: string[]
 }
 
-/**
- * Reads the items of a page. One whose object fails must not hide the others. Throws
- * `unavailable` if all fail, and what else `read` throws.
- */
+/** Reads the items of a page. One whose object fails must not hide the others. Throws what else `read` throws. */
 export async function readItems<T>(
   listed: readonly Listed[],
   read: (id: string) => Promise<readonly T[]>,
@@ -76,9 +76,8 @@ export async function readItems<T>(
     } catch (error) {
       if (asApiError(error)?.reason !== 'state') throw error
       unavailable.push(id)
-      if (unavailable.length === listed.length) throw error
       return []
     }
   })
-  return { items: items.flat(), failed: unavailable.length === 0 ? {} : { unavailable } }
+  return { items: items.flat(), unavailable }
 }

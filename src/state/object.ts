@@ -85,13 +85,17 @@ export async function callObjectAt<T>(now: Date, call: () => Promise<T>): Promis
     return await inTime(CALL_MILLISECONDS, now, call)
   } catch (cause) {
     if (asApiError(cause) !== null) throw cause
-    throw new ApiError('unavailable', 'This could not be looked up. Try again.', {
-      reason: 'state',
-      cause,
-      retryAfterSeconds: 5,
-    })
+    throw notLookedUp(cause)
   }
 }
+
+/** Returns the error for an object that can't be asked. */
+export const notLookedUp = (cause: unknown): ApiError =>
+  new ApiError('unavailable', 'This could not be looked up. Try again.', {
+    reason: 'state',
+    cause,
+    retryAfterSeconds: 5,
+  })
 
 /** Places for objects (Cloudflare's location hints), by the continent of a request. */
 const HINTS: Readonly<Record<string, string>> = {

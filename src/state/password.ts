@@ -32,7 +32,9 @@ export async function requirePassword<
   const hash = await hashGuess(settings, password, given)
   if (hash === null) throw kind.ended(`${kind.noun} password of a removed secret`)
   const networks = await Promise.all(
-    networksOf(c.req.header('CF-Connecting-IP')).map((one) => networkName(settings, id, one)),
+    networksOf(c.req.header('CF-Connecting-IP')).map((one) =>
+      networkName(settings, id, one, password.kid),
+    ),
   )
   const verdict = await callObject(c, () => object.guess(networks, hash, Date.now()))
   const { isRight, waitSeconds, wrong } = verdict

@@ -20,14 +20,16 @@ export const isPublicId = (text: string): boolean => PUBLIC_ID.test(text)
 
 /**
  * Returns a name for a client's network that only this object knows, since addresses are not kept.
- * `id` is the public id.
+ * `id` is the public id. For a name that a rotation of the secrets must not change, pass the `kid` of one.
  */
 export async function networkName(
   { signingSecrets }: SigningSettings,
   id: string,
   network: string,
+  kid?: string,
 ): Promise<string> {
-  const key = await purposeKey(signingSecrets[0], 'network')
+  const secret = signingSecrets.find((one) => one.kid === kid) ?? signingSecrets[0]
+  const key = await purposeKey(secret, 'network')
   const signature = await crypto.subtle.sign('HMAC', key, utf8(`${id} ${network}`))
   return base64url(new Uint8Array(signature).subarray(0, 12))
 }

@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { cursorsOf } from '../../src/access/cursor.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
-import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
+import { type LinkPolicy, signLink } from '../../src/access/link-signature.ts'
 import { encryptionKey, type Purpose, purposeKey } from '../../src/access/purpose-key.ts'
 import { seal } from '../../src/access/seal.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { verifyLink } from '../../src/plugins/links/verify-link.ts'
 import {
   openUploadId,
   sealUploadId,

@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { cursorsOf } from '../../src/access/cursor.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
-import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
+import { type LinkPolicy, signLink } from '../../src/access/link-signature.ts'
 import { seal } from '../../src/access/seal.ts'
 import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
 import { userTag } from '../../src/access/user-tag.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { signFolder, verifyInFolder } from '../../src/plugins/links/folder.ts'
+import { verifyLink } from '../../src/plugins/links/verify-link.ts'
 import {
   openUploadId,
   sealUploadId,

@@ -5,9 +5,9 @@ import {
   LINK_FORMATS,
   type LinkPolicy,
   signLink,
-  verifyLink,
 } from '../../src/access/link-signature.ts'
 import { objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
+import { verifyLink } from '../../src/plugins/links/verify-link.ts'
 import { runs } from '../support/fuzz.ts'
 import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'

@@ -37,6 +37,7 @@ describe('an entry of the package', () => {
     'testing.ts',
     'indexes.ts',
     'node.ts',
+    'sqlite.ts',
     'plugin-api.ts',
     'worker/index.ts',
     'plugins/links/images/index.ts',

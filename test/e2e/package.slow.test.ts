@@ -23,6 +23,7 @@ import { files } from 'edge-presigner/files'
 import { grants } from 'edge-presigner/grants'
 import { images } from 'edge-presigner/images'
 import { d1FileIndex, kvFileIndex } from 'edge-presigner/indexes'
+import { sqliteFileIndex } from 'edge-presigner/sqlite'
 import { jwt } from 'edge-presigner/jwt'
 import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
@@ -48,7 +49,7 @@ const settings = defineSettings((env: Env) => ({
   signingSecrets: env.SECRETS,
 }))
 const index = memoryFileIndex()
-export const indexes = (db: Parameters<typeof d1FileIndex>[0], kv: Parameters<typeof kvFileIndex>[0]) => [d1FileIndex(db), kvFileIndex(kv)]
+export const indexes = (db: Parameters<typeof d1FileIndex>[0], kv: Parameters<typeof kvFileIndex>[0]) => [d1FileIndex(db), kvFileIndex(kv), sqliteFileIndex('files.db')]
 const own: Plugin = { name: 'own', api: newApp().get('/me', (c) => json(c, c.get('principal').id)) }
 const media = createPresigner<Env, { user: string | null }>(settings, {
   plugins: [
@@ -187,6 +188,7 @@ describe('the package', () => {
       import * as signer from 'edge-presigner/signer'
       import * as testing from 'edge-presigner/testing'
       import * as indexes from 'edge-presigner/indexes'
+      import * as sqlite from 'edge-presigner/sqlite'
       import document from 'edge-presigner/openapi.json' with { type: 'json' }
       const { createPresigner, defineSettings } = presigner
       const bucket = { endpoint: 'https://s3.example.com', region: 'auto', bucket: 'files' }
@@ -198,7 +200,7 @@ describe('the package', () => {
       const request = new Request('https://files.example.com/healthz')
       const response = await createPresigner(settings, { log() {} }).fetch(request)
       console.log(JSON.stringify({
-        names: [presigner, signer, testing, indexes].map(Object.keys),
+        names: [presigner, signer, testing, indexes, sqlite].map(Object.keys),
         openapi: document.openapi,
         health: response.status,
       }))`
@@ -209,6 +211,7 @@ describe('the package', () => {
         ['createSigner', 'defineSettings', 'isPresignerError'],
         ['fixedClock', 'memoryFileIndex'],
         ['d1FileIndex', 'kvFileIndex'],
+        ['sqliteFileIndex'],
       ],
       openapi: expect.stringMatching(/^3\.1\./),
       health: 200,

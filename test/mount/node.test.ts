@@ -1,19 +1,15 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { createPresigner, defineSettings, type FileEvent, type LogLine } from '../../src/index.ts'
-import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { events } from '../../src/plugins/events/index.ts'
-import { d1FileIndex } from '../../src/plugins/files/d1-file-index.ts'
 import { files } from '../../src/plugins/files/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
 import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, type SettingsChanges, settingsInput, upload } from '../support/app.ts'
-import { bucketFetch } from '../support/bucket.ts'
 import { inWords } from '../support/errors.ts'
 import { everyPlugin } from '../support/every-plugin.ts'
-import { nodeDatabase } from '../support/node-database.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -546,48 +542,5 @@ describe('behind a server that puts its own host into request.url', () => {
     expect([await from(ORIGIN), await from('https://files.example')]).toEqual([200, 403])
     const odd = await viaNext(app, '/media/healthz', {}, 'a b/@')
     expect(odd.status).toBe(200)
-  })
-})
-
-describe('upkeep with an index in SQL', () => {
-  const MINUTE = 60_000
-  const HOUR = 60 * MINUTE
-
-  /** Starts a presigner at a time, runs its schedule once, and returns its index and what it knows of its walk. */
-  async function started(database: D1Database, milliseconds: number) {
-    vi.useFakeTimers({ now: milliseconds, toFake: ['Date'] })
-    const index = d1FileIndex(database)
-    const [bucket] = Object.values(settingsInput().buckets)
-    if (bucket === undefined) throw new Error('There is no bucket.')
-    const presigner = createPresigner(
-      defineSettings(() => settingsInput({ buckets: { files: { ...bucket, bucket: 'walked' } } })),
-      {
-        plugins: [files({ index: () => index }), upkeep({ settings: { mode: 'record' } })],
-        authenticate: () => ({ ...ANN, scopes: ['upkeep:read'], prefix: '' }),
-        log: () => undefined,
-      },
-    )
-    await presigner.scheduled({ scheduledTime: milliseconds, cron: '7 * * * *' }, {})
-    const response = await presigner.fetch(new Request(`${ORIGIN}/upkeep`), {})
-    const { buckets } = await jsonOf<{ buckets: readonly object[] }>(response)
-    return { index, walk: buckets[0] }
-  }
-
-  it('keeps the state of a walk there, and goes on after a restart', async () => {
-    const database = nodeDatabase()
-    const keys = ['a', 'b', 'c'].map((name, i) =>
-      parseObjectKey(`uploads/0123456789abcdefghj${i}-${name}.txt`),
-    )
-    for (const key of keys) await bucketFetch(key, { method: 'PUT', body: 'hello' }, 'walked')
-    const now = Date.now() + 2 * HOUR
-    expect((await started(database, now)).walk).toMatchObject({
-      ...{ phase: 'idle', last: { counts: { recorded: 3 } } },
-    })
-    await bucketFetch(keys[0] ?? '', { method: 'DELETE' }, 'walked')
-    const { walk: collecting } = await started(database, now + HOUR)
-    expect(collecting).toMatchObject({ phase: 'acting', collected: 1 })
-    const { walk, index } = await started(database, now + HOUR + 10 * MINUTE)
-    expect(walk).toMatchObject({ phase: 'idle', collected: 0, last: { counts: { dropped: 1 } } })
-    expect(await index.getMany?.('files', keys)).toHaveLength(2)
   })
 })

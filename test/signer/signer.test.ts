@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { verifyLink } from '../../src/access/link-signature.ts'
+import { verifyLink } from '../../src/plugins/links/verify-link.ts'
 import { defineSettings } from '../../src/settings/define.ts'
 import type { BucketInput, SettingsInput } from '../../src/settings/input.ts'
 import { createSigner } from '../../src/signer.ts'

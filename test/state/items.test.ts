@@ -24,7 +24,7 @@ import { type Grant, grantFor, putReport, submit, workerWith } from '../support/
 import { putUnder } from '../support/links.ts'
 import { mount } from '../support/mount.ts'
 import { stateStub } from '../support/state-stub.ts'
-import { type TestWorker, testWorker } from '../support/worker.ts'
+import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 // What grants and drop boxes share.
 
@@ -261,6 +261,29 @@ describe('POST /files/delete-all', () => {
     expect(first.calls).toBeGreaterThan(1)
     expect(first.failures).toMatchObject([{ key: ann, error: { code: 'unavailable' } }])
     expect(await erase(ann)).toMatchObject({ shares: 1, failures: [] })
+  })
+
+  it('goes on if the only share of a page can not be read', async () => {
+    const ann = person()
+    const grant = await grantOf(ann)
+    const broken = workerWith(({ name, method, call }) =>
+      name === grant.id && method === 'erase' ? Promise.reject(new Error('gone')) : call(),
+    )
+    const { shares, failures } = await erase(ann, {}, broken)
+    expect(shares).toBe(0)
+    expect(failures).toMatchObject([{ key: ann, error: { code: 'unavailable' } }])
+    // Its file is deleted nevertheless.
+    const record = await worker.post('/files', { key: grant.key, name: 'a' })
+    expect(record.status).toBe(404)
+  })
+
+  // @threat delete-all-shares
+  it('finds what was made under another alias of the same bucket', async () => {
+    const by = testWorker({ BUCKETS: { files: s3rverBucket(), other: s3rverBucket() } })
+    const ann = person()
+    const box = await createBox({ prefix: ann, bucket: 'other' }, by)
+    expect((await erase(ann, { bucket: 'files' }, by)).shares).toBe(1)
+    expect(await outcome(await askToken(box, {}, by))).toBe('410 drop_box_closed')
   })
 
   it('finds the place of a prefix in each Unicode form', async () => {

@@ -31,6 +31,11 @@ describe('what objects keep', () => {
 
   it('names a network in the same way', async () => {
     expect(await networkName(settings, PUBLIC, '192.0.2.7')).toBe('EEy4OFJuC5oTpyAN')
+    const rotated = signingSettings(
+      'k2:ffffffffffffffffffffffffffffffff,k1:0123456789abcdef0123456789abcdef',
+    )
+    expect(await networkName(rotated, PUBLIC, '192.0.2.7', 'k1')).toBe('EEy4OFJuC5oTpyAN')
+    expect(await networkName(rotated, PUBLIC, '192.0.2.7')).not.toBe('EEy4OFJuC5oTpyAN')
   })
 })
 

@@ -1,4 +1,4 @@
-import type { LinkTarget } from '../../src/access/link-signature.ts'
+import type { LinkTarget } from '../../src/plugins/links/verify-link.ts'
 
 /** Returns the request target of a client that follows `link`, which starts with `/i/`. */
 export function linkTarget(link: string): LinkTarget {

@@ -146,9 +146,11 @@ export const dropBoxRoutes = newApp()
     })
   })
 
+const errors = pageErrors({ drop_box_closed: 'This page no longer accepts files' })
+
 /** The pages of drop boxes. The secret id in the path is the credential. */
 export const dropBoxPageRoutes = newApp()
-  .get('/d/:secret', pageErrors, async (c) => {
+  .get('/d/:secret', errors, async (c) => {
     // Its name has a dot, unlike a secret id.
     if (c.req.path === SCRIPT_PATH) return scriptOfPage()
     await configure(c)

@@ -1,5 +1,5 @@
-import type { Restricted } from '../../core/link.ts'
 import type { Item } from '../../state/list.ts'
+import type { Restricted } from '../links/index.ts'
 
 /** Scopes of who creates a grant, also later, when somebody uses it. */
 export const GRANT_SCOPES = ['grants:create', 'links:create', 'files:read'] as const

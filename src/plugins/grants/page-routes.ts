@@ -55,21 +55,26 @@ interface Form {
   readonly unlocked: string | null
 }
 
+const errors = pageErrors({
+  grant_ended: 'This link is no longer valid',
+  object_not_found: 'This file no longer exists',
+  link_invalid: "You can't open this link",
+})
+
 /** The pages of grants. The secret id in the path is the credential. */
 export const grantPageRoutes = (steps: LinkSteps) =>
   newApp()
-    .get('/g/:secret', pageErrors, async (c) => {
+    .get('/g/:secret', errors, async (c) => {
       await configure(c)
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
       const open = openGrant(c, steps, await findGrant(c), pageOf(c))
       if (!open.item.direct) return grantPage(c, open.item, { isRepeat: open.isRepeat })
       // A success would be kept and shown when somebody really opens it.
-      if (/^prefetch/i.test(c.req.header('Sec-Purpose') ?? c.req.header('Purpose') ?? ''))
-        return c.body(null, 503)
+      if (isPrefetch(c)) return c.body(null, 503)
       return c.req.method === 'HEAD' ? c.body(null, 200) : dispense(c, open, null, 302)
     })
-    .post('/g/:secret', pageErrors, async (c) => {
+    .post('/g/:secret', errors, async (c) => {
       await configure(c)
       const elsewhere = toLinkHost(c)
       if (elsewhere !== null) return elsewhere
@@ -82,7 +87,7 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       if (form?.asks) return showUnlocked(c, open)
       return dispense(c, open, page, 303)
     })
-    .all('/g/*', pageErrors, async (c) => {
+    .all('/g/*', errors, async (c) => {
       await configure(c)
       await countNetwork(c)
       throw GRANTS.ended('grant unknown')
@@ -151,6 +156,12 @@ async function isUnlocked(c: AppContext, id: string, text: string): Promise<bool
   const opened = await unseal(c.get('settings').signingSecrets, 'unlock', text, timeOf(c))
   return opened.ok && opened.claims.grant === id
 }
+
+/** Tells whether a browser fetches this before somebody opens it: the standard's header, and older ones. */
+const isPrefetch = (c: AppContext): boolean =>
+  ['Sec-Purpose', 'Purpose', 'X-Purpose', 'X-Moz'].some((name) =>
+    /prefetch|prerender|preview/i.test(c.req.header(name) ?? ''),
+  )
 
 /** Returns which page took a use here, from its cookie, or null. */
 const pageOf = (c: AppContext): string | null => {

@@ -62,7 +62,8 @@ ${isLocked ? field : proof}
 function useInWords(grant: Grant, isRepeat: boolean): string {
   const until = dateInWords(new Date(grant.deadline), 'en', 'UTC')
   const left = usesLeft(grant)
-  if (isRepeat) return 'Downloaded. It works again in this browser for 24 hours.'
+  if (isRepeat)
+    return `Downloaded. It works again in this browser for 24 hours, and at most until ${until}.`
   if (left === null) return `Works until ${until}.`
   return `Works ${left === 1 ? 'once' : `${left} times`}, until ${until}.`
 }

@@ -46,7 +46,7 @@ const label = z.string().check(
 )
 
 /** Creates, lists, changes and withdraws grants. */
-export function grantRoutes({ restricted }: LinkSteps) {
+export function grantRoutes({ restrictions }: LinkSteps) {
   const deadline = instant()
   const grantSchema = z.strictObject({
     key: z.string(),
@@ -63,14 +63,7 @@ export function grantRoutes({ restricted }: LinkSteps) {
         z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
       ),
     ),
-    restrictions: z.optional(
-      z.strictObject(restricted).check(
-        z.refine(({ countries, notCountries }) => !(countries && notCountries), {
-          path: ['notCountries'],
-          error: 'must not be combined with countries',
-        }),
-      ),
-    ),
+    restrictions: z.optional(restrictions),
   })
   const changesSchema = z.strictObject({
     uses: z.optional(z.nullable(uses)),

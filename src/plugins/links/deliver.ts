@@ -1,4 +1,3 @@
-import { type LinkTarget, type LinkVerdict, verifyLink } from '../../access/link-signature.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
@@ -14,8 +13,10 @@ import type { Settings } from '../../settings/settings.ts'
 import { verifyInFolder } from './folder.ts'
 import { LINKS } from './options.ts'
 import { redirectTarget } from './redirect.ts'
-import { refusedLink, requireAllowed } from './restrictions.ts'
+import { refusedLink } from './refusal.ts'
+import { requireAllowed } from './restrictions.ts'
 import { serveFallback, serveLink } from './serve-link.ts'
+import { type LinkTarget, type LinkVerdict, verifyLink } from './verify-link.ts'
 
 /** Serves links, and every file of a folder link. The signature or the token is the credential. */
 export const deliveryRoutes = newApp()
@@ -45,7 +46,8 @@ async function refuseLink(c: AppContext): Promise<never> {
 /** Throws the error of a link whose `restrictions`, if any, don't allow this request. */
 export function requireVisitor(c: AppContext, restrictions: string | undefined, now: Date): void {
   if (restrictions === undefined) return
-  requireAllowed(restrictions, c.req.raw, LINKS.of(c.env.instance)?.addressOf, now)
+  const addressOf = LINKS.of(c.env.instance)?.addressOf
+  requireAllowed(restrictions, { request: c.req.raw, addressOf, now })
 }
 
 /** Delivers the object of the link that `verify` accepts. */

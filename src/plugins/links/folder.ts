@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
-import type { LinkVerdict } from '../../access/link-signature.ts'
 import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
-import type { LinkRefusal } from '../../access/verdict.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { encodeKey } from '../../signing/object-url.ts'
+import type { LinkRefusal } from './refusal.ts'
+import type { LinkVerdict } from './verify-link.ts'
 
 /**
  * What a folder link allows. A token with another member is refused: an older version of the Worker
@@ -24,7 +24,7 @@ export interface FolderPolicy {
   /** Ends with `/`. */
   readonly prefix: ObjectKey
   readonly expires: number
-  /** `restrictionsText`. Undefined for everyone. */
+  /** As in the query of a link. Undefined for everyone. */
   readonly restrictions?: string | undefined
 }
 

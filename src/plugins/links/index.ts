@@ -6,10 +6,12 @@ import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
 import { linkRoutes } from './make-links.ts'
 import { LINKS, type LinksOptions } from './options.ts'
-import { restricted, restrictionsOf } from './restrictions.ts'
+import { restrictions, restrictionsOf } from './restrictions.ts'
+
+export type { Restricted } from './restrictions.ts'
 
 /** What plugins that hand out links need of them. */
-const STEPS = { restricted, restrictionsOf, requireVisitor }
+const STEPS = { restrictions, restrictionsOf, requireVisitor }
 
 export type LinkSteps = typeof STEPS
 

@@ -33,7 +33,7 @@ import { keyPrefixError, type ObjectKey, parseObjectKey } from '../../keys/objec
 import { keepsCopiesOf } from './direct-objects.ts'
 import { signFolder } from './folder.ts'
 import { LINKS } from './options.ts'
-import { expiryOf, restricted, restrictionsOf } from './restrictions.ts'
+import { expiryOf, oneListOfCountries, restricted, restrictionsOf } from './restrictions.ts'
 
 const delivery = usually(z.enum(['stream', 'redirect']), 'stream')
 
@@ -48,36 +48,30 @@ const variant = {
 /** Maximum number of links in one response, so that it fits into the memory of a Worker. */
 const MAX_LINKS = 4 * MAX_KEYS
 
-const linkSchema = z.strictObject({
-  ...variant,
-  ...restricted,
-  expiresIn,
-  download: z.optional(
-    z.string().check(
-      z.minLength(1),
-      z.maxLength(MAX_LINK_NAME_LENGTH),
-      z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
+const linkSchema = z
+  .strictObject({
+    ...variant,
+    ...restricted,
+    expiresIn,
+    download: z.optional(
+      z.string().check(
+        z.minLength(1),
+        z.maxLength(MAX_LINK_NAME_LENGTH),
+        z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
+      ),
     ),
-  ),
-  delivery,
-})
+    delivery,
+  })
+  .check(oneListOfCountries)
 
-const linksSchema = z.strictObject({
-  ...variant,
-  ...restricted,
-  keys: keyList,
-  expiresIn,
-  delivery,
-  bucket,
-})
+const linksSchema = z
+  .strictObject({ ...variant, ...restricted, keys: keyList, expiresIn, delivery, bucket })
+  .check(oneListOfCountries)
 
 /** For players and galleries with relative addresses. */
-const folderSchema = z.strictObject({
-  ...restricted,
-  prefix: z.string(),
-  expiresIn,
-  bucket,
-})
+const folderSchema = z
+  .strictObject({ ...restricted, prefix: z.string(), expiresIn, bucket })
+  .check(oneListOfCountries)
 
 const purgeSchema = z.strictObject({
   keys: z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_FILES)),

@@ -85,7 +85,7 @@ function beginFill(bytes: number) {
   return fill
 }
 
-/** Whether this isolate has looked if the Cache API keeps anything. */
+/** Whether this isolate has looked if the Cache API keeps anything. Once is enough for a warning. */
 let isChecked = false
 
 async function put({ url, isImage }: Kept, copy: Response): Promise<void> {

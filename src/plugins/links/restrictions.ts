@@ -1,14 +1,14 @@
 import * as z from 'zod/mini'
 import type { LinkPolicy } from '../../access/link-signature.ts'
 import type { Principal } from '../../access/principal.ts'
-import { LINK_REFUSALS, type LinkRefusal } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { linkExpiry, type Restricted } from '../../core/link.ts'
-import { ApiError, invalidMember, type Reason } from '../../errors/api-error.ts'
+import { linkExpiry } from '../../core/link.ts'
+import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { instant } from '../../http/fields.ts'
 import { isInRanges, parseIpRange } from './ip-range.ts'
 import type { KeptLinks } from './options.ts'
+import { refusedLink } from './refusal.ts'
 
 /** Maximum number of addresses and ranges in a link. */
 const MAX_IPS = 16
@@ -23,12 +23,10 @@ const isIpRange = (text: string): boolean => parseIpRange(text) !== null
  */
 const KNOWN_COUNTRY = /^(?!A[CP]|C[PQ]|DG|E[AUZ]|IC|OC|QO|TA|UN|X[ABX]|ZZ)[A-Z]{2}$/
 
-let names: Intl.DisplayNames | undefined
-
 /** Refuses codes that Cloudflare never reports: unknown ones, and former ones such as UK. */
 function isCountry(code: string): boolean {
   if (!KNOWN_COUNTRY.test(code)) return false
-  names ??= new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
+  const names = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
   return names.of(code) !== undefined && new Intl.Locale(`und-${code}`).region === code
 }
 
@@ -57,83 +55,107 @@ export const restricted = {
   notCountries: countries,
 }
 
+/** Who may open a link, as a request states it. */
+export type Restricted = z.infer<z.ZodMiniObject<typeof restricted>>
+
+/** What the members of a request for a link must be together. */
+export const oneListOfCountries = z.refine<Restricted>(
+  ({ countries, notCountries }) => !(countries && notCountries),
+  { path: ['notCountries'], error: 'must not be combined with countries' },
+)
+
+/** The restrictions of a link that another plugin makes later. */
+export const restrictions = z.strictObject(restricted).check(oneListOfCountries)
+
+/** What is known of who opens a link. */
+interface Visitor {
+  readonly request: Request
+  /** Returns the client's address, if it is known. */
+  readonly addressOf: KeptLinks['addressOf']
+  readonly now: Date
+}
+
+/** One member of a link's query. */
+interface Restriction {
+  /** Returns its value in one spelling. Empty or undefined for none. */
+  readonly write: (asked: Restricted) => string | undefined
+  /** Returns why it doesn't allow this request, or null. */
+  readonly refuses: (value: string, visitor: Visitor) => ApiError | null
+}
+
+/** The restrictions, by their names in the query, in its order. */
+const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
+  nbf: {
+    write: (asked) => validFrom(asked)?.toString(),
+    refuses: (seconds, { now }) =>
+      now.getTime() < Number(seconds) * 1000 ? refusedLink('link not valid yet') : null,
+  },
+  ips: {
+    write: ({ ips }) => sorted(ips?.map((range) => parseIpRange(range)?.text ?? '')),
+    refuses: (ranges, visitor) => refusesAddress(ranges.split(','), visitor),
+  },
+  countries: {
+    write: (asked) => sorted(asked.countries),
+    refuses: (list, { request }) =>
+      refusesCountry(request, (code) => list.split(',').includes(code)),
+  },
+  notCountries: {
+    write: (asked) => sorted(asked.notCountries),
+    refuses: (list, { request }) =>
+      refusesCountry(request, (code) => !list.split(',').includes(code)),
+  },
+}
+
+const sorted = (given: readonly string[] = []): string => [...new Set(given)].toSorted().join()
+
 /** Returns when a link is valid from, in seconds since 1970, or undefined for at once. */
 const validFrom = ({ notBefore }: Restricted): number | undefined =>
   notBefore === undefined ? undefined : Math.ceil(Date.parse(notBefore) / 1000)
 
-/** Returns the part of a link's query with its restrictions, in one spelling, or undefined for none. */
-function restrictionsText(asked: Restricted): string | undefined {
-  const list = (given: readonly string[] = []) => [...new Set(given)].toSorted().join()
-  const members = {
-    nbf: validFrom(asked),
-    ips: list(asked.ips?.map((range) => parseIpRange(range)?.text ?? '')),
-    countries: list(asked.countries),
-    notCountries: list(asked.notCountries),
-  }
-  const parts = Object.entries(members).flatMap(([name, value]) =>
-    value === undefined || value === '' ? [] : [`${name}=${value}`],
-  )
-  return parts.length === 0 ? undefined : parts.join('&')
-}
-
-/**
- * Throws the error of a verified link whose `restrictions` don't allow this request. `addressOf`
- * returns the client's address, if it is known.
- */
-export function requireAllowed(
-  restrictions: string,
-  request: Request,
-  addressOf: KeptLinks['addressOf'],
-  now: Date,
-): void {
-  const query = new URLSearchParams(restrictions)
-  const list = (name: string) => query.get(name)?.split(',')
-  if (now.getTime() < Number(query.get('nbf')) * 1000) throw refusedLink('link not valid yet')
-  const ips = list('ips')
-  if (ips !== undefined) {
-    const address = addressIn(request, addressOf)
+function refusesAddress(
+  ranges: readonly string[],
+  { request, addressOf }: Visitor,
+): ApiError | null {
+  try {
+    const address: unknown = addressOf?.(request)
     // An unhandled rejection would end a Node process.
     if (address instanceof Promise) address.catch(() => undefined)
-    if (typeof address !== 'string') throw refusedLink('link address unknown')
-    if (!isInRanges(address, ips)) throw refusedLink('link address not allowed')
-  }
-  const allowed = list('countries')
-  const refused = list('notCountries')
-  if (allowed === undefined && refused === undefined) return
-  const country = String(request.cf?.country)
-  if (!KNOWN_COUNTRY.test(country)) throw refusedLink('link country unknown')
-  if (allowed?.includes(country) === false || refused?.includes(country))
-    throw refusedLink('link country not allowed')
-}
-
-/** Returns what the app says about the client's address. If it throws, nothing is known. */
-function addressIn(request: Request, addressOf: KeptLinks['addressOf']): unknown {
-  try {
-    return addressOf?.(request)
+    if (typeof address !== 'string') return refusedLink('link address unknown')
+    return isInRanges(address, ranges) ? null : refusedLink('link address not allowed')
   } catch (error) {
-    throw refusedLink('link address unknown', `; ${describe(error)}`)
+    return refusedLink('link address unknown', `; ${describe(error)}`)
   }
 }
 
-const MESSAGES: Readonly<Record<Reason<'link_invalid'>, string>> = {
-  signature: 'This link is not valid.',
-  not_yet: 'This link is not valid yet.',
-  address: 'This link is not for your network.',
-  country: 'This link is not for your country.',
+function refusesCountry({ cf }: Request, allows: (code: string) => boolean): ApiError | null {
+  const country = String(cf?.country)
+  if (!KNOWN_COUNTRY.test(country)) return refusedLink('link country unknown')
+  return allows(country) ? null : refusedLink('link country not allowed')
 }
 
-/** Returns the error of a refused link. The log has its reason, with what is added to it. */
-export function refusedLink(refusal: LinkRefusal, more = ''): ApiError {
-  const reason = LINK_REFUSALS[refusal]
-  const cause = refusal + more
-  if (reason === 'expired') return new ApiError('link_expired', 'This link has expired.', { cause })
-  return new ApiError('link_invalid', MESSAGES[reason], { reason, cause })
+/** Returns the part of a link's query with its restrictions, in one spelling, or undefined for none. */
+function restrictionsText(asked: Restricted): string | undefined {
+  const members = Object.entries(RESTRICTIONS).flatMap(([name, { write }]) => {
+    const value = write(asked)
+    return value ? [`${name}=${value}`] : []
+  })
+  return members.length === 0 ? undefined : members.join('&')
+}
+
+/** Throws the error of a verified link whose `restrictions` don't allow this request. */
+export function requireAllowed(restrictions: string, visitor: Visitor): void {
+  for (const [name, value] of new URLSearchParams(restrictions)) {
+    const known = Object.hasOwn(RESTRICTIONS, name) ? RESTRICTIONS[name] : undefined
+    // A later version may have signed a restriction that this one doesn't know.
+    const refused = known ? known.refuses(value, visitor) : refusedLink('link malformed')
+    if (refused !== null) throw refused
+  }
 }
 
 /**
  * Returns the restrictions of a link. Throws `forbidden` for a redirect if lifetimes are limited: its
  * target outlives the link. Throws `invalid_request` for a redirect with restrictions, which its
- * target doesn't have, and for two lists of countries.
+ * target doesn't have.
  */
 export function restrictionsOf(
   { limits }: Principal,
@@ -148,8 +170,6 @@ export function restrictionsOf(
   const restrictions = restrictionsText(asked)
   if (delivery === 'redirect' && restrictions !== undefined)
     throw invalidMember('delivery', 'must be "stream" for a link with restrictions')
-  if (asked.countries && asked.notCountries)
-    throw invalidMember('notCountries', 'must not be combined with countries')
   return restrictions
 }
 

@@ -49,6 +49,18 @@ describe('a password', () => {
     expect(answers.filter((one) => one === '403 password_wrong')).toHaveLength(4)
   })
 
+  // @threat box-password-guessing
+  it('goes on with its delays when the secrets rotate', async () => {
+    const box = await createBox({ password: 'secret word' })
+    const rotated = testWorker({
+      SIGNING_SECRETS: 'k2:ffffffffffffffffffffffffffffffff,k1:0123456789abcdef0123456789abcdef',
+    })
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
+    const guess = (by?: typeof rotated) => askToken(box, { ip: '203.0.113.1', password: 'x' }, by)
+    for (let i = 0; i < 5; i++) await guess()
+    expect(await outcome(await guess(rotated))).toBe('429 rate_limited')
+  })
+
   it('ends with its signing secret', async () => {
     const box = await createBox({ password: 'secret word' })
     const rotated = testWorker({ SIGNING_SECRETS: 'k2:ffffffffffffffffffffffffffffffff' })

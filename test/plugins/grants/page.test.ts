@@ -276,7 +276,10 @@ describe('the form of a grant', () => {
     const headers = { Cookie: cookie.split(';')[0] ?? '', ...HTML }
     const start = Date.now()
     vi.useFakeTimers({ toFake: ['Date'], now: start + 23 * 3_600_000 })
-    expect(await pageOf(grant, headers)).toContain('<button>Download again</button>')
+    const repeated = await pageOf(grant, headers)
+    expect(repeated).toContain('<button>Download again</button>')
+    // No promise beyond the deadline.
+    expect(repeated).toMatch(/for 24 hours, and at most until \w+ \d+, \d{4}/)
     const again = await submit(grant.url, { page: newSecretId(), headers })
     expect(again.status).toBe(303)
     expect((await worker.fetch(again.headers.get('Location') ?? '')).status).toBe(200)
@@ -481,6 +484,9 @@ describe('a direct grant', () => {
       { 'Sec-Purpose': 'prefetch' },
       { 'Sec-Purpose': 'prefetch;prerender' },
       { Purpose: 'prefetch' },
+      { 'X-Moz': 'prefetch' },
+      { 'X-Purpose': 'preview' },
+      { 'Sec-Purpose': '', Purpose: 'prefetch' },
     ]) {
       const answer = await visit(grant.url, { headers })
       expect([answer.status, answer.headers.get('Location')]).toEqual([503, null])

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { signLink } from '../../../src/access/link-signature.ts'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { signFolder } from '../../../src/plugins/links/folder.ts'
 import { restricted } from '../../../src/plugins/links/restrictions.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
@@ -530,4 +531,22 @@ it('a link that was signed with both a redirect and restrictions is checked too'
   const link = `http://localhost:8787${await signLink(policy, signingSettings())}`
   expect(await outcome(await openFrom(link, { country: 'FR' }))).toBe('link_invalid country')
   expect((await open(link)).status).toBe(403)
+})
+
+// @threat link-restriction
+it.each([
+  ['nbf=1', 'pixels'],
+  ['weekdays=1', 'link_invalid signature'],
+  ['nbf=1&weekdays=1', 'link_invalid signature'],
+  ['toString=1', 'link_invalid signature'],
+  ['nbf=1&constructor', 'link_invalid signature'],
+])('a link that was signed with the restrictions %s: %s', async (restrictions, expected) => {
+  const key = parseObjectKey(await put('a.png', 'pixels'))
+  const prefix = parseObjectKey(key.slice(0, key.lastIndexOf('/') + 1))
+  const policy = { bucket: 'counted', key, prefix, expires: 2_000_000_000, restrictions }
+  const alone = { ...policy, delivery: 'stream', download: null } as const
+  const path = await signLink(alone, signingSettings())
+  const base = await signFolder(policy, signingSettings())
+  for (const one of [path, base + key.slice(prefix.length)])
+    expect(await outcome(await openFrom(`http://localhost:8787${one}`))).toBe(expected)
 })
