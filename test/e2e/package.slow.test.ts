@@ -159,6 +159,7 @@ describe('the package', () => {
       'README.md',
       'cli',
       'dist',
+      'drop-box',
       'package.json',
     ])
     const files = await readdir(installed('dist'), { recursive: true, withFileTypes: true })
