@@ -210,7 +210,7 @@ describe('the package', () => {
       names: [
         ['createPresigner', 'defineSettings', 'isPresignerError'],
         ['createSigner', 'defineSettings', 'isPresignerError'],
-        ['fixedClock', 'memoryFileIndex'],
+        ['declareFileIndexContract', 'fixedClock', 'memoryFileIndex'],
         ['d1FileIndex', 'kvFileIndex'],
         ['sqliteFileIndex'],
       ],
