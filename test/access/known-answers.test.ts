@@ -20,7 +20,7 @@ import {
   openFormPolicy,
   openStart,
   sealFormPolicy,
-  sealUploadStep,
+  sealStep,
 } from '../../src/plugins/uppy/sealed.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
@@ -277,7 +277,7 @@ it('a step of an upload is still signed the same way, and still valid', async ()
     key: KEY,
     file: { fileName: 'é b.png', mimetype: 'image/png', size: null },
   }
-  expect(await sealUploadStep(config, step, 300, NOW)).toBe(STEP)
+  expect(await sealStep(config, step, 300, NOW)).toBe(STEP)
   expect(await openStart(config, STEP, NOW)).toEqual(step)
 })
 
@@ -297,10 +297,10 @@ it('steps with a limit or a context are still signed the same way, and still val
   const of = { bucket: 'files', owner: 'key:ci/alice', key: KEY }
   const file = { fileName: 'é b.png', mimetype: 'image/png', size: null }
   const start = { ...of, file, maxBytes: 1000 }
-  expect(await sealUploadStep(config, start, 300, NOW)).toBe(LIMITED_STEP)
+  expect(await sealStep(config, start, 300, NOW)).toBe(LIMITED_STEP)
   expect(await openStart(config, LIMITED_STEP, NOW)).toEqual(start)
   const complete = { ...of, uploadId: 'x', context: { plan: 'pro' } }
-  expect(await sealUploadStep(config, complete, 300, NOW)).toBe(STEP_WITH_CONTEXT)
+  expect(await sealStep(config, complete, 300, NOW)).toBe(STEP_WITH_CONTEXT)
   expect(await openComplete(config, STEP_WITH_CONTEXT, NOW)).toEqual(complete)
 })
 
@@ -392,7 +392,7 @@ describe('an upload id for a chosen key', () => {
 it('a step and a form for a chosen key are signed the same way', async () => {
   const scope = { bucket: 'files', owner: 'key:ci', key: KEY }
   const step = { ...scope, file: { fileName: 'a', mimetype: 'a/b', size: null, overwrite: false } }
-  expect(await sealUploadStep(config, step, 300, NOW)).toBe(CHOSEN_STEP)
+  expect(await sealStep(config, step, 300, NOW)).toBe(CHOSEN_STEP)
   expect(await openStart(config, CHOSEN_STEP, NOW)).toEqual(step)
   const policy = {
     bucket: 'files',

@@ -53,7 +53,7 @@ const completeSchema = z.object({ ...STEP, uploadId: z.string() })
 export type FormPolicy = z.output<typeof formSchema>
 
 /** What the holder of a URL may do: start one upload in parts, or complete one. */
-export type UploadStep = z.output<typeof startSchema> | z.output<typeof completeSchema>
+export type SignedStep = z.output<typeof startSchema> | z.output<typeof completeSchema>
 
 /** Returns a function that seals what a client gets. Its holder can read it, and use it for `seconds`. */
 const sealer =
@@ -70,6 +70,6 @@ const opener =
 export const sealFormPolicy = sealer<FormPolicy>('form')
 export const openFormPolicy = opener('form', formSchema)
 
-export const sealUploadStep = sealer<UploadStep>('step')
+export const sealStep = sealer<SignedStep>('step')
 export const openStart = opener('step', startSchema)
 export const openComplete = opener('step', completeSchema)
