@@ -2,7 +2,9 @@ import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { configDefaults, defineConfig } from 'vitest/config'
 import { leftOut } from './test/setup/left-out.ts'
 import { testBindings, testPorts } from './test/setup/test-bindings.ts'
+import { buildDropBox } from './tools/dev/build-drop-box.ts'
 
+await buildDropBox()
 const ports = await testPorts()
 const portsOnNode = await testPorts()
 /** `npm run fuzz` multiplies the examples of property tests. */

@@ -1,8 +1,7 @@
 import type { Issue } from '../src/errors/api-error.ts'
-import { environmentRules } from '../src/worker/environment.ts'
-import { DEPLOY_ADVICE } from '../src/worker/variables.ts'
+import { DEPLOY_ADVICE, variableRules } from '../src/worker/variables.ts'
 
-const SETTINGS = Object.keys(environmentRules({})).filter(
+const SETTINGS = Object.keys(variableRules({})).filter(
   (name) => name !== 'FILE_INDEX' && name !== 'RATE_LIMITER', // bindings
 )
 /** The settings that are secrets, besides the access keys and `API_KEYS`. */

@@ -199,6 +199,7 @@ function setupIn<B>(
   }
   return {
     env,
+    id: {},
     settings: loaded.ok ? loaded.settings : null,
     issue,
     attempt,
@@ -294,7 +295,7 @@ function createInstance<E extends Env>(
   if (starts.some((start, i) => starts[i + 1]?.startsWith(start)))
     issue('plugins', 'must not share a prefix')
   const instance = {
-    setup,
+    id: setup.id,
     plugins: names,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
     identify,

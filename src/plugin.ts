@@ -53,6 +53,8 @@ export type Falsy<T> = T | null | undefined | false | '' | 0
 /** One environment, for a plugin that reads its options. */
 export interface Setup<out B = unknown> {
   readonly env: B
+  /** Identifies the presigner in this environment, for `Kept`. */
+  readonly id: object
   /** All settings. Null if they are invalid: then the presigner answers no request. */
   readonly settings: Settings | null
   /** Milliseconds that a function of the app may take. */
@@ -63,8 +65,11 @@ export interface Setup<out B = unknown> {
   warn(warning: Warning): void
   /** Adds an issue if `options` has members that are not in `known`. */
   only(path: string, options: object, known: readonly string[]): void
-  /** Returns the value of an option that `rule` accepts, or null. Undefined is null without an issue. */
-  read<T>(path: string, given: Option<unknown, B>, rule: Rule<T>): T | null
+  /**
+   * Returns the value of an option that `rule` accepts, or null. Undefined is null without an issue. A Worker
+   * of `createWorker` reads an undefined option from its `variable`, as a table or JSON text.
+   */
+  read<T>(path: string, given: Option<unknown, B>, rule: Rule<T>, variable?: string): T | null
   /**
    * Returns an object with this method, such as a binding, or null for a falsy value. A function is
    * called once for each environment. With `isNeeded`, one that returns a falsy value is an issue. Null

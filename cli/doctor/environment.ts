@@ -5,11 +5,14 @@ import { parseEnv } from 'node:util'
 import * as z from 'zod/mini'
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { classOf } from '../../src/errors/describe.ts'
+import { apiKeysRule } from '../../src/plugins/api-keys/options.ts'
 import { fetchKeySet, JwksUnavailableError } from '../../src/plugins/jwt/jwks.ts'
+import { jwtRule } from '../../src/plugins/jwt/options.ts'
 import { withKey } from '../../src/plugins/jwt/public-key.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
-import { accessKeys, loadEnvironment, type WorkerSettings } from '../../src/worker/environment.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
+import { accessKeys, readVariable } from '../../src/worker/variables.ts'
 import { UsageError } from '../command.ts'
 import { CONFIG_NAMES, NO_CONFIG } from '../config-name.ts'
 import { unknownNames, unknownText, withoutDeployAdvice } from '../env-file.ts'
@@ -94,7 +97,7 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
   for (const name of bound) env[name] = {}
   const limit = ratelimits.find(({ name }) => name === 'RATE_LIMITER')?.simple
   const loaded = loadEnvironment(env)
-  const jwt = loaded.ok ? loaded.settings.jwt : undefined
+  const jwt = loaded.ok ? jwtIn(env, loaded.settings) : null
   return {
     loaded: jwt ? await withKey(loaded, jwt, 'JWT') : loaded,
     env,
@@ -107,6 +110,9 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
       migrations.some((step) => step.new_sqlite_classes.includes(DROP_BOXES)),
   }
 }
+
+/** Returns the issuer in JWT, or null without one. */
+const jwtIn = (env: object, settings: Settings) => readVariable(env, 'JWT', jwtRule(settings)).value
 
 /** Reads what the settings need of wrangler.toml. Throws UsageError if that is not possible. */
 export async function readConfig({ config, environment }: Omit<Sources, 'envFile'>) {
@@ -326,7 +332,7 @@ async function checkValues(worker: WorkerEnvironment): Promise<Finding[]> {
     at('signing-secrets', 'SIGNING_SECRETS', checkSecrets(settings)),
     at('access', 'API_KEYS', checkAccess(worker, settings)),
     at('open-access', 'OPEN_ACCESS', checkOpenAccess(worker, settings)),
-    at('jwks', 'JWT', await checkKeySet(settings)),
+    at('jwks', 'JWT', await checkKeySet(worker, settings)),
     at('rate-limit', 'RATE_LIMITER', pass(`Bound: ${worker.rateLimit ?? 'a limit'}.`)),
     at('cors-origins', 'CORS_ORIGINS', checkOrigins(settings)),
   ]
@@ -361,8 +367,10 @@ function checkSecrets({ signingSecrets }: Settings): Result {
   return pass(`${many} of at least 32 characters; ${signingSecrets[0].kid} signs.`)
 }
 
-function checkAccess({ env }: WorkerEnvironment, { apiKeys = [], jwt }: WorkerSettings): Result {
-  if (apiKeys.length === 0 && jwt === undefined)
+function checkAccess({ env }: WorkerEnvironment, settings: Settings): Result {
+  const apiKeys = readVariable(env, 'API_KEYS', apiKeysRule(settings)).value ?? []
+  const jwt = jwtIn(env, settings)
+  if (apiKeys.length === 0 && jwt === null)
     return warn(
       'There is no API key and no JWT issuer, so the Worker refuses all requests.',
       'Run `npx edge-presigner deploy`, which creates an API key, or add a [vars.JWT] table.',
@@ -376,7 +384,7 @@ function checkAccess({ env }: WorkerEnvironment, { apiKeys = [], jwt }: WorkerSe
       'Keep the index in D1 (docs/d1.md), or let each key have one writer.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
-  const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === undefined ? '' : ', and JWTs of one issuer'}.`
+  const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === null ? '' : ', and JWTs of one issuer'}.`
   return pass(unbounded.length === 0 ? keys : `${keys} No prefix: ${unbounded.join(', ')}.`)
 }
 
@@ -393,8 +401,9 @@ function checkOpenAccess({ localNames, config }: WorkerEnvironment, settings: Se
       )
 }
 
-async function checkKeySet({ jwt }: WorkerSettings): Promise<Result> {
-  if (jwt === undefined) return skip('No JWT issuer is set.')
+async function checkKeySet({ env }: WorkerEnvironment, settings: Settings): Promise<Result> {
+  const jwt = jwtIn(env, settings)
+  if (jwt === null) return skip('No JWT issuer is set.')
   if (jwt.jwksUrl === undefined) return pass('publicJwk is a valid key.')
   try {
     const keys = await fetchKeySet(jwt.jwksUrl, jwt.algorithms)

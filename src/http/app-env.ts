@@ -131,7 +131,7 @@ export interface ScheduledEvent {
 /** One presigner in one environment. */
 export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' | 'warnings'> {
   /** Identifies the instance, for `Kept`. */
-  readonly setup: object
+  readonly id: object
   /** The names of its plugins, for clients. */
   readonly plugins: readonly string[]
   readonly settings: LoadedSettings
@@ -166,14 +166,14 @@ export class Kept<T> {
   readonly #values = new WeakMap<object, T>()
 
   /** Returns `value`, after keeping it for the environment of this `setup`. */
-  keep(setup: object, value: T): T {
-    this.#values.set(setup, value)
+  keep({ id }: Pick<Instance, 'id'>, value: T): T {
+    this.#values.set(id, value)
     return value
   }
 
   /** Returns undefined for a presigner without the plugin. */
-  of({ setup }: Pick<Instance, 'setup'>): T | undefined {
-    return this.#values.get(setup)
+  of({ id }: Pick<Instance, 'id'>): T | undefined {
+    return this.#values.get(id)
   }
 }
 

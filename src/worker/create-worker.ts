@@ -3,9 +3,9 @@ import { createPresigner, type Presigner } from '../index.ts'
 import { listPlugins } from '../join-plugins.ts'
 import type { PresignerOptions } from '../instance.ts'
 import { type DefinedSettings, keepFor } from '../settings/define.ts'
-import { rulesOf, type WorkerEnv } from './plugins.ts'
+import type { WorkerEnv } from './plugins.ts'
 import { pageFile } from './page.ts'
-import { loadVariables, type WorkerSettings } from './variables.ts'
+import { loadVariables, withVariables, type WorkerSettings } from './variables.ts'
 // biome-ignore-end assist/source/organizeImports: in this order, the bundle compresses best
 
 /** The options of a presigner. Default of `rateLimiter`: the binding RATE_LIMITER. */
@@ -40,11 +40,11 @@ export interface EntryWorker<B extends WorkerEnv> {
 export function createWorker<B extends WorkerEnv = WorkerEnv>(
   options: WorkerOptions<B> = {},
 ): EntryWorker<B> {
-  const own = rulesOf(listPlugins(options.plugins ?? []))
-  const settings = keepFor((env: B) => loadVariables(env, own))
+  const settings = keepFor((env: B) => loadVariables(env))
   const presigner = createPresigner(settings, {
     rateLimiter: (env) => env.RATE_LIMITER,
     ...options,
+    plugins: listPlugins(options.plugins ?? []).map(withVariables),
   })
   // Workers ignores what it resolves with, and its types allow no value.
   const { scheduled } = presigner as unknown as WorkerHandler<B>

@@ -1,29 +1,45 @@
-/* The settings of the Worker with all plugins: for doctor, `dev` and tests. */
-import type { Issue } from '../errors/api-error.ts'
+/* The settings of the Worker with all plugins, without their code: for doctor, `dev` and tests. */
+import { apiKeysRule } from '../plugins/api-keys/options.ts'
+import { webhooksRule } from '../plugins/events/options.ts'
+import { jwtRule } from '../plugins/jwt/options.ts'
+import { imageSizesRule } from '../plugins/links/images/options.ts'
+import { notificationSecretsRule } from '../plugins/notifications/notification-secret.ts'
+import { upkeepRule } from '../plugins/upkeep/options.ts'
 import { keepFor, type LoadedSettings } from '../settings/define.ts'
-import * as rules from './plugin-rules.ts'
-import { loadVariables, TOML, variableRules, type WorkerSettings } from './variables.ts'
+import type { Rule } from '../settings/rules.ts'
+import type { Settings } from '../settings/settings.ts'
+import {
+  hasIndex,
+  loadVariables,
+  NO_INDEX,
+  readVariable,
+  type WorkerSettings,
+} from './variables.ts'
 
-// biome-ignore lint/performance/noBarrelFile: one import for what reads the variables
-export { accessKeys, type WorkerSettings } from './variables.ts'
+/** The rules of the variables that plugins read. `settings` is null if they are invalid. */
+export const PLUGIN_RULES: Readonly<Record<string, (settings: Settings | null) => Rule<unknown>>> =
+  {
+    API_KEYS: apiKeysRule,
+    JWT: jwtRule,
+    IMAGE_WIDTHS: () => imageSizesRule,
+    NOTIFICATION_SECRETS: () => notificationSecretsRule,
+    WEBHOOKS: () => webhooksRule,
+    UPKEEP: upkeepRule,
+  }
 
-/** Returns the settings in `env`, or the issues. Issues name paths, never values. */
+/** Returns the settings in `env`, or the issues of all variables. Issues name paths, never values. */
 export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
-  const loaded = loadVariables(env, rules)
-  if (!loaded.ok) return loaded
-  // The plugins check the buckets of credentials, once everything else is valid.
-  const { apiKeys = [], jwt, upkeep } = loaded.settings
-  const issues: Issue[] = []
-  const place = { issues, words: TOML, uses: [] }
-  rules.apiKeys(loaded.settings)(apiKeys, { ...place, path: 'API_KEYS' })
-  if (jwt) rules.jwt(loaded.settings)(jwt, { ...place, path: 'JWT' })
-  if (upkeep) rules.upkeep(loaded.settings)(upkeep, { ...place, path: 'UPKEEP' })
-  return issues.length === 0 ? loaded : { ok: false, issues }
+  const loaded = loadVariables(env)
+  const { settings, issues } = loaded.ok ? { ...loaded, issues: [] } : { ...loaded, settings: null }
+  const all = [
+    ...issues,
+    ...Object.entries(PLUGIN_RULES).flatMap(
+      ([name, rule]) => readVariable(env, name, rule(settings)).issues,
+    ),
+    ...(hasIndex(env) ? [] : [{ path: 'FILE_INDEX', message: NO_INDEX }]),
+  ]
+  return all.length === 0 ? loaded : { ok: false, issues: all }
 }
-
-/** Returns the rules of every variable, secret and binding, except the buckets' access keys. */
-export const environmentRules = (variables: Readonly<Record<string, unknown>>) =>
-  variableRules(variables, rules)
 
 /** Returns the settings of variables, secrets and bindings (docs/configuration.md). */
 export const environmentSettings = keepFor(loadEnvironment)

@@ -1,9 +1,6 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
-import type { ApiKey } from '../plugins/api-keys/options.ts'
-import type { WebhookInput } from '../plugins/events/options.ts'
-import type { JwtInput } from '../plugins/jwt/options.ts'
-import type { SizeInput } from '../plugins/links/images/options.ts'
-import type { UpkeepInput } from '../plugins/upkeep/options.ts'
+import type { Issue } from '../errors/api-error.ts'
+import type { Plugin, Setup } from '../plugin.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -17,35 +14,47 @@ import type { Rule, Words } from '../settings/rules.ts'
 import * as r from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
 
-/** The settings of the Worker, and the options of its plugins as these read them. */
-export interface WorkerSettings extends Settings<Bucket> {
-  readonly apiKeys: readonly ApiKey[] | undefined
-  readonly jwt: JwtInput | undefined
-  readonly imageWidths: readonly SizeInput[] | undefined
-  readonly notificationSecrets: string | undefined
-  readonly webhooks: readonly WebhookInput[] | undefined
-  readonly upkeep: UpkeepInput | undefined
-}
-
-/** Returns the rule of a variable. `settings` is null until everything else is valid. */
-export type PluginRule = (settings: Settings | null) => Rule<unknown>
-
-/**
- * Rules of the variables that only one plugin reads, by its name. Plugins bring them, so that a bundle has
- * no rule of a plugin that is not listed.
- */
-export type PluginRules = Readonly<Record<string, PluginRule | undefined>>
-
-/** The settings of each environment whose settings are valid, for the plugins. */
-export const validSettings = new WeakMap<object, WorkerSettings>()
+/** The settings of the Worker. Its plugins read the variables that belong to them. */
+export type WorkerSettings = Settings<Bucket>
 
 /** Returns the settings in `env`, or the issues. Issues name paths, never values. */
-export function loadVariables(env: object, own: PluginRules): LoadedSettings<WorkerSettings> {
-  // An environment file may list a variable without a value.
-  const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
-  const loaded = loadWith(environmentRule(variables, own), variables, TOML)
-  if (loaded.ok) validSettings.set(env, loaded.settings)
-  return loaded
+export function loadVariables(env: object): LoadedSettings<WorkerSettings> {
+  const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => isSet(value)))
+  return loadWith(environmentRule(variables), variables, TOML)
+}
+
+/**
+ * Returns `plugin`, which reads those of its options that are undefined from the variables of the
+ * environment. An issue names the variable.
+ */
+export const withVariables = <B>(plugin: Plugin<B>): Plugin<B> => ({
+  ...plugin,
+  // `listPlugins` has listed them, and a copy would be another one.
+  plugins: [],
+  setup: (setup, needed) => plugin.setup?.({ ...setup, read: variablesIn(setup) }, needed) ?? {},
+})
+
+/** Returns `setup.read` for an environment with variables. */
+const variablesIn =
+  <B>(setup: Setup<B>): Setup<B>['read'] =>
+  (path, given, rule, variable) => {
+    if (given !== undefined || variable === undefined) return setup.read(path, given, rule)
+    const { value, issues } = readVariable(Object(setup.env), variable, rule)
+    for (const { path, message } of issues) setup.issue(path, message)
+    return value
+  }
+
+/** Reads a variable that only one plugin reads. `value` is null if it is missing or invalid. */
+export function readVariable<T>(
+  env: object,
+  name: string,
+  rule: Rule<T>,
+): { readonly value: T | null; readonly issues: readonly Issue[] } {
+  const given: unknown = Reflect.get(env, name)
+  if (!isSet(given)) return { value: null, issues: [] }
+  const issues: Issue[] = []
+  const value = tableOrJson(rule)(given, { path: name, issues, words: TOML, uses: [] })
+  return { value: value === r.BROKEN ? null : value, issues }
 }
 
 /** The terms of wrangler.toml. */
@@ -59,10 +68,10 @@ export const TOML: Words = {
 export const DEPLOY_ADVICE = 'Write it to .dev.vars, and run `npx edge-presigner deploy`.'
 
 /** Returns the rules of every variable, secret and binding, except the buckets' access keys. */
-export const variableRules = (variables: Readonly<Record<string, unknown>>, own: PluginRules) => ({
-  FILE_INDEX: indexRule(variables, own),
-  FILES_DB: r.optional(binding('a D1 database', '[[d1_databases]]')),
-  RATE_LIMITER: binding('a rate limit', '[[ratelimits]]'),
+export const variableRules = (variables: Readonly<Record<string, unknown>>) => ({
+  FILE_INDEX: r.optional(binding(NO_INDEX)),
+  FILES_DB: r.optional(binding(unbound('a D1 database', '[[d1_databases]]'))),
+  RATE_LIMITER: binding(unbound('a rate limit', '[[ratelimits]]')),
   BUCKETS: r.needed(
     tableOrJson(bucketsRule(credentialsNamed(variables))),
     misspelt(variables, 'BUCKET') ?? 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
@@ -72,65 +81,44 @@ export const variableRules = (variables: Readonly<Record<string, unknown>>, own:
     misspelt(variables, 'SIGNING_SECRET') ??
       `Set it to "k1:" and the output of \`openssl rand -hex 32\`. ${DEPLOY_ADVICE}`,
   ),
-  API_KEYS: r.optional(tableOrJson(forPlugin<ApiKey[]>('apiKeys', own))),
+  API_KEYS: readBy('apiKeys'),
   CORS_ORIGINS: unlessMisspelt(
     misspelt(variables, 'CORS_ORIGIN'),
-    oneIsNoList(corsOriginsRule),
+    tableOrJson(corsOriginsRule),
     [],
   ),
-  CORS_COOKIE_ORIGINS: r.optional(oneIsNoList(cookieOriginsRule), []),
-  JWT: r.optional(tableOrJson(forPlugin<JwtInput>('jwt', own))),
+  CORS_COOKIE_ORIGINS: r.optional(tableOrJson(cookieOriginsRule), []),
+  JWT: readBy('jwt'),
   LINK_ORIGIN: r.optional(originRule, null),
-  IMAGE_WIDTHS: r.optional(tableOrJson(forPlugin<SizeInput[]>('images', own))),
+  IMAGE_WIDTHS: readBy('images'),
   NOTIFICATION_SECRETS: unlessMisspelt(
     misspelt(variables, 'NOTIFICATION_SECRET'),
-    forPlugin<string>('notifications', own),
+    readBy('notifications'),
     undefined,
   ),
-  WEBHOOKS: r.optional(tableOrJson(forPlugin<WebhookInput[]>('events', own))),
-  UPKEEP: r.optional(tableOrJson(forPlugin<UpkeepInput>('upkeep', own))),
-  EVENTS: r.optional(binding('a queue', '[[queues.producers]]')),
-  IMAGES: r.optional(binding('Cloudflare Images', '[images]')),
+  WEBHOOKS: readBy('events'),
+  UPKEEP: readBy('upkeep'),
+  EVENTS: r.optional(binding(unbound('a queue', '[[queues.producers]]'))),
+  IMAGES: r.optional(binding(unbound('Cloudflare Images', '[images]'))),
   OPEN_ACCESS: r.optional(r.oneOf('localhost'), null),
 })
 
-const environmentRule = (
-  variables: Readonly<Record<string, unknown>>,
-  own: PluginRules,
-): Rule<WorkerSettings> =>
+const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<WorkerSettings> =>
   r.into(
-    r.table(variableRules(variables, own), 'open'),
+    r.table(variableRules(variables), 'open'),
     (given): WorkerSettings => ({
       buckets: given.BUCKETS,
       signingSecrets: given.SIGNING_SECRETS,
-      apiKeys: given.API_KEYS,
-      jwt: given.JWT,
       corsOrigins: [...given.CORS_ORIGINS, ...given.CORS_COOKIE_ORIGINS],
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
-      imageWidths: given.IMAGE_WIDTHS,
-      notificationSecrets: given.NOTIFICATION_SECRETS,
-      webhooks: given.WEBHOOKS,
-      upkeep: given.UPKEEP,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )
 
-/** The namespace of the index, unless that is in D1. */
-function indexRule({ FILES_DB }: Readonly<Record<string, unknown>>, own: PluginRules) {
-  const rule = own.files?.(null) ?? anything
-  return FILES_DB ? r.optional(rule) : rule
-}
-
-const anything: Rule<unknown> = (value) => value
-
-/** Accepts an option of a plugin, which reads it again. */
-function forPlugin<T>(plugin: string, own: PluginRules): Rule<T> {
-  const check = r.usedBy(plugin, own[plugin]?.(null) ?? anything)
-  return (value, place) =>
-    check(value, place) === r.BROKEN ? r.BROKEN : structuredClone(value as T)
-}
+/** Accepts anything, for a variable that only a plugin reads. */
+const readBy = (plugin: string): Rule<unknown> => r.usedBy(plugin, (value) => value)
 
 /** Returns advice for a variable whose name lacks the final S, or null. */
 const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
@@ -140,43 +128,47 @@ const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): s
 const unlessMisspelt = <T, F>(advice: string | null, rule: Rule<T>, fallback: F): Rule<T | F> =>
   advice === null ? r.optional(rule, fallback) : r.needed(rule, advice)
 
+/** What is wrong with a binding. `table` is its table in wrangler.toml. */
+const unbound = (kind: string, table: string): string =>
+  `must be bound to ${kind}. Add a ${table} block with this name to wrangler.toml.`
+
+/** The issue of FILE_INDEX without any index. */
+export const NO_INDEX = unbound('a KV namespace, or FILES_DB to a D1 database', '[[kv_namespaces]]')
+
+/** Tells whether an environment has an index. The rules of its bindings say whether that is one. */
+export const hasIndex = (env: object): boolean =>
+  Boolean(Reflect.get(env, 'FILES_DB')) || isSet(Reflect.get(env, 'FILE_INDEX'))
+
+/** An environment file may list a variable without a value. */
+const isSet = (value: unknown): boolean => value !== undefined && value !== ''
+
 /** Accepts what wrangler.toml binds in a table. */
-export const binding =
-  (kind: string, table: string): Rule<object> =>
+const binding =
+  (message: string): Rule<object> =>
   (value, place) =>
-    typeof value === 'object' && value !== null
-      ? value
-      : r.breaks(
-          place,
-          `must be bound to ${kind}. Add a ${table} block with this name to wrangler.toml.`,
-        )
+    typeof value === 'object' && value !== null ? value : r.breaks(place, message)
 
-/** Accepts a list of origins, and refuses a single origin as text. */
-const oneIsNoList =
-  (rule: Rule<string[]>): Rule<string[]> =>
-  (value, place) =>
-    typeof value === 'string' && /^https?:/.test(value)
-      ? rule({}, place)
-      : tableOrJson(rule)(value, place)
-
-/** Accepts a table from wrangler.toml, or JSON text from an environment file. */
+/** Accepts a table or list of wrangler.toml, or its JSON text in an environment file. */
 const tableOrJson =
   <T>(rule: Rule<T>): Rule<T> =>
   (value, place) => {
     if (typeof value !== 'string') return rule(value, place)
+    if (!/^\s*[[{]/.test(value)) return rule(value, { ...place, words: TOML_OR_JSON })
     let parsed: unknown
     try {
       parsed = JSON.parse(value)
     } catch (error) {
-      return r.breaks(
-        place,
-        /^\s*[[{]/.test(value)
-          ? `is not valid JSON${placeIn(error)}`
-          : `must be ${place.words.table([])}, or JSON text`,
-      )
+      return r.breaks(place, `is not valid JSON${placeIn(error)}`)
     }
     return rule(parsed, place)
   }
+
+/** The terms for a text. */
+const TOML_OR_JSON: Words = {
+  text: TOML.text,
+  list: `${TOML.list}, or JSON text`,
+  table: (names) => `${TOML.table(names)}, or JSON text`,
+}
 
 /** Returns where JSON.parse failed, without the text around it, which may be a secret. */
 const placeIn = (error: unknown): string =>

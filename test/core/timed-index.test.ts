@@ -2,9 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RequestTime } from '../../src/errors/deadline.ts'
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { type FileIndex, timedIndex } from '../../src/records/file-index.ts'
-import { declareFileIndexContract } from '../plugins/files/contract.ts'
-import { declareLockContract } from '../plugins/files/locks.ts'
-import { testRecord } from '../plugins/files/records.ts'
+import { declareFileIndexContract } from '../../src/testing/file-index-contract.ts'
+import { testRecord } from '../../src/testing/test-record.ts'
 
 const record = testRecord('a')
 const hang = () => new Promise<never>(() => {})
@@ -31,8 +30,9 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-declareFileIndexContract(() => timedIndex(memoryFileIndex(), new Date()))
-declareLockContract(() => timedIndex(memoryFileIndex(), new Date()))
+declareFileIndexContract({ beforeEach, expect, it }, () =>
+  timedIndex(memoryFileIndex(), new Date()),
+)
 
 // @threat index-hangs
 it('ends every operation that hangs with unavailable after ten seconds', async () => {

@@ -187,6 +187,7 @@ beforeAll(() => {
     'node/node-http.d.ts': NODE_HTTP,
     'node/testing.ts': block('testing'),
     'node/main.ts': MAIN,
+    'other/new-index.ts': "export { memoryFileIndex as newIndex } from 'edge-presigner/testing'",
     ...Object.fromEntries(other.map(({ code }, i) => [`other/${i}.ts`, code])),
   })
 })

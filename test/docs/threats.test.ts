@@ -15,7 +15,7 @@ const rows = [...page.matchAll(TABLE)]
 const ids = rows.map(([, id = '']) => id.replaceAll('`', ''))
 
 /** The lines of tests that name a threat, each with the line after it. */
-const tags = (await Promise.all(['test', 'client/test'].map(tagsBelow))).flat()
+const tags = (await Promise.all(['test', 'client/test', 'src/testing'].map(tagsBelow))).flat()
 
 async function tagsBelow(folder: string) {
   const entries = await readdir(folder, { recursive: true })

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
+import { upkeepRule } from '../../src/plugins/upkeep/options.ts'
 import { loadEnvironment } from '../../src/worker/environment.ts'
+import { readVariable } from '../../src/worker/variables.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 import { ADMIN_KEY, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
@@ -38,9 +40,9 @@ describe('docs/upkeep.md', async () => {
       SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
     })
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
-    const { upkeep, buckets } = loaded.settings
-    expect(upkeep).toMatchObject({ mode: 'record', plan: 'paid', buckets: ['files'] })
-    expect(buckets[0]).toMatchObject({ upkeepCredentials: { accessKeyId: 'c' } })
+    const { value } = readVariable(vars, 'UPKEEP', upkeepRule(loaded.settings))
+    expect(value).toMatchObject({ mode: 'record', plan: 'paid', buckets: ['files'] })
+    expect(loaded.settings.buckets[0]).toMatchObject({ upkeepCredentials: { accessKeyId: 'c' } })
   })
 
   it('has the Cron Trigger that a new project has as a comment', async () => {

@@ -159,6 +159,7 @@ describe('the package', () => {
       'README.md',
       'cli',
       'dist',
+      'drop-box',
       'package.json',
     ])
     const files = await readdir(installed('dist'), { recursive: true, withFileTypes: true })
@@ -209,7 +210,7 @@ describe('the package', () => {
       names: [
         ['createPresigner', 'defineSettings', 'isPresignerError'],
         ['createSigner', 'defineSettings', 'isPresignerError'],
-        ['fixedClock', 'memoryFileIndex'],
+        ['declareFileIndexContract', 'fixedClock', 'memoryFileIndex'],
         ['d1FileIndex', 'kvFileIndex'],
         ['sqliteFileIndex'],
       ],

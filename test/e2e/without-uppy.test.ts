@@ -13,7 +13,9 @@ let directory: string
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'edge-presigner-'))
-  for (const name of ['src', 'package.json', 'tsconfig.json', 'wrangler.toml', 'bindings.d.ts'])
+  for (const name of [
+    ...['src', 'drop-box', 'package.json', 'tsconfig.json', 'wrangler.toml', 'bindings.d.ts'],
+  ])
     cpSync(join(ROOT, name), join(directory, name), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
   rmSync(join(directory, 'src', 'plugins', 'uppy'), { recursive: true })

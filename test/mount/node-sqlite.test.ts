@@ -3,15 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createPresigner, defineSettings } from '../../src/index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { files } from '../../src/plugins/files/index.ts'
 import { upkeep } from '../../src/plugins/upkeep/index.ts'
 import { sqliteFileIndex } from '../../src/sqlite.ts'
-import { declareFileIndexContract } from '../plugins/files/contract.ts'
-import { declareLockContract } from '../plugins/files/locks.ts'
-import { testRecord } from '../plugins/files/records.ts'
+import { declareFileIndexContract } from '../../src/testing/file-index-contract.ts'
+import { testRecord } from '../../src/testing/test-record.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
@@ -34,8 +33,8 @@ afterEach(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-describe('the file index in SQLite, on Node', () => declareFileIndexContract(open))
-describe('a lock in SQLite, on Node', () => declareLockContract(open))
+describe('the file index in SQLite, on Node', () =>
+  declareFileIndexContract({ beforeEach, expect, it }, open))
 
 describe('an index in a file', () => {
   it('searches, sorts, counts and shows folders', async () => {

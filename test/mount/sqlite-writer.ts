@@ -1,5 +1,5 @@
 import { sqliteFileIndex } from '../../src/sqlite.ts'
-import { testRecord } from '../plugins/files/records.ts'
+import { testRecord } from '../../src/testing/test-record.ts'
 
 /** Puts `count` records into the index at `path`, and finds one by a word of its name. */
 const [path = '', name = '', count = ''] = process.argv.slice(2)

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
-import { testRecord } from '../plugins/files/records.ts'
+import { testRecord } from '../../src/testing/test-record.ts'
 import { answer, operations, s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 

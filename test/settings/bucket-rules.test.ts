@@ -320,14 +320,14 @@ describe('the message for a common mistake', () => {
   it('shows how to add a missing binding', () => {
     expect(issuesIn(withVariables({ FILE_INDEX: undefined, RATE_LIMITER: undefined }))).toEqual([
       {
-        path: 'FILE_INDEX',
-        message:
-          'must be bound to a KV namespace, or FILES_DB to a D1 database. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
-      },
-      {
         path: 'RATE_LIMITER',
         message:
           'must be bound to a rate limit. Add a [[ratelimits]] block with this name to wrangler.toml.',
+      },
+      {
+        path: 'FILE_INDEX',
+        message:
+          'must be bound to a KV namespace, or FILES_DB to a D1 database. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
       },
     ])
   })

@@ -105,19 +105,6 @@ const FULL: ReturnType<typeof load> = {
     { name: '', kid: 'k2', secret: `${CANARY}-0123456789abcdef0123456789ab` },
     { name: '', kid: 'k1', secret: `${CANARY}:0123456789abcdef0123456789cd` },
   ],
-  apiKeys: [
-    { id: 'admin', sha256: 'a'.repeat(64), scopes: ['files:upload', 'files:list'], prefix: '' },
-    { id: 'team-a', sha256: '0'.repeat(64), scopes: ['files:read'], prefix: 'team-a/' },
-  ],
-  jwt: {
-    issuer: 'https://issuer.example.com/',
-    audience: ['presigner'],
-    algorithms: ['ES256', 'EdDSA'],
-    jwksUrl: 'https://issuer.example.com/jwks.json',
-    prefix: 'users/{sub}/',
-    scopes: ['files:upload', 'files:read'],
-    header: 'Cf-Access-Jwt-Assertion',
-  },
   corsOrigins: [
     'https://app.example.com',
     'http://localhost:8787',
@@ -127,11 +114,6 @@ const FULL: ReturnType<typeof load> = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
-  // The plugins read these.
-  upkeep: { mode: 'record', buckets: ['files'] },
-  imageWidths: [{ width: 96, height: 96, fit: 'cover' }, 320],
-  notificationSecrets: `${CANARY}-0123456789abcdef0123456789, ${CANARY}-abcdef0123456789abcdef0123`,
-  webhooks: undefined,
   openOnLocalhost: true,
 }
 
@@ -167,7 +149,7 @@ describe('the environment', () => {
     ])
     expect(broken('[hidden]')).toEqual([{ path: 'API_KEYS', message: 'is not valid JSON' }])
     expect(broken('hidden')).toEqual([
-      { path: 'API_KEYS', message: 'must be a table, or JSON text' },
+      { path: 'API_KEYS', message: 'must be a list, or JSON text' },
     ])
   })
 
@@ -221,15 +203,10 @@ describe('the environment', () => {
         },
       ],
       signingSecrets: [{ name: '', kid: 'k1', secret: 's'.repeat(32) }],
-      apiKeys: undefined,
-      jwt: undefined,
       corsOrigins: [],
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
-      imageWidths: undefined,
-      notificationSecrets: undefined,
-      webhooks: undefined,
       openOnLocalhost: false,
     })
   })

@@ -151,7 +151,10 @@ describe('CORS_ORIGINS', () => {
 
   it('must be a list, even for one origin', () => {
     expect(issuesOf({ CORS_ORIGINS: 'https://canary.example' })).toEqual([
-      { path: 'CORS_ORIGINS', message: 'must be a list, such as ["https://app.example.com"]' },
+      {
+        path: 'CORS_ORIGINS',
+        message: 'must be a list, or JSON text, such as ["https://app.example.com"]',
+      },
     ])
   })
 })

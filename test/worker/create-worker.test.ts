@@ -3,7 +3,8 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { FileEvent } from '../../src/index.ts'
 import type { Plugin } from '../../src/plugin.ts'
-import { environmentSettings } from '../../src/worker/environment.ts'
+import type { Use } from '../../src/settings/rules.ts'
+import { environmentSettings, loadEnvironment, PLUGIN_RULES } from '../../src/worker/environment.ts'
 import {
   apiKeys,
   createWorker,
@@ -14,8 +15,11 @@ import {
   links,
   notifications,
   tokens,
+  upkeep,
   type WorkerEnv,
 } from '../../src/worker/index.ts'
+import { TOML, variableRules } from '../../src/worker/variables.ts'
+import { credentials, everyPlugin } from '../support/every-plugin.ts'
 import { baseVariables } from '../support/worker.ts'
 
 type Worker = ReturnType<typeof createWorker<WorkerEnv>>
@@ -79,19 +83,48 @@ describe('a Worker with some plugins', () => {
   it('reports an invalid variable under its name, in the terms of wrangler.toml', async () => {
     const worker = createWorker({
       plugins: [
-        ...[apiKeys(), jwt(), events(), links({ images: images() })],
-        ...[notifications(), files()],
+        ...[apiKeys(), jwt(), links({ images: images() }), notifications()],
+        ...[events(), upkeep(), files()],
       ],
     })
-    const given = { JWT: 1, IMAGE_WIDTHS: {}, NOTIFICATION_SECRETS: 'short', WEBHOOKS: {} }
-    const issues = await issuesOf(worker, variables({ API_KEYS: 'x', ...given }))
+    const others = { JWT: 1, IMAGE_WIDTHS: {}, NOTIFICATION_SECRETS: 'short', WEBHOOKS: {} }
+    const given = variables({ API_KEYS: 'x', ...others, UPKEEP: 'x' })
+    const issues = await issuesOf(worker, given)
     expect(issues).toEqual([
-      { path: 'API_KEYS', message: 'must be a table, or JSON text' },
+      { path: 'API_KEYS', message: 'must be a list, or JSON text' },
       { path: 'JWT', message: expect.stringMatching(/^must be a table with /) },
       { path: 'IMAGE_WIDTHS', message: 'must be a list' },
       { path: 'NOTIFICATION_SECRETS', message: expect.stringContaining('one or two secrets') },
       { path: 'WEBHOOKS', message: 'must be a list' },
+      { path: 'UPKEEP', message: expect.stringMatching(/^must be a table with .*, or JSON text$/) },
     ])
+    const loaded = loadEnvironment(given)
+    expect(loaded.ok ? [] : loaded.issues, 'what doctor says').toEqual(issues)
+  })
+
+  it('knows which plugin reads which variable, as doctor does', () => {
+    const read = new Map<string, string>()
+    for (const plugin of [...credentials(), ...everyPlugin()])
+      plugin.setup?.(
+        {
+          ...{ env: {}, id: {}, settings: null, appMilliseconds: 0 },
+          ...{ issue: () => undefined, warn: () => undefined, only: () => undefined },
+          bind: () => null,
+          read(path, _given, _rule, variable) {
+            if (variable !== undefined) read.set(variable, path.replace(/\..*/, ''))
+            return null
+          },
+        },
+        {} as never,
+      )
+    expect(Object.keys(PLUGIN_RULES).toSorted()).toEqual([...read.keys()].toSorted())
+    const rules = Object.entries(variableRules({}))
+    for (const [variable, plugin] of read) {
+      const uses: Use[] = []
+      const [, rule] = rules.find(([name]) => name === variable) ?? []
+      rule?.('x', { path: variable, issues: [], words: TOML, uses })
+      expect(uses).toEqual([{ path: variable, plugin }])
+    }
   })
 
   it('reports the unknown bucket of a credential, as doctor does', async () => {

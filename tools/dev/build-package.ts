@@ -3,6 +3,7 @@ import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import manifest from '../../package.json' with { type: 'json' }
+import { buildDropBox } from './build-drop-box.ts'
 import { buildPage } from './build-page.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -18,6 +19,7 @@ const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2
  */
 async function buildPackage(): Promise<void> {
   await rm(DIST, { recursive: true, force: true })
+  await buildDropBox()
   execFileSync(process.execPath, [TSC, '-p', 'tsconfig.build.json'], {
     cwd: ROOT,
     stdio: 'inherit',

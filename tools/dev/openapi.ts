@@ -3,6 +3,7 @@
  * src/ and the texts in tools/dev/openapi/. The Worker serves it at `/openapi.json`.
  */
 import { registerHooks } from 'node:module'
+import { buildDropBox } from './build-drop-box.ts'
 import { openApiDocument } from './openapi/document.ts'
 import { readSources } from './openapi/sources.ts'
 
@@ -15,4 +16,5 @@ registerHooks({
       : next(specifier, context),
 })
 
+await buildDropBox()
 process.stdout.write(`${JSON.stringify(openApiDocument(await readSources()), null, 2)}\n`)

@@ -7,8 +7,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { check, type Rule } from '../../src/settings/rules.ts'
-import { environmentRules } from '../../src/worker/environment.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
@@ -44,12 +43,10 @@ function differences(
   current: ReadonlyMap<string, string>,
 ): readonly string[] {
   // FILES_DB takes the place of FILE_INDEX.
-  const rules: Readonly<Record<string, Rule<unknown>>> = environmentRules(
-    Object.fromEntries(current),
-  )
-  const isOptional = (name: string) => {
-    const rule = rules[name]
-    return name === 'ASSETS' || (rule !== undefined && check(rule, undefined).ok)
+  const isOptional = (missing: string) => {
+    const others = [...current.keys()].filter((name) => name !== missing)
+    const loaded = loadEnvironment(Object.fromEntries(others.map((name) => [name, {}])))
+    return loaded.ok || loaded.issues.every(({ path }) => path !== missing)
   }
   return [...new Set([...committed.keys(), ...current.keys()])].flatMap((name) => {
     const [before, now] = [committed.get(name), current.get(name)]

@@ -7,15 +7,13 @@ export interface ApiKeysOptions<B> {
   readonly keys: Option<readonly ApiKey[] | undefined, B>
 }
 
-/** API keys, as `Authorization: Bearer ep_…`. `path` is that of `keys` in issues: the Worker has its own. */
-export const apiKeys = <B = unknown>(
-  options: ApiKeysOptions<B>,
-  path = 'apiKeys.keys',
-): Plugin<B> => ({
+/** API keys, as `Authorization: Bearer ep_…`. */
+export const apiKeys = <B = unknown>(options: ApiKeysOptions<B>): Plugin<B> => ({
   name: 'apiKeys',
   setup(setup) {
     setup.only('apiKeys', options, ['keys'])
-    const keys = setup.read(path, options.keys, apiKeysRule(setup.settings)) ?? []
+    const rule = apiKeysRule(setup.settings)
+    const keys = setup.read('apiKeys.keys', options.keys, rule, 'API_KEYS') ?? []
     return {
       identify: {
         prefix: API_KEY_PREFIX,

@@ -1,9 +1,9 @@
 import { html } from 'hono/html'
+import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from '../../../drop-box/dist/page-script.js'
 import type { AppContext } from '../../http/app-env.ts'
 import { dateInWords, sizeInWords } from '../../http/format.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
 import { type BoxData, roomInWords, typesInWords } from './box-data.ts'
-import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from './page-script.ts'
 
 /** What the page of a drop box shows. Everything but numbers and dates is text of its creator. */
 export interface BoxOnPage extends BoxData {

@@ -52,7 +52,8 @@ export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
       setup.only('events', options, ['onEvent', 'webhooks', 'queue', 'queueName'])
       const { onEvent } = options
       const queueName = setup.read('events.queueName', options.queueName, notEmpty)
-      const webhooks = setup.read('events.webhooks', options.webhooks, webhooksRule) ?? []
+      const webhooks =
+        setup.read('events.webhooks', options.webhooks, webhooksRule, 'WEBHOOKS') ?? []
       const queue = setup.bind<JobQueue>('events.queue', options.queue, 'sendBatch')
       const enqueue: Enqueue | null =
         queue &&

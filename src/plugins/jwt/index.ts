@@ -10,15 +10,16 @@ export interface JwtOptions<B> {
   readonly accept: Option<JwtInput | undefined, B>
 }
 
-/** JWTs of one issuer. `path` is that of `accept` in issues: the Worker has its own. */
-export function jwt<B = unknown>(options: JwtOptions<B>, path = 'jwt.accept'): Plugin<B> {
+/** JWTs of one issuer. */
+export function jwt<B = unknown>(options: JwtOptions<B>): Plugin<B> {
   /** On Node, each request has its own environment. They share the issuer's keys, of up to 1000. */
   const known = new Map<string, JwtSettings>()
   return {
     name: 'jwt',
     setup(setup) {
       setup.only('jwt', options, ['accept'])
-      const read = setup.read(path, options.accept, jwtRule(setup.settings))
+      const rule = jwtRule(setup.settings)
+      const read = setup.read('jwt.accept', options.accept, rule, 'JWT')
       const text = JSON.stringify(read)
       const jwt = known.get(text) ?? read
       if (known.size === 1000) known.clear()
@@ -27,7 +28,9 @@ export function jwt<B = unknown>(options: JwtOptions<B>, path = 'jwt.accept'): P
       // The claims in the template are unknown, but they leave its start as it is.
       const granted = jwt && { ...jwt, prefix: jwt.prefix.split('{', 1)[0] ?? '' }
       return {
-        ...(jwt?.publicJwk && { ready: (loaded) => withKey(loaded, jwt, path) }),
+        ...(jwt?.publicJwk && {
+          ready: (loaded) => withKey(loaded, jwt, options.accept ? 'jwt.accept' : 'JWT'),
+        }),
         identify: {
           header: jwt?.header,
           find({ c, now, beforeFetch }) {

@@ -34,7 +34,8 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B> = {}
   setup(setup) {
     setup.only('notifications', options, ['secrets', 'queueName'])
     const { read } = setup
-    const secrets = read('notifications.secrets', options.secrets, notificationSecretsRule)
+    const rule = notificationSecretsRule
+    const secrets = read('notifications.secrets', options.secrets, rule, 'NOTIFICATION_SECRETS')
     const queueName = read('notifications.queueName', options.queueName, notEmpty)
     SECRETS.keep(setup, secrets ?? [])
     return {

@@ -19,20 +19,15 @@ export interface Upkeep<in B = unknown> extends Plugin<B> {
   readonly name: 'upkeep'
 }
 
-/**
- * Compares buckets and index, and repairs the index. `path` is that of `settings` in issues: the Worker has
- * its own.
- */
-export const upkeep = <B = unknown>(
-  options: UpkeepOptions<B> = {},
-  path = 'upkeep.settings',
-): Upkeep<B> => ({
+/** Compares buckets and index, and repairs the index. */
+export const upkeep = <B = unknown>(options: UpkeepOptions<B> = {}): Upkeep<B> => ({
   name: 'upkeep',
   needs: ['files'],
   api: newApp().route('/', upkeepRoutes).route('/', keptRoutes).route('/', orphanRoutes),
   setup(setup) {
     setup.only('upkeep', options, ['settings'])
-    const read = setup.read(path, options.settings, upkeepRule(setup.settings))
+    const rule = upkeepRule(setup.settings)
+    const read = setup.read('upkeep.settings', options.settings, rule, 'UPKEEP')
     const upkeep = UPKEEP.keep(setup, read ?? NO_OPTIONS)
     return {
       scheduled: (_event, instance, context) =>

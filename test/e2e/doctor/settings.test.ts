@@ -15,7 +15,7 @@ import {
   readEnvironment,
   writtenFor,
 } from '../../../cli/doctor/environment.ts'
-import { environmentRules } from '../../../src/worker/environment.ts'
+import { variableRules } from '../../../src/worker/variables.ts'
 import { type Variables, variables } from './run.ts'
 
 const BINDINGS = `
@@ -184,7 +184,7 @@ describe('doctor, for settings,', () => {
 
   it('names no changed setting of a project that uses none, and knows each new name', async () => {
     expect(await finding('changed', good)).toBeUndefined()
-    const settings = Object.keys(environmentRules({}))
+    const settings = Object.keys(variableRules({}))
     for (const { was, now } of CHANGED_SETTINGS) {
       expect(settings).not.toContain(was)
       if (now !== null) expect(settings).toContain(now.replace(/\..*/, ''))

@@ -29,7 +29,7 @@ export const typeCheck = (folder: string, ...options: string[]): Promise<string>
 /** What a clone needs to build the packages. */
 const SOURCES = [
   ...['package.json', 'README.md', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json'],
-  ...['src', 'cli', 'demo', 'tools/dev', 'client', 'create', 'examples/everything'],
+  ...['src', 'cli', 'demo', 'drop-box', 'tools/dev', 'client', 'create', 'examples/everything'],
   'docs/troubleshooting.md',
 ]
 

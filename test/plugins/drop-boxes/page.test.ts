@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from '../../../src/plugins/drop-boxes/page-script.ts'
+import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from '../../../drop-box/dist/page-script.js'
 import { askToken, createBox, type DropBox, visit } from '../../support/drop-boxes.ts'
 import { runs } from '../../support/fuzz.ts'
 import { hostileText } from '../../support/hostile.ts'

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Issue } from '../../../src/errors/api-error.ts'
 import { webhooksRule } from '../../../src/plugins/events/options.ts'
 import { EVENT_TYPES } from '../../../src/records/file-event.ts'
-import { check } from '../../../src/settings/rules.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
+import { readVariable } from '../../../src/worker/variables.ts'
 import { fullVariables } from '../../settings/variables.ts'
 import { mount } from '../../support/mount.ts'
 import { found, scriptedBucket } from '../../support/scripted-bucket.ts'
@@ -20,9 +20,7 @@ const hook = (changes: object = {}) => ({ url: URL, secret: SECRET, ...changes }
 function load(WEBHOOKS: unknown) {
   const loaded = loadEnvironment({ ...fullVariables(), WEBHOOKS })
   if (!loaded.ok) return loaded.issues
-  if (loaded.settings.webhooks === undefined) return undefined
-  const read = check(webhooksRule, loaded.settings.webhooks)
-  return read.ok ? read.value : read.issues
+  return readVariable({ WEBHOOKS }, 'WEBHOOKS', webhooksRule).value
 }
 
 function issues(WEBHOOKS: unknown): readonly Issue[] {
@@ -51,8 +49,8 @@ describe('WEBHOOKS', () => {
 
   it('may be JSON text, and may be missing', () => {
     expect(load(JSON.stringify([hook()]))).toHaveLength(1)
-    expect(load(undefined)).toBeUndefined()
-    expect(load('')).toBeUndefined()
+    expect(load(undefined)).toBeNull()
+    expect(load('')).toBeNull()
   })
 
   it.each(['http://localhost:3000/hooks', 'http://127.0.0.1:3000/', 'http://[::1]:3000/'])(

@@ -2,10 +2,10 @@ import { reset } from 'cloudflare:test'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { wordsOf } from '../../../src/plugins/files/search-text.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { testDatabase } from '../../support/d1.ts'
 import { s3rverBucket, testWorker } from '../../support/worker.ts'
-import { testRecord } from './records.ts'
 
 const index = d1FileIndex(testDatabase)
 const ann = await testApiKey('ann', ['files:list'], 'ann/')

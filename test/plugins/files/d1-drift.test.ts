@@ -3,8 +3,8 @@ import { afterEach, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { testDatabase as db } from '../../support/d1.ts'
-import { testRecord } from './records.ts'
 
 const rows = async (sql: string) => (await db.prepare(sql).all()).results
 

@@ -1,18 +1,16 @@
 import { reset } from 'cloudflare:test'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
+import { declareFileIndexContract } from '../../../src/testing/file-index-contract.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { testDatabase } from '../../support/d1.ts'
-import { declareFileIndexContract } from './contract.ts'
-import { declareLockContract } from './locks.ts'
-import { testRecord } from './records.ts'
 
 const index = d1FileIndex(testDatabase)
 
 afterEach(reset)
 
-describe('the file index in D1', () => declareFileIndexContract(() => index))
-
-describe('a lock in D1', () => declareLockContract(() => index))
+describe('the file index in D1', () =>
+  declareFileIndexContract({ beforeEach, expect, it }, () => index))
 
 it('releases a lock whose response from D1 is lost', async () => {
   let isLost = false

@@ -13,8 +13,8 @@ import { d1Answers, groupStatements, totalStatement } from '../../../src/plugins
 import { foldName, wordsOf } from '../../../src/plugins/files/search-text.ts'
 import { type FileQuery, GROUPS, SORTS } from '../../../src/records/file-query.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { testDatabase } from '../../support/d1.ts'
-import { testRecord } from './records.ts'
 
 const index = d1FileIndex(testDatabase)
 const whole = d1Answers(openDatabase(testDatabase), testDatabase)

@@ -2,8 +2,8 @@ import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it } from 'vitest'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { openDatabase, STEPS } from '../../../src/plugins/files/d1-schema.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { testDatabase as db } from '../../support/d1.ts'
-import { testRecord } from './records.ts'
 
 const VERSION = 'SELECT step FROM presigner_schema ORDER BY step'
 const COMPLETE = [{ step: 1 }]

@@ -8,8 +8,8 @@ import {
   STEPS,
 } from '../../../src/plugins/files/d1-schema.ts'
 import { foldName } from '../../../src/plugins/files/search-text.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { testDatabase as db } from '../../support/d1.ts'
-import { testRecord } from './records.ts'
 
 const insert = (key: string, changes = {}) =>
   db

@@ -4,7 +4,7 @@ import { newObjectKey } from '../../../src/keys/new-key.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import type { ListInput } from '../../../src/records/file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
-import { testRecord } from './records.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 
 const COUNT = 1234
 const START = Date.UTC(2026, 10, 24)

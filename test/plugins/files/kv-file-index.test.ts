@@ -5,9 +5,9 @@ import { utf8Length } from '../../../src/keys/encodings.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import type { FileIndex } from '../../../src/records/file-index.ts'
+import { declareFileIndexContract } from '../../../src/testing/file-index-contract.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { testDatabase } from '../../support/d1.ts'
-import { declareFileIndexContract } from './contract.ts'
-import { testRecord } from './records.ts'
 
 const index = kvFileIndex(env.FILE_INDEX)
 const all = { bucket: 'files', prefix: '', limit: 1000 }
@@ -15,7 +15,7 @@ const all = { bucket: 'files', prefix: '', limit: 1000 }
 afterEach(reset)
 
 describe('the file index in Workers KV', () => {
-  declareFileIndexContract(() => index)
+  declareFileIndexContract({ beforeEach, expect, it }, () => index, ['kept', 'strayEntries'])
 
   it('cuts a long name to the space in KV, and returns what it stored', async () => {
     for (const name of ['a'.repeat(3000), '漢'.repeat(1000)]) {

@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { utf8Length } from '../../../src/keys/encodings.ts'
 import { fromMetadata, toMetadata } from '../../../src/plugins/files/kv-metadata.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { runs } from '../../support/fuzz.ts'
 import { hostileText } from '../../support/hostile.ts'
-import { testRecord } from './records.ts'
 
 const { key, bucket, ...members } = testRecord('a.jpg')
 const METADATA = { v: 1, ...members }

@@ -4,13 +4,13 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { presigner } from '../../../examples/everything/src/presigner.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { failNextPurge } from '../../support/purge.ts'
 import { scriptedBucket } from '../../support/scripted-bucket.ts'
 import { testWorker } from '../../support/worker.ts'
-import { testRecord } from './records.ts'
 
 afterEach(async () => {
   vi.restoreAllMocks()

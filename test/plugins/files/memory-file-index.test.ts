@@ -1,7 +1,6 @@
-import { describe } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
-import { declareFileIndexContract } from './contract.ts'
-import { declareLockContract } from './locks.ts'
+import { declareFileIndexContract } from '../../../src/testing/file-index-contract.ts'
 
-describe('the file index in memory', () => declareFileIndexContract(memoryFileIndex))
-describe('a lock in memory', () => declareLockContract(memoryFileIndex))
+describe('the file index in memory', () =>
+  declareFileIndexContract({ beforeEach, expect, it }, memoryFileIndex))

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../../src/access/scopes.ts'
+import { jwtRule } from '../../../src/plugins/jwt/options.ts'
 import { withKey as checkKey } from '../../../src/plugins/jwt/public-key.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
+import { readVariable } from '../../../src/worker/variables.ts'
 import { fullVariables } from '../../settings/variables.ts'
 import { toBase64url } from '../../support/base64.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
@@ -19,7 +21,7 @@ const withKey = (publicJwk: object, algorithms: readonly string[]) => ({
 
 const paths = async (variables: object) => {
   const loaded = loadEnvironment(variables)
-  const jwt = loaded.ok ? loaded.settings.jwt : undefined
+  const jwt = loaded.ok && readVariable(variables, 'JWT', jwtRule(loaded.settings)).value
   const checked = jwt ? await checkKey(loaded, jwt, 'JWT') : loaded
   if (checked.ok) return []
   expect(JSON.stringify(checked.issues)).not.toContain('canary')

@@ -1,5 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { testRecord } from '../../../src/testing/test-record.ts'
 import { BOTH, finish, index, recorded, SIZELESS, UPLOAD } from '../../support/finish.ts'
 import {
   answer,
@@ -11,7 +12,6 @@ import {
   s3Error,
   scriptedBucket,
 } from '../../support/scripted-bucket.ts'
-import { testRecord } from '../files/records.ts'
 
 const tooLarge = { code: 'file_too_large', message: 'A file may have at most 9 bytes here.' }
 const LIST = listed([partXml(1, 6, 'e1'), partXml(2, 4, 'e2')])

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { type BuildOptions, build } from 'esbuild'
 import manifest from '../../../package.json' with { type: 'json' }
+import { buildDropBox } from '../../dev/build-drop-box.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 
@@ -45,6 +46,7 @@ export interface SizedBundle {
 export async function sizedBundle(
   entry: Pick<BuildOptions, 'stdin' | 'entryPoints' | 'platform' | 'external'>,
 ): Promise<SizedBundle> {
+  await buildDropBox()
   const { outputFiles, metafile } = await build({
     absWorkingDir: ROOT,
     conditions: ['workerd', 'worker', 'browser'],

@@ -17,7 +17,7 @@ export const images = <B = unknown>(options: ImagesOptions<B>): Images<B> => ({
   read(setup) {
     setup.only('images', options, ['binding', 'sizes'])
     const resizer = setup.bind<ImageResizer>('images.binding', options.binding, 'input')
-    const given = setup.read('images.sizes', options.sizes, imageSizesRule)
+    const given = setup.read('images.sizes', options.sizes, imageSizesRule, 'IMAGE_WIDTHS')
     if (given !== null && resizer === null) setup.warn('images are not resized')
     const sizes = given ?? DEFAULT_IMAGE_SIZES
     return {

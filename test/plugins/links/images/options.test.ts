@@ -2,8 +2,8 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_IMAGE_SIZES, sizeOf } from '../../../../src/bucket/image-size.ts'
 import { imageSizesRule } from '../../../../src/plugins/links/images/options.ts'
-import { check } from '../../../../src/settings/rules.ts'
 import { loadEnvironment } from '../../../../src/worker/environment.ts'
+import { readVariable } from '../../../../src/worker/variables.ts'
 import { s3rverBucket } from '../../../support/worker.ts'
 
 const load = (IMAGE_WIDTHS: unknown) =>
@@ -11,10 +11,8 @@ const load = (IMAGE_WIDTHS: unknown) =>
 
 /** The sizes that the plugin reads. */
 function sizesOf(IMAGE_WIDTHS: unknown) {
-  const loaded = load(IMAGE_WIDTHS)
-  if (!loaded.ok) return null
-  const read = check(imageSizesRule, loaded.settings.imageWidths)
-  return read.ok ? read.value : null
+  const { value } = readVariable({ IMAGE_WIDTHS }, 'IMAGE_WIDTHS', imageSizesRule)
+  return load(IMAGE_WIDTHS).ok ? value : null
 }
 
 const issues = (value: unknown): string[] => {
@@ -33,8 +31,8 @@ describe('IMAGE_WIDTHS', () => {
 
   // @threat image-costs
   it('has 16 sizes without the variable, and at most', () => {
-    const loaded = load(undefined)
-    expect(loaded.ok && loaded.settings.imageWidths).toBeUndefined()
+    expect(sizesOf(undefined)).toBeNull()
+    expect(load(undefined).ok).toBe(true)
     expect(DEFAULT_IMAGE_SIZES).toHaveLength(16)
     expect(issues(widths(16))).toEqual([])
     expect(issues(widths(17))).toEqual(['IMAGE_WIDTHS must have at most 16 sizes'])

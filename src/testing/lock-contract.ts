@@ -1,13 +1,16 @@
-import { beforeEach, expect, it } from 'vitest'
-import { type FileIndex, JOURNAL_SECONDS, type KeyLock } from '../../../src/records/file-index.ts'
+import { type FileIndex, JOURNAL_SECONDS, type KeyLock } from '../records/file-index.ts'
+import type { TestRunner } from './test-runner.ts'
 
 const BUCKET = 'https://s3.example/files'
 
-/** Declares the rules of `lock`. `open` returns an empty index. */
-export function declareLockContract(open: () => FileIndex): void {
+/** Declares tests of the rules of `lock`, which copies and moves need. `open` returns an empty index. */
+export function declareLockContract(
+  { beforeEach, expect, it }: TestRunner,
+  open: () => FileIndex | Promise<FileIndex>,
+): void {
   let index: FileIndex
-  beforeEach(() => {
-    index = open()
+  beforeEach(async () => {
+    index = await open()
   })
   const lock = (keys: readonly string[], seconds = 300, bucket = BUCKET): Promise<KeyLock> => {
     if (index.lock === undefined) throw new Error('This index has no locks.')

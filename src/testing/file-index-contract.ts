@@ -1,15 +1,11 @@
-import { beforeEach, expect, it } from 'vitest'
-import { ApiError } from '../../../src/errors/api-error.ts'
-import { newObjectKey } from '../../../src/keys/new-key.ts'
-import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import {
-  type FileIndex,
-  getMany,
-  type KeptRecord,
-  type ListInput,
-} from '../../../src/records/file-index.ts'
-import type { FileRecord } from '../../../src/records/file-record.ts'
-import { testRecord } from './records.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { newObjectKey } from '../keys/new-key.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+import { type FileIndex, getMany, type KeptRecord, type ListInput } from '../records/file-index.ts'
+import type { FileRecord } from '../records/file-record.ts'
+import { declareLockContract } from './lock-contract.ts'
+import { testRecord } from './test-record.ts'
+import type { TestRunner } from './test-runner.ts'
 
 const EMPTY = { records: [], cursor: undefined, unreadable: 0 }
 const START = Date.UTC(2026, 10, 24)
@@ -21,12 +17,24 @@ const recordAt = (second: number, prefix = 'team-a/'): FileRecord => {
   return testRecord(key, { size: second, createdAt: now.toISOString() })
 }
 
-/** Declares the rules of `FileIndex`. `open` returns an empty index. */
-export function declareFileIndexContract(open: () => FileIndex): void {
+/** What an index may have, apart from its records. */
+const OPTIONAL = ['kept', 'lock', 'strayEntries'] as const
+
+/**
+ * Declares tests of the rules of `FileIndex`. `open` returns an empty index, and is called before each test.
+ * `optional` are the operations that your index has and doesn't need: by default, all of them.
+ */
+export function declareFileIndexContract(
+  runner: TestRunner,
+  open: () => FileIndex | Promise<FileIndex>,
+  optional: readonly (typeof OPTIONAL)[number][] = OPTIONAL,
+): void {
+  const { beforeEach, expect, it } = runner
+  if (optional.includes('lock')) declareLockContract(runner, open)
   const all = { bucket: 'files', prefix: '', limit: 1000 }
   let index: FileIndex
-  beforeEach(() => {
-    index = open()
+  beforeEach(async () => {
+    index = await open()
   })
 
   const putAll = async (records: readonly FileRecord[]): Promise<void> => {
@@ -132,72 +140,76 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     ...{ record, keptAt: '2026-11-24T12:00:00.000Z', expiresAt },
   })
 
-  // @threat owner-lost
-  it('keeps a record with the write that takes its place, and forgets it with another', async () => {
-    const own = index.kept
-    if (own === undefined) throw new Error('Every index of this project keeps records.')
-    expect(await own.get('files', key)).toBeNull()
-    await index.put(first)
-    const kept = keptOf(first, '2026-12-24T12:00:00.000Z')
-    for (const change of [{ kept }, { kept: null }, {}]) {
-      await own.put(keptOf(second))
-      expect(await index.put(second, { over: second, ...change })).toBeNull()
-      expect(await index.remove('files', key, { over: null, ...change })).toBe(false)
-      expect(await own.get('files', key)).toEqual(keptOf(second))
-    }
-    expect(await index.put(second, { over: first, kept })).toEqual(second)
-    expect(await own.get('files', key)).toEqual(kept)
-    expect(await index.put(first, { over: second, kept: null })).toEqual(first)
-    expect(await own.get('files', key)).toBeNull()
-    expect(await index.remove('files', key, { over: first, kept: keptOf(first) })).toBe(true)
-    expect(await own.get('files', key)).toEqual(keptOf(first))
-    expect(await index.remove('files', key, { over: null, kept: null })).toBe(true)
-    expect(await own.get('files', key)).toBeNull()
-    await own.put(kept)
-    await own.remove('files', key)
-    await own.remove('files', key)
-    expect(await own.get('files', key)).toBeNull()
-  })
+  if (optional.includes('kept')) {
+    // @threat owner-lost
+    it('keeps a record with the write that takes its place, and forgets it with another', async () => {
+      const own = index.kept
+      if (own === undefined) throw new Error('This index keeps no records.')
+      expect(await own.get('files', key)).toBeNull()
+      await index.put(first)
+      const kept = keptOf(first, '2026-12-24T12:00:00.000Z')
+      for (const change of [{ kept }, { kept: null }, {}]) {
+        await own.put(keptOf(second))
+        expect(await index.put(second, { over: second, ...change })).toBeNull()
+        expect(await index.remove('files', key, { over: null, ...change })).toBe(false)
+        expect(await own.get('files', key)).toEqual(keptOf(second))
+      }
+      expect(await index.put(second, { over: first, kept })).toEqual(second)
+      expect(await own.get('files', key)).toEqual(kept)
+      expect(await index.put(first, { over: second, kept: null })).toEqual(first)
+      expect(await own.get('files', key)).toBeNull()
+      expect(await index.remove('files', key, { over: first, kept: keptOf(first) })).toBe(true)
+      expect(await own.get('files', key)).toEqual(keptOf(first))
+      expect(await index.remove('files', key, { over: null, kept: null })).toBe(true)
+      expect(await own.get('files', key)).toBeNull()
+      await own.put(kept)
+      await own.remove('files', key)
+      await own.remove('files', key)
+      expect(await own.get('files', key)).toBeNull()
+    })
 
-  it('lists what is kept, below a prefix, in pages, and apart from the records', async () => {
-    const own = index.kept
-    const keys = ['a/1', 'a/2', 'a/é', 'b']
-    for (const name of keys.toReversed()) await own?.put(keptOf(testRecord(name)))
-    await own?.put(keptOf(testRecord('a/1', { bucket: 'other' })))
-    expect(await index.list(all)).toEqual(EMPTY)
-    const found: string[] = []
-    let cursor: string | undefined
-    do {
-      const input = { ...all, prefix: 'a/', limit: 2, ...(cursor && { cursor }) }
-      const page = await own?.list(input)
-      found.push(...(page?.records ?? []).map(({ record }) => record.key))
-      cursor = page?.cursor
-    } while (cursor !== undefined)
-    expect(found).toEqual(keys.slice(0, 3))
-    expect((await own?.list(all))?.records).toEqual(keys.map((name) => keptOf(testRecord(name))))
-    const asked = ['a/1', 'a/none', 'b', `long/${'x'.repeat(600)}`].map((name) =>
-      parseObjectKey(name),
-    )
-    expect(
-      (await own?.getMany('files', asked))?.map(({ record }) => record.key).toSorted(),
-    ).toEqual(['a/1', 'b'])
-  })
+    it('lists what is kept, below a prefix, in pages, and apart from the records', async () => {
+      const own = index.kept
+      const keys = ['a/1', 'a/2', 'a/é', 'b']
+      for (const name of keys.toReversed()) await own?.put(keptOf(testRecord(name)))
+      await own?.put(keptOf(testRecord('a/1', { bucket: 'other' })))
+      expect(await index.list(all)).toEqual(EMPTY)
+      const found: string[] = []
+      let cursor: string | undefined
+      do {
+        const input = { ...all, prefix: 'a/', limit: 2, ...(cursor && { cursor }) }
+        const page = await own?.list(input)
+        found.push(...(page?.records ?? []).map(({ record }) => record.key))
+        cursor = page?.cursor
+      } while (cursor !== undefined)
+      expect(found).toEqual(keys.slice(0, 3))
+      expect((await own?.list(all))?.records).toEqual(keys.map((name) => keptOf(testRecord(name))))
+      const asked = ['a/1', 'a/none', 'b', `long/${'x'.repeat(600)}`].map((name) =>
+        parseObjectKey(name),
+      )
+      expect(
+        (await own?.getMany('files', asked))?.map(({ record }) => record.key).toSorted(),
+      ).toEqual(['a/1', 'b'])
+    })
+  }
 
-  it('counts entries of other buckets, whose aliases are any text', async () => {
-    const entries = [
-      ['files', 'a'],
-      ['old', 'a:b'],
-      ['old', 'c'],
-      ['__proto__', 'd'],
-    ] as const
-    for (const [bucket, key] of entries) await index.put(testRecord(key, { bucket }))
-    const found = await index.strayEntries?.(['files', 'missing'])
-    expect(found && Object.entries(found.aliases).toSorted()).toEqual([
-      ['__proto__', 1],
-      ['old', 2],
-    ])
-    expect(found).toMatchObject({ unreadable: 0, cursor: undefined })
-  })
+  if (optional.includes('strayEntries')) {
+    it('counts entries of other buckets, whose aliases are any text', async () => {
+      const entries = [
+        ['files', 'a'],
+        ['old', 'a:b'],
+        ['old', 'c'],
+        ['__proto__', 'd'],
+      ] as const
+      for (const [bucket, key] of entries) await index.put(testRecord(key, { bucket }))
+      const found = await index.strayEntries?.(['files', 'missing'])
+      expect(found && Object.entries(found.aliases).toSorted()).toEqual([
+        ['__proto__', 1],
+        ['old', 2],
+      ])
+      expect(found).toMatchObject({ unreadable: 0, cursor: undefined })
+    })
+  }
 
   it('is empty at first', async () => {
     expect(await index.list(all)).toEqual(EMPTY)

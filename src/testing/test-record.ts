@@ -1,5 +1,5 @@
-import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import type { FileRecord } from '../../../src/records/file-record.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+import type { FileRecord } from '../records/file-record.ts'
 
 /** Returns a record in bucket "files" with `changes` applied. */
 export const testRecord = (key: string, changes: Partial<FileRecord> = {}): FileRecord => ({
