@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -16,6 +16,8 @@ const OBJECT_ROUTE = '/:bucket/*key'
 /** The maximum number of parts on a page of ListParts, and the default. */
 const PAGE = 1000
 
+type NamedParts = readonly { readonly number: number; readonly etag: string }[]
+
 interface StoredPart {
   readonly number: number
   /** MD5 in hex, without quotes. */
@@ -26,8 +28,8 @@ interface StoredPart {
 
 /**
  * Adds what s3rver's uploads in parts lack: ListParts, AbortMultipartUpload, parts that exist only
- * after they have arrived completely, and errors for an unknown upload, a wrong ETag and parts out
- * of order.
+ * after they have arrived completely, S3's ETag of the object, and errors for an unknown upload, a wrong
+ * ETag and parts out of order.
  */
 export function completeMultipartUploads(): void {
   storeWholeFiles()
@@ -40,8 +42,13 @@ export function completeMultipartUploads(): void {
   }
   const { putObjectMultipart } = FilesystemStore.prototype
   FilesystemStore.prototype.putObjectMultipart = async function (bucket, uploadId, parts) {
-    requireParts(parts, await storedParts(folderOf(this, bucket, uploadId)))
-    return putObjectMultipart.call(this, bucket, uploadId, parts)
+    const folder = folderOf(this, bucket, uploadId)
+    requireParts(parts, await storedParts(folder))
+    const key = await readFile(join(folder, 'key'), 'utf8')
+    const result = await putObjectMultipart.call(this, bucket, uploadId, parts)
+    const md5 = etagOfParts(parts)
+    await writeFile(this.getResourcePath(bucket, key, 'object.md5'), md5)
+    return { ...result, md5 }
   }
 
   router.get(OBJECT_ROUTE, (ctx, next) => (isOfUpload(ctx, 'GET') ? listParts(ctx) : next()))
@@ -128,10 +135,7 @@ async function storedParts(folder: string): Promise<readonly StoredPart[]> {
 }
 
 /** Throws unless `parts`, as CompleteMultipartUpload names them, have arrived and are in order. */
-function requireParts(
-  parts: readonly { readonly number: number; readonly etag: string }[],
-  stored: readonly StoredPart[],
-): void {
+function requireParts(parts: NamedParts, stored: readonly StoredPart[]): void {
   const etags = new Map(stored.map(({ number, etag }) => [number, etag]))
   for (const [index, { number, etag }] of parts.entries()) {
     if (number <= (parts[index - 1]?.number ?? 0))
@@ -139,6 +143,12 @@ function requireParts(
     if (etags.get(number) !== etag)
       throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.')
   }
+}
+
+/** Returns S3's ETag of an upload in parts: the MD5 of the parts' MD5s, and their number. */
+function etagOfParts(parts: NamedParts): string {
+  const md5s = Buffer.concat(parts.map(({ etag }) => Buffer.from(etag, 'hex')))
+  return `${createHash('md5').update(md5s).digest('hex')}-${parts.length}`
 }
 
 /**

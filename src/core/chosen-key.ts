@@ -109,12 +109,23 @@ export const isOfUpload = (
 export const isRepeatable = ({ overwrite, mark }: Pick<SharedKey, 'overwrite' | 'mark'>): boolean =>
   overwrite === undefined && mark !== undefined
 
+/** Tells whether the bucket itself compares ETags when it completes an upload in parts. */
+export const comparesMatch = ({ conditionalReplace, conditionalComplete }: Bucket): boolean =>
+  conditionalReplace && conditionalComplete
+
 /**
- * Throws what `requireVacant` throws before `upload` is complete. Also throws `object_exists` if an
- * upload with the same `startId` is complete.
+ * Throws what `requireVacant` throws before `upload`, in parts, is complete, and what `requireMatch`
+ * throws for an `ifMatch` that the bucket doesn't compare. Also throws `object_exists` if an upload with
+ * the same `startId` is complete.
  */
-export async function requireUnused(bucket: Bucket, upload: SharedKey, now: Date): Promise<void> {
-  const { key, overwrite } = upload
+export async function requireUnused(
+  bucket: Bucket,
+  upload: SharedKey & { readonly ifMatch?: string | undefined },
+  now: Date,
+): Promise<void> {
+  const { key, overwrite, ifMatch } = upload
+  if (ifMatch !== undefined && !comparesMatch(bucket))
+    await requireMatch(bucket, key, ifMatch, now, upload)
   if (!isRepeatable(upload))
     return requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
   try {

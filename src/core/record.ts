@@ -30,8 +30,11 @@ export interface RecordRequest {
   readonly name: string
   /** Id of the principal. */
   readonly owner: string
-  /** Tells whether this is the upload to record. By default, every upload is. */
-  readonly isExpected?: (head: ObjectHead) => boolean
+  /**
+   * Tells whether this is the upload to record, or throws why it must not be. Gets what the index has. By
+   * default, every upload is.
+   */
+  readonly isExpected?: (head: ObjectHead, known: FileRecord | null) => boolean
   /**
    * For a caller who names a key. Returns what they may record, or null if the object, or null for
    * none, proves that the upload is theirs. May throw.
@@ -99,7 +102,7 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     }
     if (claim !== null) requireWithin(claim, object)
     upload ??= object
-    if (!isExpected(object) || !isSameHead(object, upload)) throw fileReplaced()
+    if (!isExpected(object, known) || !isSameHead(object, upload)) throw fileReplaced()
     const isIts = known !== null && isConfirmed(known) && isSameFile(known, object)
     const returned = claim !== null && !isIts ? await returnStep(seen, now) : null
     if (returned !== null) return returned

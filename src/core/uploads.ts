@@ -78,68 +78,86 @@ export const uploadUrlRoutes = newApp()
   })
 
 /** Starts an upload in one request: signs its URL. */
-export const signUpload = (
+export async function signUpload(
   c: AppContext,
   bucket: Bucket,
   request: Naming & Omit<UploadRequest, keyof Naming>,
-): Promise<UploadUrl> =>
-  startUpload(c, bucket, request, MAX_PUT_BYTES, (key, file, now) =>
-    file.key === undefined
-      ? createUploadUrl(bucket, key, isOnce(c, bucket) ? { ...file, overwrite: false } : file, now)
-      : keepExisting(bucket, file, now).then((kept) => createUploadUrl(bucket, key, kept, now)),
-  )
+): Promise<UploadUrl> {
+  const ready = await planUpload(c, bucket, request, MAX_PUT_BYTES)
+  return startUpload(c, ready, async ({ key, file, now }) => {
+    if (file.key !== undefined)
+      return createUploadUrl(bucket, key, await keepExisting(bucket, file, now), now)
+    // The bucket itself then keeps the upload from being repeated under its URL.
+    const isOnce = bucket.conditionalPut && c.get('writeOnce') !== undefined
+    return createUploadUrl(bucket, key, isOnce ? { ...file, overwrite: false } : file, now)
+  })
+}
 
-/** Tells whether the bucket itself can keep an upload from being repeated under its URL. */
-const isOnce = (c: AppContext, { conditionalPut }: Bucket): boolean =>
-  conditionalPut && c.get('writeOnce') !== undefined
+/** An upload that may start. Nothing has had an effect yet. */
+interface ReadyUpload<File> {
+  readonly key: ObjectKey
+  /** With the app's changes. It has a `key` only if the client or the app chose it. */
+  readonly file: Named<File>
+  /** What plugins may reserve, or null if nobody asks. */
+  readonly change: Change | null
+}
 
 /**
- * The steps of every upload, before `start` signs it or starts it in the bucket: checks the values,
- * asks the app, makes the key, asks the plugins' checks, and lets them reserve. Only `reserve` and
- * `start` have effects. If `start` fails, undoes what is reserved. `start` gets the key, and the
- * file with the app's changes, which has a `key` only if the client or the app chose it. Throws what
- * `nameFile`, `newUpload` with `s3Max` and `start` throw, `invalid_request` for an `ifMatch` without
- * an object that may be replaced, and `forbidden` if the app refuses the file. If the app or a
- * plugin would be asked, also throws `forbidden` for a page of another origin, even for a GET, since
- * the app may count its calls.
+ * Checks the client's values, asks the app, makes the key, and asks the plugins' checks. Throws what
+ * `nameFile` and `newUpload` with `s3Max` throw, `invalid_request` for an `ifMatch` without an
+ * object that may be replaced, and `forbidden` if the app refuses the file. If the app or a plugin would
+ * be asked, also throws `forbidden` for a page of another origin, even for a GET, since the app may count
+ * its calls.
  */
-export async function startUpload<File extends Nameable, T>(
+export async function planUpload<File extends Nameable>(
   c: AppContext,
   bucket: Bucket,
   request: File,
   s3Max: number,
-  start: (key: ObjectKey, file: Named<File>, now: Date) => Promise<T>,
-): Promise<T> {
+): Promise<ReadyUpload<File>> {
   const { instance, host } = c.env
   const { prefix } = c.get('principal')
   const hasSeams = instance.seams.check.length + uploadSeams(c).reserve.length > 0
   const named = nameFile(c, bucket, request)
   if (host.beforeUpload !== null || hasSeams) refuseForeignPage(c, c.get('settings'))
   // Before the app, so that it is not blamed for the client's values.
-  let now = timeOf(c)
-  let key = newUpload(bucket, named, prefix, s3Max, now)
+  let key = newUpload(bucket, named, prefix, s3Max, timeOf(c))
   let file = named
-  if (host.beforeUpload !== null) {
-    file = await askToUpload(c, bucket, named, host.beforeUpload)
-    now = timeOf(c)
-  }
+  if (host.beforeUpload !== null) file = await askToUpload(c, bucket, named, host.beforeUpload)
   if (file.key !== named.key && file.key !== undefined) {
     key = file.key
     requireContentType(file.mimetype, key, bucket)
   } else if (file.directory !== named.directory)
-    key = newObjectKey({ ...file, prefix, now, ...file.seed })
+    key = newObjectKey({ ...file, prefix, now: timeOf(c), ...file.seed })
   if (file.ifMatch !== undefined) requireReplacement(file)
   if (c.get('writeOnce') !== undefined) file = await withProof(c, bucket, key, file)
-  if (!hasSeams) return await start(key, file, now)
+  if (!hasSeams) return { key, file, change: null }
   const { mimetype, size, overwrite } = file
   const change: Change = {
     ...{ type: 'upload', bucket: bucket.alias, key, mimetype, size: size ?? undefined },
     overwrite: file.key === undefined ? undefined : overwrite,
   }
   await runChecks(c, change)
+  return { key, file, change }
+}
+
+/**
+ * Lets the plugins reserve, and calls `start`, which signs the upload or starts it in the bucket. If one of
+ * them fails, undoes what is reserved.
+ */
+export async function startUpload<File, T>(
+  c: AppContext,
+  { key, file, change }: ReadyUpload<File>,
+  start: (upload: {
+    readonly key: ObjectKey
+    readonly file: Named<File>
+    readonly now: Date
+  }) => Promise<T>,
+): Promise<T> {
+  if (change === null) return start({ key, file, now: timeOf(c) })
   return undoing(c, async (reserved) => {
     await reserve(c, change, reserved)
-    return start(key, file, timeOf(c))
+    return start({ key, file, now: timeOf(c) })
   })
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { stat, writeFile } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import type { IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -12,54 +12,52 @@ import type FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
 
-const REGIONS = ['auto', 'us-east-1', '']
-const MAX_METADATA_BYTES = 8192
-const MAX_PUT_BYTES = 4.995 * 1024 ** 3
 const MIN_PART_BYTES = 5 * 1024 ** 2
 const MS_BETWEEN_WRITES = 1000
-/**
- * Headers that the tables of "S3 API compatibility" mark as not implemented for the operations in
- * use.
- */
-const UNIMPLEMENTED =
-  /^x-amz-(?:acl|grant-.+|tagging|object-lock-.+|expected-bucket-owner|request-payer|server-side-encryption(?:-aws-kms-key-id|-context|-bucket-key-enabled)?)$/
 const CONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since']
-const ENCODED_WORD = /=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=/gi
 
 type Parts = Parameters<FilesystemStore['putObjectMultipart']>[2]
 
 /**
- * Starts s3rver with the rules that differ between Cloudflare R2 and AWS S3, according to R2's
- * documentation. They were not compared with R2 itself. Each rule names its page below
- * developers.cloudflare.com/r2. If a page is ambiguous, the stricter reading applies: the server
- * returns 501 to an unimplemented header, and to conditions of CompleteMultipartUpload. Not
- * simulated: jurisdictions, the spelling of a normalized key in lists, and the time until CORS
- * rules take effect. The limit of one write per second to a key follows `now`, in milliseconds.
+ * Starts s3rver with the rules that R2 documents and its emulator in wrangler lacks, and with conditions,
+ * which s3rver lacks. Each rule names its page below developers.cloudflare.com/r2. If a page is ambiguous,
+ * the stricter reading applies. `now` is in milliseconds.
  */
 export async function startR2(
   options: S3ServerOptions,
   now: () => number = Date.now,
 ): Promise<S3Server> {
-  const server = await startS3rver(options, r2Rules(now))
+  const server = await startS3rver(options, r2Rules(createWriteLimit(now)))
   return { ...server, name: 'simulated R2', region: 'auto' }
 }
 
-/** Returns Koa middleware that runs before one s3rver. */
-function r2Rules(now: () => number): Middleware {
-  /** When each object was last written, by its path on the disk. */
-  const writtenAt = new Map<string, number>()
+/** Tells whether a key may be written now. */
+export type WriteLimit = (key: string) => boolean
 
+/** Returns the limit for one server. platform/limits: one write a second to one key. */
+export function createWriteLimit(now: () => number): WriteLimit {
+  const writtenAt = new Map<string, number>()
+  return (key) => {
+    const time = now()
+    const isAllowed = time - (writtenAt.get(key) ?? 0) >= MS_BETWEEN_WRITES
+    if (isAllowed) writtenAt.set(key, time)
+    return isAllowed
+  }
+}
+
+/** Returns Koa middleware that runs before one s3rver. */
+function r2Rules(limit: WriteLimit): Middleware {
   return async (ctx, next) => {
     const { headers } = ctx.req
     // api/s3/presigned-urls: uploads by HTML form are not supported.
     if (ctx.method === 'POST' && /^multipart\/form-data\b/i.test(headers['content-type'] ?? ''))
-      throw new S3Error('NotImplemented', 'Uploads by HTML form are not supported.')
+      throw notImplemented('uploads by HTML form')
+    // api/error-codes. The emulator returns 400 without a signature, and 403 to an expired one.
     const unsigned = headers.authorization === undefined && !('X-Amz-Algorithm' in ctx.query)
     if (unsigned && ctx.method !== 'OPTIONS')
       throw r2Error(401, 'Unauthorized', 'Missing authentication credentials.')
-    if (!unsigned) requireRegion(ctx)
 
-    ctx.store = r2Store(ctx.store, ctx, writtenAt, now)
+    ctx.store = r2Store(ctx.store, ctx, limit)
     try {
       await next()
     } catch (error) {
@@ -71,12 +69,7 @@ function r2Rules(now: () => number): Middleware {
 }
 
 /** Returns `store` for one request. s3rver calls it after it has verified the signature. */
-function r2Store(
-  store: FilesystemStore,
-  ctx: Context,
-  writtenAt: Map<string, number>,
-  now: () => number,
-): FilesystemStore {
+function r2Store(store: FilesystemStore, ctx: Context, limit: WriteLimit): FilesystemStore {
   const { headers } = ctx.req
 
   // reference/unicode-interoperability: keys are normalized to NFC before they are stored.
@@ -86,56 +79,32 @@ function r2Store(
     deleteObject: (bucket: string, key: string) => store.deleteObject(bucket, key.normalize('NFC')),
   } satisfies Partial<FilesystemStore>)
 
-  /** platform/limits: one write a second to one key. */
   const requirePause = (bucket: string, key: string): void => {
     const path = normalizing.getResourcePath(bucket, key, 'object')
-    const time = now()
-    if (time - (writtenAt.get(path) ?? 0) < MS_BETWEEN_WRITES)
+    if (!limit(path))
       throw r2Error(429, 'TooManyRequests', 'The limit is one write per second to the same key.')
-    writtenAt.set(path, time)
   }
 
   return Object.assign(Object.create(normalizing), {
     async putObject({ bucket, key, content, metadata }: S3Object) {
-      requireImplemented(headers)
-      requireMetadataSize(metadata)
       const body = await verifiedBody(content, headers)
-      // api/s3/api, PutObject: the four conditions are implemented.
+      // api/s3/api, PutObject. The emulator has these conditions too.
       const current = await normalizing.getMetadata(bucket, key).catch(() => undefined)
-      if (!holds(current, headers)) throw conditionFailed()
+      if (!holds(current?.etag, headers)) throw conditionFailed()
       requirePause(bucket, key)
       return normalizing.putObject(new S3Object(bucket, key, body, metadata))
     },
 
-    // api/s3/api, CopyObject, and api/s3/extensions: conditions on the source by S3's names, and on the
-    // object that the copy replaces by R2's own.
-    async copyObject(
-      from: string,
-      fromKey: string,
-      bucket: string,
-      key: string,
-      replacement: SentMetadata | null,
-    ) {
-      requireImplemented(headers)
-      const condition = CONDITIONS.find((name) => name in headers)
-      if (condition !== undefined) throw notImplemented(condition)
-      if (replacement !== null) requireMetadataSize(replacement)
-      await requireSource(normalizing, from, fromKey, headers)
-      const current = await normalizing.getMetadata(bucket, key).catch(() => undefined)
-      if (!holds(current, named('cf-copy-destination-', headers))) throw conditionFailed()
+    // api/s3/api, CopyObject: conditions on the source, which the emulator has too. It ignores those by
+    // S3's names on the object that the copy replaces.
+    async copyObject(...args: Parameters<FilesystemStore['copyObject']>) {
+      const [from, fromKey, bucket, key] = args
+      refuseConditions(headers)
+      const source = await normalizing.getMetadata(from, fromKey).catch(() => undefined)
+      if (source !== undefined && !holds(source.etag, headers, 'x-amz-copy-source-'))
+        throw conditionFailed()
       requirePause(bucket, key)
-      return normalizing.copyObject(from, fromKey, bucket, key, replacement)
-    },
-
-    async getObject(from: string, fromKey: string, options: object) {
-      if ('x-amz-copy-source' in headers) await requireSource(normalizing, from, fromKey, headers)
-      return normalizing.getObject(from, fromKey, options)
-    },
-
-    async initiateUpload(bucket: string, key: string, uploadId: string, sent: SentMetadata) {
-      requireImplemented(headers)
-      requireMetadataSize(sent)
-      return normalizing.initiateUpload(bucket, key, uploadId, sent)
+      return normalizing.copyObject(...args)
     },
 
     async putPart(bucket: string, uploadId: unknown, partNumber: unknown, content: Readable) {
@@ -144,140 +113,55 @@ function r2Store(
     },
 
     async putObjectMultipart(bucket: string, uploadId: unknown, parts: Parts) {
-      const condition = CONDITIONS.find((name) => name in headers)
-      if (condition !== undefined) throw notImplemented(condition)
+      // api/s3/api lists no conditions for CompleteMultipartUpload. The emulator ignores them.
+      refuseConditions(headers)
       await requireEqualSizes(normalizing, bucket, uploadId, parts)
-      const { key } = ctx.params
-      requirePause(bucket, key)
-      const result = await normalizing.putObjectMultipart(bucket, uploadId, parts)
-      const md5 = etagOfParts(parts)
-      await writeFile(normalizing.getResourcePath(bucket, key, 'object.md5'), md5)
-      return { ...result, md5 }
+      requirePause(bucket, ctx.params.key)
+      return normalizing.putObjectMultipart(bucket, uploadId, parts)
     },
   } satisfies Partial<FilesystemStore>)
 }
 
-const conditionFailed = (): S3Error =>
-  new S3Error('PreconditionFailed', 'At least one of the conditions is not met.')
-
-/** Returns the headers that start with `prefix`, without it. */
-const named = (prefix: string, headers: IncomingHttpHeaders): IncomingHttpHeaders =>
-  Object.fromEntries(
-    Object.entries(headers)
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, value]) => [name.slice(prefix.length), value]),
-  )
-
-/** Requires the conditions on the source of a copy. */
-async function requireSource(
-  store: FilesystemStore,
-  bucket: string,
-  key: string,
-  headers: IncomingHttpHeaders,
-): Promise<void> {
-  const source = await store.getMetadata(bucket, key).catch(() => undefined)
-  if (source !== undefined && !holds(source, named('x-amz-copy-source-', headers)))
-    throw conditionFailed()
-}
-
-type SentMetadata = S3Object['metadata']
-
-/** api/s3/api, "Bucket region". The documentation names no code for a region that R2 doesn't have. */
-function requireRegion({ query, req }: Context): void {
-  const inQuery = query['X-Amz-Credential']
-  const credential =
-    typeof inQuery === 'string'
-      ? inQuery
-      : /Credential=([^,]+)/.exec(req.headers.authorization ?? '')?.[1]
-  const region = credential?.split('/')[2]
-  if (region === undefined || !REGIONS.includes(region))
-    throw r2Error(400, 'InvalidRegionName', 'The region of an R2 bucket must be auto.')
-}
-
-function requireImplemented(headers: IncomingHttpHeaders): void {
-  const name = Object.keys(headers).find((header) => UNIMPLEMENTED.test(header))
-  if (name !== undefined) throw notImplemented(name)
-}
-
-/** api/s3/extensions: values are decoded by RFC 2047 before their length counts. */
-function requireMetadataSize(metadata: SentMetadata): void {
-  const bytes = Object.entries(metadata)
-    .filter(([name]) => name.startsWith('x-amz-meta-'))
-    .map(([name, value]) => name.slice('x-amz-meta-'.length) + decodedWords(value))
-    .reduce((sum, text) => sum + Buffer.byteLength(text), 0)
-  if (bytes > MAX_METADATA_BYTES)
-    throw new S3Error('MetadataTooLarge', 'The metadata exceeds the limit of 8,192 bytes.')
-}
-
-const decodedWords = (value: string): string =>
-  value.replace(ENCODED_WORD, (_, base64: string) => Buffer.from(base64, 'base64').toString())
-
 /**
- * Reads a body whose length the request states, and compares it with the digests in the request.
+ * Reads a body, and compares it with the checksums in the request: api/s3/api, PutObject and UploadPart.
  * Returns a stream, since s3rver responds before it has written a buffer.
  */
 async function verifiedBody(content: Readable, headers: IncomingHttpHeaders): Promise<Readable> {
-  if (headers['content-length'] === undefined)
-    throw new S3Error('MissingContentLength', 'Content-Length is missing.')
-  if (Number(headers['content-length']) > MAX_PUT_BYTES)
-    throw new S3Error('EntityTooLarge', 'The object is too large for one request.')
   const body = await buffer(content)
-  for (const [name, digest] of DIGESTS) {
+  for (const [name, checksum] of Object.entries(CHECKSUMS)) {
     const expected = headers[name]
-    if (expected !== undefined && expected !== digest(body))
+    if (expected !== undefined && expected !== checksum(body).toString('base64'))
       throw new S3Error('BadDigest', `The body does not match ${name}.`)
   }
   return Readable.from([body])
 }
 
-const hashed =
-  (algorithm: string) =>
-  (body: Buffer): string =>
-    createHash(algorithm).update(body).digest('base64')
+const CHECKSUMS: Readonly<Record<string, (body: Buffer) => Buffer>> = {
+  'x-amz-checksum-sha256': (body) => createHash('sha256').update(body).digest(),
+  'x-amz-checksum-crc32'(body) {
+    const sum = Buffer.alloc(4)
+    sum.writeUInt32BE(crc32(body))
+    return sum
+  },
+}
 
-/** api/s3/api, PutObject and UploadPart. */
-const DIGESTS: readonly (readonly [string, (body: Buffer) => string])[] = [
-  ['content-md5', hashed('md5')],
-  ['x-amz-checksum-sha1', hashed('sha1')],
-  ['x-amz-checksum-sha256', hashed('sha256')],
-  [
-    'x-amz-checksum-crc32',
-    (body) => {
-      const sum = Buffer.alloc(4)
-      sum.writeUInt32BE(crc32(body))
-      return sum.toString('base64')
-    },
-  ],
-  ['x-amz-checksum-crc32c', () => throwNotImplemented('x-amz-checksum-crc32c in this simulation')],
-  [
-    'x-amz-checksum-crc64nvme',
-    () => throwNotImplemented('x-amz-checksum-crc64nvme in this simulation'),
-  ],
-]
+/** Tells whether an object with `etag`, undefined if there is none, meets the conditions on it. */
+function holds(etag: string | undefined, headers: IncomingHttpHeaders, prefix = ''): boolean {
+  const [match, noneMatch] = ['if-match', 'if-none-match'].map((name) => headers[prefix + name])
+  const lists = (value: unknown) =>
+    etag !== undefined &&
+    (value === '*' || `${value}`.split(',').some((one) => one.trim() === etag))
+  return (match === undefined || lists(match)) && (noneMatch === undefined || !lists(noneMatch))
+}
 
-/**
- * Tells whether the conditions of a PutObject are met by the current object, if any (RFC 9110,
- * 13.2.2).
- */
-function holds(
-  current: Readonly<Record<string, string>> | undefined,
-  headers: IncomingHttpHeaders,
-): boolean {
-  const lists = (value: string | undefined) =>
-    current !== undefined &&
-    (value === '*' || value?.split(',').some((etag) => etag.trim() === current.etag) === true)
-  if (headers['if-match'] !== undefined && !lists(headers['if-match'])) return false
-  if (headers['if-none-match'] !== undefined && lists(headers['if-none-match'])) return false
-  if (current === undefined) return true
-  const changed = Date.parse(current['last-modified'] ?? '')
-  const modifiedSince = Date.parse(headers['if-modified-since'] ?? '')
-  const unmodifiedSince = Date.parse(headers['if-unmodified-since'] ?? '')
-  return !(changed <= modifiedSince) && !(changed > unmodifiedSince)
+function refuseConditions(headers: IncomingHttpHeaders): void {
+  const condition = CONDITIONS.find((name) => name in headers)
+  if (condition !== undefined) throw notImplemented(condition)
 }
 
 /**
  * objects/multipart-objects: all parts except the last have the same size, and the last is not
- * larger.
+ * larger. The emulator says that there is no such upload.
  */
 async function requireEqualSizes(
   store: FilesystemStore,
@@ -287,14 +171,11 @@ async function requireEqualSizes(
 ): Promise<void> {
   const folder = join(store.getResourcePath(bucket, undefined, 'uploads'), String(uploadId))
   const sizes = await Promise.all(
-    parts.map(({ number }) =>
-      stat(join(folder, String(number))).then(
-        ({ size }) => size,
-        () => {
-          throw invalidPart('One or more of the specified parts could not be found.')
-        },
-      ),
-    ),
+    parts.map(async ({ number }) => {
+      const part = await stat(join(folder, String(number))).catch(() => undefined)
+      if (part === undefined) throw invalidPart('A part could not be found.')
+      return part.size
+    }),
   )
   const last = sizes.pop() ?? 0
   const [first = last] = sizes
@@ -304,18 +185,11 @@ async function requireEqualSizes(
     throw invalidPart('All parts except the last must have the same size.')
 }
 
-/** Returns the MD5 of the parts' MD5s, and their number. */
-function etagOfParts(parts: Parts): string {
-  const md5s = parts.map(({ etag }) => Buffer.from(etag, 'hex'))
-  return `${createHash('md5').update(Buffer.concat(md5s)).digest('hex')}-${parts.length}`
-}
-
 /** Returns an error with a status from api/error-codes. s3rver has only the statuses of AWS. */
 const r2Error = (status: number, code: string, message: string): S3Error =>
   Object.assign(new S3Error(code, message), { status, expose: true })
+const conditionFailed = (): S3Error =>
+  new S3Error('PreconditionFailed', 'At least one of the conditions is not met.')
 const invalidPart = (message: string): S3Error => new S3Error('InvalidPart', message)
 const notImplemented = (what: string): S3Error =>
   new S3Error('NotImplemented', `Not implemented: ${what}`)
-function throwNotImplemented(what: string): never {
-  throw notImplemented(what)
-}

@@ -12,7 +12,7 @@ import { purgeCopies, purgeReplaced } from '../../core/purge.ts'
 import { type Announce, isSameFile, isSameUpload, keptRecord } from '../../core/reconcile.ts'
 import { fileReplaced, objectNotFound, type Recorded, recordUpload } from '../../core/record.ts'
 import { removeAll } from '../../core/remove.ts'
-import { startUpload } from '../../core/uploads.ts'
+import { planUpload, startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { extendDeadline, fileIndexOf, timeOf } from '../../http/deadline.ts'
@@ -229,7 +229,8 @@ class Copying {
       ...{ key: file.to, overwrite: file.overwrite, fileName: names.name, size: seen.size },
       mimetype: plainType(seen.mimetype),
     }
-    return startUpload(this.#c, target, upload, MAX_OBJECT_BYTES, async (key, changed) => {
+    const ready = await planUpload(this.#c, target, upload, MAX_OBJECT_BYTES)
+    return startUpload(this.#c, ready, async ({ key, file: changed }) => {
       // A repeat names the client's own key.
       if (key !== file.to)
         throw new ApiError('forbidden', 'This app chooses the key of a file. Upload it instead.')

@@ -4,10 +4,9 @@ import { MAX_OBJECT_BYTES, MAX_PARTS } from '../../bucket/limits.ts'
 import { placeOf } from '../../core/announce.ts'
 import { askAboutStep } from '../../core/change.ts'
 import {
-  completedObject,
+  comparesMatch,
   isOfUpload,
   preconditionFailed,
-  requireMatch,
   requireUnused,
 } from '../../core/chosen-key.ts'
 import { purgeReplaced } from '../../core/purge.ts'
@@ -24,13 +23,13 @@ import { removeDeadline, timeOf } from '../../http/deadline.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { requireFileName } from '../../keys/file-name.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
-import type { FileIndex } from '../../records/file-index.ts'
-import { isConfirmed } from '../../records/file-record.ts'
+import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   type ListedPart,
   listParts,
+  type MultipartUpload,
   type Part,
 } from '../../storage/multipart.ts'
 import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
@@ -38,210 +37,6 @@ import { unquoted } from '../../storage/s3.ts'
 import { StorageFailure } from '../../storage/storage-failure.ts'
 import { dropRepeats } from './begin.ts'
 import { openUploadId, type UploadClaims } from './upload-id.ts'
-
-/** A complete file, with a warning for the log. */
-export interface Finished extends Recorded {
-  readonly warning: WarningText | undefined
-}
-
-/**
- * Completes an upload and records the file, under `name` or the name from its start. First compares
- * parts and sizes with the bucket's list, if it supports that. Also applies the limit from its
- * start, which may be a token's. Also records a complete upload, so repeating this is safe. Throws
- * `size_mismatch` and `file_too_large`, which abort the upload, since a repeat would be refused
- * too. Every other error leaves its parts: `invalid_part`, `object_exists`, `not_supported`,
- * `upload_not_found`, `storage_error`, `unavailable`, and what `recordUpload` throws.
- */
-export async function finishMultipart(
-  place: Place,
-  upload: EndedUpload,
-  parts: readonly Part[],
-  name: string | undefined,
-): Promise<Finished> {
-  const { index, now } = place
-  const { key, owner } = upload
-  const bucket = withLimitOf(upload, place.bucket)
-  let warning: WarningText | undefined
-  /** An object that was there before this request. */
-  let old: ObjectHead | null = null
-  try {
-    const isChecked = await assemble(bucket, upload, parts, now)
-    if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
-  } catch (error) {
-    old = mayBeComplete(error) ? await completedObject(bucket, upload, now) : null
-    if (old === null) throw await failedMatch(bucket, upload, error, now)
-    warning = `complete failed although the object exists: ${describe(error)}`
-  }
-  // What replaces an object has a size that was checked before.
-  const isLimited = bucket.maxBytes !== null || upload.size !== null
-  if (isLimited && !isSigned(upload) && upload.overwrite !== true)
-    await holdToSize(bucket, index, upload, old, now)
-  const isExpected = (head: ObjectHead) => isOfUpload(head, upload)
-  const request = { key, name: name ?? upload.name, owner, isExpected }
-  return { ...(await recordUpload({ ...place, bucket }, request)), warning }
-}
-
-/** An upload to complete. `ifMatch` is the ETag of the object that it may replace. */
-export type EndedUpload = UploadClaims & { readonly ifMatch?: string | undefined }
-
-/** Tells whether the bucket itself compares ETags when it completes an upload. */
-const checksMatch = ({ conditionalReplace, conditionalComplete }: Bucket): boolean =>
-  conditionalReplace && conditionalComplete
-
-/** Returns `error`, or `precondition_failed` if it is the bucket's answer to an `ifMatch`. */
-async function failedMatch(
-  bucket: Bucket,
-  { key, ifMatch }: EndedUpload,
-  error: unknown,
-  now: Date,
-): Promise<unknown> {
-  const { cause } = Object(error)
-  const isFailed =
-    cause instanceof StorageFailure && (cause.status === 412 || cause.s3Code === 'NoSuchKey')
-  if (ifMatch === undefined || !isFailed) return error
-  return headObject(bucket, key, now).then(
-    (head) => preconditionFailed(head, cause),
-    () => error,
-  )
-}
-
-const isSigned = ({ size, partSize }: UploadClaims): boolean => size !== null && partSize !== null
-
-/** Tells whether the bucket refused, or the key has an object. It may be the one of this upload. */
-const mayBeComplete = (error: unknown): boolean =>
-  error instanceof ApiError &&
-  (error.cause instanceof StorageFailure || error.code === 'object_exists')
-
-/** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
-async function assemble(bucket: Bucket, claims: EndedUpload, parts: readonly Part[], now: Date) {
-  const { key, s3UploadId, size, partSize, ifMatch } = claims
-  requireOrder(parts)
-  if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
-    throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
-  const overwrite = claims.overwrite === true
-  const upload = { bucket, key, s3UploadId, overwrite }
-  const isLimited = bucket.maxBytes !== null || size !== null
-  // Completing can't be undone: the object that it replaces is lost, even if the new one is too large.
-  const needsList = overwrite && isLimited && !isSigned(claims)
-  const listed = needsList ? await listParts(upload, now) : await listWhereSupported(upload, now)
-  if (listed !== null)
-    await requireSize(bucket, size, sumOfParts(parts, listed), () =>
-      abortMultipartUpload(upload, now).catch(() => undefined),
-    )
-  await requireUnused(bucket, claims, now)
-  if (ifMatch !== undefined && !checksMatch(bucket))
-    await requireMatch(bucket, key, ifMatch, now, claims)
-  const condition = checksMatch(bucket) ? { ifMatch } : {}
-  await completeMultipartUpload({ ...upload, ...condition }, parts, now)
-  return listed !== null
-}
-
-/**
- * Deletes a new object that is too large or not of the stated size, which is only known now if no
- * lengths were signed and the bucket lists no parts. An `old` object stays: it may be another one
- * that looks the same. So does a recorded one: some servers complete an upload again.
- */
-async function holdToSize(
-  bucket: Bucket,
-  index: FileIndex,
-  upload: UploadClaims,
-  old: ObjectHead | null,
-  now: Date,
-): Promise<void> {
-  const { key, size } = upload
-  const head = old ?? (await headObject(bucket, key, now))
-  if (head === null || !isOfUpload(head, upload)) return
-  const entry = await index.get(bucket.alias, key)
-  // A bucket's notification records any size.
-  if (entry !== null && isConfirmed(entry) && entry.etag === head.etag) return
-  await requireSize(bucket, size, head.size, async () => {
-    if (old === null) await deleteObject(bucket, key, now)
-  })
-}
-
-/** Calls `remove` and throws `file_too_large` or `size_mismatch` for a wrong size. */
-async function requireSize(
-  bucket: Bucket,
-  stated: number | null,
-  bytes: number,
-  remove: () => Promise<void>,
-): Promise<void> {
-  try {
-    requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
-    if (stated !== null && bytes !== stated)
-      throw new ApiError(
-        'size_mismatch',
-        `The parts have ${bytes} bytes, but the file has ${stated}.`,
-      )
-  } catch (error) {
-    await remove()
-    throw error
-  }
-}
-
-/** Throws unless the parts are in ascending order and unique, as S3 requires. */
-function requireOrder(parts: readonly Part[]): void {
-  const issues = parts.flatMap(({ partNumber }, index): Issue[] => {
-    const previous = parts[index - 1]?.partNumber ?? 0
-    if (partNumber > previous && partNumber <= MAX_PARTS) return []
-    const message = `must be higher than the one before, and at most ${MAX_PARTS}`
-    return [{ path: `parts.${index}.partNumber`, message }]
-  })
-  if (issues.length > 0)
-    throw new ApiError('invalid_part', 'The parts must be unique and in ascending order.', {
-      issues,
-    })
-}
-
-/** Returns the listed size of `parts`. Throws `invalid_part` for missing or different ones. */
-function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): number {
-  const byNumber = new Map(listed.map((part) => [part.partNumber, part]))
-  const issues: Issue[] = []
-  let bytes = 0
-  for (const [index, { partNumber, etag }] of parts.entries()) {
-    const known = byNumber.get(partNumber)
-    if (known?.etag === `"${unquoted(etag)}"`) bytes += known.size
-    else if (known === undefined)
-      issues.push({ path: `parts.${index}.partNumber`, message: 'was not uploaded' })
-    else issues.push({ path: `parts.${index}.etag`, message: 'does not match the uploaded part' })
-  }
-  if (issues.length === 0) return bytes
-  throw new ApiError('invalid_part', 'Some of these parts are missing or have another ETag.', {
-    issues,
-  })
-}
-
-async function listWhereSupported(
-  upload: Parameters<typeof listParts>[0],
-  now: Date,
-): Promise<ListedPart[] | null> {
-  try {
-    return await listParts(upload, now)
-  } catch (error) {
-    if (error instanceof ApiError && error.code === 'not_supported') return null
-    throw error
-  }
-}
-
-/** Finishes without a deadline. Throws `invalid_name` and what `finishMultipart` throws. */
-export async function finishUpload(
-  c: AppContext,
-  bucket: Bucket,
-  upload: EndedUpload,
-  parts: Parameters<typeof finishMultipart>[2],
-  name: string | undefined,
-): Promise<Recorded> {
-  if (name !== undefined) requireFileName(name)
-  if (upload.ifMatch !== undefined) requireReplacement(upload)
-  removeDeadline(c)
-  const finished = await finishMultipart(placeOf(c, bucket), upload, parts, name)
-  if (finished.warning !== undefined) addWarning(c, finished.warning)
-  // An earlier object may have no record.
-  const mayReplace = finished.replaces || upload.overwrite === true
-  if (mayReplace) await purgeReplaced(c, bucket, [upload.key])
-  c.executionCtx.waitUntil(dropRepeats(bucket, upload, timeOf(c)).catch(() => undefined))
-  return finished
-}
 
 /**
  * Returns the upload with the id in the path, or `uploadId`, of this caller, key and bucket. The
@@ -271,4 +66,176 @@ export async function openUpload(
   }
   await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size }, countParts)
   return { bucket, upload, now }
+}
+
+/** Returns the bucket's list of the parts, or null if it lacks ListParts. */
+const listWhereSupported = (upload: MultipartUpload, now: Date): Promise<ListedPart[] | null> =>
+  listParts(upload, now).catch((error: unknown) => {
+    if (error instanceof ApiError && error.code === 'not_supported') return null
+    throw error
+  })
+
+/** An upload to complete. `ifMatch` is the ETag of the object that it may replace. */
+export type EndedUpload = UploadClaims & { readonly ifMatch?: string | undefined }
+
+/** Finishes without a deadline. Throws `invalid_name` and what `finishMultipart` throws. */
+export async function finishUpload(
+  c: AppContext,
+  bucket: Bucket,
+  upload: EndedUpload,
+  parts: readonly Part[],
+  name: string | undefined,
+): Promise<Recorded> {
+  if (name !== undefined) requireFileName(name)
+  if (upload.ifMatch !== undefined) requireReplacement(upload)
+  removeDeadline(c)
+  const finished = await finishMultipart(placeOf(c, bucket), upload, parts, name)
+  if (finished.warning !== undefined) addWarning(c, finished.warning)
+  // An earlier object may have no record.
+  const mayReplace = finished.replaces || upload.overwrite === true
+  if (mayReplace) await purgeReplaced(c, bucket, [upload.key])
+  c.executionCtx.waitUntil(dropRepeats(bucket, upload, timeOf(c)).catch(() => undefined))
+  return finished
+}
+
+/** A complete file, with a warning for the log. */
+export interface Finished extends Recorded {
+  readonly warning: WarningText | undefined
+}
+
+/**
+ * Completes an upload and records the file, under `name` or the name from its start. First compares
+ * parts and sizes with the bucket's list, if it supports that. Also applies the limit from its
+ * start, which may be a token's. Also records a complete upload, so repeating this is safe. Throws
+ * `size_mismatch` and `file_too_large`, which abort the upload, since a repeat would be refused
+ * too. Every other error leaves its parts: `invalid_part`, `object_exists`, `precondition_failed`,
+ * `not_supported`, `upload_not_found`, `storage_error`, `unavailable`, and what `recordUpload` throws.
+ */
+export async function finishMultipart(
+  place: Place,
+  upload: EndedUpload,
+  parts: readonly Part[],
+  name: string | undefined,
+): Promise<Finished> {
+  const { now } = place
+  const { key, owner, s3UploadId, size, partSize } = upload
+  const bucket = withLimitOf(upload, place.bucket)
+  const overwrite = upload.overwrite === true
+  const ifMatch = comparesMatch(bucket) ? upload.ifMatch : undefined
+  const stored = { bucket, key, s3UploadId, overwrite, ifMatch }
+  // The lengths of planned parts are signed, so that they have the stated size.
+  const isPlanned = size !== null && partSize !== null
+  const mayHaveWrongSize = !isPlanned && (bucket.maxBytes !== null || size !== null)
+
+  requireOrder(parts)
+  if (isPlanned) requireCount(parts, Math.ceil(size / partSize))
+  let warning: WarningText | undefined
+  /** The object of this upload, if it was complete before this request. */
+  let old: ObjectHead | null = null
+  try {
+    // Completing can't be undone: the object that it replaces is lost, even if the new one is too large.
+    const mustList = mayHaveWrongSize && overwrite
+    const listed = await (mustList ? listParts(stored, now) : listWhereSupported(stored, now))
+    if (listed === null) warning = 'parts and their size not checked: the bucket lacks ListParts'
+    const listedError = listed && sizeError(bucket, size, sumOfParts(parts, listed))
+    if (listedError !== null) {
+      await abortMultipartUpload(stored, now).catch(() => undefined)
+      throw listedError
+    }
+    await requireUnused(bucket, upload, now)
+    await completeMultipartUpload(stored, parts, now)
+  } catch (error) {
+    old = await completedBefore(bucket, upload, error, now)
+    warning = `complete failed although the object exists: ${describe(error)}`
+  }
+  let wrongSize: unknown
+  const isExpected = (head: ObjectHead, known: FileRecord | null): boolean => {
+    if (!isOfUpload(head, upload)) return false
+    // Some servers complete an upload again. A bucket's notification records any size.
+    const isRecorded = known !== null && isConfirmed(known) && known.etag === head.etag
+    if (mayHaveWrongSize && !overwrite && !isRecorded) {
+      wrongSize = sizeError(bucket, size, head.size)
+      if (wrongSize !== null) throw wrongSize
+    }
+    return true
+  }
+  try {
+    const request = { key, name: name ?? upload.name, owner, isExpected }
+    return { ...(await recordUpload({ ...place, bucket }, request)), warning }
+  } catch (error) {
+    // An old object may be another one that looks the same.
+    if (error === wrongSize && old === null) await deleteObject(bucket, key, now)
+    throw error
+  }
+}
+
+/** Throws unless the parts are in ascending order and unique, as S3 requires. */
+function requireOrder(parts: readonly Part[]): void {
+  const issues = parts.flatMap(({ partNumber }, index): Issue[] => {
+    const previous = parts[index - 1]?.partNumber ?? 0
+    if (partNumber > previous && partNumber <= MAX_PARTS) return []
+    const message = `must be higher than the one before, and at most ${MAX_PARTS}`
+    return [{ path: `parts.${index}.partNumber`, message }]
+  })
+  if (issues.length > 0)
+    throw new ApiError('invalid_part', 'The parts must be unique and in ascending order.', {
+      issues,
+    })
+}
+
+function requireCount(parts: readonly Part[], count: number): void {
+  if (parts.length !== count) throw new ApiError('invalid_part', `This file has ${count} parts.`)
+}
+
+/** Returns the listed size of `parts`. Throws `invalid_part` for missing or different ones. */
+function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): number {
+  const byNumber = new Map(listed.map((part) => [part.partNumber, part]))
+  const issues: Issue[] = []
+  let bytes = 0
+  for (const [index, { partNumber, etag }] of parts.entries()) {
+    const known = byNumber.get(partNumber)
+    if (known?.etag === `"${unquoted(etag)}"`) bytes += known.size
+    else if (known === undefined)
+      issues.push({ path: `parts.${index}.partNumber`, message: 'was not uploaded' })
+    else issues.push({ path: `parts.${index}.etag`, message: 'does not match the uploaded part' })
+  }
+  if (issues.length === 0) return bytes
+  throw new ApiError('invalid_part', 'Some of these parts are missing or have another ETag.', {
+    issues,
+  })
+}
+
+/** Returns `file_too_large` or `size_mismatch` for a wrong size, or null. */
+function sizeError(bucket: Bucket, stated: number | null, bytes: number): unknown {
+  try {
+    requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
+  } catch (error) {
+    return error
+  }
+  if (stated === null || bytes === stated) return null
+  const message = `The parts have ${bytes} bytes, but the file has ${stated}.`
+  return new ApiError('size_mismatch', message)
+}
+
+/**
+ * Returns the object of an upload that could not be completed with `error`, because an earlier request
+ * has completed it. Throws `error` for any other object or none, and `precondition_failed` if it
+ * is the bucket's answer to an `ifMatch`.
+ */
+async function completedBefore(
+  bucket: Bucket,
+  upload: EndedUpload,
+  error: unknown,
+  now: Date,
+): Promise<ObjectHead> {
+  if (!(error instanceof ApiError)) throw error
+  const { cause } = error
+  const isRefused = cause instanceof StorageFailure
+  if (!isRefused && error.code !== 'object_exists') throw error
+  const head = await headObject(bucket, upload.key, now).catch(() => undefined)
+  if (head && isOfUpload(head, upload)) return head
+  const isUnmatched = isRefused && (cause.status === 412 || cause.s3Code === 'NoSuchKey')
+  if (upload.ifMatch !== undefined && isUnmatched && head !== undefined)
+    throw preconditionFailed(head, cause)
+  throw error
 }

@@ -10,7 +10,7 @@ import {
 } from '../../bucket/limits.ts'
 import { recordBody } from '../../core/announce.ts'
 import { largestFile } from '../../core/size-limit.ts'
-import { startUpload } from '../../core/uploads.ts'
+import { planUpload, startUpload } from '../../core/uploads.ts'
 import { invalidMember } from '../../errors/api-error.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
@@ -93,8 +93,9 @@ export const multipartRoutes = newApp()
     const scope = { bucket: bucket.alias, owner }
     const seed =
       startId === undefined ? undefined : await keySeed(settings, scope, startId, timeOf(c))
-    const planned = { ...request, size, seed, partSize: plan.partSize }
-    const upload = await startUpload(c, bucket, planned, MAX_OBJECT_BYTES, (key, file, now) =>
+    const asked = { ...request, size, seed, partSize: plan.partSize }
+    const ready = await planUpload(c, bucket, asked, MAX_OBJECT_BYTES)
+    const upload = await startUpload(c, ready, ({ key, file, now }) =>
       beginMultipart(settings, bucket, { key, owner, began }, file, now),
     )
     const { key, uploadId, expiresAt } = upload

@@ -3,7 +3,7 @@ import { requireScope } from '../../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../bucket/limits.ts'
 import { MAX_FILE_NAME_LENGTH } from '../../bucket/upload-fields.ts'
 import { requireVacant } from '../../core/chosen-key.ts'
-import { startUpload } from '../../core/uploads.ts'
+import { planUpload, startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { newApp } from '../../http/new-app.ts'
@@ -60,7 +60,8 @@ export const companionRoutes = ({
       const mimetype = s3Type(type)
       const names = namesOf(filename, objectKey, flagOf(overwrite))
       const asked = { ...names, mimetype: mimetype ?? DEFAULT_TYPE, metadata, size: null }
-      const form = await startUpload(c, bucket, asked, MAX_PUT_BYTES, async (key, file, now) => {
+      const ready = await planUpload(c, bucket, asked, MAX_PUT_BYTES)
+      const form = await startUpload(c, ready, async ({ key, file, now }) => {
         await requireVacant(bucket, key, file.overwrite, refusesForms(bucket), now)
         const to = { bucket, ownUrl: formUrl(c) }
         return createPostForm(c.get('settings'), to, { ...file, mimetype, key }, principal, now)
@@ -82,7 +83,8 @@ export const companionRoutes = ({
         size: null,
         partSize: null,
       }
-      const started = await startUpload(c, bucket, asked, MAX_OBJECT_BYTES, (key, file, now) =>
+      const ready = await planUpload(c, bucket, asked, MAX_OBJECT_BYTES)
+      const started = await startUpload(c, ready, ({ key, file, now }) =>
         beginMultipart(c.get('settings'), bucket, { key, owner: principal.id }, file, now),
       )
       return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })

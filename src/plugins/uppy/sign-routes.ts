@@ -5,7 +5,7 @@ import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
 import { byObjectHeader } from '../../bucket/upload-fields.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { uploadSignature } from '../../core/upload-url.ts'
-import { signUpload, startUpload } from '../../core/uploads.ts'
+import { planUpload, signUpload, startUpload } from '../../core/uploads.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import {
@@ -68,10 +68,10 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
       if (method === 'POST') {
         // The size is optional here. The bucket's limit is checked when the upload is complete.
         const sized = { ...asked, size: size ?? null }
-        const [max, { id }] = [MAX_OBJECT_BYTES, principal]
-        const signed = await startUpload(c, bucket, sized, max, async (key, file, now) => {
+        const ready = await planUpload(c, bucket, sized, MAX_OBJECT_BYTES)
+        const signed = await startUpload(c, ready, async ({ key, file, now }) => {
           uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
-          const step = { ...stepOf(bucket, id, key), file: fileOf(file) }
+          const step = { ...stepOf(bucket, principal.id, key), file: fileOf(file) }
           const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
           return { url: await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now), key }
         })

@@ -42,9 +42,11 @@ export const UPLOAD_HEADERS = {
  */
 export interface Capabilities {
   /** The status of a request without a signature. */
-  readonly unsigned: 401 | 403
+  readonly unsigned: 400 | 401 | 403
   /** The status of a URL that has expired. */
   readonly expired: 400 | 403
+  /** The status of a URL whose date isn't that of its credential scope, if it isn't 403. */
+  readonly otherDate?: 400 | 403
   /** The status of an upload with an unsupported header, if the server refuses it. */
   readonly unimplemented?: 501
   /** The second access key can only write. */
@@ -164,9 +166,10 @@ export async function startContext(
     withD1: createApiClient(workerWithD1.origin, apiKey),
     s3,
     async requestsFor(key) {
-      const path = `/${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`
-      const query = new URLSearchParams({ path })
-      return Number(await (await fetch(`${countedEndpoint}/.count?${query}`)).text())
+      const object = `/${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`
+      const { origin, pathname } = new URL(countedEndpoint + object)
+      const query = new URLSearchParams({ path: pathname })
+      return Number(await (await fetch(`${origin}/.count?${query}`)).text())
     },
     async head(key, name = bucket) {
       try {
@@ -185,9 +188,10 @@ async function startCounter(
   endpoint: string,
 ): Promise<{ counter: Server; countedEndpoint: string }> {
   const port = await freePort()
-  const counter = countingProxy(Number(new URL(endpoint).port)).listen(port, '127.0.0.1')
+  const { host, port: target } = new URL(endpoint)
+  const counter = countingProxy(Number(target)).listen(port, '127.0.0.1')
   await once(counter, 'listening')
-  return { counter, countedEndpoint: `http://127.0.0.1:${port}` }
+  return { counter, countedEndpoint: endpoint.replace(host, `127.0.0.1:${port}`) }
 }
 
 /** Returns the AWS SDK's client for `server`. */

@@ -778,35 +778,31 @@ describe('an object under the target of a move that got no answer', () => {
 it.each(FAULT_NAMES)(
   'is finished by whoever may move the file, also if its ETag is no MD5: its DELETE %s',
   async (fault) => {
-    const endpoint = `http://127.0.0.1:${inject('testPorts').r2}`
-    const [bucket] = Object.values(settingsInput().buckets)
-    if (bucket === undefined) throw new Error('There is no bucket.')
     const [from, to] = keys()
-    const send = (path: string, init?: RequestInit) => bucketFetch(path, init, 'files', endpoint)
-    const etagOf = async (key: string) => (await send(key, { method: 'HEAD' })).headers.get('ETag')
+    const etagOf = async (key: string) =>
+      (await bucketFetch(key, { method: 'HEAD' })).headers.get('ETag')
     // The copy is without this mark, so the server gives it the ETag of a new object.
     const headers = { 'x-amz-meta-edge-presigner-upload': 'mark', 'Content-Type': 'image/png' }
-    const begun = await (await send(`${from}?uploads=`, { method: 'POST', headers })).text()
+    const begun = await (await bucketFetch(`${from}?uploads=`, { method: 'POST', headers })).text()
     const id = /<UploadId>(.*)<\/UploadId>/.exec(begun)?.[1]
-    const part = await send(`${from}?partNumber=1&uploadId=${id}`, {
+    const part = await bucketFetch(`${from}?partNumber=1&uploadId=${id}`, {
       method: 'PUT',
       body: 'pixels',
     })
     const xml = `<Part><PartNumber>1</PartNumber><ETag>${part.headers.get('ETag')}</ETag></Part>`
     const body = `<CompleteMultipartUpload>${xml}</CompleteMultipartUpload>`
-    await (await send(`${from}?uploadId=${id}`, { method: 'POST', body })).text()
+    await (await bucketFetch(`${from}?uploadId=${id}`, { method: 'POST', body })).text()
     expect(await etagOf(from)).toMatch(/-1"$/)
 
     const index = lapsingIndex(memoryFileIndex())
-    const options = { files: { index }, settings: { buckets: { files: { ...bucket, endpoint } } } }
-    const app = mount(options)
+    const app = mount({ files: { index } })
     await app.post('/media/files', { key: from })
     if (fault === 'takes too long') vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     await withStep('DELETE a.png', FAULTS[fault], () => move(app, from, to))
     vi.useRealTimers()
     expect(await etagOf(to)).toMatch(/^"[0-9a-f]{32}"$/)
     await index.lapse()
-    const bob = mount({ ...options, authenticate: () => ({ ...ANN, id: 'bob' }) })
+    const bob = mount({ files: { index }, authenticate: () => ({ ...ANN, id: 'bob' }) })
     expect(await jsonOf(await move(bob, from, to))).toMatchObject({ key: to, owner: 'app:ann' })
     expect([await etagOf(from), await etagOf(to)]).toEqual([null, expect.any(String)])
   },
