@@ -13,7 +13,7 @@ type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[
 /** Asks the plugins in order whether a change may happen. Throws the first refusal. */
 export async function runChecks(c: AppContext, change: Change): Promise<void> {
   const by = { principal: c.get('principal') }
-  for (const check of c.env.instance.checks)
+  for (const check of c.env.instance.seams.check)
     requireNothing('check', await askInTime(c, 'check', () => check(deepFreeze(change), by)))
 }
 
@@ -29,14 +29,14 @@ export async function askAboutStep(
   countParts: CountParts,
 ): Promise<void> {
   const by = { principal: c.get('principal'), countParts }
-  for (const ask of uploadSeams(c).steps)
+  for (const ask of uploadSeams(c).step)
     requireNothing('step', await askInTime(c, 'step', () => ask(step, by)))
 }
 
 /** Lets the plugins reserve a change, in order. `reserved` also gets what finishes late. */
 export async function reserve(c: AppContext, change: Change, reserved: Reserved): Promise<void> {
   const by = { principal: c.get('principal') }
-  for (const one of uploadSeams(c).reserves)
+  for (const one of uploadSeams(c).reserve)
     await askInTime(c, 'reserve', () => {
       const made = one(deepFreeze(change), by)
       reserved.unshift({ key: change.key, made })

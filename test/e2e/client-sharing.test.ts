@@ -82,6 +82,8 @@ interface Call {
   readonly method: string
   readonly body: Record<string, unknown>
   readonly bearer: string | null
+  /** Of a user of the page. */
+  readonly tag: string | null
 }
 let calls: Call[]
 /** Answers a request, or returns undefined for the usual answer. */
@@ -100,9 +102,11 @@ const tokenAnswer = (more = {}) =>
 async function api(url: string, init: RequestInit): Promise<Response> {
   const { method = '', body, headers, signal } = init
   signal?.throwIfAborted()
-  const bearer = new Headers(headers).get('Authorization')
+  const given = new Headers(headers)
+  const bearer = given.get('Authorization')
+  const tag = given.get('X-User-Tag')
   const path = url.replace('https://files.example.com', '')
-  const call = { path, method, body: JSON.parse(String(body ?? null)), bearer }
+  const call = { path, method, body: JSON.parse(String(body ?? null)), bearer, tag }
   calls.push(call)
   const response = await answer(call)
   if (response) return response
@@ -218,7 +222,7 @@ describe('openDropBox', () => {
     expect(box).toEqual(TERMS)
     const token = `/media/d/${SECRET}/token`
     expect(calls).toEqual([
-      { method: 'POST', path: token, body: { password: 'open', sender }, bearer: null },
+      { method: 'POST', path: token, body: { password: 'open', sender }, bearer: null, tag: null },
     ])
     await client.request('GET', '/limits')
     expect(calls.at(-1)).toMatchObject({ path: '/media/limits', bearer: 'Bearer epd_1' })

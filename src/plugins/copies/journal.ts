@@ -48,10 +48,10 @@ export interface CopiedBuckets {
 
 /** What the index has noted about the keys that a call holds. Without locks, there is nothing. */
 export class Journals {
-  readonly #hold: KeyHold
+  readonly #hold: Pick<KeyHold, 'lockOf'>
   readonly #call: CopiedBuckets
 
-  constructor(hold: KeyHold, call: CopiedBuckets) {
+  constructor(hold: Pick<KeyHold, 'lockOf'>, call: CopiedBuckets) {
     this.#hold = hold
     this.#call = call
   }

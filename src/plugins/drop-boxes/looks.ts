@@ -178,15 +178,15 @@ async function keep(look: Look, head: ObjectHead): Promise<null> {
 
 /** Returns what tells the app, or null if nobody listens. */
 function announcerOf({ box, index, instance, context, now }: Look): Announce | null {
-  const { after, settles, appMilliseconds } = instance
+  const { after, seams, appMilliseconds } = instance
   const id = principalOf(box.id)
-  if (after === null && settles.length === 0) return null
+  if (after === null && seams.settle.length === 0) return null
   const principal: Principal = {
     ...{ kind: 'token', id, scopes: [], prefix: '', expiresAt: now.getTime() },
     ...{ limits: NO_LIMITS, context: null },
   }
   return async (change, about, at = new Date()) => {
-    for (const settle of settles)
+    for (const settle of seams.settle)
       await inTime(appMilliseconds, now, () => settle(change, { principal, index }))
     return after?.({ ...change, ...actorOf({ id, context: null }) }, about, at, context)
   }

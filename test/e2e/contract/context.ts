@@ -46,7 +46,7 @@ export interface Capabilities {
   /** The status of a URL that has expired. */
   readonly expired: 400 | 403
   /** The status of a URL whose date isn't that of its credential scope, if it isn't 403. */
-  readonly otherDate?: 400
+  readonly otherDate?: 400 | 403
   /** The status of an upload with an unsupported header, if the server refuses it. */
   readonly unimplemented?: 501
   /** The second access key can only write. */

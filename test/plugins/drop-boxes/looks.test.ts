@@ -31,10 +31,15 @@ afterEach(() => {
 })
 
 /** Lets a box look at the bucket, as its alarm does after `milliseconds`, with another presigner. */
-const lookWith = (box: DropBox, milliseconds: number, changes: Partial<Instance>): Promise<void> =>
+const lookWith = (
+  box: DropBox,
+  milliseconds: number,
+  { seams, ...changes }: Partial<Omit<Instance, 'seams'>> & { seams?: Partial<Instance['seams']> },
+): Promise<void> =>
   inBox(box, async (ledger) => {
     const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
-    const instance = { ...presigner.instance(env), ...changes }
+    const usual = presigner.instance(env)
+    const instance = { ...usual, ...changes, seams: { ...usual.seams, ...seams } }
     const stored = await ledger.read()
     if (stored === null) throw new Error('There is no box.')
     await look(ledger, stored, instance, context, new Date(Date.now() + milliseconds))
@@ -51,10 +56,10 @@ describe('a look at the bucket', () => {
     const box = await createBox()
     const key = parseObjectKey(await (await visit(box)).put())
     const fileIndex = memoryFileIndex()
-    const settle = vi.fn<Instance['settles'][number]>(async () => {
+    const settle = vi.fn<Instance['seams']['settle'][number]>(async () => {
       throw new ApiError('object_not_found', 'It is too late.')
     })
-    await lookWith(box, 7 * MINUTE, { fileIndex, settles: [settle] })
+    await lookWith(box, 7 * MINUTE, { fileIndex, seams: { settle: [settle] } })
     expect(await fileIndex.get(box.bucket, key)).toBe(null)
     expect(settle).toHaveBeenCalledWith(
       expect.objectContaining({ type: 'recorded', file: expect.objectContaining({ key }) }),
@@ -74,7 +79,7 @@ describe('a look at the bucket', () => {
     const key = parseObjectKey(await (await visit(box)).put())
     const fileIndex = memoryFileIndex()
     const settle = () => new Promise<never>(() => {})
-    await lookWith(box, 7 * MINUTE, { fileIndex, settles: [settle], appMilliseconds: 10 })
+    await lookWith(box, 7 * MINUTE, { fileIndex, seams: { settle: [settle] }, appMilliseconds: 10 })
     expect(await fileIndex.get(box.bucket, key)).toBe(null)
     await lookWith(box, DAY + HOUR, { fileIndex })
     expect(await fileIndex.get(box.bucket, key)).not.toBe(null)

@@ -344,7 +344,7 @@ it('lets a sender who has another credential use the token', async () => {
 
 // @threat box-token-rights
 it('leaves nothing that outlives a request and names a sender', () => {
-  const { minters } = presigner.instance(env as unknown as Env)
+  const { minter: minters } = presigner.instance(env as unknown as Env).seams
   const rights = { scopes: ['files:upload'], prefix: 'a/', limits: NO_LIMITS } as const
   const kept = { ...rights, kind: 'token', expiresAt: Infinity, context: null } as const
   const verdict = (id: string) => stillGranted({ ...kept, id }, { minters, openOnLocalhost: true })

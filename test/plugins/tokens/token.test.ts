@@ -356,7 +356,7 @@ describe('after a change of the credential that minted it, a token', () => {
     const settings = defineSettings(settingsInput({ buckets }))
     const instance = createPresigner(settings, { plugins }).instance({})
     expect(instance.settings.ok).toBe(true)
-    return instance.minters
+    return instance.seams.minter
   }
   const all = { ...config, minters: minters([apiKey], jwt), openOnLocalhost: true }
 
