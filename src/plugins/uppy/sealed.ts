@@ -22,8 +22,7 @@ const CHOICE = {
 }
 const texts = z.catchall(z.object({}), z.string())
 
-/** Strict, as the next ones: this version refuses a seal with a member that a later one adds. */
-const formSchema = z.strictObject({
+const formSchema = z.object({
   ...OWNED,
   name: z.string(),
   maxBytes: z.int(),
@@ -35,9 +34,9 @@ const formSchema = z.strictObject({
 /** The principal's own limit, if it has one. */
 const STEP = { ...OWNED, key: z.string(), maxBytes: z.optional(z.int()) }
 
-const startSchema = z.strictObject({
+const startSchema = z.object({
   ...STEP,
-  file: z.strictObject({
+  file: z.object({
     fileName: z.string(),
     mimetype: z.string(),
     metadata: z.optional(texts),
@@ -48,7 +47,7 @@ const startSchema = z.strictObject({
   }),
 })
 
-const completeSchema = z.strictObject({ ...STEP, uploadId: z.string() })
+const completeSchema = z.object({ ...STEP, uploadId: z.string() })
 
 /** What the holder of a form may upload. */
 export type FormPolicy = z.output<typeof formSchema>
