@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { purpose } from '../../src/access/purpose-key.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { seal } from '../../src/access/seal.ts'
 import type { Reason } from '../../src/errors/api-error.ts'
@@ -36,7 +37,7 @@ beforeAll(async () => {
 afterEach(() => vi.restoreAllMocks())
 
 const token = async (claims: Record<string, unknown>, secrets?: string): Promise<string> =>
-  `ept_${await seal(signingSettings(secrets).signingSecrets, 'token', claims)}`
+  `ept_${await seal(signingSettings(secrets).signingSecrets, purpose('token'), claims)}`
 const GRANT = { id: 'key:ci', scopes: ['files:read'], prefix: '' }
 
 /** Returns `jwt` with a wrong signature. */
