@@ -13,6 +13,7 @@ export const BOX_TOKEN_PREFIX = 'epd_'
 const claimsSchema = z.strictObject({
   id: z.string(),
   network: z.string(),
+  around: z.string(),
   sender: z.nullable(z.strictObject({ name: z.string(), note: z.string() })),
   exp: z.int(),
 })
@@ -25,10 +26,10 @@ export interface BoxClaims extends Session {
 /** Returns the token of a page. It expires at `exp`, in seconds since 1970. */
 export const sealBoxToken = async (
   { signingSecrets }: SigningSettings,
-  { id, network, sender }: BoxClaims,
+  { id, network, around, sender }: BoxClaims,
   exp: number,
 ): Promise<string> =>
-  BOX_TOKEN_PREFIX + (await seal(signingSecrets, DROP_BOX, { id, network, sender, exp }))
+  BOX_TOKEN_PREFIX + (await seal(signingSecrets, DROP_BOX, { id, network, around, sender, exp }))
 
 /** Returns what a token says and its expiry in seconds, or why it is refused. */
 export async function openBoxToken(

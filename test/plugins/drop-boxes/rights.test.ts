@@ -8,7 +8,7 @@ import { SCOPES, type Scope } from '../../../src/access/scopes.ts'
 import { seal } from '../../../src/access/seal.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
-import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import { type Begun, completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
   askToken,
   boxRequest,
@@ -42,10 +42,7 @@ beforeAll(async () => {
 
 /** What the page needs. */
 const FOR_SENDERS = [
-  'POST /files/upload-url',
-  'POST /files/upload-urls',
   'POST /files',
-  'POST /files/batch',
   'GET /limits',
   'POST /multipart',
   'POST /multipart/:uploadId/urls',
@@ -88,7 +85,7 @@ describe('the token of a page', () => {
     ['no reservation', () => `${box.prefix}uploads/0000000000000000000a-a.txt`],
   ])('does not record an object with %s', async (_name, key) => {
     await bucketFetch(key(), { method: 'PUT', body: 'hello' })
-    expect(await outcome(await sender.record(key()))).toBe('403 forbidden')
+    expect(await outcome(await sender.post('/files', { key: key() }))).toBe('403 forbidden')
     // Nobody deletes it either.
     await passes(0, box)
     expect((await bucketFetch(key(), { method: 'HEAD' })).status).toBe(200)
@@ -115,7 +112,10 @@ describe('the token of a page', () => {
     }>()
     expect(limits).toMatchObject({ prefix: box.prefix, scopes: ['files:upload'] })
     expect(limits.buckets).toMatchObject([{ bucket: 'files', maxExpiresIn: { upload: 300 } }])
-    expect(await outcome(await sender.begin(5, { expiresIn: 301 }))).toBe('400 invalid_expiry')
+    const begun = await (await sender.begin()).json<Begun>()
+    const path = `/multipart/${encodeURIComponent(begun.uploadId)}/urls`
+    const asked = { key: begun.key, partNumbers: [1], expiresIn: 301 }
+    expect(await outcome(await sender.post(path, asked))).toBe('400 invalid_expiry')
   })
 
   it('does not use another bucket', async () => {
@@ -125,7 +125,8 @@ describe('the token of a page', () => {
   it('is for its own box', async () => {
     const other = await visit(await createBox())
     const key = await other.put()
-    expect(await outcome(await sender.record(key))).toBe('403 forbidden')
+    await other.record(key)
+    expect(await outcome(await sender.post('/files', { key }))).toBe('403 forbidden')
     const started = await startInParts(await visit(await createBox()), 'hello')
     expect(await outcome(await completeParts(sender, started))).toBe('403 forbidden')
   })
@@ -185,7 +186,13 @@ describe('the token of a page', () => {
 const SECRETS = signingSettings().signingSecrets
 const asBoxToken = (token: string): string => `epd_${token.replace(/^ept_/, '')}`
 const claims = async () => ({
-  ...{ id: box.id, network: 'n', sender: null, exp: Math.floor(Date.now() / 1000) + 600 },
+  ...{
+    id: box.id,
+    network: 'n',
+    around: 'm',
+    sender: null,
+    exp: Math.floor(Date.now() / 1000) + 600,
+  },
 })
 const otherToken = async (): Promise<string> => {
   const response = await worker.post('/tokens', { scopes: SCOPES })
@@ -219,7 +226,7 @@ describe('the creator', () => {
     })
     const open = await now.fetch(own.url)
     expect(await outcome(open)).toBe('410 drop_box_closed')
-    const path = '/files/upload-url'
+    const path = '/multipart'
     const body = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
     const begun = await now.post(path, body, bearer(ann.token))
     expect(await outcome(begun)).toBe('410 drop_box_closed')
@@ -234,7 +241,7 @@ describe('the creator', () => {
     for (const response of [
       await now.fetch(own.url),
       await askToken(own, {}, now),
-      await now.post('/files/upload-url', body, bearer(ann.token)),
+      await now.post('/multipart', body, bearer(ann.token)),
     ])
       expect(await outcome(response)).toBe('410 drop_box_closed')
   })
