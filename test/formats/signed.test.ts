@@ -6,7 +6,7 @@ import { NO_LIMITS } from '../../src/access/limits.ts'
 import { canonicalString, type LinkPolicy, signLink } from '../../src/access/link-signature.ts'
 import { hashGuess, hashPassword } from '../../src/access/password.ts'
 import type { Principal } from '../../src/access/principal.ts'
-import type { Purpose } from '../../src/access/purpose-key.ts'
+import { type Purpose, purpose } from '../../src/access/purpose-key.ts'
 import { membersOf, seal } from '../../src/access/seal.ts'
 import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
 import { userTag } from '../../src/access/user-tag.ts'
@@ -99,7 +99,7 @@ const token = (
   const { scopes } = principal
   const expiresAt = NOW.getTime() + 600_000
   return {
-    purpose: 'token',
+    purpose: purpose('token'),
     text: `ept_${sealed(text)}`,
     value: { ok: true, principal: { kind: 'token', ...principal, expiresAt, ...more } },
     write: async () => (await mintToken(caller, { scopes, ...request }, settings, NOW)).token,
@@ -122,7 +122,7 @@ const folder = (restrictions: string | undefined, text: string): Signed => {
     variant: null,
   }
   return {
-    purpose: 'folder',
+    purpose: purpose('folder'),
     text: sealed(text),
     value: { ok: true, policy: { ...policy, restrictions } },
     write: async () => {
@@ -142,7 +142,7 @@ const form = (more: Partial<FormPolicy>, text: string): Signed => {
   const base = { bucket: 'files', owner: 'key:ci', name: 'é b.png', maxBytes: 1000, fields }
   const policy: FormPolicy = { ...base, ...more }
   return {
-    purpose: 'form',
+    purpose: purpose('form'),
     text: sealed(text),
     value: policy,
     write: () => sealFormPolicy(settings, policy, 800, NOW),
@@ -152,7 +152,7 @@ const form = (more: Partial<FormPolicy>, text: string): Signed => {
 }
 
 const step = (claims: SignedStep, text: string): Signed => ({
-  purpose: 'step',
+  purpose: purpose('step'),
   text: sealed(text),
   value: claims,
   write: () => sealStep(settings, claims, 300, NOW),
@@ -161,7 +161,7 @@ const step = (claims: SignedStep, text: string): Signed => ({
 })
 
 const uploadId = (claims: UploadClaims, text: string): Signed => ({
-  purpose: 'upload',
+  purpose: purpose('upload'),
   text: sealed(text),
   value: claims,
   write: async () => (await sealUploadId(settings, claims, NOW)).uploadId,
@@ -209,7 +209,7 @@ const SEALS: Readonly<Record<string, Signed>> = {
     'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS_DqSBiLyIsImV4cCI6MTc5NTUyMjUwMCwicmVzdHJpY3Rpb25zIjoibmJmPTE3OTU1MjE2MDAmaXBzPTE5Mi4wLjIuMC8yNCZjb3VudHJpZXM9REUifQ.7dK2hst12btvLyp08Vfdzowa7D_brnHkZjgpILbGxNM',
   ),
   'a cursor': {
-    purpose: 'cursor',
+    purpose: purpose('cursor'),
     text: sealed(
       'eyJzZWNyZXQiOiJBQUVDQXdRRkJnY0lDUW9MYTFCYWUxMEVtRWdwZWp4SG9xQlRISktjXzJWM1lJUGFNNndSYTl2em1BayJ9.gDXGngB2NC_SBZA5oC6gb84piQJDr_Q4DEr2p0af9PQ',
     ),
@@ -261,21 +261,21 @@ const SEALS: Readonly<Record<string, Signed>> = {
 
 // @threat deploy-invalidates token-limit-skipped
 it.each(Object.entries(SEALS))('%s has this text, and is still read', async (_, format) => {
-  const { purpose, text, value, write, read } = format
+  const { text, value, write, read } = format
   expect(await write()).toBe(text)
   expect(await read(text)).toEqual(value)
   const [, signed = '', mac] = /^(?:ept_)?(.*)\.(.*)$/.exec(text) ?? []
-  expect(mac).toBe(await signature(purpose, signed))
+  expect(mac).toBe(await signature(format.purpose, signed))
 })
 
 it.each(Object.entries(SEALS))('%s of a later version is refused', async (_, format) => {
-  const { purpose, text, read, refusals } = format
+  const { text, read, refusals } = format
   const [, start = '', signed = ''] = /^(ept_)?(.*)\./.exec(text) ?? []
-  const later = await signature(purpose, signed, 'v2')
+  const later = await signature(format.purpose, signed, 'v2')
   expect(await outcome(read(`${start}${signed}.${later}`))).toBe(refusals[0])
   if (refusals[1] === undefined) return
   const claims = membersOf(signed.split('.')[1] ?? '')
-  const more = await seal(settings.signingSecrets, purpose, { ...claims, newer: 1 })
+  const more = await seal(settings.signingSecrets, format.purpose, { ...claims, newer: 1 })
   expect(await outcome(read(start + more))).toBe(refusals[1])
 })
 
@@ -320,10 +320,10 @@ it.each(LINKS)('a link that %s has this text, and is still valid', async (_, pol
   expect(await verify(link)).toEqual({ ok: true, policy })
   const [start, mac] = link.split('&sig=')
   const canonical = canonicalString(policy)
-  expect(mac).toBe(await signature('link', canonical))
+  expect(mac).toBe(await signature(purpose('link'), canonical))
   const later = [
-    await signature('link', canonical.replace(' v1', ' v2')),
-    await signature('link', canonical, 'v2'),
+    await signature(purpose('link'), canonical.replace(' v1', ' v2')),
+    await signature(purpose('link'), canonical, 'v2'),
   ]
   for (const other of later)
     expect(await outcome(verify(`${start}&sig=${other}`))).toBe('link signature wrong')
@@ -343,7 +343,7 @@ it('the mark of an upload to a key that the app chose is made the same way, and 
     { ...upload, owner: 'app:bob' },
   ])
     expect(await provesUpload(settings, other, proof)).toBe(false)
-  const later = await signature('proof', JSON.stringify(['files', key, 'app:ann']), 'v2')
+  const later = await signature(purpose('proof'), JSON.stringify(['files', key, 'app:ann']), 'v2')
   expect(await provesUpload(settings, upload, later)).toBe(false)
 })
 

@@ -1,8 +1,11 @@
 import * as z from 'zod/mini'
+import { purpose } from '../../access/purpose-key.ts'
 import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import type { Refusal } from '../../access/verdict.ts'
 import type { Session } from '../../state/reservation.ts'
+
+const DROP_BOX = purpose('drop-box')
 
 export const BOX_TOKEN_PREFIX = 'epd_'
 
@@ -26,7 +29,7 @@ export const sealBoxToken = async (
   { id, network, around, sender }: BoxClaims,
   exp: number,
 ): Promise<string> =>
-  BOX_TOKEN_PREFIX + (await seal(signingSecrets, 'drop-box', { id, network, around, sender, exp }))
+  BOX_TOKEN_PREFIX + (await seal(signingSecrets, DROP_BOX, { id, network, around, sender, exp }))
 
 /** Returns what a token says and its expiry in seconds, or why it is refused. */
 export async function openBoxToken(
@@ -36,7 +39,7 @@ export async function openBoxToken(
   graceSeconds: number,
 ): Promise<(BoxClaims & { readonly exp: number }) | Refusal> {
   const text = token.slice(BOX_TOKEN_PREFIX.length)
-  const sealed = await unseal(signingSecrets, 'drop-box', text, now, graceSeconds)
+  const sealed = await unseal(signingSecrets, DROP_BOX, text, now, graceSeconds)
   if (!sealed.ok) return `token ${sealed.failure}`
   const claims = claimsSchema.safeParse(sealed.claims)
   return claims.success ? claims.data : 'token claims unusable'

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { presigner } from '../../../examples/everything/src/presigner.ts'
 import { NO_LIMITS } from '../../../src/access/limits.ts'
 import { stillGranted } from '../../../src/access/minter.ts'
+import { purpose } from '../../../src/access/purpose-key.ts'
 import { SCOPES, type Scope } from '../../../src/access/scopes.ts'
 import { seal } from '../../../src/access/seal.ts'
 import { bucketFetch } from '../../support/bucket.ts'
@@ -137,11 +138,12 @@ describe('the token of a page', () => {
     ['a token of POST /tokens under its prefix', async () => asBoxToken(await otherToken())],
     [
       'one that is sealed for another purpose',
-      async () => asBoxToken(await seal(SECRETS, 'token', await claims())),
+      async () => asBoxToken(await seal(SECRETS, purpose('token'), await claims())),
     ],
     [
       'one with a member of a later version',
-      async () => asBoxToken(await seal(SECRETS, 'drop-box', { ...(await claims()), more: 1 })),
+      async () =>
+        asBoxToken(await seal(SECRETS, purpose('drop-box'), { ...(await claims()), more: 1 })),
     ],
   ])('is refused as %s', async (_name, token) => {
     const response = await worker.fetch('/limits', bearer(await token()))
@@ -149,7 +151,7 @@ describe('the token of a page', () => {
   })
 
   it('works as the Worker seals it', async () => {
-    const token = asBoxToken(await seal(SECRETS, 'drop-box', await claims()))
+    const token = asBoxToken(await seal(SECRETS, purpose('drop-box'), await claims()))
     expect((await worker.fetch('/limits', bearer(token))).status).toBe(200)
   })
 
@@ -164,13 +166,13 @@ describe('the token of a page', () => {
     const { key, uploadId } = await startInParts(sender, 'hello')
     const exp = Math.floor(Date.now() / 1000) - 60
     const expired = bearer(
-      asBoxToken(await seal(SECRETS, 'drop-box', { ...(await claims()), exp })),
+      asBoxToken(await seal(SECRETS, purpose('drop-box'), { ...(await claims()), exp })),
     )
     const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
     expect(await outcome(await worker.fetch(path, expired))).toBe('401 unauthenticated')
     expect((await worker.fetch(path, { ...expired, method: 'DELETE' })).status).toBe(204)
     const older = { ...(await claims()), exp: exp - 604_800 }
-    const old = bearer(asBoxToken(await seal(SECRETS, 'drop-box', older)))
+    const old = bearer(asBoxToken(await seal(SECRETS, purpose('drop-box'), older)))
     const again = await worker.fetch(path, { ...old, method: 'DELETE' })
     expect(await outcome(again)).toBe('401 unauthenticated')
   })
