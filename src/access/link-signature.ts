@@ -1,7 +1,9 @@
 import { base64url, uriEncode, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { purposeKey } from './purpose-key.ts'
+import { purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
+
+export const LINK = purpose('link')
 
 /** The formats that a link can ask for. `auto` depends on the client's `Accept` header. */
 export const LINK_FORMATS = ['auto', 'avif', 'webp', 'jpeg', 'png'] as const
@@ -39,16 +41,19 @@ export interface LinkPolicy {
 type SignedPolicy = Omit<LinkPolicy, 'variant'> & Partial<Pick<LinkPolicy, 'variant'>>
 
 /** Returns what a link's signature covers: each member on a line, since none has a line break. */
-export const canonicalString = (policy: SignedPolicy): string =>
-  [
-    'edge-presigner link v1',
-    policy.bucket,
-    policy.expires,
-    policy.delivery,
-    policy.download === null ? 'inline' : `attachment ${uriEncode(policy.download)}`,
-    moreQuery(policy).join('&'),
-    policy.key,
+export const canonicalString = (policy: SignedPolicy): string => {
+  const { bucket, key, expires, delivery, download, restrictions, variant } = policy
+  const more = moreQuery(policy)
+  return [
+    `edge-presigner link v${restrictions ? 3 : variant ? 2 : 1}`,
+    bucket,
+    expires,
+    delivery,
+    download === null ? 'inline' : `attachment ${uriEncode(download)}`,
+    ...(more.length ? [more.join(' ')] : []),
+    key,
   ].join('\n')
+}
 
 /** Returns the members of the query for a variant and for restrictions. */
 const moreQuery = ({ variant, restrictions }: SignedPolicy): string[] => [
@@ -63,7 +68,7 @@ export async function signLink(
   { signingSecrets }: SigningSettings,
 ): Promise<string> {
   const [secret] = signingSecrets
-  const key = await purposeKey(secret, 'link')
+  const key = await purposeKey(secret, LINK)
   const signature = await crypto.subtle.sign('HMAC', key, utf8(canonicalString(policy)))
   return linkPath(policy, secret, base64url(new Uint8Array(signature)))
 }

@@ -1,25 +1,19 @@
 import { utf8 } from '../keys/encodings.ts'
 import type { SigningSecret } from './settings.ts'
 
-/** What a signature is for. A signature for one purpose never verifies for another. */
-export type Purpose =
-  | 'token'
-  | 'cursor'
-  | 'link'
-  | 'folder'
-  | 'upload'
-  | 'form'
-  | 'step'
-  | 'key'
-  | 'copy'
-  | 'proof'
-  | 'password'
-  | 'unlock'
-  | 'network'
-  | 'drop-box'
-  | 'user'
+declare const isPurpose: unique symbol
 
-/** Deriving a key takes longer than a signature. Without an instance's settings, its keys are gone too. */
+/** What a signature is for. A signature for one purpose never verifies for another. */
+export type Purpose = string & { readonly [isPurpose]: true }
+
+/**
+ * Returns a purpose by its name, without a slash. Each one is declared in one place, next to what it signs. It
+ * is part of links, tokens and the like, so it never changes.
+ */
+export const purpose = (name: string): Purpose => name as Purpose
+
+const ENCRYPTION = purpose('upload-encryption')
+
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
 /** Returns the HMAC-SHA-256 key of one purpose and one instance, derived by HKDF (RFC 5869). */
@@ -34,11 +28,11 @@ export const isSignature = (text: string): boolean => /^[\w-]{42}[AEIMQUYcgkosw0
 
 /** Returns the AES-GCM key for the part of a seal that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
-  keyFor(secret, 'upload-encryption', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
+  keyFor(secret, ENCRYPTION, { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
 
 function keyFor(
   secret: SigningSecret,
-  purpose: Purpose | 'upload-encryption',
+  purpose: Purpose,
   algorithm: Parameters<SubtleCrypto['deriveKey']>[2],
   usages: ('sign' | 'verify' | 'encrypt' | 'decrypt')[],
 ): Promise<CryptoKey> {
@@ -51,11 +45,12 @@ function keyFor(
 
 async function deriveKey(
   { name, secret }: SigningSecret,
-  purpose: string,
+  purpose: Purpose,
   algorithm: Parameters<SubtleCrypto['deriveKey']>[2],
   usages: ('sign' | 'verify' | 'encrypt' | 'decrypt')[],
 ): Promise<CryptoKey> {
-  // Neither a purpose nor a name contains a slash, so each combination has its own text.
+  // Without a name, this is the text from before instances had names. Neither a purpose nor a name
+  // contains a slash, so each combination has its own text.
   const info = `edge-presigner/v1/${purpose}${name === '' ? '' : `/${name}`}`
   return crypto.subtle.deriveKey(
     { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: utf8(info) },

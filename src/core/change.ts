@@ -2,7 +2,7 @@ import { within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { askInTime, uploadSeams } from '../http/deadline.ts'
-import type { Change, CountParts, Reserve, UploadStep } from '../http/host.ts'
+import type { Change, ListedBytes, Reserve, UploadStep } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { deepFreeze } from '../settings/rules.ts'
@@ -26,9 +26,9 @@ export function requireNothing(name: 'check' | 'step' | 'settle', answer: unknow
 export async function askAboutStep(
   c: AppContext,
   step: UploadStep,
-  countParts: CountParts,
+  listedBytes: ListedBytes,
 ): Promise<void> {
-  const by = { principal: c.get('principal'), countParts }
+  const by = { principal: c.get('principal'), listedBytes }
   for (const ask of uploadSeams(c).step)
     requireNothing('step', await askInTime(c, 'step', () => ask(step, by)))
 }

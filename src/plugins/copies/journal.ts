@@ -47,10 +47,10 @@ interface Place {
 
 /** What the index has noted about the keys that a call holds. Without locks, there is nothing. */
 export class Journals {
-  readonly #hold: Pick<KeyHold, 'lockOf'>
+  readonly #hold: KeyHold
   readonly #place: Place
 
-  constructor(hold: Pick<KeyHold, 'lockOf'>, place: Place) {
+  constructor(hold: KeyHold, place: Place) {
     this.#hold = hold
     this.#place = place
   }

@@ -1,13 +1,15 @@
 import * as z from 'zod/mini'
 import { decrypt, encrypt } from '../../access/encrypt.ts'
+import { purpose } from '../../access/purpose-key.ts'
 import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 
-/** Strict, so that this version refuses an upload id with a member that a later one adds. */
-const claimsSchema = z.strictObject({
+const UPLOAD = purpose('upload')
+
+const claimsSchema = z.object({
   bucket: z.string(),
   key: z.string(),
   owner: z.string(),
@@ -23,10 +25,9 @@ const claimsSchema = z.strictObject({
   byApp: z.optional(z.boolean()),
   /** Maximum size of the file when the upload began, if there was one. */
   maxBytes: z.optional(z.int()),
-  exp: z.int(),
 })
 
-const secretSchema = z.strictObject({
+const secretSchema = z.object({
   s3UploadId: z.string().check(z.minLength(1)),
   /** Random text in its object's metadata, if other uploads may have the same key. */
   mark: z.optional(z.string()),
@@ -43,7 +44,7 @@ export interface UploadScope {
 
 /** The content of an upload id. */
 export type UploadClaims = UploadScope &
-  Readonly<Omit<z.output<typeof claimsSchema>, keyof UploadScope | 'secret' | 'exp'>> &
+  Readonly<Omit<z.output<typeof claimsSchema>, keyof UploadScope | 'secret'>> &
   Readonly<z.output<typeof secretSchema>>
 
 type Bound = UploadScope & Pick<UploadClaims, 'overwrite'>
@@ -64,7 +65,7 @@ export async function sealUploadId(
     boundTo(claims),
     JSON.stringify({ s3UploadId, mark }),
   )
-  const uploadId = await seal(signingSecrets, 'upload', { ...claims, secret, exp })
+  const uploadId = await seal(signingSecrets, UPLOAD, { ...claims, secret, exp })
   return { uploadId, expiresAt: new Date(exp * 1000) }
 }
 
@@ -78,7 +79,7 @@ export async function openUploadId(
   uploadId: string,
   now: Date,
 ): Promise<UploadClaims> {
-  const unsealed = await unseal(signingSecrets, 'upload', uploadId, now)
+  const unsealed = await unseal(signingSecrets, UPLOAD, uploadId, now)
   const parsed = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
   if (
     !unsealed.ok ||
@@ -91,7 +92,7 @@ export async function openUploadId(
       'invalid_upload_id',
       'This upload id belongs to another upload or has expired.',
     )
-  const { secret, exp: _, ...claims } = parsed.data
+  const { secret, ...claims } = parsed.data
   const bound = boundTo({ ...scope, overwrite: claims.overwrite })
   const opened: unknown = JSON.parse(await decrypt(unsealed.secret, bound, secret))
   return { ...claims, key: scope.key, ...secretSchema.parse(opened) }

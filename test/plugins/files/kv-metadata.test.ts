@@ -6,13 +6,12 @@ import { testRecord } from '../../../src/testing/test-record.ts'
 import { runs } from '../../support/fuzz.ts'
 import { hostileText } from '../../support/hostile.ts'
 
-const { key, bucket, ...members } = testRecord('a.jpg')
-const METADATA = { v: 1, ...members }
+const { key, bucket, ...METADATA } = testRecord('a.jpg')
 
 const bytes = (value: unknown): number => utf8Length(JSON.stringify(value))
 
 describe('toMetadata', () => {
-  it('has a version, and everything except the key and the bucket, which are in the KV key', () => {
+  it('keeps everything except the key and the bucket, which are in the KV key', () => {
     expect(toMetadata(testRecord('a.jpg'))).toEqual(METADATA)
     expect(toMetadata(testRecord('a.jpg', { owner: null })).owner).toBeNull()
   })
@@ -62,7 +61,7 @@ describe('fromMetadata', () => {
     expect(fromMetadata('files', record.key, stored)).toEqual(record)
   })
 
-  it('ignores a member that it does not know', () => {
+  it('ignores the extra fields of a record from a later version', () => {
     expect(fromMetadata('files', key, { ...METADATA, later: 1 })).toEqual(testRecord('a.jpg'))
   })
 
@@ -72,8 +71,6 @@ describe('fromMetadata', () => {
     ['text', 'x'],
     ['a list', []],
     ['an empty object', {}],
-    ['no version', members],
-    ['a later version', { ...METADATA, v: 2 }],
     ['no name', { ...METADATA, name: undefined }],
     ['a negative size', { ...METADATA, size: -1 }],
     ['half a byte', { ...METADATA, size: 0.5 }],
