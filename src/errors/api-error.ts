@@ -116,7 +116,7 @@ interface Details {
   readonly status?: number | undefined
   /** For `precondition_failed`: the object's ETag in its quotes, or null without an object. */
   readonly etag?: string | null | undefined
-  /** Of a DELETE that has removed the object, whatever failed after that. */
+  /** Whether a DELETE has removed the object, although something failed after that. */
   readonly deleted?: true | undefined
 }
 
@@ -261,7 +261,7 @@ interface Foreign {
   readonly retryAfterSeconds?: unknown
 }
 
-/** Seconds until a retry of what says no other time. */
+/** Seconds until a retry, if an error states no other time. */
 const RETRY_AFTER_SECONDS = 5
 
 /**

@@ -132,7 +132,7 @@ async function admit(c: AppContext, call: CopyCall, file: FileToCopy): Promise<v
       reason: 'storage',
       retryAfterSeconds: 1,
     })
-  // Not before, since a file that isn't started is sent again.
+  // Counts only a file that is started. The client sends the others again.
   await call.count()
 }
 

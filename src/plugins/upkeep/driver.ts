@@ -101,7 +101,7 @@ export function homeOf(driver: Driver, bucket: ConfiguredBucket, now: Date): Hom
   return { store, wake: (at) => drive(driver, store, identity, at) }
 }
 
-/** Begins a pass through a bucket, instead of any other. */
+/** Begins a pass through a bucket, and ends an earlier one. */
 export async function begin(
   { store }: Home,
   bucket: ConfiguredBucket,

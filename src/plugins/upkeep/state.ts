@@ -146,7 +146,7 @@ export function goOn(state: WalkState, now: Date): WalkState {
   if (state.stopped === null) return state
   const isEarly = state.stopped.reason === 'over 10,000 changes'
   const accepted = isEarly ? [state.stopped.reason] : STOP_REASONS
-  // A report has come since. Nobody knows any more what the pass before it had collected.
+  // A report has taken the place of the stopped pass, whose collected keys are gone.
   const order = { ...state.order, mode: 'record' } as const
   const next = state.held === null ? state : startPass(order, state.identity, now, state)
   return { ...next, stopped: null, accepted, nextAt: now.getTime() }

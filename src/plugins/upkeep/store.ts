@@ -60,7 +60,7 @@ export const TABLES: readonly Sql[] = [
   sql`CREATE TABLE IF NOT EXISTS presigner_ownerless (walk TEXT NOT NULL, key TEXT NOT NULL, etag TEXT NOT NULL, size INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (walk, key)) WITHOUT ROWID`,
 ]
 
-/** Comes after all that a key can continue with. */
+/** Sorts after every continuation of a key. */
 const GREATEST = '\u{10FFFF}'.repeat(4)
 
 const among = (values: readonly string[]): Sql =>

@@ -303,7 +303,7 @@ export class WalkStep {
       this.stop(reason)
       return
     }
-    // It stays the same pass for whoever waits for it.
+    // `startedAt` stays, so that whoever waits for this pass sees the same one.
     this.state = { ...startPass(order, identity, this.now, this.state), startedAt, isDoubted: true }
     this.changes.push(forgetCollected(this.walk.name))
     this.#waitSeconds = 1.5 * lagSeconds
