@@ -192,9 +192,7 @@ export async function infer(
   key: ObjectKey,
   options: Inference = {},
 ): Promise<Inferred> {
-  let result: Inferred = {
-    ...{ outcome: 'same', isDue: false, seconds: 0, object: null, record: null },
-  }
+  let result: Inferred = { outcome: 'same', isDue: false, seconds: 0, object: null, record: null }
   const isEarly = (object: ObjectHead | null, record?: FileRecord | null): boolean => {
     const seconds = options.wait?.(object, record) ?? 0
     if (seconds > 0) result = { ...result, outcome: 'waiting', seconds, object }

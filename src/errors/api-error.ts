@@ -247,7 +247,12 @@ export function copyOf(
   const { code, message, issues, cause, ...more } = thrown as ApiError
   const { reason, retryAfterSeconds, status, etag, deleted } = { ...more, ...changes }
   return restored(code, String(changes.message ?? message), {
-    ...{ reason, retryAfterSeconds, status, etag, deleted, cause },
+    reason,
+    retryAfterSeconds,
+    status,
+    etag,
+    deleted,
+    cause,
     issues: Array.isArray(issues) ? issues : [],
   })
 }

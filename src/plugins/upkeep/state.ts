@@ -121,9 +121,25 @@ export interface WalkState {
 }
 
 const NO_COUNTS: Counts = {
-  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, ownerless: 0, different: 0 },
-  ...{ gone: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0, failed: 0, recorded: 0 },
-  ...{ returned: 0, updated: 0, corrected: 0, dropped: 0, aborted: 0 },
+  objects: 0,
+  records: 0,
+  unrecorded: 0,
+  young: 0,
+  unmanaged: 0,
+  ownerless: 0,
+  different: 0,
+  gone: 0,
+  oldUploads: 0,
+  unreadable: 0,
+  foreign: 0,
+  refused: 0,
+  failed: 0,
+  recorded: 0,
+  returned: 0,
+  updated: 0,
+  corrected: 0,
+  dropped: 0,
+  aborted: 0,
 }
 
 /** Returns the state before the first step of a pass, after `before`. */
@@ -133,12 +149,24 @@ export const startPass = (
   now: Date,
   before?: Pick<WalkState, 'last' | 'stopped' | 'held'>,
 ): WalkState => ({
-  ...{ version: 1, order, identity, phase: 'objects', startedAt: now.toISOString() },
-  ...{ after: null, indexCursor: null, marker: null, counts: NO_COUNTS },
+  version: 1,
+  order,
+  identity,
+  phase: 'objects',
+  startedAt: now.toISOString(),
+  after: null,
+  indexCursor: null,
+  marker: null,
+  counts: NO_COUNTS,
   confirmed: { records: 0, odd: 0 },
-  ...{ failures: 0, failure: null, isDoubted: false, stopped: null, accepted: [] },
+  failures: 0,
+  failure: null,
+  isDoubted: false,
+  stopped: null,
+  accepted: [],
   held: order.mode === 'report' ? (before?.stopped ?? before?.held ?? null) : null,
-  ...{ nextAt: now.getTime(), last: before?.last ?? null },
+  nextAt: now.getTime(),
+  last: before?.last ?? null,
 })
 
 /** Returns the state from which a stopped walk goes on, after a person has looked at its counts. */

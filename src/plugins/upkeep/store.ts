@@ -161,7 +161,8 @@ export class WalkStore {
     return {
       state: row === undefined ? null : readState(row.state),
       nextAt: typeof row?.next_at === 'number' ? row.next_at : null,
-      ...{ collected: count(1), failing: count(0) },
+      collected: count(1),
+      failing: count(0),
     }
   }
 
@@ -207,7 +208,10 @@ export class WalkStore {
         AND key >= ${prefix} AND key < ${prefix + GREATEST} AND key > ${after} ORDER BY key LIMIT ${limit}`,
     ])
     return rows.map(({ key, etag, size, since }) => ({
-      ...{ key: String(key), etag: String(etag), size: Number(size), since: Number(since) },
+      key: String(key),
+      etag: String(etag),
+      size: Number(size),
+      since: Number(since),
     }))
   }
 

@@ -17,8 +17,11 @@ import { MAX_UPLOAD_SECONDS, type Walk, WalkStep, type WalkStepResult } from './
 const RETRIES = 3
 
 const PHASES: Readonly<Record<WalkState['phase'], (step: WalkStep) => Promise<void>>> = {
-  ...{ objects: walkObjects, uploads: walkUploads, entries: walkEntries },
-  ...{ acting: act, idle: async () => undefined },
+  objects: walkObjects,
+  uploads: walkUploads,
+  entries: walkEntries,
+  acting: act,
+  idle: async () => undefined,
 }
 
 /**
