@@ -3,7 +3,7 @@ import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
 import type { Principal } from './access/principal.ts'
 import { createApp } from './app.ts'
-import type { Instance, ScheduledEvent } from './http/app-env.ts'
+import type { Instance, ScheduledEvent, Seams } from './http/app-env.ts'
 import { principalOfApp } from './http/app-principal.ts'
 import type { Host } from './http/host.ts'
 import { type AnyEnv, instancesOf, type PresignerOptions } from './instance.ts'
@@ -106,7 +106,7 @@ export function createPresigner<B extends object = object, V extends object = ob
     },
     async scheduled(event, env, context = NO_CONTEXT) {
       const instance = instanceFor(env)
-      const runs = instance.scheduled.map(async (run) => run(event, instance, context))
+      const runs = instance.seams.scheduled.map(async (run) => run(event, instance, context))
       // Each run ends, even if another one fails.
       await Promise.allSettled(runs)
       await Promise.all(runs)
@@ -120,11 +120,8 @@ export function createPresigner<B extends object = object, V extends object = ob
  * Returns what handles a batch of the queue called `name`, or undefined. One whose name starts with that of a
  * plugin's queue and ends with `-dead` has its dead letters, which wait there for a person.
  */
-function handlerFor(
-  { queue }: Instance,
-  name: string,
-): Instance['queue'][number]['handle'] | undefined {
-  const found = queue.find((one) => name.startsWith(one.name))
+function handlerFor({ seams }: Instance, name: string): Seams['queue']['handle'] | undefined {
+  const found = seams.queue.find((one) => name.startsWith(one.name))
   // Any queue may be that of a lost plugin, whose name is empty.
   const isDead = found?.name && name.slice(found.name.length).endsWith('-dead')
   return isDead ? undefined : found?.handle

@@ -4,7 +4,7 @@ import { ApiError, asApiError, type Issue, isObject, unknownMembers } from './er
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import type { WarningText } from './errors/warnings.ts'
-import type { Instance, Seams } from './http/app-env.ts'
+import type { Instance, SeamLists, Seams } from './http/app-env.ts'
 import type { AppPrincipal } from './http/app-principal.ts'
 import type {
   DeleteAnswer,
@@ -39,7 +39,11 @@ export interface AnyEnv {
 
 /** Options of a presigner, in addition to its settings. All of them are optional. */
 export interface PresignerOptions<E extends Env = AnyEnv> {
-  /** The features to have besides URLs, such as `files()` and `links()`. Their order doesn't matter. */
+  /**
+   * The features to have besides URLs, such as `files()` and `links()`. The order of those of this package doesn't
+   * matter. That of your own does if several answer: `reserve` runs in this order, and its undos in reverse. Of
+   * `identify.find` and `minter`, the first result counts, and of `after` the first one for `data` in the response.
+   */
   plugins?: readonly Plugin<E['Bindings']>[]
   /**
    * The rate limiter, or a function that returns it, which is called once for each environment object.
@@ -95,24 +99,23 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
   appTimeoutSeconds?: number
 }
 
-/** The names of all options. */
-const OPTIONS = Object.keys({
-  plugins: 0,
-  rateLimiter: 0,
-  authenticate: 0,
-  beforeUpload: 0,
-  beforeDelete: 0,
-  beforeDownload: 0,
-  log: 0,
-  basePath: 0,
-  appTimeoutSeconds: 0,
-} satisfies Record<keyof PresignerOptions, 0>)
+/** Whether a member is a function or an object, or what `bind` or a rule accepts. */
+type Kinds<Name extends string> = Readonly<Record<Name, 'function' | 'object' | 'other'>>
 
-/** Options that are functions of the app. */
-const HOOKS = ['authenticate', 'beforeUpload', 'beforeDelete', 'beforeDownload', 'log'] as const
+const OPTIONS: Kinds<keyof PresignerOptions> = {
+  plugins: 'other',
+  rateLimiter: 'other',
+  authenticate: 'function',
+  beforeUpload: 'function',
+  beforeDelete: 'function',
+  beforeDownload: 'function',
+  log: 'function',
+  basePath: 'other',
+  appTimeoutSeconds: 'other',
+}
 
-/** What each seam is. A misspelt check, or one that is no function, would let everything pass. */
-const KINDS = {
+/** A misspelt check, or one that is no function, would let everything pass. */
+const SEAMS: Kinds<keyof Seams> = {
   identify: 'object',
   minter: 'function',
   check: 'function',
@@ -128,8 +131,7 @@ const KINDS = {
   enqueue: 'function',
   queue: 'object',
   scheduled: 'function',
-} as const satisfies Record<keyof Seams, string>
-const SEAMS = Object.keys(KINDS)
+}
 
 /** A request has no more time itself. */
 const MAX_APP_SECONDS = 25
@@ -251,11 +253,18 @@ function createInstance<E extends Env>(
   const { issue, only, read, bind } = readers
   const seconds = read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0
   const setup: Setup<E['Bindings']> = { ...readers, appMilliseconds: seconds * 1000 }
-  only('options', options, OPTIONS)
+  /** Adds an issue for unknown members, and for each that is not of its kind. */
+  const requireKinds = (path: string, given: object, kinds: Kinds<string>, before = '') => {
+    only(path, given, Object.keys(kinds))
+    for (const [name, kind] of Object.entries(kinds)) {
+      const made: unknown = Reflect.get(given, name) ?? undefined
+      if (made !== undefined && kind !== 'other' && typeof made !== kind)
+        issue(before + name, `must be a ${kind}`)
+    }
+  }
+  requireKinds('options', options, OPTIONS)
   // A misspelt option may be `plugins`.
   let isLost = issues.length > given.length
-  for (const name of HOOKS)
-    if (options[name] && typeof options[name] !== 'function') issue(name, 'must be a function')
   const names = plugins.map(({ name }) => name)
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
@@ -263,20 +272,14 @@ function createInstance<E extends Env>(
     isLost ||= part === null
     // A promise, or a seam outside of setup, would add no check, so everything would pass.
     const isOdd = part && !isObject(part)
-    if (isOdd || SEAMS.some((seam) => seam in plugin))
+    if (isOdd || Object.keys(SEAMS).some((seam) => seam in plugin))
       issue(name, 'must return an object with its seams from setup')
-    only(`${name}.setup`, part ?? {}, SEAMS)
-    for (const [seam, kind] of Object.entries(KINDS)) {
-      const made: unknown = Reflect.get(part ?? {}, seam) ?? undefined
-      if (made !== undefined && typeof made !== kind)
-        issue(`${name}.setup.${seam}`, `must be a ${kind}`)
-    }
+    requireKinds(`${name}.setup`, part ?? {}, SEAMS, `${name}.setup.`)
     return part ?? {}
   })
-  const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>
-    parts.map((part) => part[name]).filter((has) => has !== undefined && has !== null)
+  const seams = listSeams(parts)
   const one = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
-    const [first, second] = all(name)
+    const [first, second] = seams[name]
     if (second) issue('plugins', `must have only one ${name}`)
     return first
   }
@@ -286,10 +289,13 @@ function createInstance<E extends Env>(
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugin.split('() or ').some((name) => names.includes(name)))
       warnings.add(`plugin missing: ${path} needs ${plugin}()`)
-  const after = all('after')
   // What a client sends on purpose comes before what its browser adds.
-  const identify = all('identify').toSorted(
+  const identify = seams.identify.toSorted(
     (a, b) => Number('ambient' in a) - Number('ambient' in b),
+  )
+  // The longest name wins.
+  const queue = [...seams.queue, ...(isLost ? [LOST] : [])].toSorted(
+    (a, b) => b.name.length - a.name.length,
   )
   const starts = identify.flatMap((one) => ('prefix' in one ? [one.prefix] : [])).toSorted()
   if (starts.some((start, i) => starts[i + 1]?.startsWith(start)))
@@ -298,28 +304,17 @@ function createInstance<E extends Env>(
     id: setup.id,
     plugins: names,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
-    identify,
+    seams: { ...seams, identify, queue },
     own: identify.filter(isOwn),
-    minters: all('minter'),
-    checks: all('check'),
-    reserves: all('reserve'),
-    steps: all('step'),
-    settles: all('settle'),
-    erases: all('erase'),
-    ready: all('ready').reduce(andThen, (given) => given),
+    ready: seams.ready.reduce(andThen, (given) => given),
     fileIndex: one('fileIndex') ?? noFileIndex,
     objects: one('objects') ?? (() => NO_OBJECTS),
     enqueue: one('enqueue') ?? null,
-    after: after.length === 0 ? null : eachOf(after, setup.appMilliseconds),
-    // The longest name wins.
-    queue: [...all('queue'), ...(isLost ? [LOST] : [])].toSorted(
-      (a, b) => b.name.length - a.name.length,
-    ),
-    scheduled: all('scheduled'),
+    after: seams.after.length === 0 ? null : eachOf(seams.after, setup.appMilliseconds),
     appMilliseconds: setup.appMilliseconds,
     warnings: (...context: Parameters<Seams['warnings']>) => [
       ...warnings,
-      ...all('warnings').flatMap((seam) => seam(...context)),
+      ...seams.warnings.flatMap((seam) => seam(...context)),
     ],
     log:
       typeof log === 'function'
@@ -328,6 +323,15 @@ function createInstance<E extends Env>(
   }
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }
+
+/** Returns what all plugins have made, by the names of the seams. */
+const listSeams = (parts: readonly Partial<Seams>[]): SeamLists =>
+  Object.fromEntries(
+    Object.keys(SEAMS).map((name) => [
+      name,
+      parts.map((part): unknown => Reflect.get(part, name) ?? null).filter((made) => made !== null),
+    ]),
+  ) as { readonly [Name in keyof Seams]: never[] }
 
 const NO_FAILURE: Omit<LoadedSettings & { ok: false }, 'ok'> = { issues: [] }
 

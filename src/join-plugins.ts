@@ -1,8 +1,8 @@
 import { CORE, type Parts } from './app.ts'
 import type { Issue } from './errors/api-error.ts'
 import type { Seams } from './http/app-env.ts'
-import { meet, takes } from './http/new-app.ts'
-import type { Plugin, Routes, Setup } from './plugin.ts'
+import { compared, meet, takes } from './http/new-app.ts'
+import type { Plugin, Setup } from './plugin.ts'
 
 /** Returns the plugins and those that are options of others, each once. */
 export function listPlugins<B>(plugins: readonly Plugin<B>[]): readonly Plugin<B>[] {
@@ -66,32 +66,39 @@ const hasRoutes = ({ open, api }: Parts): boolean =>
 function pathIssues(plugins: readonly Parts[]): string[] {
   const odd = plugins.flatMap(routesOf).find(({ path }) => /[?{}]|\*.|[^/]\*/.test(path))
   if (odd) return [`must not have this kind of path: ${odd.path}`]
-  return plugins.flatMap((one, i) =>
-    plugins.slice(i + 1).flatMap((two) => {
-      if (one.name === two.name) return `must have only one line "${one.name}(),"`
-      const shared = sharedPath(one, two)
-      return shared ? `must not share ${shared}: ${one.name}, ${two.name}` : []
+  const all = plugins.map((part) => ({
+    part,
+    routes: routesOf(part).map(({ method, path }) => ({ method, ...compared(path) })),
+  }))
+  return all.flatMap((one, i) =>
+    all.slice(i + 1).flatMap((two) => {
+      const { name } = one.part
+      if (name === two.part.name) return `must have only one line "${name}(),"`
+      const shared = sharedPath(one.routes, two.routes, one.part === CORE)
+      return shared ? `must not share ${shared}: ${name}, ${two.part.name}` : []
     }),
   )
 }
 
+type Compared = { readonly method: string } & ReturnType<typeof compared>
+
 /** Returns a path for which both plugins have a handler, so that their order would matter. */
-function sharedPath(one: Parts, two: Parts): string | undefined {
-  const others = routesOf(two)
-  return routesOf(one).find((a) =>
-    others.some(
+const sharedPath = (
+  one: readonly Compared[],
+  two: readonly Compared[],
+  isCore: boolean,
+): string | undefined =>
+  one.find((a) =>
+    two.some(
       (b) =>
-        (a.method === b.method || [a.method, b.method].includes('ALL')) &&
-        (meet(a.path, b.path) || (one === CORE && takes(b.path, a.path))),
+        (a.method === b.method || a.method === 'ALL' || b.method === 'ALL') &&
+        (meet(a, b) || (isCore && takes(b, a))),
     ),
   )?.path
-}
 
 /** Returns the routes of a plugin, also those of its API below a token. */
-const routesOf = ({
-  open,
-  api,
-}: Parts): readonly Pick<Routes['routes'][number], 'method' | 'path'>[] => [
-  ...[open, api].flatMap((app) => app?.routes ?? []),
-  ...(api?.routes ?? []).map(({ method, path }) => ({ method, path: `/u/:token${path}` })),
+const routesOf = ({ open, api }: Parts) => [
+  ...(open?.routes ?? []),
+  ...(api?.routes ?? []),
+  ...(api?.routes ?? []).map((route) => ({ ...route, path: `/u/:token${route.path}` })),
 ]

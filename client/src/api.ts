@@ -5,7 +5,7 @@ import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { codeWithoutResponse, noteResponse } from './responded.ts'
 import { anySignal } from './signals.ts'
-import { userTagOf } from './user-tag.ts'
+import { USER_TAG, type UserTag } from './user-tag.ts'
 
 /**
  * How long to wait for a response. The Worker waits ten seconds for each request to a bucket or
@@ -13,7 +13,6 @@ import { userTagOf } from './user-tag.ts'
  */
 const TIMEOUT_MILLISECONDS = 60_000
 const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
-const USER_TAG = 'X-User-Tag'
 /** The fraction of that time after which a request counts as stalled: 7.5 and 25 seconds. */
 const PATIENCE = 1 / 8
 
@@ -55,12 +54,12 @@ export type Api = <T>(
 
 /** For whom requests are sent. */
 export interface Sender {
-  /** Their name on the page. With a name, they have a tag, which the API compares. */
+  /** Their name on the page, for the function that returns the token. */
   readonly user?: string | null | undefined
-  /** Cancels all requests. */
-  readonly signal?: AbortSignal
-  /** Called when the API reports another user. */
-  readonly stop?: (error: PresignerError) => void
+  /** Which the API compares. */
+  readonly userTag?: UserTag | undefined
+  /** Returns what cancels all requests. */
+  readonly signal?: () => AbortSignal
   /** Replaces the URL in errors. */
   readonly shownUrl?: string
 }
@@ -70,30 +69,15 @@ const isTagged = isObject<{ tag: string }>({ tag: isString })
 /** Returns a function that calls the API at `baseUrl`, without a fragment. */
 export function createApi(
   { baseUrl, token, credentials = 'same-origin', headers: more }: ApiOptions,
-  { user, signal: ended, stop, shownUrl }: Sender = {},
+  { user, userTag, signal: ended, shownUrl }: Sender = {},
 ): Api {
   const base = baseUrl.replace(/\/*(#.*)?$/, '')
-  const known = typeof user === 'string' ? userTagOf(baseUrl, user) : undefined
-  let tag: string | null = null
-  /** Keeps the tag of a response. The API accepts those of older secrets, and returns the newest one. */
-  const learn = (latest: string) => {
-    if (latest === tag) return
-    tag = latest
-    if (known?.save(latest) === false)
-      refuse(
-        new PresignerError('user_changed', 'Another user is logged in now. Reload the page.', {
-          status: 409,
-        }),
-      )
-  }
-  const refuse = (error: PresignerError): never => {
-    stop?.(error)
-    throw error
-  }
+  /** Whether the API has answered a request with a tag. */
+  let isTagAllowed = false
   let asking: Promise<unknown> | undefined
   const tokenOf = typeof token === 'function' ? token : () => token
   return async function api(check, method, path, { query = {}, body, signal: own, stall } = {}) {
-    const signal = anySignal(own, ended)
+    const signal = anySignal(own, ended?.())
     const url = base + path
     const what = `${method} ${(shownUrl ?? base) + path}`
     const milliseconds = /\/(?:complete|copy|move)$/.test(path)
@@ -104,15 +88,19 @@ export function createApi(
       const sent = new Headers(typeof more === 'function' ? await more() : more)
       if (credential) sent.set('Authorization', `Bearer ${credential}`)
       if (body) sent.set('Content-Type', 'application/json')
-      if (tag !== null) sent.set(USER_TAG, tag)
+      const tag = userTag?.read()
+      if (tag) sent.set(USER_TAG, tag)
       const timeout = AbortSignal.timeout(milliseconds)
       const silence = (cause?: unknown) => {
         const code = codeWithoutResponse(url)
         // CORS rules must include the page's origin.
+        const isTagSuspect = tag && !isTagAllowed
         const hint =
           code === 'unreachable'
             ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
-            : ''
+            : isTagSuspect
+              ? `. If your app has its own CORS headers, allow ${USER_TAG} there.`
+              : ''
         return new PresignerError(code, `No response to ${what}${hint}`, { cause })
       }
       const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
@@ -126,6 +114,7 @@ export function createApi(
           signal: anySignal(signal, timeout),
         })
         noteResponse(url)
+        if (tag) isTagAllowed = true
         return [response, await response.text()]
       } catch (cause) {
         signal.throwIfAborted()
@@ -136,10 +125,9 @@ export function createApi(
     }
 
     signal.throwIfAborted()
-    tag ??= known?.read() ?? null
-    if (user !== undefined && tag === null && path !== '/limits') {
+    if (userTag?.read() === null && path !== '/limits') {
       asking ??= api(isTagged, 'GET', '/limits', { stall })
-        .then((limits) => learn(limits.tag))
+        .then((limits) => userTag.learn(limits.tag))
         .finally(() => {
           asking = undefined
         })
@@ -154,7 +142,7 @@ export function createApi(
     const { ok, status, headers } = response
     const answer = parse(text)
     if (ok && check(answer)) {
-      if (user !== undefined) learn(headers.get(USER_TAG) ?? tag ?? '')
+      userTag?.learn(headers.get(USER_TAG))
       return answer
     }
     if (!ok && isErrorBody(answer)) {
@@ -164,9 +152,8 @@ export function createApi(
         status,
         retryAfter,
       })
-      if (error.code !== 'user_changed') throw error
-      known?.forget()
-      refuse(error)
+      if (error.code === 'user_changed') userTag?.forget()
+      throw error
     }
     const requestId = headers.get('X-Request-Id') ?? undefined
     const message = `Unexpected response to ${what}: ${status}. Check baseUrl.`

@@ -42,7 +42,10 @@ export async function openDropBox(
   const inTurn = createTurns(mostFiles, terms.maxTotalBytes / 2)
   const uploads = uploadsWith(() => ({
     run: (file, options, kept) =>
-      inTurn(file.size, options.signal, () => client.upload(file, options, kept)),
+      inTurn(file.size, options.signal, () =>
+        // A box takes files only in parts.
+        client.upload(file, { ...options, multipart: true, sha256: undefined }, kept),
+      ),
   }))
   return { ...terms, client: { ...client, ...uploads } }
 }

@@ -1,14 +1,7 @@
 import type { Api } from './api.ts'
-import type {
-  CompleteRequest,
-  PartUrlsRequest,
-  RecordRequest,
-  StartRequest,
-  UploadQuery,
-} from './bodies.ts'
+import type { CompleteRequest, PartUrlsRequest, StartRequest, UploadQuery } from './bodies.ts'
 import { isNothing } from './check.ts'
 import type { ErrorCode } from './error-code.ts'
-import { isGenerated } from './generated-key.ts'
 import { PAUSE } from './handle.ts'
 import { call, type Job } from './job.ts'
 import { partSigner } from './part-urls.ts'
@@ -62,9 +55,14 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
   try {
     const same = kept?.sample === slot.sample ? kept : undefined
     const etags = same && (await findParts(job, same))
+    // It may be complete: the page may have closed, or paused, before the response arrived. The API
+    // tells whether it was this upload, even if its key was chosen.
     let record =
-      same && !etags && isGenerated(same.key) ? await recordIfComplete(job, same) : undefined
-    if (!record) {
+      same?.parts && !etags
+        ? await complete(job, same, same.parts).catch(() => undefined)
+        : undefined
+    if (record) job.report(1, job.file.size)
+    else {
       if (!upload || !etags) {
         if (kept) drop(kept, request.bucket)
         // The signal doesn't cancel this request, since an upload without a known id can't be
@@ -75,7 +73,7 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
         slot.save(upload, drop)
         signal.throwIfAborted()
       }
-      record = await sendAll(job, upload, etags ?? new Map())
+      record = await sendAll(job, slot, upload, etags ?? new Map())
     }
     if (upload) slot.clear(upload)
     return record
@@ -119,35 +117,33 @@ async function findParts(
   }
 }
 
-/**
- * Records an upload that the bucket no longer lists, in case it is complete. The page may have
- * closed before the response arrived. Under a chosen key, another file may be stored.
- */
-async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileRecord | undefined> {
-  const { file, request, report } = job
-  const body: RecordRequest = { key, name: request.fileName, bucket: request.bucket }
-  try {
-    const record = await call(job, isFileRecord, 'POST', '/files', { body })
-    report(1, file.size)
-    return record
-  } catch {
-    return undefined
-  }
+/** Completes the upload and records the file. A repeat only records it. */
+function complete(
+  job: Job,
+  { uploadId, key }: StartedUpload,
+  parts: CompleteRequest['parts'],
+): Promise<FileRecord> {
+  const { request, ifMatch } = job
+  const { fileName: name, bucket } = request
+  const body: CompleteRequest = { key, name, parts, ifMatch, bucket }
+  return call(job, isFileRecord, 'POST', `/multipart/${uploadId}/complete`, { body })
 }
 
 /** Sends the parts that are missing in `etags`, and completes the upload. */
-async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<FileRecord> {
-  const { request, ifMatch } = job
+async function sendAll(
+  job: Job,
+  slot: ResumeSlot,
+  upload: StartedUpload,
+  etags: Etags,
+): Promise<FileRecord> {
   for (let repairs = 0; ; repairs++) {
     await sendParts(job, upload, etags)
     const parts = [...etags]
       .sort(([one], [other]) => one - other)
       .map(([partNumber, etag]) => ({ partNumber, etag }))
-    const { fileName: name, bucket } = request
-    const body: CompleteRequest = { key: upload.key, name, parts, ifMatch, bucket }
-    const path = `/multipart/${upload.uploadId}/complete`
+    slot.complete(upload, parts)
     try {
-      return await call(job, isFileRecord, 'POST', path, { body })
+      return await complete(job, upload, parts)
     } catch (error) {
       const found =
         repairs < MAX_REPAIRS && hasCode(error, ['invalid_part'])

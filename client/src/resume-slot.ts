@@ -1,5 +1,5 @@
-import type { StartRequest } from './bodies.ts'
-import { type Check, isNumber, isObject, isOptional, isString } from './check.ts'
+import type { CompleteRequest, StartRequest } from './bodies.ts'
+import { type Check, isListOf, isNumber, isObject, isOptional, isString } from './check.ts'
 import { sampleOf } from './file-bytes.ts'
 import { parse } from './json.ts'
 import { isStartedUpload, type StartedUpload } from './response-checks.ts'
@@ -31,7 +31,13 @@ export type Drop = (upload: StartedUpload, bucket: string | undefined, done?: ()
 export type KeptUpload = StartedUpload & {
   /** `sampleOf` its file. Missing if the upload was canceled, and the bucket may still have it. */
   readonly sample?: unknown
+  /** With which it is being completed, or was. */
+  readonly parts?: CompleteRequest['parts'] | undefined
 }
+
+const hasParts = isObject<Pick<KeptUpload, 'parts'>>({
+  parts: isOptional(isListOf(isObject({ partNumber: isNumber, etag: isString }))),
+})
 
 /** An entry in localStorage for one upload. Without localStorage, uploads don't resume. */
 export interface ResumeSlot {
@@ -43,6 +49,8 @@ export interface ResumeSlot {
    * have.
    */
   save(upload: StartedUpload, drop: Drop): void
+  /** Keeps the parts with which `upload` is completed next. */
+  complete(upload: StartedUpload, parts: CompleteRequest['parts']): void
   /** Keeps `upload` only to delete its parts. */
   cancel(upload: StartedUpload): void
   /** Removes `upload`, unless the slot already has another one. */
@@ -69,9 +77,11 @@ export async function withResumeSlot<T>(
     save: (upload, drop) =>
       use((storage) => {
         sweep(storage, identity?.[0], upload, drop)
-        write(storage, name, upload, sample)
+        write(storage, name, { ...upload, sample })
       }),
-    cancel: (upload) => use((storage) => write(storage, name, upload)),
+    complete: (upload, parts) =>
+      use((storage) => write(storage, name, { ...upload, sample, parts })),
+    cancel: (upload) => use((storage) => write(storage, name, { ...upload, sample: undefined })),
     clear: (upload) => use((storage) => remove(storage, name, upload)),
   }
   const begin = () => {
@@ -116,12 +126,12 @@ export function keptNames(baseUrl: string): readonly string[] {
 /** Returns the upload that is saved under `name`. Only the API knows whether it has expired. */
 function read(storage: Storage, name: string): KeptUpload | undefined {
   const upload = parse(storage.getItem(name) ?? '')
-  return isStartedUpload(upload) ? upload : undefined
+  return isStartedUpload(upload) && hasParts(upload) ? upload : undefined
 }
 
 /** Saves `upload` under `name`. Without a sample, it can't be resumed. */
-const write = (storage: Storage, name: string, upload: StartedUpload, sample?: string): void =>
-  storage.setItem(name, JSON.stringify({ ...upload, sample }))
+const write = (storage: Storage, name: string, upload: KeptUpload): void =>
+  storage.setItem(name, JSON.stringify(upload))
 
 function remove(storage: Storage, name: string, { uploadId }: StartedUpload): void {
   if (read(storage, name)?.uploadId === uploadId) storage.removeItem(name)
@@ -150,7 +160,7 @@ function sweep(
     else if (base === baseUrl && (!upload.sample || days > DAYS - 1))
       void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
         if (!lock) return
-        write(storage, name, upload)
+        write(storage, name, { ...upload, sample: undefined })
         drop(upload, bucket, () => remove(storage, name, upload))
       })
   }

@@ -1,5 +1,6 @@
 import { type Api, type ApiOptions, createApi } from './api.ts'
 import { PresignerError } from './presigner-error.ts'
+import { type UserTag, userTagOf } from './user-tag.ts'
 
 export interface SessionOptions extends ApiOptions {
   /**
@@ -22,11 +23,13 @@ export interface Session {
 export interface OwnSession extends Session {
   /** Sends requests for this person. */
   readonly api: Api
-  /** Aborts when nothing more may be sent: at the end, or when the API reports another user. */
+  /** Aborts what is being sent: at the end, or when the API reports another user. */
   readonly sending: AbortSignal
   /** Names the API and the person in what is kept to resume later. */
   readonly place: string
   end(): void
+  /** Lets the person try again, since they may have logged in again after somebody else. */
+  goOn(): void
 }
 
 /** Returns functions for the sessions of a client, of which one is current. */
@@ -40,11 +43,18 @@ export function createSessions({ user, ...options }: SessionOptions) {
       return null
     }
   }
+  const tags = new Map<string, UserTag>()
+  const tagOf = (name: Session['user']) => {
+    if (typeof name !== 'string') return undefined
+    const tag = tags.get(name) ?? userTagOf(options.baseUrl, name)
+    tags.set(name, tag)
+    return tag
+  }
   let session: OwnSession | undefined
   const listeners = new Set<() => void>()
   const beginners = new Set<() => void>()
   const start = (name: Session['user']) => {
-    session = newSession(name, nameOf, options)
+    session = newSession(name, nameOf, options, tagOf(name))
     // Later, since a component may ask while it renders, and what listens changes others.
     for (const listener of beginners) queueMicrotask(listener)
     for (const listener of listeners) session.signal.addEventListener('abort', listener)
@@ -60,8 +70,9 @@ export function createSessions({ user, ...options }: SessionOptions) {
   /** Returns the session for a new request: another one after `end`, if `user` is a function. */
   function begin(): OwnSession {
     const latest = current()
-    const isEnded = latest.signal.aborted && latest.sending.reason.status === 0
-    return isEnded && typeof user === 'function' ? start(latest.user) : latest
+    if (latest.signal.aborted) return typeof user === 'function' ? start(latest.user) : latest
+    latest.goOn()
+    return latest
   }
   function onEnd(listener: () => void): () => void {
     listeners.add(listener)
@@ -91,21 +102,36 @@ function newSession(
   user: Session['user'],
   nameOf: () => Session['user'],
   options: ApiOptions,
+  userTag: UserTag | undefined,
 ): OwnSession {
-  const sending = new AbortController()
+  let sending = new AbortController()
   const over = new AbortController()
   const end = () => {
     const reason = changed()
     sending.abort(reason)
     over.abort(reason)
   }
-  const stop = (error: PresignerError) => sending.abort(error)
-  const send = createApi(options, { user, signal: sending.signal, stop })
+  const send = createApi(options, { user, userTag, signal: () => sending.signal })
   const api: Api = async (...request) => {
     if (nameOf() !== user) end()
-    return send(...request)
+    const controller = sending
+    try {
+      return await send(...request)
+    } catch (error) {
+      // Also what else is being sent.
+      if (error instanceof PresignerError && error.code === 'user_changed') controller.abort(error)
+      throw error
+    }
   }
   const place = user !== undefined ? `${options.baseUrl}#${user}` : options.baseUrl
   if (user === null) end()
-  return { user, signal: over.signal, sending: sending.signal, api, place, end }
+  return {
+    ...{ user, signal: over.signal, api, place, end },
+    get sending() {
+      return sending.signal
+    },
+    goOn() {
+      if (sending.signal.aborted) sending = new AbortController()
+    },
+  }
 }

@@ -18,11 +18,6 @@ import { reasonOf, refusalOf } from './refusal.ts'
 import { createRow, type Row } from './row.ts'
 import { thanksFrom } from './thanks.ts'
 
-/**
- * Files of this size or larger go in parts: they can be resumed, and a canceled one frees its room in
- * the box at once. A signed PUT keeps its room until its URL expires.
- */
-const IN_PARTS_BYTES = 5 * 1024 ** 2
 /** How long messages for screen readers are collected. */
 const SAY_MILLISECONDS = 400
 
@@ -88,11 +83,13 @@ const queue = createQueue(
   async (file, options) => {
     if (!api) throw new Error('Not let in')
     const to = { api, bucket, place: name, inTurn }
-    const multipart = file.size >= IN_PARTS_BYTES
-    const send = () => upload(to, file, { ...options, multipart, fileName: toFileName(file.name) })
-    // The box has given up the parts at this moment.
+    const fileName = toFileName(file.name)
+    const send = () => upload(to, file, { ...options, multipart: true, fileName })
+    // The box has given up the parts, such as while the computer slept.
     return send().catch((error: unknown) =>
-      hasCode(error, 'upload_ended') ? send() : Promise.reject(error),
+      hasCode(error, 'upload_ended') || hasCode(error, 'upload_not_found')
+        ? send()
+        : Promise.reject(error),
     )
   },
   show,

@@ -13,7 +13,9 @@ export function refusalOf({ size, type }: File, box: BoxData, room: Room): Error
         ? 'mimetype_not_allowed'
         : room.files < 1 || room.bytes < size
           ? 'drop_box_full'
-          : undefined
+          : size === 0
+            ? 'size_required'
+            : undefined
   return code && new PresignerError(code, code)
 }
 
@@ -32,6 +34,8 @@ export function reasonOf(error: unknown, { maxBytes, allowedTypes }: BoxData): s
       return `This type is not accepted. Accepted: ${typesInWords(allowedTypes)}.`
     case 'type_mismatch':
       return 'Its name does not show its type. Put it into a ZIP file.'
+    case 'size_required':
+      return 'It is empty.'
     case 'drop_box_full':
       return 'There is no room left for it.'
     case 'drop_box_closed':

@@ -1,8 +1,11 @@
 import type * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
 import { decrypt, encrypt } from './encrypt.ts'
+import { purpose } from './purpose-key.ts'
 import { seal, unseal } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
+
+const CURSOR = purpose('cursor')
 
 /** Makes and reads the cursors of one list. */
 export interface Cursors<Place> {
@@ -31,11 +34,11 @@ export function cursorsOf<Place>(
       if (place === null || place === undefined) return {}
       const secret = await encrypt(signingSecrets[0], bound, JSON.stringify(place))
       const exp = seconds && Math.floor(now.getTime() / 1000) + seconds
-      return { cursor: await seal(signingSecrets, 'cursor', { secret, exp }) }
+      return { cursor: await seal(signingSecrets, CURSOR, { secret, exp }) }
     },
     async open(cursor) {
       if (cursor === undefined) return undefined
-      const unsealed = await unseal(signingSecrets, 'cursor', cursor, now)
+      const unsealed = await unseal(signingSecrets, CURSOR, cursor, now)
       if (unsealed.ok && typeof unsealed.claims.secret === 'string') {
         const text = await decrypt(unsealed.secret, bound, unsealed.claims.secret).catch(
           () => 'null',

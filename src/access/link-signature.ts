@@ -1,7 +1,9 @@
 import { base64url, uriEncode, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { purposeKey } from './purpose-key.ts'
+import { purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
+
+export const LINK = purpose('link')
 
 /** The formats that a link can ask for. `auto` depends on the client's `Accept` header. */
 export const LINK_FORMATS = ['auto', 'avif', 'webp', 'jpeg', 'png'] as const
@@ -66,7 +68,7 @@ export async function signLink(
   { signingSecrets }: SigningSettings,
 ): Promise<string> {
   const [secret] = signingSecrets
-  const key = await purposeKey(secret, 'link')
+  const key = await purposeKey(secret, LINK)
   const signature = await crypto.subtle.sign('HMAC', key, utf8(canonicalString(policy)))
   return linkPath(policy, secret, base64url(new Uint8Array(signature)))
 }

@@ -1,23 +1,18 @@
 import { utf8 } from '../keys/encodings.ts'
 import type { SigningSecret } from './settings.ts'
 
+declare const isPurpose: unique symbol
+
 /** What a signature is for. A signature for one purpose never verifies for another. */
-export type Purpose =
-  | 'token'
-  | 'cursor'
-  | 'link'
-  | 'folder'
-  | 'upload'
-  | 'form'
-  | 'step'
-  | 'key'
-  | 'copy'
-  | 'proof'
-  | 'password'
-  | 'unlock'
-  | 'network'
-  | 'drop-box'
-  | 'user'
+export type Purpose = string & { readonly [isPurpose]: true }
+
+/**
+ * Returns a purpose by its name, without a slash. Each one is declared in one place, next to what it signs. It
+ * is part of links, tokens and the like, so it never changes.
+ */
+export const purpose = (name: string): Purpose => name as Purpose
+
+const ENCRYPTION = purpose('upload-encryption')
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
@@ -33,11 +28,11 @@ export const isSignature = (text: string): boolean => /^[\w-]{42}[AEIMQUYcgkosw0
 
 /** Returns the AES-GCM key for the part of a seal that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
-  keyFor(secret, 'upload-encryption', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
+  keyFor(secret, ENCRYPTION, { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
 
 function keyFor(
   secret: SigningSecret,
-  purpose: Purpose | 'upload-encryption',
+  purpose: Purpose,
   algorithm: Parameters<SubtleCrypto['deriveKey']>[2],
   usages: ('sign' | 'verify' | 'encrypt' | 'decrypt')[],
 ): Promise<CryptoKey> {
@@ -50,7 +45,7 @@ function keyFor(
 
 async function deriveKey(
   { name, secret }: SigningSecret,
-  purpose: string,
+  purpose: Purpose,
   algorithm: Parameters<SubtleCrypto['deriveKey']>[2],
   usages: ('sign' | 'verify' | 'encrypt' | 'decrypt')[],
 ): Promise<CryptoKey> {

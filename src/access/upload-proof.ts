@@ -1,7 +1,9 @@
 import { base64url, fromBase64url, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { isSignature, purposeKey } from './purpose-key.ts'
+import { isSignature, purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSettings } from './settings.ts'
+
+const PROOF = purpose('proof')
 
 /** An upload under a key that the app chose. */
 interface ProvenUpload {
@@ -22,7 +24,7 @@ export async function uploadProof(
   { signingSecrets }: SigningSettings,
   upload: ProvenUpload,
 ): Promise<string> {
-  const key = await purposeKey(signingSecrets[0], 'proof')
+  const key = await purposeKey(signingSecrets[0], PROOF)
   const signature = await crypto.subtle.sign('HMAC', key, textOf(upload))
   return base64url(new Uint8Array(signature))
 }
@@ -36,7 +38,7 @@ export async function provesUpload(
   const proof = mark.split('.').at(-1) ?? ''
   if (!isSignature(proof)) return false
   for (const secret of signingSecrets) {
-    const key = await purposeKey(secret, 'proof')
+    const key = await purposeKey(secret, PROOF)
     if (await crypto.subtle.verify('HMAC', key, fromBase64url(proof), textOf(upload))) return true
   }
   return false

@@ -1,7 +1,9 @@
 import { base64url, utf8 } from '../keys/encodings.ts'
 import type { Principal } from './principal.ts'
-import { purposeKey } from './purpose-key.ts'
+import { purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret } from './settings.ts'
+
+const USER = purpose('user')
 
 const TAG_BYTES = 16
 /** How many tags an isolate keeps for each secret. Then it starts over. */
@@ -23,7 +25,7 @@ export function userTag(
 }
 
 async function computeTag(secret: SigningSecret, user: string): Promise<string> {
-  const key = await purposeKey(secret, 'user')
+  const key = await purposeKey(secret, USER)
   const hash = await crypto.subtle.sign('HMAC', key, utf8(user))
   const tag = base64url(new Uint8Array(hash, 0, TAG_BYTES))
   let kept = keptTags.get(secret)

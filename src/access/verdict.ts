@@ -1,16 +1,16 @@
 import type { Reason } from '../errors/api-error.ts'
 import type { Principal } from './principal.ts'
 
-/** Why credentials are refused, for the log. Only their types are in a bundle. */
+/**
+ * Why the core refuses credentials, and several plugins a token, for the log. Other plugins have lists of their
+ * own. Only their types are in a bundle.
+ */
 export const REFUSALS = [
   'no credentials',
   'authorization scheme not bearer',
   'bearer credential malformed',
   'bearer credential of unknown kind',
   'jwt not expected',
-  'api key malformed',
-  'api key unknown',
-  'api key wrong',
   'token malformed',
   'token secret unknown',
   'token signature wrong',
@@ -18,16 +18,6 @@ export const REFUSALS = [
   'token expired',
   'token minter not configured',
   'token outside the prefix of its minter',
-  'jwt malformed',
-  'jwt algorithm not allowed',
-  'jwt key unknown',
-  'jwt signature wrong',
-  'jwt claim not accepted',
-  'jwt expired',
-  'jwt not supported',
-  'jwt subject unusable',
-  'jwt claim does not fit the prefix',
-  'notification secret wrong',
   'refused by the app',
   'session expired',
 ] as const
@@ -35,10 +25,10 @@ export const REFUSALS = [
 export type Refusal = (typeof REFUSALS)[number]
 
 /**
- * Returns the reason for the client. An unknown key and a wrong key have the same one, so that nobody
- * can find out which keys exist.
+ * Returns the reason for the client, by how a refusal ends. An unknown key and a wrong key have the same one, so
+ * that nobody can find out which keys exist.
  */
-export const reasonFor = (refusal: Refusal): Reason<'unauthenticated'> =>
+export const reasonFor = (refusal: string): Reason<'unauthenticated'> =>
   refusal.endsWith('expired')
     ? 'expired'
     : /(?:malformed|of unknown kind)$/.test(refusal)
@@ -53,14 +43,18 @@ export const reasonFor = (refusal: Refusal): Reason<'unauthenticated'> =>
  */
 export type Verdict =
   | { readonly ok: true; readonly principal: Principal; readonly isFrozen?: true }
-  | { readonly ok: false; readonly refusal: Refusal; readonly detail?: string }
+  | { readonly ok: false; readonly refusal: string; readonly detail?: string }
 
 /** Returns the verdict for refused credentials. `name` is the key or claim that caused it. */
-export const refuse = (refusal: Refusal, name?: string): Verdict => ({
+export type Refuse<Why extends string> = (refusal: Why, name?: string) => Verdict
+
+export const refuseAny: Refuse<string> = (refusal, name) => ({
   ok: false,
   refusal,
   ...(name === undefined ? {} : { detail: name }),
 })
+
+export const refuse: Refuse<Refusal> = refuseAny
 
 /** Returns `name` if it is safe for the log, since a client chose it. */
 export const loggable = (name: unknown): string | undefined =>

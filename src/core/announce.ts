@@ -13,8 +13,7 @@ import type { Recorded } from './record.ts'
  */
 export function announcerOf(c: AppContext): Announce | null {
   const after = afterOf(c)
-  const { settles } = uploadSeams(c)
-  if (after === null && settles.length === 0) return null
+  if (after === null && uploadSeams(c).settle.length === 0) return null
   const principal = c.get('principal')
   return async (change, about, at = new Date(), isRepeat) => {
     await askToSettle(c, change)
@@ -34,7 +33,7 @@ export const placeOf = (c: AppContext, bucket: Bucket, announce = announcerOf(c)
 /** Asks the plugins' `settle` about a change, which they may refuse. */
 export async function askToSettle(c: AppContext, change: FileChange): Promise<void> {
   const by = { principal: c.get('principal'), index: fileIndexOf(c) }
-  for (const settle of uploadSeams(c).settles)
+  for (const settle of uploadSeams(c).settle)
     requireNothing('settle', await askInTime(c, 'settle', () => settle(change, by)))
 }
 

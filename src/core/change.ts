@@ -2,7 +2,7 @@ import { within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { askInTime, uploadSeams } from '../http/deadline.ts'
-import type { Change, CountParts, Reserve, UploadStep } from '../http/host.ts'
+import type { Change, ListedBytes, Reserve, UploadStep } from '../http/host.ts'
 import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { deepFreeze } from '../settings/rules.ts'
@@ -13,7 +13,7 @@ type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[
 /** Asks the plugins in order whether a change may happen. Throws the first refusal. */
 export async function runChecks(c: AppContext, change: Change): Promise<void> {
   const by = { principal: c.get('principal') }
-  for (const check of c.env.instance.checks)
+  for (const check of c.env.instance.seams.check)
     requireNothing('check', await askInTime(c, 'check', () => check(deepFreeze(change), by)))
 }
 
@@ -26,17 +26,17 @@ export function requireNothing(name: 'check' | 'step' | 'settle', answer: unknow
 export async function askAboutStep(
   c: AppContext,
   step: UploadStep,
-  countParts: CountParts,
+  listedBytes: ListedBytes,
 ): Promise<void> {
-  const by = { principal: c.get('principal'), countParts }
-  for (const ask of uploadSeams(c).steps)
+  const by = { principal: c.get('principal'), listedBytes }
+  for (const ask of uploadSeams(c).step)
     requireNothing('step', await askInTime(c, 'step', () => ask(step, by)))
 }
 
 /** Lets the plugins reserve a change, in order. `reserved` also gets what finishes late. */
 export async function reserve(c: AppContext, change: Change, reserved: Reserved): Promise<void> {
   const by = { principal: c.get('principal') }
-  for (const one of uploadSeams(c).reserves)
+  for (const one of uploadSeams(c).reserve)
     await askInTime(c, 'reserve', () => {
       const made = one(deepFreeze(change), by)
       reserved.unshift({ key: change.key, made })

@@ -117,7 +117,7 @@ export async function planUpload<File extends Nameable>(
 ): Promise<ReadyUpload<File>> {
   const { instance, host } = c.env
   const { prefix } = c.get('principal')
-  const hasSeams = instance.checks.length + uploadSeams(c).reserves.length > 0
+  const hasSeams = instance.seams.check.length + uploadSeams(c).reserve.length > 0
   const named = nameFile(c, bucket, request)
   if (host.beforeUpload !== null || hasSeams) refuseForeignPage(c, c.get('settings'))
   // Before the app, so that it is not blamed for the client's values.

@@ -97,7 +97,7 @@ function judge(
   beforeFetch: () => Promise<void>,
 ): Verdict | Promise<Verdict> {
   const call = { c, settings, now: new Date(), beforeFetch }
-  const { identify, own } = c.env.instance
+  const { seams, own } = c.env.instance
   const bearer = bearerIn(c)
   const token = tokenIn(c, bearer)
   if (token !== undefined) {
@@ -107,12 +107,12 @@ function judge(
   const { authenticate } = c.env.host
   if (authenticate !== null) return judgeByApp(c, settings, authenticate, call.now)
 
-  for (const one of identify)
+  for (const one of seams.identify)
     if (bearer !== undefined && 'prefix' in one && bearer.startsWith(one.prefix)) {
       const verdict = one.verify(bearer, call)
       return one.isLocal ? verdict : untilDeadline(c, verdict)
     }
-  for (const one of identify) {
+  for (const one of seams.identify) {
     const found = 'find' in one ? one.find(call) : undefined
     if (found === undefined) continue
     const verdict = untilDeadline(c, found)

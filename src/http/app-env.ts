@@ -34,7 +34,7 @@ export interface Seams {
   readonly enqueue: Enqueue
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
   readonly check: Check
-  /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
+  /** Runs after all checks, in the order of the list. After a failure, the undos run in reverse. */
   readonly reserve: Reserve
   /**
    * Asked before parts of an upload are signed, listed or completed, before it is aborted, and before a
@@ -75,6 +75,9 @@ export interface Seams {
     context: ExecutionContext,
   ) => Promise<void>
 }
+
+/** What all plugins of a presigner add in one environment, in the order of its list of plugins. */
+export type SeamLists = { readonly [Name in keyof Seams]: readonly Seams[Name][] }
 
 /** What `POST /files/delete-all` deletes. */
 export interface Below {
@@ -135,24 +138,16 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' 
   /** The names of its plugins, for clients. */
   readonly plugins: readonly string[]
   readonly settings: LoadedSettings
-  readonly identify: readonly Identify[]
+  /** In `identify`, ambient credentials come last. In `queue`, the longest name comes first. */
+  readonly seams: SeamLists
   /** Those of `identify` whose credentials the presigner itself makes. */
   readonly own: readonly BearerKind[]
-  readonly minters: readonly Minter[]
-  readonly checks: readonly Check[]
-  readonly reserves: readonly Reserve[]
-  readonly steps: readonly Step[]
-  readonly settles: readonly Settle[]
-  readonly erases: readonly Erase[]
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   /** Null if nobody listens. */
   readonly after: After | null
   /** Null without a queue. */
   readonly enqueue: Enqueue | null
-  /** The longest name first. */
-  readonly queue: readonly Seams['queue'][]
-  readonly scheduled: readonly Seams['scheduled'][]
   readonly log: (line: LogLine) => void
   /** Milliseconds that each function of the app, and each operation of the index, may take. */
   readonly appMilliseconds: number

@@ -1,7 +1,7 @@
 import { inTime, outOfTime, REQUEST_MILLISECONDS, RequestTime } from '../errors/deadline.ts'
 import type { After } from '../records/file-event.ts'
 import { type FileIndex, timedIndex } from '../records/file-index.ts'
-import type { AppContext, UploadSeams } from './app-env.ts'
+import type { AppContext, SeamLists, UploadSeams } from './app-env.ts'
 
 /** Returns the time with the request's deadline. Call it after the body was read. */
 export const timeOf = (c: AppContext): RequestTime => new RequestTime(c.env.deadline)
@@ -83,16 +83,13 @@ export function afterOf(c: AppContext): After | null {
 }
 
 /** Returns the seams for uploads of this request's principal: those of the plugins and of its credential. */
-export function uploadSeams(c: AppContext): {
-  readonly [Name in keyof UploadSeams as `${Name}s`]: readonly UploadSeams[Name][]
-} {
-  const { instance } = c.env
+export function uploadSeams(c: AppContext): Pick<SeamLists, keyof UploadSeams> {
+  const { seams } = c.env.instance
   const own = c.get('uploadSeams')
-  if (own === undefined) return instance
-  const { reserves, steps, settles } = instance
+  if (own === undefined) return seams
   return {
-    reserves: [...reserves, own.reserve],
-    steps: [...steps, own.step],
-    settles: [...settles, own.settle],
+    reserve: [...seams.reserve, own.reserve],
+    step: [...seams.step, own.step],
+    settle: [...seams.settle, own.settle],
   }
 }

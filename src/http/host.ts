@@ -174,13 +174,13 @@ export type Reserve = (change: Change, by: Requester) => Undo | void | Promise<U
 
 type Undo = () => void | Promise<void>
 
-/** Resolves with the number of parts that the bucket lists, or null if it lists none. */
-export type CountParts = () => Promise<number | null>
+/** Resolves with the bytes of the parts that the bucket lists, or null if it lists none. */
+export type ListedBytes = () => Promise<number | null>
 
 /** Refuses a step like a check. It may remember that the upload goes on. */
 export type Step = (
   step: UploadStep,
-  by: Requester & { readonly countParts: CountParts },
+  by: Requester & { readonly listedBytes: ListedBytes },
 ) => void | Promise<void>
 
 /** Refuses a record like a check. `index` is the one that will have the record. */

@@ -25,10 +25,13 @@ function rawPath(url: string, mountPath: string): string {
 type Registered = [H, RouterRoute]
 
 interface Route {
+  readonly path: string
+  /** What all its requests start with. */
   readonly prefix: string
-  readonly pattern: RegExp
-  /** The only handler, and the index of each parameter in the match of `pattern`. */
-  readonly handlers: [[Registered, Record<string, number>]]
+  /** Made when a request first needs it, since most need few of all routes. */
+  pattern?: RegExp
+  /** The only handler, and the index of each parameter in the match of `pattern`. Made like that. */
+  handlers?: [[Registered, Record<string, number>]]
 }
 
 /**
@@ -38,47 +41,53 @@ interface Route {
 class KeyRouter implements Router<Registered> {
   readonly name = 'KeyRouter'
   readonly #registered: Registered[] = []
-  #routes: ReadonlyMap<string, readonly Route[]> | undefined
+  /** By method, from its first request on. */
+  readonly #routes = new Map<string, readonly Route[]>()
 
   add(_method: string, _path: string, registered: Registered): void {
     this.#registered.push(registered)
-    this.#routes = undefined
+    this.#routes.clear()
   }
 
-  match(method: string, path: string): [Route['handlers'] | [], string[]] {
-    this.#routes ??= this.#build()
-    const routes = this.#routes.get(method) ?? this.#routes.get('ALL') ?? []
-    for (const { prefix, pattern, handlers } of routes) {
-      const found = path.startsWith(prefix) ? pattern.exec(path) : null
-      if (found !== null) return [handlers, found]
+  match(method: string, path: string): [Required<Route>['handlers'] | [], string[]] {
+    for (const route of this.#routes.get(method) ?? this.#routesOf(method)) {
+      if (!path.startsWith(route.prefix)) continue
+      route.pattern ??= patternOf(route.path)
+      const found = route.pattern.exec(path)
+      if (found === null) continue
+      route.handlers ??= this.#handlersOf(route.path, method)
+      return [route.handlers, found]
     }
     return [[], []]
   }
 
-  #build(): ReadonlyMap<string, readonly Route[]> {
-    const methods = new Set(['ALL', ...this.#registered.map(([, { method }]) => method)])
-    return new Map([...methods].map((method) => [method, this.#routesOf(method)]))
+  #takenBy(method: string): Registered[] {
+    return this.#registered.filter(([, one]) => [method, 'ALL'].includes(one.method))
   }
 
   /** Returns the routes of `method`, in an order that depends only on their paths. */
-  #routesOf(method: string): Route[] {
-    const registered = this.#registered.filter(([, one]) => [method, 'ALL'].includes(one.method))
-    const ranks = new Map(registered.map(([, { path }]) => [path, rankOf(path)]))
-    return [...ranks]
+  #routesOf(method: string): readonly Route[] {
+    const ranks = new Map(this.#takenBy(method).map(([, { path }]) => [path, rankOf(path)]))
+    const routes = [...ranks]
       .toSorted(([, a], [, b]) => (a < b ? -1 : Number(a > b)))
-      .map(([path]) => {
-        const [prefix = ''] = path.split(/:|\/\*$/, 1)
-        const names = path.match(/(?<=\/:)\w+/g) ?? []
-        const params = Object.fromEntries(names.map((name, i) => [name, i + 1]))
-        const met = registered.filter(([, one]) => one.path === path || covers(one.path, path))
-        const own = met.find(([, one]) => one.method !== 'ALL')?.[1]
-        const handler = frame(
-          met.map(([one]) => one),
-          own?.path,
-        )
-        const route = own ?? { basePath: '/', path, method: 'ALL', handler }
-        return { prefix, pattern: patternOf(path), handlers: [[[handler, route], params]] }
-      })
+      .map(([path]): Route => ({ path, prefix: path.split(/:|\/\*$/, 1)[0] ?? '' }))
+    this.#routes.set(method, routes)
+    return routes
+  }
+
+  #handlersOf(path: string, method: string): Required<Route>['handlers'] {
+    const names = path.match(/(?<=\/:)\w+/g) ?? []
+    const params = Object.fromEntries(names.map((name, i) => [name, i + 1]))
+    const shape = shapeOf(path)
+    const met = this.#takenBy(method).filter(
+      ([, one]) => one.path === path || covers(shapeOf(one.path), shape),
+    )
+    const own = met.find(([, one]) => one.method !== 'ALL')?.[1]
+    const handler = frame(
+      met.map(([one]) => one),
+      own?.path,
+    )
+    return [[[handler, own ?? { basePath: '/', path, method: 'ALL', handler }], params]]
   }
 }
 
@@ -92,17 +101,32 @@ const rankOf = (path: string): string =>
 /** Returns a path without the names of its parameters, which may have the same value. */
 const shapeOf = (path: string): string => path.replace(/:\w+/g, ':')
 
-/** Tells whether the wildcard `path` matches all paths of the route `other`. */
-const covers = (path: string, other: string): boolean =>
-  path.endsWith('/*') && `${shapeOf(other)}/`.startsWith(shapeOf(path).slice(0, -1))
+/** Tells whether the shape of a wildcard matches all paths of another one. */
+const covers = (shape: string, other: string): boolean =>
+  shape.endsWith('/*') && `${other}/`.startsWith(shape.slice(0, -1))
+
+/** What tells whether two paths have requests in common. */
+interface Compared {
+  readonly path: string
+  readonly shape: string
+  readonly rank: string
+  readonly pattern: RegExp
+}
+
+export const compared = (path: string): Compared => ({
+  path,
+  shape: shapeOf(path),
+  rank: rankOf(path),
+  pattern: patternOf(path),
+})
 
 /** Tells whether two paths are the same except for the names of parameters, or one covers the other. */
-export const meet = (one: string, two: string): boolean =>
-  shapeOf(one) === shapeOf(two) || covers(one, two) || covers(two, one)
+export const meet = ({ shape }: Compared, other: Compared): boolean =>
+  shape === other.shape || covers(shape, other.shape) || covers(other.shape, shape)
 
 /** Tells whether `one` comes first for a request that `other` would answer too. */
-export const takes = (one: string, other: string): boolean =>
-  rankOf(one) < rankOf(other) && (patternOf(one).test(other) || patternOf(other).test(one))
+export const takes = (one: Compared, other: Compared): boolean =>
+  one.rank < other.rank && (one.pattern.test(other.path) || other.pattern.test(one.path))
 
 /** Returns the pattern of a path. It matches line breaks, since these are errors of a key. */
 const patternOf = (path: string): RegExp =>

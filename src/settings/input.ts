@@ -11,17 +11,11 @@ export interface CredentialsInput {
   readonly expiresAt?: Date | undefined
 }
 
-/** Credentials that a function returns. Temporary ones say when they expire. */
-type FetchedCredentials = CredentialsInput &
-  ({ readonly sessionToken?: undefined } | { readonly expiresAt: Date })
-
 /**
  * Returns credentials that are fetched, such as those of an instance role. Called on first use, and
  * again before they expire, once for all requests that wait. `signal` aborts after ten seconds.
  */
-export type FetchCredentials = (call: {
-  readonly signal: AbortSignal
-}) => Promise<FetchedCredentials>
+export type FetchCredentials = (call: { readonly signal: AbortSignal }) => Promise<CredentialsInput>
 
 /** One bucket. docs/configuration.md describes each member. */
 export interface BucketInput {

@@ -95,7 +95,7 @@ export async function visitItem<T extends Item, S extends Seen<T>, O extends Ite
   const bucket = buckets.find(({ alias }) => alias === item.bucket)
   if (bucket === undefined) throw ended('bucket not configured')
   c.set('bucket', bucket.alias)
-  const { minters } = c.env.instance
+  const { minter: minters } = c.env.instance.seams
   const owner = presentRights(item.owner, { minters, openOnLocalhost }, kind.scopes)
   if (owner === null || !mayUse(owner.limits, bucket.alias))
     throw ended('minter has lost its rights')

@@ -1,4 +1,3 @@
-import type { Sender } from '../records/file-event.ts'
 import { StateObject } from './cloudflare.ts'
 import type { Seen } from './list.ts'
 import {
@@ -9,50 +8,49 @@ import {
   graceSeconds,
   isOpen,
   type Limited,
-  MAX_URL_SECONDS,
   type Received,
   type ReceivedPage,
-  type Renewal,
   type Reserved,
   type Settled,
+  type Step,
+  senderIn,
   sendingSeconds,
   takesRecords,
 } from './reservation.ts'
 
 const MINUTE = 60_000
-/** How long an upload in parts stays reserved after its start, and after each new part. */
-const PARTS_MILLISECONDS = 30 * MINUTE
-/** The bucket is asked for new parts only if the reservation ends within this time. */
-const RENEWAL_MILLISECONDS = 25 * MINUTE
+const DAY = 86_400_000
+/** Bytes that renew a reservation, if they aren't the last ones: one part of a file. */
+const RENEWAL_BYTES = 8 * 1024 ** 2
+/** Parts that a client sends at the same time. */
+const PARTS_AT_ONCE = 4
 /** Until a start has told the id of its upload. */
 const START_MILLISECONDS = MINUTE
-/**
- * The bucket checks a signature when a PUT begins, and its body may arrive at any speed. No server or
- * proxy that we know of keeps one request open for more than a day.
- */
-const LONGEST_MILLISECONDS = 86_400_000
-/** Until an upload in parts that is completing while it is aborted is in the bucket. */
-const COMPLETE_MILLISECONDS = 15 * MINUTE
-
-/** Returns how long after its end a look finds everything that an upload may still do. */
-const lateMilliseconds = (parts: number): number =>
-  parts === 1 ? COMPLETE_MILLISECONDS : LONGEST_MILLISECONDS
-
+/** Until an object is looked at, to find out whether its record was written. */
+const RECORD_MILLISECONDS = 6 * MINUTE
+/** How long a network that was refused goes before others. A client asks again each minute. */
+const WAITING_MILLISECONDS = 2 * MINUTE
+const MAX_WAITING = 1000
 /** Looks that may fail: one an hour, for a month. */
 const MAX_TRIES = 720
-
 /** Open reservations of one network. */
 const MAX_OPEN = 4
-/** Reservations that have ended and are looked at once more, of one network and of an item. */
-const MAX_LATE = 100
-const MAX_ALL_LATE = 5000
+/** Lost reservations that are remembered, of one network and of an item. */
+const MAX_LOST = 100
+const MAX_ALL_LOST = 5000
+/** How often a sender may record a file again, since each time is an event. */
+const MAX_RECORDS = 10
+
+/** Returns how long a reservation lasts after its start, and after each part: the slowest sender's first parts. */
+const holdMilliseconds = (size: number): number =>
+  5 * MINUTE + 1000 * sendingSeconds(Math.min(size, PARTS_AT_ONCE * RENEWAL_BYTES))
 
 /**
- * What is known of a key. `open` is reserved. `ending` is still reserved: its uploads in parts are
- * being aborted. `late` is free, but something may still arrive. `kept` has been counted. `over` has
- * arrived against the rules, and is deleted.
+ * What is known of a key. `open` is reserved. `ending` is still reserved: its uploads in parts are being
+ * aborted. `lost` is free: its uploads are aborted once more after a day, until which it counts against its
+ * network. `kept` has arrived.
  */
-export type UploadState = 'open' | 'ending' | 'late' | 'kept' | 'over'
+export type UploadState = 'open' | 'ending' | 'lost' | 'kept'
 
 /** One upload of an item. Times are milliseconds since 1970. */
 export type Upload = {
@@ -67,16 +65,15 @@ export type Upload = {
   /** Looks that failed. */
   readonly tries: number
   readonly network: string
+  readonly around: string
   readonly country: string | null
   /** What the sender wrote, in JSON. */
   readonly sender: string | null
-  /** 1 for an upload in parts. */
-  readonly parts: number
   /** S3's id of the upload in parts. */
   readonly s3_upload: string | null
   /** Until when a start may still tell that id. */
   readonly starting: number
-  /** Parts that the bucket has listed. */
+  /** Bytes of the parts that the bucket has listed. */
   readonly listed: number
   /** Place in the list of what has arrived, or null before. */
   readonly seq: number | null
@@ -84,21 +81,21 @@ export type Upload = {
   readonly name: string | null
   readonly mimetype: string | null
   readonly arrived: number | null
-  /** How often its object was replaced. */
-  readonly changes: number
-  /** The ETag of the last event of the item that was accepted. */
-  readonly told: string | null
+  /** How often it was recorded again. */
+  readonly records: number
+  /** 1 after the event of the item was accepted. */
+  readonly told: number
 }
 
-/** Rows that count as reserved, as received, and those whose bytes may be in the bucket uncounted. */
+/** Rows that count as reserved, and as received. */
 const RESERVED = "state IN ('open', 'ending')"
 const RECEIVED = "state = 'kept'"
-const LATE = "state IN ('late', 'over')"
 
 /**
- * What an item with limits has reserved and received, in its Durable Object. Every method is synchronous until
- * it sets the alarm, which is the last that it does, so that no other request runs between a check and what
- * follows from it. Only `create` creates tables.
+ * What an item with limits has reserved and received, in its Durable Object. Its files come only in parts, and
+ * only this Worker completes them, so each is written once. Every method is synchronous until it sets the
+ * alarm, which is the last that it does, so that no other request runs between a check and what follows from it.
+ * Only `create` creates tables.
  */
 export abstract class Ledger<T extends Limited, Env = unknown> extends StateObject<T, Env> {
   override async create(item: T): Promise<void> {
@@ -106,13 +103,13 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     sql.exec(
       `CREATE TABLE uploads (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
         ends INTEGER, at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, network TEXT NOT NULL,
-        country TEXT, sender TEXT, parts INTEGER NOT NULL, s3_upload TEXT,
-        starting INTEGER NOT NULL DEFAULT 0, listed INTEGER NOT NULL DEFAULT 0, seq INTEGER UNIQUE,
-        etag TEXT, name TEXT, mimetype TEXT, arrived INTEGER, changes INTEGER NOT NULL DEFAULT 0,
-        told TEXT) STRICT`,
+        around TEXT NOT NULL, country TEXT, sender TEXT, s3_upload TEXT, starting INTEGER NOT NULL,
+        listed INTEGER NOT NULL DEFAULT 0, seq INTEGER UNIQUE, etag TEXT, name TEXT, mimetype TEXT,
+        arrived INTEGER, records INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 0) STRICT`,
     )
     sql.exec('CREATE INDEX uploads_ends ON uploads (ends)')
-    sql.exec('CREATE INDEX uploads_state ON uploads (state, network)')
+    sql.exec('CREATE INDEX uploads_state ON uploads (state, around)')
+    sql.exec('CREATE TABLE waiting (around TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT')
     this.keep(item)
     await this.wake()
   }
@@ -130,35 +127,33 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
 
   /**
    * Reserves a key. A further start of the same key first has to abort what is `earlier`, since the bucket
-   * keeps the parts of all. A key that has arrived is written only once.
+   * keeps the parts of all.
    */
   async reserve(ask: Ask, now: number): Promise<Reserved> {
     const item = this.item()
     if (item === null || !isOpen(item, now)) return { ok: false, why: 'closed' }
-    const { key, size, inParts, network, country, sender } = ask
+    const { key, size, network, around, country, sender } = ask
     const row = this.upload(key)
-    // Its bytes may be in the bucket, and count as sent by its own sender.
-    if (row !== undefined && row.network !== network) return { ok: false, why: 'ending' }
+    // It counts as sent by its own sender.
+    const isOver = row?.state === 'ending' || row?.state === 'lost'
+    if (isOver || (row && row.network !== network)) return { ok: false, why: 'ending' }
     if (row?.state === 'kept') return { ok: false, why: 'arrived' }
-    if (row?.state === 'over') return { ok: false, why: 'full' }
-    if (row?.state === 'ending' || (row !== undefined && now < row.starting)) return busy(1)
-    const refused = this.#refusal(item, ask, row?.state, now)
+    if (row && now < row.starting) return busy(1)
+    const refused = this.#refusal(item, ask, now)
     if (refused !== null) return refused
-    const lasting = inParts
-      ? PARTS_MILLISECONDS
-      : 1000 * (MAX_URL_SECONDS + sendingSeconds(size)) + MINUTE
     // A repeated start earns no time.
-    const ends = row?.state === 'open' && row.ends !== null ? row.ends : now + lasting
-    this.ctx.storage.sql.exec(
-      `INSERT INTO uploads (key, size, state, ends, at, network, country, sender, parts, starting)
-        VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
-        size = excluded.size, state = 'open', ends = excluded.ends, tries = 0, starting = excluded.starting,
-        listed = 0`,
-      ...[key, size, ends, now, network, country, sender && JSON.stringify(sender)],
-      ...[Number(inParts), inParts ? now + START_MILLISECONDS : 0],
+    const ends = Math.max(row?.ends ?? 0, (row?.at ?? now) + holdMilliseconds(size))
+    const { sql } = this.ctx.storage
+    sql.exec(
+      `INSERT INTO uploads (key, size, state, ends, at, network, around, country, sender, starting)
+        VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
+        ends = excluded.ends, starting = excluded.starting, listed = 0`,
+      ...[key, size, ends, now, network, around, country, sender && JSON.stringify(sender)],
+      now + START_MILLISECONDS,
     )
+    sql.exec('DELETE FROM waiting WHERE around = ?', around)
     await this.wake()
-    return { ok: true, earlier: row?.parts === 1 ? { s3UploadId: row.s3_upload } : null }
+    return { ok: true, earlier: row === undefined ? null : { s3UploadId: row.s3_upload } }
   }
 
   /** Notes the id of an upload in parts. Returns false if it must be aborted: its place is gone. */
@@ -168,38 +163,45 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     return true
   }
 
-  /**
-   * Tells whether an upload in parts may go on, and whether the caller must count its parts, for `renew`.
-   * One that has arrived may be completed again, with the same result.
-   */
-  step(key: string, isLast: boolean, now: number): Renewal {
+  /** Tells whether an upload may go on. One that has arrived may be completed again, with the same result. */
+  step(key: string, isLast: boolean, now: number): Step {
     const item = this.item()
-    // What a sender has begun in time, may be completed after the deadline.
-    const isInTime = item !== null && (isLast ? takesRecords(item, now) : isOpen(item, now))
-    if (!isInTime) return { ok: false, why: 'closed' }
     const row = this.upload(key)
+    // What a sender has begun in time, may be completed after the deadline.
+    const isInTime =
+      item !== null && (isLast ? takesRecords(item, now, row?.size) : isOpen(item, now))
+    if (!isInTime) return { ok: false, why: 'closed' }
     if (row?.state === 'kept') return { ok: true, counts: false }
-    if (row?.state === 'over') return { ok: false, why: 'full' }
     if (row?.state === 'ending') return { ok: false, why: 'ending' }
     if (row?.state !== 'open') return { ok: false, why: 'gone' }
-    return { ok: true, counts: !isLast && (row.ends ?? 0) - now < RENEWAL_MILLISECONDS }
+    return { ok: true, counts: (row.ends ?? 0) - now < holdMilliseconds(row.size) / 2 }
   }
 
   /**
-   * Keeps a reservation for longer if the bucket lists more parts than before. A server that lists none
-   * (null) gets one end, by the size.
+   * Keeps a reservation for longer if the bucket lists a part more than before, or the last bytes. A server
+   * that lists none (null) gets one end, by the size.
    */
   renew(key: string, listed: number | null, now: number): void {
     const row = this.upload(key)
     if (row?.state !== 'open') return
     const fixed = row.at + 1000 * graceSeconds(row.size)
+    const isComplete = listed === row.size && row.listed < row.size
     if (listed === null) this.#set(key, { ends: Math.max(row.ends ?? 0, fixed) })
-    else if (listed > row.listed) this.#set(key, { ends: now + PARTS_MILLISECONDS, listed })
+    else if (isComplete || listed - row.listed >= RENEWAL_BYTES)
+      this.#set(key, { ends: now + holdMilliseconds(row.size), listed })
+  }
+
+  /** After a start that failed: the client may repeat it within a minute. */
+  async undo(key: string, now: number): Promise<void> {
+    const row = this.upload(key)
+    if (row?.state !== 'open') return
+    this.#set(key, { starting: 0, ends: Math.min(row.ends ?? 0, now + MINUTE) })
+    await this.wake()
   }
 
   /** Begins to free a key: no step may follow. Its uploads in parts must be aborted, and then it is `freed`. */
   async free(key: string, now: number): Promise<{ readonly s3UploadId: string | null } | null> {
-    const row = this.item() && this.upload(key)
+    const row = this.upload(key)
     if (row?.state !== 'open' && row?.state !== 'ending') return null
     // If the caller fails, the object does the rest.
     this.#set(key, { state: 'ending', ends: now + MINUTE, starting: 0 })
@@ -207,71 +209,43 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     return { s3UploadId: row.s3_upload }
   }
 
-  /**
-   * Frees a key whose uploads in parts are aborted. One of them may be completing at this moment, so it is
-   * looked at once more.
-   */
+  /** Frees a key whose uploads in parts are aborted. */
   freed(key: string, now: number): void {
-    if (this.upload(key)?.state === 'ending')
-      this.#set(key, { state: 'late', ends: now + lateMilliseconds(1), tries: 0 })
-  }
-
-  /** Frees a key for which nothing was signed. */
-  async undo(key: string, now: number): Promise<void> {
-    const row = this.item() && this.upload(key)
-    if (row?.state !== 'open') return
-    if (row.parts === 1) await this.free(key, now)
-    else this.#forget(key)
+    if (this.upload(key)?.state === 'ending') this.#lose(key, now)
   }
 
   /**
-   * Counts an object that the bucket has, with its real size. What is over the limit, or too late, must be
-   * deleted, and so must what is replaced more than once: somebody sends other bytes under the same URL.
+   * Counts an object that the bucket has. What has lost its reservation is deleted if there is no room for it
+   * any more.
    */
   async settle({ key, etag, size, name, mimetype, at }: Arrived, now: number): Promise<Settled> {
     const item = this.item()
-    if (item === null) return { ok: false, why: 'closed' }
     const row = this.upload(key)
-    if (row === undefined || this.isChanged(key, size)) return { ok: false, why: 'unknown' }
-    if (row.state === 'over') return { ok: false, why: 'full' }
-    if (row.etag !== etag) {
-      const [received, open] = [this.#sum(RECEIVED, key), this.#sum(RESERVED, key)]
-      const condemn = async (why: 'closed' | 'full' | 'replaced'): Promise<Settled> => {
-        await this.#condemn(key, now)
-        return { ok: false, why }
-      }
-      // Never what is counted already: the bucket's clock may be ahead.
-      const isLate = at > (item.closedAt ?? item.deadline + 1000 * graceSeconds(size))
-      if (isLate) return condemn('closed')
-      if (row.changes > 0) return condemn('replaced')
-      const files = received.files + open.files + 1
-      const bytes = received.bytes + open.bytes + size
-      // The size of what a sender puts is signed.
-      if (row.etag === null && size !== row.size) return condemn('full')
-      if (size > item.maxBytes || files > item.maxFiles || bytes > item.maxTotalBytes)
-        return condemn('full')
-      this.#set(key, {
-        ...{ state: 'kept', etag, size, name, mimetype, arrived: at, tries: 0 },
-        changes: row.changes + Number(row.etag !== null),
-        seq: row.seq ?? this.#nextPlace(),
-        // Its URL may still work, and its record may fail: one more look.
-        ends: now + 1000 * MAX_URL_SECONDS + MINUTE,
-      })
+    if (item === null) return { ok: false, why: 'closed' }
+    if (row === undefined || row.size !== size || (row.etag ?? etag) !== etag)
+      return { ok: false, why: 'unknown' }
+    if (row.records >= MAX_RECORDS) return { ok: false, why: 'arrived' }
+    const isNew = row.state !== 'kept'
+    const taken = this.#sum(`${RECEIVED} OR ${RESERVED}`)
+    const hasRoom = row.state !== 'lost' || fits(item, row, taken)
+    if (item.isErased || !hasRoom) {
+      this.#set(key, { ends: now })
+      await this.wake()
+      return { ok: false, why: item.isErased ? 'closed' : 'full' }
+    }
+    this.#set(key, { records: row.records + 1 })
+    if (isNew) {
+      const seq = row.seq ?? this.#nextPlace()
+      const ends = now + RECORD_MILLISECONDS
+      this.#set(key, { state: 'kept', etag, name, mimetype, arrived: at, tries: 0, seq, ends })
     }
     await this.wake()
-    const { sender, country } = row
-    return { ok: true, isNew: row.told !== etag, sender: senderIn(sender), country }
-  }
-
-  /** Tells whether the app has changed a received file in place: the size of a sender's is signed. */
-  isChanged(key: string, size: number): boolean {
-    const row = this.upload(key)
-    return row?.state === 'kept' && row.size !== size
+    return { ok: true, isNew, sender: senderIn(row.sender), country: row.country }
   }
 
   /** The event of the item about this file was accepted. */
-  told(key: string, etag: string): void {
-    if (this.item() !== null) this.#set(key, { told: etag })
+  told(key: string): void {
+    if (this.upload(key) !== undefined) this.#set(key, { told: 1 })
   }
 
   /** Returns what was received, the newest first, from `start` on. */
@@ -292,25 +266,26 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   }
 
   /**
-   * Closes the item. Uploads in parts are aborted. What else is reserved is still looked at. With `erases`,
-   * whatever arrives from now on is deleted, and nothing is left of who has sent something.
+   * Closes the item. Uploads in parts are aborted. With `erases`, whatever arrives from now on is deleted, and
+   * nothing is left of who has made it, or has sent something.
    */
   override async end(now: number, erases = false): Promise<void> {
     const item = this.item()
     if (item === null) return
     const { sql } = this.ctx.storage
-    // Whatever arrives is later.
-    const closedAt = erases ? 1 : (item.closedAt ?? now)
-    this.keep({ ...item, closedAt })
-    sql.exec(
-      "UPDATE uploads SET state = 'ending', ends = ? WHERE state = 'open' AND parts = 1",
-      now,
-    )
+    const closed = { ...item, closedAt: item.closedAt ?? now }
+    this.keep(erases ? { ...this.withoutText(closed), isErased: true } : closed)
+    sql.exec("UPDATE uploads SET state = 'ending', ends = ? WHERE state = 'open'", now)
     if (erases) {
       sql.exec('DELETE FROM uploads WHERE ends IS NULL')
       sql.exec('UPDATE uploads SET sender = NULL, country = NULL, name = NULL')
     }
     await this.wake()
+  }
+
+  /** Returns the item without what people have written. */
+  protected withoutText(item: T): T {
+    return item
   }
 
   /** Whether nothing is left to do, and nobody may ask any more. */
@@ -319,15 +294,14 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     return next !== null && next <= now && this.due(1, Number.MAX_SAFE_INTEGER).length === 0
   }
 
-  /** When the object has something to do next, or null without a item. */
+  /** When the object has something to do next, or null without an item. */
   nextAt(): number | null {
     const item = this.item()
     if (item === null) return null
     const [first] = this.ctx.storage.sql
       .exec<{ ends: number | null }>('SELECT MIN(ends) AS ends FROM uploads')
       .toArray()
-    if (first?.ends) return first.ends
-    return this.forgottenAt(item)
+    return first?.ends ?? this.forgottenAt(item)
   }
 
   protected override forgottenAt(item: T): number {
@@ -350,7 +324,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       .toArray()
   }
 
-  /** Before a look at a reservation that has ended. Returns the upload, or undefined if it is in use again. */
+  /** Before a look at an upload that is due. Returns it, or undefined if it is in use again. */
   looking({ key, state, ends }: Upload): Upload | undefined {
     const row = this.upload(key)
     if (row?.ends !== ends || row.state !== state) return undefined
@@ -359,31 +333,33 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   }
 
   /**
-   * Notes what a look at the bucket found, unless somebody has changed the upload since: `absent`, `done`
-   * for one that is recorded, `again` for one that may still change, `deleted`, or `failed`, after which it
-   * looks again.
+   * Notes the end of a look, unless somebody has changed the upload since: the bucket and the index have what
+   * the ledger says.
    */
-  looked(
-    { key, state, ends, tries, parts }: Upload,
-    found: 'absent' | 'done' | 'again' | 'deleted' | 'failed',
-    now: number,
-  ): void {
+  looked({ key, state, ends }: Upload, now: number): void {
     const row = this.upload(key)
-    const later = now + lateMilliseconds(parts)
-    // It may have been counted before the failure.
-    if (found === 'failed' && tries < MAX_TRIES) {
-      const wait = Math.min(60, 2 ** tries) * MINUTE
-      if (row?.ends) this.#set(key, { ends: now + wait, tries: row.tries + 1 })
-    } else if (row?.state !== state || row.ends !== ends) return
-    else if (state === 'kept') this.#set(key, { ends: found === 'again' ? later : null, tries: 0 })
-    // What was deleted may come back: its URL may still work, or a slow PUT may end.
-    else if (found === 'deleted' || (found === 'absent' && state === 'ending'))
-      this.#set(key, { state: 'late', ends: later, tries: 0 })
-    else this.#forget(key)
+    if (row?.state !== state || row.ends !== ends) return
+    if (state === 'kept') this.#set(key, { ends: null })
+    else if (state === 'ending') this.#lose(key, now)
+    else this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
+  }
+
+  /** After a look that failed at what was due: looks again later. It may have been counted before the failure. */
+  failed(due: Upload, now: number): void {
+    const row = this.upload(due.key)
+    if (!row?.ends) return
+    if (due.tries >= MAX_TRIES) {
+      this.looked(row, now)
+      return
+    }
+    const ends = now + Math.min(60, 2 ** due.tries) * MINUTE
+    const state = row.state === 'ending' ? due.state : row.state
+    this.#set(due.key, { state, ends, tries: row.tries + 1 })
   }
 
   /** Returns what is known of a key. */
   upload(key: string): Upload | undefined {
+    if (this.item() === null) return undefined
     return this.ctx.storage.sql
       .exec<Upload>('SELECT * FROM uploads WHERE key = ?', key)
       .toArray()[0]
@@ -397,8 +373,18 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     )
   }
 
-  #forget(key: string): void {
-    this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
+  /** Frees a key whose uploads are aborted. Beyond the limits, the oldest are forgotten: nobody has to wait. */
+  #lose(key: string, now: number): void {
+    this.#set(key, { state: 'lost', ends: now + DAY, tries: 0 })
+    const around = this.upload(key)?.around ?? ''
+    const forget = (condition: string, max: number, ...values: readonly string[]) =>
+      this.ctx.storage.sql.exec(
+        `DELETE FROM uploads WHERE key IN (SELECT key FROM uploads WHERE state = 'lost' ${condition}
+          ORDER BY ends DESC LIMIT -1 OFFSET ?)`,
+        ...[...values, max],
+      )
+    forget('AND around = ?', MAX_LOST, around)
+    forget('', MAX_ALL_LOST)
   }
 
   /** Returns the place in the list of what has arrived. */
@@ -409,36 +395,42 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     return last.one().seq + 1
   }
 
-  /** The object under `key` must be deleted. */
-  #condemn(key: string, now: number): Promise<void> {
-    this.#set(key, { state: 'over', etag: null, seq: null, ends: now, tries: 0 })
-    return this.wake()
-  }
-
   /** Returns why this upload can't be reserved now, or null. What the key has reserved doesn't count. */
-  #refusal(
-    { maxFiles, maxBytes, maxTotalBytes }: T,
-    { key, size, network }: Ask,
-    state: UploadState | undefined,
-    now: number,
-  ): Reserved | null {
+  #refusal(item: T, ask: Ask, now: number): Reserved | null {
+    const { key, size, network } = ask
     const received = this.#sum(RECEIVED)
-    const fits = ({ files, bytes }: Amount) =>
-      received.files + files + 1 <= maxFiles && received.bytes + bytes + size <= maxTotalBytes
-    if (size > maxBytes || !fits({ files: 0, bytes: 0 })) return { ok: false, why: 'full' }
-    const open = this.#sum(RESERVED, key)
+    if (size > item.maxBytes || !fits(item, ask, received)) return { ok: false, why: 'full' }
     const own = this.#sum(`${RESERVED} AND network = ?`, key, network)
     const isMuch =
       own.files > 0 &&
-      (own.files >= Math.min(MAX_OPEN, Math.ceil(maxFiles / 2)) ||
-        own.bytes + size > maxTotalBytes / 2)
+      (own.files >= Math.min(MAX_OPEN, Math.ceil(item.maxFiles / 2)) ||
+        own.bytes + size > item.maxTotalBytes / 2)
     if (isMuch) return busy(Math.ceil((own.ends - now) / 1000))
     // Others may not send what they have reserved.
-    if (!fits(open)) return { ok: false, why: 'waiting', seconds: MAX_WAIT }
-    if (state !== undefined) return null
-    const late = this.#sum(`${LATE} AND network = ?`, '', network).files
-    if (late >= MAX_LATE || this.#sum(LATE).files >= MAX_ALL_LATE) return busy(MAX_WAIT)
-    return null
+    const isNext = fits(item, ask, received, this.#sum(RESERVED, key)) && !this.#mustWait(ask, now)
+    if (isNext) return null
+    this.#wait(ask, now)
+    return { ok: false, why: 'waiting', seconds: MAX_WAIT }
+  }
+
+  /** Whether a network waits that has lost fewer reservations than this one. */
+  #mustWait({ around }: Ask, now: number): boolean {
+    const lost = "(SELECT COUNT(*) FROM uploads WHERE state = 'lost' AND around ="
+    const found = this.ctx.storage.sql.exec(
+      `SELECT 1 FROM waiting WHERE until > ? AND ${lost} waiting.around) < ${lost} ?) LIMIT 1`,
+      ...[now, around],
+    )
+    return found.toArray().length > 0
+  }
+
+  /** Lets a network go before others that have lost more reservations. */
+  #wait({ around }: Ask, now: number): void {
+    const { sql } = this.ctx.storage
+    sql.exec('DELETE FROM waiting WHERE until <= ? OR around = ?', now, around)
+    sql.exec(
+      'INSERT INTO waiting SELECT ?, ? WHERE (SELECT COUNT(*) FROM waiting) < ?',
+      ...[around, now + WAITING_MILLISECONDS, MAX_WAITING],
+    )
   }
 
   /** Returns the files and bytes of rows, without `key`, and when the first of them ends. */
@@ -450,7 +442,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const [sum] = this.ctx.storage.sql
       .exec<{ files: number; bytes: number; ends: number | null }>(
         `SELECT COUNT(*) AS files, COALESCE(SUM(size), 0) AS bytes, MIN(ends) AS ends FROM uploads
-          WHERE ${condition} AND key <> ?`,
+          WHERE (${condition}) AND key <> ?`,
         ...[...values, key],
       )
       .toArray()
@@ -458,7 +450,10 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   }
 }
 
-const senderIn = (json: string | null): Sender | null => (json === null ? null : JSON.parse(json))
+/** Tells whether a file fits next to these. */
+const fits = (item: Limited, { size }: { readonly size: number }, ...taken: Amount[]): boolean =>
+  taken.reduce((sum, { files }) => sum + files, 1) <= item.maxFiles &&
+  taken.reduce((sum, { bytes }) => sum + bytes, size) <= item.maxTotalBytes
 
 const MAX_WAIT = 60
 

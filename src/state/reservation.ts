@@ -12,6 +12,8 @@ export interface Limited extends Item {
   readonly maxTotalBytes: number
   /** When it was closed, or null. */
   readonly closedAt: number | null
+  /** Whether it was closed with everything in it, so that whatever still arrives is deleted. */
+  readonly isErased: boolean
 }
 
 export interface Amount {
@@ -35,20 +37,19 @@ const SLOWEST_SENDER = 32 * 1024
 /** Returns how long the slowest sender needs for `size` bytes. */
 export const sendingSeconds = (size: number): number => Math.ceil(size / SLOWEST_SENDER)
 
-/**
- * Returns how long after its end an upload of `size` bytes may be dated and still be in time. Servers date
- * an object when its upload begins, or when it ends, and clocks differ.
- */
+/** Returns how long the slowest sender may take for a file of `size` bytes, which begins in time. */
 export const graceSeconds = (size: number): number => sendingSeconds(size) + 900
 
-/** Tells whether senders may still record what they have sent in time. */
-export const takesRecords = ({ closedAt, deadline, maxBytes }: Limited, now: number): boolean =>
-  closedAt === null && now < deadline + 1000 * graceSeconds(maxBytes)
+/** Tells whether a file of `size` bytes, or the largest, may still be completed and recorded. */
+export const takesRecords = (item: Limited, now: number, size = item.maxBytes): boolean =>
+  item.closedAt === null && now < item.deadline + 1000 * graceSeconds(size)
 
 /** Who sends. Nobody learns an address from it. */
 export interface Session {
   /** A name for the network, which only this item uses. */
   readonly network: string
+  /** A name for the larger network around it, which one owner may have. */
+  readonly around: string
   /** What the sender wrote, if anything. */
   readonly sender: Sender | null
 }
@@ -58,23 +59,22 @@ export interface Ask extends Session {
   readonly key: string
   /** Bytes. */
   readonly size: number
-  readonly inParts: boolean
   readonly country: string | null
 }
 
 /**
- * The answer to an `Ask`. `earlier` is an upload in parts of the same key, to abort first. An item that is
- * `waiting` is full only of reservations.
+ * The answer to an `Ask`. `earlier` is an upload of the same key, to abort first. An item that is `waiting`
+ * is full only of reservations.
  */
 export type Reserved =
   | { readonly ok: true; readonly earlier: { readonly s3UploadId: string | null } | null }
   | { readonly ok: false; readonly why: 'closed' | 'full' | 'arrived' | 'ending' }
   | { readonly ok: false; readonly why: 'busy' | 'waiting'; readonly seconds: number }
 
-/** The answer to a later step of an upload in parts. */
-export type Renewal =
+/** The answer to a later step of an upload. With `counts`, the caller passes what is listed to `renew`. */
+export type Step =
   | { readonly ok: true; readonly counts: boolean }
-  | { readonly ok: false; readonly why: 'closed' | 'full' | 'gone' | 'ending' }
+  | { readonly ok: false; readonly why: 'closed' | 'gone' | 'ending' }
 
 /** An object that the bucket has. */
 export interface Arrived {
@@ -87,7 +87,7 @@ export interface Arrived {
   readonly at: number
 }
 
-/** The answer to an `Arrived`. `isNew` until the event about these bytes is accepted. */
+/** The answer to an `Arrived`. `isNew` once, for the event about it. */
 export type Settled =
   | {
       readonly ok: true
@@ -95,7 +95,11 @@ export type Settled =
       readonly sender: Sender | null
       readonly country: string | null
     }
-  | { readonly ok: false; readonly why: 'closed' | 'full' | 'replaced' | 'unknown' }
+  | { readonly ok: false; readonly why: 'closed' | 'full' | 'arrived' | 'unknown' }
+
+/** Returns what a sender wrote, from JSON that the object keeps. */
+export const senderIn = (json: string | null): Sender | null =>
+  json === null ? null : JSON.parse(json)
 
 /** A file that has been received. */
 export interface Received extends Arrived {

@@ -4,7 +4,7 @@ import * as z from 'zod/mini'
 import { cursorsOf } from '../../src/access/cursor.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink } from '../../src/access/link-signature.ts'
-import { encryptionKey, type Purpose, purposeKey } from '../../src/access/purpose-key.ts'
+import { encryptionKey, purpose, purposeKey } from '../../src/access/purpose-key.ts'
 import { seal } from '../../src/access/seal.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { verifyLink } from '../../src/plugins/links/verify-link.ts'
@@ -94,7 +94,7 @@ describe.each(STRANGERS)(
 
       const payload = fromBase64(uploadId.split('.')[1] ?? '')
       const sealed: JWTPayload = JSON.parse(new TextDecoder().decode(payload))
-      const resealed = await seal(named(own).signingSecrets, 'upload', sealed)
+      const resealed = await seal(named(own).signingSecrets, purpose('upload'), sealed)
       await expect(openUploadId(named(own), claims, resealed, NOW)).rejects.toThrow()
     })
   },
@@ -102,11 +102,11 @@ describe.each(STRANGERS)(
 
 // @threat instance-confused
 it('derives a different key for each purpose and each name', async () => {
-  const purposes = ['token', 'cursor', 'link', 'folder', 'upload'] as const satisfies Purpose[]
+  const purposes = ['token', 'cursor', 'link', 'folder', 'upload'].map(purpose)
   const names = ['', 'a', 'b', 'token', 'link', 'upload']
   const macs = names.flatMap((name) =>
-    purposes.map(async (purpose) => {
-      const key = await purposeKey(named(name).signingSecrets[0], purpose)
+    purposes.map(async (one) => {
+      const key = await purposeKey(named(name).signingSecrets[0], one)
       return toHex(await crypto.subtle.sign('HMAC', key, new Uint8Array(1)))
     }),
   )

@@ -3,6 +3,7 @@ import * as z from 'zod/mini'
 import { cursorsOf } from '../../src/access/cursor.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink } from '../../src/access/link-signature.ts'
+import { purpose } from '../../src/access/purpose-key.ts'
 import { seal } from '../../src/access/seal.ts'
 import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
 import { userTag } from '../../src/access/user-tag.ts'
@@ -383,7 +384,10 @@ describe('an upload id for a chosen key', () => {
       new TextDecoder().decode(fromBase64(uploadId.split('.')[1] ?? '')),
     ) as Record<string, unknown>
     for (const overwrite of [undefined, false]) {
-      const resealed = await seal(config.signingSecrets, 'upload', { ...payload, overwrite })
+      const resealed = await seal(config.signingSecrets, purpose('upload'), {
+        ...payload,
+        overwrite,
+      })
       await expect(openUploadId(config, claims, resealed, NOW)).rejects.toBeDefined()
     }
   })

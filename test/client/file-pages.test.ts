@@ -36,7 +36,7 @@ function watch(options: FilePagesOptions, remove: Client['remove'] = async () =>
   }
   const keys = () => pages.getSnapshot().files.map(({ key }) => key)
   const change = (key: string, name?: string) => announce(client.session(), key, fileOf(key, name))
-  return { pages, asked, answer, keys, change, stop }
+  return { client, pages, asked, answer, keys, change, stop }
 }
 
 it('a list without a question shows an upload first, and loads nothing', async () => {
@@ -111,6 +111,19 @@ it('has the folders of all pages, also of a page without files', async () => {
   void pages.refresh()
   await answer({ files: [] })
   expect(pages.getSnapshot().folders).toEqual([])
+})
+
+// @threat other-user-in-browser
+it('a list is empty when the session ends, and what is being loaded is not shown', async () => {
+  const { client, pages, asked, answer, keys } = watch({})
+  await answer({ files: [fileOf('a/1')], cursor: 'next' })
+  void pages.loadMore()
+  client.end()
+  expect(keys()).toEqual([])
+  expect(pages.getSnapshot()).toMatchObject({ status: 'failed', error: { code: 'user_changed' } })
+  expect(asked[1]?.query?.signal?.aborted).toBe(true)
+  await answer({ files: [fileOf('a/2')] })
+  expect(pages.getSnapshot()).toMatchObject({ files: [], hasMore: false })
 })
 
 it('a list that nobody watches is not loaded again', async () => {

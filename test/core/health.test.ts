@@ -78,8 +78,8 @@ it('names a binding that is missing', async () => {
   const worker = testWorker({ FILE_INDEX: undefined, RATE_LIMITER: undefined })
   expect(await (await worker.fetch('/healthz')).json()).toMatchObject({
     issues: [
-      { path: 'FILE_INDEX', message: expect.stringContaining('[[kv_namespaces]]') },
       { path: 'RATE_LIMITER', message: expect.stringContaining('[[ratelimits]]') },
+      { path: 'FILE_INDEX', message: expect.stringContaining('[[kv_namespaces]]') },
     ],
   })
 })

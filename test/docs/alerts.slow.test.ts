@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
-import { REFUSALS } from '../../src/access/verdict.ts'
 import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 import { WARNINGS } from '../../src/errors/warnings.ts'
 import {
@@ -17,6 +16,7 @@ import {
   startBuiltWorker,
   UNREACHABLE,
 } from '../e2e/built-worker.ts'
+import { REFUSALS } from '../support/refusals.ts'
 import { markedBlock, ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/alerts.md'

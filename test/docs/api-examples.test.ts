@@ -149,9 +149,16 @@ async function boxVariables(): Promise<Record<string, string>> {
   const Authorization = `Bearer ${token}`
   for (let i = 0; i < 2; i++) {
     const file = { fileName: 'Passport.jpg', mimetype: 'image/jpeg', size: CONTENT.length }
-    const one = uploadSchema.parse(await post('/files/upload-url', file, { Authorization }))
-    await fetch(one.uploadUrl, { method: 'PUT', headers: one.headers, body: CONTENT })
-    await post('/files', { key: one.key, name: file.fileName }, { Authorization })
+    const { key, uploadId } = startedSchema.parse(await post('/multipart', file, { Authorization }))
+    const path = `/multipart/${uploadId}`
+    const signed = await post(`${path}/urls`, { key, partNumbers: [1] }, { Authorization })
+    const [part] = z.object({ urls: z.array(z.object({ url: z.string() })) }).parse(signed).urls
+    await fetch(part?.url ?? '', { method: 'PUT', body: CONTENT })
+    await post(
+      `${path}/complete`,
+      { key, name: file.fileName, parts: [{ partNumber: 1, etag: ETAG }] },
+      { Authorization },
+    )
   }
   return { DEADLINE, ID: id, BOX: url }
 }

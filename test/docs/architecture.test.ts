@@ -127,6 +127,26 @@ describe('the folders', () => {
   })
 })
 
+// @threat credential-misused
+it('declares each purpose of a signature in one place', () => {
+  const names = files.flatMap((file) =>
+    [...sourceOf(file).matchAll(/\bpurpose\(([^)]*)\)/g)].map(([, name = '']) => name),
+  )
+  expect(names.toSorted()).toEqual([
+    ...[
+      "'cursor'",
+      "'drop-box'",
+      "'folder'",
+      "'form'",
+      "'key'",
+      "'link'",
+      "'network'",
+      "'password'",
+    ],
+    ...["'proof'", "'step'", "'token'", "'unlock'", "'upload'", "'upload-encryption'", "'user'"],
+  ])
+})
+
 describe('the seams', () => {
   it('are those of the types', () => {
     const members = (path: string, name: string): string[] => {

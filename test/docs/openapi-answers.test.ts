@@ -290,9 +290,15 @@ describe('a client that reads only the OpenAPI document', () => {
     const headers = { Authorization: `Bearer ${token}` }
     const file = { fileName: 'a.png', mimetype: 'image/png', size: CONTENT.length }
     for (let i = 0; i < 2; i++) {
-      const upload = await readUpload(client.call('createUploadUrl', 200, { body: file, headers }))
-      await put(upload.uploadUrl, upload.headers)
-      await client.call('recordFile', 201, { body: { key: upload.key, name: 'a' }, headers })
+      const { key, uploadId } = await readStarted(
+        client.call('startMultipart', 200, { body: file, headers }),
+      )
+      const parameters = { uploadId }
+      const signed = { parameters, headers, body: { key, partNumbers: [1] } }
+      const [part] = (await readPartUrls(client.call('signParts', 200, signed))).urls
+      const parts = [{ partNumber: 1, etag: await put(part?.url ?? '') }]
+      const body = { key, name: 'a', parts }
+      await client.call('completeMultipart', 201, { parameters, headers, body })
     }
     const readPage = read(z.object({ cursor: z.string() }))
     const boxes = await readPage(client.call('listDropBoxes', 200, { parameters: { limit: 1 } }))

@@ -3,6 +3,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
+import type { BrowserContext, Page } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
@@ -15,7 +16,7 @@ import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { shared } from '../e2e/shared.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { expectLogOut, USER_OF_PAGE } from './support/log-out.ts'
+import { expectLogOut, logInByCookie, USER_OF_PAGE } from './support/log-out.ts'
 import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 import { recipeFile } from './support/recipe.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
@@ -259,8 +260,12 @@ describe('the code of the recipes', () => {
   it('ends the client in one line at a log-out, in each recipe with a page', () => {
     for (const path of pagePaths().filter((path) => path.startsWith('docs/recipes/'))) {
       const page = readPage(path)
-      const pageOf = path.endsWith('express.md') ? readPage('docs/recipes/plain-html.md') : page
-      if (/\bcreateClient\(\{/.test(page) && !path.includes('plugin'))
+      const usesPlain = path.endsWith('express.md') || path.endsWith('rails-and-django.md')
+      const pageOf = usesPlain ? readPage('docs/recipes/plain-html.md') : page
+      if (
+        path.endsWith('rails-and-django.md') ||
+        (/\bcreateClient\(\{/.test(page) && !path.includes('plugin'))
+      )
         expect(pageOf, path).toMatch(/^.*\b(?:presigner|media|images|client)\.end\(\).*$/m)
     }
   })
@@ -563,4 +568,34 @@ describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
     expect(await page.textContent('[role=alert]')).toBe('')
     expect(await page.$$('li')).toHaveLength(2)
   })
+
+  // @threat other-user-in-browser
+  it.each([1, 2] as const)(
+    'in Rails or Django, uploads nothing more after a log-out, with %i tab(s)',
+    async (tabs) => {
+      const folder = join(express.directory, 'public')
+      await writeFile(
+        join(folder, 'current-user.js'),
+        recipeFile('rails-and-django', 'current-user.js'),
+      )
+      // What the template does: it writes the id of whoever is logged in.
+      const written =
+        '<body><script>{ const [, user] = /user=(\\w+)/.exec(document.cookie) ?? []; if (user) document.body.dataset.user = user }</script>'
+      const html = recipeFile('plain-html', 'index.html')
+      await writeFile(
+        join(folder, 'index.html'),
+        html.replace('<h1>', () => `${written}<h1>`),
+      )
+      await using _ = await start()
+      await using stack = new AsyncDisposableStack()
+      const browser = await connectChromium()
+      stack.defer(() => browser.close())
+      /** Logs in on another page, which replaces the body. */
+      const logIn = async (user: string, context: BrowserContext, page?: Page) => {
+        await logInByCookie(user, context, page)
+        await page?.evaluate(`document.body.dataset.user = '${user}'`)
+      }
+      await expectLogOut({ browser, url: app, logIn }, tabs)
+    },
+  )
 })

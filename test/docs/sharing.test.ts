@@ -82,12 +82,15 @@ const { id, url } = await boxFor({ id: 42, name: 'Ann' }, new Date(Date.now() + 
 const page = await (await fetch(url, { headers: { Accept: 'text/html' } })).text()
 const open = () => post(\`\${url}/token\`, { sender: { name: 'Ann', note: 'as asked' } })
 const { token, endpoint } = await open()
-const sign = (fileName: string, mimetype: string) =>
-  post(\`\${endpoint}/files/upload-url\`, { fileName, mimetype, size: 8 }, token)
-const { key, uploadUrl, headers } = await sign('insurance.pdf', 'application/pdf')
-await fetch(uploadUrl, { method: 'PUT', headers, body: '%PDF-1.4' })
-await post(\`\${endpoint}/files\`, { key, name: 'insurance.pdf' }, token)
-const refused = (await sign('x.exe', 'application/x-msdownload')).code
+const start = (fileName: string, mimetype: string) =>
+  post(\`\${endpoint}/multipart\`, { fileName, mimetype, size: 8 }, token)
+const { key, uploadId } = await start('insurance.pdf', 'application/pdf')
+const upload = \`\${endpoint}/multipart/\${uploadId}\`
+const { urls } = await post(\`\${upload}/urls\`, { key, partNumbers: [1] }, token)
+const put = await fetch(urls[0].url, { method: 'PUT', body: '%PDF-1.4' })
+const parts = [{ partNumber: 1, etag: put.headers.get('ETag') }]
+await post(\`\${upload}/complete\`, { key, name: 'insurance.pdf', parts }, token)
+const refused = (await start('x.exe', 'application/x-msdownload')).code
 const documents = await documentsIn(id)
 await closeBox(id)
 const closed = (await open()).code

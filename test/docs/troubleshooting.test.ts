@@ -1,10 +1,10 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { REFUSALS } from '../../src/access/verdict.ts'
 import { REASONS_BY_CODE, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 import { WARNINGS } from '../../src/errors/warnings.ts'
 import { LINK_REFUSALS } from '../../src/plugins/links/refusal.ts'
+import { REFUSALS } from '../support/refusals.ts'
 import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/troubleshooting.md'

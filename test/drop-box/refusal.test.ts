@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { PresignerError } from '../../client/src/presigner-error.ts'
-import { reasonOf } from '../../drop-box/src/refusal.ts'
+import { reasonOf, refusalOf } from '../../drop-box/src/refusal.ts'
 import type { BoxData } from '../../src/plugins/drop-boxes/box-data.ts'
 
 const box: BoxData = {
@@ -15,4 +15,9 @@ it.each([
   ['unavailable', 503, 'The server is busy. r1'],
 ] as const)('says of %s with the status %i: %s', (code, status, text) => {
   expect(reasonOf(new PresignerError(code, 'No.', { status, requestId: 'r1' }), box)).toBe(text)
+})
+
+it('refuses an empty file, which has no part', () => {
+  const error = refusalOf(new File([], 'a.png', { type: 'image/png' }), box, box.left)
+  expect(reasonOf(error, box)).toBe('It is empty.')
 })

@@ -133,31 +133,62 @@ describe('a function for the user', () => {
   afterEach(() => vi.unstubAllGlobals())
 
   // @threat other-user-in-browser
-  it('keeps its client closed after a 409, also after end(), until it names somebody else', async () => {
-    let user = 'ann'
-    const paths: string[] = []
+  it.each([
+    ['a function', () => 'ann'],
+    ['a name', 'ann'],
+  ])('of a page is refused while another is logged in, and then goes on: %s', async (_, user) => {
+    let loggedIn = 'ann'
+    const tags: (string | null)[] = []
     vi.stubGlobal('location', new URL('https://app.example.com/'))
-    vi.stubGlobal('fetch', async (url: string) => {
-      const { pathname } = new URL(url)
-      paths.push(pathname)
-      if (pathname === '/limits') return Response.json({ tag: user, files: [] })
-      const body = { code: 'user_changed', message: 'No.', files: [] }
-      return Response.json(body, { status: user === 'ann' ? 409 : 200 })
+    vi.stubGlobal('fetch', async (_url: string, { headers }: { headers: Headers }) => {
+      const tag = headers.get('X-User-Tag')
+      tags.push(tag)
+      const isOther = tag !== null && tag !== loggedIn
+      const body = isOther ? { code: 'user_changed', message: 'No.' } : { tag: loggedIn, files: [] }
+      const answered = { 'X-User-Tag': loggedIn }
+      return Response.json(body, { status: isOther ? 409 : 200, headers: answered })
     })
-    const client = createClient({ baseUrl: 'https://files.example.com', user: () => user })
+    const client = createClient({ baseUrl: 'https://files.example.com', user })
     const outcome = () => client.list().catch(({ code }: { code: string }) => code)
-    expect(await outcome()).toBe('user_changed')
-    client.end()
-    expect(await outcome()).toBe('user_changed')
-    expect(paths).toEqual(['/limits', '/files'])
-    user = 'bob'
     expect(await outcome()).toMatchObject({ files: [] })
+    loggedIn = 'bob'
+    expect(await outcome()).toBe('user_changed')
+    expect(await outcome()).toBe('user_changed')
+    if (typeof user === 'function') {
+      client.end()
+      expect(await outcome()).toBe('user_changed')
+    }
+    loggedIn = 'ann'
+    expect(await outcome()).toMatchObject({ files: [] })
+    // Never the tag of the other one, and only the first request has none.
+    expect(tags).toEqual([null, ...Array(tags.length - 1).fill('ann')])
+  })
+
+  // @threat other-user-in-browser
+  it('stops what else is being sent when the API reports another user', async () => {
+    vi.stubGlobal('fetch', async (url: string, { signal }: { signal: AbortSignal }) => {
+      const { pathname } = new URL(url)
+      const answered = { 'X-User-Tag': 'a' }
+      if (pathname === '/limits') return Response.json({ tag: 'a' }, { headers: answered })
+      if (pathname === '/files')
+        return Response.json({ code: 'user_changed', message: 'No.' }, { status: 409 })
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+    })
+    const client = createClient({ baseUrl: 'https://files.example.com', user: 'ann' })
+    const outcomes = await Promise.allSettled([client.stats(), client.list()])
+    expect(outcomes).toMatchObject([
+      { reason: { code: 'user_changed', status: 409 } },
+      { reason: { code: 'user_changed', status: 409 } },
+    ])
   })
 
   it('names nobody if it throws, and the client still ends', async () => {
     let isFailing = false
     vi.stubGlobal('location', new URL('https://app.example.com/'))
-    vi.stubGlobal('fetch', async () => Response.json({ tag: 'a', files: [] }))
+    const headers = { 'X-User-Tag': 'a' }
+    vi.stubGlobal('fetch', async () => Response.json({ tag: 'a', files: [] }, { headers }))
     const user = () => {
       if (isFailing) throw new Error('no cookie')
       return 'ann'
@@ -188,7 +219,8 @@ describe('a call that needs several requests', () => {
     vi.stubGlobal('fetch', async (url: string) => {
       paths.push(new URL(url).pathname)
       if (paths.length === 2) user = 'bob'
-      return Response.json({ tag: 'a', links: [], deleted: [], expiresAt: '' })
+      const body = { tag: 'a', links: [], deleted: [], expiresAt: '' }
+      return Response.json(body, { headers: { 'X-User-Tag': 'a' } })
     })
     const client = createClient({ baseUrl: 'https://files.example.com', user: () => user })
     client.onEnd(() => paths.push('end'))

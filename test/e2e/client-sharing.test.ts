@@ -82,6 +82,8 @@ interface Call {
   readonly method: string
   readonly body: Record<string, unknown>
   readonly bearer: string | null
+  /** Of a user of the page. */
+  readonly tag: string | null
 }
 let calls: Call[]
 /** Answers a request, or returns undefined for the usual answer. */
@@ -100,25 +102,24 @@ const tokenAnswer = (more = {}) =>
 async function api(url: string, init: RequestInit): Promise<Response> {
   const { method = '', body, headers, signal } = init
   signal?.throwIfAborted()
-  const bearer = new Headers(headers).get('Authorization')
+  const given = new Headers(headers)
+  const bearer = given.get('Authorization')
+  const tag = given.get('X-User-Tag')
   const path = url.replace('https://files.example.com', '')
-  const call = { path, method, body: JSON.parse(String(body ?? null)), bearer }
+  const call = { path, method, body: JSON.parse(String(body ?? null)), bearer, tag }
   calls.push(call)
   const response = await answer(call)
   if (response) return response
   if (path.endsWith('/token')) return tokenAnswer()
-  const { files } = call.body ?? {}
-  const list = (item: object) => (Array.isArray(files) ? files : []).map(() => item)
   const expiresAt = new Date(Date.now() + 300_000).toISOString()
-  const uploadUrl = 'https://bucket.example.com/in/a'
-  const signed = { uploadUrl, key: 'in/a', headers: {}, expiresIn: 300, expiresAt }
+  const started = { uploadId: 'u', key: 'in/a', partSize: 1000, expiresAt }
+  const urls = [{ partNumber: 1, url: 'https://bucket.example.com/in/a' }]
   const record = {
     ...{ key: 'in/a', bucket: 'inbox', name: 'a', size: 5, mimetype: 'a/b', etag: '"e"' },
     ...{ owner: null, createdAt: '2026-11-25T12:00:00.000Z' },
   }
-  if (path.endsWith('/upload-url')) return Response.json(signed)
-  if (path.endsWith('/upload-urls')) return Response.json({ uploads: list(signed) })
-  return Response.json(path.endsWith('/batch') ? { files: list(record) } : record)
+  if (path.endsWith('/multipart')) return Response.json(started)
+  return Response.json(path.endsWith('/urls') ? { urls, expiresIn: 300, expiresAt } : record)
 }
 const tokenCalls = () => calls.filter(({ path }) => path.endsWith('/token'))
 
@@ -218,7 +219,7 @@ describe('openDropBox', () => {
     expect(box).toEqual(TERMS)
     const token = `/media/d/${SECRET}/token`
     expect(calls).toEqual([
-      { method: 'POST', path: token, body: { password: 'open', sender }, bearer: null },
+      { method: 'POST', path: token, body: { password: 'open', sender }, bearer: null, tag: null },
     ])
     await client.request('GET', '/limits')
     expect(calls.at(-1)).toMatchObject({ path: '/media/limits', bearer: 'Bearer epd_1' })
@@ -345,11 +346,8 @@ describe('openDropBox', () => {
     async function uploading(sizes: number[], signals: AbortSignal[] = []) {
       const { client } = await openDropBox(URL_OF_BOX)
       const events: string[] = []
-      // Each file is sent in one request, which begins with its URL.
       answer = ({ path, body }) => {
-        const { files = [body] } = Object(body)
-        if (/upload-urls?$/.test(path))
-          for (const { fileName } of files) events.push(`+${fileName}`)
+        if (path.endsWith('/multipart')) events.push(`+${Object(body).fileName}`)
         return undefined
       }
       const all = sizes.map((size, index) =>
@@ -543,7 +541,10 @@ describe('uploads to a drop box in a component', () => {
       { password: 'p' },
       { password: 'p', sender: { name: 'Ada' } },
     ])
-    expect(calls.at(-1)).toMatchObject({ path: '/media/files', bearer: 'Bearer epd_2' })
+    expect(calls.at(-1)).toMatchObject({
+      path: '/media/multipart/u/complete',
+      bearer: 'Bearer epd_2',
+    })
   })
 
   it('can open the box after an error, and report that it closed', async () => {
@@ -559,7 +560,7 @@ describe('uploads to a drop box in a component', () => {
     expect(await uploads.open()).toBe(true)
     expect(uploads.getSnapshot()).toMatchObject({ access: 'open', accessError: undefined })
     answer = ({ path }) =>
-      path.endsWith('/upload-url') ? refusal(410, 'drop_box_closed') : undefined
+      path.endsWith('/multipart') ? refusal(410, 'drop_box_closed') : undefined
     uploads.add([file()])
     await settle(uploads)
     expect(uploads.getSnapshot()).toMatchObject({

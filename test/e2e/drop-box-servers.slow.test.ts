@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   CreateBucketCommand,
+  ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
   ListPartsCommand,
   PutBucketVersioningCommand,
@@ -22,10 +24,6 @@ import { describeWith, MOTO, RADOSGW, type SystemPackage } from './system-packag
 const API_KEY = 'ep_ann_0123456789abcdef0123456789abcdef0123456789a'
 
 const boxSchema = z.object({ id: z.string(), url: z.url() })
-const signedSchema = z.object({
-  ...{ key: z.string(), uploadUrl: z.url() },
-  headers: z.record(z.string(), z.string()),
-})
 const startedSchema = z.object({ key: z.string(), uploadId: z.string() })
 const urlsSchema = z.object({ urls: z.array(z.object({ url: z.url() })) })
 
@@ -137,28 +135,58 @@ for (const [system, start, conditionalPut] of SERVERS)
       expect(await kept()).toBe(0)
     })
 
-    // @threat box-swapped
-    it(`stores ${conditionalPut ? 'one version' : 'no more records than two'} of one signed PUT`, async () => {
+    // @threat box-swapped box-over-limit
+    it('stores one version of a file, whatever its sender repeats', async () => {
       await using box = await startBox(start, conditionalPut)
       const { s3, bucket, send } = box
-      const request = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
-      const response = await send('/files/upload-url', request)
-      const { key, uploadUrl, headers } = signedSchema.parse(await response.json())
+      const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+      const { key, uploadId } = startedSchema.parse(await (await send('/multipart', file)).json())
+      const path = `/multipart/${encodeURIComponent(uploadId)}`
+      const signed = await send(`${path}/urls`, { key, partNumbers: [1] })
+      const url = urlsSchema.parse(await signed.json()).urls[0]?.url ?? ''
+      const put = async (i: number) => {
+        const answer = await fetch(url, { method: 'PUT', body: `${i}`.padStart(5, '0') })
+        return { status: answer.status, etag: answer.headers.get('ETag') ?? '' }
+      }
+      let etag = ''
+      for (let i = 0; i < 10; i++) ({ etag } = await put(i))
       const outcomes: number[] = []
-      for (let i = 0; i < 30; i++) {
-        await fetch(uploadUrl, { method: 'PUT', headers, body: `${i}`.padStart(5, '0') })
-        const recorded = await send('/files', { key, name: 'a.txt' })
-        outcomes.push(recorded.status)
+      for (let i = 10; i < 20; i++) {
+        const parts = [{ partNumber: 1, etag }]
+        outcomes.push((await send(`${path}/complete`, { key, parts })).status)
+        expect((await put(i)).status).toBeGreaterThanOrEqual(400)
       }
+      expect(new Set(outcomes)).toEqual(new Set([201]))
+      const again = await send(`${path}/complete`, { key, parts: [{ partNumber: 1, etag }] })
+      expect(again.status).toBe(409)
       const listed = await s3.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: key }))
-      const versions = listed.Versions?.length ?? 0
-      if (conditionalPut) {
-        expect(versions).toBe(1)
-        expect(new Set(outcomes)).toEqual(new Set([201]))
-      } else {
-        // Versions are the price of such a server: docs/drop-boxes.md.
-        expect(versions).toBe(30)
-        expect(outcomes.filter((status) => status === 201)).toHaveLength(2)
-      }
+      expect(listed.Versions).toHaveLength(1)
+      expect(listed.DeleteMarkers ?? []).toEqual([])
+    })
+
+    // @threat box-over-limit
+    it('refuses a part that ends after its upload was aborted', async () => {
+      await using box = await startBox(start, conditionalPut)
+      const { s3, bucket, send } = box
+      const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+      const { key, uploadId } = startedSchema.parse(await (await send('/multipart', file)).json())
+      const path = `/multipart/${encodeURIComponent(uploadId)}`
+      const signed = await send(`${path}/urls`, { key, partNumbers: [1] })
+      const url = new URL(urlsSchema.parse(await signed.json()).urls[0]?.url ?? '')
+      const slow = request(url, { method: 'PUT', headers: { 'Content-Length': 5 } })
+      const answered = Promise.withResolvers<number | undefined>()
+      slow.on('response', (response) => {
+        response.resume()
+        answered.resolve(response.statusCode)
+      })
+      slow.on('error', () => answered.resolve(undefined))
+      slow.write('he')
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      const aborted = await send(`${path}?key=${encodeURIComponent(key)}`, undefined, 'DELETE')
+      expect(aborted.status).toBe(204)
+      slow.end('llo')
+      expect(await answered.promise).toBeGreaterThanOrEqual(400)
+      const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
+      expect(Uploads).toEqual([])
     })
   })

@@ -99,7 +99,7 @@ it.each([
   const { body: box } = await json('POST', '/drop-boxes', wanted)
   const { token } = (await json('POST', `${new URL(box.url).pathname}/token`, {})).body
   const send = async () => {
-    const response = await fetch(`${worker.origin}/files/upload-url`, {
+    const response = await fetch(`${worker.origin}/multipart`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
       body: JSON.stringify({ ...file, size: 9 }),

@@ -153,6 +153,8 @@ const boxSchema = z.object({
   url: z.string(),
   received: z.object({ files: z.int(), bytes: z.int() }),
 })
+const startedSchema = z.object({ key: z.string(), uploadId: z.string() })
+const urlsSchema = z.object({ urls: z.array(z.object({ url: z.url() })) })
 const keysSchema = z.object({ files: z.array(z.object({ key: z.string(), size: z.int() })) })
 
 // @threat box-over-limit box-state-unavailable
@@ -172,7 +174,7 @@ it('a drop box keeps its limit and what it has counted when its Worker is killed
 
   /** One sender, from its own network, who tries again until the file has arrived or the box is full. */
   async function sendFile(i: number): Promise<void> {
-    let key: string | undefined
+    let sent: { key: string; path: string; parts: object[] } | undefined
     for (let attempt = 0; attempt < 200; attempt++) {
       try {
         const call = async (path: string, body: object, token?: string) => {
@@ -189,18 +191,22 @@ it('a drop box keeps its limit and what it has counted when its Worker is killed
         }
         const entered = await call(`${page}/token`, { sender: { name: `Sender ${i}` } })
         const { token } = z.object({ token: z.string() }).parse(entered.body)
-        if (key === undefined) {
+        if (sent === undefined) {
           const file = { fileName: `${i}.txt`, mimetype: 'text/plain', size: SIZE }
-          const signed = await call('/files/upload-url', file, token)
-          if (signed.status === 409) return
-          const upload = uploadSchema.parse(signed.body)
-          const put = { method: 'PUT', headers: upload.headers, body: 'x'.repeat(SIZE) }
-          expect((await fetch(upload.uploadUrl, put)).status).toBe(200)
-          key = upload.key
+          const begun = await call('/multipart', file, token)
+          if (begun.status === 409) return
+          const { key, uploadId } = startedSchema.parse(begun.body)
+          const path = `/multipart/${uploadId}`
+          const signed = await call(`${path}/urls`, { key, partNumbers: [1] }, token)
+          const url = urlsSchema.parse(signed.body).urls[0]?.url ?? ''
+          const put = await fetch(url, { method: 'PUT', body: 'x'.repeat(SIZE) })
+          expect(put.status).toBe(200)
+          sent = { key, path, parts: [{ partNumber: 1, etag: put.headers.get('ETag') }] }
         }
+        const { key, path, parts } = sent
         // The others record in one moment, in which the Worker is killed.
         if (++ready > 3) await burst.promise
-        const { status } = await call('/files', { key, name: `${i}.txt` }, token)
+        const { status } = await call(`${path}/complete`, { key, name: `${i}.txt`, parts }, token)
         if (status !== 201 && status !== 200) throw new Error(`${status}`)
         recorded.push(key)
         if (recorded.length === 3 && !isKilled) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { purpose } from '../../src/access/purpose-key.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { seal } from '../../src/access/seal.ts'
-import { REFUSALS, type Refusal } from '../../src/access/verdict.ts'
 import type { Reason } from '../../src/errors/api-error.ts'
 import { ANN } from '../support/ann.ts'
 import { toBase64url } from '../support/base64.ts'
@@ -9,6 +9,7 @@ import { captureLog } from '../support/capture-log.ts'
 import { type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { mount } from '../support/mount.ts'
+import { REFUSALS, type Refusal } from '../support/refusals.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
@@ -36,7 +37,7 @@ beforeAll(async () => {
 afterEach(() => vi.restoreAllMocks())
 
 const token = async (claims: Record<string, unknown>, secrets?: string): Promise<string> =>
-  `ept_${await seal(signingSettings(secrets).signingSecrets, 'token', claims)}`
+  `ept_${await seal(signingSettings(secrets).signingSecrets, purpose('token'), claims)}`
 const GRANT = { id: 'key:ci', scopes: ['files:read'], prefix: '' }
 
 /** Returns `jwt` with a wrong signature. */

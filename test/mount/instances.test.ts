@@ -172,7 +172,7 @@ describe('two instances', () => {
 })
 
 describe('the class of drop boxes', () => {
-  /** Lets a box of "two" look at its bucket, seven minutes after an upload that nobody recorded. */
+  /** Lets a box of "two" look at its bucket, seven minutes after an upload that nobody completed. */
   async function lookOf(...presigners: readonly [Owner, ...Owner[]]) {
     const index = memoryFileIndex()
     const two = presigner('two', index)

@@ -5,7 +5,7 @@ import * as z from 'zod/mini'
 import type { Granted } from '../../src/access/minter.ts'
 import type { Principal } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
-import { refuse } from '../../src/access/verdict.ts'
+import { refuse, refuseAny } from '../../src/access/verdict.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import type { Identify, Seams } from '../../src/http/app-env.ts'
 import { principalOfApp } from '../../src/http/app-principal.ts'
@@ -306,7 +306,7 @@ describe('credentials', () => {
 describe('the start of credentials', () => {
   const taking = (name: string, prefix: string): Plugin => ({
     name,
-    setup: () => ({ identify: { prefix, verify: () => refuse('api key malformed') } }),
+    setup: () => ({ identify: { prefix, verify: () => refuseAny('own key malformed') } }),
   })
   const issuesOfAll = async (plugins: readonly Plugin<object>[]): Promise<unknown> => {
     const settings = defineSettings(() => settingsInput())

@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { newApp } from '../../src/http/new-app.ts'
-import type { FetchCredentials, FileIndex } from '../../src/index.ts'
+import type { FileIndex } from '../../src/index.ts'
 import { createPresigner, defineSettings, type Plugin, type RateLimiter } from '../../src/index.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { events, type JobQueue } from '../../src/plugins/events/index.ts'
@@ -59,18 +59,9 @@ const encrypted: readonly BucketInput['uploadHeaders'][] = [headers, twice]
 const unencrypted: BucketInput['uploadHeaders'] = { [keyId]: 'a' }
 // @ts-expect-error: not with aws:kms:dsse
 const bucketKeys: BucketInput['uploadHeaders'] = { ...twice, [bucketKey]: 'true' }
-const access = { accessKeyId: 'a', secretAccessKey: 'b', expiresAt: new Date() }
-const temporary: FetchCredentials = async () => ({ ...access, sessionToken: 'c' })
-// @ts-expect-error: temporary credentials say when they expire
-const endless: FetchCredentials = async () => ({
-  ...access,
-  expiresAt: undefined,
-  sessionToken: 'c',
-})
 if (bucket)
-  for (const credentials of [temporary, endless])
-    for (const uploadHeaders of [...encrypted, unencrypted, bucketKeys])
-      defineSettings(() => ({ ...base, buckets: { a: { ...bucket, credentials, uploadHeaders } } }))
+  for (const uploadHeaders of [...encrypted, unencrypted, bucketKeys])
+    defineSettings(() => ({ ...base, buckets: { a: { ...bucket, uploadHeaders } } }))
 
 const signer = createSigner(settings, {})
 signer.uploadUrl({ fileName: 'a.png', mimetype: 'image/png', directory: 'a' })

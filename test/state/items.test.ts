@@ -5,6 +5,7 @@ import type { FileEvent } from '../../src/records/file-event.ts'
 import { ANN } from '../support/ann.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import {
+  arrive,
   askToken,
   createBox,
   DAY,
@@ -16,7 +17,6 @@ import {
   objectOf,
   outcome,
   passes,
-  putTo,
   receivedIn,
   visit,
 } from '../support/drop-boxes.ts'
@@ -204,24 +204,27 @@ describe('POST /files/delete-all', () => {
   // @threat delete-all-shares
   it('leaves no name, note, label or file of a sender, also of one who is still sending', async () => {
     const ann = person()
-    const box = await boxOf(ann)
+    const box = await createBox({ prefix: ann, message: 'Dear Ann' })
     const grant = await grantOf(ann, { label: 'Secret label' })
     const sender = await visit(box, { sender: { name: 'Zora', note: 'Hurston' } })
     await sender.send('early')
     // Its last look is done, so only the list of the box needs it.
     for (const wait of [10 * MINUTE, 2 * DAY]) await passes(wait, box)
-    const late = await (await sender.begin(5)).json<Parameters<typeof putTo>[0]>()
+    const key = await sender.put('later')
     expect(JSON.stringify(await receivedIn(box))).toContain('Zora')
-    expect(await erase(ann)).toMatchObject({ shares: 2, failures: [] })
-    // Before the box looks, which it does at once for an object that came too late.
-    const key = await putTo(late, 'later')
-    // Buckets may date an object when its upload begins.
-    const early = { key: late.key, etag: '"a"', size: 5, name: 'a', mimetype: 'text/plain' }
+    // A Worker has completed it, but not recorded it.
+    await arrive(box, key)
+    const below = { prefixes: [ann], before: Date.now() + 1000, dryRun: false }
+    expect(await objectOf(box).erase(below, Date.now())).toBe(true)
+    const early = { key, etag: '"a"', size: 5, name: 'a', mimetype: 'text/plain' }
     const settled = await objectOf(box).settle({ ...early, at: Date.now() - HOUR }, Date.now())
     expect(settled).toEqual({ ok: false, why: 'closed' })
     const rows = await inBox(box, (_, { sql }) => sql.exec('SELECT * FROM uploads').toArray())
     expect(JSON.stringify(rows)).not.toMatch(/Zora|Hurston/)
     expect(rows).toMatchObject([{ key }])
+    const stored = await inBox(box, (_, { kv }) => JSON.stringify([...kv.list()]))
+    expect(stored).not.toMatch(/Your documents|Dear Ann|Example GmbH/)
+    expect(await erase(ann)).toMatchObject({ shares: 2, failures: [] })
     const kept = await runInDurableObject(stateStub('Grants', grant.id), (_, { storage }) => [
       ...storage.kv.list(),
     ])

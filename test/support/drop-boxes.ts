@@ -5,14 +5,18 @@ import {
   waitOnExecutionContext,
 } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { expect, vi } from 'vitest'
+import { expect, inject, vi } from 'vitest'
 import { presigner } from '../../examples/everything/src/presigner.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { StoredBox } from '../../src/plugins/drop-boxes/box.ts'
 import type { BoxObject } from '../../src/plugins/drop-boxes/kind.ts'
 import { Ledger } from '../../src/state/ledger.ts'
+import { completeMultipartUpload } from '../../src/storage/multipart.ts'
 import { bearer } from './credentials.ts'
+import { type Begun, completeParts, type Started, sendPart } from './drop-box-parts.ts'
 import { inWords } from './errors.ts'
 import { stateStub } from './state-stub.ts'
+import { testBucket } from './test-bucket.ts'
 import { type TestWorker, testWorker } from './worker.ts'
 
 /** A drop box as its creator sees it. */
@@ -110,10 +114,11 @@ export interface Sender {
   readonly token: string
   post(path: string, body: object, country?: string): Promise<Response>
   fetch(path: string, init?: RequestInit): Promise<Response>
-  /** Asks for a URL for `size` bytes. */
+  /** Begins an upload of `size` bytes. */
   begin(size?: number, file?: object): Promise<Response>
-  /** Begins and PUTs a file. Returns its key. */
+  /** Begins an upload and sends its only part. Returns its key. */
   put(content?: string, file?: object): Promise<string>
+  /** Completes an upload, also that of another sender, which records it. */
   record(key: string, more?: object): Promise<Response>
   /** Sends a whole file. */
   send(content?: string, file?: object): Promise<Response>
@@ -129,35 +134,53 @@ export const senderWith = (token: string, by: Caller = worker, base = ''): Sende
   fetch: (path, init = {}) => by.fetch(base + path, { ...init, ...bearer(token) }),
   begin(size = 5, file = {}) {
     const asked = { fileName: 'a.txt', mimetype: 'text/plain', size, ...file }
-    return this.post('/files/upload-url', asked)
+    return this.post('/multipart', asked)
   },
   async put(content = 'hello', file = {}) {
     const response = await this.begin(content.length, file)
     const text = await response.text()
     expect(response.status, text).toBe(200)
-    return putTo(JSON.parse(text), content)
+    return putTo(this, JSON.parse(text), content)
   },
   record(key, more = {}) {
-    return this.post('/files', { key, name: 'a.txt', ...more })
+    const { uploadId, etag } = sent.get(key) ?? { uploadId: 'x', etag: '"x"' }
+    return completeParts(this, { key, uploadId, etag }, more)
   },
   async send(content, file) {
     return this.record(await this.put(content, file))
   },
 })
 
-/** PUTs a file to a signed URL. Returns its key. */
+const S3RVER = {
+  ...{ accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' },
+  ...{ sessionToken: null, expiresAt: Number.POSITIVE_INFINITY },
+}
+
+/** The bucket of the tests, as its owner sees it. */
+export const BUCKET = testBucket({
+  ...{ origin: inject('s3Endpoint'), basePath: '/files/' },
+  ...{ credentials: S3RVER, uploadCredentials: S3RVER },
+})
+
+/** What was sent, by key. */
+const sent = new Map<string, Started>()
+
+/** Sends the only part of an upload that has begun. Returns its key. */
 export async function putTo(
-  signed: {
-    readonly key: string
-    readonly uploadUrl: string
-    readonly headers: Record<string, string>
-  },
+  sender: Pick<Sender, 'post'>,
+  begun: Begun,
   content: string,
 ): Promise<string> {
-  const { uploadUrl, headers, key } = signed
-  const put = await fetch(uploadUrl, { method: 'PUT', headers, body: content })
-  expect(put.status, await put.text()).toBe(200)
-  return key
+  sent.set(begun.key, await sendPart(sender, begun, content))
+  return begun.key
+}
+
+/** Completes in the bucket what `putTo` has sent, as a Worker does that ends before it records it. */
+export async function arrive(box: Pick<DropBox, 'id'>, key: string): Promise<void> {
+  const s3UploadId = (await inBox(box, (ledger) => ledger.upload(key)?.s3_upload)) ?? ''
+  const upload = { bucket: BUCKET, key: parseObjectKey(key), s3UploadId }
+  const part = { partNumber: 1, etag: sent.get(key)?.etag ?? '' }
+  await completeMultipartUpload(upload, [part], new Date())
 }
 
 /** Opens the page of a box and returns its sender. */

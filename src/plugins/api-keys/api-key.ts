@@ -1,6 +1,6 @@
 import { onlyBuckets } from '../../access/limits.ts'
 import type { Principal } from '../../access/principal.ts'
-import { refuse, type Verdict } from '../../access/verdict.ts'
+import { type Refuse, refuseAny, type Verdict } from '../../access/verdict.ts'
 import { areEqual, sha256 } from '../../keys/encodings.ts'
 import { deepFreeze } from '../../settings/rules.ts'
 import type { ApiKey } from './options.ts'
@@ -11,6 +11,11 @@ const API_KEY = /^ep_[a-z0-9-]{1,32}_[A-Za-z0-9_-]{43}$/
 export const API_KEY_PREFIX = 'ep_'
 
 const SECRET_LENGTH = 43
+
+/** Why a key is refused, for the log. */
+export const REFUSALS = ['api key malformed', 'api key unknown', 'api key wrong'] as const
+
+const refuse: Refuse<(typeof REFUSALS)[number]> = refuseAny
 
 /** The verdict for the right key, made once, since nearly all keys are right. */
 const accepted = new WeakMap<ApiKey, Verdict>()

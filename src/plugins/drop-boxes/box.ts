@@ -8,9 +8,6 @@ export const BOX_SCOPES = ['drop-boxes:create', 'files:upload'] as const
 /** Lifetime of the token of a page, in seconds. */
 export const TOKEN_SECONDS = 600
 
-/** Largest file that a box takes in one request. Others are sent in parts, which the bucket can list. */
-export const MAX_BOX_PUT_BYTES = 32 * 1024 ** 2
-
 /** Largest part. */
 const MAX_BOX_PART_BYTES = 16 * 1024 ** 2
 

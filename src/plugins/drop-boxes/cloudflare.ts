@@ -17,6 +17,10 @@ export const dropBoxesObject = <E extends object>(
   env: E,
 ) => Ledger<StoredBox, E>) =>
   class DropBoxes extends Ledger<StoredBox, E> {
+    protected override withoutText(box: StoredBox): StoredBox {
+      return { ...box, from: '', title: '', message: null }
+    }
+
     protected override async ring(time: number): Promise<void> {
       const now = new Date(time)
       const box = this.item()

@@ -12,7 +12,7 @@ import { bucket, instant, newPassword } from '../../http/fields.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
-import { countNetwork, networkOf } from '../../http/rate-limit.ts'
+import { countNetwork, networksOf } from '../../http/rate-limit.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { utf8Length } from '../../keys/encodings.ts'
@@ -111,7 +111,7 @@ export const dropBoxRoutes = newApp()
       password,
     })
     const box: StoredBox = {
-      ...{ ...item, ...terms, message, closedAt: null },
+      ...{ ...item, ...terms, message, closedAt: null, isErased: false },
       instance: settings.signingSecrets[0].name,
       allowedTypes: limits.allowedTypes,
       owner: { ...item.owner, prefix, limits: { ...limits } },
@@ -179,9 +179,11 @@ export const dropBoxPageRoutes = newApp()
     await requirePassword(c, DROP_BOXES, visited, request.password)
     const { name = '', note = '' } = request.sender ?? {}
     const sender = name + note === '' ? null : { name, note }
-    const network = await networkName(settings, id, networkOf(c.req.header('CF-Connecting-IP')))
+    const [own = '', wider = own] = networksOf(c.req.header('CF-Connecting-IP'))
+    const network = await networkName(settings, id, own)
+    const around = await networkName(settings, id, wider)
     const exp = Math.floor(Date.now() / 1000) + TOKEN_SECONDS
-    const token = await sealBoxToken(settings, { id, network, sender }, exp)
+    const token = await sealBoxToken(settings, { id, network, around, sender }, exp)
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
     return json(c, {
       ...{ token, expiresAt: new Date(exp * 1000).toISOString() },

@@ -9,7 +9,7 @@ import { describe } from '../../errors/describe.ts'
 import type { AppContext, BearerKind, BegunUpload, Call, UploadSeams } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
-import type { Change, CountParts, UploadStep } from '../../http/host.ts'
+import type { Change, ListedBytes, UploadStep } from '../../http/host.ts'
 import { bearerIn } from '../../http/identify.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { type Settings, takesOrigin } from '../../settings/settings.ts'
@@ -19,13 +19,13 @@ import {
   type Ask,
   isOpen,
   MAX_URL_SECONDS,
-  type Renewal,
   type Reserved,
   type Settled,
+  type Step,
   takesRecords,
 } from '../../state/reservation.ts'
 import { objectExists } from '../../storage/s3.ts'
-import { MAX_BOX_PUT_BYTES, principalOf, type SeenBox, type StoredBox } from './box.ts'
+import { principalOf, type SeenBox, type StoredBox } from './box.ts'
 import { type BoxObject, DROP_BOXES } from './kind.ts'
 import { abortUploads, tell } from './looks.ts'
 import { BOX_TOKEN_PREFIX, type BoxClaims, openBoxToken } from './token.ts'
@@ -65,17 +65,19 @@ interface Visit {
   readonly box: StoredBox | null
 }
 
-/** What a sender may call. Whatever a later plugin adds is refused. */
+/**
+ * What a sender may call. Whatever a later plugin adds is refused. Files come only in parts: a signed PUT could
+ * arrive at any time, and more than once.
+ */
 const ALLOWED: readonly RegExp[] = [
-  /^POST \/files(?:\/batch|\/upload-urls?)?$/,
+  /^POST \/files$/,
   /^POST \/multipart(?:\/[^/]+\/(?:urls|complete))?$/,
   /^(?:GET|DELETE) \/multipart\/[^/]+$/,
   /^(?:GET|HEAD) \/limits$/,
 ]
 
 /** What a sender who was in time may call after the deadline. */
-const RECORDS =
-  /^(?:POST \/files(?:\/batch)?|POST \/multipart\/[^/]+\/complete|GET \/multipart\/[^/]+)$/
+const RECORDS = /^(?:POST \/files|POST \/multipart\/[^/]+\/complete|GET \/multipart\/[^/]+)$/
 
 /** Tells whether a page of `corsOrigins` asks whether it may send a request with a token. */
 const isPreflight = (c: AppContext, settings: Settings): boolean =>
@@ -133,7 +135,7 @@ function limitsOf(
 }
 
 /** Returns the error for what the object of a box refuses. */
-function refusal(refused: (Reserved | Renewal | Settled) & { readonly ok: false }): ApiError {
+function refusal(refused: (Reserved | Step | Settled) & { readonly ok: false }): ApiError {
   switch (refused.why) {
     case 'closed':
       return closed()
@@ -152,8 +154,6 @@ function refusal(refused: (Reserved | Renewal | Settled) & { readonly ok: false 
       return new ApiError('upload_ended', 'This upload is being given up. Start it again.')
     case 'gone':
       return new ApiError('upload_not_found', 'This upload was given up. Start it again.')
-    case 'replaced':
-      return new ApiError('file_replaced', 'This file was replaced again. Send it as a new one.')
     case 'unknown':
       return new ApiError('forbidden', 'This file was not sent through this drop box.')
   }
@@ -166,14 +166,8 @@ async function reserveIn(
 ): Promise<void> {
   if (size === undefined)
     throw new ApiError('size_required', 'Send the size of the file, in bytes.')
-  const inParts = c.req.path.startsWith('/multipart')
-  if (!inParts && size > MAX_BOX_PUT_BYTES)
-    throw new ApiError(
-      'file_too_large',
-      `Send a file of more than ${MAX_BOX_PUT_BYTES} bytes in parts.`,
-    )
-  const { network, sender } = claims
-  const ask: Ask = { key, size, inParts, network, sender, country: countryOf(c.req.raw) }
+  const { network, around, sender } = claims
+  const ask: Ask = { key, size, network, around, sender, country: countryOf(c.req.raw) }
   const reserved = await callObject(c, () => object.reserve(ask, Date.now()))
   if (!reserved.ok) throw refusal(reserved)
   const { earlier } = reserved
@@ -183,7 +177,7 @@ async function reserveIn(
     const head = await abortUploads(opened, key, earlier.s3UploadId, timeOf(c))
     if (head !== null) throw objectExists()
   } catch (error) {
-    await callObject(c, () => object.free(key, Date.now()))
+    await callObject(c, () => object.undo(key, Date.now()))
     throw error
   }
 }
@@ -205,12 +199,16 @@ async function abortIn({ c, object }: Visit, { bucket, key }: UploadStep): Promi
 }
 
 /** Lets an upload in parts go on, for longer if its parts arrive. */
-async function goOn({ c, object }: Visit, { key }: UploadStep, count: CountParts): Promise<void> {
+async function goOn(
+  { c, object }: Visit,
+  { key }: UploadStep,
+  listedBytes: ListedBytes,
+): Promise<void> {
   const isLast = RECORDS.test(`${c.req.method} ${c.req.path}`)
   const step = await callObject(c, () => object.step(key, isLast, Date.now()))
   if (!step.ok) throw refusal(step)
   if (!step.counts) return
-  const listed = await count()
+  const listed = await listedBytes()
   await callObject(c, () => object.renew(key, listed, Date.now()))
 }
 
@@ -226,12 +224,11 @@ function seamsOf(visit: Visit): UploadSeams {
       await reserveIn(visit, change)
       return () => callObject(c, () => object.undo(change.key, Date.now()))
     },
-    step: (step, { countParts }) =>
-      step.type === 'abort' ? abortIn(visit, step) : goOn(visit, step, countParts),
+    step: (step, { listedBytes }) =>
+      step.type === 'abort' ? abortIn(visit, step) : goOn(visit, step, listedBytes),
     async settle(change) {
       if (change.type === 'deleted') return
-      if (box === null || (change.type !== 'recorded' && change.type !== 'replaced'))
-        throw notAnUpload()
+      if (box === null || change.type !== 'recorded') throw notAnUpload()
       const { file } = change
       const arrived = { ...file, at: Date.parse(file.createdAt) }
       const settled = await callObject(c, () => object.settle(arrived, Date.now()))
@@ -239,7 +236,7 @@ function seamsOf(visit: Visit): UploadSeams {
       if (!settled.isNew || c.env.instance.after === null) return
       try {
         await within(EVENT_MILLISECONDS, tell(box, file, settled, c.env.instance, c.executionCtx))
-        await callObject(c, () => object.told(file.key, file.etag))
+        await callObject(c, () => object.told(file.key))
       } catch (error) {
         // The object sends it later.
         addWarning(c, `event not sent: ${describe(error)}`)
@@ -248,4 +245,5 @@ function seamsOf(visit: Visit): UploadSeams {
   }
 }
 
-const notAnUpload = (): ApiError => new ApiError('forbidden', 'A drop box only takes files.')
+const notAnUpload = (): ApiError =>
+  new ApiError('forbidden', 'A drop box takes only files, in parts: POST /multipart.')

@@ -1,5 +1,6 @@
 import { narrowBucket } from '../../access/limits.ts'
 import { signLink } from '../../access/link-signature.ts'
+import { purpose } from '../../access/purpose-key.ts'
 import { seal, unseal } from '../../access/seal.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { askToDownload } from '../../core/ask-app.ts'
@@ -27,6 +28,8 @@ import type { Grants } from './cloudflare.ts'
 import { type Grant, hasEnded, REPEAT_SECONDS, recentPages, usesLeft } from './grant.ts'
 import { GRANTS } from './kind.ts'
 import { grantPage } from './page.ts'
+
+const UNLOCK = purpose('unlock')
 
 /** Lifetime of a link that a grant dispenses. During it, the same page gets the same link, and then a new one. */
 const LINK_SECONDS = 600
@@ -147,13 +150,13 @@ async function showUnlocked(
   { item: grant, isRepeat }: OpenGrant,
 ): Promise<Response> {
   const exp = Math.floor(Date.now() / 1000) + UNLOCKED_SECONDS
-  const unlocked = await seal(c.get('settings').signingSecrets, 'unlock', { grant: grant.id, exp })
+  const unlocked = await seal(c.get('settings').signingSecrets, UNLOCK, { grant: grant.id, exp })
   return grantPage(c, grant, { isRepeat, unlocked })
 }
 
 /** Tells whether a page has entered the password of this grant within the last hour. */
 async function isUnlocked(c: AppContext, id: string, text: string): Promise<boolean> {
-  const opened = await unseal(c.get('settings').signingSecrets, 'unlock', text, timeOf(c))
+  const opened = await unseal(c.get('settings').signingSecrets, UNLOCK, text, timeOf(c))
   return opened.ok && opened.claims.grant === id
 }
 

@@ -4,7 +4,7 @@ import { onlyBuckets } from '../../access/limits.ts'
 import { isPrincipalId } from '../../access/principal.ts'
 import { SCOPES, type Scope } from '../../access/scopes.ts'
 import { membersOf } from '../../access/seal.ts'
-import { loggable, type Refusal, refuse, type Verdict } from '../../access/verdict.ts'
+import { loggable, type Refuse, refuseAny, type Verdict } from '../../access/verdict.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import {
@@ -20,6 +20,23 @@ import { importPublicKey } from './public-key.ts'
 const LEEWAY_SECONDS = 30
 /** The last time that a Date can be, in milliseconds since 1970. */
 const MAX_TIME = 8.64e15
+
+/** Why a JWT is refused, for the log. */
+export const REFUSALS = [
+  'jwt malformed',
+  'jwt algorithm not allowed',
+  'jwt key unknown',
+  'jwt signature wrong',
+  'jwt claim not accepted',
+  'jwt expired',
+  'jwt not supported',
+  'jwt subject unusable',
+  'jwt claim does not fit the prefix',
+] as const
+
+type Refusal = (typeof REFUSALS)[number]
+
+const refuse: Refuse<Refusal> = refuseAny
 
 const keySources = new WeakMap<JwtSettings, KeySource>()
 

@@ -1,10 +1,13 @@
 import * as z from 'zod/mini'
+import { purpose } from '../../access/purpose-key.ts'
 import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { encodeKey } from '../../signing/object-url.ts'
 import type { LinkRefusal } from './refusal.ts'
 import type { LinkVerdict } from './verify-link.ts'
+
+const FOLDER = purpose('folder')
 
 /**
  * What a folder link allows. A token with another member is refused: an older version of the Worker
@@ -34,7 +37,7 @@ export async function signFolder(
   { signingSecrets }: SigningSettings,
 ): Promise<string> {
   const claims = { bucket, prefix, exp: expires, restrictions }
-  const token = await seal(signingSecrets, 'folder', claims)
+  const token = await seal(signingSecrets, FOLDER, claims)
   return folderPath(token, prefix)
 }
 
@@ -58,7 +61,7 @@ export async function verifyInFolder(
   if (objectKeyError(key) !== null || /\\|\/(?:\/|$)/.test(key)) return refuse('link malformed')
   const objectKey = parseObjectKey(key)
   if (plain(folderPath(token, objectKey)) !== plain(path)) return refuse('link rewritten')
-  const unsealed = await unseal(signingSecrets, 'folder', token, now)
+  const unsealed = await unseal(signingSecrets, FOLDER, token, now)
   if (!unsealed.ok) {
     const { failure } = unsealed
     return refuse(failure === 'secret unknown' ? 'link kid unknown' : `link ${failure}`)

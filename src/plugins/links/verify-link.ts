@@ -1,5 +1,6 @@
 import {
   canonicalString,
+  LINK,
   LINK_FORMATS,
   type LinkPolicy,
   linkPath,
@@ -50,7 +51,7 @@ export async function verifyLink(
   const text = searchParams.get('sig') ?? ''
   if (!isSignature(text) || linkPath(policy, secret, text) !== path + search)
     return refuse('link rewritten')
-  const hmacKey = await purposeKey(secret, 'link')
+  const hmacKey = await purposeKey(secret, LINK)
   const data = utf8(canonicalString(policy))
   if (!(await crypto.subtle.verify('HMAC', hmacKey, fromBase64url(text), data)))
     return refuse('link signature wrong')

@@ -59,12 +59,12 @@ export async function openUpload(
   requireUpload(principal, scope.key, upload)
   const type = c.req.method === 'DELETE' ? 'abort' : 'parts'
   const size = upload.size ?? undefined
-  const countParts = async () => {
+  const listedBytes = async () => {
     const { s3UploadId } = upload
     const parts = await listWhereSupported({ bucket, key: scope.key, s3UploadId }, now)
-    return parts?.length ?? null
+    return parts?.reduce((sum, part) => sum + part.size, 0) ?? null
   }
-  await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size }, countParts)
+  await askAboutStep(c, { type, bucket: bucket.alias, key: scope.key, size }, listedBytes)
   return { bucket, upload, now }
 }
 

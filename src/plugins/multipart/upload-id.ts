@@ -1,10 +1,13 @@
 import * as z from 'zod/mini'
 import { decrypt, encrypt } from '../../access/encrypt.ts'
+import { purpose } from '../../access/purpose-key.ts'
 import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
+
+const UPLOAD = purpose('upload')
 
 const claimsSchema = z.object({
   bucket: z.string(),
@@ -62,7 +65,7 @@ export async function sealUploadId(
     boundTo(claims),
     JSON.stringify({ s3UploadId, mark }),
   )
-  const uploadId = await seal(signingSecrets, 'upload', { ...claims, secret, exp })
+  const uploadId = await seal(signingSecrets, UPLOAD, { ...claims, secret, exp })
   return { uploadId, expiresAt: new Date(exp * 1000) }
 }
 
@@ -76,7 +79,7 @@ export async function openUploadId(
   uploadId: string,
   now: Date,
 ): Promise<UploadClaims> {
-  const unsealed = await unseal(signingSecrets, 'upload', uploadId, now)
+  const unsealed = await unseal(signingSecrets, UPLOAD, uploadId, now)
   const parsed = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
   if (
     !unsealed.ok ||

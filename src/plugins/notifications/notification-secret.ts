@@ -1,4 +1,3 @@
-import type { Refusal } from '../../access/verdict.ts'
 import { areEqual, sha256 } from '../../keys/encodings.ts'
 import { breaks, printedError, type Rule } from '../../settings/rules.ts'
 
@@ -13,6 +12,9 @@ export const notificationSecretsRule: Rule<string[]> = (value, place) => {
   return breaks(place, `${printed ?? rule}. Set it to the output of \`openssl rand -hex 32\`.`)
 }
 
+/** Why a server is refused, for the log. */
+export const SECRET_WRONG = 'notification secret wrong'
+
 /**
  * Returns why a server may not send notifications, or null. Its secret is a Bearer token (MinIO) or
  * a Basic password (Ceph RGW, EventBridge). Compares digests, in constant time, with each secret.
@@ -20,14 +22,14 @@ export const notificationSecretsRule: Rule<string[]> = (value, place) => {
 export async function refuseSender(
   authorization: string | undefined,
   secrets: readonly string[],
-): Promise<Refusal | null> {
+): Promise<'no credentials' | typeof SECRET_WRONG | null> {
   if (authorization === undefined) return 'no credentials'
   const [, scheme = '', value = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(authorization) ?? []
   const given = scheme.toLowerCase() === 'basic' ? passwordIn(value) : value
   const digest = await sha256(given)
   const known = await Promise.all(secrets.map(sha256))
   const matches = known.filter((secret) => areEqual(digest, secret))
-  return matches.length === 0 ? 'notification secret wrong' : null
+  return matches.length === 0 ? SECRET_WRONG : null
 }
 
 /** Returns the password in `base64(user:password)` (RFC 7617), or empty text. */

@@ -15,7 +15,7 @@ export const tokens = (): Plugin => ({
         // The upload id identifies the owner, so to abort an upload in parts, an expired token is
         // enough. Otherwise, the parts would stay in the bucket.
         const aborts = c.req.method === 'DELETE' && c.req.param('uploadId') !== undefined
-        const given = { ...settings, minters: c.env.instance.minters }
+        const given = { ...settings, minters: c.env.instance.seams.minter }
         return verifyToken(token, given, now, aborts ? MAX_UPLOAD_AGE_SECONDS : 0)
       },
     },

@@ -10,6 +10,7 @@ import {
   requirePrefix,
   requireScope,
 } from '../../access/principal.ts'
+import { purpose } from '../../access/purpose-key.ts'
 import { SCOPES, type Scope } from '../../access/scopes.ts'
 import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
@@ -18,6 +19,8 @@ import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import type { Json } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
+
+const TOKEN = purpose('token')
 
 export const TOKEN_PREFIX = 'ept_'
 const DEFAULT_SECONDS = 600
@@ -96,7 +99,7 @@ export async function mintToken(
 
   const exp = nowSeconds + lifetime
   const claims = { id, scopes, prefix, exp, ...withoutNulls({ ...limits, context }) }
-  const token = TOKEN_PREFIX + (await seal(settings.signingSecrets, 'token', claims))
+  const token = TOKEN_PREFIX + (await seal(settings.signingSecrets, TOKEN, claims))
   if (token.length > MAX_TOKEN_LENGTH)
     throw new ApiError(
       'invalid_request',
@@ -126,7 +129,7 @@ export async function verifyToken(
 ): Promise<Verdict> {
   if (!token.startsWith(TOKEN_PREFIX)) return refuse('token malformed')
   const text = token.slice(TOKEN_PREFIX.length)
-  const sealed = await unseal(settings.signingSecrets, 'token', text, now, graceSeconds)
+  const sealed = await unseal(settings.signingSecrets, TOKEN, text, now, graceSeconds)
   if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))
   const claims = claimsSchema.safeParse(sealed.claims)
   if (!claims.success) return refuse('token claims unusable')

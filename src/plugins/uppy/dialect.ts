@@ -28,7 +28,8 @@ export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, ne
   if (c.req.method !== 'OPTIONS' || corsHeaders === undefined) return next()
   const name = 'Access-Control-Allow-Headers'
   c.set('corsHeaders', { ...corsHeaders, 'Access-Control-Expose-Headers': name })
-  const own = c.env.instance.identify.map((one) => 'header' in one && one.header?.toLowerCase())
+  const { identify } = c.env.instance.seams
+  const own = identify.map((one) => 'header' in one && one.header?.toLowerCase())
   const allowed = new Set([...COMPANION_HEADERS.split(','), ...own.filter(Boolean)])
   const headers = { [name]: [...allowed].join(',') }
   return Promise.resolve(new Response(null, { status: 204, headers }))

@@ -158,7 +158,7 @@ async function admitOwner(
   const rights = { scopes: UPLOAD_SCOPES, prefix: key, limits, context }
   const verdict = stillGranted(
     { kind: 'token', id, expiresAt: now.getTime(), ...rights },
-    { ...c.get('settings'), minters: c.env.instance.minters },
+    { ...c.get('settings'), minters: c.env.instance.seams.minter },
   )
   if (!verdict.ok) {
     await countNetwork(c)

@@ -1,8 +1,12 @@
 import * as z from 'zod/mini'
+import { type Purpose, purpose } from '../../access/purpose-key.ts'
 import { seal, unsealAs } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { objectHeaders } from '../../http/fields.ts'
 import type { Json } from '../../keys/encodings.ts'
+
+const FORM = purpose('form')
+const STEP_URL = purpose('step')
 
 /** What a form and a URL have in common. */
 const OWNED = {
@@ -57,19 +61,19 @@ export type UploadStep = z.output<typeof startSchema> | z.output<typeof complete
 
 /** Returns a function that seals what a client gets. Its holder can read it, and use it for `seconds`. */
 const sealer =
-  <Claims extends object>(purpose: 'form' | 'step') =>
+  <Claims extends object>(purpose: Purpose) =>
   ({ signingSecrets }: SigningSettings, claims: Claims, seconds: number, now: Date) =>
     seal(signingSecrets, purpose, { ...claims, exp: Math.floor(now.getTime() / 1000) + seconds })
 
 /** Returns a function that opens a seal. Throws `forbidden` if it is invalid or has expired. */
 const opener =
-  <Schema extends z.ZodMiniType>(purpose: 'form' | 'step', schema: Schema) =>
+  <Schema extends z.ZodMiniType>(purpose: Purpose, schema: Schema) =>
   ({ signingSecrets }: SigningSettings, sealed: string, now: Date) =>
     unsealAs(signingSecrets, purpose, schema, sealed, now)
 
-export const sealFormPolicy = sealer<FormPolicy>('form')
-export const openFormPolicy = opener('form', formSchema)
+export const sealFormPolicy = sealer<FormPolicy>(FORM)
+export const openFormPolicy = opener(FORM, formSchema)
 
-export const sealUploadStep = sealer<UploadStep>('step')
-export const openStart = opener('step', startSchema)
-export const openComplete = opener('step', completeSchema)
+export const sealUploadStep = sealer<UploadStep>(STEP_URL)
+export const openStart = opener(STEP_URL, startSchema)
+export const openComplete = opener(STEP_URL, completeSchema)

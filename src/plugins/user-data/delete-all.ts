@@ -43,7 +43,7 @@ async function endShares(
   { seam, start }: PlaceIn<'shares'>,
 ): Promise<Place | undefined> {
   const { c, request, tally } = erasure
-  const erase = c.env.instance.erases[seam]
+  const erase = c.env.instance.seams.erase[seam]
   if (erase === undefined) return { phase: 'uploads' }
   if (!erasure.take(0)) return undefined
   const { bucket, before, dryRun } = request

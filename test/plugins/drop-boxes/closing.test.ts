@@ -1,18 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { bucketFetch } from '../../support/bucket.ts'
 import { bearer } from '../../support/credentials.ts'
-import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import { type Begun, completeParts, partUrl, startInParts } from '../../support/drop-box-parts.ts'
 import {
+  arrive,
   createBox,
   DAY,
   type DropBox,
   HOUR,
+  holdsOf,
   inFuture,
   MINUTE,
   objectOf,
   outcome,
   passes,
-  putTo,
   visit,
   workerWith,
 } from '../../support/drop-boxes.ts'
@@ -74,6 +75,7 @@ describe('DELETE', () => {
     const recorded = await sender.put()
     await sender.record(recorded)
     const forgotten = await sender.put()
+    await arrive(box, forgotten)
     await new Promise((resolve) => setTimeout(resolve, 1100))
     await close(box)
     await passes(7 * MINUTE, box)
@@ -95,16 +97,18 @@ describe('DELETE', () => {
     expect(await inBucket(key)).toBe(true)
   })
 
-  it('deletes what lands after it', async () => {
+  it('takes no part after it, and is gone in the end', async () => {
     const box = await createBox()
-    const signed = await (await visit(box)).begin()
+    const sender = await visit(box)
+    const begun = await (await sender.begin()).json<Begun>()
+    const url = await partUrl(sender, begun)
     await close(box)
-    await new Promise((resolve) => setTimeout(resolve, 1100))
-    const key = await putTo(await signed.json<Parameters<typeof putTo>[0]>(), 'hello')
-    await passes(7 * MINUTE, box)
-    expect(await inBucket(key)).toBe(false)
+    await passes(0, box)
+    expect((await fetch(url, { method: 'PUT', body: 'hello' })).status).toBe(404)
     await passes(2 * DAY, box)
+    expect(await inBucket(begun.key)).toBe(false)
     expect(await objectOf(box).read()).toBeNull()
+    expect(await holdsOf(box).catch(() => [])).toEqual([])
   })
 
   it('counts during a request: between the check of a token and the reservation', async () => {
@@ -124,7 +128,7 @@ describe('DELETE', () => {
         }),
     })
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
-    expect(await outcome(await closing.post('/files/upload-url', file, bearer(token)))).toBe(
+    expect(await outcome(await closing.post('/multipart', file, bearer(token)))).toBe(
       '410 drop_box_closed',
     )
   })
@@ -132,10 +136,10 @@ describe('DELETE', () => {
   it('counts during a request: between the check of a token and the record', async () => {
     const box = await createBox()
     const key = await (await visit(box)).put()
-    await close(box)
-    const file = { key, etag: '"a"', size: 5, name: 'a', mimetype: 'text/plain' }
-    const later = { ...file, at: Date.now() + 1000 }
-    expect(await objectOf(box).settle(later, Date.now())).toEqual({ ok: false, why: 'closed' })
+    await arrive(box, key)
+    await objectOf(box).end(Date.now(), true)
+    const file = { key, etag: '"a"', size: 5, name: 'a', mimetype: 'text/plain', at: Date.now() }
+    expect(await objectOf(box).settle(file, Date.now())).toEqual({ ok: false, why: 'closed' })
     await passes(0, box)
     expect(await inBucket(key)).toBe(false)
   })

@@ -3,6 +3,7 @@ import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { bearer } from '../../support/credentials.ts'
 import {
+  arrive,
   askToken,
   boxRequest,
   createBox,
@@ -49,7 +50,6 @@ describe('an object that fails', () => {
     for (const response of [
       await broken.fetch(box.url),
       await askToken(box, {}, broken),
-      await broken.post('/files/upload-url', FILE, bearer(sender.token)),
       await broken.post('/multipart', FILE, bearer(sender.token)),
       await broken.post('/files', { key }, bearer(sender.token)),
       await broken.fetch('/limits', bearer(sender.token)),
@@ -71,12 +71,13 @@ describe('an object that fails', () => {
     const box = await createBox()
     const sender = await visit(box)
     const key = await sender.put()
+    await arrive(box, key)
     const by = failing(async () => {
       throw new Error('Gone.')
     }, name)
     const response =
       name === 'reserve'
-        ? await by.post('/files/upload-url', FILE, bearer(sender.token))
+        ? await by.post('/multipart', FILE, bearer(sender.token))
         : await by.post('/files', { key }, bearer(sender.token))
     expect(await outcome(response)).toBe('503 unavailable state')
     const record = await bucketFetch(`index-${key}`, { method: 'HEAD' })
@@ -91,7 +92,7 @@ describe('an object that fails', () => {
     const { token } = await visit(box)
     const hanging = failing(() => new Promise<never>(() => {}), 'reserve')
     vi.useFakeTimers(FAKE_CLOCK)
-    const asked = hanging.post('/files/upload-url', FILE, bearer(token))
+    const asked = hanging.post('/multipart', FILE, bearer(token))
     const [response, seconds] = await fakeSeconds(asked)
     vi.useRealTimers()
     expect(await outcome(response)).toBe('503 unavailable state')

@@ -29,7 +29,7 @@ describe.each([
     const response = await askToken(box, { headers: from(APP) }, by)
     expect(allowed(response)).toBe(APP)
     const { token, endpoint } = await response.json<{ token: string; endpoint: string }>()
-    const url = `${endpoint}/files/upload-url`
+    const url = `${endpoint}/multipart`
     expect(new URL(url).origin).toBe(new URL(box.url).origin)
     expect(allowed(await preflight(url))).toBe(APP)
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }

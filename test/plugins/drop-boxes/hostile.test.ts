@@ -81,7 +81,7 @@ describe('a hostile key', () => {
     const sender = await visit(box)
     await fc.assert(
       fc.asyncProperty(maybeKey, fc.boolean(), async (key, inside) => {
-        const response = await sender.record(inside ? box.prefix + key : key)
+        const response = await sender.post('/files', { key: inside ? box.prefix + key : key })
         // s3rver fails on some keys.
         expect([400, 403, 404, 502]).toContain(response.status)
       }),

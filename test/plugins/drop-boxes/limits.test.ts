@@ -1,12 +1,13 @@
-import { runInDurableObject } from 'cloudflare:test'
-import { describe, expect, it } from 'vitest'
-import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { type Begun, completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
   askToken,
   createBox,
   currently,
   DAY,
   type DropBox,
+  inBox,
+  inFuture,
   MINUTE,
   objectOf,
   outcome,
@@ -18,6 +19,10 @@ import {
 import { testWorker } from '../../support/worker.ts'
 
 const worker = testWorker()
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 /** Returns senders of different networks. */
 const crowd = (box: DropBox, size: number): Promise<Sender[]> =>
@@ -56,12 +61,7 @@ describe('200 senders at once', () => {
       senders.map(async (one) => {
         const begun = await one.begin()
         if (begun.status !== 200) return
-        const { key, uploadUrl, headers } = await begun.json<{
-          key: string
-          uploadUrl: string
-          headers: Record<string, string>
-        }>()
-        await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
+        const key = await putTo(one, await begun.json<Begun>(), 'hello')
         expect((await one.record(key)).status).toBe(201)
       }),
     )
@@ -69,22 +69,18 @@ describe('200 senders at once', () => {
   })
 
   // @threat box-over-limit
-  it('never record more than the last 10 MB, in one request or in parts, also if nobody confirms', async () => {
+  it('never record more than the last 10 MB, also if nobody confirms', async () => {
     const box = await createBox({ maxFiles: 1000, maxBytes: 4e6, maxTotalBytes: 11e6 })
     await (await visit(box, { ip: '203.0.113.9' })).send('x'.repeat(1e6))
     const senders = await crowd(box, 200)
     const done = await Promise.all(
       senders.map(async (one, i) => {
         const content = 'x'.repeat(200_000 + (i % 7) * 450_000)
-        if (i % 3 === 2) {
-          const started = await startInParts(one, content).catch(() => null)
-          return started === null ? 0 : (await completeParts(one, started)).status
-        }
         const begun = await one.begin(content.length)
         if (begun.status !== 200) return begun.status
-        const key = await putTo(await begun.json<Parameters<typeof putTo>[0]>(), content)
+        const key = await putTo(one, await begun.json<Begun>(), content)
         // The object looks for every other one.
-        return i % 3 === 0 ? (await one.record(key)).status : 0
+        return i % 2 === 0 ? (await one.record(key)).status : 0
       }),
     )
     expect(done).toContain(201)
@@ -206,40 +202,95 @@ describe('one sender', () => {
       Array.from({ length: 40 }, (_, i) => [`m${i}`, 'x'.repeat(100)]),
     )
     expect(await outcome(await ann.begin(5, { metadata }))).toBe('400 invalid_request')
+    await passes(2 * MINUTE, box)
     expect((await objectOf(box).read())?.left.files).toBe(10)
   })
 
-  // @threat box-filled-object
-  it('cannot fill the object with reservations that it never uses', async () => {
+  // @threat box-filled-object box-blocked
+  it('makes nobody wait by reservations that it never uses, and cannot fill the object with them', async () => {
     const box = await createBox({ maxFiles: 1000, maxTotalBytes: 1_000_000 })
     const ask = (i: number, network: string) =>
       objectOf(box).reserve(
         {
-          key: `${network}/${i}`,
-          size: 1,
-          inParts: true,
-          network,
-          sender: null,
-          country: null,
+          ...{ key: `${network}/${i}`, size: 1, network, around: network },
+          ...{ sender: null, country: null },
         },
         Date.now(),
       )
-    const answers = []
-    for (let i = 0; i < 110; i++) {
-      answers.push(await ask(i, 'one'))
-      await objectOf(box).free(`one/${i}`, Date.now())
-      await objectOf(box).freed(`one/${i}`, Date.now())
+    const lose = async (i: number, network: string) => {
+      expect(await ask(i, network)).toMatchObject({ ok: true })
+      await objectOf(box).free(`${network}/${i}`, Date.now())
+      await objectOf(box).freed(`${network}/${i}`, Date.now())
     }
-    expect(answers.filter(({ ok }) => ok)).toHaveLength(100)
-    expect(await ask(0, 'two')).toMatchObject({ ok: true })
-    await runInDurableObject(objectOf(box), (_, { storage }) => {
-      storage.sql.exec(
+    for (let i = 0; i < 110; i++) await lose(i, 'one')
+    const count = (condition: string) =>
+      inBox(box, (_, { sql }) =>
+        sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM uploads ${condition}`).one(),
+      )
+    expect(await count("WHERE network = 'one'")).toEqual({ n: 100 })
+    // The oldest are forgotten.
+    expect(await count("WHERE key = 'one/9'")).toEqual({ n: 0 })
+    await inBox(box, (_, { sql }) => {
+      sql.exec(
         `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-          INSERT INTO uploads (key, size, state, ends, at, network, parts) SELECT 'of/' || i, 1, 'late', ?, 0, 'net' || i, 0 FROM n`,
-        Date.now() + DAY,
+          INSERT INTO uploads (key, size, state, ends, at, network, around, starting) SELECT 'of/' || i, 1000, 'lost', ?, 0, 'net' || i, 'net' || i, 0 FROM n`,
+        Date.now() + DAY - MINUTE,
       )
     })
-    expect(await ask(0, 'three')).toMatchObject({ ok: false, why: 'busy' })
+    await lose(0, 'three')
+    expect(await count('')).toEqual({ n: 5000 })
+    const ann = await visit(box, { ip: '203.0.113.1' })
+    expect((await ann.send('x'.repeat(1000))).status).toBe(201)
+  })
+})
+
+describe('a network that reserves again and again without a file', () => {
+  /** Lets networks reserve all they can, whenever they can, and another one ask each minute. */
+  async function siege(terms: object, ips: readonly string[], size: number) {
+    const box = await createBox({ deadline: inFuture(5 * DAY), ...terms })
+    const start = Date.now()
+    for (let minute = 0; minute <= 60; minute++) {
+      await passes(0, box)
+      vi.useFakeTimers({ toFake: ['Date'], now: start + minute * MINUTE })
+      for (const ip of ips) {
+        const eve = await visit(box, { ip })
+        for (let i = 0; i < 4; i++) await eve.begin(size)
+      }
+      const ann = await visit(box, { ip: '198.51.100.7' })
+      if ((await ann.begin(5)).status === 200) return minute
+    }
+    return Infinity
+  }
+
+  // @threat box-blocked
+  it('waits for one that has lost fewer: with room for one file', async () => {
+    expect(await siege({ maxFiles: 1 }, ['203.0.113.1'], 5)).toBeLessThanOrEqual(7)
+  })
+
+  it('waits for one that has lost fewer: three in one larger network', async () => {
+    const ips = [1, 2, 3].map((i) => `2001:db8:1:${i}::1`)
+    expect(await siege({ maxFiles: 4 }, ips, 5)).toBeLessThanOrEqual(7)
+  })
+
+  it('waits for one that has lost fewer: with files as large as the box', async () => {
+    const size = 20e6
+    const terms = { maxBytes: size, maxTotalBytes: size }
+    // Until the slowest sender would have sent it: 5 minutes, and 10 for 20 MB.
+    expect(await siege(terms, ['203.0.113.1'], size)).toBeLessThanOrEqual(17)
+  })
+
+  it('waits, also if it sends a part each time, but completes nothing', async () => {
+    const box = await createBox({ maxFiles: 1, deadline: inFuture(5 * DAY) })
+    const start = Date.now()
+    const at = async (minute: number, ip: string) => {
+      await passes(0, box)
+      vi.useFakeTimers({ toFake: ['Date'], now: start + minute * MINUTE })
+      return visit(box, { ip })
+    }
+    expect((await (await at(0, '203.0.113.1')).begin()).status).toBe(200)
+    expect(await outcome(await (await at(5, '198.51.100.7')).begin())).toBe('429 rate_limited')
+    expect(await outcome(await (await at(6, '203.0.113.1')).begin())).toBe('429 rate_limited')
+    expect((await (await at(6, '198.51.100.7')).begin()).status).toBe(200)
   })
 })
 

@@ -124,7 +124,7 @@ describe('drop-box.received', () => {
     expect(mounted.lines.at(-1)?.warning).toMatch(/event not sent/)
     // It is counted. The next look records it.
     expect((await objectOf(box).read())?.received).toEqual({ files: 1, bytes: 5 })
-    expect(await inBox(box, (ledger) => ledger.upload(key)?.told)).toBeNull()
+    expect(await inBox(box, (ledger) => ledger.upload(key)?.told)).toBe(0)
     await passes(7 * MINUTE, box)
     const file = await testWorker().fetch(`/files/${encodeURIComponent(key)}`)
     expect(await file.json()).toMatchObject({ owner: `drop-box:${box.id}` })

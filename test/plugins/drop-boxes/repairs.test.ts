@@ -1,8 +1,9 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { bucketFetch } from '../../support/bucket.ts'
-import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import { type Begun, partUrl } from '../../support/drop-box-parts.ts'
 import {
+  arrive,
   createBox,
   currently,
   DAY,
@@ -13,7 +14,6 @@ import {
   objectOf,
   outcome,
   passes,
-  putTo,
   receivedIn,
   visit,
 } from '../../support/drop-boxes.ts'
@@ -48,6 +48,7 @@ describe('at the end of a reservation', () => {
   it('records what was counted but not recorded', async () => {
     const box = await createBox()
     const key = await (await visit(box)).put()
+    await arrive(box, key)
     const head = await bucketFetch(ofKey(key), { method: 'HEAD' })
     // What a Worker does that ends before it writes the record.
     const file = { key, etag: head.headers.get('ETag') ?? '', size: 5, mimetype: 'text/plain' }
@@ -70,45 +71,57 @@ describe('at the end of a reservation', () => {
     expect((await bob.begin()).status).toBe(200)
   })
 
-  it('keeps one in parts for 30 minutes, and then aborts it', async () => {
-    const box = await createBox({ maxFiles: 1 })
-    const started = await startInParts(await visit(box), 'hello')
-    await passes(20 * MINUTE, box)
+  it('aborts what lacks a part', async () => {
+    const size = 8 * 1024 ** 2 + 5
+    const box = await createBox({ maxFiles: 1, maxBytes: size, maxTotalBytes: size })
+    const sender = await visit(box)
+    const begun = await (await sender.begin(size)).json<Begun>()
+    const put = await fetch(await partUrl(sender, begun, 2), { method: 'PUT', body: 'hello' })
+    expect(put.status).toBe(200)
+    await passes(9 * MINUTE, box)
     expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['open'])
-    await passes(31 * MINUTE, box)
-    expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['late'])
-    expect(await outcome(await completeParts(await visit(box), started))).toBe(
-      '404 upload_not_found',
-    )
+    await passes(10 * MINUTE, box)
+    expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['lost'])
+    const late = await fetch(await partUrl(sender, begun, 2).catch(() => put.url), {
+      ...{ method: 'PUT', body: 'hello' },
+    })
+    expect(late.status).toBe(404)
     expect((await currently(box)).received.files).toBe(0)
+  })
+
+  it('never completes what its sender has canceled', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const key = await sender.put()
+    await objectOf(box).free(key, Date.now())
+    await passes(10 * MINUTE, box)
+    expect((await currently(box)).received.files).toBe(0)
+    expect(await isInBucket(ofKey(key))).toBe(false)
   })
 })
 
-describe('a file that lands late', () => {
-  const begin = async (box: Awaited<ReturnType<typeof createBox>>, ip: string) => {
-    const sender = await visit(box, { ip })
-    return (await sender.begin()).json<Parameters<typeof putTo>[0]>()
+describe('a file that arrives although its reservation is lost', () => {
+  const lose = async (box: { id: string; url: string }) => {
+    const key = await (await visit(box, { ip: '203.0.113.1' })).put()
+    await arrive(box, key)
+    await objectOf(box).free(key, Date.now())
+    await objectOf(box).freed(key, Date.now())
+    return key
   }
 
   it('is counted and recorded if it fits', async () => {
     const box = await createBox()
-    const signed = await begin(box, '203.0.113.1')
-    await passes(7 * MINUTE, box)
-    const key = await putTo(signed, 'hello')
-    await passes(8 * MINUTE, box)
-    expect((await currently(box)).received.files).toBe(0)
+    const key = await lose(box)
     await passes(DAY + HOUR, box)
     expect(await receivedIn({ id: box.id })).toMatchObject([{ key }])
     expect((await recordOf(key)).status).toBe(200)
   })
 
   // @threat box-late-upload
-  it('is deleted, with its provisional record, if it does not', async () => {
+  it('is deleted if it does not', async () => {
     const box = await createBox({ maxFiles: 1 })
-    const signed = await begin(box, '203.0.113.1')
-    await passes(7 * MINUTE, box)
+    const key = await lose(box)
     await (await visit(box, { ip: '203.0.113.2' })).send()
-    const key = await putTo(signed, 'hello')
     await passes(DAY + HOUR, box)
     expect(await isInBucket(ofKey(key))).toBe(false)
     expect(await outcome(await recordOf(key))).toBe('404 object_not_found')
@@ -117,35 +130,10 @@ describe('a file that lands late', () => {
 
   it('cannot be recorded over the limit, and is deleted', async () => {
     const box = await createBox({ maxFiles: 1 })
-    const signed = await begin(box, '203.0.113.1')
-    await passes(7 * MINUTE, box)
+    const key = await lose(box)
     const other = await visit(box, { ip: '203.0.113.2' })
     await other.send()
-    const key = await putTo(signed, 'hello')
-    expect(await outcome(await other.record(key))).toBe('409 drop_box_full')
-    await passes(0, box)
-    expect(await isInBucket(ofKey(key))).toBe(false)
-    // It may come back: somebody looks once more.
-    await putTo(signed, 'hello')
-    await passes(DAY + HOUR, box)
-    expect(await isInBucket(ofKey(key))).toBe(false)
-  })
-
-  it('is deleted although there is room again meanwhile, and never counted', async () => {
-    const box = await createBox({ maxFiles: 2 })
-    const signed = await begin(box, '203.0.113.1')
-    await passes(7 * MINUTE, box)
-    const other = await visit(box, { ip: '203.0.113.2' })
-    const started = await startInParts(other, 'hello')
-    await (await visit(box, { ip: '203.0.113.3' })).send()
-    const key = await putTo(signed, 'hello')
-    expect(await outcome(await other.record(key))).toBe('409 drop_box_full')
-    const upload = `${encodeURIComponent(started.uploadId)}?key=${encodeURIComponent(started.key)}`
-    expect((await other.fetch(`/multipart/${upload}`, { method: 'DELETE' })).status).toBe(204)
-    // The box may have deleted it already.
-    expect(await outcome(await other.record(key))).toMatch(
-      /^409 drop_box_full$|^404 object_not_found$/,
-    )
+    expect(await outcome(await other.post('/files', { key }))).toBe('409 drop_box_full')
     await passes(0, box)
     expect(await isInBucket(ofKey(key))).toBe(false)
     expect((await currently(box)).received.files).toBe(1)
@@ -158,7 +146,7 @@ it('counts no object that lacks the mark of its upload', async () => {
   const begun = await sender.begin(5)
   const { key } = await begun.json<{ key: string }>()
   await bucketFetch(ofKey(key), { method: 'PUT', body: 'hello' })
-  expect(await outcome(await sender.record(key))).toBe('403 forbidden')
+  expect(await outcome(await sender.post('/files', { key }))).toBe('403 forbidden')
   await passes(7 * MINUTE, box)
   expect((await currently(box)).received).toEqual({ files: 0, bytes: 0 })
   expect(await isInBucket(ofKey(key))).toBe(true)
@@ -170,7 +158,7 @@ it('leaves what the app has made of a file, also if its sender records it again'
   const sender = await visit(box)
   const { key } = await (await sender.send()).json<{ key: string }>()
   await bucketFetch(ofKey(key), { method: 'PUT', body: '12345678901' })
-  expect(await outcome(await sender.record(key))).toBe('403 forbidden')
+  expect(await outcome(await sender.post('/files', { key }))).toBe('403 forbidden')
   await passes(7 * MINUTE, box)
   expect(await isInBucket(ofKey(key))).toBe(true)
   expect((await currently(box)).received).toEqual({ files: 1, bytes: 5 })
@@ -198,19 +186,15 @@ it('writes nothing when somebody asks for a box that does not exist', async () =
     waitSeconds: 0,
     wrong: 0,
   })
-  const ask = {
-    key: 'a',
-    size: 1,
-    inParts: false,
-    network: 'n',
-    sender: null,
-    country: null,
-  }
+  const ask = { key: 'a', size: 1, network: 'n', around: 'm', sender: null, country: null }
   expect(await object.reserve(ask, Date.now())).toEqual({ ok: false, why: 'closed' })
   expect(await object.step('a', true, Date.now())).toEqual({ ok: false, why: 'closed' })
   expect(await object.free('a', Date.now())).toBeNull()
   await object.undo('a', Date.now())
-  await object.told('a', 'b')
+  await object.told('a')
+  await object.renew('a', 1, Date.now())
+  await object.freed('a', Date.now())
+  expect(await object.began('a', 'b')).toBe(false)
   await object.end(Date.now())
   expect(await object.files(10, null)).toEqual({ files: [], next: null })
   const [tables, alarm] = await runInDurableObject(object, async (_, { storage }) => [

@@ -3,11 +3,12 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { presigner } from '../../../examples/everything/src/presigner.ts'
 import { NO_LIMITS } from '../../../src/access/limits.ts'
 import { stillGranted } from '../../../src/access/minter.ts'
+import { purpose } from '../../../src/access/purpose-key.ts'
 import { SCOPES, type Scope } from '../../../src/access/scopes.ts'
 import { seal } from '../../../src/access/seal.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
-import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import { type Begun, completeParts, startInParts } from '../../support/drop-box-parts.ts'
 import {
   askToken,
   boxRequest,
@@ -41,10 +42,7 @@ beforeAll(async () => {
 
 /** What the page needs. */
 const FOR_SENDERS = [
-  'POST /files/upload-url',
-  'POST /files/upload-urls',
   'POST /files',
-  'POST /files/batch',
   'GET /limits',
   'POST /multipart',
   'POST /multipart/:uploadId/urls',
@@ -87,7 +85,7 @@ describe('the token of a page', () => {
     ['no reservation', () => `${box.prefix}uploads/0000000000000000000a-a.txt`],
   ])('does not record an object with %s', async (_name, key) => {
     await bucketFetch(key(), { method: 'PUT', body: 'hello' })
-    expect(await outcome(await sender.record(key()))).toBe('403 forbidden')
+    expect(await outcome(await sender.post('/files', { key: key() }))).toBe('403 forbidden')
     // Nobody deletes it either.
     await passes(0, box)
     expect((await bucketFetch(key(), { method: 'HEAD' })).status).toBe(200)
@@ -114,7 +112,10 @@ describe('the token of a page', () => {
     }>()
     expect(limits).toMatchObject({ prefix: box.prefix, scopes: ['files:upload'] })
     expect(limits.buckets).toMatchObject([{ bucket: 'files', maxExpiresIn: { upload: 300 } }])
-    expect(await outcome(await sender.begin(5, { expiresIn: 301 }))).toBe('400 invalid_expiry')
+    const begun = await (await sender.begin()).json<Begun>()
+    const path = `/multipart/${encodeURIComponent(begun.uploadId)}/urls`
+    const asked = { key: begun.key, partNumbers: [1], expiresIn: 301 }
+    expect(await outcome(await sender.post(path, asked))).toBe('400 invalid_expiry')
   })
 
   it('does not use another bucket', async () => {
@@ -124,7 +125,8 @@ describe('the token of a page', () => {
   it('is for its own box', async () => {
     const other = await visit(await createBox())
     const key = await other.put()
-    expect(await outcome(await sender.record(key))).toBe('403 forbidden')
+    await other.record(key)
+    expect(await outcome(await sender.post('/files', { key }))).toBe('403 forbidden')
     const started = await startInParts(await visit(await createBox()), 'hello')
     expect(await outcome(await completeParts(sender, started))).toBe('403 forbidden')
   })
@@ -136,11 +138,12 @@ describe('the token of a page', () => {
     ['a token of POST /tokens under its prefix', async () => asBoxToken(await otherToken())],
     [
       'one that is sealed for another purpose',
-      async () => asBoxToken(await seal(SECRETS, 'token', await claims())),
+      async () => asBoxToken(await seal(SECRETS, purpose('token'), await claims())),
     ],
     [
       'one with a member of a later version',
-      async () => asBoxToken(await seal(SECRETS, 'drop-box', { ...(await claims()), more: 1 })),
+      async () =>
+        asBoxToken(await seal(SECRETS, purpose('drop-box'), { ...(await claims()), more: 1 })),
     ],
   ])('is refused as %s', async (_name, token) => {
     const response = await worker.fetch('/limits', bearer(await token()))
@@ -148,7 +151,7 @@ describe('the token of a page', () => {
   })
 
   it('works as the Worker seals it', async () => {
-    const token = asBoxToken(await seal(SECRETS, 'drop-box', await claims()))
+    const token = asBoxToken(await seal(SECRETS, purpose('drop-box'), await claims()))
     expect((await worker.fetch('/limits', bearer(token))).status).toBe(200)
   })
 
@@ -163,13 +166,13 @@ describe('the token of a page', () => {
     const { key, uploadId } = await startInParts(sender, 'hello')
     const exp = Math.floor(Date.now() / 1000) - 60
     const expired = bearer(
-      asBoxToken(await seal(SECRETS, 'drop-box', { ...(await claims()), exp })),
+      asBoxToken(await seal(SECRETS, purpose('drop-box'), { ...(await claims()), exp })),
     )
     const path = `/multipart/${encodeURIComponent(uploadId)}?key=${encodeURIComponent(key)}`
     expect(await outcome(await worker.fetch(path, expired))).toBe('401 unauthenticated')
     expect((await worker.fetch(path, { ...expired, method: 'DELETE' })).status).toBe(204)
     const older = { ...(await claims()), exp: exp - 604_800 }
-    const old = bearer(asBoxToken(await seal(SECRETS, 'drop-box', older)))
+    const old = bearer(asBoxToken(await seal(SECRETS, purpose('drop-box'), older)))
     const again = await worker.fetch(path, { ...old, method: 'DELETE' })
     expect(await outcome(again)).toBe('401 unauthenticated')
   })
@@ -183,7 +186,13 @@ describe('the token of a page', () => {
 const SECRETS = signingSettings().signingSecrets
 const asBoxToken = (token: string): string => `epd_${token.replace(/^ept_/, '')}`
 const claims = async () => ({
-  ...{ id: box.id, network: 'n', sender: null, exp: Math.floor(Date.now() / 1000) + 600 },
+  ...{
+    id: box.id,
+    network: 'n',
+    around: 'm',
+    sender: null,
+    exp: Math.floor(Date.now() / 1000) + 600,
+  },
 })
 const otherToken = async (): Promise<string> => {
   const response = await worker.post('/tokens', { scopes: SCOPES })
@@ -217,7 +226,7 @@ describe('the creator', () => {
     })
     const open = await now.fetch(own.url)
     expect(await outcome(open)).toBe('410 drop_box_closed')
-    const path = '/files/upload-url'
+    const path = '/multipart'
     const body = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
     const begun = await now.post(path, body, bearer(ann.token))
     expect(await outcome(begun)).toBe('410 drop_box_closed')
@@ -232,7 +241,7 @@ describe('the creator', () => {
     for (const response of [
       await now.fetch(own.url),
       await askToken(own, {}, now),
-      await now.post('/files/upload-url', body, bearer(ann.token)),
+      await now.post('/multipart', body, bearer(ann.token)),
     ])
       expect(await outcome(response)).toBe('410 drop_box_closed')
   })
@@ -344,7 +353,7 @@ it('lets a sender who has another credential use the token', async () => {
 
 // @threat box-token-rights
 it('leaves nothing that outlives a request and names a sender', () => {
-  const { minters } = presigner.instance(env as unknown as Env)
+  const { minter: minters } = presigner.instance(env as unknown as Env).seams
   const rights = { scopes: ['files:upload'], prefix: 'a/', limits: NO_LIMITS } as const
   const kept = { ...rights, kind: 'token', expiresAt: Infinity, context: null } as const
   const verdict = (id: string) => stillGranted({ ...kept, id }, { minters, openOnLocalhost: true })

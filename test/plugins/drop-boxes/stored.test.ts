@@ -17,7 +17,7 @@ async function storedBox(changes: object = {}) {
     ...{
       deadline: Date.parse(inFuture()),
       createdAt: Date.now(),
-      closedAt: null,
+      ...{ closedAt: null, isErased: false },
       keptSeconds: 86_400,
     },
     ...{ maxFiles: 3, maxBytes: 1000, maxTotalBytes: 2000, allowedTypes: null, password: null },
@@ -31,13 +31,18 @@ async function storedBox(changes: object = {}) {
     const { kv, sql } = storage
     kv.put('item', box)
     sql.exec(
-      'CREATE TABLE uploads (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL, ends INTEGER, at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, network TEXT NOT NULL, country TEXT, sender TEXT, parts INTEGER NOT NULL, s3_upload TEXT, starting INTEGER NOT NULL DEFAULT 0, listed INTEGER NOT NULL DEFAULT 0, seq INTEGER UNIQUE, etag TEXT, name TEXT, mimetype TEXT, arrived INTEGER, changes INTEGER NOT NULL DEFAULT 0, told TEXT) STRICT',
+      `CREATE TABLE uploads (key TEXT PRIMARY KEY, size INTEGER NOT NULL, state TEXT NOT NULL,
+        ends INTEGER, at INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, network TEXT NOT NULL,
+        around TEXT NOT NULL, country TEXT, sender TEXT, s3_upload TEXT, starting INTEGER NOT NULL,
+        listed INTEGER NOT NULL DEFAULT 0, seq INTEGER UNIQUE, etag TEXT, name TEXT, mimetype TEXT,
+        arrived INTEGER, records INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 0) STRICT`,
+    )
+    sql.exec('CREATE TABLE waiting (around TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT')
+    sql.exec(
+      `INSERT INTO uploads VALUES ('stored/a', 5, 'kept', NULL, 1, 0, 'n', 'm', 'DE', '{"name":"Ann","note":"Hi"}', 'id', 0, 0, 1, '"a"', 'a', 'text/plain', 1764000000000, 1, 1)`,
     )
     sql.exec(
-      `INSERT INTO uploads VALUES ('stored/a', 5, 'kept', NULL, 1, 0, 'n', 'DE', '{"name":"Ann","note":"Hi"}', 0, NULL, 0, 0, 1, '"a"', 'a', 'text/plain', 1764000000000, 0, '"a"')`,
-    )
-    sql.exec(
-      "INSERT INTO uploads VALUES ('stored/b', 5, 'open', 4102444800000, 1, 0, 'n', 'DE', NULL, 1, 'id', 0, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL)",
+      "INSERT INTO uploads VALUES ('stored/b', 5, 'open', 4102444800000, 1, 0, 'n', 'm', 'DE', NULL, 'id', 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0)",
     )
   })
   return { id, url: `http://localhost:8787/d/${secret}` }

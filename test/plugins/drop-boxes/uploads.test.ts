@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { completeParts, startInParts } from '../../support/drop-box-parts.ts'
+import { type Begun, partUrl } from '../../support/drop-box-parts.ts'
 import {
   askToken,
   createBox,
@@ -21,15 +21,13 @@ describe('a sender', () => {
       ip: '203.0.113.7',
       country: 'DE',
     })
-    const begun = await sender.post(
-      '/files/upload-url',
-      { fileName: 'cv.txt', mimetype: 'text/plain', size: 5 },
-      'DE',
-    )
-    const signed = await begun.json<Parameters<typeof putTo>[0] & { expiresIn: number }>()
-    expect(signed.expiresIn).toBeLessThanOrEqual(300)
+    const file = { fileName: 'cv.txt', mimetype: 'text/plain', size: 5 }
+    const begun = await sender.post('/multipart', file, 'DE')
+    const signed = await begun.json<Begun>()
     expect(signed.key).toMatch(new RegExp(`^${box.prefix}uploads/`))
-    await putTo(signed, 'hello')
+    const url = new URL(await partUrl(sender, signed))
+    expect(Number(url.searchParams.get('X-Amz-Expires'))).toBeLessThanOrEqual(300)
+    await putTo(sender, signed, 'hello')
     const recorded = await sender.record(signed.key, { name: 'cv.txt' })
     expect(await recorded.json()).toMatchObject({ key: signed.key, owner: `drop-box:${box.id}` })
     expect((await currently(box)).received).toEqual({ files: 1, bytes: 5 })
@@ -47,12 +45,15 @@ describe('a sender', () => {
     ])
   })
 
-  it('sends a file in parts', async () => {
-    const box = await createBox({ maxBytes: 20_000_000, maxTotalBytes: 20_000_000 })
-    const sender = await visit(box)
-    const started = await startInParts(sender, 'hello')
-    expect((await completeParts(sender, started)).status).toBe(201)
-    expect((await currently(box)).received).toEqual({ files: 1, bytes: 5 })
+  // @threat box-over-limit box-swapped
+  it('gets no URL for a whole file, which could arrive at any time, and more than once', async () => {
+    const sender = await visit(await createBox())
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+    for (const [path, body] of [
+      ['/files/upload-url', file],
+      ['/files/upload-urls', { files: [file] }],
+    ] as const)
+      expect(await outcome(await sender.post(path, body))).toBe('403 forbidden')
   })
 
   it('learns of the box from its token', async () => {
@@ -89,8 +90,9 @@ describe('a sender', () => {
     const box = await createBox()
     const sender = await visit(box)
     const key = await sender.put()
-    const answers = await Promise.all([1, 2, 3].map(() => sender.record(key)))
-    expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
+    expect((await sender.record(key)).status).toBe(201)
+    const again = [sender.record(key), sender.post('/files', { key }), sender.record(key)]
+    expect((await Promise.all(again)).map(({ status }) => status)).toEqual([201, 201, 201])
     expect((await currently(box)).received).toEqual({ files: 1, bytes: 5 })
   })
 })

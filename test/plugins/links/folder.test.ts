@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { purpose } from '../../../src/access/purpose-key.ts'
 import { seal } from '../../../src/access/seal.ts'
 import { objectKeyError, parseObjectKey } from '../../../src/keys/object-key.ts'
 import { signFolder, verifyInFolder } from '../../../src/plugins/links/folder.ts'
@@ -218,8 +219,8 @@ it('refuses a token of another secret or instance, or with an unknown member', a
   expect(await under(signingSettings(`k2:${other}`))).toMatchObject({ refusal: 'link kid unknown' })
   expect((await under(signingSettings(undefined, 'other'))).ok).toBe(false)
   const claims = { bucket: 'files', prefix: 'a/', exp: EXPIRES }
-  const verdictOn = async (made: object, purpose: 'folder' | 'link' | 'token' = 'folder') => {
-    const token = await seal(config.signingSecrets, purpose, { ...made })
+  const verdictOn = async (made: object, name = 'folder') => {
+    const token = await seal(config.signingSecrets, purpose(name), { ...made })
     return verify(`${ORIGIN}/f/${token}/a/b.ts`)
   }
   expect((await verdictOn(claims)).ok).toBe(true)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { purpose } from '../../../src/access/purpose-key.ts'
 import { seal } from '../../../src/access/seal.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import {
@@ -117,15 +118,21 @@ describe('upload ids are refused:', () => {
     ['an id without its signature', () => uploadId.replace(/[^.]+$/, '')],
     ['an id with an extra character', () => `${uploadId}A`],
     ['an id with alg none', () => new UnsecuredJWT({ ...CLAIMS, exp }).encode()],
-    ['a token', () => seal(signingSecrets, 'token', { ...CLAIMS, exp })],
-    ['a cursor', () => seal(signingSecrets, 'cursor', { ...CLAIMS, exp })],
-    ['a link', () => seal(signingSecrets, 'link', { ...CLAIMS, exp })],
-    ['an id without an S3 id', () => seal(signingSecrets, 'upload', { ...CLAIMS, s3UploadId: '' })],
+    ['a token', () => seal(signingSecrets, purpose('token'), { ...CLAIMS, exp })],
+    ['a cursor', () => seal(signingSecrets, purpose('cursor'), { ...CLAIMS, exp })],
+    ['a link', () => seal(signingSecrets, purpose('link'), { ...CLAIMS, exp })],
+    [
+      'an id without an S3 id',
+      () => seal(signingSecrets, purpose('upload'), { ...CLAIMS, s3UploadId: '' }),
+    ],
     [
       'an id without a file name',
-      () => seal(signingSecrets, 'upload', { ...CLAIMS, name: undefined }),
+      () => seal(signingSecrets, purpose('upload'), { ...CLAIMS, name: undefined }),
     ],
-    ['an id with half a byte', () => seal(signingSecrets, 'upload', { ...CLAIMS, size: 0.5 })],
+    [
+      'an id with half a byte',
+      () => seal(signingSecrets, purpose('upload'), { ...CLAIMS, size: 0.5 }),
+    ],
   ])('%s', async (_, make) => {
     const opened = openUploadId(config, CLAIMS, await make(), NOW)
     await expect(opened).rejects.toMatchObject(refused)

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { NO_LIMITS } from '../../../src/access/limits.ts'
 import { stillGranted } from '../../../src/access/minter.ts'
 import { type Principal, subjectOf } from '../../../src/access/principal.ts'
+import { purpose } from '../../../src/access/purpose-key.ts'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import { seal } from '../../../src/access/seal.ts'
 import { createPresigner, defineSettings } from '../../../src/index.ts'
@@ -356,7 +357,7 @@ describe('after a change of the credential that minted it, a token', () => {
     const settings = defineSettings(settingsInput({ buckets }))
     const instance = createPresigner(settings, { plugins }).instance({})
     expect(instance.settings.ok).toBe(true)
-    return instance.minters
+    return instance.seams.minter
   }
   const all = { ...config, minters: minters([apiKey], jwt), openOnLocalhost: true }
 
@@ -453,6 +454,6 @@ it.each([
 ])('refuses a token with %s', async (_, changed) => {
   const exp = Math.floor(NOW.getTime() / 1000) + 60
   const claims = { scopes: ['files:read'], prefix: '', exp, ...changed }
-  const token = `ept_${await seal(config.signingSecrets, 'token', claims)}`
+  const token = `ept_${await seal(config.signingSecrets, purpose('token'), claims)}`
   expect(await verifyToken(token, config, NOW)).toMatchObject({ refusal: 'token claims unusable' })
 })
