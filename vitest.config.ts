@@ -16,6 +16,7 @@ const absent = leftOut(process.platform)
 const PORTABLE = [
   'test/{keys,signing}/*.test.ts',
   'test/access/!(cross-use|principal).test.ts',
+  'test/formats/signed.test.ts',
   'test/bucket/find-bucket.test.ts',
   'test/client/{server-calls,webhook}.test.ts',
   'test/core/{content-disposition,content-type,download-url,file-event,signed-headers,upload-url}.test.ts',

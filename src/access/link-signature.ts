@@ -41,19 +41,16 @@ export interface LinkPolicy {
 type SignedPolicy = Omit<LinkPolicy, 'variant'> & Partial<Pick<LinkPolicy, 'variant'>>
 
 /** Returns what a link's signature covers: each member on a line, since none has a line break. */
-export const canonicalString = (policy: SignedPolicy): string => {
-  const { bucket, key, expires, delivery, download, restrictions, variant } = policy
-  const more = moreQuery(policy)
-  return [
-    `edge-presigner link v${restrictions ? 3 : variant ? 2 : 1}`,
-    bucket,
-    expires,
-    delivery,
-    download === null ? 'inline' : `attachment ${uriEncode(download)}`,
-    ...(more.length ? [more.join(' ')] : []),
-    key,
+export const canonicalString = (policy: SignedPolicy): string =>
+  [
+    'edge-presigner link v1',
+    policy.bucket,
+    policy.expires,
+    policy.delivery,
+    policy.download === null ? 'inline' : `attachment ${uriEncode(policy.download)}`,
+    moreQuery(policy).join('&'),
+    policy.key,
   ].join('\n')
-}
 
 /** Returns the members of the query for a variant and for restrictions. */
 const moreQuery = ({ variant, restrictions }: SignedPolicy): string[] => [

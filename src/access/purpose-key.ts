@@ -12,8 +12,7 @@ export type Purpose = string & { readonly [isPurpose]: true }
  */
 export const purpose = (name: string): Purpose => name as Purpose
 
-const ENCRYPTION = purpose('upload-encryption')
-
+/** Deriving a key takes longer than a signature. Without an instance's settings, its keys are gone too. */
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
 /** Returns the HMAC-SHA-256 key of one purpose and one instance, derived by HKDF (RFC 5869). */
@@ -28,7 +27,10 @@ export const isSignature = (text: string): boolean => /^[\w-]{42}[AEIMQUYcgkosw0
 
 /** Returns the AES-GCM key for the part of a seal that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
-  keyFor(secret, ENCRYPTION, { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
+  keyFor(secret, purpose('upload-encryption'), { name: 'AES-GCM', length: 256 }, [
+    'encrypt',
+    'decrypt',
+  ])
 
 function keyFor(
   secret: SigningSecret,
@@ -49,8 +51,7 @@ async function deriveKey(
   algorithm: Parameters<SubtleCrypto['deriveKey']>[2],
   usages: ('sign' | 'verify' | 'encrypt' | 'decrypt')[],
 ): Promise<CryptoKey> {
-  // Without a name, this is the text from before instances had names. Neither a purpose nor a name
-  // contains a slash, so each combination has its own text.
+  // Neither a purpose nor a name contains a slash, so each combination has its own text.
   const info = `edge-presigner/v1/${purpose}${name === '' ? '' : `/${name}`}`
   return crypto.subtle.deriveKey(
     { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: utf8(info) },

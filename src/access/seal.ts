@@ -78,7 +78,10 @@ export function membersOf(part: string): Claims | null {
   }
 }
 
-/** Returns what `sealed` holds for `purpose`. Throws `forbidden` unless it is valid and fits `schema`. */
+/**
+ * Returns what `sealed` holds for `purpose`, without its expiry. Throws `forbidden` unless it is valid and
+ * fits `schema`.
+ */
 export async function unsealAs<Schema extends z.ZodMiniType>(
   secrets: SigningSecrets,
   purpose: Purpose,
@@ -87,7 +90,10 @@ export async function unsealAs<Schema extends z.ZodMiniType>(
   now: Date,
 ): Promise<z.output<Schema>> {
   const unsealed = await unseal(secrets, purpose, sealed, now)
-  const claims = schema.safeParse(unsealed.ok && unsealed.claims)
-  if (claims.success) return claims.data
+  if (unsealed.ok) {
+    const { exp: _, ...given } = unsealed.claims
+    const claims = schema.safeParse(given)
+    if (claims.success) return claims.data
+  }
   throw new ApiError('forbidden', 'This URL or form is invalid or has expired. Request a new one.')
 }

@@ -1,7 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 import { inTime, within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
-import { isSince, Turn } from '../errors/single-flight.ts'
+import { Flight, isSince } from '../errors/single-flight.ts'
 import { logWarning } from '../errors/warnings.ts'
 import type {
   Background,
@@ -12,8 +12,8 @@ import type {
 } from './bucket.ts'
 
 const CALL_MILLISECONDS = 10_000
-/** A cancelled request never finishes its turn, so the turn ends after this time. */
-const TURN_MILLISECONDS = CALL_MILLISECONDS + 500
+/** A cancelled request never finishes its flight, so the flight ends after this time. */
+const FLIGHT_MILLISECONDS = CALL_MILLISECONDS + 500
 /** The pause after a failed call, and the minimum after any other call. */
 const PAUSE_SECONDS = 10
 /** For this long after a failed call, requests don't wait for another request's next call. */
@@ -27,7 +27,7 @@ const RENEW_MILLISECONDS = 15 * 60_000
  * Returns a source that calls `fetchCredentials` on first use, and again before the credentials
  * expire. Only one request calls it at a time. Known credentials stay in use until they expire, so
  * that no request waits for a renewal. Requests without any wait for the one that calls. If that
- * request is canceled, one of them takes over its turn. After a failure, only the one that calls
+ * request is canceled, one of them takes over its flight. After a failure, only the one that calls
  * waits, since a download also gets here for the credentials for uploads.
  */
 export function credentialSource(
@@ -35,7 +35,7 @@ export function credentialSource(
 ): CredentialSource {
   let known: Credentials | undefined
   let renewAt = 0
-  let turn: Turn | undefined
+  let flight: Flight | undefined
   let failure: ApiError | undefined
   let failedAt = -Infinity
 
@@ -44,8 +44,8 @@ export function credentialSource(
 
   const call = async (now: Date): Promise<void> => {
     const time = now.getTime()
-    const own = new Turn(Date.now() + TURN_MILLISECONDS)
-    turn = own
+    const own = new Flight(Date.now() + FLIGHT_MILLISECONDS)
+    flight = own
     const abort = new AbortController()
     try {
       const fetched = await within(CALL_MILLISECONDS, fetchCredentials(abort.signal))
@@ -80,15 +80,15 @@ export function credentialSource(
       }
       const usable = knownAt(time)
       if (usable !== null) {
-        if (time >= renewAt && !turn?.isOn && !isPaused(PAUSE_SECONDS)) callOnce()
+        if (time >= renewAt && !flight?.isOn && !isPaused(PAUSE_SECONDS)) callOnce()
         return usable
       }
       return (async () => {
         for (;;) {
           const fetched = knownAt(time)
           if (fetched !== null) return fetched
-          if (isPaused(turn?.isOn ? OUTAGE_SECONDS : PAUSE_SECONDS)) throw failure
-          await (turn?.isOn ? turn.wait(now) : inTime(Infinity, now, callOnce))
+          if (isPaused(flight?.isOn ? OUTAGE_SECONDS : PAUSE_SECONDS)) throw failure
+          await (flight?.isOn ? flight.wait(now) : inTime(Infinity, now, callOnce))
         }
       })()
     },

@@ -1,12 +1,12 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
-import { resolveValidity, type Use } from '../signing/expiry.ts'
+import { resolveValidity, type UrlUse } from '../signing/expiry.ts'
 import { type PresignKey, presignMany } from '../signing/presign-many.ts'
 import { attachment } from './content-disposition.ts'
 
 export interface DownloadRequest {
-  readonly use: Exclude<Use, 'upload'>
+  readonly use: Exclude<UrlUse, 'upload'>
   /** Lifetime in seconds. Default: the default of the use. */
   readonly expiresIn?: number | undefined
   /** The lifetime without `expiresIn`, in place of the default of the use. */

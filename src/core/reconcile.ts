@@ -70,8 +70,8 @@ export interface Seen {
 }
 
 /** What is to be done about a key. */
-export interface Step extends Pick<IndexChange, 'kept'> {
-  /** What the index is to have. Undefined for a step that only announces. */
+export interface Decision extends Pick<IndexChange, 'kept'> {
+  /** What the index is to have. Undefined for a decision that only announces. */
   readonly record: FileRecord | null | undefined
   /** What listeners hear before. Undefined for nothing. */
   readonly event?: Parameters<Announce> | undefined
@@ -83,7 +83,8 @@ export interface Step extends Pick<IndexChange, 'kept'> {
 /** Until nobody comes in between. */
 const MAX_TRIES = 6
 
-export interface Looks {
+/** How a key is reconciled. */
+export interface ReconcileOptions {
   /** Asks the bucket. `isAgain` if it has answered before. Default: HeadObject. */
   readonly look?: (isAgain: boolean) => Promise<ObjectHead | null>
   /** Tells whether to go on, before the index is asked: Workers KV keeps what it has answered for a minute. */
@@ -102,16 +103,16 @@ export interface Looks {
 export async function reconcile(
   { bucket, index, announce, purge, now }: Place,
   key: ObjectKey,
-  decide: (seen: Seen) => Promise<Step | null>,
-  looks: Looks = {},
+  decide: (seen: Seen) => Promise<Decision | null>,
+  options: ReconcileOptions = {},
 ): Promise<FileRecord | null | undefined> {
   const { alias } = bucket
-  const { look = (isAgain) => headObject(bucket, key, now, isAgain), begin, trustsDates } = looks
+  const { look = (isAgain) => headObject(bucket, key, now, isAgain), begin, trustsDates } = options
   let written: FileRecord | null = null
   let isNew = false
   let removed: FileRecord | null = null
   for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const isFirst = written === null && !looks.isRecordFirst
+    const isFirst = written === null && !options.isRecordFirst
     const first = isFirst ? await look(tries > 0) : undefined
     if (tries === 0 && first !== undefined && begin?.(first) === false) return undefined
     const entry: FileRecord | null = written ?? (await index.get(alias, key))
@@ -131,23 +132,23 @@ export async function reconcile(
       keeping ??= keptRecord(index, alias, key, now)
       return keeping
     }
-    const step = await decide({ key, object, record, asked, written, isNew, removed, kept })
-    if (step === null) return record
-    if (step.record) index.requireIndexable?.(alias, key)
-    if (step.purges) await purge?.(key)
-    if (step.event) await announce?.(...step.event)
-    if (step.record === undefined) return record
-    const change = { over: entry, kept: step.kept }
-    if (step.record !== null) {
-      written = await index.put(step.record, change)
+    const decision = await decide({ key, object, record, asked, written, isNew, removed, kept })
+    if (decision === null) return record
+    if (decision.record) index.requireIndexable?.(alias, key)
+    if (decision.purges) await purge?.(key)
+    if (decision.event) await announce?.(...decision.event)
+    if (decision.record === undefined) return record
+    const change = { over: entry, kept: decision.kept }
+    if (decision.record !== null) {
+      written = await index.put(decision.record, change)
       // What returns was there before.
-      isNew = written !== null && (record === null ? step.kept !== null : isNew)
-      if (written !== null && step.isLast) return written
+      isNew = written !== null && (record === null ? decision.kept !== null : isNew)
+      if (written !== null && decision.isLast) return written
       continue
     }
     written = null
     if (!(await index.remove(alias, key, change))) continue
-    if (step.isLast || (await look(true)) === null) return null
+    if (decision.isLast || (await look(true)) === null) return null
     removed = record
   }
   throw new ApiError('unavailable', 'Others keep changing this file. Try again.', {
@@ -199,20 +200,21 @@ export async function infer(
     if (seconds > 0) result = { ...result, outcome: 'waiting', seconds, object }
     return seconds > 0
   }
-  const decide = async (seen: Seen): Promise<Step | null> => {
+  const decide = async (seen: Seen): Promise<Decision | null> => {
     const { object, record, written, removed } = seen
     result = { ...result, object }
-    const [outcome, step] = (await inferStep(place, seen, options)) ?? (['same', null] as const)
+    const [outcome, decision] =
+      (await inferDecision(place, seen, options)) ?? (['same', null] as const)
     // What this call has written must be right, whatever it may do.
     if (written !== null || removed !== null) {
-      if (step !== null) result = { ...result, outcome }
-      return step
+      if (decision !== null) result = { ...result, outcome }
+      return decision
     }
     result = { ...result, outcome }
     if (outcome === 'same' || isEarly(object, record)) return null
     const isDue = outcome !== 'missing' && options.may?.(outcome) === false
     result = { ...result, isDue }
-    return isDue ? null : step
+    return isDue ? null : decision
   }
   const begin = (object: ObjectHead | null) => !isEarly(object)
   const record = await reconcile(place, key, decide, options.wait ? { begin } : {})
@@ -220,18 +222,18 @@ export async function infer(
 }
 
 /** Returns what those who infer do, or null if bucket and index agree. */
-export async function inferStep(
+export async function inferDecision(
   { bucket, now }: Pick<Place, 'bucket' | 'now'>,
   seen: Seen,
   { ownerOf, changed = false }: Inference = {},
-): Promise<[Change, Step] | ['missing', null] | null> {
+): Promise<[Change, Decision] | ['missing', null] | null> {
   const { key, object, record } = seen
   if (object === null)
     return record === null ? ['missing', null] : ['removed', await removal(seen, record, now)]
   const isIts = record !== null && isSameFile(record, object)
   if (!(isIts && isConfirmed(record))) {
-    const step = await returnStep(seen, now, changed)
-    if (step !== null) return ['returned', step]
+    const decision = await restoration(seen, now, changed)
+    if (decision !== null) return ['returned', decision]
   }
   if (isIts) {
     const file = asOf(record, object)
@@ -244,7 +246,7 @@ export async function inferStep(
   const kept = await keptAfter(seen, record, now)
   if (record === null)
     return ['recorded', { record: file, event: [{ type: 'recorded', file }, file], kept }]
-  const event: Step['event'] = [{ type: 'replaced', file }, file]
+  const event: Decision['event'] = [{ type: 'replaced', file }, file]
   return ['replaced', { record: file, event, kept, purges: true }]
 }
 
@@ -254,7 +256,7 @@ export async function removal(
   record: FileRecord,
   now: Date,
   keeps = true,
-): Promise<Step> {
+): Promise<Decision> {
   const { key, asked } = seen
   return {
     record: null,
@@ -267,7 +269,11 @@ export async function removal(
 }
 
 /** Returns what gives an object its kept record back, or null if that is of another object. */
-export async function returnStep(seen: Seen, now: Date, changed = false): Promise<Step | null> {
+export async function restoration(
+  seen: Seen,
+  now: Date,
+  changed = false,
+): Promise<Decision | null> {
   const { object, record } = seen
   const kept = object && (await seen.kept())
   if (!kept || kept.record.size !== object.size) return null

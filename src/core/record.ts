@@ -8,7 +8,8 @@ import { headObject, type ObjectHead } from '../storage/object.ts'
 import { requireAllowedType } from './content-type.ts'
 import {
   asOf,
-  inferStep,
+  type Decision,
+  inferDecision,
   isSameFile,
   isSameUpload,
   keptAfter,
@@ -17,9 +18,8 @@ import {
   provisional,
   reconcile,
   removal,
-  returnStep,
+  restoration,
   type Seen,
-  type Step,
   toRecord,
 } from './reconcile.ts'
 import { requireBytes } from './size-limit.ts'
@@ -83,12 +83,12 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     (async (...change) => {
       data = await place.announce?.(...change)
     })
-  const decide = async (seen: Seen): Promise<Step | null> => {
+  const decide = async (seen: Seen): Promise<Decision | null> => {
     const { object, record: known, written } = seen
     if (known !== null && written !== null && upload !== null) {
       if (object === null || !isSameHead(object, upload)) {
         isReplaced = object !== null
-        return (await inferStep(place, seen))?.[1] ?? null
+        return (await inferDecision(place, seen))?.[1] ?? null
       }
       if (known.owner === owner) return null
     }
@@ -104,7 +104,7 @@ export async function recordUpload(place: Place, request: RecordRequest): Promis
     upload ??= object
     if (!isExpected(object, known) || !isSameHead(object, upload)) throw fileReplaced()
     const isIts = known !== null && isConfirmed(known) && isSameFile(known, object)
-    const returned = claim !== null && !isIts ? await returnStep(seen, now) : null
+    const returned = claim !== null && !isIts ? await restoration(seen, now) : null
     if (returned !== null) return returned
     const isSame = known !== null && isSameUpload(known, object)
     if (isSame && isOfOther && claim !== null) return null

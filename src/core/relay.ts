@@ -25,7 +25,7 @@ export interface Sinks {
  * Cancels the source when no sink is left. Throws `storage_error` and fails the sinks if the source
  * breaks off, stalls, or doesn't have `length` bytes, unless that is null.
  */
-export async function pump(
+export async function relayBody(
   source: ReadableStream<Uint8Array>,
   sinks: Sinks,
   length: string | null = null,
@@ -160,7 +160,7 @@ export function relay(opened: Response, about: object | null): [Response, Promis
   if (opened.body === null) return [opened, Promise.resolve()]
   const length = opened.headers.get('content-length')
   const { readable, writable } = pipeOf(length)
-  const done = pump(opened.body, { client: writable }, length).catch((error: unknown) => {
+  const done = relayBody(opened.body, { client: writable }, length).catch((error: unknown) => {
     if (about !== null) logCut(about, error)
   })
   return [new Response(readable, opened), done]

@@ -29,13 +29,13 @@ import { KeyHold } from './key-hold.ts'
 import { purgeCopies } from './purge.ts'
 import {
   type Announce,
-  inferStep,
+  type Decision,
+  inferDecision,
   isSameUpload,
   type Place,
   reconcile,
   removal,
   type Seen,
-  type Step,
 } from './reconcile.ts'
 
 /** A file to delete. With an ETag in any quotes, only if the bucket has that object. */
@@ -158,13 +158,13 @@ async function eraseRecord(
     return void (await announce?.({ type: 'deleted', file: { bucket: alias, key } }, null, now))
   const isAsked = (record: FileRecord) =>
     etag === undefined || unquoted(record.etag) === unquoted(etag)
-  const decide = async (seen: Seen): Promise<Step | null> => {
+  const decide = async (seen: Seen): Promise<Decision | null> => {
     const { object, record, written, removed, kept } = seen
     if (written !== null || removed !== null) {
       // Somebody may have uploaded the same bytes again, within a second.
       if (record === null && removed !== null && object !== null && isSameUpload(removed, object))
         return { record: removed, event: [{ type: 'recorded', file: removed }, removed] }
-      return (await inferStep(place, seen))?.[1] ?? null
+      return (await inferDecision(place, seen))?.[1] ?? null
     }
     const isLater = record !== null && object !== null && isSameUpload(record, object)
     if (record !== null && isAsked(record) && !isLater)

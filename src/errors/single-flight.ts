@@ -12,10 +12,10 @@ export function isSince(time: number, milliseconds: number): boolean {
 }
 
 /**
- * One request's turn to do work that others of this isolate wait for. It needs `waitUntil`: the
- * runtime cancels a request whose client leaves, without `finally`. So a turn also ends at a time.
+ * One request's flight to do work that others of this isolate wait for. It needs `waitUntil`: the
+ * runtime cancels a request whose client leaves, without `finally`. So a flight also ends at a time.
  */
-export class Turn<T = void> {
+export class Flight<T = void> {
   readonly #startedAt = Date.now()
   /** Nobody waits longer. */
   #until: number
@@ -42,7 +42,7 @@ export class Turn<T = void> {
     this.#outcome.resolve({ error })
   }
 
-  /** Ends the turn. Nobody begins to wait after that. */
+  /** Ends the flight. Nobody begins to wait after that. */
   end(): void {
     this.#until = 0
     this.#outcome.resolve(null)
@@ -65,50 +65,50 @@ export class Turn<T = void> {
     return outcome
   }
 
-  /** Waits for the end of the turn, at most for this time. */
+  /** Waits for the end of the flight, at most for this time. */
   async ended(milliseconds: number): Promise<void> {
     await within(milliseconds, this.#end.promise).catch(() => undefined)
   }
 }
 
-/** The turns for one kind of work, by its name. */
-export class Turns<T = void> {
-  readonly #turns = new Map<string, Turn<T>>()
+/** The flights for one kind of work, by its name. */
+export class SingleFlight<T = void> {
+  readonly #flights = new Map<string, Flight<T>>()
 
-  /** Returns the turn of the request that does this work now. */
-  find(name: string): Turn<T> | undefined {
-    const turn = this.#turns.get(name)
-    return turn?.isOn ? turn : undefined
+  /** Returns the flight of the request that does this work now. */
+  find(name: string): Flight<T> | undefined {
+    const flight = this.#flights.get(name)
+    return flight?.isOn ? flight : undefined
   }
 
-  begin(name: string, until: number): Turn<T> {
-    const turn = new Turn<T>(until)
-    this.#turns.set(name, turn)
-    return turn
+  begin(name: string, until: number): Flight<T> {
+    const flight = new Flight<T>(until)
+    this.#flights.set(name, flight)
+    return flight
   }
 
-  /** Tells whether later requests would wait for this turn. */
-  holds(name: string, turn: Turn<T>): boolean {
-    return this.#turns.get(name) === turn
+  /** Tells whether later requests would wait for this flight. */
+  holds(name: string, flight: Flight<T>): boolean {
+    return this.#flights.get(name) === flight
   }
 
-  end(name: string, turn: Turn<T>): void {
-    turn.end()
-    if (this.holds(name, turn)) this.#turns.delete(name)
+  end(name: string, flight: Flight<T>): void {
+    flight.end()
+    if (this.holds(name, flight)) this.#flights.delete(name)
   }
 
-  /** Separates later requests from the turns whose names start like this. */
+  /** Separates later requests from the flights whose names start like this. */
   forget(start: string): void {
-    for (const name of this.#turns.keys()) if (name.startsWith(start)) this.#turns.delete(name)
+    for (const name of this.#flights.keys()) if (name.startsWith(start)) this.#flights.delete(name)
   }
 }
 
-/** Does the work of a turn. Its error is also that of the requests that wait. */
-export async function lead<R, T>(turn: Turn<T>, work: () => Promise<R>): Promise<R> {
+/** Does the work of a flight. Its error is also that of the requests that wait. */
+export async function lead<R, T>(flight: Flight<T>, work: () => Promise<R>): Promise<R> {
   try {
     return await work()
   } catch (error) {
-    turn.fail(error)
+    flight.fail(error)
     throw error
   }
 }

@@ -91,19 +91,19 @@ export interface Below {
   readonly dryRun: boolean
 }
 
-/** A place in a list, or null for its start. */
-export type ListPlace = { readonly id: string; readonly at: number } | null
+/** A position in a list, or null for its start. */
+export type ListPosition = { readonly id: string; readonly at: number } | null
 
 /** Ends a page of what is shared, from `start` on. `next` is null after the last page. */
 export type Erase = (
   c: AppContext,
   below: Below,
-  start: ListPlace,
+  start: ListPosition,
 ) => Promise<{
   readonly ended: number
   /** Whether some can't be read now. */
   readonly hasFailed: boolean
-  readonly next: ListPlace
+  readonly next: ListPosition
 }>
 
 /** The seams that may also belong to one credential, so that nobody else pays for them. */

@@ -3,10 +3,10 @@ import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 
 /** What a signed URL is for. */
-export type Use = Exclude<keyof SecondsByUse, 'link'>
+export type UrlUse = Exclude<keyof SecondsByUse, 'link'>
 
 export interface ValidityInput {
-  readonly use: Use
+  readonly use: UrlUse
   /** The requested lifetime in seconds. Default: the bucket's default for the use. */
   readonly expiresIn?: number | undefined
   /** The lifetime without `expiresIn`, in place of the bucket's default. */

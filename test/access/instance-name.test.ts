@@ -130,6 +130,6 @@ it('a named instance still signs the same link', async () => {
     variant: null,
   }
   expect(new URL(await signLink(policy, named('media')), 'https://a').searchParams.get('sig')).toBe(
-    'SMhdiPKD6P7TWIABVCOrLxYEBUfiCCc69c6UikPoX7o',
+    'AZit589j9NEPm8grbZvptYqdcIXsKjoT3VBiJEppVuU',
   )
 })

@@ -22,7 +22,7 @@ const record = ({ etag, at }: typeof FIRST, owner: string | null): FileRecord =>
 })
 
 /** Lets several clients take their steps one at a time, in the order of `choices`. */
-class Turns {
+class SingleFlight {
   /** How many clients could take each step. */
   readonly options: number[] = []
   readonly #waiting = new Map<string, () => void>()
@@ -66,10 +66,12 @@ class Turns {
 }
 
 /** Calls `act` for each order in which the clients can take their steps. Returns the number. */
-async function everyOrder(act: (turns: Turns, order: string) => Promise<void>): Promise<number> {
+async function everyOrder(
+  act: (turns: SingleFlight, order: string) => Promise<void>,
+): Promise<number> {
   let choices: number[] = []
   for (let count = 1; ; count++) {
-    const turns = new Turns(choices)
+    const turns = new SingleFlight(choices)
     await act(turns, choices.join(''))
     const taken = turns.options.map((_, step) => choices[step] ?? 0)
     const last = taken.findLastIndex((choice, step) => choice + 1 < (turns.options[step] ?? 0))
@@ -115,7 +117,7 @@ const recordByBob = (index: FileIndex) =>
   recordUpload(placeIn(bucketOf('bob'), index, NOW), { key: KEY, name: '42.png', owner: 'key:bob' })
 
 /** Ann deletes an object while Bob replaces it and records that. */
-async function race(turns: Turns, index: FileIndex, isRecorded: boolean) {
+async function race(turns: SingleFlight, index: FileIndex, isRecorded: boolean) {
   const bucket = oneObject((client) => turns.take(client))
   if (isRecorded) await index.put(record(FIRST, 'key:ann'))
   const announce: Announce = async ({ type }) => {

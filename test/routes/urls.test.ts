@@ -80,7 +80,7 @@ describe('POST /files/urls', () => {
 
 describe('GET /files with urls', () => {
   const fill = async (keys: readonly string[]) => {
-    const facts = { size: 1, mimetype: 'image/png', etag: '"e"', owner: null }
+    const facts = { v: 1, size: 1, mimetype: 'image/png', etag: '"e"', owner: null }
     for (const key of keys) {
       const metadata = { name: key, ...facts, createdAt: '2026-11-24T00:00:00.000Z' }
       await env.FILE_INDEX.put(`file:files:${key}`, '', { metadata })

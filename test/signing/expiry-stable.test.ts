@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
-import { resolveValidity, type Use, type ValidityInput } from '../../src/signing/expiry.ts'
+import { resolveValidity, type UrlUse, type ValidityInput } from '../../src/signing/expiry.ts'
 import { runs } from '../support/fuzz.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -24,7 +24,7 @@ const limited = (max: number): Bucket => {
   return testBucket({ maxExpiresIn: { ...maxExpiresIn, view: max, stream: max, email: max } })
 }
 
-const use = fc.constantFrom<Use[]>('view', 'stream', 'email')
+const use = fc.constantFrom<UrlUse[]>('view', 'stream', 'email')
 const instant = fc.date({
   min: new Date('2020-01-01'),
   max: new Date('2080-01-01'),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
-import { resolveValidity, type Use, type ValidityInput } from '../../src/signing/expiry.ts'
+import { resolveValidity, type UrlUse, type ValidityInput } from '../../src/signing/expiry.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.789Z')
@@ -30,7 +30,7 @@ const invalidExpiry = (max: number) =>
   })
 
 describe('the default lifetime', () => {
-  it.each<[Use, number]>([
+  it.each<[UrlUse, number]>([
     ['upload', 300],
     ['view', 900],
     ['stream', 7200],
@@ -64,7 +64,7 @@ describe('the default lifetime', () => {
 })
 
 describe('a requested lifetime', () => {
-  it.each<[Use, number]>([
+  it.each<[UrlUse, number]>([
     ['upload', 3600],
     ['view', WEEK],
     ['stream', WEEK],
@@ -81,7 +81,7 @@ describe('a requested lifetime', () => {
       expect(() => validity({ use, expiresIn }), String(expiresIn)).toThrow(invalidExpiry(max))
   })
 
-  it.each<Use>(['upload', 'view', 'stream', 'email'])(
+  it.each<UrlUse>(['upload', 'view', 'stream', 'email'])(
     'for "%s" never exceeds the limit of its bucket',
     (use) => {
       const bucket = limited({ [use]: 120 })

@@ -72,7 +72,7 @@ const client = ({ addressing, region, sessionToken }: Side) =>
       secretAccessKey: EXAMPLE_CREDENTIALS.secretAccessKey,
       ...(sessionToken === null ? {} : { sessionToken }),
     },
-    // Turns off the SDK's additions: a CRC32 of the empty body, and a query for checksums in the
+    // SingleFlight off the SDK's additions: a CRC32 of the empty body, and a query for checksums in the
     // response.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',

@@ -23,7 +23,7 @@ import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { objectExists, unquoted } from '../../storage/s3.ts'
 import { mayHaveHappened } from '../../storage/storage-failure.ts'
 import { copyHeaders, hasTypeOf, plainType } from './copy-headers.ts'
-import { type CopyKind, type Journal, Journals } from './journal.ts'
+import { type CopiedBuckets, type Journal, Journals } from './journal.ts'
 import { copyObject, sourceReplaced } from './s3.ts'
 import {
   folded,
@@ -34,10 +34,7 @@ import {
 } from './same-object.ts'
 
 /** What all files of a call have in common. The buckets have the limits of the caller. */
-export interface CopyCall {
-  readonly kind: CopyKind
-  readonly source: Bucket
-  readonly target: Bucket
+export interface CopyCall extends CopiedBuckets {
   readonly allowance: Allowance
   /** Counts a file against the rate limit. Throws `rate_limited`. */
   readonly count: () => Promise<void> | undefined

@@ -39,7 +39,8 @@ interface Keys {
   readonly to: ObjectKey
 }
 
-interface Place {
+/** Whether a call copies or moves, and between which buckets. */
+export interface CopiedBuckets {
   readonly kind: CopyKind
   readonly source: Bucket
   readonly target: Bucket
@@ -47,17 +48,17 @@ interface Place {
 
 /** What the index has noted about the keys that a call holds. Without locks, there is nothing. */
 export class Journals {
-  readonly #hold: KeyHold
-  readonly #place: Place
+  readonly #hold: Pick<KeyHold, 'lockOf'>
+  readonly #call: CopiedBuckets
 
-  constructor(hold: KeyHold, place: Place) {
+  constructor(hold: Pick<KeyHold, 'lockOf'>, call: CopiedBuckets) {
     this.#hold = hold
-    this.#place = place
+    this.#call = call
   }
 
   /** Returns what was noted about an earlier request for the same, with this source or a missing one (null). */
   async earlier({ from, to }: Keys, source: ObjectIdentity | null): Promise<Journal | null> {
-    const journal = this.#read(this.#place.target, to)
+    const journal = this.#read(this.#call.target, to)
     if (journal?.request !== (await this.#request(from))) return null
     // An equal object may have replaced the source within its second.
     const isOfThis =
@@ -67,7 +68,7 @@ export class Journals {
   }
 
   #request(from: ObjectKey): Promise<string> {
-    const { kind, source } = this.#place
+    const { kind, source } = this.#call
     return sha256(JSON.stringify([kind, bucketUrl(source), from]))
   }
 
@@ -81,7 +82,7 @@ export class Journals {
   }
 
   #sourceId(from: ObjectKey): string | null {
-    return this.#read(this.#place.source, from)?.id ?? null
+    return this.#read(this.#call.source, from)?.id ?? null
   }
 
   /** Notes what a repeat of the request needs. Throws `unavailable` if the call no longer holds the target. */
@@ -96,7 +97,7 @@ export class Journals {
       ...{ request: await this.#request(from), wasVacant: noted.wasVacant },
       ...{ source: plain(noted.source), target: noted.target && plain(noted.target) },
     }
-    const lock = this.#hold.lockOf(this.#place.target)
+    const lock = this.#hold.lockOf(this.#call.target)
     if (lock !== undefined && !(await lock.note(to, JSON.stringify(journal)))) throw outOfTime()
   }
 }

@@ -3,7 +3,7 @@ import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import { indexUnavailable } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import type { SqlDatabase, SqlResult, SqlStatement } from '../../records/sql.ts'
-import { fromMetadata } from './kv-metadata.ts'
+import { toRecord } from './kv-metadata.ts'
 import { foldName } from './search-text.ts'
 
 /** Folders above a key that are words of its row, the bucket included. */
@@ -193,7 +193,7 @@ export function fromRow({
 }: FileRow): FileRecord | null {
   if (typeof bucket !== 'string' || typeof key !== 'string' || objectKeyError(key) !== null)
     return null
-  return fromMetadata(bucket, parseObjectKey(key), {
+  return toRecord(bucket, parseObjectKey(key), {
     ...row,
     createdAt,
     ...(status !== null && { status }),

@@ -10,7 +10,7 @@ import {
   type ListInput,
 } from '../../records/file-index.ts'
 import { type FileRecord, isConfirmed, isSameEntry } from '../../records/file-record.ts'
-import { fromKept, fromMetadata, toKept, toMetadata } from './kv-metadata.ts'
+import { fromKept, fromMetadata, isLater, toKept, toMetadata } from './kv-metadata.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
@@ -68,7 +68,7 @@ export function kvFileIndex(kv: KeyValues): FileIndex {
     const name = kvKey(bucket, key)
     if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
     const { metadata } = await attempt(() => kv.getWithMetadata(name))
-    return fromMetadata(bucket, key, metadata)
+    return fromMetadata(bucket, key, requireKnown(metadata))
   }
   /** Tells whether the index still has `over`, as far as this location shows. */
   const isStill = async (
@@ -100,7 +100,7 @@ export function kvFileIndex(kv: KeyValues): FileIndex {
           : await attempt(write).then(() => true)
       if (!isWritten) return null
       if (change.kept === null) await kept.remove(bucket, key)
-      return { ...record, ...metadata }
+      return { ...record, name: metadata.name }
     },
 
     async remove(bucket, key, change = {}) {
@@ -157,7 +157,7 @@ const keptRecords = (kv: KeyValues): KeptRecords => ({
     const name = kvKey(bucket, key, KEPT)
     if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
     const { metadata } = await attempt(() => kv.getWithMetadata(name))
-    return fromKept(bucket, key, metadata)
+    return fromKept(bucket, key, requireKnown(metadata))
   },
   getMany: (bucket, keys) =>
     readMany(kv, keys, KEPT, bucket, (key, metadata) => fromKept(bucket, key, metadata)),
@@ -198,7 +198,7 @@ async function readMany<T>(
   return found.flatMap((entries) =>
     Array.from(entries).flatMap(([name, entry]) => {
       const key = names.get(name)
-      return (key && read(key, entry?.metadata)) ?? []
+      return (key && read(key, requireKnown(entry?.metadata))) ?? []
     }),
   )
 }
@@ -224,6 +224,12 @@ async function listEntries(
 /** Returns the record of an entry, or null if its key or its metadata is malformed. */
 const readEntry = (bucket: string, key: string, metadata: unknown): FileRecord | null =>
   objectKeyError(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
+
+/** Returns `metadata`. Throws `unavailable` for that of a later version, which the caller might replace. */
+function requireKnown(metadata: unknown): unknown {
+  if (!isLater(metadata)) return metadata
+  throw indexUnavailable(new Error('A later version of the Worker has stored this record.'))
+}
 
 /** Resolves with the result of Workers KV. Its errors, mostly limits, become `unavailable`. */
 async function attempt<T>(operation: () => Promise<T>): Promise<T> {

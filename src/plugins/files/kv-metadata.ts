@@ -9,8 +9,8 @@ import type { FileRecord } from '../../records/file-record.ts'
 /** Workers KV's limit for the metadata of one key, in bytes of JSON. */
 const MAX_METADATA_BYTES = 1024
 
-/** What the index stores about a file in KV metadata (docs/maintainers/kv-schema.md). */
-const metadataSchema = z.object({
+/** What the index stores about a file (docs/maintainers/kv-schema.md). */
+const recordSchema = z.object({
   name: z.string(),
   size: z.int().check(z.minimum(0)),
   mimetype: z.string(),
@@ -21,12 +21,15 @@ const metadataSchema = z.object({
   createdAt: z.string().check(z.refine((text) => new Date(text).toJSON() === text)),
 })
 
-type Metadata = z.infer<typeof metadataSchema>
+/** The version of the metadata. */
+const VERSION = 1
+
+type Metadata = { readonly v: number } & z.infer<typeof recordSchema>
 
 const second = z.int().check(z.minimum(0), z.maximum(8_640_000_000_000))
 
-/** What it stores about a kept record: the same, and two times in seconds since 1970. */
-const keptSchema = z.extend(metadataSchema, { kept: second, until: z.optional(second) })
+/** Two more times of a kept record, in seconds since 1970. */
+const keptSchema = z.object({ kept: second, until: z.optional(second) })
 
 /**
  * Returns the metadata to store. Shortens the name until it fits into KV's limit. Throws
@@ -37,7 +40,7 @@ export function toMetadata<More extends object = object>(
   more?: More,
 ): Metadata & More {
   const own = { name, size, mimetype, etag, owner, createdAt, ...(status && { status }) }
-  const metadata = Object.assign(own, more)
+  const metadata = Object.assign({ v: VERSION, ...own }, more)
   let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
   while (excess > 0 && metadata.name !== '') {
     // JSON may need six bytes for one. So this removes only what is certainly too much, and checks
@@ -50,9 +53,18 @@ export function toMetadata<More extends object = object>(
   throw new ApiError('key_not_indexable', 'Its type, ETag and owner are too long for the index.')
 }
 
-/** Returns the record that `metadata` from KV describes, or null if it is malformed. */
-export function fromMetadata(bucket: string, key: ObjectKey, metadata: unknown): FileRecord | null {
-  const parsed = metadataSchema.safeParse(metadata)
+const versionOf = (metadata: unknown): unknown => Reflect.get(Object(metadata), 'v')
+
+/** Tells whether a later version of the Worker has stored this. This one must not replace it. */
+export const isLater = (metadata: unknown): boolean => Number(versionOf(metadata)) > VERSION
+
+/** Returns the record that `metadata` from KV describes, or null if it is malformed or of another version. */
+export const fromMetadata = (bucket: string, key: ObjectKey, metadata: unknown) =>
+  versionOf(metadata) === VERSION ? toRecord(bucket, key, metadata) : null
+
+/** Returns the record with the members of `given`, or null if they are malformed. */
+export function toRecord(bucket: string, key: ObjectKey, given: unknown): FileRecord | null {
+  const parsed = recordSchema.safeParse(given)
   return parsed.success ? { key, bucket, ...parsed.data } : null
 }
 
@@ -66,11 +78,11 @@ export const toKept = ({ record, keptAt, expiresAt }: KeptRecord): z.infer<typeo
 const secondsOf = (date: string): number => Math.floor(Date.parse(date) / 1000)
 const dateOf = (seconds: number): string => new Date(seconds * 1000).toISOString()
 
-/** Returns the kept record that `metadata` describes, or null if it is malformed. */
+/** Returns the kept record that `metadata` describes, or null if it is malformed or of another version. */
 export function fromKept(bucket: string, key: ObjectKey, metadata: unknown): KeptRecord | null {
-  const parsed = keptSchema.safeParse(metadata)
-  if (!parsed.success) return null
-  const { kept, until, ...record } = parsed.data
-  const expiresAt = until === undefined ? null : dateOf(until)
-  return { record: { key, bucket, ...record }, keptAt: dateOf(kept), expiresAt }
+  const record = fromMetadata(bucket, key, metadata)
+  const times = keptSchema.safeParse(metadata)
+  if (record === null || !times.success) return null
+  const { kept, until } = times.data
+  return { record, keptAt: dateOf(kept), expiresAt: until === undefined ? null : dateOf(until) }
 }

@@ -1,4 +1,10 @@
-import { inferStep, isSameUpload, type Place, reconcile, removal } from '../../core/reconcile.ts'
+import {
+  inferDecision,
+  isSameUpload,
+  type Place,
+  reconcile,
+  removal,
+} from '../../core/reconcile.ts'
 import { fileReplaced, hasOtherOwner, objectNotFound } from '../../core/record.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -25,8 +31,8 @@ export async function renameFile(
       )
     const isOther = object !== null && first !== null && !isSameUpload(first, object)
     if (written !== null && (object === null || isOther)) {
-      const step = (await inferStep(place, seen))?.[1]
-      if (step) return step
+      const decision = (await inferDecision(place, seen))?.[1]
+      if (decision) return decision
     }
     // Somebody may record another upload, or this one, meanwhile.
     if (isOther || (first !== null && record.owner !== first.owner)) throw fileReplaced()

@@ -1,7 +1,7 @@
 import { type CryptoKey, createLocalJWKSet, type JWK, type JWTHeaderParameters } from 'jose'
 import * as errors from 'jose/errors'
 import * as z from 'zod/mini'
-import { isSince, Turn } from '../../errors/single-flight.ts'
+import { Flight, isSince } from '../../errors/single-flight.ts'
 import type { Warning } from '../../errors/warnings.ts'
 import type { JwtSettings } from './options.ts'
 import { importPublicKey } from './public-key.ts'
@@ -16,8 +16,8 @@ const COOLDOWN_MILLISECONDS = 30_000
 export const PAUSE_AFTER_FAILURE_SECONDS = 10
 /** Sets have a few keys of 1 KB. Larger ones would fill the memory of the isolate. */
 const MAX_BYTES = 1_000_000
-/** A cancelled request never finishes its turn, so the turn ends after this time. */
-const TURN_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
+/** A cancelled request never finishes its flight, so the flight ends after this time. */
+const FLIGHT_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
 
 const keySetSchema = z.object({ keys: z.array(z.unknown()) })
 const memberSchema = z.looseObject({ kty: z.string() })
@@ -43,7 +43,7 @@ interface KnownKeys {
   readonly fetchedAt: number
 }
 
-const newTurn = () => new Turn(Date.now() + TURN_MILLISECONDS)
+const newFlight = () => new Flight(Date.now() + FLIGHT_MILLISECONDS)
 
 /**
  * Returns a source of the keys in the JWKS at `url` (RFC 7517). Fetches the set on first use, every
@@ -61,12 +61,12 @@ export function remoteJwks(
   }
   let failedAt = Number.NEGATIVE_INFINITY
   let finished = 0
-  let counting: Turn | undefined
-  let fetching: Turn | undefined
+  let counting: Flight | undefined
+  let fetching: Flight | undefined
 
   const fetchOnce = async (): Promise<void> => {
-    const turn = newTurn()
-    fetching = turn
+    const flight = newFlight()
+    fetching = flight
     try {
       const find = createLocalJWKSet({ keys: await fetchKeySet(url, algorithms) })
       known = { find, fetchedAt: Date.now() }
@@ -76,7 +76,7 @@ export function remoteJwks(
       logFailure(issuer, cause)
     } finally {
       finished += 1
-      turn.end()
+      flight.end()
     }
   }
 
@@ -92,18 +92,18 @@ export function remoteJwks(
         waitUntil(fetched)
         await fetched
       } else if (counting?.isOn && !waited) {
-        // The rate limit may refuse the other request. Then this one uses its own turn, and doesn't
+        // The rate limit may refuse the other request. Then this one uses its own flight, and doesn't
         // wait again.
         await counting.wait()
         waited = true
       } else {
-        const turn = newTurn()
-        counting = turn
+        const flight = newFlight()
+        counting = flight
         try {
           await beforeFetch()
           counted = true
         } finally {
-          turn.end()
+          flight.end()
         }
       }
     }

@@ -7,7 +7,7 @@ import { relay } from '../../core/relay.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { deadlineOf } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
-import { lead, Turns } from '../../errors/single-flight.ts'
+import { lead, SingleFlight } from '../../errors/single-flight.ts'
 import type { Instance } from '../../http/app-env.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { requireSettings } from '../../settings/define.ts'
@@ -160,7 +160,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
   }
 
 /** The requests of this isolate that are opening an object, by its URL. */
-const opening = new Turns()
+const opening = new SingleFlight()
 
 /**
  * Opens an object. If another request for it waits for the bucket's answer, waits too, and throws its
@@ -169,14 +169,14 @@ const opening = new Turns()
 async function openOnce(url: string, now: Date, open: () => Promise<Response>): Promise<Response> {
   for (let other = opening.find(url); other !== undefined; other = opening.find(url))
     if ((await other.wait(now)) !== null) return open()
-  const turn = opening.begin(url, deadlineOf(now))
+  const flight = opening.begin(url, deadlineOf(now))
   try {
-    return await lead(turn, async () => {
+    return await lead(flight, async () => {
       const opened = await open()
-      turn.succeed()
+      flight.succeed()
       return opened
     })
   } finally {
-    opening.end(url, turn)
+    opening.end(url, flight)
   }
 }

@@ -81,8 +81,8 @@ function browserLifetime(
   // The bucket may have needed a while since the request came.
   const now = Date.now()
   const left = Math.max(0, expires - Math.ceil(now / 1000))
-  const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
-  if (now > settledAt) return `private, max-age=${left}, immutable`
+  const finalAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
+  if (now > finalAt) return `private, max-age=${left}, immutable`
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 

@@ -1,4 +1,4 @@
-import { logCut, pipeOf, pump, relay, withinCacheTime } from '../../core/relay.ts'
+import { logCut, pipeOf, relay, relayBody, withinCacheTime } from '../../core/relay.ts'
 import { logWarning, type Warning } from '../../errors/warnings.ts'
 import { withStatus } from './objects-protocol.ts'
 
@@ -61,7 +61,7 @@ export async function throughCacheApi(
   const client = pipeOf(length)
   const keep = async () => {
     const isWhole =
-      body === null || (await pump(body, { client: client.writable, copy: stored }, length))
+      body === null || (await relayBody(body, { client: client.writable, copy: stored }, length))
     if (isWhole) await put(kept, new Response(body && bytes, opened))
   }
   waitUntil(

@@ -9,7 +9,8 @@ import type { ObjectKey } from '../../keys/object-key.ts'
 
 const UPLOAD = purpose('upload')
 
-const claimsSchema = z.object({
+/** Strict, so that this version refuses an upload id with a member that a later one adds. */
+const claimsSchema = z.strictObject({
   bucket: z.string(),
   key: z.string(),
   owner: z.string(),
@@ -25,9 +26,10 @@ const claimsSchema = z.object({
   byApp: z.optional(z.boolean()),
   /** Maximum size of the file when the upload began, if there was one. */
   maxBytes: z.optional(z.int()),
+  exp: z.int(),
 })
 
-const secretSchema = z.object({
+const secretSchema = z.strictObject({
   s3UploadId: z.string().check(z.minLength(1)),
   /** Random text in its object's metadata, if other uploads may have the same key. */
   mark: z.optional(z.string()),
@@ -44,7 +46,7 @@ export interface UploadScope {
 
 /** The content of an upload id. */
 export type UploadClaims = UploadScope &
-  Readonly<Omit<z.output<typeof claimsSchema>, keyof UploadScope | 'secret'>> &
+  Readonly<Omit<z.output<typeof claimsSchema>, keyof UploadScope | 'secret' | 'exp'>> &
   Readonly<z.output<typeof secretSchema>>
 
 type Bound = UploadScope & Pick<UploadClaims, 'overwrite'>
@@ -92,7 +94,7 @@ export async function openUploadId(
       'invalid_upload_id',
       'This upload id belongs to another upload or has expired.',
     )
-  const { secret, ...claims } = parsed.data
+  const { secret, exp: _, ...claims } = parsed.data
   const bound = boundTo({ ...scope, overwrite: claims.overwrite })
   const opened: unknown = JSON.parse(await decrypt(unsealed.secret, bound, secret))
   return { ...claims, key: scope.key, ...secretSchema.parse(opened) }

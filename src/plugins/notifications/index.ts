@@ -11,10 +11,10 @@ import type { ObjectSource } from '../../storage/object-source.ts'
 import { type Drop, type Notification, readR2Message } from './notification.ts'
 import { notificationSecretsRule } from './notification-secret.ts'
 import {
+  QUIET_SECONDS,
   type Result,
   recordAllNotified,
   recorderOf,
-  SETTLED_SECONDS,
   summarize,
 } from './record-notified.ts'
 import { notificationRoutes, SECRETS } from './routes.ts'
@@ -65,12 +65,12 @@ async function consumeNotifications(
     : null
   const notifications = messages.map(({ body }) => readR2Message(body))
   // A delivery that came too early didn't look, so the age counts too.
-  const isFirstLook = ({ time }: Notification, i: number) =>
-    (messages[i]?.attempts ?? 1) < 2 || Math.abs(now.getTime() - time) < 2000 * SETTLED_SECONDS
+  const isFirstAttempt = ({ time }: Notification, i: number) =>
+    (messages[i]?.attempts ?? 1) < 2 || Math.abs(now.getTime() - time) < 2000 * QUIET_SECONDS
   const results =
     recorder === null
       ? notifications.map(withoutSettings)
-      : await recordAllNotified(recorder, notifications, now, isFirstLook)
+      : await recordAllNotified(recorder, notifications, now, isFirstAttempt)
   for (const [i, message] of messages.entries()) {
     const result = results[i]
     if (result?.status !== 'fulfilled') retryLater(message, result?.reason)

@@ -141,7 +141,7 @@ const isOfOther = (account: string, { origin, publicAddress }: ConfiguredBucket)
 }
 
 /** Where to look for an object: aliases of one bucket, and the key as that bucket stores it. */
-export interface Place {
+export interface Candidate {
   readonly aliases: readonly [ConfiguredBucket, ...ConfiguredBucket[]]
   readonly key: ObjectKey
 }
@@ -150,15 +150,15 @@ export interface Place {
  * Returns where a notification's object may be: buckets of different servers may share a name. Only
  * managed keys count: the presigner's own, and those under the bucket's `managedPrefixes`.
  */
-export function placesOf(
+export function candidatesOf(
   buckets: readonly ConfiguredBucket[],
   { bucket: name, account, key }: Notification,
-): Place[] | Drop {
+): Candidate[] | Drop {
   const named = buckets.filter((bucket) => bucket.name === name)
   if (named.length === 0) return 'unknown bucket'
   const own = named.filter((bucket) => account === null || !isOfOther(account, bucket))
   if (own.length === 0) return 'other account'
-  const places = new Map<string, Place>()
+  const candidates = new Map<string, Candidate>()
   let drop: Drop = 'key not managed'
   for (const bucket of own) {
     const spelled = bucket.normalizesKeys ? key.normalize() : key
@@ -169,12 +169,12 @@ export function placesOf(
     const stored = parseObjectKey(spelled)
     if (!isManaged(bucket, stored)) continue
     const address = bucket.origin + bucket.basePath
-    const [first, ...others] = places.get(address)?.aliases ?? []
+    const [first, ...others] = candidates.get(address)?.aliases ?? []
     const aliases =
       first === undefined ? ([bucket] as const) : ([first, ...others, bucket] as const)
-    places.set(address, { aliases, key: stored })
+    candidates.set(address, { aliases, key: stored })
   }
-  return places.size === 0 ? drop : [...places.values()]
+  return candidates.size === 0 ? drop : [...candidates.values()]
 }
 
 const isManaged = ({ managedPrefixes }: ConfiguredBucket, key: ObjectKey): boolean =>

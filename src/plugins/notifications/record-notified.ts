@@ -10,9 +10,15 @@ import type { FileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
-import { DROPS, type Drop, type Notification, type Place, placesOf } from './notification.ts'
+import {
+  type Candidate,
+  candidatesOf,
+  DROPS,
+  type Drop,
+  type Notification,
+} from './notification.ts'
 
-/** `known`, `missing` and `superseded` change nothing. A number is the seconds to another look. */
+/** `known`, `missing` and `superseded` change nothing. A number is the seconds until another attempt. */
 export type Outcome =
   | 'recorded'
   | 'replaced'
@@ -24,7 +30,7 @@ export type Outcome =
   | number
 
 /** Age of an object in seconds by which most clients have recorded it, and Workers KV shows it. */
-export const SETTLED_SECONDS = 90
+export const QUIET_SECONDS = 90
 
 /** What recording needs apart from the bucket. */
 export interface Recorder {
@@ -54,14 +60,14 @@ export const recorderOf = (
 })
 
 /** What was inferred of an object, or the object if it is too young. */
-type Look = Exclude<Outcome, Drop> | ObjectHead
+type Found = Exclude<Outcome, Drop> | ObjectHead
 
 /**
  * Makes the index agree with the bucket for each notification's object, in any order, and once for
  * repeats. Resolves with the results in the same order. A notification is only a hint, so this asks
  * the bucket: an object without a record gets a provisional one, without an owner, until somebody
  * records the upload. A missing object's record is removed. Changes nothing while an object is
- * young, or if `isFirstLook`: bucket and index may be late. Announces each change before the index
+ * young, or if `isFirstAttempt`: bucket and index may be late. Announces each change before the index
  * changes. Rejects a result with `storage_error`, `unavailable`
  * or what `announce` throws; then the sender should repeat it.
  */
@@ -69,43 +75,43 @@ export async function recordAllNotified(
   recorder: Recorder,
   notifications: readonly (Notification | Drop)[],
   now: Date,
-  isFirstLook: (notification: Notification, i: number) => boolean = () => false,
+  isFirstAttempt: (notification: Notification, i: number) => boolean = () => false,
 ): Promise<Result[]> {
-  const begun = new Map<string, Promise<readonly Look[]>>()
+  const begun = new Map<string, Promise<readonly Found[]>>()
   const recordOne = async (notification: Notification | Drop, i: number): Promise<Outcome> => {
     if (typeof notification === 'string') return notification
-    const places = placesOf(recorder.buckets, notification)
-    if (typeof places === 'string') return places
-    const young = secondsUntilSettled(notification.time, now)
+    const candidates = candidatesOf(recorder.buckets, notification)
+    if (typeof candidates === 'string') return candidates
+    const young = secondsUntilQuiet(notification.time, now)
     if (young > 0) return young
     const { bucket, account, key } = notification
-    const isFirst = isFirstLook(notification, i)
+    const isFirst = isFirstAttempt(notification, i)
     const name = JSON.stringify([bucket, account, key, isFirst])
-    const looks =
+    const found =
       begun.get(name) ??
-      Promise.all(places.map((place) => settle(recorder, place, now, isFirst))).then((all) =>
-        all.flat(),
-      )
-    begun.set(name, looks)
+      Promise.all(
+        candidates.map((candidate) => reconcileAt(recorder, candidate, now, isFirst)),
+      ).then((all) => all.flat())
+    begun.set(name, found)
     try {
-      return outcomeOf(await looks, notification, now)
+      return outcomeOf(await found, notification, now)
     } catch (error) {
       if (asApiError(error)?.code === 'key_not_indexable') return 'key not indexable'
       throw error
     }
   }
-  const settled = await sixAtOnce(notifications, (one, i) =>
+  const results = await sixAtOnce(notifications, (one, i) =>
     Promise.allSettled([recordOne(one, i)]),
   )
-  return settled.flat()
+  return results.flat()
 }
 
-function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): Outcome {
-  const outcomes = looks.map((look) => {
-    if (typeof look !== 'object') return look
+function outcomeOf(found: readonly Found[], { etag }: Notification, now: Date): Outcome {
+  const outcomes = found.map((one) => {
+    if (typeof one !== 'object') return one
     // A newer upload has its own notification. Without this, a key that changes often never counts.
-    return etag === undefined || etag === unquoted(look.etag)
-      ? secondsUntilSettled(look.lastModified.getTime(), now)
+    return etag === undefined || etag === unquoted(one.etag)
+      ? secondsUntilQuiet(one.lastModified.getTime(), now)
       : 'superseded'
   })
   const waiting = outcomes.filter((outcome) => typeof outcome === 'number')
@@ -115,25 +121,25 @@ function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): O
 }
 
 /** Returns the seconds until `time` counts, or 0 for one over an hour ahead: no endless repeats. */
-function secondsUntilSettled(time: number, now: Date): number {
+function secondsUntilQuiet(time: number, now: Date): number {
   const ahead = (time - now.getTime()) / 1000
-  return ahead > 3600 ? 0 : Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS + ahead))
+  return ahead > 3600 ? 0 : Math.min(QUIET_SECONDS, Math.ceil(QUIET_SECONDS + ahead))
 }
 
-/** Settles one object. All aliases that know it are brought up to date, or else the first one. */
-async function settle(
+/** Makes the index agree for one object: all aliases that know it, or else the first one. */
+async function reconcileAt(
   { open, index, purge, announce }: Recorder,
-  { aliases, key }: Place,
+  { aliases, key }: Candidate,
   now: Date,
-  isFirstLook: boolean,
-): Promise<readonly Look[]> {
-  const settled = (date: number) => secondsUntilSettled(date, now)
+  isFirstAttempt: boolean,
+): Promise<readonly Found[]> {
+  const secondsOf = (date: number) => secondsUntilQuiet(date, now)
   const wait = (object: ObjectHead | null, record?: FileRecord | null): number => {
-    const ofObject = object === null ? 0 : settled(object.lastModified.getTime())
+    const ofObject = object === null ? 0 : secondsOf(object.lastModified.getTime())
     if (record === undefined) return ofObject
     // A bucket that is late may not have the object of a young record yet.
-    const ofRecord = record === null ? 0 : settled(Date.parse(record.createdAt))
-    return Math.max(ofObject, ofRecord, isFirstLook ? SETTLED_SECONDS : 0)
+    const ofRecord = record === null ? 0 : secondsOf(Date.parse(record.createdAt))
+    return Math.max(ofObject, ofRecord, isFirstAttempt ? QUIET_SECONDS : 0)
   }
   let purging: Promise<void> | undefined
   const inferAt = async (alias: ConfiguredBucket, may?: Inference['may']): Promise<Inferred> => {
@@ -151,9 +157,9 @@ async function settle(
   )
   const held = found.filter(({ isDue }) => !isDue)
   const inferred = held.length > 0 ? held : [await inferAt(aliases[0])]
-  return inferred.map(({ outcome, seconds, object }): Look => {
+  return inferred.map(({ outcome, seconds, object }): Found => {
     if (outcome !== 'waiting') return OUTCOMES[outcome]
-    return object !== null && settled(object.lastModified.getTime()) > 0 ? object : seconds
+    return object !== null && secondsOf(object.lastModified.getTime()) > 0 ? object : seconds
   })
 }
 

@@ -19,9 +19,9 @@ import { callObjectAt, stateObjectIn } from '../../state/object.ts'
 import type { UpkeepObject } from './cloudflare.ts'
 import type { UpkeepSettings } from './options.ts'
 import { type Mode, type Order, startPass, type WalkState } from './state.ts'
-import { failedState, type Walk } from './step.ts'
 import { WalkStore } from './store.ts'
 import { stepWalk } from './walk.ts'
+import { failedState, type Walk } from './walk-step.ts'
 
 /** An execution context, whose exports have the Durable Objects. */
 type ExecutionContext = Parameters<Instance['objects']>[0]

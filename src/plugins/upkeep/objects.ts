@@ -4,8 +4,8 @@ import { type FileRecord, isConfirmed } from '../../records/file-record.ts'
 import type { ListedObject } from '../../storage/list-objects.ts'
 import { type Item, readStretch } from './merge.ts'
 import { MAX_COLLECTED } from './state.ts'
-import { type Added, SECOND_LOOK_SECONDS, type Step, sum } from './step.ts'
 import { collect, rememberOwnerless } from './store.ts'
+import { type Added, SECOND_LOOK_SECONDS, sum, type WalkStep } from './walk-step.ts'
 
 const PAGE_OPERATIONS = 5
 /** Keys that one operation of Workers KV asks for. */
@@ -24,7 +24,7 @@ interface Found {
  * Compares the next page of the bucket with the index. Records what has no record, at once, and collects
  * what else differs.
  */
-export async function walkObjects(step: Step): Promise<void> {
+export async function walkObjects(step: WalkStep): Promise<void> {
   const { walk, state } = step
   const { store, name, place, pageSize, isFirst } = walk
   step.use(1, PAGE_OPERATIONS)
@@ -77,7 +77,10 @@ export async function walkObjects(step: Step): Promise<void> {
 }
 
 /** Returns the keys of objects without a record here that another alias of the bucket has recorded, or keeps. */
-async function recordedElsewhere(step: Step, lone: readonly Item[]): Promise<ReadonlySet<string>> {
+async function recordedElsewhere(
+  step: WalkStep,
+  lone: readonly Item[],
+): Promise<ReadonlySet<string>> {
   const { siblings, place } = step.walk
   const found = new Set<string>()
   const keys = lone.map(({ key }) => key)
@@ -93,7 +96,7 @@ async function recordedElsewhere(step: Step, lone: readonly Item[]): Promise<Rea
 
 /** Returns what an alias keeps of these keys. */
 async function keptOf(
-  step: Step,
+  step: WalkStep,
   alias: string,
   lone: readonly Item[],
 ): Promise<ReadonlyMap<string, KeptRecord>> {
@@ -105,7 +108,7 @@ async function keptOf(
 }
 
 /** Lets kept records expire or not, by what the bucket has, of keys that nothing else is done about. */
-async function renew(step: Step, done: readonly Found[]): Promise<void> {
+async function renew(step: WalkStep, done: readonly Found[]): Promise<void> {
   const { kept: records } = step.walk.place.index
   for (const { kept, item, action } of done) {
     const next = kept && renewed(kept, item.object, step.now)
@@ -116,7 +119,7 @@ async function renew(step: Step, done: readonly Found[]): Promise<void> {
 
 /** Returns what an item counts as, and what is to be done about it. Changes nothing. */
 function find(
-  step: Step,
+  step: WalkStep,
   item: Item,
   elsewhere: ReadonlySet<string>,
   kept: KeptRecord | undefined,

@@ -10,13 +10,13 @@ import { StorageFailure } from '../../storage/storage-failure.ts'
 import { IndexFailure } from './merge.ts'
 import { walkObjects } from './objects.ts'
 import { stopReason, type WalkState } from './state.ts'
-import { MAX_UPLOAD_SECONDS, Step, type StepResult, type Walk } from './step.ts'
 import { dueKinds } from './store.ts'
+import { MAX_UPLOAD_SECONDS, type Walk, WalkStep, type WalkStepResult } from './walk-step.ts'
 
 /** Failed keys that a step tries again. */
 const RETRIES = 3
 
-const PHASES: Readonly<Record<WalkState['phase'], (step: Step) => Promise<void>>> = {
+const PHASES: Readonly<Record<WalkState['phase'], (step: WalkStep) => Promise<void>>> = {
   ...{ objects: walkObjects, uploads: walkUploads, entries: walkEntries },
   ...{ acting: act, idle: async () => undefined },
 }
@@ -25,8 +25,8 @@ const PHASES: Readonly<Record<WalkState['phase'], (step: Step) => Promise<void>>
  * Does the next step of a walk. Stays correct if the same step also runs elsewhere, at the same time or
  * later.
  */
-export async function stepWalk(walk: Walk, state: WalkState, now: Date): Promise<StepResult> {
-  const step = new Step(walk, state, now)
+export async function stepWalk(walk: Walk, state: WalkState, now: Date): Promise<WalkStepResult> {
+  const step = new WalkStep(walk, state, now)
   try {
     await PHASES[state.phase](step)
     if (step.writes && !step.isOver) await retry(step)
@@ -37,7 +37,7 @@ export async function stepWalk(walk: Walk, state: WalkState, now: Date): Promise
 }
 
 /** Counts uploads in parts that nobody can finish any more, and aborts them. Then the pass ends. */
-async function walkUploads(step: Step): Promise<void> {
+async function walkUploads(step: WalkStep): Promise<void> {
   const { place, pageSize, isFirst } = step.walk
   const { bucket } = place
   step.use(1, 0)
@@ -74,7 +74,7 @@ async function walkUploads(step: Step): Promise<void> {
 }
 
 /** Counts entries of the index that no request can reach. Then the pass acts. */
-async function walkEntries(step: Step): Promise<void> {
+async function walkEntries(step: WalkStep): Promise<void> {
   const { aliases, place } = step.walk
   const { marker } = step.state
   if (place.index.strayEntries === undefined) return step.skip('entries')
@@ -92,7 +92,7 @@ async function walkEntries(step: Step): Promise<void> {
 }
 
 /** Makes the changes that the pass has collected, if its counts allow that. */
-async function act(step: Step): Promise<void> {
+async function act(step: WalkStep): Promise<void> {
   const { store, name, pageSize } = step.walk
   if (!step.writes) return step.set({ phase: 'uploads' })
   const reason = stopReason(step.state)
@@ -105,7 +105,7 @@ async function act(step: Step): Promise<void> {
 }
 
 /** Tries again what has failed. */
-async function retry(step: Step): Promise<void> {
+async function retry(step: WalkStep): Promise<void> {
   const { store, name } = step.walk
   // A step that comes to the brake has not asked it yet.
   const { phase } = step.before

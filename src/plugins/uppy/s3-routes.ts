@@ -27,13 +27,7 @@ import { childrenOf, escapeXml, readXml, textOf } from '../../storage/xml.ts'
 import type { MultipartSteps, Part } from '../multipart/index.ts'
 import { uppyDialect } from './dialect.ts'
 import { readForm } from './form-body.ts'
-import {
-  openComplete,
-  openFormPolicy,
-  openStart,
-  sealUploadStep,
-  type UploadStep,
-} from './sealed.ts'
+import { openComplete, openFormPolicy, openStart, type SignedStep, sealStep } from './sealed.ts'
 
 const PATHS = { form: '/s3/form', create: '/s3/uploads', complete: '/s3/uploads/complete' } as const
 
@@ -45,12 +39,12 @@ export const formUrl = (c: AppContext): string => ownUrl(c, PATHS.form)
 /** Returns the URL for one step of an upload in parts, valid for `seconds`. */
 export async function stepUrl(
   c: AppContext,
-  step: UploadStep,
+  step: SignedStep,
   seconds: number,
   now: Date,
 ): Promise<string> {
   const path = 'file' in step ? PATHS.create : PATHS.complete
-  return `${ownUrl(c, path)}?step=${await sealUploadStep(c.get('settings'), step, seconds, now)}`
+  return `${ownUrl(c, path)}?step=${await sealStep(c.get('settings'), step, seconds, now)}`
 }
 
 const ownUrl = (c: AppContext, path: string): string =>
@@ -123,9 +117,9 @@ async function begin(c: AppContext): Promise<{ readonly settings: Settings; read
 }
 
 /** Opens the step in the URL. Throws `forbidden`, `unauthenticated` and `unknown_bucket`. */
-async function beginStep<Step extends UploadStep>(
+async function beginStep<S extends SignedStep>(
   c: AppContext,
-  open: (settings: Settings, sealed: string, now: Date) => Promise<Step>,
+  open: (settings: Settings, sealed: string, now: Date) => Promise<S>,
 ) {
   const { settings, now } = await begin(c)
   const step = await orCounted(c, () => open(settings, c.req.query('step') ?? '', now))
@@ -172,7 +166,7 @@ async function admitOwner(
 const UPLOAD_SCOPES = ['files:upload', 'keys:choose', 'files:delete'] as const
 
 /** What a policy or a step says about the principal who requested it. */
-type Owned = Pick<UploadStep, 'owner' | 'maxBytes' | 'context'>
+type Owned = Pick<SignedStep, 'owner' | 'maxBytes' | 'context'>
 
 /** Returns the parts in the body of S3 CompleteMultipartUpload. Throws `invalid_request`. */
 async function readParts(request: Request): Promise<Part[]> {

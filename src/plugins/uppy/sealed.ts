@@ -26,7 +26,8 @@ const CHOICE = {
 }
 const texts = z.catchall(z.object({}), z.string())
 
-const formSchema = z.object({
+/** Strict, as the next ones: this version refuses a seal with a member that a later one adds. */
+const formSchema = z.strictObject({
   ...OWNED,
   name: z.string(),
   maxBytes: z.int(),
@@ -38,9 +39,9 @@ const formSchema = z.object({
 /** The principal's own limit, if it has one. */
 const STEP = { ...OWNED, key: z.string(), maxBytes: z.optional(z.int()) }
 
-const startSchema = z.object({
+const startSchema = z.strictObject({
   ...STEP,
-  file: z.object({
+  file: z.strictObject({
     fileName: z.string(),
     mimetype: z.string(),
     metadata: z.optional(texts),
@@ -51,13 +52,13 @@ const startSchema = z.object({
   }),
 })
 
-const completeSchema = z.object({ ...STEP, uploadId: z.string() })
+const completeSchema = z.strictObject({ ...STEP, uploadId: z.string() })
 
 /** What the holder of a form may upload. */
 export type FormPolicy = z.output<typeof formSchema>
 
 /** What the holder of a URL may do: start one upload in parts, or complete one. */
-export type UploadStep = z.output<typeof startSchema> | z.output<typeof completeSchema>
+export type SignedStep = z.output<typeof startSchema> | z.output<typeof completeSchema>
 
 /** Returns a function that seals what a client gets. Its holder can read it, and use it for `seconds`. */
 const sealer =
@@ -74,6 +75,6 @@ const opener =
 export const sealFormPolicy = sealer<FormPolicy>(FORM)
 export const openFormPolicy = opener(FORM, formSchema)
 
-export const sealUploadStep = sealer<UploadStep>(STEP_URL)
+export const sealStep = sealer<SignedStep>(STEP_URL)
 export const openStart = opener(STEP_URL, startSchema)
 export const openComplete = opener(STEP_URL, completeSchema)

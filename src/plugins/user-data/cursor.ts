@@ -12,7 +12,7 @@ export interface ErasureScope {
   readonly prefix: string
   /** As the client wrote it. */
   readonly before: string
-  /** Whether nothing is deleted. Its places would be wrong for a deletion. */
+  /** Whether nothing is deleted. Its positions would be wrong for a deletion. */
   readonly dryRun: boolean
 }
 
@@ -27,7 +27,7 @@ const versionMarker = z.object({ key: text, versionId: text })
  * an object that was already passed. Delete markers are last: without them, an older version of a
  * deleted object would be there again.
  */
-const placeSchema = z.discriminatedUnion('phase', [
+const positionSchema = z.discriminatedUnion('phase', [
   z.object({
     phase: z.literal('shares'),
     /** Which seam of the plugins, and where in its list. */
@@ -53,24 +53,27 @@ const placeSchema = z.discriminatedUnion('phase', [
   z.object({ phase: z.literal('markers'), marker: z.optional(versionMarker), skip }),
 ])
 
-export type Place = z.output<typeof placeSchema>
-export type PlaceIn<Phase extends Place['phase']> = Extract<Place, { readonly phase: Phase }>
+export type Position = z.output<typeof positionSchema>
+export type PositionIn<Phase extends Position['phase']> = Extract<
+  Position,
+  { readonly phase: Phase }
+>
 
 /** Where a deletion starts. */
-export const START: Place = { phase: 'shares', seam: 0, start: null }
+export const START: Position = { phase: 'shares', seam: 0, start: null }
 
 /**
  * Returns the cursors of a deletion. They expire when an unfinished upload of that time can have no
  * object any more.
  */
-export const placesOf = (
+export const erasureCursors = (
   settings: SigningSettings,
   { principal, bucket, prefix, before, dryRun }: ErasureScope,
   now: Date,
-): Cursors<Place> =>
+): Cursors<Position> =>
   cursorsOf(
     settings,
     [dryRun ? 'delete-all dry run' : 'delete-all', principal, bucket, prefix, before],
-    placeSchema,
+    positionSchema,
     { now, seconds: MAX_UPLOAD_AGE_SECONDS },
   )

@@ -2,46 +2,46 @@ import { ApiError, asApiError } from '../../errors/api-error.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { abortUploadsPage } from './abort-uploads.ts'
-import { type Place, type PlaceIn, START } from './cursor.ts'
+import { type Position, type PositionIn, START } from './cursor.ts'
 import { deleteObjectsPage, deleteRecordsPage } from './delete-files.ts'
 import { deleteMarkersPage, deleteVersionsPage } from './delete-versions.ts'
 import { Erasure, type ErasureOptions, type ErasureRequest, ifSupported } from './erasure.ts'
 
 /**
  * Deletes a part of what is below a prefix, as much as one call may, from `start` on. Returns what was
- * done, and the place where the next call goes on, or null at the end. Throws what lists throw, unless
+ * done, and the position where the next call goes on, or null at the end. Throws what lists throw, unless
  * something was done before.
  */
 export async function deletePart(
   c: AppContext,
   request: ErasureRequest,
-  start: Place = START,
+  start: Position = START,
   options: ErasureOptions,
-): Promise<{ readonly erasure: Erasure; readonly place: Place | null }> {
+): Promise<{ readonly erasure: Erasure; readonly position: Position | null }> {
   const erasure = new Erasure(c, request, options)
-  let place = start
+  let position = start
   try {
     for (;;) {
-      const next = await nextPlace(erasure, place)
-      if (next === null) return { erasure, place: null }
-      if (next === undefined) return { erasure, place }
-      place = next
+      const next = await nextPosition(erasure, position)
+      if (next === null) return { erasure, position: null }
+      if (next === undefined) return { erasure, position }
+      position = next
     }
   } catch (error) {
     // The next call gets the same error, if it lasts.
-    if (place === start || asApiError(error) === null) throw error
-    return { erasure, place }
+    if (position === start || asApiError(error) === null) throw error
+    return { erasure, position }
   }
 }
 
 /** What a full page of shared items counts for. */
 const SHARES = 20
 
-/** Ends a page of what is shared. Resolves with the next place, or undefined if this call is full. */
+/** Ends a page of what is shared. Resolves with the next position, or undefined if this call is full. */
 async function endShares(
   erasure: Erasure,
-  { seam, start }: PlaceIn<'shares'>,
-): Promise<Place | undefined> {
+  { seam, start }: PositionIn<'shares'>,
+): Promise<Position | undefined> {
   const { c, request, tally } = erasure
   const erase = c.env.instance.seams.erase[seam]
   if (erase === undefined) return { phase: 'uploads' }
@@ -64,19 +64,19 @@ const sharesUnavailable = () =>
     retryAfterSeconds: 5,
   })
 
-function nextPlace(erasure: Erasure, place: Place): Promise<Place | null | undefined> {
-  switch (place.phase) {
+function nextPosition(erasure: Erasure, position: Position): Promise<Position | null | undefined> {
+  switch (position.phase) {
     case 'shares':
-      return endShares(erasure, place)
+      return endShares(erasure, position)
     case 'uploads':
-      return abortUploadsPage(erasure, place)
+      return abortUploadsPage(erasure, position)
     case 'objects':
-      return deleteObjectsPage(erasure, place)
+      return deleteObjectsPage(erasure, position)
     case 'records':
-      return deleteRecordsPage(erasure, place)
+      return deleteRecordsPage(erasure, position)
     case 'versions':
-      return deleteVersionsPage(erasure, place)
+      return deleteVersionsPage(erasure, position)
     case 'markers':
-      return deleteMarkersPage(erasure, place)
+      return deleteMarkersPage(erasure, position)
   }
 }

@@ -7,7 +7,7 @@ import type { ObjectKey } from '../../keys/object-key.ts'
 import { noFileIndex } from '../../records/file-index.ts'
 import { listObjects } from '../../storage/list-objects.ts'
 import { headObject } from '../../storage/object.ts'
-import type { Place, PlaceIn } from './cursor.ts'
+import type { Position, PositionIn } from './cursor.ts'
 import type { Erasure } from './erasure.ts'
 
 const PAGE = 100
@@ -29,11 +29,11 @@ async function remove(
   return allowed.filter((key) => !failures.has(key))
 }
 
-/** Deletes the objects of one page. Resolves with the next place, or undefined if this call is full. */
+/** Deletes the objects of one page. Resolves with the next position, or undefined if this call is full. */
 export async function deleteObjectsPage(
   erasure: Erasure,
-  { token, after }: PlaceIn<'objects'>,
-): Promise<Place | undefined> {
+  { token, after }: PositionIn<'objects'>,
+): Promise<Position | undefined> {
   if (!erasure.take(1)) return undefined
   const { c, request, tally } = erasure
   const { bucket, prefix, before } = request
@@ -56,12 +56,12 @@ export async function deleteObjectsPage(
 
 /**
  * Deletes the records of one page whose objects are gone, or that the list of objects didn't show.
- * Resolves with the next place, or undefined if this call is full.
+ * Resolves with the next position, or undefined if this call is full.
  */
 export async function deleteRecordsPage(
   erasure: Erasure,
-  { spelling, page: cursor, after }: PlaceIn<'records'>,
-): Promise<Place | undefined> {
+  { spelling, page: cursor, after }: PositionIn<'records'>,
+): Promise<Position | undefined> {
   const { c, request, tally } = erasure
   const { bucket, before, dryRun } = request
   const index = fileIndexOf(c)

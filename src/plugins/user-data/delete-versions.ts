@@ -2,7 +2,7 @@ import { purgeCopies } from '../../core/purge.ts'
 import { timeOf } from '../../http/deadline.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { deleteVersions } from '../../storage/delete-objects.ts'
-import type { Place, PlaceIn } from './cursor.ts'
+import type { Position, PositionIn } from './cursor.ts'
 import { type Erasure, ifSupported } from './erasure.ts'
 import { listVersions, type ObjectVersion, type VersionPage } from './list-versions.ts'
 
@@ -10,13 +10,13 @@ const PAGE = 100
 
 /**
  * Deletes the versions of one page that are older than the date, except the present objects: these are
- * files. Resolves with the next place, null at the end, or undefined if this call is full.
+ * files. Resolves with the next position, null at the end, or undefined if this call is full.
  */
 export async function deleteVersionsPage(
   erasure: Erasure,
-  place: PlaceIn<'versions'>,
-): Promise<Place | null | undefined> {
-  const page = await pageOf(erasure, place)
+  position: PositionIn<'versions'>,
+): Promise<Position | null | undefined> {
+  const page = await pageOf(erasure, position)
   if (page === undefined) return undefined
   if (page === null) {
     erasure.tally.versions = null
@@ -32,7 +32,7 @@ export async function deleteVersionsPage(
       ? dryRun && !(version.isLatest && kept.has(version.key))
       : !version.isLatest && isOld(version),
   )
-  const result = await removeVersions(erasure, place, page, old)
+  const result = await removeVersions(erasure, position, page, old)
   if (result !== 'done') return result
   if (dryRun) erasure.tally.unreadable += page.unreadable
   if (page.next) return { phase: 'versions', marker: page.next }
@@ -41,13 +41,13 @@ export async function deleteVersionsPage(
 
 /**
  * Deletes the delete markers of one page: those that hide nothing, and the latest one of a key without
- * versions. Resolves with the next place, null at the end, or undefined if this call is full.
+ * versions. Resolves with the next position, null at the end, or undefined if this call is full.
  */
 export async function deleteMarkersPage(
   erasure: Erasure,
-  place: PlaceIn<'markers'>,
-): Promise<Place | null | undefined> {
-  const page = await pageOf(erasure, place)
+  position: PositionIn<'markers'>,
+): Promise<Position | null | undefined> {
+  const page = await pageOf(erasure, position)
   if (page === undefined || page === null) return page
   const kept = new Set(page.versions.filter(({ isMarker }) => !isMarker).map(({ key }) => key))
   const last = page.next?.key
@@ -61,7 +61,7 @@ export async function deleteMarkersPage(
   const markers = page.versions.filter(
     ({ key, isMarker, isLatest }) => isMarker && !(isLatest && kept.has(key)),
   )
-  const result = await removeVersions(erasure, place, page, markers)
+  const result = await removeVersions(erasure, position, page, markers)
   if (result !== 'done') return result
   erasure.tally.unreadable += page.unreadable
   return page.next ? { phase: 'markers', marker: page.next } : null
@@ -70,7 +70,7 @@ export async function deleteMarkersPage(
 /** Returns a page, null if the bucket can't list versions, or undefined if this call is full. */
 async function pageOf(
   erasure: Erasure,
-  { marker }: PlaceIn<'versions' | 'markers'>,
+  { marker }: PositionIn<'versions' | 'markers'>,
 ): Promise<VersionPage | null | undefined> {
   if (!erasure.take(1)) return undefined
   const { c, request } = erasure
@@ -89,26 +89,26 @@ async function hasNoVersion(erasure: Erasure, key: ObjectKey): Promise<boolean |
 }
 
 /**
- * Deletes `versions` of a page, after the first `skip`. Resolves with `done`, or with the same place if
+ * Deletes `versions` of a page, after the first `skip`. Resolves with `done`, or with the same position if
  * some were not tried, or if the next page would start after one that is gone: not every server finds
- * that place again. What is deleted is then missing there, and what is left is skipped. Resolves with
+ * that position again. What is deleted is then missing there, and what is left is skipped. Resolves with
  * undefined if this call is full.
  */
-async function removeVersions<P extends PlaceIn<'versions' | 'markers'>>(
+async function removeVersions<P extends PositionIn<'versions' | 'markers'>>(
   erasure: Erasure,
-  place: P,
+  position: P,
   { next }: VersionPage,
   versions: readonly ObjectVersion[],
 ): Promise<P | 'done' | undefined> {
   const { c, request, tally } = erasure
-  const { skip = 0 } = place
+  const { skip = 0 } = position
   const rest = versions.slice(skip)
   const taken = erasure.takeDeletions(rest, () => 0)
   if (taken.length === 0) return rest.length === 0 ? 'done' : undefined
   const allowed = await askFor(erasure, taken)
   if (request.dryRun) {
     tally.versions = (tally.versions ?? 0) + allowed.length
-    return taken.length === rest.length ? 'done' : { ...place, skip: skip + taken.length }
+    return taken.length === rest.length ? 'done' : { ...position, skip: skip + taken.length }
   }
   const deletions = await deleteVersions(request.bucket, allowed, timeOf(c))
   const deleted = allowed.filter((version) => deletions.get(version) === null)
@@ -118,7 +118,7 @@ async function removeVersions<P extends PlaceIn<'versions' | 'markers'>>(
     ({ key, versionId }) => key === next?.key && versionId === next.versionId,
   )
   if (taken.length === rest.length && !isGone) return 'done'
-  return { ...place, skip: skip + taken.length - deleted.length }
+  return { ...position, skip: skip + taken.length - deleted.length }
 }
 
 /**

@@ -15,7 +15,7 @@ import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { parseKeyStart } from '../../keys/object-key.ts'
-import { placesOf } from './cursor.ts'
+import { erasureCursors } from './cursor.ts'
 import { deletePart } from './delete-all.ts'
 import type { ErasureOptions } from './erasure.ts'
 import { exportRecords, FORMATS } from './export.ts'
@@ -57,8 +57,8 @@ export const userDataRoutes = newApp()
     if (time > now.getTime() + MAX_SKEW_SECONDS * 1000)
       throw invalidMember('before', 'must not be in the future')
     const scope = { principal: principal.id, bucket: bucket.alias, prefix, before, dryRun }
-    const places = placesOf(c.get('settings'), scope, now)
-    const start = await places.open(cursor)
+    const positions = erasureCursors(c.get('settings'), scope, now)
+    const start = await positions.open(cursor)
     const options = OPTIONS.of(c.env.instance)
     if (options === undefined) throw new Error('The plugin userData was not set up.')
     // A bucket may tell only the second. What could be later stays.
@@ -66,13 +66,13 @@ export const userDataRoutes = newApp()
       ...{ bucket, prefix, before: Math.floor(time / 1000) * 1000, dryRun },
       listing: () => withCredentials(c, withWalkingKeys(chosen)),
     }
-    const { erasure, place } = await deletePart(c, request, start, options)
+    const { erasure, position } = await deletePart(c, request, start, options)
     warnOfFailures(c, 'deleted', [...erasure.failures.values()])
     const repeatAfter = new Date(now.getTime() + MAX_REPLACEABLE_SECONDS * 1000).toISOString()
     return json(c, {
       ...erasure.tally,
       failures: Array.from(erasure.failures, ([key, error]) => refusedKey(key, error)),
-      ...(await places.seal(place)),
+      ...(await positions.seal(position)),
       repeatAfter,
     })
   })

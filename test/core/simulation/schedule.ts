@@ -26,7 +26,7 @@ export class Schedule {
   readonly random: () => number
   readonly running = new Set<string>()
   readonly #waiting: (() => void)[] = []
-  /** Turns that are left to operations that will be killed. */
+  /** SingleFlight that are left to operations that will be killed. */
   readonly #turns = new Map<string, number>()
   #serial = 0
   /** How much time passes in a turn, at most: much happens within a minute, or little. */

@@ -189,7 +189,7 @@ describe('GET /files', () => {
     const keys = Array.from({ length: count }, (_, i) => `${prefix}${String(i).padStart(6, '0')}`)
     await Promise.all(
       keys.map((key) =>
-        env.FILE_INDEX.put(`file:files:${key}`, '', { metadata: { name: key, ...record } }),
+        env.FILE_INDEX.put(`file:files:${key}`, '', { metadata: { v: 1, name: key, ...record } }),
       ),
     )
     return keys

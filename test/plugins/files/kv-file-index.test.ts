@@ -81,7 +81,8 @@ describe('entries that are not records', () => {
     await env.FILE_INDEX.put('file:files:b', '')
     await env.FILE_INDEX.put('file:files:c', '', { metadata: { name: 'c' } })
     await env.FILE_INDEX.put('file:files:d', '', { metadata: 'text' })
-    const { key, bucket, ...metadata } = first
+    const { key, bucket, ...members } = first
+    const metadata = { v: 1, ...members }
     await env.FILE_INDEX.put('file:files:e/../x', '', { metadata })
     await env.FILE_INDEX.put('file:files:', '', { metadata })
     await env.FILE_INDEX.put('other:files:f', '', { metadata })
@@ -118,7 +119,8 @@ it('removes an entry that is no record, and no other one', async () => {
 })
 
 it('counts malformed entries, and those of other buckets, on every page', async () => {
-  const { key: _, bucket: __, ...metadata } = testRecord('a')
+  const { key: _, bucket: __, ...members } = testRecord('a')
+  const metadata = { v: 1, ...members }
   const names = ['file:', 'file:files', 'file:files:a/../b', 'file:old:a', 'file:old:', 'other:b']
   for (const name of names) await env.FILE_INDEX.put(name, '', { metadata })
   await env.FILE_INDEX.put('file:files:c', '', { metadata: { ...metadata, status: 'other' } })
@@ -150,7 +152,8 @@ describe('what is kept in KV', () => {
     const kv = kvFileIndex({ ...env.FILE_INDEX, put } as unknown as KVNamespace)
     await kv.kept?.put({ record, keptAt, expiresAt: '2026-12-24T12:00:00.000Z' })
     await kv.kept?.put({ record, keptAt, expiresAt: null })
-    const { key: _, bucket: __, ...metadata } = record
+    const { key: _, bucket: __, ...members } = record
+    const metadata = { v: 1, ...members }
     const kept = Date.parse(keptAt) / 1000
     expect(put.mock.calls).toEqual([
       [

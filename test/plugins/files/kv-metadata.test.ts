@@ -6,12 +6,13 @@ import { testRecord } from '../../../src/testing/test-record.ts'
 import { runs } from '../../support/fuzz.ts'
 import { hostileText } from '../../support/hostile.ts'
 
-const { key, bucket, ...METADATA } = testRecord('a.jpg')
+const { key, bucket, ...members } = testRecord('a.jpg')
+const METADATA = { v: 1, ...members }
 
 const bytes = (value: unknown): number => utf8Length(JSON.stringify(value))
 
 describe('toMetadata', () => {
-  it('keeps everything except the key and the bucket, which are in the KV key', () => {
+  it('has a version, and everything except the key and the bucket, which are in the KV key', () => {
     expect(toMetadata(testRecord('a.jpg'))).toEqual(METADATA)
     expect(toMetadata(testRecord('a.jpg', { owner: null })).owner).toBeNull()
   })
@@ -61,7 +62,7 @@ describe('fromMetadata', () => {
     expect(fromMetadata('files', record.key, stored)).toEqual(record)
   })
 
-  it('ignores the extra fields of a record from a later version', () => {
+  it('ignores a member that it does not know', () => {
     expect(fromMetadata('files', key, { ...METADATA, later: 1 })).toEqual(testRecord('a.jpg'))
   })
 
@@ -71,6 +72,8 @@ describe('fromMetadata', () => {
     ['text', 'x'],
     ['a list', []],
     ['an empty object', {}],
+    ['no version', members],
+    ['a later version', { ...METADATA, v: 2 }],
     ['no name', { ...METADATA, name: undefined }],
     ['a negative size', { ...METADATA, size: -1 }],
     ['half a byte', { ...METADATA, size: 0.5 }],

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { pump } from '../../../src/core/relay.ts'
+import { relayBody } from '../../../src/core/relay.ts'
 import { FAKE_CLOCK } from '../../support/fake-seconds.ts'
 import { linkTo, open, putObject } from '../../support/links.ts'
 
@@ -70,7 +70,7 @@ it.each([
 ])('ends a body that sends %s within 20 seconds, and its connection', async (_, bytes) => {
   const { body, state, send } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf()]
-  const pumped = pump(body, { client: client.stream, copy: copy.stream })
+  const pumped = relayBody(body, { client: client.stream, copy: copy.stream })
   const failure = expect(pumped).rejects.toMatchObject({ code: 'storage_error' })
   for (let second = 1; second <= 20; second++) {
     expect([second, client.state.aborted]).toEqual([second, false])
@@ -87,7 +87,7 @@ it.each([
 it('lets a slow bucket take as long as it sends 16 KiB in 20 seconds', async () => {
   const { body, send, end } = bodyOf()
   const client = sinkOf()
-  const pumped = pump(body, { client: client.stream })
+  const pumped = relayBody(body, { client: client.stream })
   for (let i = 1; i <= 100; i++) {
     await vi.advanceTimersByTimeAsync(9900)
     send('x'.repeat(8 * 1024))
@@ -103,7 +103,7 @@ it('lets a slow bucket take as long as it sends 16 KiB in 20 seconds', async () 
 it('waits for a slow client as long as it takes', async () => {
   const { body, state, send, end } = bodyOf()
   const client = sinkOf(false)
-  const pumped = pump(body, { client: client.stream })
+  const pumped = relayBody(body, { client: client.stream })
   for (let hour = 0; hour < 3; hour++) {
     send('a')
     await settled()
@@ -122,7 +122,7 @@ it('ends the connection when the client is gone and there is no copy', async () 
   const { body, state, send } = bodyOf()
   const client = sinkOf()
   client.state.fail = true
-  const pumped = pump(body, { client: client.stream })
+  const pumped = relayBody(body, { client: client.stream })
   send('a')
   expect(await pumped).toBe(false)
   await settled()
@@ -133,7 +133,7 @@ it('continues the copy when the client is gone', async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf()]
   client.state.fail = true
-  const pumped = pump(body, { client: client.stream, copy: copy.stream })
+  const pumped = relayBody(body, { client: client.stream, copy: copy.stream })
   for (const text of ['a', 'b']) {
     send(text)
     await settled()
@@ -147,7 +147,7 @@ it('gives up a copy that fails, and still serves the client', async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf()]
   copy.state.fail = true
-  const pumped = pump(body, { client: client.stream, copy: copy.stream })
+  const pumped = relayBody(body, { client: client.stream, copy: copy.stream })
   for (const text of ['a', 'b']) {
     send(text)
     await settled()
@@ -160,7 +160,7 @@ it('gives up a copy that fails, and still serves the client', async () => {
 it('gives up a copy that hangs for two seconds, so that the client can continue', async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf(false)]
-  const pumped = pump(body, { client: client.stream, copy: copy.stream })
+  const pumped = relayBody(body, { client: client.stream, copy: copy.stream })
   const chunk = 'x'.repeat(256 * 1024)
   const taken = () => client.state.text.length / chunk.length
   for (let i = 0; i < 5; i++) {
@@ -182,7 +182,7 @@ it('gives up a copy that hangs for two seconds, so that the client can continue'
 it('reads large blocks while the bucket is fast, and waits at most 20 seconds for one', async () => {
   const { body, send } = bodyOf()
   const client = sinkOf()
-  const pumped = pump(body, { client: client.stream })
+  const pumped = relayBody(body, { client: client.stream })
   const failure = expect(pumped).rejects.toMatchObject({ code: 'storage_error' })
   send('x'.repeat(64 * 1024))
   await settled()
@@ -201,7 +201,7 @@ it('reads large blocks while the bucket is fast, and waits at most 20 seconds fo
 it('passes on immediately what a slow bucket sends', async () => {
   const { body, send, end } = bodyOf()
   const client = sinkOf()
-  const pumped = pump(body, { client: client.stream })
+  const pumped = relayBody(body, { client: client.stream })
   for (let i = 1; i <= 3; i++) {
     await vi.advanceTimersByTimeAsync(2000)
     send('x'.repeat(64 * 1024))
@@ -232,7 +232,7 @@ it('delivers a large object byte for byte, even to a slow reader', async () => {
 it("writes the client's bytes to a copy that lags, not later ones", async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf(false)]
-  const pumped = pump(body, { client: client.stream, copy: copy.stream })
+  const pumped = relayBody(body, { client: client.stream, copy: copy.stream })
   for (const text of ['a', 'b', 'c']) {
     send(text)
     await settled()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  placesOf,
+  candidatesOf,
   readR2Message,
   readS3Body,
 } from '../../../src/plugins/notifications/notification.ts'
@@ -227,15 +227,15 @@ describe('the places of a notification', () => {
     notice({ bucket: 'my-bucket', account: ACCOUNT, ...changes })
 
   it('are the bucket with this name on its server', () => {
-    expect(placesOf([files], notice())).toEqual([{ aliases: [files], key: NEW_KEY }])
-    expect(placesOf([files], notice({ bucket: 'files' }))).toBe('unknown bucket')
-    expect(placesOf([files], notice({ bucket: 'constructor' }))).toBe('unknown bucket')
+    expect(candidatesOf([files], notice())).toEqual([{ aliases: [files], key: NEW_KEY }])
+    expect(candidatesOf([files], notice({ bucket: 'files' }))).toBe('unknown bucket')
+    expect(candidatesOf([files], notice({ bucket: 'constructor' }))).toBe('unknown bucket')
   })
 
   it('join the aliases of one bucket, but not buckets of different servers', () => {
     const photos = testBucket({ alias: 'photos' })
     const mirror = testBucket({ alias: 'mirror', origin: 'https://minio.internal' })
-    expect(placesOf([files, mirror, photos], notice())).toEqual([
+    expect(candidatesOf([files, mirror, photos], notice())).toEqual([
       { aliases: [files, photos], key: NEW_KEY },
       { aliases: [mirror], key: NEW_KEY },
     ])
@@ -247,7 +247,7 @@ describe('the places of a notification', () => {
     `https://my-bucket.${ACCOUNT}.r2.cloudflarestorage.com`,
     'https://s3.example.com',
   ])('include a bucket of the account at %s', (origin) => {
-    expect(placesOf([r2Bucket(origin)], r2Notice())).toHaveLength(1)
+    expect(candidatesOf([r2Bucket(origin)], r2Notice())).toHaveLength(1)
   })
 
   // @threat notification-foreign
@@ -255,7 +255,7 @@ describe('the places of a notification', () => {
     `https://${OTHER_ACCOUNT}.r2.cloudflarestorage.com`,
     `https://my-bucket.${OTHER_ACCOUNT}.fedramp.r2.cloudflarestorage.com`,
   ])("are missing for another account's bucket: %s", (origin) => {
-    expect(placesOf([r2Bucket(origin)], r2Notice())).toBe('other account')
+    expect(candidatesOf([r2Bucket(origin)], r2Notice())).toBe('other account')
   })
 
   it('are missing for the bucket of another account behind a host of its own', () => {
@@ -264,14 +264,14 @@ describe('the places of a notification', () => {
       origin: 'http://proxy:9000',
       publicAddress: { origin: `https://${OTHER_ACCOUNT}.r2.cloudflarestorage.com`, basePath: '/' },
     })
-    expect(placesOf([hidden], r2Notice())).toBe('other account')
+    expect(candidatesOf([hidden], r2Notice())).toBe('other account')
   })
 
   // @threat notification-foreign
   it.each(['', '../secret', 'uploads/../x', 'a\u0000b', 'uploads/\ud800', 'x'.repeat(1025)])(
     'are missing for a key that is not an object key: %j',
     (key) => {
-      expect(placesOf([files], notice({ key }))).toBe('invalid key')
+      expect(candidatesOf([files], notice({ key }))).toBe('invalid key')
     },
   )
 
@@ -279,19 +279,19 @@ describe('the places of a notification', () => {
   it('are missing for keys that the presigner neither made nor was told to manage', () => {
     const managing = testBucket({ managedPrefixes: ['avatars/', 'logos/'] })
     for (const key of ['avatars/42.png', 'logos/a/b.svg', NEW_KEY, `team-a/${NEW_KEY}`])
-      expect(placesOf([managing], notice({ key }))).toHaveLength(1)
+      expect(candidatesOf([managing], notice({ key }))).toHaveLength(1)
     for (const key of ['avatar/42.png', 'x/avatars/42.png', 'backups/db.sql', 'uploads/mine.jpg'])
-      expect(placesOf([managing], notice({ key }))).toBe('key not managed')
-    expect(placesOf([files], notice({ key: 'avatars/42.png' }))).toBe('key not managed')
+      expect(candidatesOf([managing], notice({ key }))).toBe('key not managed')
+    expect(candidatesOf([files], notice({ key: 'avatars/42.png' }))).toBe('key not managed')
     const everything = testBucket({ managedPrefixes: [''] })
-    expect(placesOf([everything], notice({ key: 'backups/db.sql' }))).toHaveLength(1)
+    expect(candidatesOf([everything], notice({ key: 'backups/db.sql' }))).toHaveLength(1)
   })
 
   it('have the key as the bucket stores it', () => {
     const key = 'uploads/ybqr1sgp7a270ajfewde-e\u0301.jpg'
-    expect(placesOf([r2Bucket('https://s3.example.com')], r2Notice({ key }))).toMatchObject([
+    expect(candidatesOf([r2Bucket('https://s3.example.com')], r2Notice({ key }))).toMatchObject([
       { key: key.normalize() },
     ])
-    expect(placesOf([files], notice({ key }))).toMatchObject([{ key }])
+    expect(candidatesOf([files], notice({ key }))).toMatchObject([{ key }])
   })
 })

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileEvent } from '../../../src/index.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
-import { SETTLED_SECONDS } from '../../../src/plugins/notifications/record-notified.ts'
+import { QUIET_SECONDS } from '../../../src/plugins/notifications/record-notified.ts'
 import { jsonOf, upload } from '../../support/app.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
@@ -35,7 +35,7 @@ const record = (key: string, changes: object = {}) => ({
 const body = (...keys: string[]) => ({ Records: keys.map((key) => record(key)) })
 /** Sends a notification when the objects are so old that it counts. */
 async function postLater(to: Pick<TestWorker, 'post'>, path: string, value: unknown) {
-  vi.useFakeTimers({ now: Date.now() + SETTLED_SECONDS * 1000, toFake: ['Date'] })
+  vi.useFakeTimers({ now: Date.now() + QUIET_SECONDS * 1000, toFake: ['Date'] })
   try {
     return await to.post(path, value, MINIO)
   } finally {
@@ -133,7 +133,7 @@ describe('POST /notifications', () => {
     expect(await early.json()).toMatchObject({ code: 'unavailable', reason: 'notification' })
     const seconds = Number(early.headers.get('Retry-After'))
     expect(seconds).toBeGreaterThan(0)
-    expect(seconds).toBeLessThanOrEqual(SETTLED_SECONDS)
+    expect(seconds).toBeLessThanOrEqual(QUIET_SECONDS)
     expect(lines.join('')).not.toContain('notifications failed')
     expect(await recorded(worker, key)).toBeUndefined()
 

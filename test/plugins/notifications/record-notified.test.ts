@@ -10,9 +10,9 @@ import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
 import type { Notification } from '../../../src/plugins/notifications/notification.ts'
 import {
   type Outcome,
+  QUIET_SECONDS,
   type Recorder,
   recordAllNotified,
-  SETTLED_SECONDS,
   summarize,
 } from '../../../src/plugins/notifications/record-notified.ts'
 import type { FileIndex } from '../../../src/records/file-index.ts'
@@ -57,16 +57,16 @@ withEachIndex((index) => {
     ...changes,
   })
   /** The time at which everything counts that has happened until now. */
-  const later = () => new Date(Date.now() + 2 * SETTLED_SECONDS * 1000)
+  const later = () => new Date(Date.now() + 2 * QUIET_SECONDS * 1000)
 
   /** What becomes of one notification. */
   async function outcome(
     changes: Partial<Recorder>,
     notice: Notification,
     now: Date,
-    isFirstLook = false,
+    isFirstAttempt = false,
   ): Promise<Outcome> {
-    const [result] = await recordAllNotified(recorder(changes), [notice], now, () => isFirstLook)
+    const [result] = await recordAllNotified(recorder(changes), [notice], now, () => isFirstAttempt)
     if (result?.status === 'fulfilled') return result.value
     throw result?.reason
   }

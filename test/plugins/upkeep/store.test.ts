@@ -106,9 +106,3 @@ it('keeps the turn of a key that has failed, if a pass finds it again', async ()
   await store.begin('files', STATE, true)
   expect(await store.status('files')).toMatchObject({ collected: 0, failing: 0 })
 })
-
-it('can not read the state of a later version', async () => {
-  const store = testStore()
-  await store.begin('files', { ...STATE, version: 2 as never }, false)
-  await expect(store.states(['files'])).rejects.toThrow('version 2')
-})

@@ -23,6 +23,7 @@ const keyOf = (i: number): string =>
   `uploads/7h2kz0m4w${String(i).padStart(11, '0')}-my-photo-${String(i % 1000).padStart(3, '0')}.jpg`
 
 const recordOf = (i: number) => ({
+  v: 1,
   name: `My Photo ${i}.JPG`,
   size: 48_213 + i,
   mimetype: 'image/jpeg',

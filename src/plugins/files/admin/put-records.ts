@@ -1,13 +1,13 @@
 import { sixAtOnce } from '../../../bucket/at-once.ts'
 import {
   asOf,
+  type Decision,
   isSameFile,
   keptAfter,
   type Place,
   reconcile,
   removal,
   type Seen,
-  type Step,
 } from '../../../core/reconcile.ts'
 import { asApiError } from '../../../errors/api-error.ts'
 import { type RefusedKey, refusedKey } from '../../../http/fields.ts'
@@ -39,7 +39,7 @@ export async function putRecords(
     const { key } = given
     let isGone = false
     let before: FileRecord | null = null
-    const decide = async (seen: Seen): Promise<Step | null> => {
+    const decide = async (seen: Seen): Promise<Decision | null> => {
       const { object, record, written, removed } = seen
       isGone = object === null
       if (object === null) {

@@ -3,19 +3,25 @@ import { openBucket } from '../../../bucket/credential-source.ts'
 import type { VariantSpec } from '../../../bucket/image-size.ts'
 import { asApiError } from '../../../errors/api-error.ts'
 import { deadlineOf } from '../../../errors/deadline.ts'
-import { lead, Turns } from '../../../errors/single-flight.ts'
+import { lead, SingleFlight } from '../../../errors/single-flight.ts'
 import type { ObjectKey } from '../../../keys/object-key.ts'
 import { failure } from '../objects-protocol.ts'
 import { copySeconds, keepLike, openObject, secondsLeft } from '../open-object.ts'
-import { PASSING_BYTES } from './original.ts'
-import { CALL_MILLISECONDS, crowded, isCrowded, RESIZE_MILLISECONDS, withRoom } from './room.ts'
 import {
+  CALL_MILLISECONDS,
+  crowded,
+  isCrowded,
+  RESIZE_MILLISECONDS,
+  withinMemory,
+} from './memory-limit.ts'
+import { PASSING_BYTES } from './original.ts'
+import {
+  bytesFor,
   type ImageResizer,
   imageResponse,
   isUnsure,
   type KeptImage,
   resize,
-  roomFor,
 } from './variant.ts'
 
 /** Maximum time to remember that an image can't be resized. */
@@ -63,9 +69,9 @@ export async function edgeImage(
   }
   const make = async (): Promise<KeptImage> => {
     for (let held = PASSING_BYTES; ; ) {
-      const room = roomFor(variant, held)
+      const needed = bytesFor(variant, held)
       const waitUntil = (work: Promise<unknown>) => place.waitUntil(work)
-      const made = await withRoom(room, now, waitUntil, (during) =>
+      const made = await withinMemory(needed, now, waitUntil, (during) =>
         resize(open, variant, place.resizer, { now, held, during }),
       )
       if (typeof made === 'number') {
@@ -107,7 +113,7 @@ async function openOriginal(
 }
 
 /** The requests of this isolate that are making an image, by its URL. */
-const making = new Turns<KeptImage>()
+const making = new SingleFlight<KeptImage>()
 /** The latest failures of Cloudflare Images in this isolate, by the URL of the image. */
 const failures = new Map<string, { readonly error: unknown; readonly until: number }>()
 
@@ -130,17 +136,17 @@ export async function makeOnce(
     if (made !== null) return made.value
     if (deadlineOf(now) - Date.now() < CALL_MILLISECONDS) throw crowded()
   }
-  const turn = making.begin(url, deadlineOf(now) + LOST_MILLISECONDS)
+  const flight = making.begin(url, deadlineOf(now) + LOST_MILLISECONDS)
   try {
-    const image = await lead(turn, make)
-    turn.succeed(image)
+    const image = await lead(flight, make)
+    flight.succeed(image)
     return image
   } catch (error) {
     // The cache keeps a refusal. Of a bucket, later requests may get another answer.
     if (asApiError(error)?.reason === 'images' && !isCrowded(error)) remember(url, error)
     throw error
   } finally {
-    making.end(url, turn)
+    making.end(url, flight)
   }
 }
 

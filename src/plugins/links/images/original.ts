@@ -1,4 +1,4 @@
-import { pipeOf, pump } from '../../../core/relay.ts'
+import { pipeOf, relayBody } from '../../../core/relay.ts'
 import { ApiError, asApiError } from '../../../errors/api-error.ts'
 import { inTime } from '../../../errors/deadline.ts'
 import { type ImageInfo, imageInfo, infoInStart } from './image-info.ts'
@@ -126,7 +126,7 @@ function split(body: ReadableStream<Uint8Array>, length: string | null, startByt
     },
     close: () => started.resolve(start.subarray(0, filled)),
   })
-  const ended = pump(body, { client: sink }, length)
+  const ended = relayBody(body, { client: sink }, length)
   ended.catch(started.reject)
   return {
     started: started.promise,

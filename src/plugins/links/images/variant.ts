@@ -13,6 +13,7 @@ import { weightsIn } from '../field-syntax.ts'
 import { isImageError } from '../objects-protocol.ts'
 import { type ImageInfo, type ImageType, imageInfo } from './image-info.ts'
 import { withoutMetadata } from './image-metadata.ts'
+import { RESIZE_MILLISECONDS } from './memory-limit.ts'
 import {
   inPieces,
   MAX_IMAGE_BYTES,
@@ -21,7 +22,6 @@ import {
   tooLarge,
   unsupported,
 } from './original.ts'
-import { RESIZE_MILLISECONDS } from './room.ts'
 
 /** Cloudflare makes no AVIF with a longer side. */
 const MAX_AVIF_SIDE = 1200
@@ -244,7 +244,7 @@ async function readBytes(
 }
 
 /** Returns how many bytes `resize` may need: those of the original, and the result with a copy of it. */
-export const roomFor = (spec: VariantSpec, originalBytes: number): number =>
+export const bytesFor = (spec: VariantSpec, originalBytes: number): number =>
   originalBytes + 2 * outputBytes(spec)
 
 /** Returns the most bytes: one per pixel, four in a PNG. The default height is twice the width. */

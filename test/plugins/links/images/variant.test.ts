@@ -12,11 +12,11 @@ import { asApiError } from '../../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../../src/errors/deadline.ts'
 import { imageInfo } from '../../../../src/plugins/links/images/image-info.ts'
 import {
+  bytesFor,
   type ImageResizer,
   imageResponse,
   type KeptImage,
   resize,
-  roomFor,
   variantSpec,
 } from '../../../../src/plugins/links/images/variant.ts'
 import { specIn, specQuery } from '../../../../src/plugins/links/objects-protocol.ts'
@@ -503,10 +503,10 @@ describe('metadata in what the binding returns', () => {
 
 // @threat image-bomb
 it('needs memory for the original, and twice for the result', () => {
-  expect(roomFor(SPEC, 1000)).toBe(1000 + 2 * 2 * 1024 ** 2)
+  expect(bytesFor(SPEC, 1000)).toBe(1000 + 2 * 2 * 1024 ** 2)
   // At most 20 and twice 10 MiB, all that there is.
-  expect(roomFor({ ...SPEC, width: 4096 }, LIMIT)).toBe(LIMIT + 2 * 10 * 1024 ** 2)
-  expect(roomFor({ ...SPEC, width: 1920, height: 1080, format: 'webp' }, 0)).toBe(
+  expect(bytesFor({ ...SPEC, width: 4096 }, LIMIT)).toBe(LIMIT + 2 * 10 * 1024 ** 2)
+  expect(bytesFor({ ...SPEC, width: 1920, height: 1080, format: 'webp' }, 0)).toBe(
     2 * Math.max(1920 * 1080, 2 * 1024 ** 2),
   )
 })

@@ -43,7 +43,7 @@ export interface Walk {
 }
 
 /** What a step leaves: the state, and what else the store is to change with it. */
-export interface StepResult {
+export interface WalkStepResult {
   readonly state: WalkState
   readonly changes: readonly Sql[]
 }
@@ -89,7 +89,7 @@ const COUNTED = {
 export type Added = Partial<Record<keyof Counts, number>>
 
 /** A step of a walk: what it has done so far, and what it may still use. */
-export class Step {
+export class WalkStep {
   readonly walk: Walk
   readonly now: Date
   readonly before: WalkState
@@ -117,7 +117,7 @@ export class Step {
   }
 
   /** Returns the state, with when the next step is due, and what else is to be stored. */
-  result(): StepResult {
+  result(): WalkStepResult {
     const { phase, stopped, order } = this.state
     const { pauseSeconds } = this.walk
     const pause = Math.max(order.isWaited ? 0 : pauseSeconds, this.#failed > 0 ? 60 : 0)

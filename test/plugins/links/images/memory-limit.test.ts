@@ -1,7 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { asApiError } from '../../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../../src/errors/deadline.ts'
-import { withRoom } from '../../../../src/plugins/links/images/room.ts'
+import { withinMemory } from '../../../../src/plugins/links/images/memory-limit.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 
 const MIB = 1024 ** 2
@@ -23,7 +23,7 @@ function counting(milliseconds = 1000) {
   const works: Promise<unknown>[] = []
   const waitUntil = (work: Promise<unknown>) => works.push(work)
   const hold = (bytes: number, now = within(25), id = 0) =>
-    withRoom(bytes, now, waitUntil, async () => {
+    withinMemory(bytes, now, waitUntil, async () => {
       counts.order.push(id)
       counts.bytes += bytes
       counts.peak = Math.max(counts.peak, counts.bytes)
@@ -100,14 +100,14 @@ it('makes room again when the work fails', async () => {
   const { waitUntil } = counting()
   const failing = () => Promise.reject(new Error('broken'))
   for (let i = 0; i < 4; i++)
-    await expect(withRoom(20 * MIB, within(25), waitUntil, failing)).rejects.toThrow('broken')
+    await expect(withinMemory(20 * MIB, within(25), waitUntil, failing)).rejects.toThrow('broken')
   await leftEmpty()
 })
 
 it('keeps the room for what goes on after the work, and keeps the request running', async () => {
   vi.useFakeTimers(FAKE_CLOCK)
   const { counts, hold, waitUntil, works } = counting(0)
-  await withRoom(CAP, within(25), waitUntil, async (during) => {
+  await withinMemory(CAP, within(25), waitUntil, async (during) => {
     during(sleep(3000))
     during(sleep(2000).then(() => Promise.reject(new Error('broken'))))
   })
@@ -121,7 +121,7 @@ it('keeps the room for what goes on after the work, and keeps the request runnin
 it('gets the room of a lost request back, without anyone who frees it', async () => {
   vi.useFakeTimers(FAKE_CLOCK)
   const { counts, hold, waitUntil } = counting(0)
-  void withRoom(CAP, within(6), waitUntil, () => new Promise(() => {}))
+  void withinMemory(CAP, within(6), waitUntil, () => new Promise(() => {}))
   const [, seconds] = await fakeSeconds(Promise.all([hold(20 * MIB), hold(20 * MIB)]))
   // A call that began just before the deadline has ten seconds.
   expect([counts.done, seconds]).toEqual([2, 16])
@@ -133,7 +133,7 @@ it('gets the places in the queue back from requests that were lost while they wa
   vi.useFakeTimers(FAKE_CLOCK)
   const { counts, hold, waitUntil } = counting(0)
   const lost = () => new Promise<never>(() => {})
-  for (let i = 0; i < 1001; i++) void withRoom(CAP, within(6), waitUntil, lost).catch(() => {})
+  for (let i = 0; i < 1001; i++) void withinMemory(CAP, within(6), waitUntil, lost).catch(() => {})
   await expect(hold(1)).rejects.toMatchObject(BUSY)
   await vi.advanceTimersByTimeAsync(16_000)
   await fakeSeconds(hold(1))
