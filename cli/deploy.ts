@@ -2,12 +2,12 @@
  * `npx edge-presigner deploy`: doctor, `wrangler secret bulk`, `wrangler deploy` and /healthz, one after
  * another. docs/operations.md describes it.
  */
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join, resolve as resolvePath } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseEnv } from 'node:util'
 import * as z from 'zod/mini'
@@ -41,7 +41,8 @@ import {
   setSecrets,
   writeKeys,
 } from './keys.ts'
-import { replaceText, requireText, textIfThere } from './replace-text.ts'
+import { LOCAL_R2_PATH } from './local-config.ts'
+import { replaceText, requireIgnored, requireText, textIfThere } from './replace-text.ts'
 import { shellWord } from './shell-word.ts'
 import { runWrangler, wranglerProgram } from './wrangler.ts'
 
@@ -267,6 +268,10 @@ interface AppKey {
 async function readPlan(options: Options): Promise<Plan> {
   const { config, env: environment, admin, out: appFile } = options
   const { vars, queues } = await readConfig({ config, environment })
+  if (JSON.stringify(vars.BUCKETS ?? '').includes(LOCAL_R2_PATH))
+    throw new UsageError(
+      `${config} is only for \`wrangler dev\`: its bucket is the one of wrangler on this machine. Deploy ${defaultConfig()}.`,
+    )
   const envFile = options['env-file'] ?? DEFAULT_ENV_FILE
   const isGiven = options['env-file'] !== undefined || existsSync(envFile)
   const keysFile = options['keys-file'] ?? join(dirname(config), KEYS_FILE)
@@ -355,22 +360,6 @@ function readAppKey(file: string, text: string | undefined): string | undefined 
       `${file} exists, and deploy did not write it. Name another file with --out FILE.`,
     )
   return parseEnv(text).PRESIGNER_KEY
-}
-
-/** Throws UsageError if git would commit a file with a secret. */
-async function requireIgnored(file: string): Promise<void> {
-  const code = await new Promise((resolve) => {
-    // In the folder of the file, which may be in another repository.
-    const cwd = dirname(resolvePath(file))
-    execFile('git', ['check-ignore', '--quiet', '--', basename(file)], { cwd }, (error) =>
-      resolve(error?.code),
-    )
-  })
-  // Any other code means that there is no repository, or no git.
-  if (code === 1)
-    throw new UsageError(
-      `git does not ignore ${file}, which gets a secret. Add this line to .gitignore: ${file}`,
-    )
 }
 
 /** Returns the options of doctor for the same project. */

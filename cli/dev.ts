@@ -8,6 +8,7 @@ import { fixFor } from './doctor/worker.ts'
 import { loadS3, OBJECTS_FOLDER, STATE_FOLDER } from './embedded-bucket.ts'
 import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
 import { startFront } from './front.ts'
+import { LOCAL_CONFIG, writeLocalConfig } from './local-config.ts'
 import type { Callers } from './loopback.ts'
 import { type DevOptions, readOptions, USAGE } from './options.ts'
 import { freePort, requireFreePort } from './ports.ts'
@@ -19,6 +20,7 @@ import {
   bucketNames,
   hintFor,
   keptS3Secret,
+  localKeyFrom,
   randomSecret,
   readVariables,
   type Variables,
@@ -65,6 +67,20 @@ async function run(options: DevOptions, stopped: Promise<0>): Promise<number> {
   }
 }
 
+/** Writes the configuration for plain `wrangler dev`. Resolves with the exit code. */
+async function writeForWrangler(config: string, port: number): Promise<number> {
+  const apiKey = await writeLocalConfig(config, port)
+  console.log(`Written: ${LOCAL_CONFIG}. Start the Worker, with wrangler's own R2 as its bucket:
+
+  npx wrangler dev -c ${LOCAL_CONFIG}
+
+Then open http://localhost:${port}. The API key, which the page asks for:
+
+  ${apiKey}
+`)
+  return 0
+}
+
 type Keep = (started: { close(): Promise<void> }) => void
 
 async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Promise<number> {
@@ -72,6 +88,7 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
   const file = envFile ?? vars
   const config = findConfig(options.all)
   wranglerProgram() // throws if wrangler is missing
+  if (options.wrangler) return writeForWrangler(config, port)
   const startS3 = envFile === undefined ? await loadS3(options.ceph) : undefined
   await requireFreePort(port, '--port')
   const given = file === undefined ? {} : await readVariables(resolve(file))
@@ -94,7 +111,7 @@ async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Prom
   const s3 = startS3 && (await startS3(await s3Options(options, origin, runFile)))
   if (s3 !== undefined) keep(s3)
 
-  const apiKey = `ep_localhost_${randomSecret()}`
+  const apiKey = localKeyFrom(randomSecret())
   await writeWorkerEnv(runFile, { s3, given, apiKey, origin })
   const configFile = given.WEBHOOKS ? `${stateDirectory}.wrangler.json` : config
   if (configFile !== config) await writeConfigForWebhooks(config, configFile)

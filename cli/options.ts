@@ -7,6 +7,8 @@ export interface DevOptions {
   readonly help: boolean
   /** Whether to run the Worker with all plugins, which only a clone has. */
   readonly all: boolean
+  /** Whether to only write the configuration for plain `wrangler dev`. */
+  readonly wrangler: boolean
   /** Whether to use Ceph RGW instead of the embedded S3 server. */
   readonly ceph: boolean
   /** The port of the Worker. */
@@ -35,6 +37,7 @@ export const USAGE = `usage: npx edge-presigner dev [options]
   --vars FILE       add the variables of FILE, such as WEBHOOKS, to those of the embedded bucket
   --env-file FILE   use the bucket and the settings of FILE, without an S3 server
   --ceph            use Ceph RGW instead of the embedded S3 server
+  --wrangler        write wrangler.local.toml for \`npx wrangler dev -c wrangler.local.toml\`, and exit
   --all             in a clone: run the Worker of examples/everything, which has all plugins`
 
 /**
@@ -53,6 +56,7 @@ export function readOptions(
     options: {
       help: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
+      wrangler: { type: 'boolean', default: false },
       ceph: { type: 'boolean', default: false },
       port: { type: 'string', default: '8787' },
       's3-port': { type: 'string' },
@@ -68,7 +72,7 @@ export function readOptions(
     throw new Error(
       `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run dev -- --port 8799.`,
     )
-  const { help, all, ceph, data, origin: origins, 'env-file': envFile, vars } = values
+  const { help, all, wrangler, ceph, data, origin: origins, 'env-file': envFile, vars } = values
   const port = toPort(values.port, '--port')
   const s3Port = toPort(values['s3-port'] ?? '4568', '--s3-port')
   if (port === s3Port) throw new Error('--port and --s3-port must differ.')
@@ -87,7 +91,7 @@ export function readOptions(
   const host = values.host === undefined ? undefined : toAddress(values.host, addresses)
   if (host !== undefined && ceph)
     throw new Error("--host can't be combined with --ceph, whose access keys everyone knows.")
-  return { help, all, ceph, port, s3Port, data, origins, host, envFile, vars }
+  return { help, all, wrangler, ceph, port, s3Port, data, origins, host, envFile, vars }
 }
 
 function toPort(value: string, option: string): number {

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
+import { basename, dirname, resolve as resolvePath } from 'node:path'
 import { UsageError } from './command.ts'
 
 /** Returns the text of a file, or undefined if it is missing. Throws UsageError if it can't be read. */
@@ -15,6 +17,22 @@ export async function textIfThere(file: string): Promise<string | undefined> {
 /** Throws UsageError if a file no longer has this text. */
 export async function requireText(file: string, text: string | undefined): Promise<void> {
   if ((await textIfThere(file)) !== text) throw changed(file)
+}
+
+/** Throws UsageError if git would commit a file with a secret. */
+export async function requireIgnored(file: string): Promise<void> {
+  const code = await new Promise((resolve) => {
+    // In the folder of the file, which may be in another repository.
+    const cwd = dirname(resolvePath(file))
+    execFile('git', ['check-ignore', '--quiet', '--', basename(file)], { cwd }, (error) =>
+      resolve(error?.code),
+    )
+  })
+  // Any other code means that there is no repository, or no git.
+  if (code === 1)
+    throw new UsageError(
+      `git does not ignore ${file}, which gets a secret. Add this line to .gitignore: ${file}`,
+    )
 }
 
 /**

@@ -103,7 +103,11 @@ const bucketVariables = (s3: S3Server): Readonly<Record<string, string>> => ({
 /** The id of the API key of `dev`. Only its developer has it. */
 export const LOCAL_KEY_ID = 'localhost'
 
-const localKey = (apiKey: string): ApiKey => ({
+/** Returns the local API key with this secret. */
+export const localKeyFrom = (secret: string): string => `ep_${LOCAL_KEY_ID}_${secret}`
+
+/** Returns the entry of the local API key, which has all scopes. */
+export const localKey = (apiKey: string): ApiKey => ({
   id: LOCAL_KEY_ID,
   sha256: createHash('sha256').update(apiKey).digest('hex'),
   scopes: [...KEY_SCOPES],
@@ -135,7 +139,7 @@ export const keptS3Secret = (file: string): Promise<string> =>
   keptSecret(file, /^S3_SECRET_ACCESS_KEY='(.+)'$/m)
 
 /** Returns the secret that `line` matches in the file of an earlier run, or a new one. */
-async function keptSecret(file: string, line: RegExp): Promise<string> {
+export async function keptSecret(file: string, line: RegExp): Promise<string> {
   try {
     const secret = line.exec(await readFile(file, 'utf8'))?.[1]
     return secret !== undefined && SECRET.test(secret) ? secret : randomSecret()

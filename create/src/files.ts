@@ -103,6 +103,7 @@ const GITIGNORE = `node_modules/
 *.vars
 *.env
 .env.*
+wrangler.local.toml
 `
 
 /** Returns the text in quotes. TOML's basic strings have the escapes of JSON. */

@@ -4,8 +4,6 @@ import type { NewKeyInput } from '../keys/new-key.ts'
 import { purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSettings } from './settings.ts'
 
-const KEY = purpose('key')
-
 /** A client's own id of an upload: milliseconds since 1970, `-`, and random characters. */
 export const START_ID = /^\d{13}-[\w-]{16,64}$/
 
@@ -25,7 +23,7 @@ export async function keySeed(
 ): Promise<KeySeed> {
   const time = Number(startId.slice(0, 13))
   const isClose = Math.abs(time - now.getTime()) <= MAX_SKEW_SECONDS * 1000
-  const key = await purposeKey(signingSecrets[0], KEY)
+  const key = await purposeKey(signingSecrets[0], purpose('key'))
   const text = utf8(JSON.stringify([bucket, owner, startId]))
   const random = new Uint8Array(await crypto.subtle.sign('HMAC', key, text))
   return { now: isClose ? new Date(time) : now, random }

@@ -2,8 +2,6 @@ import { base64url, fromBase64url, utf8 } from '../keys/encodings.ts'
 import { purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
 
-const PASSWORD = purpose('password')
-
 /** What is kept of a password. Without the signing secret, nobody can try passwords with it. */
 export interface PasswordHash {
   /** Name of the signing secret. */
@@ -36,7 +34,7 @@ export async function hashGuess(
 
 /** People type one password in several Unicode forms. */
 async function hashWith(secret: SigningSecret, salt: string, password: string): Promise<string> {
-  const key = await purposeKey(secret, PASSWORD)
+  const key = await purposeKey(secret, purpose('password'))
   const text = [...fromBase64url(salt), ...utf8(password.normalize('NFC'))]
   return base64url(new Uint8Array(await crypto.subtle.sign('HMAC', key, Uint8Array.from(text))))
 }

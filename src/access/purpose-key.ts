@@ -12,8 +12,6 @@ export type Purpose = string & { readonly [isPurpose]: true }
  */
 export const purpose = (name: string): Purpose => name as Purpose
 
-const ENCRYPTION = purpose('upload-encryption')
-
 /** Deriving a key takes longer than a signature. Without an instance's settings, its keys are gone too. */
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
@@ -29,7 +27,10 @@ export const isSignature = (text: string): boolean => /^[\w-]{42}[AEIMQUYcgkosw0
 
 /** Returns the AES-GCM key for the part of a seal that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
-  keyFor(secret, ENCRYPTION, { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
+  keyFor(secret, purpose('upload-encryption'), { name: 'AES-GCM', length: 256 }, [
+    'encrypt',
+    'decrypt',
+  ])
 
 function keyFor(
   secret: SigningSecret,

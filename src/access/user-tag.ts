@@ -3,8 +3,6 @@ import type { Principal } from './principal.ts'
 import { purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret } from './settings.ts'
 
-const USER = purpose('user')
-
 const TAG_BYTES = 16
 /** How many tags an isolate keeps for each secret. Then it starts over. */
 const MAX_KEPT = 1000
@@ -25,7 +23,7 @@ export function userTag(
 }
 
 async function computeTag(secret: SigningSecret, user: string): Promise<string> {
-  const key = await purposeKey(secret, USER)
+  const key = await purposeKey(secret, purpose('user'))
   const hash = await crypto.subtle.sign('HMAC', key, utf8(user))
   const tag = base64url(new Uint8Array(hash, 0, TAG_BYTES))
   let kept = keptTags.get(secret)

@@ -2,8 +2,6 @@ import { purpose, purposeKey } from '../access/purpose-key.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import { base64url, sha256, utf8 } from '../keys/encodings.ts'
 
-const NETWORK = purpose('network')
-
 /** 128 random bits in base64url. Whoever has them may use what they name. */
 const SECRET_ID = /^[\w-]{21}[AQgw]$/
 
@@ -31,7 +29,7 @@ export async function networkName(
   kid?: string,
 ): Promise<string> {
   const secret = signingSecrets.find((one) => one.kid === kid) ?? signingSecrets[0]
-  const key = await purposeKey(secret, NETWORK)
+  const key = await purposeKey(secret, purpose('network'))
   const signature = await crypto.subtle.sign('HMAC', key, utf8(`${id} ${network}`))
   return base64url(new Uint8Array(signature).subarray(0, 12))
 }

@@ -6,25 +6,6 @@ export {
   type WorkerHandler,
   type WorkerOptions,
 } from './create-worker.ts'
-export {
-  apiKeys,
-  copies,
-  defaultPlugins,
-  dropBoxes,
-  events,
-  fileAdmin,
-  files,
-  grants,
-  images,
-  jwt,
-  links,
-  multipart,
-  notifications,
-  tokens,
-  upkeep,
-  uppy,
-  userData,
-  type WorkerEnv,
-} from './plugins.ts'
+export * from './plugins.ts'
 // biome-ignore-end assist/source/organizeImports: in this order, the bundle compresses best
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package

@@ -147,6 +147,11 @@ it('declares each purpose of a signature in one place', () => {
   ])
 })
 
+it('have all that is specific to restrictions of links in one file', () => {
+  const knowing = files.filter((file) => sourceOf(file).includes('notCountries'))
+  expect(knowing).toEqual(['plugins/links/restrictions.ts'])
+})
+
 describe('the seams', () => {
   it('are those of the types', () => {
     const members = (path: string, name: string): string[] => {

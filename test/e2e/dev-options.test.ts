@@ -13,6 +13,7 @@ describe('the options of npm run dev', () => {
     expect(read()).toEqual({
       help: false,
       all: false,
+      wrangler: false,
       ceph: false,
       port: 8787,
       s3Port: 4568,

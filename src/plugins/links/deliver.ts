@@ -14,7 +14,7 @@ import { verifyInFolder } from './folder.ts'
 import { LINKS } from './options.ts'
 import { redirectTarget } from './redirect.ts'
 import { refusedLink } from './refusal.ts'
-import { requireAllowed } from './restrictions.ts'
+import { requireVisitor } from './restrictions.ts'
 import { serveFallback, serveLink } from './serve-link.ts'
 import { type LinkTarget, type LinkVerdict, verifyLink } from './verify-link.ts'
 
@@ -41,13 +41,6 @@ export const deliveryRoutes = newApp()
 async function refuseLink(c: AppContext): Promise<never> {
   await configure(c)
   throw new ApiError('link_invalid', 'This link is not valid.', { reason: 'signature' })
-}
-
-/** Throws the error of a link whose `restrictions`, if any, don't allow this request. */
-export function requireVisitor(c: AppContext, restrictions: string | undefined, now: Date): void {
-  if (restrictions === undefined) return
-  const addressOf = LINKS.of(c.env.instance)?.addressOf
-  requireAllowed(restrictions, { request: c.req.raw, addressOf, now })
 }
 
 /** Delivers the object of the link that `verify` accepts. */

@@ -1,12 +1,12 @@
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
 import { flag } from '../../settings/rules.ts'
-import { deliveryRoutes, requireVisitor } from './deliver.ts'
+import { deliveryRoutes } from './deliver.ts'
 import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
 import { linkRoutes } from './make-links.ts'
 import { LINKS, type LinksOptions } from './options.ts'
-import { restrictions, restrictionsOf } from './restrictions.ts'
+import { requireVisitor, restrictions, restrictionsOf } from './restrictions.ts'
 
 export type { Restricted } from './restrictions.ts'
 

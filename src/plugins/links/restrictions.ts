@@ -5,9 +5,10 @@ import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { linkExpiry } from '../../core/link.ts'
 import { ApiError, invalidMember } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
+import type { AppContext } from '../../http/app-env.ts'
 import { instant } from '../../http/fields.ts'
 import { isInRanges, parseIpRange } from './ip-range.ts'
-import type { KeptLinks } from './options.ts'
+import { type KeptLinks, LINKS } from './options.ts'
 import { refusedLink } from './refusal.ts'
 
 /** Maximum number of addresses and ranges in a link. */
@@ -142,8 +143,9 @@ function restrictionsText(asked: Restricted): string | undefined {
   return members.length === 0 ? undefined : members.join('&')
 }
 
-/** Throws the error of a verified link whose `restrictions` don't allow this request. */
-export function requireAllowed(restrictions: string, visitor: Visitor): void {
+/** Throws the error of a verified link whose `restrictions`, if any, don't allow this request. */
+export function requireVisitor(c: AppContext, restrictions: string | undefined, now: Date): void {
+  const visitor = { request: c.req.raw, addressOf: LINKS.of(c.env.instance)?.addressOf, now }
   for (const [name, value] of new URLSearchParams(restrictions)) {
     const known = Object.hasOwn(RESTRICTIONS, name) ? RESTRICTIONS[name] : undefined
     // A later version may have signed a restriction that this one doesn't know.
