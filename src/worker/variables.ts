@@ -72,30 +72,29 @@ export const variableRules = (variables: Readonly<Record<string, unknown>>) => (
   FILE_INDEX: r.optional(binding(NO_INDEX)),
   FILES_DB: r.optional(binding(unbound('a D1 database', '[[d1_databases]]'))),
   RATE_LIMITER: binding(unbound('a rate limit', '[[ratelimits]]')),
-  BUCKETS: r.needed(
-    tableOrJson(bucketsRule(credentialsNamed(variables))),
-    misspelt(variables, 'BUCKET') ?? 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
+  BUCKETS: plural(
+    variables,
+    'BUCKET',
+    r.needed(
+      tableOrJson(bucketsRule(credentialsNamed(variables))),
+      'Add a [vars.BUCKETS.files] table to wrangler.toml.',
+    ),
   ),
-  SIGNING_SECRETS: r.needed(
-    signingSecretsRule,
-    misspelt(variables, 'SIGNING_SECRET') ??
+  SIGNING_SECRETS: plural(
+    variables,
+    'SIGNING_SECRET',
+    r.needed(
+      signingSecretsRule,
       `Set it to "k1:" and the output of \`openssl rand -hex 32\`. ${DEPLOY_ADVICE}`,
+    ),
   ),
   API_KEYS: readBy('apiKeys'),
-  CORS_ORIGINS: unlessMisspelt(
-    misspelt(variables, 'CORS_ORIGIN'),
-    tableOrJson(corsOriginsRule),
-    [],
-  ),
+  CORS_ORIGINS: plural(variables, 'CORS_ORIGIN', r.optional(tableOrJson(corsOriginsRule), [])),
   CORS_COOKIE_ORIGINS: r.optional(tableOrJson(cookieOriginsRule), []),
   JWT: readBy('jwt'),
   LINK_ORIGIN: r.optional(originRule, null),
   IMAGE_WIDTHS: readBy('images'),
-  NOTIFICATION_SECRETS: unlessMisspelt(
-    misspelt(variables, 'NOTIFICATION_SECRET'),
-    readBy('notifications'),
-    undefined,
-  ),
+  NOTIFICATION_SECRETS: plural(variables, 'NOTIFICATION_SECRET', readBy('notifications')),
   WEBHOOKS: readBy('events'),
   UPKEEP: readBy('upkeep'),
   EVENTS: r.optional(binding(unbound('a queue', '[[queues.producers]]'))),
@@ -120,13 +119,9 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Wor
 /** Accepts anything, for a variable that only a plugin reads. */
 const readBy = (plugin: string): Rule<unknown> => r.usedBy(plugin, (value) => value)
 
-/** Returns advice for a variable whose name lacks the final S, or null. */
-const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
-  name in variables ? `Rename ${name} to ${name}S.` : null
-
-/** Accepts undefined, unless there is advice about a variable with almost this name. */
-const unlessMisspelt = <T, F>(advice: string | null, rule: Rule<T>, fallback: F): Rule<T | F> =>
-  advice === null ? r.optional(rule, fallback) : r.needed(rule, advice)
+/** Reports a variable that is missing if there is one called `name`, without the final S. */
+const plural = <T>(variables: object, name: string, rule: Rule<T>): Rule<T> =>
+  name in variables ? r.needed(rule, `Rename ${name} to ${name}S.`) : rule
 
 /** What is wrong with a binding. `table` is its table in wrangler.toml. */
 const unbound = (kind: string, table: string): string =>

@@ -166,7 +166,8 @@ describe('the package', () => {
     const paths = files
       .filter((file) => file.isFile())
       .map((file) => relative(installed('dist'), join(file.parentPath, file.name)))
-      .filter((path) => !/^(?:cli|page)\//.test(path)) // package-cli.slow.test.ts
+      // Commands and the page: package-cli.slow.test.ts. Files of other packages have no map.
+      .filter((path) => !/^(?:cli|page|packages)\//.test(path))
     expect(paths.filter((path) => !/\.(?:js|js\.map|d\.ts)$/.test(path))).toEqual([])
     const types = paths.filter((path) => path.endsWith('.d.ts'))
     expect(types).toContain('signer.d.ts')
@@ -217,6 +218,26 @@ describe('the package', () => {
       openapi: expect.stringMatching(/^3\.1\./),
       health: 200,
     })
+  })
+
+  it('gets one file of each package with many modules in Node, and a license with it', async () => {
+    const script = `
+      import { registerHooks } from 'node:module'
+      const urls = []
+      registerHooks({ load: (url, context, next) => (urls.push(url), next(url, context)) })
+      await import('edge-presigner')
+      await import('edge-presigner/multipart')
+      console.log(JSON.stringify(urls))`
+    const printed = await exec(consumers.fresh, 'node', '--input-type=module', '-e', script)
+    const loaded = printed.replaceAll('\\', '/')
+    expect(loaded).not.toMatch(/node_modules\/(?:zod|@rgrove)\//)
+    for (const name of ['zod', 'parse-xml']) {
+      expect(loaded).toContain(`/dist/packages/${name}.js`)
+      const code = await readFile(installed('dist/packages', `${name}.js`), 'utf8')
+      expect(code).toMatch(/^\/\* .*zod|^\/\* @rgrove\/parse-xml/)
+      expect(code).toContain('Permission ')
+      expect(code).not.toContain('locales')
+    }
   })
 
   it.each([

@@ -10,6 +10,12 @@ const ROOT = join(import.meta.dirname, '../..')
 const DIST = join(ROOT, 'dist')
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
+/**
+ * Packages with many modules, by their names in `imports` of package.json: reading these takes Node longer
+ * than all modules of our own. It gets one file with what they use. A bundler gets the package itself.
+ */
+const PACKAGES = { '#zod': 'zod/mini', '#parse-xml': '@rgrove/parse-xml' } as const
+
 /** Matches the relative path in an import, with the words before it. */
 const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2/g
 
@@ -34,11 +40,42 @@ async function buildPackage(): Promise<void> {
     const path = join(file.parentPath, file.name)
     if (file.isFile() && !kept.has(path.replace(/\.map$/, ''))) await rm(path)
   }
+  for (const [name, from] of Object.entries(PACKAGES)) await buildOneFile(name, from, kept)
   await buildProgram()
   await buildPage()
   // Not the stamp of the build, and not the file that keeps it from being served.
   const isServed = (path: string) => !['.build', '.assetsignore'].includes(basename(path))
   await cp(join(ROOT, 'public'), join(DIST, 'page'), { recursive: true, filter: isServed })
+}
+
+/** Makes the kept modules import the package `from` as `name`, and builds the file that Node gets for it. */
+async function buildOneFile(name: string, from: string, kept: ReadonlySet<string>): Promise<void> {
+  const used = new Set<string>()
+  const IMPORT = new RegExp(`import (?:\\* as (\\w+)|\\{ (.+) \\}) from '${from}'`)
+  for (const path of kept) {
+    const text = await readFile(path, 'utf8')
+    const [statement, namespace, names] = IMPORT.exec(text) ?? []
+    if (statement === undefined || !path.endsWith('.js')) continue
+    const members = text.matchAll(new RegExp(`\\b${namespace}\\.(\\w+)`, 'g'))
+    for (const one of names?.split(', ') ?? Array.from(members, ([, one]) => one ?? ''))
+      used.add(one)
+    await writeFile(path, text.replace(`'${from}'`, `'${name}'`))
+  }
+  const owner = from
+    .split('/')
+    .slice(0, from.startsWith('@') ? 2 : 1)
+    .join('/')
+  const license = await readFile(join(ROOT, 'node_modules', owner, 'LICENSE'), 'utf8')
+  await build({
+    stdin: { contents: `export { ${[...used].join()} } from '${from}'`, resolveDir: ROOT },
+    outfile: join(DIST, 'packages', `${name.slice(1)}.js`),
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    banner: { js: `/* ${owner}\n${license}*/` },
+  })
 }
 
 /** Bundles cli/ without its packages. Each command has its own file, which main.js loads. */
