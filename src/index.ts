@@ -122,7 +122,7 @@ export function createPresigner<B extends object = object, V extends object = ob
  */
 function handlerFor({ seams }: Instance, name: string): Seams['queue']['handle'] | undefined {
   const found = seams.queue.find((one) => name.startsWith(one.name))
-  // Any queue may be that of a lost plugin, whose name is empty.
+  // A plugin that could not be set up has an empty name: the queue may be its own.
   const isDead = found?.name && name.slice(found.name.length).endsWith('-dead')
   return isDead ? undefined : found?.handle
 }

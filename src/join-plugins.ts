@@ -45,7 +45,9 @@ export function joinPlugins<B>(given: readonly Plugin<B>[]): JoinedPlugins<B> {
     const needed = Object.fromEntries(needs.map((need) => [need, named.get(need)])) as never
     const made = (routes: Plugin['api']) => (typeof routes === 'function' ? routes(needed) : routes)
     return {
-      ...{ ...plugin, open: made(open), api: made(api) },
+      ...plugin,
+      open: made(open),
+      api: made(api),
       setup: (own) => setup?.(own, needed) ?? {},
     }
   })

@@ -76,7 +76,9 @@ function requestOf(incoming: NodeRequest, signal: AbortSignal): Request {
   const hasBody = method !== 'GET' && method !== 'HEAD'
   if (hasBody && incoming.readableDidRead) throw new Error(READ_BEFORE)
   return new Request(origin + originalUrl, {
-    ...{ method, headers, signal },
+    method,
+    headers,
+    signal,
     ...(hasBody && { body: bodyOf(incoming), duplex: 'half' }),
   })
 }

@@ -99,7 +99,7 @@ export function createApi(
           code === 'unreachable'
             ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
             : isTagSuspect
-              ? `. If your app has its own CORS headers, allow ${USER_TAG} there.`
+              ? `. Its CORS headers must allow ${USER_TAG}.`
               : ''
         return new PresignerError(code, `No response to ${what}${hint}`, { cause })
       }

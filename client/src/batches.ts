@@ -1,19 +1,19 @@
+import type { FileRecord } from './answers/files.ts'
+import { isFileRecord } from './answers/files.ts'
+import { isUploadUrl, type UploadUrl } from './answers/uploads.ts'
 import type { Api } from './api.ts'
 import type { RecordRequest, UploadUrlRequest } from './bodies.ts'
+import { isAnything, isListOf, isObject } from './check.ts'
 import { call, type Job, lineOf } from './job.ts'
 import { oneEach } from './one-each.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
-import {
-  isBatch,
-  isFileRecord,
-  isUploadUrl,
-  isUploadUrls,
-  type UploadUrl,
-} from './response-checks.ts'
-import type { FileRecord } from './responses.ts'
 import { withRetries } from './retry.ts'
 import { isFresh, type SignedPut } from './signed-put.ts'
+
+/** Each item is checked when its file needs it. */
+const isUploadUrls = isObject({ uploads: isListOf(isAnything) })
+const isBatch = isObject({ files: isListOf(isAnything) })
 
 /** How many files are signed in one request. */
 const SIGNED_TOGETHER = 100

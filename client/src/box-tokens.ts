@@ -1,4 +1,4 @@
-import type { DropBoxToken } from './sharing-checks.ts'
+import type { DropBoxToken } from './answers/drop-box.ts'
 
 /** When a token is replaced before it expires. */
 const RENEWAL_MILLISECONDS = 60_000

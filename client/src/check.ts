@@ -1,11 +1,17 @@
 /** Tells whether a value from outside is a `T`. */
 export type Check<T> = (value: unknown) => value is T
 
-export const isString: Check<string> = (value) => typeof value === 'string'
+/** Accepts any text. The type may be one of known texts, since a newer Worker may have others. */
+export const isString = <T extends string = string>(value: unknown): value is T =>
+  typeof value === 'string'
 
 export const isNumber: Check<number> = (value) => typeof value === 'number'
 
+export const isPositive: Check<number> = (value): value is number => isNumber(value) && value > 0
+
 export const isBoolean: Check<boolean> = (value) => typeof value === 'boolean'
+
+export const isAnything: Check<unknown> = (_): _ is unknown => true
 
 /** Accepts a response without a body. */
 export const isNothing: Check<undefined> = (value) => value === undefined

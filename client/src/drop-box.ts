@@ -1,10 +1,10 @@
+import { isDropBoxToken } from './answers/drop-box.ts'
 import { createApi } from './api.ts'
 import { createTokens } from './box-tokens.ts'
 // Not from their own files: the build would create another script for these.
 import { uploadsWith } from './client.ts'
 import { type Client, createClient, PresignerError } from './index.ts'
-import { isDropBoxToken } from './sharing-checks.ts'
-import type { DropBoxTerms, DropBoxVisitor } from './sharing-responses.ts'
+import type { DropBoxTerms, DropBoxVisitor } from './sharing-calls.ts'
 import { createTurns } from './turns.ts'
 
 /** How many unfinished files the API allows one sender. */

@@ -1,3 +1,24 @@
+import type {
+  Deleted,
+  FileRecord,
+  FileUrl,
+  FolderLink,
+  Limits,
+  Link,
+  Links,
+  RecordedFile,
+  Stats,
+} from './answers/files.ts'
+import {
+  isDeleted,
+  isFileRecord,
+  isFileUrl,
+  isFolderLink,
+  isLimits,
+  isLink,
+  isLinks,
+  isStats,
+} from './answers/files.ts'
 import { type Call, type CallOptions, sendsOptions } from './call.ts'
 import { isNothing } from './check.ts'
 import type {
@@ -10,27 +31,6 @@ import type {
   StatsOptions,
   UrlOptions,
 } from './requests.ts'
-import {
-  isDeleted,
-  isFileRecord,
-  isFileUrl,
-  isFolderLink,
-  isLimits,
-  isLink,
-  isLinks,
-  isStats,
-} from './response-checks.ts'
-import type {
-  Deleted,
-  FileRecord,
-  FileUrl,
-  FolderLink,
-  Limits,
-  Link,
-  Links,
-  RecordedFile,
-  Stats,
-} from './responses.ts'
 
 /** The API's limits for the keys or files in one request. */
 export const MAX_SIGNED_KEYS = 1000

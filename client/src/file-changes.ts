@@ -1,5 +1,5 @@
+import type { FileRecord } from './answers/files.ts'
 import { oneEach } from './one-each.ts'
-import type { FileRecord } from './responses.ts'
 import type { Session } from './session.ts'
 
 /** How long the index may show an old state in other locations: docs/maintainers/kv-schema.md. */

@@ -1,8 +1,8 @@
+import type { FileRecord, Folder } from './answers/files.ts'
 import type { Client } from './client.ts'
 import { announce, type FileChange, onChange, recentChanges } from './file-changes.ts'
 import { asError, PresignerError } from './presigner-error.ts'
 import type { LinksOptions, ListQuestion } from './requests.ts'
-import type { FileRecord, Folder } from './responses.ts'
 import { createStore, type Store } from './store.ts'
 
 /** How long the links of new files are collected, and the time between two requests for them. */

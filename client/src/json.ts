@@ -1,31 +1,16 @@
-import {
-  type Checked,
-  each,
-  isBoolean,
-  isListOf,
-  isNullOr,
-  isObject,
-  isOptional,
-  isString,
-} from './check.ts'
-import type { ApiErrorCode } from './error-code.ts'
-import type { Issue } from './presigner-error.ts'
+import { type ItemError, isItemError } from './answers/files.ts'
+import { isObject, isOptional, isString } from './check.ts'
 
-export const isIssue = isObject<Issue>(each(isString, 'path', 'message'))
+/** The body of an error response of the API. */
+type ErrorBody = ItemError & { readonly requestId?: string | undefined }
 
-/** Accepts the body of an error response of the API. */
-export const isErrorBody = isObject({
-  code: (value): value is ApiErrorCode => isString(value),
-  message: isString,
-  requestId: isOptional(isString),
-  reason: isOptional(isString),
-  etag: isOptional(isNullOr(isString)),
-  deleted: isOptional(isBoolean),
-  issues: isOptional(isListOf(isIssue)),
-})
+const hasRequestId = isObject({ requestId: isOptional(isString) })
+
+export const isErrorBody = (value: unknown): value is ErrorBody =>
+  isItemError(value) && hasRequestId(value)
 
 /** Returns the message of an error, with what is wrong in the request. */
-export const messageOf = ({ message, issues = [] }: Checked<typeof isErrorBody>): string =>
+export const messageOf = ({ message, issues = [] }: ErrorBody): string =>
   [message, ...issues.map((issue) => `${issue.path} ${issue.message}.`)].join(' ')
 
 /** Returns the members of `query` that are not undefined, as the search part of a URL. */

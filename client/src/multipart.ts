@@ -1,3 +1,6 @@
+import type { FileRecord } from './answers/files.ts'
+import { isFileRecord } from './answers/files.ts'
+import { isPartList, isPartUrls, isStartedUpload, type StartedUpload } from './answers/uploads.ts'
 import type { Api } from './api.ts'
 import type { CompleteRequest, PartUrlsRequest, StartRequest, UploadQuery } from './bodies.ts'
 import { isNothing } from './check.ts'
@@ -7,14 +10,6 @@ import { call, type Job } from './job.ts'
 import { partSigner } from './part-urls.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
-import {
-  isFileRecord,
-  isPartList,
-  isPartUrls,
-  isStartedUpload,
-  type StartedUpload,
-} from './response-checks.ts'
-import type { FileRecord } from './responses.ts'
 import type { Drop, ResumeSlot } from './resume-slot.ts'
 import { withRetries } from './retry.ts'
 import { send } from './send.ts'

@@ -1,5 +1,5 @@
+import type { PartUrls } from './answers/uploads.ts'
 import { PresignerError } from './presigner-error.ts'
-import type { PartUrls } from './response-checks.ts'
 import { isFresh, type SignedPut } from './signed-put.ts'
 
 /**

@@ -1,13 +1,8 @@
+import type { Issue } from './answers/files.ts'
 import type { ErrorCode } from './error-code.ts'
 
 /** No response, 408, 429, and 5xx except 501. */
 const TEMPORARY = /^(?:network|unreachable|408|429|5(?!01)\d\d)$/
-
-/** One error in an input. `path` is a dotted path from the root of the body or the query. */
-export interface Issue {
-  readonly path: string
-  readonly message: string
-}
 
 type Detail = 'status' | 'requestId' | 'issues' | 'reason' | 'etag' | 'deleted' | 'retryAfter'
 

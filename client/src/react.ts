@@ -34,7 +34,7 @@ import {
 export type { DropBoxActions, DropBoxState } from './drop-box-uploads.ts'
 export type { FileActions, FilesState, ShownFile } from './file-pages.ts'
 export type { FileOptions } from './requests.ts'
-export type { DropBoxSender, DropBoxTerms, DropBoxVisitor } from './sharing-responses.ts'
+export type { DropBoxSender, DropBoxTerms, DropBoxVisitor } from './sharing-calls.ts'
 export type {
   Upload,
   UploadActions,

@@ -1,22 +1,3 @@
-/** What a caller may do. */
-export type Scope =
-  | 'files:upload'
-  | 'files:read'
-  | 'files:list'
-  | 'files:delete'
-  | 'files:record'
-  | 'files:purge'
-  | 'links:create'
-  | 'tokens:create'
-  | 'keys:choose'
-  | 'grants:create'
-  | 'drop-boxes:create'
-  | 'objects:list'
-  | 'files:delete-all'
-  | 'upkeep:read'
-  | 'index:write'
-  | 'upkeep:run'
-
 /** What a GET URL is for. Sets its lifetime, unless you give `expiresIn`. */
 export type UrlUse = 'view' | 'stream' | 'email'
 

@@ -1,8 +1,8 @@
+import { isStartedUpload, type StartedUpload } from './answers/uploads.ts'
 import type { CompleteRequest, StartRequest } from './bodies.ts'
 import { type Check, isListOf, isNumber, isObject, isOptional, isString } from './check.ts'
 import { sampleOf } from './file-bytes.ts'
 import { parse } from './json.ts'
-import { isStartedUpload, type StartedUpload } from './response-checks.ts'
 
 const PREFIX = 'edge-presigner:'
 /** Long enough for a closing page to release its lock, even on a busy machine. */

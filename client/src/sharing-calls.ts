@@ -1,8 +1,15 @@
+import type { DropBoxToken } from './answers/drop-box.ts'
+import type { DropBox, DropBoxPage, Grant, GrantPage, ReceivedPage } from './answers/sharing.ts'
+import {
+  isDropBox,
+  isDropBoxPage,
+  isGrant,
+  isGrantPage,
+  isReceivedPage,
+} from './answers/sharing.ts'
 import { type Call, type CallOptions, sendsOptions } from './call.ts'
 import { isNothing } from './check.ts'
 import type { LinkRestrictions } from './requests.ts'
-import { isDropBox, isDropBoxPage, isGrant, isGrantPage, isReceivedPage } from './sharing-checks.ts'
-import type { DropBox, DropBoxPage, Grant, GrantPage, ReceivedPage } from './sharing-responses.ts'
 
 /** Body of `POST /grants`, without its key. */
 export type GrantOptions = GrantTerms & (PageGrant | DirectGrant)
@@ -59,6 +66,22 @@ export interface DropBoxOptions {
   /** 8 to 128 characters. */
   readonly password?: string | undefined
 }
+
+/** Who uploads. The box keeps it with each file, as plain text of up to 2 KB together. */
+export interface DropBoxSender {
+  readonly name?: string | undefined
+  readonly note?: string | undefined
+}
+
+/** What a visitor gives to use a drop box. */
+export interface DropBoxVisitor {
+  /** Only for a box with a password. If it is wrong or missing, the code is `password_wrong`. */
+  readonly password?: string | undefined
+  readonly sender?: DropBoxSender | undefined
+}
+
+/** What a drop box asks for and allows. */
+export type DropBoxTerms = Omit<DropBoxToken, 'token' | 'expiresAt' | 'endpoint' | 'bucket'>
 
 /** Query of the lists. */
 export interface PageOptions {

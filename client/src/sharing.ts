@@ -2,16 +2,19 @@
 import type { Client } from './client.ts'
 import { type SharingCalls, sharingCalls } from './sharing-calls.ts'
 
+export type * from './answers/sharing.ts'
 export { type OpenDropBox, openDropBox } from './drop-box.ts'
 export type {
   DropBoxOptions,
+  DropBoxSender,
+  DropBoxTerms,
+  DropBoxVisitor,
   GrantChanges,
   GrantOptions,
   OwnedOptions,
   PageOptions,
   SharingCalls,
 } from './sharing-calls.ts'
-export type * from './sharing-responses.ts'
 
 /** A client with methods for grants and drop boxes. */
 export type SharingClient = Client & SharingCalls

@@ -1,3 +1,4 @@
+import type { FileRecord } from './answers/files.ts'
 import { announceFile, record, type SignedFile, sign, type Unsigned } from './batches.ts'
 import type { UploadUrlRequest } from './bodies.ts'
 import { sha256Of } from './file-bytes.ts'
@@ -6,7 +7,6 @@ import type { Job } from './job.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { inSlot } from './put.ts'
-import type { FileRecord } from './responses.ts'
 import { send } from './send.ts'
 import { isFresh } from './signed-put.ts'
 

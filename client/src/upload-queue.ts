@@ -1,10 +1,10 @@
+import type { RecordedFile } from './answers/files.ts'
 import type { Client } from './client.ts'
 import { announce } from './file-changes.ts'
 import type { UploadHandle } from './handle.ts'
 import { asError, type PresignerError } from './presigner-error.ts'
 import type { Progress } from './progress.ts'
 import type { FileOptions } from './requests.ts'
-import type { RecordedFile } from './responses.ts'
 import type { Session } from './session.ts'
 import { createStore, type Store } from './store.ts'
 

@@ -1,6 +1,6 @@
+import type { FileRecord } from './answers/files.ts'
 import type { Client } from './client.ts'
 import { asError } from './presigner-error.ts'
-import type { FileRecord } from './responses.ts'
 import { withRetries } from './retry.ts'
 import { requireSession, type Session } from './session.ts'
 import { nameOf, type UppyFile } from './uppy-options.ts'

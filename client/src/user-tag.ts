@@ -34,10 +34,7 @@ export function userTagOf(baseUrl: string, user: string): UserTag {
     },
     learn(latest) {
       if (latest === null) {
-        if (!isWarned)
-          console.warn(
-            `${baseUrl}: the page can't read ${USER_TAG}. If your app has its own CORS headers, expose it there.`,
-          )
+        if (!isWarned) console.warn(`${baseUrl}: Its CORS headers must expose ${USER_TAG}.`)
         isWarned = true
         return
       }

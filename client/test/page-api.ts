@@ -1,5 +1,5 @@
+import type { FileRecord } from '../src/answers/files.ts'
 import type { FileOptions } from '../src/requests.ts'
-import type { FileRecord } from '../src/responses.ts'
 
 /** The options of `createClient` that are JSON. */
 export interface PageClient {

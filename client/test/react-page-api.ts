@@ -1,4 +1,4 @@
-import type { FileRecord } from '../src/responses.ts'
+import type { FileRecord } from '../src/answers/files.ts'
 import type { PageClient, PageFile } from './page-api.ts'
 
 /** What the hooks returned last, as JSON. Errors are messages. */

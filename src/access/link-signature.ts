@@ -1,9 +1,9 @@
-import { base64url, uriEncode, utf8 } from '../keys/encodings.ts'
+import { base64url, fromBase64url, uriEncode, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
 
-export const LINK = purpose('link')
+const LINK = purpose('link')
 
 /** The formats that a link can ask for. `auto` depends on the client's `Accept` header. */
 export const LINK_FORMATS = ['auto', 'avif', 'webp', 'jpeg', 'png'] as const
@@ -68,6 +68,17 @@ export async function signLink(
   const key = await purposeKey(secret, LINK)
   const signature = await crypto.subtle.sign('HMAC', key, utf8(canonicalString(policy)))
   return linkPath(policy, secret, base64url(new Uint8Array(signature)))
+}
+
+/** Tells whether `signature` is that of a link with this policy. */
+export async function isLinkSignature(
+  signature: string,
+  policy: SignedPolicy,
+  secret: SigningSecret,
+): Promise<boolean> {
+  const key = await purposeKey(secret, LINK)
+  const data = utf8(canonicalString(policy))
+  return crypto.subtle.verify('HMAC', key, fromBase64url(signature), data)
 }
 
 /** Returns the path and query of a link with this signature. */

@@ -27,7 +27,11 @@ export function announcerOf(c: AppContext): Announce | null {
 
 /** Returns where this request reconciles keys of a bucket. It purges by itself, and after the change. */
 export const placeOf = (c: AppContext, bucket: Bucket, announce = announcerOf(c)): Place => ({
-  ...{ bucket, index: fileIndexOf(c), announce, purge: null, now: timeOf(c) },
+  bucket,
+  index: fileIndexOf(c),
+  announce,
+  purge: null,
+  now: timeOf(c),
 })
 
 /** Asks the plugins' `settle` about a change, which they may refuse. */

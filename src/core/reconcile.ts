@@ -61,7 +61,7 @@ export interface Seen {
   readonly asked: Date
   /** The record that this call has written, as it is stored, or null. */
   readonly written: FileRecord | null
-  /** Whether that was the first one of the file. Nobody was told of it yet. */
+  /** Whether the file had no record before that one. Nobody has been told of it yet. */
   readonly isNew: boolean
   /** The record that this call has removed before, or null. Now there is an object again. */
   readonly removed: FileRecord | null
@@ -80,7 +80,7 @@ export interface Decision extends Pick<IndexChange, 'kept'> {
   readonly isLast?: boolean
 }
 
-/** Until nobody comes in between. */
+/** How often `reconcile` tries if others change the file in between. */
 const MAX_TRIES = 6
 
 /** How a key is reconciled. */
@@ -141,7 +141,7 @@ export async function reconcile(
     const change = { over: entry, kept: decision.kept }
     if (decision.record !== null) {
       written = await index.put(decision.record, change)
-      // What returns was there before.
+      // A kept record that returns is not new.
       isNew = written !== null && (record === null ? decision.kept !== null : isNew)
       if (written !== null && decision.isLast) return written
       continue
@@ -176,7 +176,7 @@ export interface Inferred {
   readonly outcome: Change | 'same' | 'missing' | 'waiting'
   /** Whether the change was only reported. */
   readonly isDue: boolean
-  /** Until another look, if it is too early. */
+  /** Seconds until another attempt, if it is too early. */
   readonly seconds: number
   /** What the bucket has, and the index. */
   readonly object: ObjectHead | null
@@ -192,9 +192,7 @@ export async function infer(
   key: ObjectKey,
   options: Inference = {},
 ): Promise<Inferred> {
-  let result: Inferred = {
-    ...{ outcome: 'same', isDue: false, seconds: 0, object: null, record: null },
-  }
+  let result: Inferred = { outcome: 'same', isDue: false, seconds: 0, object: null, record: null }
   const isEarly = (object: ObjectHead | null, record?: FileRecord | null): boolean => {
     const seconds = options.wait?.(object, record) ?? 0
     if (seconds > 0) result = { ...result, outcome: 'waiting', seconds, object }
@@ -205,7 +203,7 @@ export async function infer(
     result = { ...result, object }
     const [outcome, decision] =
       (await inferDecision(place, seen, options)) ?? (['same', null] as const)
-    // What this call has written must be right, whatever it may do.
+    // This call corrects what it has written itself, also with a change that it may not make.
     if (written !== null || removed !== null) {
       if (decision !== null) result = { ...result, outcome }
       return decision

@@ -168,11 +168,11 @@ async function eraseRecord(
     }
     const isLater = record !== null && object !== null && isSameUpload(record, object)
     if (record !== null && isAsked(record) && !isLater)
-      // The event has the time before the delete.
+      // The event has a time before the delete, so that a later upload has a later event.
       return { ...(await removal({ ...seen, asked: now }, record, now, false)), purges: false }
     const known = etag === undefined ? null : await kept()
     const isKept = etag === undefined || (known !== null && isAsked(known.record))
-    // A recent record, or a kept one, may look absent.
+    // Workers KV may not show a recent record yet, or a kept one.
     if (record === null && object === null) {
       await purged
       return { record: null, kept: isKept ? null : undefined, isLast: true }
@@ -236,7 +236,7 @@ export async function removeAll(
   }
   const deletion = (key: ObjectKey): Deletion => ({ type: 'delete', bucket: bucket.alias, key })
   const allowed = isAsked ? keys : await pass(keys, (key) => askToDelete(c, deletion(key)))
-  // The first one has already counted as the request.
+  // The rate limit has counted the first one with the request.
   const counted = await pass(allowed, (key) =>
     isOne || key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
   )

@@ -118,7 +118,12 @@ export function createUploadUrl(
     headers: size === undefined ? headers : { ...headers, 'Content-Length': String(size) },
   })
   return presignKey(key).then((uploadUrl) => ({
-    ...{ uploadUrl, key, bucket: bucket.alias, method: 'PUT' as const },
-    ...{ headers, expiresIn, expiresAt },
+    uploadUrl,
+    key,
+    bucket: bucket.alias,
+    method: 'PUT' as const,
+    headers,
+    expiresIn,
+    expiresAt,
   }))
 }

@@ -134,7 +134,11 @@ export async function planUpload<File extends Nameable>(
   if (!hasSeams) return { key, file, change: null }
   const { mimetype, size, overwrite } = file
   const change: Change = {
-    ...{ type: 'upload', bucket: bucket.alias, key, mimetype, size: size ?? undefined },
+    type: 'upload',
+    bucket: bucket.alias,
+    key,
+    mimetype,
+    size: size ?? undefined,
     overwrite: file.key === undefined ? undefined : overwrite,
   }
   await runChecks(c, change)

@@ -116,7 +116,7 @@ interface Details {
   readonly status?: number | undefined
   /** For `precondition_failed`: the object's ETag in its quotes, or null without an object. */
   readonly etag?: string | null | undefined
-  /** Of a DELETE that has removed the object, whatever failed after that. */
+  /** Whether a DELETE has removed the object, although something failed after that. */
   readonly deleted?: true | undefined
 }
 
@@ -247,7 +247,12 @@ export function copyOf(
   const { code, message, issues, cause, ...more } = thrown as ApiError
   const { reason, retryAfterSeconds, status, etag, deleted } = { ...more, ...changes }
   return restored(code, String(changes.message ?? message), {
-    ...{ reason, retryAfterSeconds, status, etag, deleted, cause },
+    reason,
+    retryAfterSeconds,
+    status,
+    etag,
+    deleted,
+    cause,
     issues: Array.isArray(issues) ? issues : [],
   })
 }
@@ -261,7 +266,7 @@ interface Foreign {
   readonly retryAfterSeconds?: unknown
 }
 
-/** Seconds until a retry of what says no other time. */
+/** Seconds until a retry, if an error states no other time. */
 const RETRY_AFTER_SECONDS = 5
 
 /**

@@ -17,7 +17,7 @@ export function isSince(time: number, milliseconds: number): boolean {
  */
 export class Flight<T = void> {
   readonly #startedAt = Date.now()
-  /** Nobody waits longer. */
+  /** Milliseconds since 1970. Nobody waits longer. */
   #until: number
   readonly #outcome = Promise.withResolvers<Outcome<T> | null>()
   readonly #end = Promise.withResolvers<void>()
@@ -97,7 +97,7 @@ export class SingleFlight<T = void> {
     if (this.holds(name, flight)) this.#flights.delete(name)
   }
 
-  /** Separates later requests from the flights whose names start like this. */
+  /** Forgets flights whose names start with `start`: later requests begin other ones. */
   forget(start: string): void {
     for (const name of this.#flights.keys()) if (name.startsWith(start)) this.#flights.delete(name)
   }

@@ -45,7 +45,7 @@ const LOCAL_PRINCIPAL: Principal = {
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)
   const configured = configure(c)
-  // Here and below, waits only for a promise.
+  // Here and below, awaits only a promise, since each `await` takes time.
   const settings = configured instanceof Promise ? await configured : configured
   let counted: Promise<void> | undefined
   const countOnce = async (): Promise<void> => {

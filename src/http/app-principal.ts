@@ -30,7 +30,10 @@ export function principalOfApp(given: AppPrincipal): Principal {
   const { id, scopes, prefix, expiresAt, limits = {}, context = null } = checked
   const { buckets = null, maxBytes = null, allowedTypes = null, maxExpiresIn = null } = limits
   return {
-    ...{ kind: 'app', id: `app:${id}`, scopes, prefix },
+    kind: 'app',
+    id: `app:${id}`,
+    scopes,
+    prefix,
     expiresAt: expiresAt?.getTime() ?? Infinity,
     limits: { buckets, maxBytes, allowedTypes, maxExpiresIn },
     context: context && JSON.parse(JSON.stringify(context)),

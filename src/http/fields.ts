@@ -11,7 +11,13 @@ import {
   reservedNameError,
   SHA256,
 } from '../bucket/upload-fields.ts'
-import { asApiError, detailsOf, type Issue, isObject } from '../errors/api-error.ts'
+import {
+  asApiError,
+  detailsOf,
+  type ErrorCode,
+  type ErrorDetails,
+  isObject,
+} from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 
 /** Members of bodies and queries that several routes share. */
@@ -155,13 +161,9 @@ export interface RefusedKey {
   readonly error: ItemError
 }
 
-interface ItemError {
-  readonly code: string
+interface ItemError extends ErrorDetails {
+  readonly code: ErrorCode
   readonly message: string
-  readonly reason?: string | undefined
-  readonly etag?: string | null | undefined
-  readonly deleted?: boolean | undefined
-  readonly issues?: readonly Issue[] | undefined
 }
 
 /** Returns the error of one key. Throws `error` if it is not an ApiError. */

@@ -218,7 +218,7 @@ const isJson = (contentType: string): boolean =>
   contentType === 'application/json' ||
   contentType.split(';')[0]?.trim().toLowerCase() === 'application/json'
 
-/** Bytes to read and discard: a client that still sends to a closed connection reads nothing. */
+/** Bytes to read and discard: a client that is still sending reads no response. */
 const MAX_DISCARDED_BYTES = 16 * 1024 ** 2
 
 /** Returns the first `room` bytes, or fewer. Discards the rest, and cancels a body that goes on. */

@@ -103,7 +103,10 @@ async function deleteTogether(
   const headers = { 'Content-Type': 'application/xml', ...(await checksumOf(body)) }
   const request = {
     ...({ key: null, method: 'POST', operation: 'DeleteObjects' } as const),
-    ...{ bucket, query: { delete: '' }, headers, body },
+    bucket,
+    query: { delete: '' },
+    headers,
+    body,
   }
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
   const root = readXml(answer.text)

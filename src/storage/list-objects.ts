@@ -64,7 +64,10 @@ export async function listObjects(
   now: Date,
 ): Promise<ObjectPage> {
   const query = {
-    ...{ 'list-type': '2', 'encoding-type': 'url', 'max-keys': String(limit), prefix },
+    'list-type': '2',
+    'encoding-type': 'url',
+    'max-keys': String(limit),
+    prefix,
     ...(delimiter !== undefined && { delimiter }),
     ...(token !== undefined && { 'continuation-token': token }),
     ...(token === undefined && after !== '' && { 'start-after': after }),

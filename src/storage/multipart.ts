@@ -204,7 +204,8 @@ export async function listUploadsPage(
   const page = await listUploadsIn(
     bucket,
     {
-      ...{ 'max-uploads': String(limit), 'encoding-type': 'url' },
+      'max-uploads': String(limit),
+      'encoding-type': 'url',
       ...(marker && {
         'key-marker': marker.keyMarker,
         // Without an id, S3 starts after all uploads of the key.
@@ -253,7 +254,10 @@ const ofUpload = (
   { bucket, key, s3UploadId, credentials = bucket.uploadCredentials }: MultipartUpload,
   query: Readonly<Record<string, string>> = {},
 ): ObjectRequest => ({
-  ...{ bucket, key, method, credentials },
+  bucket,
+  key,
+  method,
+  credentials,
   query: { ...query, uploadId: s3UploadId },
 })
 

@@ -1,10 +1,10 @@
 import { expect, it, vi } from 'vitest'
+import type { FilePage, ListedFile } from '../../client/src/answers/files.ts'
 import { type Client, createClient } from '../../client/src/client.ts'
 import { announce } from '../../client/src/file-changes.ts'
 import { createFilePages, type FilePagesOptions } from '../../client/src/file-pages.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
 import type { ListOptions } from '../../client/src/requests.ts'
-import type { FilePage, ListedFile } from '../../client/src/responses.ts'
 import { PATIENCE } from '../support/patience.ts'
 
 const fileOf = (key: string, name = key): ListedFile => ({

@@ -147,7 +147,10 @@ describe('a call that fails for a moment', () => {
 
   it('is deleted if its signal aborted while it started', async () => {
     const stop = new AbortController()
-    const started = { uploadId: 'u', key: KEY, partSize: 5_242_880, expiresAt: '2026-12-02' }
+    const started = {
+      ...{ uploadId: 'u', key: KEY, bucket: 'files' },
+      ...{ partSize: 5_242_880, expiresAt: '2026-12-02' },
+    }
     const uploads = clientOf(({ method }) => {
       if (method === 'DELETE') return new Response(null, { status: 204 })
       stop.abort(new Error('enough'))
@@ -440,14 +443,17 @@ describe('a PUT with a URL that expires', () => {
       const times = { expiresIn: lifetime, expiresAt }
       const url = `https://bucket.example.com/a?from=${now}`
       if (path === '/multipart')
-        return Response.json({ uploadId: 'u', key: 'a', partSize: 5_242_880, expiresAt })
+        return Response.json({
+          ...{ uploadId: 'u', key: 'a', bucket: 'files', partSize: 5_242_880, expiresAt },
+        })
       if (path.endsWith('/urls'))
         return Response.json({
           ...times,
           urls: Object(body).partNumbers.map((partNumber: number) => ({ partNumber, url })),
         })
       if (path !== '/files/upload-url') return Response.json(RECORD)
-      return Response.json({ uploadUrl: url, key: 'a', headers: {}, ...times })
+      const signed = { uploadUrl: url, key: 'a', bucket: 'files', method: 'PUT', headers: {} }
+      return Response.json({ ...signed, ...times })
     })
   afterEach(() => {
     wrong = 0
@@ -503,7 +509,9 @@ describe('a PUT with a URL that expires', () => {
 
   it('is never signed in a loop, even if each URL expires at once', async () => {
     const puts = bucketAhead(0, 403, 1)
-    const uploading = signing(0).upload(new Uint8Array(11_000_000), { partSize: 5_242_880 })
+    const uploading = signing(Number.MIN_VALUE).upload(new Uint8Array(11_000_000), {
+      partSize: 5_242_880,
+    })
     await vi.advanceTimersByTimeAsync(LONG)
     expect(await uploading).toEqual(RECORD)
     expect(puts).toHaveLength(3)

@@ -51,6 +51,7 @@ class FakeRequest {
 let lastKey = 0
 const sign = () => ({
   ...{ uploadUrl: 'https://bucket.example.com/k', key: `k${++lastKey}`, headers: {} },
+  ...{ bucket: 'files', method: 'PUT' },
   ...{ expiresIn: 300, expiresAt: new Date(Date.now() + 300_000).toISOString() },
 })
 const recordOf = ({ key, name }: { key: string; name: string }) => ({

@@ -112,7 +112,7 @@ async function api(url: string, init: RequestInit): Promise<Response> {
   if (response) return response
   if (path.endsWith('/token')) return tokenAnswer()
   const expiresAt = new Date(Date.now() + 300_000).toISOString()
-  const started = { uploadId: 'u', key: 'in/a', partSize: 1000, expiresAt }
+  const started = { uploadId: 'u', key: 'in/a', bucket: 'inbox', partSize: 1000, expiresAt }
   const urls = [{ partNumber: 1, url: 'https://bucket.example.com/in/a' }]
   const record = {
     ...{ key: 'in/a', bucket: 'inbox', name: 'a', size: 5, mimetype: 'a/b', etag: '"e"' },
@@ -389,7 +389,10 @@ describe('openDropBox', () => {
     const stored = stubStorage()
     answer = ({ path, method }) =>
       method === 'POST' && path.endsWith('/multipart')
-        ? Response.json({ uploadId: 'u', key: 'in/a', partSize: 10, expiresAt: '2026-12-02' })
+        ? Response.json({
+            ...{ uploadId: 'u', key: 'in/a', bucket: 'inbox', partSize: 10 },
+            expiresAt: '2026-12-02',
+          })
         : path.includes('/multipart')
           ? refusal(500, 'misconfigured')
           : undefined
@@ -509,7 +512,7 @@ describe('uploads to a drop box in a component', () => {
           ...{ expiresIn: 300, expiresAt },
         })
       return path.endsWith('/multipart')
-        ? Response.json({ uploadId: 'u', key: 'in/a', partSize: 1000, expiresAt })
+        ? Response.json({ uploadId: 'u', key: 'in/a', bucket: 'inbox', partSize: 1000, expiresAt })
         : undefined
     }
     for (const isBusy of [false, true]) {

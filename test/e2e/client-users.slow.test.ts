@@ -436,9 +436,7 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     const list = () => tab.evaluate(() => page.call('list'))
     expect((await list()).failure).toBeNull()
     expect((await list()).failure).toBeNull()
-    expect(told).toEqual([
-      `warning: ${app.origin}: the page can't read X-User-Tag. If your app has its own CORS headers, expose it there.`,
-    ])
+    expect(told).toEqual([`warning: ${app.origin}: Its CORS headers must expose X-User-Tag.`])
     // The tag in the body is enough to notice another user.
     await users.logIn('bob')
     expect((await list()).failure).toMatchObject({ code: 'user_changed', status: 409 })
@@ -451,7 +449,7 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     const { tab } = await openClient(users.browserContext, options)
     expect((await tab.evaluate(() => page.call('list'))).failure).toMatchObject({
       code: 'network',
-      message: `No response to GET ${app.origin}/files. If your app has its own CORS headers, allow X-User-Tag there.`,
+      message: `No response to GET ${app.origin}/files. Its CORS headers must allow X-User-Tag.`,
     })
   })
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { buildAnswers } from './build-answers.ts'
 import { digestOf, readIfPresent, writeFiles } from './built-files.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -17,6 +18,7 @@ export const PAGE_SCRIPT: string
  * up to date. The Worker serves the script, since a mounted app has no static files.
  */
 export async function buildDropBox(): Promise<void> {
+  await buildAnswers()
   const stamp = `// Built from drop-box/src and client/src, ${await digestOf(SOURCES)}`
   const [built] = await readIfPresent(join(FOLDER, 'page-script.js'))
   if (built?.toString().startsWith(stamp)) return

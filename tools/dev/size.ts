@@ -46,7 +46,7 @@ const count = (paths: readonly string[]): Count => {
 
 const filesIn = (folder: string, pattern: string): string[] =>
   globSync(`${folder}/${pattern}`, { cwd: ROOT }).filter(
-    (path) => !/node_modules|\/dist\//.test(path),
+    (path) => !/node_modules|\/dist\/|^client\/src\/answers/.test(path),
   )
 
 /** Returns the folder of a file of src/: `src/core`, `src/plugins/files`, or `src` for one directly in it. */

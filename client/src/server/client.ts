@@ -1,3 +1,23 @@
+import type { FileRecord, Folder, ListedFile } from '../answers/files.ts'
+import { isFilePage } from '../answers/files.ts'
+import type {
+  FileUrls,
+  ObjectPage,
+  Purged,
+  RecordedFiles,
+  Token,
+  UploadUrls,
+} from '../answers/server.ts'
+import {
+  isFileUrls,
+  isObjectPage,
+  isPurged,
+  isRecordedFiles,
+  isToken,
+  isUploadUrls,
+} from '../answers/server.ts'
+import type { DropBox, Grant, ReceivedFile } from '../answers/sharing.ts'
+import { isDropBoxPage, isGrantPage, isReceivedPage } from '../answers/sharing.ts'
 import { type CallOptions, sendsOptions } from '../call.ts'
 import type { Check } from '../check.ts'
 import {
@@ -9,12 +29,9 @@ import {
   MAX_SIGNED_KEYS,
 } from '../file-calls.ts'
 import type { UrlOptions } from '../requests.ts'
-import { isFilePage, isRecordedFiles } from '../response-checks.ts'
-import type { FileRecord, Folder, ListedFile, RecordedFiles } from '../responses.ts'
 import { type SharingCalls, sharingCalls } from '../sharing-calls.ts'
-import { isDropBoxPage, isGrantPage, isReceivedPage } from '../sharing-checks.ts'
-import type { DropBox, Grant, ReceivedFile } from '../sharing-responses.ts'
 import { createServerApi, type ServerOptions } from './api.ts'
+import type { DeletedAll } from './delete-all.ts'
 import { type DeleteAllOptions, deleteAll } from './delete-all.ts'
 import type {
   ExportOptions,
@@ -25,8 +42,6 @@ import type {
   ObjectsOptions,
   TokenRequest,
 } from './requests.ts'
-import { isFileUrls, isObjectPage, isPurged, isToken, isUploadUrls } from './response-checks.ts'
-import type { DeletedAll, FileUrls, ObjectPage, Purged, Token, UploadUrls } from './responses.ts'
 import type { UploadSource } from './source.ts'
 import { type ServerUploadOptions, upload } from './upload.ts'
 import { verifyWebhook } from './webhook.ts'

@@ -1,8 +1,10 @@
+import type { RefusedKey } from '../answers/files.ts'
+import { type Erasure, isErasure } from '../answers/server.ts'
 import type { Call, CallOptions } from '../call.ts'
-import type { RefusedKey } from '../responses.ts'
-import { isErased } from './response-checks.ts'
-import type { DeletedAll } from './responses.ts'
 import { sleep } from './retry.ts'
+
+/** What was deleted below a prefix. */
+export type DeletedAll = Omit<Erasure, 'cursor'>
 
 export interface DeleteAllOptions extends CallOptions {
   /** Ends with `/`. */
@@ -35,7 +37,7 @@ export async function deleteAll(
     let unreadable = 0
     do {
       const body = { ...request, cursor }
-      const answer = await api(isErased, 'POST', '/files/delete-all', { body, signal })
+      const answer = await api(isErasure, 'POST', '/files/delete-all', { body, signal })
       for (const failure of answer.failures) failures.set(failure.key, failure)
       unreadable += answer.unreadable
       sum = {

@@ -1,3 +1,4 @@
+import type { Scope } from '../answers/files.ts'
 import type { RecordRequest, UploadUrlRequest } from '../bodies.ts'
 import type {
   ChosenKey,
@@ -5,7 +6,6 @@ import type {
   FileQuestion,
   GeneratedKey,
   Replacement,
-  Scope,
   UrlUse,
 } from '../requests.ts'
 

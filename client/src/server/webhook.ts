@@ -1,8 +1,8 @@
+import type { FileRecord } from '../answers/files.ts'
+import { isFileRecord } from '../answers/files.ts'
 import { type Check, isEither, isObject, isString } from '../check.ts'
 import { parse } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
-import { isFileRecord } from '../response-checks.ts'
-import type { FileRecord } from '../responses.ts'
 
 const TOLERANCE_SECONDS = 300
 /** More signatures than a rotation of secrets ever needs. */

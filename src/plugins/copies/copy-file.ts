@@ -132,7 +132,7 @@ async function admit(c: AppContext, call: CopyCall, file: FileToCopy): Promise<v
       reason: 'storage',
       retryAfterSeconds: 1,
     })
-  // Not before, since a file that isn't started is sent again.
+  // Counts only a file that is started. The client sends the others again.
   await call.count()
 }
 
@@ -223,7 +223,10 @@ class Copying {
     const names = await this.#namesOf(file, seen)
     if (seen.size > MAX_COPY_BYTES) throw tooLarge(this.#call, file, names.name)
     const upload = {
-      ...{ key: file.to, overwrite: file.overwrite, fileName: names.name, size: seen.size },
+      key: file.to,
+      overwrite: file.overwrite,
+      fileName: names.name,
+      size: seen.size,
       mimetype: plainType(seen.mimetype),
     }
     const ready = await planUpload(this.#c, target, upload, MAX_OBJECT_BYTES)

@@ -37,7 +37,7 @@ export async function copyHeaders(
     { ...file, overwrite: undefined },
   )
   const hasMark = source.mark !== undefined && file.metadata === undefined
-  // No metadata is other metadata.
+  // A client that states metadata replaces all of it.
   const isSame = Object.keys(changes).length === 0 && file.metadata === undefined && !hasMark
   const kept = isSame ? {} : await storedHeaders(source, file.metadata === undefined, now)
   const headers = new Headers(kept)

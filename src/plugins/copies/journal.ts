@@ -93,9 +93,13 @@ export class Journals {
   ): Promise<void> {
     const plain = ({ etag, lastModified }: ObjectIdentity) => ({ etag, lastModified })
     const journal = {
-      ...{ version: 1, id: crypto.randomUUID(), sourceId: this.#sourceId(from) },
-      ...{ request: await this.#request(from), wasVacant: noted.wasVacant },
-      ...{ source: plain(noted.source), target: noted.target && plain(noted.target) },
+      version: 1,
+      id: crypto.randomUUID(),
+      sourceId: this.#sourceId(from),
+      request: await this.#request(from),
+      wasVacant: noted.wasVacant,
+      source: plain(noted.source),
+      target: noted.target && plain(noted.target),
     }
     const lock = this.#hold.lockOf(this.#call.target)
     if (lock !== undefined && !(await lock.note(to, JSON.stringify(journal)))) throw outOfTime()

@@ -66,7 +66,7 @@ async function answer(
   const requests = MAX_REQUESTS.of(c.env.instance)
   if (requests === undefined) throw new Error('The plugin copies was not set up.')
   let started = 0
-  // The first one has already counted as the request.
+  // The rate limit has counted the first one with the request.
   const count = () => (started++ === 0 ? undefined : countPrincipal(c, principal))
   // Moves share one DeleteObjects, which a server may refuse.
   const allowance = new Allowance(kind === 'move' ? requests - 1 : requests)

@@ -44,7 +44,10 @@ export async function copyObject(
   const owner = source.bucket.requestHeaders?.['x-amz-expected-bucket-owner']
   const copy = async (condition: Readonly<Record<string, string>>): Promise<string | null> => {
     const request = {
-      ...{ bucket, key, operation: 'CopyObject', method: 'PUT' as const },
+      bucket,
+      key,
+      operation: 'CopyObject',
+      method: 'PUT' as const,
       headers: {
         ...headers,
         ...condition,

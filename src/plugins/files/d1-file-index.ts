@@ -30,7 +30,7 @@ const SELECT = `SELECT ${RECORD} FROM presigner_files WHERE bucket = ? AND key =
 const marks = (count: number): string => Array.from({ length: count }, () => '?').join()
 
 const ROW = 'FROM presigner_files AS old WHERE old.bucket = ? AND old.key = ?'
-/** Exactly this row. */
+/** Condition: the row has exactly the bound values. */
 const EXACTLY = OWN.map((name) => `old.${name} IS ?`).join(' AND ')
 
 /** What has to be true of the row of a key, and what that binds. */
@@ -103,7 +103,7 @@ function indexIn(db: SqlDatabase, database: Database): FileIndex {
       return (await run([...keeping, write(condition)])).at(-1)?.results[0]
     }
     const row = await attempt(over)
-    // A malformed row counts as missing, but has the place of this one.
+    // A malformed row counts as missing. Its place is taken.
     const malformed = over === null && row === undefined ? await read(bucket, key) : undefined
     return malformed === undefined || fromRow(malformed) !== null ? row : attempt(malformed)
   }

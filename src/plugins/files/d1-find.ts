@@ -323,7 +323,7 @@ export function foldersStatement(
       values: parameters.values,
     }
   }
-  // Nobody has counted these.
+  // No total covers these rows.
   const from =
     after === undefined
       ? `key >= ${add(prefix)}`

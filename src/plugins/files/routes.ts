@@ -130,7 +130,7 @@ export const fileRoutes = newApp()
       if (accepted.has(key)) throw new ApiError('invalid_request', 'This key appears twice.')
       accepted.add(key)
       try {
-        // The first one has already counted as the request.
+        // The rate limit has counted the first one with the request.
         if (accepted.size > 1) await countPrincipal(c, principal)
         const one = await recordObject(c, bucket, { ...file, key }, keepsHead())
         if (mayReplace(c, key, one)) replaced.push(key)

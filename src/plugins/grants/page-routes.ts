@@ -73,7 +73,7 @@ export const grantPageRoutes = (steps: LinkSteps) =>
       if (elsewhere !== null) return elsewhere
       const open = openGrant(c, steps, await findGrant(c), pageOf(c))
       if (!open.item.direct) return grantPage(c, open.item, { isRepeat: open.isRepeat })
-      // A success would be kept and shown when somebody really opens it.
+      // A browser would keep a success, and show it when somebody opens the link.
       if (isPrefetch(c)) return c.body(null, 503)
       return c.req.method === 'HEAD' ? c.body(null, 200) : dispense(c, open, null, 302)
     })

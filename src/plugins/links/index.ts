@@ -36,7 +36,9 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Links<B> => (
     const images = options.images?.read(setup) ?? null
     if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
     LINKS.keep(setup, {
-      ...{ images, entrypoint, ownsOrigin },
+      images,
+      entrypoint,
+      ownsOrigin,
       addressOf: addressOf && ((request) => addressOf(request, setup.env)),
     })
     return {

@@ -70,7 +70,11 @@ export function readRequest({ url, method, headers }: Request) {
   const [, copies, path = ''] = pathname.split('/').map(decodeURIComponent)
   const deadline = Number(headers.get(NAMES.deadline) ?? Infinity)
   return {
-    ...{ url, copies, path, variant: specIn(searchParams), edgeTtl: searchParams.get('edgeTtl') },
+    url,
+    copies,
+    path,
+    variant: specIn(searchParams),
+    edgeTtl: searchParams.get('edgeTtl'),
     isHead: method === 'HEAD' || headers.get(NAMES.method) === 'HEAD',
     range: headers.get(NAMES.range),
     alias: headers.get(NAMES.alias) ?? '',

@@ -92,7 +92,7 @@ async function put({ url, isImage }: Kept, copy: Response): Promise<void> {
   await attempt('put', (cache) => cache.put(url, copy))
   if (!isImage || isChecked) return
   isChecked = true
-  // As on workers.dev: each view is a call, which may be billed.
+  // Without a copy, as on workers.dev, each view is a call, which may be billed.
   if (!(await attempt('match', (cache) => cache.match(url))))
     logWarning('resized images are not kept', {})
 }

@@ -1,14 +1,12 @@
 import {
-  canonicalString,
-  LINK,
+  isLinkSignature,
   LINK_FORMATS,
   type LinkPolicy,
   linkPath,
   type Variant,
 } from '../../access/link-signature.ts'
-import { isSignature, purposeKey } from '../../access/purpose-key.ts'
+import { isSignature } from '../../access/purpose-key.ts'
 import type { SigningSettings } from '../../access/settings.ts'
-import { fromBase64url, utf8 } from '../../keys/encodings.ts'
 import { objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 import type { LinkRefusal } from './refusal.ts'
 
@@ -51,10 +49,7 @@ export async function verifyLink(
   const text = searchParams.get('sig') ?? ''
   if (!isSignature(text) || linkPath(policy, secret, text) !== path + search)
     return refuse('link rewritten')
-  const hmacKey = await purposeKey(secret, LINK)
-  const data = utf8(canonicalString(policy))
-  if (!(await crypto.subtle.verify('HMAC', hmacKey, fromBase64url(text), data)))
-    return refuse('link signature wrong')
+  if (!(await isLinkSignature(text, policy, secret))) return refuse('link signature wrong')
   if (now.getTime() >= policy.expires * 1000) return refuse('link expired')
   return { ok: true, policy }
 }

@@ -91,7 +91,7 @@ export async function finishUpload(
   removeDeadline(c)
   const finished = await finishMultipart(placeOf(c, bucket), upload, parts, name)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
-  // An earlier object may have no record.
+  // The object that it has replaced may have no record.
   const mayReplace = finished.replaces || upload.overwrite === true
   if (mayReplace) await purgeReplaced(c, bucket, [upload.key])
   c.executionCtx.waitUntil(dropRepeats(bucket, upload, timeOf(c)).catch(() => undefined))
@@ -151,7 +151,7 @@ export async function finishMultipart(
   let wrongSize: unknown
   const isExpected = (head: ObjectHead, known: FileRecord | null): boolean => {
     if (!isOfUpload(head, upload)) return false
-    // Some servers complete an upload again. A bucket's notification records any size.
+    // A recorded object stays: some servers complete an upload again. A notification records any size.
     const isRecorded = known !== null && isConfirmed(known) && known.etag === head.etag
     if (mayHaveWrongSize && !overwrite && !isRecorded) {
       wrongSize = sizeError(bucket, size, head.size)
@@ -163,7 +163,7 @@ export async function finishMultipart(
     const request = { key, name: name ?? upload.name, owner, isExpected }
     return { ...(await recordUpload({ ...place, bucket }, request)), warning }
   } catch (error) {
-    // An old object may be another one that looks the same.
+    // An old object stays, since it may be another one that looks the same.
     if (error === wrongSize && old === null) await deleteObject(bucket, key, now)
     throw error
   }

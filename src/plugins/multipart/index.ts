@@ -10,8 +10,13 @@ export type { UploadClaims } from './upload-id.ts'
 
 /** The steps of an upload in parts, for plugins with another protocol. */
 const STEPS = {
-  ...{ beginMultipart, signParts, uploadedParts, dropMultipart },
-  ...{ openUpload, openUploadId, finishUpload },
+  beginMultipart,
+  signParts,
+  uploadedParts,
+  dropMultipart,
+  openUpload,
+  openUploadId,
+  finishUpload,
 }
 
 export type MultipartSteps = typeof STEPS

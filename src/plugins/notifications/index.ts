@@ -64,7 +64,7 @@ async function consumeNotifications(
     ? recorderOf(loaded.settings.buckets, index, objects, after, background)
     : null
   const notifications = messages.map(({ body }) => readR2Message(body))
-  // A delivery that came too early didn't look, so the age counts too.
+  // The first delivery may have come too early to ask the bucket, so the age counts too.
   const isFirstAttempt = ({ time }: Notification, i: number) =>
     (messages[i]?.attempts ?? 1) < 2 || Math.abs(now.getTime() - time) < 2000 * QUIET_SECONDS
   const results =

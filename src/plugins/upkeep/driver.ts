@@ -101,7 +101,7 @@ export function homeOf(driver: Driver, bucket: ConfiguredBucket, now: Date): Hom
   return { store, wake: (at) => drive(driver, store, identity, at) }
 }
 
-/** Begins a pass through a bucket, instead of any other. */
+/** Begins a pass through a bucket, and ends an earlier one. */
 export async function begin(
   { store }: Home,
   bucket: ConfiguredBucket,
@@ -173,7 +173,10 @@ async function walkThrough(
   return {
     ...room,
     ...(isInTime && { maxRequests: MAX_REQUESTS_IN_TIME }),
-    ...{ name, store, owner: upkeep.owner, pauseSeconds: pauseSeconds * walked.length },
+    name,
+    store,
+    owner: upkeep.owner,
+    pauseSeconds: pauseSeconds * walked.length,
     place: {
       bucket: await openBucket(withWalkingKeys(bucket), now, background),
       index: timedIndex(fileIndex, now, appMilliseconds),
@@ -283,7 +286,9 @@ function logVisits(
   const error = thrown ?? visits.find((one) => one.error !== undefined)?.error
   const known = asApiError(error)
   log({
-    ...{ method: 'SCHEDULED', route: 'upkeep', milliseconds },
+    method: 'SCHEDULED',
+    route: 'upkeep',
+    milliseconds,
     status: error === undefined ? 200 : known === null ? 500 : statusOf(known),
     code: error === undefined ? undefined : (known?.code ?? 'internal'),
     message: visits.map(inWords).join('; '),

@@ -42,7 +42,9 @@ export const keptRoutes = newApp()
     const chosen = chooseBucket(c, alias, prefix).alias
     const cursors = cursorsOf(c.get('settings'), ['kept', chosen, prefix], z.string())
     const page = await keptIn(c).list({
-      ...{ bucket: chosen, prefix, limit },
+      bucket: chosen,
+      prefix,
+      limit,
       cursor: await cursors.open(cursor),
     })
     const now = timeOf(c)

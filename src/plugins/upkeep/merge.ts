@@ -132,7 +132,9 @@ async function readIndex(
       : page.records
     records.push(...known.filter(({ key }) => after === null || byUtf8(key, after) > 0))
     pages.push({
-      ...{ start: cursor, next, last: page.records.at(-1)?.key ?? null },
+      start: cursor,
+      next,
+      last: page.records.at(-1)?.key ?? null,
       unreadable: page.unreadable + page.records.length - known.length,
     })
     isDone = next === null

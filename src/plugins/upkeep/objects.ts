@@ -130,10 +130,15 @@ function find(
   const isOwnerless =
     object !== null && isOurs && kept === undefined && (record === null || record.owner === null)
   const is = (added: Added, action: Found['action'] = null): Found => ({
-    ...{ item, kept, action, isOwnerless },
+    item,
+    kept,
+    action,
+    isOwnerless,
     added: {
-      ...{ objects: object === null ? 0 : 1, records: record === null ? 0 : 1 },
-      ...{ ownerless: isOwnerless && !isImport ? 1 : 0, ...added },
+      objects: object === null ? 0 : 1,
+      records: record === null ? 0 : 1,
+      ownerless: isOwnerless && !isImport ? 1 : 0,
+      ...added,
     },
   })
   const isOld = (date: string, seconds: number) => step.age(Date.parse(date)) >= seconds

@@ -86,7 +86,10 @@ export const upkeepRule = (settings: Pick<Settings, 'buckets'> | null): Rule<Upk
         ownerAs !== undefined && owner === undefined ? 'needs owner for ownerAs' : null,
     ),
     ({ mode, plan, owner, ownerAs, buckets }) => ({
-      ...{ mode, plan, owner: ownerTemplate(owner, ownerAs), buckets: buckets ?? null },
+      mode,
+      plan,
+      owner: ownerTemplate(owner, ownerAs),
+      buckets: buckets ?? null,
     }),
   )
 
@@ -95,7 +98,10 @@ export const UPKEEP = new Kept<UpkeepSettings>()
 
 /** What upkeep does without options. */
 export const NO_OPTIONS: UpkeepSettings = {
-  ...{ mode: 'report', plan: 'free', owner: null, buckets: null },
+  mode: 'report',
+  plan: 'free',
+  owner: null,
+  buckets: null,
 }
 
 /**

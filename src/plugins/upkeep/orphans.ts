@@ -61,7 +61,10 @@ export const orphanRoutes = newApp()
     const { count, bytes } = await store.ownerlessSum(chosen.alias, prefix, before)
     const samples = await store.ownerless(chosen.alias, prefix, before, SAMPLES)
     return json(c, {
-      ...{ bucket: chosen.alias, prefix, count, bytes },
+      bucket: chosen.alias,
+      prefix,
+      count,
+      bytes,
       isMany: await isMany(fileIndexOf(c), list),
       samples: samples.map(({ since, ...object }) => ({
         ...object,

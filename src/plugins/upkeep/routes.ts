@@ -68,7 +68,8 @@ export const upkeepRoutes = newApp()
     const isImport = given !== undefined
     const order: Order = {
       mode: isImport ? (mode ?? 'record') : requireMode(mode, modeOf(driver.upkeep, chosen.alias)),
-      ...{ import: isImport ? importOf(given) : null, isWaited: true },
+      import: isImport ? importOf(given) : null,
+      isWaited: true,
     }
     const now = timeOf(c)
     const home = homeOf(driver, chosen, now)
@@ -78,7 +79,8 @@ export const upkeepRoutes = newApp()
       await begin(home, chosen, order, now, state)
     await home.wake(now)
     return json(c, {
-      ...{ bucket: chosen.alias, buckets: usableBuckets(c, driver) },
+      bucket: chosen.alias,
+      buckets: usableBuckets(c, driver),
       ...(await statusOf(home, name)),
     })
   })
@@ -105,11 +107,17 @@ const isUnder = (order: Order, state: WalkState | undefined): boolean =>
 async function statusOf({ store }: Home, name: string) {
   const { state, nextAt, collected, failing } = await store.status(name)
   return {
-    ...{ mode: state?.order.mode ?? null, phase: state?.phase ?? null },
-    ...{ startedAt: state?.startedAt ?? null, counts: state?.counts ?? null },
-    ...{ collected, failing, nextAt: nextAt === null ? null : new Date(nextAt).toISOString() },
-    ...{ failures: state?.failures ?? 0, failure: state?.failure ?? null },
-    ...{ stopped: state?.stopped ?? null, last: state?.last ?? null },
+    mode: state?.order.mode ?? null,
+    phase: state?.phase ?? null,
+    startedAt: state?.startedAt ?? null,
+    counts: state?.counts ?? null,
+    collected,
+    failing,
+    nextAt: nextAt === null ? null : new Date(nextAt).toISOString(),
+    failures: state?.failures ?? 0,
+    failure: state?.failure ?? null,
+    stopped: state?.stopped ?? null,
+    last: state?.last ?? null,
   }
 }
 
@@ -123,7 +131,9 @@ export function driverFor(c: AppContext, scope: Scope): Driver {
   requirePrefix(principal, '')
   const { instance } = c.env
   return {
-    ...{ instance, settings: c.get('settings'), context: c.executionCtx },
+    instance,
+    settings: c.get('settings'),
+    context: c.executionCtx,
     upkeep: UPKEEP.of(instance) ?? NO_OPTIONS,
   }
 }

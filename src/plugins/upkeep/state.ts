@@ -121,9 +121,25 @@ export interface WalkState {
 }
 
 const NO_COUNTS: Counts = {
-  ...{ objects: 0, records: 0, unrecorded: 0, young: 0, unmanaged: 0, ownerless: 0, different: 0 },
-  ...{ gone: 0, oldUploads: 0, unreadable: 0, foreign: 0, refused: 0, failed: 0, recorded: 0 },
-  ...{ returned: 0, updated: 0, corrected: 0, dropped: 0, aborted: 0 },
+  objects: 0,
+  records: 0,
+  unrecorded: 0,
+  young: 0,
+  unmanaged: 0,
+  ownerless: 0,
+  different: 0,
+  gone: 0,
+  oldUploads: 0,
+  unreadable: 0,
+  foreign: 0,
+  refused: 0,
+  failed: 0,
+  recorded: 0,
+  returned: 0,
+  updated: 0,
+  corrected: 0,
+  dropped: 0,
+  aborted: 0,
 }
 
 /** Returns the state before the first step of a pass, after `before`. */
@@ -133,12 +149,24 @@ export const startPass = (
   now: Date,
   before?: Pick<WalkState, 'last' | 'stopped' | 'held'>,
 ): WalkState => ({
-  ...{ version: 1, order, identity, phase: 'objects', startedAt: now.toISOString() },
-  ...{ after: null, indexCursor: null, marker: null, counts: NO_COUNTS },
+  version: 1,
+  order,
+  identity,
+  phase: 'objects',
+  startedAt: now.toISOString(),
+  after: null,
+  indexCursor: null,
+  marker: null,
+  counts: NO_COUNTS,
   confirmed: { records: 0, odd: 0 },
-  ...{ failures: 0, failure: null, isDoubted: false, stopped: null, accepted: [] },
+  failures: 0,
+  failure: null,
+  isDoubted: false,
+  stopped: null,
+  accepted: [],
   held: order.mode === 'report' ? (before?.stopped ?? before?.held ?? null) : null,
-  ...{ nextAt: now.getTime(), last: before?.last ?? null },
+  nextAt: now.getTime(),
+  last: before?.last ?? null,
 })
 
 /** Returns the state from which a stopped walk goes on, after a person has looked at its counts. */
@@ -146,7 +174,7 @@ export function goOn(state: WalkState, now: Date): WalkState {
   if (state.stopped === null) return state
   const isEarly = state.stopped.reason === 'over 10,000 changes'
   const accepted = isEarly ? [state.stopped.reason] : STOP_REASONS
-  // A report has come since. Nobody knows any more what the pass before it had collected.
+  // A report has taken the place of the stopped pass, whose collected keys are gone.
   const order = { ...state.order, mode: 'record' } as const
   const next = state.held === null ? state : startPass(order, state.identity, now, state)
   return { ...next, stopped: null, accepted, nextAt: now.getTime() }

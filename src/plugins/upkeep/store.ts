@@ -60,7 +60,7 @@ export const TABLES: readonly Sql[] = [
   sql`CREATE TABLE IF NOT EXISTS presigner_ownerless (walk TEXT NOT NULL, key TEXT NOT NULL, etag TEXT NOT NULL, size INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (walk, key)) WITHOUT ROWID`,
 ]
 
-/** Comes after all that a key can continue with. */
+/** Sorts after every continuation of a key. */
 const GREATEST = '\u{10FFFF}'.repeat(4)
 
 const among = (values: readonly string[]): Sql =>
@@ -161,7 +161,8 @@ export class WalkStore {
     return {
       state: row === undefined ? null : readState(row.state),
       nextAt: typeof row?.next_at === 'number' ? row.next_at : null,
-      ...{ collected: count(1), failing: count(0) },
+      collected: count(1),
+      failing: count(0),
     }
   }
 
@@ -207,7 +208,10 @@ export class WalkStore {
         AND key >= ${prefix} AND key < ${prefix + GREATEST} AND key > ${after} ORDER BY key LIMIT ${limit}`,
     ])
     return rows.map(({ key, etag, size, since }) => ({
-      ...{ key: String(key), etag: String(etag), size: Number(size), since: Number(since) },
+      key: String(key),
+      etag: String(etag),
+      size: Number(size),
+      since: Number(since),
     }))
   }
 

@@ -81,8 +81,11 @@ const AT_ONCE_CHANGES: readonly Change[] = ['recorded', 'returned', 'updated']
 
 /** How each change counts. */
 const COUNTED = {
-  ...{ recorded: 'recorded', returned: 'returned', updated: 'updated' },
-  ...{ replaced: 'corrected', removed: 'dropped' },
+  recorded: 'recorded',
+  returned: 'returned',
+  updated: 'updated',
+  replaced: 'corrected',
+  removed: 'dropped',
 } as const satisfies Record<Change, keyof Counts>
 
 /** Counts that grow. */
@@ -303,7 +306,7 @@ export class WalkStep {
       this.stop(reason)
       return
     }
-    // It stays the same pass for whoever waits for it.
+    // `startedAt` stays, so that whoever waits for this pass sees the same one.
     this.state = { ...startPass(order, identity, this.now, this.state), startedAt, isDoubted: true }
     this.changes.push(forgetCollected(this.walk.name))
     this.#waitSeconds = 1.5 * lagSeconds
@@ -313,7 +316,10 @@ export class WalkStep {
   end(): void {
     const { order, startedAt, counts, held } = this.state
     const last: PassSummary = {
-      ...{ mode: order.mode, startedAt, endedAt: this.now.toISOString(), counts },
+      mode: order.mode,
+      startedAt,
+      endedAt: this.now.toISOString(),
+      counts,
     }
     this.set({ phase: 'idle', marker: null, accepted: [], isDoubted: false, last, stopped: held })
   }
@@ -352,7 +358,10 @@ const secondsAfter = (failures: number, { retryAfterSeconds = 0 }: ApiError): nu
   Math.max(retryAfterSeconds, Math.min(MAX_PAUSE_SECONDS, 2 ** failures))
 
 const plainFailure = ({ code, reason, message }: ApiError, now: Date) => ({
-  ...{ code, ...(reason && { reason }), message, at: now.toISOString() },
+  code,
+  ...(reason && { reason }),
+  message,
+  at: now.toISOString(),
 })
 
 const failureOf = (error: unknown): ApiError =>

@@ -17,8 +17,11 @@ import { MAX_UPLOAD_SECONDS, type Walk, WalkStep, type WalkStepResult } from './
 const RETRIES = 3
 
 const PHASES: Readonly<Record<WalkState['phase'], (step: WalkStep) => Promise<void>>> = {
-  ...{ objects: walkObjects, uploads: walkUploads, entries: walkEntries },
-  ...{ acting: act, idle: async () => undefined },
+  objects: walkObjects,
+  uploads: walkUploads,
+  entries: walkEntries,
+  acting: act,
+  idle: async () => undefined,
 }
 
 /**
@@ -107,7 +110,7 @@ async function act(step: WalkStep): Promise<void> {
 /** Tries again what has failed. */
 async function retry(step: WalkStep): Promise<void> {
   const { store, name } = step.walk
-  // A step that comes to the brake has not asked it yet.
+  // The phase at the start of the step: keys that the pass has collected wait for the brake.
   const { phase } = step.before
   const kinds = dueKinds({ ...step.state, phase }).filter((kind) => kind !== 'collected')
   await step.look(await store.due(name, kinds, step.now.getTime(), RETRIES))

@@ -107,7 +107,9 @@ async function operationUrl(
 
 /** The members of every step. Its limit is the principal's when it was signed. */
 const stepOf = ({ alias, maxBytes }: Bucket, owner: string, key: ObjectKey) => ({
-  ...{ bucket: alias, owner, key },
+  bucket: alias,
+  owner,
+  key,
   maxBytes: maxBytes ?? undefined,
 })
 

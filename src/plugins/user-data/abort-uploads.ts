@@ -35,7 +35,7 @@ export async function abortUploadsPage(
     if (!(await erasure.ask(key))) return
     await erasure.attempt(key, async () => {
       if (!dryRun) {
-        // As when its owner aborts an upload.
+        // Asks the plugins as for an owner who aborts an upload.
         const step = { type: 'abort', bucket: bucket.alias, key, size: undefined } as const
         await askAboutStep(c, step, () => Promise.resolve(null))
         await abortMultipartUpload({ bucket, key, s3UploadId }, timeOf(c))

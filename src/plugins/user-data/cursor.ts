@@ -30,7 +30,8 @@ const versionMarker = z.object({ key: text, versionId: text })
 const positionSchema = z.discriminatedUnion('phase', [
   z.object({
     phase: z.literal('shares'),
-    /** Which seam of the plugins, and where in its list. */
+    /** The names of all plugins, which of their seams it is, and where in its list. */
+    plugins: text,
     seam: z.int(),
     start: z.nullable(z.object({ id: text, at: z.int() })),
   }),
@@ -60,7 +61,7 @@ export type PositionIn<Phase extends Position['phase']> = Extract<
 >
 
 /** Where a deletion starts. */
-export const START: Position = { phase: 'shares', seam: 0, start: null }
+export const START: PositionIn<'shares'> = { phase: 'shares', plugins: '', seam: 0, start: null }
 
 /**
  * Returns the cursors of a deletion. They expire when an unfinished upload of that time can have no

@@ -19,7 +19,11 @@ export async function deletePart(
   options: ErasureOptions,
 ): Promise<{ readonly erasure: Erasure; readonly position: Position | null }> {
   const erasure = new Erasure(c, request, options)
-  let position = start
+  const plugins = c.env.instance.plugins.join()
+  // After a change of the list, another plugin may have this seam.
+  const isOther = start.phase === 'shares' && start.plugins !== plugins
+  const first = isOther ? { ...START, plugins } : start
+  let position: Position = first
   try {
     for (;;) {
       const next = await nextPosition(erasure, position)
@@ -29,7 +33,7 @@ export async function deletePart(
     }
   } catch (error) {
     // The next call gets the same error, if it lasts.
-    if (position === start || asApiError(error) === null) throw error
+    if (position === first || asApiError(error) === null) throw error
     return { erasure, position }
   }
 }
@@ -40,7 +44,7 @@ const SHARES = 20
 /** Ends a page of what is shared. Resolves with the next position, or undefined if this call is full. */
 async function endShares(
   erasure: Erasure,
-  { seam, start }: PositionIn<'shares'>,
+  { seam, start, ...place }: PositionIn<'shares'>,
 ): Promise<Position | undefined> {
   const { c, request, tally } = erasure
   const erase = c.env.instance.seams.erase[seam]
@@ -54,8 +58,8 @@ async function endShares(
   if (page?.next) erasure.spend(SHARES)
   if (page?.hasFailed) erasure.fail(parseObjectKey(request.prefix), sharesUnavailable())
   return page?.next
-    ? { phase: 'shares', seam, start: page.next }
-    : { phase: 'shares', seam: seam + 1, start: null }
+    ? { ...place, seam, start: page.next }
+    : { ...place, seam: seam + 1, start: null }
 }
 
 const sharesUnavailable = () =>

@@ -56,7 +56,12 @@ export class Erasure {
   readonly c: AppContext
   readonly request: ErasureRequest
   readonly tally: Tally = {
-    ...{ shares: 0, deleted: 0, versions: 0, uploads: 0, records: 0, unreadable: 0 },
+    shares: 0,
+    deleted: 0,
+    versions: 0,
+    uploads: 0,
+    records: 0,
+    unreadable: 0,
   }
   /** Why each key is left. */
   readonly failures = new Map<ObjectKey, unknown>()

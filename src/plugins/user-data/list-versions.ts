@@ -68,7 +68,10 @@ export async function listVersions(
   now: Date,
 ): Promise<VersionPage> {
   const query = {
-    ...{ versions: '', 'encoding-type': 'url', 'max-keys': String(limit), prefix },
+    versions: '',
+    'encoding-type': 'url',
+    'max-keys': String(limit),
+    prefix,
     ...(marker && { 'key-marker': marker.key }),
     ...(marker?.versionId && { 'version-id-marker': marker.versionId }),
   }

@@ -63,7 +63,10 @@ export const userDataRoutes = newApp()
     if (options === undefined) throw new Error('The plugin userData was not set up.')
     // A bucket may tell only the second. What could be later stays.
     const request = {
-      ...{ bucket, prefix, before: Math.floor(time / 1000) * 1000, dryRun },
+      bucket,
+      prefix,
+      before: Math.floor(time / 1000) * 1000,
+      dryRun,
       listing: () => withCredentials(c, withWalkingKeys(chosen)),
     }
     const { erasure, position } = await deletePart(c, request, start, options)

@@ -1,6 +1,6 @@
 import type { BrowserContext, Page } from 'playwright-core'
 import { expect } from 'vitest'
-import type { FileRecord } from '../../../client/src/responses.ts'
+import type { FileRecord } from '../../../client/src/answers/files.ts'
 import type {
   ClientPage,
   PageClient,

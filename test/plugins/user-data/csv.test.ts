@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { csvLine } from '../../../src/plugins/user-data/csv.ts'
+import { csvLine } from '../../../src/plugins/user-data/export.ts'
 
 // @threat formula-injection
 it.each([

@@ -5,6 +5,7 @@ import { MAX_REPLACEABLE_SECONDS } from '../../../src/bucket/limits.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import { newObjectKey } from '../../../src/keys/new-key.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import type { Plugin } from '../../../src/plugin.ts'
 import { events } from '../../../src/plugins/events/index.ts'
 import { d1FileIndex } from '../../../src/plugins/files/d1-file-index.ts'
 import { files } from '../../../src/plugins/files/index.ts'
@@ -205,6 +206,33 @@ describe('POST /files/delete-all', () => {
     const after = Date.parse(repeatAfter) - 1000 * MAX_REPLACEABLE_SECONDS
     expect(after).toBeGreaterThanOrEqual(start)
     expect(after).toBeLessThanOrEqual(Date.now())
+  })
+
+  // @threat delete-all-shares
+  it('ends what every plugin shares, also after a change of their order between two calls', async () => {
+    const left = new Map([
+      ['one', 12],
+      ['two', 12],
+    ])
+    const sharing = (name: string): Plugin => ({
+      name,
+      setup: () => ({
+        async erase() {
+          const rest = Math.max(0, (left.get(name) ?? 0) - 1)
+          left.set(name, rest)
+          return { ended: 1, hasFailed: false, next: rest > 0 ? { id: name, at: rest } : null }
+        },
+      }),
+    })
+    const [one, two] = [sharing('one'), sharing('two')]
+    const appWith = (...plugins: Plugin[]) =>
+      mount({ plugins: [files({ index }), userData(), ...plugins] })
+    let answer = (await ask(appWith(one, two))).body
+    while (left.get('two') === 12)
+      answer = (await ask(appWith(one, two), { cursor: answer.cursor })).body
+    expect([...left.values()]).toEqual([0, expect.any(Number)])
+    await deleteAll(appWith(two, one), { cursor: answer.cursor })
+    expect([...left.values()]).toEqual([0, 0])
   })
 
   it('deletes up to 100 in one call with 50 requests, and goes on with the cursor', async () => {

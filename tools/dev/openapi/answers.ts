@@ -3,7 +3,10 @@ import { KEY_SCOPES } from '../../../src/access/scopes.ts'
 import { REASONS_BY_CODE, STATUS_BY_CODE } from '../../../src/errors/api-error.ts'
 import { MODES, STOP_REASONS } from '../../../src/plugins/upkeep/state.ts'
 
-/** The Worker's responses, under their names in the OpenAPI document. */
+/**
+ * The Worker's responses, under their names in the OpenAPI document. `tools/dev/build-answers.ts` makes the
+ * types of the client from them, and what checks its responses.
+ */
 export const answers = z.registry<{ id: string }>()
 
 const text = (description: string) => z.string().check(z.describe(description))
@@ -20,6 +23,38 @@ const etag = () => text('As the bucket reports it, with its quotes.')
 const headers = (description: string) =>
   z.record(z.string(), z.string()).check(z.describe(description))
 
+const errorCode = z
+  .enum(Object.keys(STATUS_BY_CODE))
+  .check(
+    z.describe("The API's error codes. docs/api.md explains them. A newer Worker may have others."),
+  )
+
+const scope = z.enum(KEY_SCOPES).check(z.describe('What a caller may do.'))
+
+const reason = z
+  .enum([...new Set(Object.values(REASONS_BY_CODE).flat())])
+  .check(z.describe('Why, for codes with several causes. A newer Worker may have others.'))
+
+const issue = z
+  .object({
+    path: text('Dotted path from the root of the body or query; empty for the root itself.'),
+    message: z.string(),
+  })
+  .check(z.describe('One error in an input.'))
+
+const itemError = z
+  .object({
+    code: errorCode,
+    message: z.string(),
+    reason: z.optional(reason),
+    etag: z.optional(z.nullable(z.string())),
+    deleted: z
+      .optional(z.boolean())
+      .check(z.describe('Its object is gone, whatever failed after that.')),
+    issues: z.optional(z.array(issue)),
+  })
+  .check(z.describe('Why one item of a list failed. The others are not affected.'))
+
 const record = {
   key: objectKey(),
   bucket: alias(),
@@ -31,68 +66,64 @@ const record = {
     .nullable(z.string())
     .check(z.describe('Id of the principal that recorded it; null if the index has no record.')),
   createdAt: instant("The object's Last-Modified, ISO 8601 in UTC."),
+  status: z
+    .optional(z.literal('found'))
+    .check(z.describe('Present if nobody has confirmed the upload.')),
 }
 
-/** Why a key in a list was refused. Other keys in the list are not affected. */
-const refusedKey = z.object({
-  key: z.string(),
-  error: z.object({ code: z.enum(['invalid_key', 'forbidden']), message: z.string() }),
-})
+const refusedKey = z
+  .object({ key: z.string(), error: itemError })
+  .check(z.describe('Why one key of a list failed. The other keys are not affected.'))
 
-export const fileRecord = z.object(record)
+const refusedFile = z
+  .object({ fileName: z.optional(z.string()), key: z.optional(z.string()), error: itemError })
+  .check(z.describe('Why one file of a list was refused. The other files are not affected.'))
 
-export const recordedFile = z.object({
-  ...record,
-  data: z
-    .optional(z.unknown())
-    .check(z.describe("The `data` that the app's `onEvent` returned, in an app that has one.")),
-})
+export const fileRecord = z.object(record).check(z.describe('A file in the index.'))
+
+export const recordedFile = z
+  .object({
+    ...record,
+    data: z
+      .optional(z.unknown())
+      .check(z.describe("The `data` that the app's `onEvent` returned, in an app that has one.")),
+  })
+  .check(z.describe('A file that was just recorded.'))
 
 const totals = {
   count: z.int().check(z.minimum(0), z.describe('Number of files.')),
   bytes: bytes('Bytes of these files.'),
 }
 
+const listedFile = z.object({
+  ...record,
+  url: z.optional(url('A signed GET, if the query has `urls`.')),
+  error: z.optional(itemError).check(z.describe('Why there is no `url`: the app refused it.')),
+})
+
+const folder = z
+  .object({ prefix: text("The start of its files' keys, up to and with `/`."), ...totals })
+  .check(z.describe('A folder in the index, with the totals of everything below it.'))
+
 export const filePage = z.object({
-  files: z.array(
-    z.object({
-      ...record,
-      url: z.optional(url('A signed GET, if the query has `urls`.')),
-      error: z
-        .optional(z.object({ code: z.literal('forbidden'), message: z.string() }))
-        .check(z.describe('Why there is no `url`: the app refused it.')),
-    }),
-  ),
+  files: z.array(listedFile),
   folders: z
-    .optional(
-      z.array(
-        z.object({
-          prefix: text("The start of its files' keys, up to and with `/`."),
-          ...totals,
-        }),
-      ),
-    )
+    .optional(z.array(folder))
     .check(z.describe('With `delimiter`: what is directly below the prefix, before its files.')),
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
+})
+
+const group = z.object({
+  value: z
+    .nullable(z.string())
+    .check(z.describe('A media type, an owner or null, a day, or the prefix of a folder.')),
+  ...totals,
 })
 
 export const stats = z.object({
   ...totals,
   groups: z
-    .optional(
-      z
-        .array(
-          z.object({
-            value: z
-              .nullable(z.string())
-              .check(
-                z.describe('A media type, an owner or null, a day, or the prefix of a folder.'),
-              ),
-            ...totals,
-          }),
-        )
-        .check(z.maxLength(1000)),
-    )
+    .optional(z.array(group).check(z.maxLength(1000)))
     .check(z.describe('With `groupBy`: the last days, or those with the most bytes.')),
 })
 
@@ -106,36 +137,15 @@ export const uploadUrl = z.object({
   expiresAt: end(),
 })
 
-const reason = z.enum([...new Set(Object.values(REASONS_BY_CODE).flat())])
-
-/** Why one file or key of a list failed. The others are not affected. */
-const itemError = z.object({
-  code: z.enum(Object.keys(STATUS_BY_CODE)),
-  message: z.string(),
-  reason: z.optional(reason),
-  etag: z.optional(z.nullable(z.string())),
-  deleted: z.optional(z.boolean()),
-  issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
-})
-
 export const uploadUrls = z.object({
   uploads: z
-    .array(
-      z.union([
-        uploadUrl,
-        z.object({
-          fileName: z.optional(z.string()),
-          key: z.optional(z.string()),
-          error: itemError,
-        }),
-      ]),
-    )
+    .array(z.union([uploadUrl, refusedFile]))
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
 export const recordedFiles = z.object({
   files: z
-    .array(z.union([recordedFile, z.object({ key: z.optional(z.string()), error: itemError })]))
+    .array(z.union([recordedFile, refusedFile]))
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
@@ -154,28 +164,28 @@ export const copiedFiles = z.object({
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
-export const deletedFiles = z.object({
-  deleted: z
+/** One for each key that was asked for. */
+const keyResults = () =>
+  z
     .array(z.object({ key: z.string(), error: z.optional(itemError) }))
-    .check(z.describe('One for each key, in the order of the request.')),
-})
+    .check(z.describe('One for each key, in the order of the request.'))
 
-export const purgedCopies = z.object({
-  purged: z
-    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
-    .check(z.describe('One for each key, in the order of the request.')),
-})
+export const deletedFiles = z.object({ deleted: keyResults() })
+
+export const purgedCopies = z.object({ purged: keyResults() })
+
+const storedObject = z
+  .object({
+    key: objectKey(),
+    size: bytes('Bytes.'),
+    etag: etag(),
+    lastModified: instant('ISO 8601 in UTC.'),
+    isRecorded: z.boolean().check(z.describe('Whether the index has a record of this key.')),
+  })
+  .check(z.describe('An object of the bucket.'))
 
 export const objectPage = z.object({
-  objects: z.array(
-    z.object({
-      key: objectKey(),
-      size: bytes('Bytes.'),
-      etag: etag(),
-      lastModified: instant('ISO 8601 in UTC.'),
-      isRecorded: z.boolean().check(z.describe('Whether the index has a record of this key.')),
-    }),
-  ),
+  objects: z.array(storedObject),
   folders: z
     .optional(z.array(z.object({ prefix: text('Up to and with the `/`.') })))
     .check(z.describe('With `delimiter`: what the keys below start with.')),
@@ -195,9 +205,7 @@ export const erasure = z.object({
   unreadable: bytes(
     'Objects and entries of the index that stay, since their keys can not be named.',
   ),
-  failures: z
-    .array(z.object({ key: objectKey(), error: itemError }))
-    .check(z.describe('What is left, and why.')),
+  failures: z.array(refusedKey).check(z.describe('What is left, and why.')),
   cursor: z.optional(text('For the next call. Missing at the end.')),
   repeatAfter: instant(
     'When everything that was signed until now has expired. A second pass is needed then.',
@@ -441,42 +449,44 @@ export const links = z.object({
   expiresAt: end(),
 })
 
-export const grant = z.object({
-  id: text('For requests of its creator, and in events. It opens nothing.'),
-  url: url('For the recipient. Anyone who has it can use the grant.'),
-  bucket: alias(),
-  key: objectKey(),
-  name: text('Name of the file.'),
-  size: bytes('Bytes of the file when the grant was created.'),
-  label: z.nullable(z.string()).check(z.describe('What the recipient reads on the page.')),
-  uses: z
-    .nullable(z.int().check(z.minimum(1)))
-    .check(z.describe('How many links it dispenses in all; null for any number.')),
-  usesLeft: z
-    .nullable(z.int().check(z.minimum(0)))
-    .check(z.describe('How many are left; null for any number.')),
-  deadline: instant('When it ends, ISO 8601 in UTC.'),
-  hasPassword: z.boolean().check(z.describe('Whether the recipient must enter a password.')),
-  wrongPasswords: z.int().check(z.describe('How many passwords of visitors were wrong.')),
-  direct: z.boolean().check(z.describe('Whether a GET takes a use.')),
-  download: z
-    .nullable(z.string())
-    .check(z.describe('Name to save the object under, if its creator chose one.')),
-  restrictions: z
-    .nullable(
-      z.object({
-        notBefore: z.optional(z.iso.datetime()),
-        ips: z.optional(z.array(z.string())),
-        countries: z.optional(z.array(z.string())),
-        notCountries: z.optional(z.array(z.string())),
-      }),
-    )
-    .check(z.describe('Who may open it, and when it starts to work; null for everyone.')),
-  createdAt: instant('When it was created, ISO 8601 in UTC.'),
-  lastUsedAt: z
-    .nullable(z.iso.datetime())
-    .check(z.describe('When it last dispensed a link, ISO 8601 in UTC; null for never.')),
-})
+export const grant = z
+  .object({
+    id: text('For requests of its creator, and in events. It opens nothing.'),
+    url: url('For the recipient. A secret: anyone who has it can use the grant.'),
+    bucket: alias(),
+    key: objectKey(),
+    name: text('Name of the file.'),
+    size: bytes('Bytes of the file when the grant was created.'),
+    label: z.nullable(z.string()).check(z.describe('What the recipient reads on the page.')),
+    uses: z
+      .nullable(z.int().check(z.minimum(1)))
+      .check(z.describe('How many links it dispenses in all; null for any number.')),
+    usesLeft: z
+      .nullable(z.int().check(z.minimum(0)))
+      .check(z.describe('How many are left; null for any number.')),
+    deadline: instant('When it ends, ISO 8601 in UTC.'),
+    hasPassword: z.boolean().check(z.describe('Whether the recipient must enter a password.')),
+    wrongPasswords: z.int().check(z.describe('How many passwords of visitors were wrong.')),
+    direct: z.boolean().check(z.describe('Whether a GET takes a use.')),
+    download: z
+      .nullable(z.string())
+      .check(z.describe('Name to save the object under, if its creator chose one.')),
+    restrictions: z
+      .nullable(
+        z.object({
+          notBefore: z.optional(z.iso.datetime()),
+          ips: z.optional(z.array(z.string())),
+          countries: z.optional(z.array(z.string())),
+          notCountries: z.optional(z.array(z.string())),
+        }),
+      )
+      .check(z.describe('Who may open it, and when it starts to work; null for everyone.')),
+    createdAt: instant('When it was created, ISO 8601 in UTC.'),
+    lastUsedAt: z
+      .nullable(z.iso.datetime())
+      .check(z.describe('When it last dispensed a link, ISO 8601 in UTC; null for never.')),
+  })
+  .check(z.describe('A link that counts its uses, and that can be withdrawn.'))
 
 const unavailable = z
   .optional(z.array(z.string()))
@@ -494,7 +504,9 @@ const room = (description: string) =>
     .check(z.describe(description))
 
 const boxTerms = {
-  from: text('Who asks for files, as the page shows it.'),
+  from: text(
+    'Who asks for files: plain text, and so are the others. Show them as text, not as HTML.',
+  ),
   title: text('Title of the page.'),
   message: z.nullable(z.string()).check(z.describe('Text of the page, or null.')),
   deadline: instant('When it closes, ISO 8601 in UTC.'),
@@ -506,17 +518,19 @@ const boxTerms = {
     .check(z.describe('Types that it accepts; null for all that the bucket accepts.')),
 }
 
-export const dropBox = z.object({
-  id: text('For requests of its creator, and in events. It opens nothing.'),
-  url: url('For senders. Anyone who has it can send files.'),
-  bucket: alias(),
-  prefix: text('Where the files go.'),
-  ...boxTerms,
-  hasPassword: z.boolean().check(z.describe('Whether senders must enter a password.')),
-  wrongPasswords: z.int().check(z.describe('How many passwords of visitors were wrong.')),
-  createdAt: instant('When it was created, ISO 8601 in UTC.'),
-  received: room('What has arrived.'),
-})
+export const dropBox = z
+  .object({
+    id: text('For requests of its creator, and in events. It opens nothing.'),
+    url: url('For senders. A secret: anyone who has it can send files.'),
+    bucket: alias(),
+    prefix: text('Where the files go.'),
+    ...boxTerms,
+    hasPassword: z.boolean().check(z.describe('Whether senders must enter a password.')),
+    wrongPasswords: z.int().check(z.describe('How many passwords of visitors were wrong.')),
+    createdAt: instant('When it was created, ISO 8601 in UTC.'),
+    received: room('What has arrived.'),
+  })
+  .check(z.describe('A page on which anybody who knows its URL can drop files.'))
 
 export const dropBoxes = z.object({
   dropBoxes: z.array(dropBox).check(z.describe('The newest first.')),
@@ -524,25 +538,29 @@ export const dropBoxes = z.object({
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
+const receivedFile = z
+  .object({
+    key: objectKey(),
+    bucket: alias(),
+    name: text("The sender's name of the file."),
+    size: bytes('Bytes.'),
+    mimetype: text('As the bucket reports it.'),
+    receivedAt: instant('When it arrived, ISO 8601 in UTC.'),
+    sender: z
+      .nullable(z.object({ name: z.string(), note: z.string() }))
+      .check(
+        z.describe(
+          'What the sender wrote: plain text that nobody has checked. Show it as text, not as HTML.',
+        ),
+      ),
+    country: z
+      .nullable(z.string())
+      .check(z.describe("The sender's country, as Cloudflare reports it; null if unknown.")),
+  })
+  .check(z.describe('A file that a drop box received.'))
+
 export const receivedFiles = z.object({
-  files: z
-    .array(
-      z.object({
-        key: objectKey(),
-        bucket: alias(),
-        name: text("The sender's name of the file."),
-        size: bytes('Bytes.'),
-        mimetype: text('As the bucket reports it.'),
-        receivedAt: instant('When it arrived, ISO 8601 in UTC.'),
-        sender: z
-          .nullable(z.object({ name: z.string(), note: z.string() }))
-          .check(z.describe('What the sender wrote: plain text that nobody has checked.')),
-        country: z
-          .nullable(z.string())
-          .check(z.describe("The sender's country, as Cloudflare reports it; null if unknown.")),
-      }),
-    )
-    .check(z.describe('The newest first.')),
+  files: z.array(receivedFile).check(z.describe('The newest first.')),
   cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
@@ -560,36 +578,38 @@ export const token = z.object({
   expiresAt: end(),
 })
 
+const bucketLimits = z
+  .object({
+    bucket: alias(),
+    maxBytes: z
+      .nullable(z.int().check(z.minimum(1)))
+      .check(z.describe('Maximum size of an upload in bytes; null without a limit.')),
+    allowedTypes: z
+      .nullable(z.array(z.string()))
+      .check(z.describe('`type/subtype` or `type/*`; null if every type is allowed.')),
+    maxExpiresIn: z
+      .object({
+        upload: z.int(),
+        view: z.int(),
+        stream: z.int(),
+        email: z.int(),
+        link: z.int(),
+      })
+      .check(z.describe('Seconds by use. `expiresIn` of a link can be half of `link`.')),
+  })
+  .check(z.describe('What the caller may do in one bucket.'))
+
 export const limits = z.object({
   tag: text(
     "Changes with the caller's id and prefix. A client sends it in `X-User-Tag`, so that another user's login doesn't go unnoticed.",
   ),
-  scopes: z.array(z.enum(KEY_SCOPES)),
+  scopes: z.array(scope),
   prefix: text('Empty, or ends with `/` and has no empty segment.'),
   expiresAt: z
     .nullable(z.iso.datetime())
     .check(z.describe('When the credential expires, ISO 8601 in UTC; null if it does not.')),
   buckets: z
-    .array(
-      z.object({
-        bucket: alias(),
-        maxBytes: z
-          .nullable(z.int().check(z.minimum(1)))
-          .check(z.describe('Maximum size of an upload; null without a limit.')),
-        allowedTypes: z
-          .nullable(z.array(z.string()))
-          .check(z.describe('`type/subtype` or `type/*`; null if every type is allowed.')),
-        maxExpiresIn: z
-          .object({
-            upload: z.int(),
-            view: z.int(),
-            stream: z.int(),
-            email: z.int(),
-            link: z.int(),
-          })
-          .check(z.describe('Seconds by use. `expiresIn` of a link can be half of `link`.')),
-      }),
-    )
+    .array(bucketLimits)
     .check(z.describe('Those that the caller may use. The first one is the default.')),
   answers: z.boolean().check(z.describe('Whether the index searches, sorts and counts.')),
   plugins: z
@@ -645,9 +665,7 @@ export const health = z.object({
 
 const errorMembers = {
   message: text('For people.'),
-  code: z
-    .enum(Object.keys(STATUS_BY_CODE))
-    .check(z.describe('For programs. It stays the same across versions.')),
+  code: errorCode,
   requestId: z.uuid().check(z.describe('Also in the header `X-Request-Id` and in the log.')),
   reason: z
     .optional(reason)
@@ -666,16 +684,7 @@ const errorMembers = {
     .check(
       z.describe('For `precondition_failed`: the ETag of the object, or null without an object.'),
     ),
-  issues: z.optional(
-    z
-      .array(
-        z.object({
-          path: text('Dotted path from the root of the body or query; empty for the root itself.'),
-          message: z.string(),
-        }),
-      )
-      .check(z.describe('Present if single members are wrong.')),
-  ),
+  issues: z.optional(z.array(issue)).check(z.describe('Present if single members are wrong.')),
 }
 
 export const error = z.object(errorMembers)
@@ -729,11 +738,22 @@ export const signedRequest = z.object({
 })
 
 const named = {
-  CopiedFiles: copiedFiles,
-  DeletedFiles: deletedFiles,
-  PurgedCopies: purgedCopies,
-  Error: error,
+  ApiErrorCode: errorCode,
+  Scope: scope,
+  Reason: reason,
+  Issue: issue,
   ItemError: itemError,
+  RefusedFile: refusedFile,
+  ListedFile: listedFile,
+  Folder: folder,
+  Group: group,
+  StoredObject: storedObject,
+  BucketLimits: bucketLimits,
+  ReceivedFile: receivedFile,
+  CopiedFiles: copiedFiles,
+  Deleted: deletedFiles,
+  Purged: purgedCopies,
+  Error: error,
   FilePage: filePage,
   ObjectPage: objectPage,
   Erasure: erasure,
@@ -743,11 +763,11 @@ const named = {
   FileUrl: fileUrl,
   FileUrls: fileUrls,
   Grant: grant,
-  Grants: grants,
+  GrantPage: grants,
   DropBox: dropBox,
-  DropBoxes: dropBoxes,
+  DropBoxPage: dropBoxes,
   DropBoxToken: dropBoxToken,
-  ReceivedFiles: receivedFiles,
+  ReceivedPage: receivedFiles,
   Health: health,
   Link: link,
   Links: links,

@@ -113,7 +113,9 @@ export const adminRoutes = newApp()
     const chosen = chooseBucket(c, alias, prefix).alias
     const cursors = cursorsOf(settings, ['index', from, chosen, prefix], z.string())
     const { records, ...page } = await driverOf(c, from).list({
-      ...{ bucket: chosen, prefix, limit },
+      bucket: chosen,
+      prefix,
+      limit,
       cursor: await cursors.open(cursor),
     })
     const { limits } = principal

@@ -142,7 +142,7 @@ export async function makeOnce(
     flight.succeed(image)
     return image
   } catch (error) {
-    // The cache keeps a refusal. Of a bucket, later requests may get another answer.
+    // The cache keeps refusals of Cloudflare Images. A bucket's error may be gone in the next request.
     if (asApiError(error)?.reason === 'images' && !isCrowded(error)) remember(url, error)
     throw error
   } finally {

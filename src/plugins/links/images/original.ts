@@ -54,7 +54,11 @@ export async function readOriginal(
   const { started, rest, close } = split(body, stated, Math.min(size, START_BYTES))
   let failed: unknown = null
   const original = (bytes: Bytes, info: ImageInfo | null, length = bytes.byteLength): Original => ({
-    ...{ info: checked(info), headers, bytes, size: length, isWhole: length === bytes.byteLength },
+    info: checked(info),
+    headers,
+    bytes,
+    size: length,
+    isWhole: length === bytes.byteLength,
     send() {
       if (length === bytes.byteLength) return inPieces(bytes)
       const { readable, writable } = pipeOf(String(length))

@@ -179,8 +179,10 @@ async function cleanImage(
   const date = original.get('last-modified')
   const headers = new Headers({
     ...(date === null ? {} : { 'Last-Modified': date }),
-    ...{ 'Accept-Ranges': 'bytes', 'Content-Length': String(clean.byteLength) },
-    ...{ 'Content-Type': type, ETag: `"${digest}"` },
+    'Accept-Ranges': 'bytes',
+    'Content-Length': String(clean.byteLength),
+    'Content-Type': type,
+    ETag: `"${digest}"`,
   })
   return { bytes: clean, headers: [...headers] }
 }
