@@ -5,7 +5,7 @@ import { jwtRule } from '../plugins/jwt/options.ts'
 import { imageSizesRule } from '../plugins/links/images/options.ts'
 import { notificationSecretsRule } from '../plugins/notifications/notification-secret.ts'
 import { upkeepRule } from '../plugins/upkeep/options.ts'
-import { keepFor, type LoadedSettings } from '../settings/define.ts'
+import type { LoadedSettings } from '../settings/define.ts'
 import type { Rule } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
 import {
@@ -40,6 +40,3 @@ export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
   ]
   return all.length === 0 ? loaded : { ok: false, issues: all }
 }
-
-/** Returns the settings of variables, secrets and bindings (docs/configuration.md). */
-export const environmentSettings = keepFor(loadEnvironment)

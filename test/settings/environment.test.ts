@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { environmentSettings, loadEnvironment } from '../../src/worker/environment.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
+import { environmentSettings } from '../support/environment-settings.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
 function load(variables: object) {

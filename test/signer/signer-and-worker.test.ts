@@ -1,7 +1,7 @@
 import { afterEach, expect, inject, it, vi } from 'vitest'
 import { createSigner, type SettingsFor } from '../../src/signer.ts'
-import { environmentSettings } from '../../src/worker/environment.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { environmentSettings } from '../support/environment-settings.ts'
 import { textOf } from '../support/links.ts'
 import { baseVariables, s3rverBucket, testWorker } from '../support/worker.ts'
 

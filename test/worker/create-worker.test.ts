@@ -4,7 +4,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { FileEvent } from '../../src/index.ts'
 import type { Plugin } from '../../src/plugin.ts'
 import type { Use } from '../../src/settings/rules.ts'
-import { environmentSettings, loadEnvironment, PLUGIN_RULES } from '../../src/worker/environment.ts'
+import { loadEnvironment, PLUGIN_RULES } from '../../src/worker/environment.ts'
 import {
   apiKeys,
   createWorker,
@@ -19,6 +19,7 @@ import {
   type WorkerEnv,
 } from '../../src/worker/index.ts'
 import { TOML, variableRules } from '../../src/worker/variables.ts'
+import { environmentSettings } from '../support/environment-settings.ts'
 import { credentials, everyPlugin } from '../support/every-plugin.ts'
 import { baseVariables } from '../support/worker.ts'
 

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { environmentSettings } from '../../src/worker/environment.ts'
 import { pageFile } from '../../src/worker/page.ts'
+import { environmentSettings } from '../support/environment-settings.ts'
 import { baseVariables } from '../support/worker.ts'
 
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'"

@@ -28,7 +28,7 @@ const claimsSchema = z.strictObject({
   exp: z.int(),
 })
 
-const secretSchema = z.strictObject({
+const secretSchema = z.object({
   s3UploadId: z.string().check(z.minLength(1)),
   /** Random text in its object's metadata, if other uploads may have the same key. */
   mark: z.optional(z.string()),
