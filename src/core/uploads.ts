@@ -4,7 +4,6 @@ import { uploadProof } from '../access/upload-proof.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_PUT_BYTES, UPLOAD_MARK } from '../bucket/limits.ts'
-import type { UploadFields } from '../bucket/upload-fields.ts'
 import { invalidMember } from '../errors/api-error.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
@@ -85,11 +84,11 @@ export async function signUpload(
 ): Promise<UploadUrl> {
   const ready = await planUpload(c, bucket, request, MAX_PUT_BYTES)
   return startUpload(c, ready, async ({ key, file, now }) => {
-    if (file.key !== undefined)
-      return createUploadUrl(bucket, key, await keepExisting(bucket, file, now), now)
+    if (file.key !== undefined) file = await keepExisting(bucket, file, now)
     // The bucket itself then keeps the upload from being repeated under its URL.
-    const isOnce = bucket.conditionalPut && c.get('writeOnce') !== undefined
-    return createUploadUrl(bucket, key, isOnce ? { ...file, overwrite: false } : file, now)
+    else if (bucket.conditionalPut && c.get('writeOnce') !== undefined)
+      file = { ...file, overwrite: false }
+    return createUploadUrl(bucket, key, file, now)
   })
 }
 
@@ -126,7 +125,7 @@ export async function planUpload<File extends Nameable>(
     requireContentType(file.mimetype, key, bucket)
   } else if (file.directory !== named.directory)
     key = newObjectKey({ ...file, prefix, now: timeOf(c), ...file.seed })
-  if (file.ifMatch !== undefined) requireReplacement(file)
+  requireReplacement(file)
   if (c.get('writeOnce') !== undefined) file = await withProof(c, bucket, key, file)
   if (!hasSeams) return { key, file, change: null }
   const { mimetype, size, overwrite } = file
@@ -189,10 +188,7 @@ async function withProof<File extends Nameable>(
 }
 
 /** Throws `invalid_request` unless an upload with `ifMatch` may replace an object. */
-export function requireReplacement({
-  key,
-  overwrite,
-}: Pick<UploadFields, 'key' | 'overwrite'>): void {
-  if (key !== undefined && overwrite) return
+export function requireReplacement({ key, overwrite, ifMatch }: Omit<Naming, 'fileName'>): void {
+  if (ifMatch === undefined || (key !== undefined && overwrite)) return
   throw invalidMember('ifMatch', 'needs key and overwrite: true')
 }
