@@ -85,11 +85,8 @@ export async function signUpload(
 ): Promise<UploadUrl> {
   const ready = await planUpload(c, bucket, request, MAX_PUT_BYTES)
   return startUpload(c, ready, async ({ key, file, now }) => {
-    if (file.key !== undefined)
-      return createUploadUrl(bucket, key, await keepExisting(bucket, file, now), now)
-    // The bucket itself then keeps the upload from being repeated under its URL.
-    const isOnce = bucket.conditionalPut && c.get('writeOnce') !== undefined
-    return createUploadUrl(bucket, key, isOnce ? { ...file, overwrite: false } : file, now)
+    const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+    return createUploadUrl(bucket, key, kept, now)
   })
 }
 
