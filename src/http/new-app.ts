@@ -105,20 +105,14 @@ const shapeOf = (path: string): string => path.replace(/:\w+/g, ':')
 const covers = (shape: string, other: string): boolean =>
   shape.endsWith('/*') && `${other}/`.startsWith(shape.slice(0, -1))
 
-/** What tells whether two paths have requests in common. */
-interface Compared {
-  readonly path: string
-  readonly shape: string
-  readonly rank: string
-  readonly pattern: RegExp
-}
-
-export const compared = (path: string): Compared => ({
+/** Returns what tells whether two paths have requests in common. */
+export const compared = (path: string) => ({
   path,
   shape: shapeOf(path),
   rank: rankOf(path),
   pattern: patternOf(path),
 })
+type Compared = ReturnType<typeof compared>
 
 /** Tells whether two paths are the same except for the names of parameters, or one covers the other. */
 export const meet = ({ shape }: Compared, other: Compared): boolean =>

@@ -1,17 +1,18 @@
 import type { CredentialSource, Credentials } from '../bucket/bucket.ts'
 import { credentialSource } from '../bucket/credential-source.ts'
-import { accessKey, BROKEN, breaks, check, notEmpty, optional, type Rule, table } from './rules.ts'
+import type { Rule } from './rules.ts'
+import * as r from './rules.ts'
 
 const instant: Rule<number> = (value, place) =>
   value instanceof Date && !Number.isNaN(value.getTime())
     ? value.getTime()
-    : breaks(place, 'must be a valid Date')
+    : r.breaks(place, 'must be a valid Date')
 
-const valuesRule: Rule<Credentials> = table({
-  accessKeyId: accessKey,
-  secretAccessKey: accessKey,
-  sessionToken: optional(notEmpty, null),
-  expiresAt: optional(instant, Infinity),
+const valuesRule: Rule<Credentials> = r.table({
+  accessKeyId: r.accessKey,
+  secretAccessKey: r.accessKey,
+  sessionToken: r.optional(r.notEmpty, null),
+  expiresAt: r.optional(instant, Infinity),
 })
 
 /** Buckets, environments and presigners with the same function share what it returns. */
@@ -31,14 +32,14 @@ export const credentialsRule: Rule<Credentials | CredentialSource> = (value, pla
 
 const returnedRule: Rule<Credentials> = (value, place) => {
   const values = valuesRule(value, place)
-  return values !== BROKEN && values.sessionToken !== null && values.expiresAt === Infinity
-    ? breaks({ ...place, path: 'expiresAt' }, 'is missing. Temporary credentials need it')
+  return values !== r.BROKEN && values.sessionToken !== null && values.expiresAt === Infinity
+    ? r.breaks({ ...place, path: 'expiresAt' }, 'is missing. Temporary credentials need it')
     : values
 }
 
 /** Throws TypeError for what is not an access key. Its message contains no values. */
 function requireValues(returned: unknown): Credentials {
-  const checked = check(returnedRule, returned)
+  const checked = r.check(returnedRule, returned)
   if (checked.ok) return checked.value
   const list = checked.issues.map(({ path, message }) => `${path || 'it'} ${message}`).join('; ')
   throw new TypeError(`The function returned no valid credentials: ${list}.`)

@@ -166,6 +166,23 @@ export const list =
     return results.includes(BROKEN) ? BROKEN : (results as T[])
   }
 
+/** Accepts one item, or a list of items without errors. Returns a list. */
+export const oneOrMore = <T>(rule: Rule<T>, findError: FindError<T[]> = () => null): Rule<T[]> => {
+  const one = into(rule, (item) => [item])
+  const more = also(list(rule, 1), findError)
+  return (value, place) => (Array.isArray(value) ? more : one)(value, place)
+}
+
+/** Returns an error that names two items of a list with the same `name` by their indexes, or null. */
+export const repeats =
+  <T>(what: string, name: (item: T) => string | number): FindError<readonly T[]> =>
+  (items) => {
+    const names = items.map(name)
+    const first = names.findIndex((one, i) => names.lastIndexOf(one) > i)
+    const last = names.lastIndexOf(names[first] ?? '')
+    return first < 0 ? null : `must not repeat ${what} (entries ${first} and ${last})`
+  }
+
 /**
  * Accepts members by name, and keeps their order. Leaves out those that are undefined. `byName` returns
  * the rule of a member, or what is wrong with its name. The path of such a member has its index instead,

@@ -1,5 +1,6 @@
 import { isObject } from '../errors/api-error.ts'
-import { also, check, into, matching, oneOf, optional, type Rule, record, text } from './rules.ts'
+import type { Rule } from './rules.ts'
+import * as r from './rules.ts'
 
 /** Headers for the bucket's server, by S3's names in lower case. */
 type Headers = Readonly<Record<string, string>>
@@ -90,38 +91,39 @@ function contextError(value: string): string | null {
 
 const CONTEXT = 'must be a JSON object of strings in base64'
 
-const RULES: ReadonlyMap<string, Rule<string>> = new Map<keyof UploadHeaders, Rule<string>>([
-  ['x-amz-server-side-encryption', oneOf('AES256', 'aws:kms', 'aws:kms:dsse')],
-  [
-    'x-amz-server-side-encryption-aws-kms-key-id',
-    matching(/^[\w:/.-]{1,2048}$/, 'must be the id, the ARN or the alias of a KMS key'),
-  ],
-  ['x-amz-server-side-encryption-context', text(contextError)],
-  [
-    'x-amz-server-side-encryption-bucket-key-enabled',
-    matching(/^(?:true|false)$/, 'must be "true" or "false"'),
-  ],
-  [
-    'x-amz-storage-class',
-    matching(/^[A-Z][A-Z0-9_]{0,63}$/, 'must be a storage class, such as "STANDARD_IA"'),
-  ],
-  ['x-amz-tagging', text(taggingError)],
-  ['x-amz-acl', oneOf('private', 'bucket-owner-full-control')],
-  ['x-amz-request-payer', oneOf('requester')],
-  ['x-amz-expected-bucket-owner', matching(/^\d{12}$/, 'must be the 12 digits of an AWS account')],
-])
+const BY_NAME: Readonly<Record<keyof UploadHeaders, Rule<string>>> = {
+  'x-amz-server-side-encryption': r.oneOf('AES256', 'aws:kms', 'aws:kms:dsse'),
+  'x-amz-server-side-encryption-aws-kms-key-id': r.matching(
+    /^[\w:/.-]{1,2048}$/,
+    'must be the id, the ARN or the alias of a KMS key',
+  ),
+  'x-amz-server-side-encryption-context': r.text(contextError),
+  'x-amz-server-side-encryption-bucket-key-enabled': r.matching(
+    /^(?:true|false)$/,
+    'must be "true" or "false"',
+  ),
+  'x-amz-storage-class': r.matching(
+    /^[A-Z][A-Z0-9_]{0,63}$/,
+    'must be a storage class, such as "STANDARD_IA"',
+  ),
+  'x-amz-tagging': r.text(taggingError),
+  'x-amz-acl': r.oneOf('private', 'bucket-owner-full-control'),
+  'x-amz-request-payer': r.oneOf('requester'),
+  'x-amz-expected-bucket-owner': r.matching(/^\d{12}$/, 'must be the 12 digits of an AWS account'),
+}
+const RULES = new Map(Object.entries(BY_NAME))
 
 /** Returns what is wrong with one of these headers, or null. */
 export function uploadHeaderError(name: keyof UploadHeaders, value: string): string | null {
   const rule = RULES.get(name)
-  const checked = rule && check(rule, value)
+  const checked = rule && r.check(rule, value)
   return checked?.ok === false ? (checked.issues[0]?.message ?? null) : null
 }
 
 /** Returns the rule of a header, or what is wrong with its name. */
 function headerRule(name: string): Rule<string | undefined> | string {
   const rule = RULES.get(name)
-  if (rule) return optional(rule)
+  if (rule) return r.optional(rule)
   const lower = name.toLowerCase()
   const hint = RULES.has(lower)
     ? `Write it in lower case: ${lower}`
@@ -133,8 +135,8 @@ function headerRule(name: string): Rule<string | undefined> | string {
  * Accepts the headers that every upload to a bucket carries, by S3's names (PutObject and
  * CreateMultipartUpload). The list is closed, so that no header makes an object public by mistake.
  */
-export const uploadHeadersRule: Rule<BucketHeaders> = into(
-  also(record(headerRule), encryptionError),
+export const uploadHeadersRule: Rule<BucketHeaders> = r.into(
+  r.also(r.record(headerRule), encryptionError),
   ({ 'x-amz-request-payer': payer, 'x-amz-expected-bucket-owner': owner, ...uploadHeaders }) => ({
     uploadHeaders: orNull(uploadHeaders),
     requestHeaders: orNull({

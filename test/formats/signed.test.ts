@@ -274,9 +274,12 @@ it.each(Object.entries(SEALS))('%s of a later version is refused', async (_, for
   const later = await signature(format.purpose, signed, 'v2')
   expect(await outcome(read(`${start}${signed}.${later}`))).toBe(refusals[0])
   if (refusals[1] === undefined) return
-  const claims = membersOf(signed.split('.')[1] ?? '')
-  const more = await seal(settings.signingSecrets, format.purpose, { ...claims, newer: 1 })
-  expect(await outcome(read(start + more))).toBe(refusals[1])
+  const claims = { ...membersOf(signed.split('.')[1] ?? '') }
+  const parts = [{ newer: 1 }, { file: { ...Object(claims.file), newer: 1 } }]
+  for (const part of parts) {
+    const more = await seal(settings.signingSecrets, format.purpose, { ...claims, ...part })
+    expect(await outcome(read(start + more))).toBe(refusals[1])
+  }
 })
 
 const SHOWN: LinkPolicy = {

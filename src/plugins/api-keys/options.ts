@@ -1,7 +1,8 @@
 import type { Scope } from '../../access/scopes.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { aliasesRule, keyScopesRule } from '../../settings/access-rules.ts'
-import { also, list, matching, type Rule, table, text } from '../../settings/rules.ts'
+import type { Rule } from '../../settings/rules.ts'
+import * as r from '../../settings/rules.ts'
 import type { Settings } from '../../settings/settings.ts'
 
 /** The digest of an API key, and what the key may do. */
@@ -24,29 +25,22 @@ function digestError(value: string): string | null {
     : 'must be 64 hexadecimal digits, the SHA-256 of the key'
 }
 
-const digest = text(digestError)
-const digests = also(list(digest, 1), ({ length }) =>
+const digest = r.text(digestError)
+const digests = r.oneOrMore(digest, ({ length }) =>
   length > 2 ? 'must have one or two digests' : null,
 )
 
 /** Accepts digests of API keys, never the keys. `settings` have their buckets. */
 export const apiKeysRule = (settings: Pick<Settings, 'buckets'> | null): Rule<ApiKey[]> =>
-  also(
-    list(
-      table({
-        id: matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-", such as "ci"'),
-        sha256: (value, place) => (Array.isArray(value) ? digests : digest)(value, place),
+  r.also(
+    r.list(
+      r.table({
+        id: r.matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-", such as "ci"'),
+        sha256: digests,
         scopes: keyScopesRule,
-        prefix: text(keyPrefixError),
+        prefix: r.text(keyPrefixError),
         buckets: aliasesRule(settings),
       }),
     ),
-    (keys) => {
-      const ids = keys.map(({ id }) => id)
-      const last = new Map(ids.map((id, i) => [id, i]))
-      const first = ids.findIndex((id, i) => last.get(id) !== i)
-      return first === -1
-        ? null
-        : `must not repeat an id (entries ${first} and ${last.get(ids[first] ?? '')})`
-    },
+    r.repeats('an id', ({ id }) => id),
   )

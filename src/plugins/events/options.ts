@@ -44,14 +44,15 @@ const secret = r.text((value) =>
     : r.printedError(value),
 )
 
-const secrets = r.also(r.list(secret, 1), (given) =>
+const secrets = r.oneOrMore(secret, (given) =>
   given.length > 2 || new Set(given).size < given.length
     ? 'must have one secret, or two different ones'
     : null,
 )
 
-const events = r.also(r.list(r.oneOf(...EVENT_TYPES), 1), (given) =>
-  new Set(given).size < given.length ? 'must not repeat an event' : null,
+const events = r.also(
+  r.list(r.oneOf(...EVENT_TYPES), 1),
+  r.repeats('an event', (type) => type),
 )
 
 /** Accepts the endpoints that receive events. */
@@ -61,8 +62,7 @@ export const webhooksRule: Rule<Webhook[]> = r.also(
       r.also(
         r.table({
           url: r.text(urlError),
-          secret: (value, place): ReturnType<typeof secrets> =>
-            (Array.isArray(value) ? secrets : r.into(secret, (one) => [one]))(value, place),
+          secret: secrets,
           events: r.optional(events, [...EVENT_TYPES]),
           private: r.optional(r.flag, false),
         }),
@@ -74,12 +74,8 @@ export const webhooksRule: Rule<Webhook[]> = r.also(
       ({ url, secret, events }): Webhook => ({ url: new URL(url).href, secrets: secret, events }),
     ),
   ),
-  (given) => {
-    if (given.length > MAX_WEBHOOKS) return `must have at most ${MAX_WEBHOOKS} endpoints`
-    const urls = given.map(({ url }) => url)
-    const again = urls.findIndex((url, i) => urls.indexOf(url) < i)
-    return again === -1
-      ? null
-      : `must not repeat a URL (entries ${urls.indexOf(urls[again] ?? '')} and ${again})`
-  },
+  (given) =>
+    given.length > MAX_WEBHOOKS
+      ? `must have at most ${MAX_WEBHOOKS} endpoints`
+      : r.repeats<Webhook>('a URL', ({ url }) => url)(given),
 )

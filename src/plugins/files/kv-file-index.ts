@@ -64,12 +64,8 @@ export function kvFileIndex(kv: KeyValues): FileIndex {
         `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(bucket, '').length} bytes in this bucket.`,
       )
   }
-  const read = async (bucket: string, key: ObjectKey): Promise<FileRecord | null> => {
-    const name = kvKey(bucket, key)
-    if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
-    const { metadata } = await attempt(() => kv.getWithMetadata(name))
-    return fromMetadata(bucket, key, requireKnown(metadata))
-  }
+  const read = async (bucket: string, key: ObjectKey): Promise<FileRecord | null> =>
+    fromMetadata(bucket, key, await readOne(kv, kvKey(bucket, key)))
   /** Tells whether the index still has `over`, as far as this location shows. */
   const isStill = async (
     bucket: string,
@@ -153,12 +149,7 @@ const kvKey = (bucket: string, key: string, start = RECORDS): string => `${start
 
 /** Returns the kept records in a namespace. Workers KV removes those that have expired. */
 const keptRecords = (kv: KeyValues): KeptRecords => ({
-  async get(bucket, key) {
-    const name = kvKey(bucket, key, KEPT)
-    if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
-    const { metadata } = await attempt(() => kv.getWithMetadata(name))
-    return fromKept(bucket, key, requireKnown(metadata))
-  },
+  get: async (bucket, key) => fromKept(bucket, key, await readOne(kv, kvKey(bucket, key, KEPT))),
   getMany: (bucket, keys) =>
     readMany(kv, keys, KEPT, bucket, (key, metadata) => fromKept(bucket, key, metadata)),
   async list(input) {
@@ -180,6 +171,12 @@ const keptRecords = (kv: KeyValues): KeptRecords => ({
     if (utf8Length(name) <= MAX_KV_KEY_BYTES) await writeTwice(() => kv.delete(name))
   },
 })
+
+/** Returns the metadata of an entry, or null. */
+async function readOne(kv: KeyValues, name: string): Promise<unknown> {
+  if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
+  return requireKnown((await attempt(() => kv.getWithMetadata(name))).metadata)
+}
 
 /** Returns what `read` makes of the metadata of these keys, of those that have an entry. */
 async function readMany<T>(

@@ -1,20 +1,8 @@
 import type { Scope } from '../../access/scopes.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { aliasesRule, scopesRule } from '../../settings/access-rules.ts'
-import {
-  also,
-  BROKEN,
-  breaks,
-  list,
-  matching,
-  notEmpty,
-  oneOf,
-  optional,
-  type Rule,
-  schemeError,
-  table,
-  text,
-} from '../../settings/rules.ts'
+import type { Rule } from '../../settings/rules.ts'
+import * as r from '../../settings/rules.ts'
 import type { Settings } from '../../settings/settings.ts'
 
 /** Whose JWTs are accepted, and what they may do. */
@@ -60,7 +48,7 @@ export interface JwtSettings extends JwtTerms {
   readonly publicJwk?: PublicJwk | undefined
   readonly scopes?: readonly Scope[] | undefined
   readonly scopesClaim?: string | undefined
-  readonly audience: string | string[]
+  readonly audience: string[]
   readonly algorithms: string[]
   readonly header: string
 }
@@ -108,7 +96,7 @@ const JWT_ALGORITHMS = [
 
 const jwksUrlError = (value: string): string | null =>
   URL.canParse(value)
-    ? schemeError(new URL(value))
+    ? r.schemeError(new URL(value))
     : 'must be a URL, such as https://issuer.example.com/.well-known/jwks.json'
 
 /**
@@ -126,30 +114,27 @@ function prefixTemplateError(value: string): string | null {
 type PublicJwk = PublicKey['publicJwk']
 
 const publicJwkRule: Rule<PublicJwk> = (value, place) => {
-  const kty = table({ kty: oneOf('RSA', 'EC', 'OKP') }, 'open')(value, place)
-  if (kty === BROKEN) return BROKEN
+  const kty = r.table({ kty: r.oneOf('RSA', 'EC', 'OKP') }, 'open')(value, place)
+  if (kty === r.BROKEN) return r.BROKEN
   const jwk: PublicJwk = { ...Object(value), ...kty }
-  return 'd' in jwk ? breaks(place, 'must be only the public key, without "d"') : jwk
+  return 'd' in jwk ? r.breaks(place, 'must be only the public key, without "d"') : jwk
 }
-
-const audienceRule: Rule<string | string[]> = (value, place) =>
-  Array.isArray(value) ? list(notEmpty, 1)(value, place) : notEmpty(value, place)
 
 /** Checks which JWTs are accepted, and what they may do. `settings` have their buckets. */
 export const jwtRule = (settings: Pick<Settings, 'buckets'> | null): Rule<JwtSettings> =>
-  also(
-    table({
-      issuer: notEmpty,
-      audience: audienceRule,
-      algorithms: list(oneOf(...JWT_ALGORITHMS), 1),
-      jwksUrl: optional(text(jwksUrlError)),
-      publicJwk: optional(publicJwkRule),
-      prefix: text(prefixTemplateError),
-      scopes: optional(scopesRule),
-      scopesClaim: optional(notEmpty),
+  r.also(
+    r.table({
+      issuer: r.notEmpty,
+      audience: r.oneOrMore(r.notEmpty),
+      algorithms: r.list(r.oneOf(...JWT_ALGORITHMS), 1),
+      jwksUrl: r.optional(r.text(jwksUrlError)),
+      publicJwk: r.optional(publicJwkRule),
+      prefix: r.text(prefixTemplateError),
+      scopes: r.optional(scopesRule),
+      scopesClaim: r.optional(r.notEmpty),
       buckets: aliasesRule(settings),
-      header: optional(
-        matching(/^[A-Za-z0-9-]+$/, 'must be the name of a header, such as "Authorization"'),
+      header: r.optional(
+        r.matching(/^[A-Za-z0-9-]+$/, 'must be the name of a header, such as "Authorization"'),
         'Authorization',
       ),
     }),

@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
-import { decrypt, encrypt } from '../../access/encrypt.ts'
 import { purpose } from '../../access/purpose-key.ts'
-import { seal, unseal } from '../../access/seal.ts'
+import { decrypt, encrypt, seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -29,7 +28,7 @@ const claimsSchema = z.strictObject({
   exp: z.int(),
 })
 
-const secretSchema = z.strictObject({
+const secretSchema = z.object({
   s3UploadId: z.string().check(z.minLength(1)),
   /** Random text in its object's metadata, if other uploads may have the same key. */
   mark: z.optional(z.string()),

@@ -25,7 +25,7 @@ const takeDown = () => bucketFetch(path, { method: 'DELETE' })
 /** Settings of a Worker that has just started, with nothing in the cache. */
 const freshSettings = (): JwtSettings => ({
   issuer: ISSUER,
-  audience: AUDIENCE,
+  audience: [AUDIENCE],
   algorithms: ['ES256'],
   jwksUrl: url,
   prefix: '',

@@ -19,7 +19,7 @@ beforeAll(async () => {
   issuer = await testIssuer()
   settings = {
     issuer: ISSUER,
-    audience: AUDIENCE,
+    audience: [AUDIENCE],
     algorithms: ['ES256'],
     publicJwk: { ...issuer.publicJwk, kty: 'EC' },
     prefix: 'users/{sub}/',

@@ -40,9 +40,8 @@ const box: Rule<ImageSize> = r.also(
 /** Accepts the sizes that links can ask for: `[320, { width: 96, height: 96, fit: 'cover' }]`. */
 export const imageSizesRule: Rule<ImageSize[]> = r.also(
   r.list((value, place) => (typeof value === 'object' ? box : width)(value, place), 1),
-  (sizes) => {
-    const widths = sizes.map((size) => size.width)
-    if (sizes.length > MAX_IMAGE_SIZES) return `must have at most ${MAX_IMAGE_SIZES} sizes`
-    return new Set(widths).size < widths.length ? 'must not repeat a width' : null
-  },
+  (sizes) =>
+    sizes.length > MAX_IMAGE_SIZES
+      ? `must have at most ${MAX_IMAGE_SIZES} sizes`
+      : r.repeats<ImageSize>('a width', (size) => size.width)(sizes),
 )
