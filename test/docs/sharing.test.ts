@@ -17,9 +17,9 @@ const BOXES = 'docs/drop-boxes.md'
 
 /** Read at run time, since its types lead to those of Workers. */
 const GRANT = '../../src/plugins/grants/grant.ts'
-const BOX = '../../src/plugins/drop-boxes/box.ts'
+const DROP_BOX = '../../src/plugins/drop-boxes/box.ts'
 const { GRANT_SCOPES } = z.object({ GRANT_SCOPES: z.array(z.string()) }).parse(await import(GRANT))
-const { BOX_SCOPES } = z.object({ BOX_SCOPES: z.array(z.string()) }).parse(await import(BOX))
+const { BOX_SCOPES } = z.object({ BOX_SCOPES: z.array(z.string()) }).parse(await import(DROP_BOX))
 
 const CLIENT = (origin: string) => `
 import { createServerClient } from 'edge-presigner-client/server'
