@@ -1,8 +1,7 @@
 import type * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
-import { decrypt, encrypt } from './encrypt.ts'
 import { purpose } from './purpose-key.ts'
-import { seal, unseal } from './seal.ts'
+import { decrypt, encrypt, seal, unseal } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
 
 const CURSOR = purpose('cursor')

@@ -1,7 +1,7 @@
 import type * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
 import { base64url, fromBase64url, fromUtf8, utf8 } from '../keys/encodings.ts'
-import { isSignature, type Purpose, purposeKey } from './purpose-key.ts'
+import { encryptionKey, isSignature, type Purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
 
 /** The content of a seal: JSON. `exp` is its expiry in seconds since 1970, if it has one. */
@@ -97,3 +97,30 @@ export async function unsealAs<Schema extends z.ZodMiniType>(
   }
   throw new ApiError('forbidden', 'This URL or form is invalid or has expired. Request a new one.')
 }
+
+const IV_BYTES = 12
+
+/**
+ * Encrypts the part of a seal that its holder must not read, with AES-GCM. To decrypt it, the same
+ * `bound` is needed. The initialization vector comes first.
+ */
+export async function encrypt(secret: SigningSecret, bound: string, text: string): Promise<string> {
+  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
+  const key = await encryptionKey(secret)
+  const sealed = await crypto.subtle.encrypt(aesGcm(iv, bound), key, utf8(text))
+  return base64url(new Uint8Array([...iv, ...new Uint8Array(sealed)]))
+}
+
+/** Decrypts what `encrypt` returned for the same `bound`. Throws for everything else. */
+export async function decrypt(secret: SigningSecret, bound: string, text: string): Promise<string> {
+  const bytes = fromBase64url(text)
+  const algorithm = aesGcm(bytes.subarray(0, IV_BYTES), bound)
+  const key = await encryptionKey(secret)
+  return fromUtf8(await crypto.subtle.decrypt(algorithm, key, bytes.subarray(IV_BYTES)))
+}
+
+const aesGcm = (iv: Uint8Array, bound: string) => ({
+  name: 'AES-GCM',
+  iv,
+  additionalData: utf8(bound),
+})

@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
-import { decrypt, encrypt } from '../../access/encrypt.ts'
 import { purpose } from '../../access/purpose-key.ts'
-import { seal, unseal } from '../../access/seal.ts'
+import { decrypt, encrypt, seal, unseal } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'

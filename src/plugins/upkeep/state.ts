@@ -21,38 +21,40 @@ export interface Stop {
 }
 
 /** What one pass has found and done in a bucket. */
-export interface Counts {
+const NO_COUNTS = {
   /** Objects and records that the walk has seen. */
-  readonly objects: number
-  readonly records: number
+  objects: 0,
+  records: 0,
   /** Objects without a record, of generated keys or managed prefixes: older than the grace time. */
-  readonly unrecorded: number
+  unrecorded: 0,
   /** Objects without a record that are too young, and those that nobody asked to record. */
-  readonly young: number
-  readonly unmanaged: number
+  young: 0,
+  unmanaged: 0,
   /** Managed objects without an owner. */
-  readonly ownerless: number
+  ownerless: 0,
   /** Records of another object than the bucket has. */
-  readonly different: number
+  different: 0,
   /** Records without an object. */
-  readonly gone: number
+  gone: 0,
   /** Unfinished uploads in parts that are too old. Null if the server can't list them. */
-  readonly oldUploads: number | null
+  oldUploads: 0 as number | null,
   /** Entries of the index, and of the list, that nobody can read. */
-  readonly unreadable: number
+  unreadable: 0,
   /** Entries of aliases that are no longer configured. Null if the index can't tell. */
-  readonly foreign: number | null
+  foreign: 0 as number | null,
   /** Keys that the index can't store, and keys that failed, which are tried again. */
-  readonly refused: number
-  readonly failed: number
+  refused: 0,
+  failed: 0,
   /** What was done. */
-  readonly recorded: number
-  readonly returned: number
-  readonly updated: number
-  readonly corrected: number
-  readonly dropped: number
-  readonly aborted: number
+  recorded: 0,
+  returned: 0,
+  updated: 0,
+  corrected: 0,
+  dropped: 0,
+  aborted: 0,
 }
+
+export type Counts = Readonly<typeof NO_COUNTS>
 
 /** A pass that has ended. */
 export interface PassSummary {
@@ -118,28 +120,6 @@ export interface WalkState {
   readonly nextAt: number | null
   /** The last complete pass. */
   readonly last: PassSummary | null
-}
-
-const NO_COUNTS: Counts = {
-  objects: 0,
-  records: 0,
-  unrecorded: 0,
-  young: 0,
-  unmanaged: 0,
-  ownerless: 0,
-  different: 0,
-  gone: 0,
-  oldUploads: 0,
-  unreadable: 0,
-  foreign: 0,
-  refused: 0,
-  failed: 0,
-  recorded: 0,
-  returned: 0,
-  updated: 0,
-  corrected: 0,
-  dropped: 0,
-  aborted: 0,
 }
 
 /** Returns the state before the first step of a pass, after `before`. */

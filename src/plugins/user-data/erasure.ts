@@ -30,22 +30,6 @@ export interface ErasureOptions {
   readonly requests: number
 }
 
-/** What one call has done. */
-export interface Tally {
-  /** Grants that were withdrawn, and drop boxes that were closed. */
-  shares: number
-  /** Objects, with their records and edge copies. */
-  deleted: number
-  /** Old versions and delete markers. Null if the bucket can't list them. */
-  versions: number | null
-  /** Unfinished uploads in parts. Null if the bucket can't list them. */
-  uploads: number | null
-  /** Records without an object, also those that the index keeps. */
-  records: number
-  /** Objects and entries of the index whose keys no URL can name. They stay. */
-  unreadable: number
-}
-
 /** What one call deletes at most, counting what it may not delete. */
 const MAX_DELETED = 100
 /** Until it is known whether the server has DeleteObjects, each object may need its own request. */
@@ -55,12 +39,19 @@ const FIRST_DELETED = 10
 export class Erasure {
   readonly c: AppContext
   readonly request: ErasureRequest
-  readonly tally: Tally = {
+  /** What it has done. */
+  readonly tally = {
+    /** Grants that were withdrawn, and drop boxes that were closed. */
     shares: 0,
+    /** Objects, with their records and edge copies. */
     deleted: 0,
-    versions: 0,
-    uploads: 0,
+    /** Old versions and delete markers. Null if the bucket can't list them. */
+    versions: 0 as number | null,
+    /** Unfinished uploads in parts. Null if the bucket can't list them. */
+    uploads: 0 as number | null,
+    /** Records without an object, also those that the index keeps. */
     records: 0,
+    /** Objects and entries of the index whose keys no URL can name. They stay. */
     unreadable: 0,
   }
   /** Why each key is left. */

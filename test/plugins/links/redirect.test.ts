@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { redirectTarget } from '../../../src/plugins/links/redirect.ts'
+import { redirectTarget } from '../../../src/plugins/links/deliver.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z').getTime()

@@ -120,6 +120,18 @@ describe('an upload to a chosen key that must not replace an object', () => {
 })
 
 describe('an upload to a chosen key that may replace an object', () => {
+  it('is recorded by a repeat although the limit is lower now, since its size was checked before', async () => {
+    const sent = scriptedBucket({
+      ListParts: NO_UPLOAD,
+      CompleteMultipartUpload: NO_UPLOAD,
+      HeadObject: OURS,
+      DeleteObject: answer(204),
+    })
+    const repeat = finish(sizeless(REPLACING), BOTH, { maxBytes: 9 })
+    expect(await repeat).toMatchObject({ size: 10 })
+    expect(operations(sent)).not.toContain('DeleteObject')
+  })
+
   it('replaces it, without a condition and without looking first', async () => {
     const sent = scriptedBucket({
       ListParts: LIST,
