@@ -84,11 +84,8 @@ export async function signUpload(
 ): Promise<UploadUrl> {
   const ready = await planUpload(c, bucket, request, MAX_PUT_BYTES)
   return startUpload(c, ready, async ({ key, file, now }) => {
-    if (file.key !== undefined) file = await keepExisting(bucket, file, now)
-    // The bucket itself then keeps the upload from being repeated under its URL.
-    else if (bucket.conditionalPut && c.get('writeOnce') !== undefined)
-      file = { ...file, overwrite: false }
-    return createUploadUrl(bucket, key, file, now)
+    const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+    return createUploadUrl(bucket, key, kept, now)
   })
 }
 
