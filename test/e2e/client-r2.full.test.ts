@@ -22,7 +22,7 @@ describeWith([CHROMIUM], 'the client in Chromium with a simulated R2', () => {
 
   describe('many parts', () => manyPartsRules(context))
   describe('large files', () => largeFileRules(context))
-  describe('an interruption', () => resumeRules(context, 'simulated R2'))
+  describe('an interruption', () => resumeRules(context))
   describe('errors', () => failureRules(context))
   describe('calls', () => callRules(context))
   describe('changed files', () => changedFileRules(context))

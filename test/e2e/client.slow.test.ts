@@ -23,7 +23,7 @@ function startWith(start: (options: S3ServerOptions) => Promise<S3Server>): () =
 describeWith([CHROMIUM, RADOSGW], 'the client in Chromium with Ceph RGW', () => {
   const context = startWith(sharedCeph)
   describe('large files', () => largeFileRules(context))
-  describe('an interruption', () => resumeRules(context, 'Ceph RGW'))
+  describe('an interruption', () => resumeRules(context))
   describe('with Uppy', () => uppyHelperRules(context, 'Ceph RGW'))
 })
 

@@ -14,5 +14,5 @@ describeWith([CHROMIUM], 'the client in Chromium', () => {
   resumeRules(() => {
     if (started === undefined) throw new Error('The server is not running.')
     return started
-  }, 's3rver')
+  })
 })

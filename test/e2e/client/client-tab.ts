@@ -25,9 +25,6 @@ const LOCK_OWNER = `navigator.locks.request('test', () => navigator.locks.query(
 /** The client's shortest pause before it sends a request again. */
 const STEP_MILLISECONDS = 250
 
-/** The servers that the client is tested with. */
-export type ServerName = 'Ceph RGW' | 's3rver' | 'simulated R2'
-
 /** One tab with the client, connected to the Worker. */
 export interface ClientTab extends AsyncDisposable {
   readonly page: Page
@@ -185,6 +182,5 @@ export const fileOf = (size: number): PageFile => ({
   lastModified: 1_700_000_000_000,
 })
 
-/** Returns the ETag of an object from a multipart upload. s3rver computes it from the whole bytes. */
-export const partedEtag = (size: number, server: ServerName): string =>
-  etagOf(patternBytes(size), server === 's3rver' ? null : PART_BYTES)
+/** Returns the ETag of an object from a multipart upload. */
+export const partedEtag = (size: number): string => etagOf(patternBytes(size), PART_BYTES)
