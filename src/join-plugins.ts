@@ -68,35 +68,18 @@ const hasRoutes = ({ open, api }: Parts): boolean =>
 function pathIssues(plugins: readonly Parts[]): string[] {
   const odd = plugins.flatMap(routesOf).find(({ path }) => /[?{}]|\*.|[^/]\*/.test(path))
   if (odd) return [`must not have this kind of path: ${odd.path}`]
-  const all = plugins.map((part) => ({
-    part,
-    routes: routesOf(part).map(({ method, path }) => ({ method, ...compared(path) })),
-  }))
-  return all.flatMap((one, i) =>
+  const all = plugins.map((part) => ({ part, routes: routesOf(part).map(compared) }))
+  return all.flatMap(({ part, routes }, i) =>
     all.slice(i + 1).flatMap((two) => {
-      const { name } = one.part
-      if (name === two.part.name) return `must have only one line "${name}(),"`
-      const shared = sharedPath(one.routes, two.routes, one.part === CORE)
-      return shared ? `must not share ${shared}: ${name}, ${two.part.name}` : []
+      if (part.name === two.part.name) return `must have only one line "${part.name}(),"`
+      // Their order would matter.
+      const shared = routes.find((a) =>
+        two.routes.some((b) => meet(a, b) || (part === CORE && takes(b, a))),
+      )
+      return shared ? `must not share ${shared.path}: ${part.name}, ${two.part.name}` : []
     }),
   )
 }
-
-type Compared = { readonly method: string } & ReturnType<typeof compared>
-
-/** Returns a path for which both plugins have a handler, so that their order would matter. */
-const sharedPath = (
-  one: readonly Compared[],
-  two: readonly Compared[],
-  isCore: boolean,
-): string | undefined =>
-  one.find((a) =>
-    two.some(
-      (b) =>
-        (a.method === b.method || a.method === 'ALL' || b.method === 'ALL') &&
-        (meet(a, b) || (isCore && takes(b, a))),
-    ),
-  )?.path
 
 /** Returns the routes of a plugin, also those of its API below a token. */
 const routesOf = ({ open, api }: Parts) => [

@@ -4,18 +4,10 @@ import type { UploadUrlRequest } from './bodies.ts'
 import { sha256Of } from './file-bytes.ts'
 import { isGenerated } from './generated-key.ts'
 import type { Job } from './job.ts'
-import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { inSlot } from './put.ts'
 import { send } from './send.ts'
 import { isFresh } from './signed-put.ts'
-
-/** Tells whether the bucket refuses to replace the object of a generated key, which only this upload has. */
-const isThere = (error: unknown, signed: SignedFile | undefined): boolean =>
-  error instanceof PresignerError &&
-  error.status === 412 &&
-  signed?.headers['If-None-Match'] === '*' &&
-  isGenerated(signed.key)
 
 /** What a pause keeps, so that the file is not stored twice: its URL, and its ETag when it is sent. */
 export interface KeptFile {
@@ -49,11 +41,7 @@ export async function uploadSingle(
     kept.signed = signed
     return signed
   }
-  kept.etag ??= await send(job, file, 1, signOnce).catch((error: unknown) => {
-    // An earlier try may have arrived without an answer. Recording it finds out.
-    if (isThere(error, kept.signed)) return ''
-    throw error
-  })
+  kept.etag ??= await send(job, file, 1, signOnce)
   report(1, file.size)
   const { fileName: name, bucket } = request
   const key = kept.signed?.key ?? ''

@@ -83,9 +83,8 @@ export type AskedLimits = {
 }
 
 /**
- * Returns the caller's limits, replaced by those in `asked`. Throws `unknown_bucket`, and
- * `forbidden` with an issue for each limit that is wider than the caller's in every bucket of the
- * token.
+ * Returns the caller's limits, replaced by those in `asked`. Throws `forbidden` with an issue for each
+ * limit that is wider than the caller's in every bucket of the token.
  */
 export function narrowLimits(
   caller: Limits,

@@ -77,10 +77,7 @@ export const preconditionFailed = (head: ObjectHead | null, cause?: unknown): Ap
     { etag: head?.etag ?? null, cause },
   )
 
-/**
- * Returns `file` with a condition to sign, or looks first. Throws what `requireVacant` and
- * `requireMatch` throw.
- */
+/** Returns `file` with a condition to sign, or looks at the key first. */
 export async function keepExisting<
   File extends Pick<UploadFields, 'key' | 'overwrite' | 'headers'> & {
     readonly ifMatch?: string | undefined

@@ -63,11 +63,7 @@ export interface CallerDownload extends DownloadRequest {
   readonly bucket?: string | undefined
 }
 
-/**
- * Returns a signed GET URL for the caller, as `GET /files/:key/url`, even of a missing object. Throws
- * `forbidden` unless the caller has `files:read`, and may use the key and the bucket, and the app's
- * `beforeDownload` agrees. Also throws what `chooseBucket` and `downloadSigner` throw.
- */
+/** Returns a signed GET URL for the caller, as `GET /files/:key/url`, even of a missing object. */
 export async function signDownload(
   c: AppContext,
   key: ObjectKey,

@@ -66,9 +66,8 @@ const MAX_LAG_SECONDS = 600
  * upload replaces another one. A provisional record, without an owner or with a status, gets the
  * name and the owner, and loses its status. A kept record of the object comes back first. Removes the
  * record if the object is missing. Announces each change before the index changes, and again when its
- * owner repeats it. Throws `forbidden`, `file_too_large` and `mimetype_not_allowed` for a claim that is
- * not allowed, `file_replaced` for another upload than the expected one, or if another one replaces it
- * meanwhile, `object_not_found`, `key_not_indexable`, and what `reconcile` throws.
+ * owner repeats it. Throws `file_replaced` for another upload than the expected one, or if another one
+ * replaces it meanwhile.
  */
 export async function recordUpload(place: Place, request: RecordRequest): Promise<Recorded> {
   const { bucket, now } = place

@@ -85,11 +85,8 @@ export async function signUpload(
 ): Promise<UploadUrl> {
   const ready = await planUpload(c, bucket, request, MAX_PUT_BYTES)
   return startUpload(c, ready, async ({ key, file, now }) => {
-    if (file.key !== undefined)
-      return createUploadUrl(bucket, key, await keepExisting(bucket, file, now), now)
-    // The bucket itself then keeps the upload from being repeated under its URL.
-    const isOnce = bucket.conditionalPut && c.get('writeOnce') !== undefined
-    return createUploadUrl(bucket, key, isOnce ? { ...file, overwrite: false } : file, now)
+    const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+    return createUploadUrl(bucket, key, kept, now)
   })
 }
 
@@ -103,11 +100,8 @@ interface ReadyUpload<File> {
 }
 
 /**
- * Checks the client's values, asks the app, makes the key, and asks the plugins' checks. Throws what
- * `nameFile` and `newUpload` with `s3Max` throw, `invalid_request` for an `ifMatch` without an
- * object that may be replaced, and `forbidden` if the app refuses the file. If the app or a plugin would
- * be asked, also throws `forbidden` for a page of another origin, even for a GET, since the app may count
- * its calls.
+ * Checks the client's values, asks the app, makes the key, and asks the plugins' checks. If the app or a
+ * plugin would be asked, refuses a page of another origin, even for a GET, since the app may count its calls.
  */
 export async function planUpload<File extends Nameable>(
   c: AppContext,
@@ -152,11 +146,7 @@ export async function planUpload<File extends Nameable>(
 export async function startUpload<File, T>(
   c: AppContext,
   { key, file, change }: ReadyUpload<File>,
-  start: (upload: {
-    readonly key: ObjectKey
-    readonly file: Named<File>
-    readonly now: Date
-  }) => Promise<T>,
+  start: (upload: Omit<ReadyUpload<File>, 'change'> & { readonly now: Date }) => Promise<T>,
 ): Promise<T> {
   if (change === null) return start({ key, file, now: timeOf(c) })
   return undoing(c, async (reserved) => {
@@ -165,11 +155,7 @@ export async function startUpload<File, T>(
   })
 }
 
-/**
- * Returns `file` with its name and its key, if the client chose one: then `overwrite` is true or
- * false. Throws `invalid_key`, and `forbidden` unless the caller may choose this key, and replace an
- * object with `overwrite`.
- */
+/** Returns `file` with its name and its key, if the client chose one: then `overwrite` is true or false. */
 function nameFile<File extends Naming>(c: AppContext, bucket: Bucket, file: File): Named<File> {
   if (hasOwnName(file)) return file
   const { fileName, overwrite = false } = file

@@ -38,9 +38,7 @@ const LOCAL_PRINCIPAL: Principal = {
  * finds the principal: from a token of the presigner, the app itself, or a plugin's kind of
  * credential. A refused credential is never tried as another kind. Counts the request against the
  * principal, or its network without one. A request that makes the Worker fetch a key set first
- * counts against its network. Throws `unauthenticated` (the exact reason is its cause), `forbidden`
- * for a page of another origin with the app's cookies, `unavailable`, `rate_limited`, and
- * `user_changed` for a request that a page made for another user.
+ * counts against its network. The cause of `unauthenticated` is the exact reason, for the log.
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)

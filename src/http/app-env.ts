@@ -116,8 +116,8 @@ export interface BegunUpload {
 }
 
 /**
- * For a credential whose uploads are written once: each has a generated key and the upload mark, and signs
- * `If-None-Match: *` where the server honours it.
+ * For a credential whose uploads are written once: each comes in parts, with a generated key and the upload
+ * mark.
  */
 export interface WriteOnce {
   /** Called with each upload in parts. If it throws, the upload is aborted. */

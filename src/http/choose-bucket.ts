@@ -10,8 +10,7 @@ import { timeOf } from './deadline.ts'
 /**
  * Returns the bucket that the request names, or the principal's default one, with the principal's
  * own limits if they are narrower. Stores it for the log. `key` is the key, or the start of keys,
- * or null for none or a list. Throws `forbidden` for a bucket that the principal may not use,
- * `unknown_bucket`, and `invalid_key` for a key that this bucket doesn't accept.
+ * or null for none or a list.
  */
 export function chooseBucket(
   c: AppContext,

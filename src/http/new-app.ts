@@ -105,8 +105,9 @@ const shapeOf = (path: string): string => path.replace(/:\w+/g, ':')
 const covers = (shape: string, other: string): boolean =>
   shape.endsWith('/*') && `${other}/`.startsWith(shape.slice(0, -1))
 
-/** Returns what tells whether two paths have requests in common. */
-export const compared = (path: string) => ({
+/** Returns what tells whether two routes have requests in common. */
+export const compared = ({ method, path }: Pick<RouterRoute, 'method' | 'path'>) => ({
+  method,
   path,
   shape: shapeOf(path),
   rank: rankOf(path),
@@ -114,13 +115,19 @@ export const compared = (path: string) => ({
 })
 type Compared = ReturnType<typeof compared>
 
+const shareMethod = (one: Compared, two: Compared): boolean =>
+  one.method === two.method || one.method === 'ALL' || two.method === 'ALL'
+
 /** Tells whether two paths are the same except for the names of parameters, or one covers the other. */
-export const meet = ({ shape }: Compared, other: Compared): boolean =>
-  shape === other.shape || covers(shape, other.shape) || covers(other.shape, shape)
+export const meet = (one: Compared, two: Compared): boolean =>
+  shareMethod(one, two) &&
+  (one.shape === two.shape || covers(one.shape, two.shape) || covers(two.shape, one.shape))
 
 /** Tells whether `one` comes first for a request that `other` would answer too. */
 export const takes = (one: Compared, other: Compared): boolean =>
-  one.rank < other.rank && (one.pattern.test(other.path) || other.pattern.test(one.path))
+  shareMethod(one, other) &&
+  one.rank < other.rank &&
+  (one.pattern.test(other.path) || other.pattern.test(one.path))
 
 /** Returns the pattern of a path. It matches line breaks, since these are errors of a key. */
 const patternOf = (path: string): RegExp =>

@@ -233,17 +233,18 @@ type Secrets = SigningSettings['signingSecrets']
 
 /** Accepts kid:secret[,kid:secret], for an instance without a name. */
 export const signingSecretsRule: Rule<Secrets> = (value, place) => {
-  if (value === undefined) return r.breaks(place, `is missing. ${SECRETS_ADVICE}`)
+  const refuse = (message: string): typeof r.BROKEN =>
+    r.breaks(place, `${message}. ${SECRETS_ADVICE}`)
+  if (value === undefined) return refuse('is missing')
   const secrets: SigningSecret[] = []
   for (const entry of typeof value === 'string' ? value.split(',') : ['']) {
     const [, kid, secret] = /^([A-Za-z0-9-]{1,16}):([^,]{32,})$/.exec(entry.trim()) ?? []
     if (kid === undefined || secret === undefined)
-      return r.breaks(
-        place,
-        `must be kid:secret[,kid:secret], each secret of at least 32 characters without ",". ${SECRETS_ADVICE}`,
+      return refuse(
+        'must be kid:secret[,kid:secret], each secret of at least 32 characters without ","',
       )
     const printed = r.printedError(secret)
-    if (printed !== null) return r.breaks(place, `${printed}. ${SECRETS_ADVICE}`)
+    if (printed !== null) return refuse(printed)
     if (secrets.some((other) => other.kid === kid)) return r.breaks(place, 'must not repeat a kid')
     secrets.push({ name: '', kid, secret })
   }

@@ -21,14 +21,10 @@ export interface AuthorizedInput {
  * Returns a request's URL and signed headers (SigV4, "Using the Authorization Header"). Signs the
  * digest of a text body ("Payload in a Single Chunk"), but not the bytes of an object.
  */
-export async function authorize({
-  bucket,
-  key,
-  query,
-  headers,
-  body,
-  ...request
-}: AuthorizedInput): Promise<{ readonly url: string; readonly headers: Headers }> {
+export async function authorize(
+  input: AuthorizedInput,
+): Promise<{ readonly url: string; readonly headers: Headers }> {
+  const { bucket, key, query, headers, body, ...request } = input
   // As the SDKs write it, without a slash at the end. Some servers sign only this spelling.
   const ofBucket = () => new URL(bucket.origin + bucket.basePath.slice(0, -1))
   const url = key === null ? ofBucket() : objectUrl(bucket, key)

@@ -87,7 +87,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
       return async function presignKey(objectKey) {
         const path = encodeKey(objectKey)
         assertNamesKey(path, objectKey)
-        startText()
+        length = 0
         add(requestBeforeKey)
         addAscii(path)
         add(requestBeforeDate)
@@ -96,7 +96,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
         add(requestHeaders)
         add(requestAfterHeaders)
         const digest = await crypto.subtle.digest('SHA-256', textBytes())
-        startText()
+        length = 0
         add(algorithm)
         addAscii(at)
         add(credentialScope)
@@ -143,15 +143,11 @@ const otherThanExpected = (): Error =>
   new Error("aws4fetch's canonical request has an unexpected format.")
 
 /**
- * The text to digest next, of all requests: nothing awaits between `startText` and the call of WebCrypto,
- * which copies the text at once. New memory for each text would make a URL cost a third more.
+ * The text to digest next, of all requests: nothing awaits between its first byte and the call of
+ * WebCrypto, which copies the text at once. New memory for each text would make a URL cost a third more.
  */
 let memory = new Uint8Array(4096)
 let length = 0
-
-function startText(): void {
-  length = 0
-}
 
 const textBytes = (): Uint8Array => memory.subarray(0, length)
 

@@ -1,16 +1,30 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { Below } from '../http/app-env.ts'
 import { Guesses, type GuessVerdict } from './guesses.ts'
-import type { Item, Listed, ListPage, Seen } from './list.ts'
+import type { Item, Seen } from './item.ts'
 
 const DAY = 86_400_000
 /** Where the item is kept, and how many guesses of its password were wrong. */
 const ITEM = 'item'
 const WRONG = 'wrong passwords'
 
+/** One item in a list. */
+export interface Listed {
+  /** Its public id. */
+  readonly id: string
+  /** When it was created, in milliseconds since 1970. */
+  readonly at: number
+}
+
+export interface ListPage {
+  readonly items: readonly Listed[]
+  /** Where the next page starts, or null after the last one. */
+  readonly next: Listed | null
+}
+
 /**
  * A Durable Object that is one of two things: an item, such as a grant, named by its public id, or a list
- * of items, named by `listName` or `placeName`. A list has only ids: each item says itself what is left of
+ * of items: those of a principal, or those of a place. A list has only ids: each item says itself what is left of
  * it. Each method decides without waiting for anything, so no other request comes between what it reads and
  * what it writes. `now` is in milliseconds since 1970.
  */

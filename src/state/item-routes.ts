@@ -2,16 +2,16 @@ import * as z from 'zod/mini'
 import { cursorsOf } from '../access/cursor.ts'
 import { mayUse } from '../access/limits.ts'
 import { idOfSubject, type Principal, requireScope, SUBJECT } from '../access/principal.ts'
+import { sixAtOnce } from '../bucket/at-once.ts'
 import { bucketUrl } from '../bucket/bucket-url.ts'
-import { ApiError } from '../errors/api-error.ts'
+import { ApiError, asApiError } from '../errors/api-error.ts'
 import type { AppContext, Erase } from '../http/app-env.ts'
 import { digits, usually } from '../http/fields.ts'
 import { linkBase } from '../http/link-host.ts'
-import type { ItemKind, ItemObject } from './item.ts'
-import type { Item, Seen } from './list.ts'
-import { listedSchema, listName, placeName, readItems } from './list.ts'
+import { sha256 } from '../keys/encodings.ts'
+import type { Listed } from './cloudflare.ts'
+import { type Item, type ItemKind, isPublicId, type Seen } from './item.ts'
 import { callObject, hintFor, notLookedUp } from './object.ts'
-import { isPublicId } from './secret-id.ts'
 
 /** Items of one call of `delete-all`. */
 const MAX_ERASED = 20
@@ -27,10 +27,44 @@ export const itemsQuery = z.extend(pageQuery, {
   subject: z.optional(z.string().check(z.regex(SUBJECT, 'is not a subject'))),
 })
 
+/** A place in a list, in its cursors. */
+const listedSchema = z.object({ id: z.string(), at: z.number() })
+
+/** The name of the object that lists what a principal has made. Items have other names: hexadecimal. */
+export const listName = (principalId: string): string => `list ${principalId}`
+
+/** The name of the object that lists what is in a bucket, by any alias, below the first segment of a key. */
+async function placeName(c: AppContext, alias: string, key: string): Promise<string> {
+  const bucket = c.get('settings').buckets.find((one) => one.alias === alias)
+  const place = [bucket === undefined ? alias : bucketUrl(bucket), key.normalize().split('/', 1)]
+  return `place ${await sha256(JSON.stringify(place))}`
+}
+
+/**
+ * Reads the items of a page. One whose object fails must not hide the others: its id is in `unavailable`.
+ * Throws what else `read` throws.
+ */
+export async function readItems<T>(
+  listed: readonly Listed[],
+  read: (id: string) => Promise<readonly T[]>,
+): Promise<{ readonly items: T[]; readonly unavailable: string[] }> {
+  const unavailable: string[] = []
+  const items = await sixAtOnce(listed, async ({ id }) => {
+    try {
+      return await read(id)
+    } catch (error) {
+      if (asApiError(error)?.reason !== 'state') throw error
+      unavailable.push(id)
+      return []
+    }
+  })
+  return { items: items.flat(), unavailable }
+}
+
 /** Returns a page of items as `show` shows them, and the other members of the response. */
-export async function listItems<T extends Item, S extends Seen<T>, O extends ItemObject<T, S>, B>(
+export async function listItems<S extends Seen, B>(
   c: AppContext,
-  kind: ItemKind<T, S, O>,
+  kind: ItemKind<S>,
   { limit, cursor, subject }: z.output<typeof itemsQuery>,
   show: (item: S, base: string) => B,
 ) {
@@ -53,14 +87,12 @@ export async function listItems<T extends Item, S extends Seen<T>, O extends Ite
 }
 
 /** Ends the item in the path. The response is the same for a repeat. */
-export async function endItem<T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(
-  c: AppContext,
-  kind: ItemKind<T, S, O>,
-): Promise<Response> {
+export async function endItem<S extends Seen>(c: AppContext, kind: ItemKind<S>): Promise<Response> {
   const principal = c.get('principal')
   requireScope(principal, kind.scopes[0])
-  const { id, object, item } = await findItem(c, kind)
-  if (item !== null) await callObject(c, () => object.end(Date.now()))
+  const item = await findItem(c, kind)
+  const id = c.req.param('id') ?? ''
+  if (item !== null) await callObject(c, () => kind.object(c, id).end(Date.now()))
   // Also for a repeat, so that the list no longer has it in any case.
   const list = kind.object(c, listName(item?.owner.id ?? principal.id))
   await callObject(c, () => list.unlist([id]))
@@ -88,34 +120,27 @@ function mayManage({ kind, id, prefix, limits }: Principal, item: Item): boolean
 }
 
 /** Returns the item in the path, or null for an unknown one. Throws `not_found` for that of somebody else. */
-async function findItem<T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(
-  c: AppContext,
-  kind: ItemKind<T, S, O>,
-): Promise<{ readonly id: string; readonly object: O; readonly item: S | null }> {
+async function findItem<S extends Seen>(c: AppContext, kind: ItemKind<S>): Promise<S | null> {
   const id = c.req.param('id') ?? ''
   if (!isPublicId(id)) throw notFound(kind)
-  const object = kind.object(c, id)
-  const item = await callObject(c, () => object.read())
+  const item = await callObject(c, () => kind.object(c, id).read())
   if (item !== null && !mayManage(c.get('principal'), item)) throw notFound(kind)
   if (item !== null) c.set('bucket', item.bucket)
-  return { id, object, item }
+  return item
 }
 
 /** Returns the caller's item in the path. Throws `not_found`. */
-export async function ownItem<T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(
-  c: AppContext,
-  kind: ItemKind<T, S, O>,
-): Promise<{ readonly id: string; readonly object: O; readonly item: S }> {
-  const { id, object, item } = await findItem(c, kind)
+export async function ownItem<S extends Seen>(c: AppContext, kind: ItemKind<S>): Promise<S> {
+  const item = await findItem(c, kind)
   if (item === null) throw notFound(kind)
-  return { id, object, item }
+  return item
 }
 
 /** Returns what ends the items below a prefix, as many as one call of `delete-all` may. */
 export const eraser =
-  <T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(kind: ItemKind<T, S, O>): Erase =>
+  <S extends Seen>(kind: ItemKind<S>): Erase =>
   async (c, { bucket, ...below }, start) => {
-    const list = kind.object(c, await placeIn(c, bucket, below.prefixes[0] ?? ''))
+    const list = kind.object(c, await placeName(c, bucket, below.prefixes[0] ?? ''))
     const { items, next } = await callObject(c, () => list.listed(MAX_ERASED, start))
     const erased = await readItems(items, async (id) => {
       const isBelow = await callObject(c, () => kind.object(c, id).erase(below, Date.now()))
@@ -126,17 +151,11 @@ export const eraser =
     return { ended, hasFailed: erased.unavailable.length > 0, next }
   }
 
-/** Returns the name of the list of a place, which is the same for all aliases of a bucket. */
-function placeIn(c: AppContext, alias: string, key: string): Promise<string> {
-  const bucket = c.get('settings').buckets.find((one) => one.alias === alias)
-  return placeName(bucket === undefined ? alias : bucketUrl(bucket), key)
-}
-
 /** Creates the object of an item near the client, and then its rows in the lists. */
-export async function createItem<T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(
+export async function createItem<S extends Seen>(
   c: AppContext,
-  kind: ItemKind<T, S, O>,
-  item: T,
+  kind: ItemKind<S>,
+  item: Item,
 ): Promise<void> {
   const object = kind.object(c, item.id, hintFor(c.req.raw))
   try {
@@ -151,14 +170,14 @@ export async function createItem<T extends Item, S extends Seen<T>, O extends It
 }
 
 /** Enters an item in the list of its owner, and in that of its place, which `delete-all` reads. */
-export async function listItem<T extends Item, S extends Seen<T>, O extends ItemObject<T, S>>(
+export async function listItem<S extends Seen>(
   c: AppContext,
-  kind: ItemKind<T, S, O>,
-  item: T,
+  kind: ItemKind<S>,
+  item: Item,
 ): Promise<void> {
   const row = { id: item.id, at: item.createdAt }
   const ends = item.deadline + item.keptSeconds * 1000
-  for (const name of [listName(item.owner.id), await placeIn(c, item.bucket, item.key)])
+  for (const name of [listName(item.owner.id), await placeName(c, item.bucket, item.key)])
     await callObject(c, () => kind.object(c, name, hintFor(c.req.raw)).list(row, ends))
 }
 

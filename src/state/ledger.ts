@@ -1,5 +1,5 @@
 import { StateObject } from './cloudflare.ts'
-import type { Seen } from './list.ts'
+import type { Seen } from './item.ts'
 import {
   type Amount,
   type Arrived,
@@ -35,6 +35,10 @@ const MAX_WAITING = 1000
 const MAX_TRIES = 720
 /** Open reservations of one network. */
 const MAX_OPEN = 4
+/** What a network has lost counts in steps of this: a file that somebody cancels soon costs nothing. */
+const LOST_MILLISECONDS = 5 * MINUTE
+/** During a look, which may complete the upload. */
+const LOOKING = { ok: false, why: 'looking', seconds: 5 } as const
 /** Lost reservations that are remembered, of one network and of an item. */
 const MAX_LOST = 100
 const MAX_ALL_LOST = 5000
@@ -46,11 +50,12 @@ const holdMilliseconds = (size: number): number =>
   5 * MINUTE + 1000 * sendingSeconds(Math.min(size, PARTS_AT_ONCE * RENEWAL_BYTES))
 
 /**
- * What is known of a key. `open` is reserved. `ending` is still reserved: its uploads in parts are being
- * aborted. `lost` is free: its uploads are aborted once more after a day, until which it counts against its
- * network. `kept` has arrived.
+ * What is known of a key. `open` is reserved. `looking` is still reserved: its time is over, and it is completed
+ * if all parts are there, and otherwise aborted. `ending` is still reserved: somebody gave it up, and its uploads
+ * are being aborted. `lost` is free: its uploads are aborted once more after a day, until which it counts against
+ * its network. `kept` has arrived.
  */
-export type UploadState = 'open' | 'ending' | 'lost' | 'kept'
+export type UploadState = 'open' | 'looking' | 'ending' | 'lost' | 'kept'
 
 /** One upload of an item. Times are milliseconds since 1970. */
 export type Upload = {
@@ -88,8 +93,13 @@ export type Upload = {
 }
 
 /** Rows that count as reserved, and as received. */
-const RESERVED = "state IN ('open', 'ending')"
+const RESERVED = "state IN ('open', 'looking', 'ending')"
 const RECEIVED = "state = 'kept'"
+
+/** How long reservations that `around` has lost have held room, in steps. */
+const lostBy = (around: string): string =>
+  `(SELECT COALESCE(SUM(ends - ${DAY} - at), 0) / ${LOST_MILLISECONDS} FROM uploads
+    WHERE state = 'lost' AND around = ${around})`
 
 /**
  * What an item with limits has reserved and received, in its Durable Object. Its files come only in parts, and
@@ -127,7 +137,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
 
   /**
    * Reserves a key. A further start of the same key first has to abort what is `earlier`, since the bucket
-   * keeps the parts of all.
+   * keeps the parts of all. It has the same size: the earlier upload may be completing.
    */
   async reserve(ask: Ask, now: number): Promise<Reserved> {
     const item = this.item()
@@ -135,9 +145,10 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const { key, size, network, around, country, sender } = ask
     const row = this.upload(key)
     // It counts as sent by its own sender.
-    const isOver = row?.state === 'ending' || row?.state === 'lost'
-    if (isOver || (row && row.network !== network)) return { ok: false, why: 'ending' }
+    if (row && (row.network !== network || row.size !== size)) return { ok: false, why: 'ending' }
+    if (row?.state === 'ending' || row?.state === 'lost') return { ok: false, why: 'ending' }
     if (row?.state === 'kept') return { ok: false, why: 'arrived' }
+    if (row?.state === 'looking') return LOOKING
     if (row && now < row.starting) return busy(1)
     const refused = this.#refusal(item, ask, now)
     if (refused !== null) return refused
@@ -146,12 +157,11 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const { sql } = this.ctx.storage
     sql.exec(
       `INSERT INTO uploads (key, size, state, ends, at, network, around, country, sender, starting)
-        VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size,
-        ends = excluded.ends, starting = excluded.starting, listed = 0`,
+        VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+        ends = excluded.ends, starting = excluded.starting`,
       ...[key, size, ends, now, network, around, country, sender && JSON.stringify(sender)],
       now + START_MILLISECONDS,
     )
-    sql.exec('DELETE FROM waiting WHERE around = ?', around)
     await this.wake()
     return { ok: true, earlier: row === undefined ? null : { s3UploadId: row.s3_upload } }
   }
@@ -171,7 +181,8 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const isInTime =
       item !== null && (isLast ? takesRecords(item, now, row?.size) : isOpen(item, now))
     if (!isInTime) return { ok: false, why: 'closed' }
-    if (row?.state === 'kept') return { ok: true, counts: false }
+    if (row?.state === 'kept' && isLast) return { ok: true, counts: false }
+    if (row?.state === 'looking') return LOOKING
     if (row?.state === 'ending') return { ok: false, why: 'ending' }
     if (row?.state !== 'open') return { ok: false, why: 'gone' }
     return { ok: true, counts: (row.ends ?? 0) - now < holdMilliseconds(row.size) / 2 }
@@ -202,7 +213,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   /** Begins to free a key: no step may follow. Its uploads in parts must be aborted, and then it is `freed`. */
   async free(key: string, now: number): Promise<{ readonly s3UploadId: string | null } | null> {
     const row = this.upload(key)
-    if (row?.state !== 'open' && row?.state !== 'ending') return null
+    if (!row || !/^(?:open|looking|ending)$/.test(row.state)) return null
     // If the caller fails, the object does the rest.
     this.#set(key, { state: 'ending', ends: now + MINUTE, starting: 0 })
     await this.wake()
@@ -222,8 +233,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const item = this.item()
     const row = this.upload(key)
     if (item === null) return { ok: false, why: 'closed' }
-    if (row === undefined || row.size !== size || (row.etag ?? etag) !== etag)
-      return { ok: false, why: 'unknown' }
+    if (row?.size !== size) return { ok: false, why: 'unknown' }
     if (row.records >= MAX_RECORDS) return { ok: false, why: 'arrived' }
     const isNew = row.state !== 'kept'
     const taken = this.#sum(`${RECEIVED} OR ${RESERVED}`)
@@ -233,11 +243,11 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       await this.wake()
       return { ok: false, why: item.isErased ? 'closed' : 'full' }
     }
-    this.#set(key, { records: row.records + 1 })
+    this.#set(key, { records: row.records + 1, etag })
     if (isNew) {
       const seq = row.seq ?? this.#nextPlace()
       const ends = now + RECORD_MILLISECONDS
-      this.#set(key, { state: 'kept', etag, name, mimetype, arrived: at, tries: 0, seq, ends })
+      this.#set(key, { state: 'kept', name, mimetype, arrived: at, tries: 0, seq, ends })
     }
     await this.wake()
     return { ok: true, isNew, sender: senderIn(row.sender), country: row.country }
@@ -275,7 +285,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const { sql } = this.ctx.storage
     const closed = { ...item, closedAt: item.closedAt ?? now }
     this.keep(erases ? { ...this.withoutText(closed), isErased: true } : closed)
-    sql.exec("UPDATE uploads SET state = 'ending', ends = ? WHERE state = 'open'", now)
+    sql.exec(`UPDATE uploads SET state = 'ending', ends = ? WHERE ${RESERVED}`, now)
     if (erases) {
       sql.exec('DELETE FROM uploads WHERE ends IS NULL')
       sql.exec('UPDATE uploads SET sender = NULL, country = NULL, name = NULL')
@@ -290,18 +300,15 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
 
   /** Whether nothing is left to do, and nobody may ask any more. */
   isOver(now: number): boolean {
-    const next = this.nextAt()
-    return next !== null && next <= now && this.due(1, Number.MAX_SAFE_INTEGER).length === 0
+    const item = this.item()
+    return item !== null && this.#firstEnd() === null && this.forgottenAt(item) <= now
   }
 
-  /** When the object has something to do next, or null without an item. */
-  nextAt(): number | null {
-    const item = this.item()
-    if (item === null) return null
-    const [first] = this.ctx.storage.sql
+  /** When the bucket must be asked next, or null for never again. */
+  #firstEnd(): number | null {
+    return this.ctx.storage.sql
       .exec<{ ends: number | null }>('SELECT MIN(ends) AS ends FROM uploads')
-      .toArray()
-    return first?.ends ?? this.forgottenAt(item)
+      .one().ends
   }
 
   protected override forgottenAt(item: T): number {
@@ -310,51 +317,45 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
 
   /** Sets the alarm, unless it rings earlier anyway. */
   protected async wake(isRinging = false): Promise<void> {
-    const next = this.nextAt()
-    if (next === null) return
+    const item = this.item()
+    if (item === null) return
+    const next = this.#firstEnd() ?? this.forgottenAt(item)
     const set = isRinging ? null : await this.ctx.storage.getAlarm()
     if (set === null || next < set) await this.ctx.storage.setAlarm(next)
   }
 
-  /** Returns uploads that the bucket must be asked about, those that wait longest first. */
+  /**
+   * Returns uploads that the bucket must be asked about, those that wait longest first. Until the end of the
+   * look, no step may follow in those that were `open`.
+   */
   due(limit: number, now: number): Upload[] {
     if (this.item() === null) return []
-    return this.ctx.storage.sql
+    const rows = this.ctx.storage.sql
       .exec<Upload>('SELECT * FROM uploads WHERE ends <= ? ORDER BY ends LIMIT ?', now, limit)
       .toArray()
-  }
-
-  /** Before a look at an upload that is due. Returns it, or undefined if it is in use again. */
-  looking({ key, state, ends }: Upload): Upload | undefined {
-    const row = this.upload(key)
-    if (row?.ends !== ends || row.state !== state) return undefined
-    if (state === 'open') this.#set(key, { state: 'ending' })
-    return this.upload(key)
+    for (const { key, state } of rows) if (state === 'open') this.#set(key, { state: 'looking' })
+    return rows
   }
 
   /**
    * Notes the end of a look, unless somebody has changed the upload since: the bucket and the index have what
    * the ledger says.
    */
-  looked({ key, state, ends }: Upload, now: number): void {
+  looked({ key, ends }: Upload, now: number): void {
     const row = this.upload(key)
-    if (row?.state !== state || row.ends !== ends) return
-    if (state === 'kept') this.#set(key, { ends: null })
-    else if (state === 'ending') this.#lose(key, now)
+    if (row?.ends !== ends) return
+    if (row.state === 'kept') this.#set(key, { ends: null })
+    else if (row.state !== 'lost') this.#lose(key, now)
     else this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
   }
 
-  /** After a look that failed at what was due: looks again later. It may have been counted before the failure. */
-  failed(due: Upload, now: number): void {
-    const row = this.upload(due.key)
+  /** After a look that failed: looks again later. It may have been counted before the failure. */
+  failed({ key, tries }: Upload, now: number): void {
+    const row = this.upload(key)
     if (!row?.ends) return
-    if (due.tries >= MAX_TRIES) {
-      this.looked(row, now)
-      return
-    }
-    const ends = now + Math.min(60, 2 ** due.tries) * MINUTE
-    const state = row.state === 'ending' ? due.state : row.state
-    this.#set(due.key, { state, ends, tries: row.tries + 1 })
+    const ends = now + Math.min(60, 2 ** tries) * MINUTE
+    if (tries < MAX_TRIES) this.#set(key, { ends, tries: row.tries + 1 })
+    else this.looked(row, now)
   }
 
   /** Returns what is known of a key. */
@@ -373,14 +374,14 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     )
   }
 
-  /** Frees a key whose uploads are aborted. Beyond the limits, the oldest are forgotten: nobody has to wait. */
+  /** Frees a key whose uploads are aborted. Beyond the limits, those that held room for the shortest time are forgotten. */
   #lose(key: string, now: number): void {
     this.#set(key, { state: 'lost', ends: now + DAY, tries: 0 })
     const around = this.upload(key)?.around ?? ''
     const forget = (condition: string, max: number, ...values: readonly string[]) =>
       this.ctx.storage.sql.exec(
         `DELETE FROM uploads WHERE key IN (SELECT key FROM uploads WHERE state = 'lost' ${condition}
-          ORDER BY ends DESC LIMIT -1 OFFSET ?)`,
+          ORDER BY ends - at DESC, ends DESC LIMIT -1 OFFSET ?)`,
         ...[...values, max],
       )
     forget('AND around = ?', MAX_LOST, around)
@@ -407,23 +408,22 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
         own.bytes + size > item.maxTotalBytes / 2)
     if (isMuch) return busy(Math.ceil((own.ends - now) / 1000))
     // Others may not send what they have reserved.
-    const isNext = fits(item, ask, received, this.#sum(RESERVED, key)) && !this.#mustWait(ask, now)
-    if (isNext) return null
+    if (fits(item, ask, received, this.#sum(RESERVED, key)) && !this.#mustWait(ask, now))
+      return null
     this.#wait(ask, now)
     return { ok: false, why: 'waiting', seconds: MAX_WAIT }
   }
 
-  /** Whether a network waits that has lost fewer reservations than this one. */
+  /** Whether a network waits that has lost less than this one. */
   #mustWait({ around }: Ask, now: number): boolean {
-    const lost = "(SELECT COUNT(*) FROM uploads WHERE state = 'lost' AND around ="
     const found = this.ctx.storage.sql.exec(
-      `SELECT 1 FROM waiting WHERE until > ? AND ${lost} waiting.around) < ${lost} ?) LIMIT 1`,
+      `SELECT 1 FROM waiting WHERE until > ? AND ${lostBy('waiting.around')} < ${lostBy('?')} LIMIT 1`,
       ...[now, around],
     )
     return found.toArray().length > 0
   }
 
-  /** Lets a network go before others that have lost more reservations. */
+  /** Lets a network go before others that have lost more, with all its files: it may still have some. */
   #wait({ around }: Ask, now: number): void {
     const { sql } = this.ctx.storage
     sql.exec('DELETE FROM waiting WHERE until <= ? OR around = ?', now, around)

@@ -1,5 +1,5 @@
 import type { Sender } from '../records/file-event.ts'
-import type { Item } from './list.ts'
+import type { Item } from './item.ts'
 
 /** Longest lifetime of what a sender gets signed, so that nothing outlives a closed item by more. */
 export const MAX_URL_SECONDS = 300
@@ -69,12 +69,13 @@ export interface Ask extends Session {
 export type Reserved =
   | { readonly ok: true; readonly earlier: { readonly s3UploadId: string | null } | null }
   | { readonly ok: false; readonly why: 'closed' | 'full' | 'arrived' | 'ending' }
-  | { readonly ok: false; readonly why: 'busy' | 'waiting'; readonly seconds: number }
+  | { readonly ok: false; readonly why: 'busy' | 'waiting' | 'looking'; readonly seconds: number }
 
 /** The answer to a later step of an upload. With `counts`, the caller passes what is listed to `renew`. */
 export type Step =
   | { readonly ok: true; readonly counts: boolean }
   | { readonly ok: false; readonly why: 'closed' | 'gone' | 'ending' }
+  | { readonly ok: false; readonly why: 'looking'; readonly seconds: number }
 
 /** An object that the bucket has. */
 export interface Arrived {

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { COMMANDS } from '../../cli/keys.ts'
-import { BOX_SCOPES } from '../../src/plugins/drop-boxes/box.ts'
 import { withClasses } from '../setup/build-worker.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
@@ -18,7 +17,9 @@ const BOXES = 'docs/drop-boxes.md'
 
 /** Read at run time, since its types lead to those of Workers. */
 const GRANT = '../../src/plugins/grants/grant.ts'
+const DROP_BOX = '../../src/plugins/drop-boxes/box.ts'
 const { GRANT_SCOPES } = z.object({ GRANT_SCOPES: z.array(z.string()) }).parse(await import(GRANT))
+const { BOX_SCOPES } = z.object({ BOX_SCOPES: z.array(z.string()) }).parse(await import(DROP_BOX))
 
 const CLIENT = (origin: string) => `
 import { createServerClient } from 'edge-presigner-client/server'

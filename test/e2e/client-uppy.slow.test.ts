@@ -330,7 +330,8 @@ describe("the client's functions for Uppy's core", () => {
           expect(await outcome(signRequest(request))).toBe('user_changed')
         expect(requests).toHaveLength(sent)
         expect(await outcome(signRequest({ ...sign, key: generateObjectKey(file) }))).toBe('ok')
-        expect(requests.slice(sent)).toEqual([`${next} /limits`, `${next} /s3/sign`])
+        const asked = next === 'ann' ? [] : [`${next} /limits`] // the page knows Ann's tag
+        expect(requests.slice(sent)).toEqual([...asked, `${next} /s3/sign`])
       },
     )
 

@@ -1,6 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Listed, listName, readItems } from '../../src/state/list.ts'
+import type { Listed } from '../../src/state/cloudflare.ts'
+import { listName, readItems } from '../../src/state/item-routes.ts'
 import { unavailable } from '../support/errors.ts'
 import { stateStub } from '../support/state-stub.ts'
 

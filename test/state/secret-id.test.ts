@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { hashGuess, hashPassword } from '../../src/access/password.ts'
-import { isPublicId, networkName, newSecretId, publicIdOf } from '../../src/state/secret-id.ts'
+import { isPublicId, networkNames, newSecretId, publicIdOf } from '../../src/state/item.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 
 /*
@@ -30,12 +30,12 @@ describe('what objects keep', () => {
   })
 
   it('names a network in the same way', async () => {
-    expect(await networkName(settings, PUBLIC, '192.0.2.7')).toBe('EEy4OFJuC5oTpyAN')
+    expect((await networkNames(settings, PUBLIC, '192.0.2.7'))[0]).toBe('EEy4OFJuC5oTpyAN')
     const rotated = signingSettings(
       'k2:ffffffffffffffffffffffffffffffff,k1:0123456789abcdef0123456789abcdef',
     )
-    expect(await networkName(rotated, PUBLIC, '192.0.2.7', 'k1')).toBe('EEy4OFJuC5oTpyAN')
-    expect(await networkName(rotated, PUBLIC, '192.0.2.7')).not.toBe('EEy4OFJuC5oTpyAN')
+    expect((await networkNames(rotated, PUBLIC, '192.0.2.7', 'k1'))[0]).toBe('EEy4OFJuC5oTpyAN')
+    expect((await networkNames(rotated, PUBLIC, '192.0.2.7'))[0]).not.toBe('EEy4OFJuC5oTpyAN')
   })
 })
 

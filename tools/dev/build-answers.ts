@@ -3,6 +3,7 @@ import { readIfPresent, writeFiles } from './built-files.ts'
 import { answers } from './openapi/answers.ts'
 import { answerSchemas, type JsonSchema, schemaRef } from './openapi/json-schema.ts'
 
+const SCHEMAS = answerSchemas(answers)
 const FOLDER = join(import.meta.dirname, '../../client/src/answers')
 
 /** The modules of client/src/answers, and the responses in each. What a response contains comes before it. */
@@ -26,25 +27,19 @@ const MODULES: Readonly<Record<string, readonly string[]>> = {
  * schemas of the OpenAPI document. So that the client needs no zod, the functions are made of those in check.ts.
  */
 export async function buildAnswers(): Promise<void> {
-  const schemas = answerSchemas(answers)
   const changed: [string, string][] = []
   for (const [file, names] of Object.entries(MODULES)) {
-    const text = moduleOf(file, names, schemas)
+    const text = moduleOf(file, names)
     const [built] = await readIfPresent(join(FOLDER, file))
     if (built?.toString() !== text) changed.push([file, text])
   }
   await writeFiles(FOLDER, changed)
 }
 
-function moduleOf(
-  file: string,
-  names: readonly string[],
-  schemas: Readonly<Record<string, JsonSchema>>,
-): string {
+function moduleOf(file: string, names: readonly string[]): string {
   const declarations = names.map((name) => {
-    const schema = schemas[name] ?? {}
-    const isWord = schema.enum !== undefined
-    return doc(schema) + (isWord ? wordType(name, schema) : typeAndCheck(name, schema))
+    const schema = only(SCHEMAS[name])
+    return doc(schema) + (isWord(schema) ? wordType(name, schema) : typeAndCheck(name, schema))
   })
   const body = declarations.join('\n')
   const imports = Object.entries(MODULES).flatMap(([other, theirs]) => {
@@ -67,6 +62,8 @@ ${body}`
 /** The functions of check.ts. */
 const CHECK =
   /\b(?:each|is(?:Anything|Boolean|Either|ListOf|NullOr|Number|Object|Optional|Positive|String|StringMap))\b/g
+
+const isWord = ({ enum: words }: JsonSchema): boolean => words !== undefined
 
 /** A type of texts. A newer Worker may have others, so that no check needs to know them. */
 const wordType = (name: string, { enum: words = [] }: JsonSchema): string =>
@@ -137,7 +134,7 @@ function typeOf(schema: JsonSchema): string {
 function checkOf(schema: JsonSchema): string {
   const { $ref, anyOf, items, type, minimum = 0 } = schema
   if ($ref !== undefined)
-    return isWordName($ref) ? `isString<${nameIn($ref)}>` : `is${nameIn($ref)}`
+    return isWord(only(SCHEMAS[nameIn($ref)])) ? `isString<${nameIn($ref)}>` : `is${nameIn($ref)}`
   if (schema.const !== undefined || schema.enum) return `isString<${typeOf(schema)}>`
   if (anyOf) {
     const [first, second, ...more] = anyOf
@@ -155,9 +152,6 @@ function checkOf(schema: JsonSchema): string {
   if (type === 'integer') return minimum > 0 ? 'isPositive' : 'isNumber'
   return type === 'boolean' ? 'isBoolean' : 'isString'
 }
-
-const WORDS: readonly string[] = ['ApiErrorCode', 'Reason', 'Scope']
-const isWordName = (ref: string): boolean => WORDS.includes(nameIn(ref))
 
 /** Returns the check of an object, with `space` around its members. Those with the same check share one. */
 function objectCheck(schema: JsonSchema, space: string): string {

@@ -37,7 +37,7 @@ export const dropBoxesObject = <E extends object>(
       } catch (error) {
         logWarning('files not recorded', { reason: describe(error) })
       }
-      if (this.nextAt() === null || !this.isOver(Date.now())) await this.wake(true)
-      else await this.ctx.storage.deleteAll()
+      if (this.isOver(Date.now())) await this.ctx.storage.deleteAll()
+      else await this.wake(true)
     }
   }

@@ -1,7 +1,7 @@
 import type { Plugin } from '../../plugin.ts'
 import { eraser } from '../../state/item-routes.ts'
 import { warnWithout } from '../../state/object.ts'
-import { DROP_BOXES } from './kind.ts'
+import { DROP_BOXES } from './box.ts'
 import { dropBoxPageRoutes, dropBoxRoutes } from './routes.ts'
 import { boxTokens, noSender } from './sender.ts'
 

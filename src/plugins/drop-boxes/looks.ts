@@ -58,11 +58,8 @@ export async function look(
   now: Date,
 ): Promise<void> {
   await sixAtOnce(ledger.due(LOOKS_AT_ONCE, now.getTime()), async (due) => {
-    const hold = ledger.looking(due)
-    if (hold === undefined) return
     try {
-      const isExpired = due.state === 'open' && due.tries < COMPLETE_TRIES
-      await lookAt(ledger, box, hold, isExpired, { instance, context, now })
+      await lookAt(ledger, box, due, { instance, context, now })
     } catch (error) {
       logWarning('files not recorded', { principal: principalOf(box.id), reason: describe(error) })
       ledger.failed(due, now.getTime())
@@ -108,7 +105,6 @@ async function lookAt(
   ledger: Ledger<StoredBox>,
   box: StoredBox,
   hold: Upload,
-  isExpired: boolean,
   { instance, context, now }: Run,
 ): Promise<void> {
   const settings = requireSettings(await instance.ready(instance.settings))
@@ -120,15 +116,14 @@ async function lookAt(
   const key = parseObjectKey(hold.key)
   const owner = principalOf(box.id)
   const announce = announcerOf(owner, index, { instance, context, now })
-  if (isExpired) await finish(bucket, key, hold, now)
-  const head =
-    hold.state === 'kept'
-      ? await headObject(bucket, key, now)
-      : await abortUploads(bucket, key, hold.s3_upload, now)
+  if (/^(?:open|looking)$/.test(hold.state) && hold.tries < COMPLETE_TRIES)
+    await finish(bucket, key, hold, now)
+  // Also after a file has arrived: another start of it may have begun in that moment.
+  const head = await abortUploads(bucket, key, hold.s3_upload, now)
   const isProven = await provesUpload(settings, { bucket: box.bucket, key, owner }, head?.mark)
   // The app may have changed a file in place.
-  const isSame = hold.size === head?.size && (hold.etag ?? head.etag) === head.etag
-  if (head === null || !isProven || !isSame) return ledger.looked(hold, now.getTime())
+  if (head === null || !isProven || head.size !== hold.size)
+    return ledger.looked(hold, now.getTime())
   const file = toRecord(bucket, key, nameInKey(key), owner, head)
   const isRefused =
     (hold.state !== 'kept' || box.isErased) &&

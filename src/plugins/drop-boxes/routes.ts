@@ -12,13 +12,13 @@ import { bucket, instant, newPassword } from '../../http/fields.ts'
 import { pageErrors, requireOwnPage, toLinkHost } from '../../http/html-page.ts'
 import { linkBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
-import { countNetwork, networksOf } from '../../http/rate-limit.ts'
+import { countNetwork } from '../../http/rate-limit.ts'
 import { json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
 import { utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { takesOrigin } from '../../settings/settings.ts'
-import { newItem } from '../../state/item.ts'
+import { networkNames, newItem, publicIdOf, requirePassword } from '../../state/item.ts'
 import {
   createItem,
   endItem,
@@ -29,14 +29,18 @@ import {
   requireRights,
 } from '../../state/item-routes.ts'
 import { callObject } from '../../state/object.ts'
-import { requirePassword } from '../../state/password.ts'
-import { networkName, publicIdOf } from '../../state/secret-id.ts'
-import { MAX_BOX_FILE_BYTES, type StoredBox, TOKEN_SECONDS } from './box.ts'
+import {
+  boxObject,
+  DROP_BOXES,
+  MAX_BOX_FILE_BYTES,
+  type StoredBox,
+  sealBoxToken,
+  showBox,
+  TOKEN_SECONDS,
+} from './box.ts'
 import { MAX_SENDER_BYTES } from './box-data.ts'
-import { DROP_BOXES, showBox } from './kind.ts'
 import { boxPage, SCRIPT_PATH, scriptOfPage } from './page.ts'
 import { openBox, type VisitedBox } from './sender.ts'
-import { sealBoxToken } from './token.ts'
 
 const MAX_BOX_FILES = 10_000
 /** So that generated keys fit. */
@@ -127,16 +131,16 @@ export const dropBoxRoutes = newApp()
   })
   .get('/drop-boxes/:id', async (c) => {
     requireRights(c, DROP_BOXES)
-    return json(c, showBox((await ownItem(c, DROP_BOXES)).item, linkBase(c)))
+    return json(c, showBox(await ownItem(c, DROP_BOXES), linkBase(c)))
   })
   .delete('/drop-boxes/:id', (c) => endItem(c, DROP_BOXES))
   .get('/drop-boxes/:id/files', validateQuery(pageQuery), async (c) => {
     requireRights(c, DROP_BOXES)
-    const { item, object } = await ownItem(c, DROP_BOXES)
+    const item = await ownItem(c, DROP_BOXES)
     const { limit, cursor } = c.req.valid('query')
     const cursors = cursorsOf(c.get('settings'), ['drop box', item.id], z.number())
     const start = (await cursors.open(cursor)) ?? null
-    const { files, next } = await callObject(c, () => object.files(limit, start))
+    const { files, next } = await callObject(c, () => boxObject(c, item.id).files(limit, start))
     return json(c, {
       files: files.map(({ key, name, size, mimetype, at, sender, country }) => ({
         ...{ key, bucket: item.bucket, name, size, mimetype },
@@ -179,9 +183,8 @@ export const dropBoxPageRoutes = newApp()
     await requirePassword(c, DROP_BOXES, visited, request.password)
     const { name = '', note = '' } = request.sender ?? {}
     const sender = name + note === '' ? null : { name, note }
-    const [own = '', wider = own] = networksOf(c.req.header('CF-Connecting-IP'))
-    const network = await networkName(settings, id, own)
-    const around = await networkName(settings, id, wider)
+    const address = c.req.header('CF-Connecting-IP')
+    const [network = '', around = network] = await networkNames(settings, id, address)
     const exp = Math.floor(Date.now() / 1000) + TOKEN_SECONDS
     const token = await sealBoxToken(settings, { id, network, around, sender }, exp)
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box

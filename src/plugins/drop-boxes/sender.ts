@@ -25,18 +25,23 @@ import {
   takesRecords,
 } from '../../state/reservation.ts'
 import { objectExists } from '../../storage/s3.ts'
-import { principalOf, type SeenBox, type StoredBox } from './box.ts'
-import { type BoxObject, DROP_BOXES } from './kind.ts'
+import {
+  BOX_TOKEN_PREFIX,
+  type BoxClaims,
+  type BoxObject,
+  boxObject,
+  DROP_BOXES,
+  openBoxToken,
+  principalOf,
+  type SeenBox,
+  type StoredBox,
+} from './box.ts'
 import { abortUploads, tell } from './looks.ts'
-import { BOX_TOKEN_PREFIX, type BoxClaims, openBoxToken } from './token.ts'
 
 /** An event must not delay an upload by more. */
 const EVENT_MILLISECONDS = 3000
 
-export const busy = (message: string, retryAfterSeconds: number): ApiError =>
-  new ApiError('rate_limited', message, { retryAfterSeconds })
-
-export type VisitedBox = Visited<SeenBox, BoxObject>
+export type VisitedBox = Visited<SeenBox>
 
 /**
  * Returns a drop box that accepts files now, or with `isRecord` what was sent in time. Throws
@@ -105,9 +110,7 @@ export const boxTokens: BearerKind = {
     await beforeFetch()
     const { id, network, exp } = claims
     c.set('countAs', `${principalOf(id)} ${network}`)
-    const { item: box, object } = aborts
-      ? { item: null, object: DROP_BOXES.object(c, id) }
-      : await openBox(c, id, now, RECORDS.test(called))
+    const box = aborts ? null : (await openBox(c, id, now, RECORDS.test(called))).item
     const principal: Principal = {
       kind: 'token',
       id: principalOf(id),
@@ -117,7 +120,7 @@ export const boxTokens: BearerKind = {
       limits: box === null ? NO_LIMITS : limitsOf(box, now),
       context: null,
     }
-    const visit = { c, claims, object, box }
+    const visit = { c, claims, object: boxObject(c, id), box }
     c.set('uploadSeams', seamsOf(visit))
     c.set('writeOnce', { began: (upload) => began(visit, upload) })
     return { ok: true, principal }
@@ -134,29 +137,27 @@ function limitsOf(
   return { buckets: [bucket], maxBytes, allowedTypes, maxExpiresIn }
 }
 
-/** Returns the error for what the object of a box refuses. */
+/** What a sender is told about a refusal of the object of a box. */
+const REFUSALS = {
+  full: ['drop_box_full', 'There is no more room for this file in this drop box.'],
+  arrived: ['object_exists', 'This file has arrived. Send another one as a new upload.'],
+  ending: ['upload_ended', 'This upload is being given up. Start it again.'],
+  gone: ['upload_not_found', 'This upload was given up. Start it again.'],
+  unknown: ['forbidden', 'This file was not sent through this drop box.'],
+} as const
+
+const WAITS = {
+  busy: 'You are sending too many files at once. Wait for one to arrive.',
+  waiting: 'Others are sending now. Wait for them.',
+  looking: 'This upload is being completed. Try again.',
+} as const
+
 function refusal(refused: (Reserved | Step | Settled) & { readonly ok: false }): ApiError {
-  switch (refused.why) {
-    case 'closed':
-      return closed()
-    case 'full':
-      return new ApiError('drop_box_full', 'There is no more room for this file in this drop box.')
-    case 'busy':
-      return busy(
-        'You are sending too many files at once. Wait for one to arrive.',
-        refused.seconds,
-      )
-    case 'waiting':
-      return busy('Others are sending now. Wait for them.', refused.seconds)
-    case 'arrived':
-      return objectExists()
-    case 'ending':
-      return new ApiError('upload_ended', 'This upload is being given up. Start it again.')
-    case 'gone':
-      return new ApiError('upload_not_found', 'This upload was given up. Start it again.')
-    case 'unknown':
-      return new ApiError('forbidden', 'This file was not sent through this drop box.')
-  }
+  if (refused.why === 'closed') return closed()
+  if ('seconds' in refused)
+    return new ApiError('rate_limited', WAITS[refused.why], { retryAfterSeconds: refused.seconds })
+  const [code, message] = REFUSALS[refused.why]
+  return new ApiError(code, message)
 }
 
 /** Reserves a new upload. Aborts what an earlier start of the same key has begun. */

@@ -12,8 +12,7 @@ import { type FileRecord, isSameEntry } from '../../records/file-record.ts'
 
 /**
  * Changes a display name, and confirms the record. `owner` is the only owner whose files the caller may
- * rename, or null for all. Throws `object_not_found` without a record or an object, `forbidden` for
- * another owner's file, `file_replaced` if the bucket has another object, and what `reconcile` throws.
+ * rename, or null for all.
  */
 export async function renameFile(
   place: Place,

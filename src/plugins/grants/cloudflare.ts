@@ -1,5 +1,5 @@
 import { StateObject } from '../../state/cloudflare.ts'
-import type { Seen } from '../../state/list.ts'
+import type { Seen } from '../../state/item.ts'
 import { type Grant, type GrantChanges, hasEnded, recentPages } from './grant.ts'
 
 /** Pages that are remembered. */

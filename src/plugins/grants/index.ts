@@ -2,7 +2,7 @@ import type { Plugin } from '../../plugin.ts'
 import { eraser } from '../../state/item-routes.ts'
 import { warnWithout } from '../../state/object.ts'
 import type { Links } from '../links/index.ts'
-import { GRANTS } from './kind.ts'
+import { GRANTS } from './grant.ts'
 import { grantPageRoutes } from './page-routes.ts'
 import { grantRoutes } from './routes.ts'
 

@@ -17,16 +17,27 @@ import { countNetwork } from '../../http/rate-limit.ts'
 import { readText } from '../../http/validate.ts'
 import { parseObjectKey } from '../../keys/object-key.ts'
 import { deepFreeze } from '../../settings/rules.ts'
-import { announce, type Visited, visitItem } from '../../state/item.ts'
-import type { Seen } from '../../state/list.ts'
-import { callObject, countryOf, type Remote } from '../../state/object.ts'
-import { requirePassword } from '../../state/password.ts'
-import { isSecretId, publicIdOf } from '../../state/secret-id.ts'
+import {
+  announce,
+  isSecretId,
+  publicIdOf,
+  requirePassword,
+  type Seen,
+  type Visited,
+  visitItem,
+} from '../../state/item.ts'
+import { callObject, countryOf } from '../../state/object.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
-import type { Grants } from './cloudflare.ts'
-import { type Grant, hasEnded, REPEAT_SECONDS, recentPages, usesLeft } from './grant.ts'
-import { GRANTS } from './kind.ts'
+import {
+  GRANTS,
+  type Grant,
+  grantObject,
+  hasEnded,
+  REPEAT_SECONDS,
+  recentPages,
+  usesLeft,
+} from './grant.ts'
 import { grantPage } from './page.ts'
 
 const UNLOCK = purpose('unlock')
@@ -38,7 +49,7 @@ const UNLOCKED_SECONDS = 3600
 const MAX_FORM_BYTES = 4096
 
 /** A grant that its visitor may use, if the password is right. */
-interface OpenGrant extends Visited<Seen<Grant>, Remote<Grants>> {
+interface OpenGrant extends Visited<Seen<Grant>> {
   /** Lifetime of its links. */
   readonly linkSeconds: number
   /** Whether this page has taken a use within the last 24 hours. */
@@ -97,7 +108,7 @@ export const grantPageRoutes = (steps: LinkSteps) =>
     })
 
 /** Counts the visitor, and returns the grant of the path. Throws what `visitItem` throws. */
-async function findGrant(c: AppContext): Promise<Visited<Seen<Grant>, Remote<Grants>>> {
+async function findGrant(c: AppContext): Promise<Visited<Seen<Grant>>> {
   await countNetwork(c)
   // Unlike the parameter, the path is not decoded: only one spelling is valid.
   return visitItem(c, GRANTS, await publicIdOf(c.req.path.slice('/g/'.length)))
@@ -110,7 +121,7 @@ async function findGrant(c: AppContext): Promise<Visited<Seen<Grant>, Remote<Gra
 function openGrant(
   c: AppContext,
   steps: LinkSteps,
-  found: Visited<Seen<Grant>, Remote<Grants>>,
+  found: Visited<Seen<Grant>>,
   page: string | null,
 ): OpenGrant {
   const { item: grant, owner, bucket } = found
@@ -210,7 +221,7 @@ async function readForm(c: AppContext): Promise<Form | null> {
  */
 async function dispense(
   c: AppContext,
-  { item: grant, object, owner, bucket, linkSeconds, restrictions }: OpenGrant,
+  { item: grant, owner, bucket, linkSeconds, restrictions }: OpenGrant,
   page: string | null,
   status: 302 | 303,
 ): Promise<Response> {
@@ -221,7 +232,7 @@ async function dispense(
   const opened = await withCredentials(c, bucket)
   const head = await headObject(opened, storedKey(bucket, key), timeOf(c))
   if (head === null) throw objectNotFound()
-  const taken = await callObject(c, () => object.take(Date.now(), page))
+  const taken = await callObject(c, () => grantObject(c, grant.id).take(Date.now(), page))
   if (taken === null) throw GRANTS.ended('grant used up, expired or withdrawn meanwhile')
   if (!taken.isRepeat)
     announce(c, owner, {

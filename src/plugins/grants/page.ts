@@ -3,7 +3,7 @@ import type { AppContext } from '../../http/app-env.ts'
 import { dateInWords, sizeInWords } from '../../http/format.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
 import { askedUrl, linkBase } from '../../http/link-host.ts'
-import { newSecretId } from '../../state/secret-id.ts'
+import { newSecretId } from '../../state/item.ts'
 import { type Grant, usesLeft } from './grant.ts'
 
 /** What a visitor has done on the page of a grant. */

@@ -28,8 +28,7 @@ import {
 import { callObject } from '../../state/object.ts'
 import { headObject } from '../../storage/object.ts'
 import type { LinkSteps } from '../links/index.ts'
-import type { Grant, GrantChanges } from './grant.ts'
-import { GRANTS, showGrant } from './kind.ts'
+import { GRANTS, type Grant, type GrantChanges, grantObject, showGrant } from './grant.ts'
 
 const MAX_USES = 1_000_000
 const MAX_LABEL_LENGTH = 200
@@ -114,7 +113,7 @@ export function grantRoutes({ restrictions }: LinkSteps) {
     })
     .get('/grants/:id', async (c) => {
       requireRights(c, GRANTS)
-      return json(c, showGrant((await ownItem(c, GRANTS)).item, linkBase(c)))
+      return json(c, showGrant(await ownItem(c, GRANTS), linkBase(c)))
     })
     .delete('/grants/:id', (c) => endItem(c, GRANTS))
     .patch('/grants/:id', validateJson(changesSchema), async (c) => {
@@ -127,11 +126,11 @@ export function grantRoutes({ restrictions }: LinkSteps) {
       }
       if (changes.deadline !== undefined) requireDeadline(principal, changes.deadline)
       const base = linkBase(c)
-      const { item, object } = await ownItem(c, GRANTS)
+      const item = await ownItem(c, GRANTS)
       // First the lists, so that after a failure they don't forget the grant too early.
       if (changes.deadline !== undefined)
         await listItem(c, GRANTS, { ...item, deadline: changes.deadline })
-      const changed = await callObject(c, () => object.change(changes))
+      const changed = await callObject(c, () => grantObject(c, item.id).change(changes))
       if (changed === null) throw notFound(GRANTS)
       return json(c, showGrant(changed, base))
     })

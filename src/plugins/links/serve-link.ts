@@ -21,10 +21,7 @@ export interface LinkPlace {
   readonly requestId: string
 }
 
-/**
- * Returns a verified link's object or `variant` for `request`, which `objects` never receives.
- * Throws what `objects.open` throws, and `misconfigured` for a resized image without copies.
- */
+/** Returns a verified link's object or `variant` for `request`, which `objects` never receives. */
 export async function serveLink(
   request: Request,
   policy: LinkPolicy,

@@ -65,7 +65,7 @@ interface NewMultipart {
   readonly began?: WriteOnce['began'] | undefined
 }
 
-/** Calls S3 CreateMultipartUpload. Throws what `began` throws, `object_exists` and `not_supported`. */
+/** Calls S3 CreateMultipartUpload, and aborts the upload again if `began` throws. */
 export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
@@ -96,11 +96,7 @@ export async function beginMultipart(
   return { key, uploadId, expiresAt: expiresAt.toISOString() }
 }
 
-/**
- * Presigns S3 UploadPart for each part. Signs the length of a part if it is planned or stated.
- * Throws `invalid_part` for a part that the file doesn't have, `file_too_large` for one that ends
- * beyond the bucket's largest file, `size_required`, `invalid_expiry` and `misconfigured`.
- */
+/** Presigns S3 UploadPart for each part. Signs the length of a part if it is planned or stated. */
 export async function signParts(
   known: Bucket,
   upload: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize' | 'maxBytes'>,

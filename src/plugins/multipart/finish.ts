@@ -40,8 +40,7 @@ import { openUploadId, type UploadClaims } from './upload-id.ts'
 
 /**
  * Returns the upload with the id in the path, or `uploadId`, of this caller, key and bucket. The
- * caller must still be allowed to write `key`, with the scopes for a chosen one. Asks the plugins'
- * `step`. Throws `invalid_key`, `forbidden`, `unknown_bucket`, `invalid_upload_id`, and what a step throws.
+ * caller must still be allowed to write `key`, with the scopes for a chosen one. Asks the plugins' `step`.
  */
 export async function openUpload(
   c: AppContext,
@@ -78,7 +77,7 @@ const listWhereSupported = (upload: MultipartUpload, now: Date): Promise<ListedP
 /** An upload to complete. `ifMatch` is the ETag of the object that it may replace. */
 export type EndedUpload = UploadClaims & { readonly ifMatch?: string | undefined }
 
-/** Finishes without a deadline. Throws `invalid_name` and what `finishMultipart` throws. */
+/** Finishes an upload without a deadline, with what else the log, the caches and the bucket need. */
 export async function finishUpload(
   c: AppContext,
   bucket: Bucket,
@@ -106,10 +105,9 @@ export interface Finished extends Recorded {
 /**
  * Completes an upload and records the file, under `name` or the name from its start. First compares
  * parts and sizes with the bucket's list, if it supports that. Also applies the limit from its
- * start, which may be a token's. Also records a complete upload, so repeating this is safe. Throws
- * `size_mismatch` and `file_too_large`, which abort the upload, since a repeat would be refused
- * too. Every other error leaves its parts: `invalid_part`, `object_exists`, `precondition_failed`,
- * `not_supported`, `upload_not_found`, `storage_error`, `unavailable`, and what `recordUpload` throws.
+ * start, which may be a token's. Also records a complete upload, so repeating this is safe. Aborts the
+ * upload for `size_mismatch` and `file_too_large`, since a repeat would be refused too. Every other error
+ * leaves its parts.
  */
 export async function finishMultipart(
   place: Place,

@@ -1,6 +1,5 @@
 import { describe } from '../../errors/describe.ts'
 import { type RunSql, type Sql, sql } from '../../records/sql.ts'
-import { newSecretId } from '../../state/secret-id.ts'
 import type { WalkState } from './state.ts'
 
 /** A step keeps others away for so long, also if it breaks off. */
@@ -110,7 +109,7 @@ export class WalkStore {
 
   /** Takes the walk of these whose step is due first, or null if none is. */
   async claim(walks: readonly string[], now: number): Promise<Claim | null> {
-    const token = newSecretId()
+    const token = crypto.randomUUID()
     const [rows = []] = await this.#run([
       sql`UPDATE presigner_walks SET token = ${token}, until = ${now + 1000 * LEASE_SECONDS} WHERE walk = (
         SELECT walk FROM presigner_walks WHERE walk IN ${among(walks)}

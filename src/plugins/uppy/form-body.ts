@@ -27,11 +27,7 @@ const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 const BOUNDARY = /;\s*boundary=(?:"([^"]{1,70})"|([\w'()+,./:=?-]{1,70}))\s*(?:;|$)/i
 const FIELD_NAME = /^content-disposition: *form-data *;(?:.*;)? *name="([^"]*)"/im
 
-/**
- * Reads the fields of a multipart/form-data body (RFC 7578), and returns its file as a stream.
- * Throws `unsupported_media_type`, `size_required` without a Content-Length, `body_too_large`, and
- * `invalid_request` for a form that doesn't end with a file, or whose client has left.
- */
+/** Reads the fields of a multipart/form-data body (RFC 7578), and returns its file as a stream. */
 export async function readForm({ body, headers }: Request): Promise<UploadForm> {
   const contentType = headers.get('content-type') ?? ''
   const boundary = BOUNDARY.exec(contentType)

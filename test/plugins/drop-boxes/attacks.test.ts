@@ -12,6 +12,7 @@ import {
   startInParts,
 } from '../../support/drop-box-parts.ts'
 import {
+  arrive,
   askToken,
   BUCKET,
   createBox,
@@ -168,6 +169,47 @@ describe('uploads in parts of one key', () => {
     expect((await objectOf(box).read())?.left.files).toBe(1)
   })
 
+  // @threat box-over-limit
+  it('are counted if one of them completes while another start aborts it, which has the same size', async () => {
+    const box = await createBox({ maxFiles: 2, maxTotalBytes: 2000, deadline: inFuture(5 * DAY) })
+    const sender = await visit(box)
+    const startId = newStartId('r')
+    const started = await startInParts(sender, 'z'.repeat(1000), { startId })
+    expect(await outcome(await sender.begin(1, { startId }))).toBe('409 upload_ended')
+    // The abort takes longer than the complete.
+    const real = globalThis.fetch
+    vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+      const { method } = new Request(input, init)
+      if (method === 'DELETE') await new Promise((resolve) => setTimeout(resolve, 300))
+      return real(input, init)
+    })
+    const restart = sender.begin(1000, { startId })
+    await new Promise((resolve) => setTimeout(resolve, 40))
+    const answers = await Promise.all([completeParts(sender, started), restart])
+    expect(await Promise.all(answers.map(outcome))).toEqual(['201', '409 object_exists'])
+    await passes(10 * MINUTE, box)
+    const read = await objectOf(box).read()
+    expect(read).toMatchObject({ received: { files: 1, bytes: 1000 }, left: { bytes: 1000 } })
+  })
+
+  it('that have arrived get no more URLs, and what another start has begun is aborted', async () => {
+    const ids = watchStarts()
+    const box = await createBox()
+    const sender = await visit(box)
+    const startId = newStartId('k')
+    const first = await startInParts(sender, 'hello', { startId })
+    const { key } = await startInParts(sender, 'hello', { startId })
+    const file = { key, etag: '"a"', size: 5, name: 'a', mimetype: 'text/plain', at: Date.now() }
+    expect(await objectOf(box).settle(file, Date.now())).toMatchObject({ ok: true })
+    const path = `/multipart/${encodeURIComponent(first.uploadId)}/urls`
+    expect(await outcome(await sender.post(path, { key, partNumbers: [1] }))).toBe(
+      '404 upload_not_found',
+    )
+    expect(await keptBytes(key, ids)).toBe(5)
+    await passes(7 * MINUTE, box)
+    expect(await keptBytes(key, ids)).toBe(0)
+  })
+
   it('have parts whose size the box sets', async () => {
     const sender = await visit(await createBox({ maxBytes: 100 * MIB, maxTotalBytes: 100 * MIB }))
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 64 * MIB }
@@ -311,6 +353,21 @@ describe('a reservation', () => {
     })
   })
 
+  // @threat box-blocked
+  it('is earned once by the same bytes, however often its upload starts again', async () => {
+    const box = await createBox({ maxFiles: 1 })
+    const now = Date.now()
+    const ask = { key: 'a', size: 1, network: 'n', around: 'm', sender: null, country: null }
+    await inBox(box, async (ledger) => {
+      for (const minute of [0, 2, 4, 6, 8]) {
+        expect((await ledger.reserve(ask, now + minute * MINUTE)).ok).toBe(true)
+        ledger.began('a', 'id')
+        ledger.renew('a', 1, now + (minute + 1) * MINUTE)
+      }
+      expect(ledger.upload('a')?.ends).toBe(now + 6 * MINUTE + 1000)
+    })
+  })
+
   it('is not longer for a start that fails again and again', async () => {
     const box = await createBox({ maxFiles: 1 })
     const now = Date.now()
@@ -348,12 +405,15 @@ describe('a file', () => {
     const sender = await visit(box, {}, mounted, '/media')
     const begun = await (await sender.begin()).json<Begun>()
     const url = await partUrl(sender, begun)
+    const { key } = begun
     await putTo(sender, begun, 'first')
+    await arrive(box, key)
     // Its events take time, and all of these come meanwhile.
     const answers = await Promise.all(
-      Array.from({ length: 30 }, async () => outcome(await sender.record(begun.key))),
+      Array.from({ length: 30 }, async () => outcome(await sender.post('/files', { key }))),
     )
     expect(answers).toContain('201')
+    expect(answers).toContain('409 object_exists')
     expect((await fetch(url, { method: 'PUT', body: 'again' })).status).toBe(404)
     expect(await outcome(await sender.record(begun.key))).toBe('409 object_exists')
     await passes(10 * MINUTE, box)

@@ -6,6 +6,7 @@ import {
   currently,
   DAY,
   type DropBox,
+  HOUR,
   inBox,
   inFuture,
   MINUTE,
@@ -159,24 +160,17 @@ describe('one sender', () => {
     expect((await ann.begin()).status).toBe(200)
   })
 
-  it('repeats the start of an upload without a second reservation, also with another size', async () => {
+  it('repeats the start of an upload without a second reservation', async () => {
     const box = await createBox({ maxFiles: 2, maxTotalBytes: 100, maxBytes: 200 })
     const ann = await visit(box)
     const startId = `${Date.now()}-${'a'.repeat(22)}`
-    const start = (size: number) =>
-      ann.post('/multipart', { fileName: 'a.txt', mimetype: 'text/plain', size, startId })
-    const left = async () => (await objectOf(box).read())?.left
     // Only one of them may be starting.
     const answers = await Promise.all(
-      [start(5), start(5), start(5)].map(async (one) => outcome(await one)),
+      [1, 2, 3].map(async () => outcome(await ann.begin(5, { startId }))),
     )
     expect(tally(answers)).toEqual({ '200': 1, '429 rate_limited': 2 })
-    expect(await left()).toEqual({ files: 1, bytes: 95 })
-    expect((await start(60)).status).toBe(200)
-    expect(await left()).toEqual({ files: 1, bytes: 40 })
-    expect(await outcome(await start(101))).toBe('409 drop_box_full')
-    await start(5)
-    expect(await left()).toEqual({ files: 1, bytes: 95 })
+    expect(await outcome(await ann.begin(5, { startId }))).toBe('200')
+    expect((await objectOf(box).read())?.left).toEqual({ files: 1, bytes: 95 })
   })
 
   it('is refused the start of a file that has arrived', async () => {
@@ -222,14 +216,20 @@ describe('one sender', () => {
       await objectOf(box).free(`${network}/${i}`, Date.now())
       await objectOf(box).freed(`${network}/${i}`, Date.now())
     }
+    await inBox(box, (_, { sql }) => {
+      sql.exec(
+        "INSERT INTO uploads (key, size, state, ends, at, network, around, starting) VALUES ('long', 1, 'lost', ?, ?, 'one', 'one', 0)",
+        ...[Date.now() + DAY - HOUR, Date.now() - 2 * HOUR],
+      )
+    })
     for (let i = 0; i < 110; i++) await lose(i, 'one')
     const count = (condition: string) =>
       inBox(box, (_, { sql }) =>
         sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM uploads ${condition}`).one(),
       )
     expect(await count("WHERE network = 'one'")).toEqual({ n: 100 })
-    // The oldest are forgotten.
-    expect(await count("WHERE key = 'one/9'")).toEqual({ n: 0 })
+    // Those that held room for the longest time are remembered.
+    expect(await count("WHERE key = 'long'")).toEqual({ n: 1 })
     await inBox(box, (_, { sql }) => {
       sql.exec(
         `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
@@ -277,6 +277,72 @@ describe('a network that reserves again and again without a file', () => {
     const terms = { maxBytes: size, maxTotalBytes: size }
     // Until the slowest sender would have sent it: 5 minutes, and 10 for 20 MB.
     expect(await siege(terms, ['203.0.113.1'], size)).toBeLessThanOrEqual(17)
+  })
+
+  it('waits behind all files of one that has waited', async () => {
+    const MB = 1e6
+    const terms = { maxFiles: 10, maxBytes: 20 * MB, maxTotalBytes: 100 * MB }
+    const box = await createBox({ ...terms, deadline: inFuture(2 * DAY) })
+    const start = Date.now()
+    const minutes = await inBox(box, async (ledger) => {
+      let made = 0
+      const ask = (key: string, size: number, network: string, now: number) =>
+        ledger.reserve({ key, size, network, around: network, sender: null, country: null }, now)
+      const files = Array.from({ length: 10 }, (_, i) => ({ key: `h${i}`, next: 60, ends: 0 }))
+      for (let second = 0; second < 3600; second++) {
+        const now = start + second * 1000
+        for (const due of ledger.due(100, now)) ledger.looked(due, now)
+        // Three at once, and each is sent in 3 seconds.
+        for (const file of files.slice(0, 3)) {
+          if (second < file.next) continue
+          if (file.ends > 0 && second >= file.ends) {
+            const arrived = { size: 2 * MB, etag: 'e', name: 'a', mimetype: 'b', at: now }
+            await ledger.settle({ key: file.key, ...arrived }, now)
+            files.splice(files.indexOf(file), 1)
+            for (const other of files) other.next = second
+          } else if (file.ends === 0) {
+            const asked = await ask(file.key, 2 * MB, 'ann', now)
+            if (asked.ok) file.ends = second + 3
+            else file.next = second + 70
+          }
+        }
+        for (const eve of ['x', 'y', 'z'])
+          for (const size of [20 * MB, 10 * MB, 2 * MB, 1]) {
+            const key = `${eve}${made++}`
+            if ((await ask(key, size, eve, now)).ok) ledger.began(key, 'id')
+          }
+        if (files.length === 0) return second / 60
+      }
+      return Infinity
+    })
+    // The first reservations of the three last 15 minutes, and none of them gets another one.
+    expect(minutes).toBeLessThan(18)
+  })
+
+  it('makes nobody wait who has lost less than 5 minutes, such as by a cancel', async () => {
+    const box = await createBox({ maxFiles: 100, maxBytes: 1000, maxTotalBytes: 1000 })
+    const now = Date.now()
+    const ask = (network: string, size: number, at: number) =>
+      objectOf(box).reserve(
+        {
+          ...{ key: `${network}${at}`, size, network, around: network },
+          ...{ sender: null, country: null },
+        },
+        at,
+      )
+    const lose = async (network: string, held: number) => {
+      await ask(network, 5, now - held)
+      await objectOf(box).free(`${network}${now - held}`, now)
+      await objectOf(box).freed(`${network}${now - held}`, now)
+    }
+    await lose('ann', 4 * MINUTE)
+    await lose('joe', 5 * MINUTE)
+    await ask('bob', 5, now)
+    expect(await ask('eve', 1000, now)).toMatchObject({ ok: false, why: 'waiting' })
+    expect(await ask('ann', 5, now)).toMatchObject({ ok: true })
+    expect(await ask('joe', 5, now)).toMatchObject({ ok: false, why: 'waiting' })
+    const later = now + 3 * MINUTE
+    expect(await ask('joe', 5, later)).toMatchObject({ ok: true })
   })
 
   it('waits, also if it sends a part each time, but completes nothing', async () => {

@@ -243,7 +243,7 @@ describe('a look at the bucket', () => {
     expect(alarm).toBe(now + milliseconds)
   })
 
-  it('leaves a reservation alone whose parts arrive meanwhile', async () => {
+  it('lets a sender try again, who takes a step meanwhile', async () => {
     const box = await createBox()
     const place = { network: 'n', around: 'm', sender: null, country: null }
     const ask = { key: 'a', size: 5, ...place }
@@ -253,10 +253,17 @@ describe('a look at the bucket', () => {
       const [due] = ledger.due(1, before + HOUR)
       if (due === undefined) throw new Error('Nothing is due.')
       ledger.renew('a', 5, before + MINUTE)
-      expect(ledger.looking(due)).toBeUndefined()
-      expect(ledger.upload('a')?.state).toBe('open')
+      expect(ledger.upload('a')).toMatchObject({ state: 'looking', ends: due.ends })
+      expect(ledger.step('a', false, before)).toEqual({ ok: false, why: 'looking', seconds: 5 })
+      expect(await ledger.reserve(ask, before)).toMatchObject({ why: 'looking' })
+      // A failed look is repeated.
+      ledger.failed(due, before)
+      expect(ledger.upload('a')).toMatchObject({ state: 'looking', tries: 1 })
+      // What has changed meanwhile is not touched.
       ledger.looked(due, before)
+      expect(ledger.upload('a')?.state).toBe('looking')
+      expect(await ledger.free('a', before)).not.toBeNull()
+      expect(ledger.upload('a')?.state).toBe('ending')
     })
-    expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['open'])
   })
 })

@@ -9,6 +9,7 @@ import {
   DAY,
   HOUR,
   holdsOf,
+  inBox,
   inFuture,
   MINUTE,
   objectOf,
@@ -87,6 +88,30 @@ describe('at the end of a reservation', () => {
     })
     expect(late.status).toBe(404)
     expect((await currently(box)).received.files).toBe(0)
+  })
+
+  // @threat box-forgotten-upload
+  it('completes what has arrived, also if a look has ended in the middle', async () => {
+    const box = await createBox()
+    const key = await (await visit(box)).put()
+    const ends = await inBox(box, (ledger) => ledger.upload(key)?.ends ?? 0)
+    // The object is killed after this.
+    await inBox(box, (ledger) => ledger.due(5, ends))
+    await passes(10 * MINUTE, box)
+    expect(await receivedIn(box)).toMatchObject([{ key }])
+  })
+
+  it('lets a sender who completes during a look try again', async () => {
+    const box = await createBox()
+    const sender = await visit(box)
+    const key = await sender.put()
+    const ends = await inBox(box, (ledger) => ledger.upload(key)?.ends ?? 0)
+    await inBox(box, (ledger) => ledger.due(5, ends))
+    const early = await sender.record(key)
+    expect([early.status, early.headers.get('Retry-After')]).toEqual([429, '5'])
+    await passes(10 * MINUTE, box)
+    expect((await sender.record(key)).status).toBe(201)
+    expect((await currently(box)).received.files).toBe(1)
   })
 
   it('never completes what its sender has canceled', async () => {

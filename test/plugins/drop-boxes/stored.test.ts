@@ -1,6 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { expect, it } from 'vitest'
-import { publicIdOf } from '../../../src/state/secret-id.ts'
+import { publicIdOf } from '../../../src/state/item.ts'
 import { inFuture, objectOf, outcome, passes, visit } from '../../support/drop-boxes.ts'
 import { testWorker } from '../../support/worker.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { newSecretId } from '../../../src/state/secret-id.ts'
+import { newSecretId } from '../../../src/state/item.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { runs } from '../../support/fuzz.ts'

@@ -1,6 +1,6 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { newSecretId } from '../../../src/state/secret-id.ts'
+import { newSecretId } from '../../../src/state/item.ts'
 import { jsonOf } from '../../support/app.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import {

@@ -92,8 +92,7 @@ export interface ResizeOptions {
 /**
  * Resizes the image that `open` opens, again for each call. Keeps its date. The entity tag is the digest
  * of the bytes. Returns the size of the original if there is no room to hold it. Throws
- * `unsupported_image` for anything but an image that can be resized, `unavailable` if it can't be
- * resized now, and `unavailable` if it has not been read at the deadline.
+ * `unsupported_image` for anything but an image that can be resized, and `unavailable`.
  */
 export async function resize(
   open: () => Promise<Response>,
