@@ -41,6 +41,7 @@ export interface PageFailure {
   readonly code?: string | number
   readonly status?: number
   readonly requestId?: string
+  readonly reason?: string
   readonly etag?: string | null
   readonly issues?: readonly { path: string; message: string }[]
 }

@@ -112,8 +112,9 @@ async function settle<T>(promise: Promise<T>): Promise<Outcome<T>> {
 
 function failureOf(error: unknown): PageFailure {
   if (error instanceof PresignerError) {
-    const { name, message, code, status, requestId = '', etag = null, issues } = error
-    return { name, message, type: 'PresignerError', code, status, requestId, etag, issues }
+    const { name, message, code, status, reason, requestId = '', etag = null, issues } = error
+    const said = { code, status, ...(reason !== undefined && { reason }), requestId, etag, issues }
+    return { name, message, type: 'PresignerError', ...said }
   }
   const { name, message } = error instanceof Error ? error : new Error(String(error))
   return { name, message, type: error instanceof DOMException ? 'DOMException' : 'other' }

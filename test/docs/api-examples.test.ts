@@ -12,7 +12,7 @@ import { runShell, withoutCurl } from './support/shell.ts'
 
 const CONTENT = 'not really a picture'
 /** Headers of the connection, which no handler sets. */
-const OF_CONNECTION = ['connection', 'date', 'keep-alive', 'transfer-encoding']
+const OF_CONNECTION = ['connection', 'content-length', 'date', 'keep-alive', 'transfer-encoding']
 
 /** The text of each route's section, by its title. */
 const TEXTS = new Map(

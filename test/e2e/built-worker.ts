@@ -6,8 +6,6 @@ import { callAt } from '../setup/calls.ts'
 import type { HostedWorkerOptions, WorkerHost } from '../setup/worker-host.ts'
 import { shared } from './shared.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
-
 /** The bundled Worker, running in workerd behind a real port. */
 export interface BuiltWorker {
   /** `http://localhost:PORT` */
@@ -114,14 +112,14 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
 
 /** The same in this process, which then has to load wrangler: for tests that need the bindings. */
 export async function startOwnWorker(options: BuiltWorkerOptions): Promise<OwnWorker> {
-  const { createWorker, logsOf } = await import('../setup/worker-host.ts')
-  const harness = createWorker(await hostedOptions(options))
-  const { url } = await harness.listen()
+  const { createWorker } = await import('../setup/worker-host.ts')
+  const { miniflare, lines } = createWorker(await hostedOptions(options))
+  const { port } = await miniflare.ready
   return {
-    origin: `http://localhost:${url.port}`,
-    bindings: () => harness.getWorker<Record<string, unknown>>().getEnv(),
-    logs: async () => logsOf(harness),
-    close: () => harness.close(),
+    origin: `http://localhost:${port}`,
+    bindings: () => miniflare.getBindings(),
+    logs: async () => lines.join('\n'),
+    close: () => miniflare.dispose(),
   }
 }
 
@@ -131,7 +129,6 @@ async function hostedOptions(options: BuiltWorkerOptions): Promise<HostedWorkerO
     [`${name}_SECRET_ACCESS_KEY`, accessKey.secretAccessKey],
   ])
   return {
-    root: ROOT,
     configPath: options.configPath ?? (await shared('worker')),
     others: options.others ?? [],
     secrets: {

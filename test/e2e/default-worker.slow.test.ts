@@ -94,6 +94,10 @@ describe('the default Worker', () => {
       const tsc = join(ROOT, 'node_modules/.bin/tsc')
       await promisify(execFile)(tsc, ['-p', directory, '--singleThreaded'])
       const configPath = join(directory, 'wrangler.toml')
+      const wrangler = join(ROOT, 'node_modules/.bin/wrangler')
+      const bundle = ['deploy', '--dry-run', '--outdir', 'bundled']
+      await promisify(execFile)(wrangler, bundle, { cwd: directory })
+      await writeFile(configPath, toml.replace('"worker.ts"', '"bundled/worker.js"'))
       const running = await startBuiltWorker({ ...open, configPath })
       const everything = await startBuiltWorker(open)
       const plugins = await pluginsAt(running.origin)

@@ -22,7 +22,7 @@ export async function startLocalR2(
   await writeFile(join(directory, 'worker.js'), NOTHING)
   await writeFile(configPath, WORKER + ['files', ...otherBuckets].map(bucketBlock).join(''))
   const host = await shared('workerHost')
-  const options = { root: directory, configPath, others: [], secrets: {} }
+  const options = { configPath, others: [], secrets: {} }
   const inner = String(await callAt(host, 'start', [options]))
   const port = await freePort()
   const limited = countingProxy(Number(inner), createWriteLimit(now)).listen(port, '127.0.0.1')

@@ -40,7 +40,7 @@ const json = async (path: string, body?: object) => {
 
 /** Runs the Worker as a Cron Trigger does. */
 const run = async (): Promise<number> =>
-  (await fetch(`${worker.origin}/cdn-cgi/handler/scheduled?cron=7+*+*+*+*`)).status
+  (await fetch(`${worker.origin}/cdn-cgi/local/scheduled?cron=7+*+*+*+*`)).status
 
 it('records at the time of a Cron Trigger what nobody has recorded, whatever another bucket does', async () => {
   const { key, uploadUrl, headers } = await json('/files/upload-url', {

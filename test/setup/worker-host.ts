@@ -1,11 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { createTestHarness, type TestHarness } from 'wrangler'
+import { dirname } from 'node:path'
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import { unstable_getMiniflareWorkerOptions, unstable_readConfig } from 'wrangler'
 import { serveCalls } from './calls.ts'
 
 export interface HostedWorkerOptions {
-  readonly root: string
   readonly configPath: string
   /** Paths of the configurations of other Workers next to it. */
   readonly others: readonly string[]
@@ -21,25 +22,34 @@ export interface WorkerHost {
   close(port: string): Promise<void>
 }
 
-/** Starts a Worker in this process. */
-export function createWorker({
-  root,
-  configPath,
-  others,
-  secrets,
-}: HostedWorkerOptions): TestHarness {
-  const beside = others.map((path) => ({ configPath: path }))
-  return createTestHarness({
-    root,
-    workers: [{ configPath, secrets: { ...secrets } }, ...beside],
-  })
+/** A Worker that runs in workerd. */
+export interface RunningWorker {
+  readonly miniflare: Miniflare
+  /** What it has written to the console. */
+  readonly lines: readonly string[]
 }
 
-export const logsOf = (harness: TestHarness): string =>
-  harness
-    .getLogs()
-    .map(({ message }) => message)
-    .join('\n')
+/**
+ * Starts a Worker for this process, without the proxy that wrangler has in front of one: each would be a
+ * second workerd, and cost more than the Worker itself.
+ */
+export function createWorker({ configPath, others, secrets }: HostedWorkerOptions): RunningWorker {
+  const lines: string[] = []
+  const workers = [configPath, ...others].map((path, index) => {
+    const config = unstable_readConfig({ config: path })
+    const { workerOptions, main = '' } = unstable_getMiniflareWorkerOptions(config)
+    const bindings = Object.assign({}, workerOptions.bindings, index === 0 ? secrets : {})
+    const modules = [{ type: 'ESModule' as const, path: main }]
+    return { ...workerOptions, name: config.name, modules, modulesRoot: dirname(main), bindings }
+  })
+  const options = convertV4MiniflareOptions({
+    workers,
+    cf: false,
+    unsafeTriggerHandlers: true,
+    handleStructuredLogs: ({ message }) => lines.push(message),
+  })
+  return { miniflare: new Miniflare(options), lines }
+}
 
 /**
  * Starts the host: a process that has loaded wrangler once, for all test files. Returns it and its
@@ -57,29 +67,29 @@ export async function startWorkerHost(): Promise<{ child: ChildProcess; address:
 }
 
 if (import.meta.main) {
-  const harnesses = new Map<string, TestHarness>()
-  const found = (port: string): TestHarness => {
-    const harness = harnesses.get(port)
-    if (harness === undefined) throw new Error(`No Worker has port ${port}.`)
-    return harness
+  const workers = new Map<string, RunningWorker>()
+  const found = (port: string): RunningWorker => {
+    const worker = workers.get(port)
+    if (worker === undefined) throw new Error(`No Worker has port ${port}.`)
+    return worker
   }
   const host: WorkerHost = {
     async start(options) {
-      const harness = createWorker(options)
-      const { port } = (await harness.listen()).url
-      harnesses.set(port, harness)
+      const worker = createWorker(options)
+      const { port } = await worker.miniflare.ready
+      workers.set(port, worker)
       return port
     },
-    logs: async (port) => logsOf(found(port)),
+    logs: async (port) => found(port).lines.join('\n'),
     async close(port) {
-      await found(port).close()
-      harnesses.delete(port)
+      await found(port).miniflare.dispose()
+      workers.delete(port)
     },
   }
   const server = serveCalls(host).listen(0, '127.0.0.1')
   await once(server, 'listening')
   process.once('disconnect', async () => {
-    await Promise.all([...harnesses.values()].map((harness) => harness.close()))
+    await Promise.all([...workers.values()].map(({ miniflare }) => miniflare.dispose()))
     process.exit()
   })
   process.send?.(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)

@@ -126,7 +126,7 @@ export function failureRules(context: () => ClientContext): void {
     await tab.page.route('**/urls', async (route) => {
       signed++
       const response = await route.fetch()
-      const json = { ...(await response.json()), expiresIn: 0 }
+      const json = { ...(await response.json()), expiresIn: Number.MIN_VALUE }
       return route.fulfill({ response, json })
     })
     await tab.begin(SIZE, { multipart: true })

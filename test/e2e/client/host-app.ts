@@ -31,7 +31,7 @@ export async function startHostApp(
     response.setHeader('Access-Control-Allow-Credentials', 'true')
     response.setHeader(
       'Access-Control-Allow-Headers',
-      'Authorization, Content-Type, X-Csrf, X-Flight',
+      'Authorization, Content-Type, X-Csrf, X-Turn',
     )
     response.setHeader('Access-Control-Allow-Methods', 'GET, POST, DELETE')
     const { method = 'GET', url = '/', headers } = request
