@@ -101,6 +101,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/readme.slow.test.ts',
       'test/e2e/visitor-pages.slow.test.ts',
       'test/e2e/without-uppy.test.ts',
+      'test/e2e/wrangler-local.slow.test.ts',
     ],
   },
 ]
