@@ -43,16 +43,12 @@ export const reasonFor = (refusal: string): Reason<'unauthenticated'> =>
  */
 export type Verdict =
   | { readonly ok: true; readonly principal: Principal; readonly isFrozen?: true }
-  | { readonly ok: false; readonly refusal: string; readonly detail?: string }
+  | { readonly ok: false; readonly refusal: string; readonly detail?: string | undefined }
 
-/** Returns the verdict for refused credentials. `name` is the key or claim that caused it. */
-export type Refuse<Why extends string> = (refusal: Why, name?: string) => Verdict
+/** Returns the verdict for refused credentials. `detail` is the key or claim that caused it. */
+export type Refuse<Why extends string> = (refusal: Why, detail?: string) => Verdict
 
-export const refuseAny: Refuse<string> = (refusal, name) => ({
-  ok: false,
-  refusal,
-  ...(name === undefined ? {} : { detail: name }),
-})
+export const refuseAny: Refuse<string> = (refusal, detail) => ({ ok: false, refusal, detail })
 
 export const refuse: Refuse<Refusal> = refuseAny
 

@@ -41,6 +41,8 @@ export async function askToSettle(c: AppContext, change: FileChange): Promise<vo
     requireNothing('settle', await askInTime(c, 'settle', () => settle(change, by)))
 }
 
-/** Returns the body of a 201: the record, with what the app returned as `data`. */
-export const recordBody = ({ record, data }: Recorded): FileRecord & { data?: unknown } =>
-  data === undefined ? record : { ...record, data }
+/** Returns the body of a 201: the record, with what the app returned as `data`. JSON has no undefined one. */
+export const recordBody = ({ record, data }: Recorded): FileRecord & { data?: unknown } => ({
+  ...record,
+  data,
+})

@@ -4,7 +4,6 @@ import { uploadProof } from '../access/upload-proof.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_PUT_BYTES, UPLOAD_MARK } from '../bucket/limits.ts'
-import type { UploadFields } from '../bucket/upload-fields.ts'
 import { invalidMember } from '../errors/api-error.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
@@ -123,7 +122,7 @@ export async function planUpload<File extends Nameable>(
     requireContentType(file.mimetype, key, bucket)
   } else if (file.directory !== named.directory)
     key = newObjectKey({ ...file, prefix, now: timeOf(c), ...file.seed })
-  if (file.ifMatch !== undefined) requireReplacement(file)
+  requireReplacement(file)
   if (c.get('writeOnce') !== undefined) file = await withProof(c, bucket, key, file)
   if (!hasSeams) return { key, file, change: null }
   const { mimetype, size, overwrite } = file
@@ -186,10 +185,7 @@ async function withProof<File extends Nameable>(
 }
 
 /** Throws `invalid_request` unless an upload with `ifMatch` may replace an object. */
-export function requireReplacement({
-  key,
-  overwrite,
-}: Pick<UploadFields, 'key' | 'overwrite'>): void {
-  if (key !== undefined && overwrite) return
+export function requireReplacement({ key, overwrite, ifMatch }: Omit<Naming, 'fileName'>): void {
+  if (ifMatch === undefined || (key !== undefined && overwrite)) return
   throw invalidMember('ifMatch', 'needs key and overwrite: true')
 }

@@ -110,7 +110,7 @@ export const isObject = (given: unknown): given is object =>
   Object.prototype.toString.call(given) === '[object Object]'
 
 interface Details {
-  readonly issues?: readonly Issue[]
+  readonly issues?: readonly Issue[] | undefined
   readonly cause?: unknown
   /** For `refused`: 400 to 499. */
   readonly status?: number | undefined
@@ -120,12 +120,9 @@ interface Details {
   readonly deleted?: true | undefined
 }
 
-/** What a response says of an error besides its code and message. */
-export interface ErrorDetails {
-  readonly reason?: Reason
-  readonly etag?: string | null
-  readonly deleted?: true
-  readonly issues?: readonly Issue[]
+/** What a response says of an error besides its code and message. JSON leaves out what is undefined. */
+export type ErrorDetails = Pick<Details, 'etag' | 'deleted' | 'issues'> & {
+  readonly reason?: Reason | undefined
 }
 
 /** What the client learns besides the code. */
@@ -210,10 +207,10 @@ export const invalidMember = (path: string, message: string): ApiError =>
 
 /** Returns the members of a response besides code and message, also for one item of a list. */
 export const detailsOf = ({ reason, etag, deleted, issues }: ApiError): ErrorDetails => ({
-  ...(reason === undefined ? {} : { reason }),
-  ...(etag === undefined ? {} : { etag }),
-  ...(deleted === undefined ? {} : { deleted }),
-  ...(issues.length === 0 ? {} : { issues }),
+  reason,
+  etag,
+  deleted,
+  issues: issues.length === 0 ? undefined : issues,
 })
 
 /** Returns the HTTP status of the response. Not a member, so that a signer has no table of codes. */

@@ -86,7 +86,7 @@ export async function finishUpload(
   name: string | undefined,
 ): Promise<Recorded> {
   if (name !== undefined) requireFileName(name)
-  if (upload.ifMatch !== undefined) requireReplacement(upload)
+  requireReplacement(upload)
   removeDeadline(c)
   const finished = await finishMultipart(placeOf(c, bucket), upload, parts, name)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
