@@ -602,6 +602,16 @@ describe('baseUrl and apiKey', () => {
     expect(calls).toEqual([])
   })
 
+  it('refuses a start whose parts would be empty', async () => {
+    const times = { expiresAt: '2026-12-02' }
+    const started = { uploadId: 'u', key: KEY, bucket: 'files', partSize: 0, ...times }
+    const options = { partSize: 5_242_880 }
+    const bytes = new Uint8Array(5_242_881)
+    const error = await errorOf(clientOf(() => Response.json(started)).upload(bytes, options))
+    expect(error).toMatchObject({ code: 'bad_answer', status: 200 })
+    expect(calls.map(({ path }) => path)).toEqual(['/multipart'])
+  })
+
   it('says how to upload a response', async () => {
     const uploading = clientOf(lost).upload(Object(new Response('a')))
     await expect(uploading).rejects.toThrow(/Pass response\.body\.$/)
