@@ -160,7 +160,7 @@ export function instancesOf<E extends Env>(
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
     const instance =
-      instances.get(owner) ?? createInstance(load(env), options, env, plugins, known, evaluate)
+      instances.get(owner) ?? createInstance(load(env), options, env, { plugins, known }, evaluate)
     if (instance.settings.ok) instances.set(owner, instance)
     return instance
   }
@@ -236,12 +236,17 @@ function setupIn<B>(
   }
 }
 
+/** The plugins, with what is wrong in every environment. */
+interface Prepared<B> {
+  readonly plugins: readonly Joined<B>[]
+  readonly known: readonly Issue[]
+}
+
 function createInstance<E extends Env>(
   loaded: LoadedSettings,
   options: PresignerOptions<E>,
   env: E['Bindings'],
-  plugins: readonly Joined<E['Bindings']>[],
-  known: readonly Issue[],
+  { plugins, known }: Prepared<E['Bindings']>,
   evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
   const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
