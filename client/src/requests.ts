@@ -18,7 +18,7 @@ export interface GeneratedKey {
   /** Folder of the key, below the prefix: `2026/november`. Not with `key`. */
   readonly directory?: string | undefined
   readonly key?: undefined
-  readonly overwrite?: undefined
+  readonly overwrite?: false | undefined
   readonly ifMatch?: undefined
 }
 
@@ -32,11 +32,19 @@ export interface ChosenKey {
   readonly ifMatch?: undefined
 }
 
+/** You may choose the key. */
+interface MaybeChosenKey {
+  readonly key?: string | undefined
+  readonly directory?: undefined
+  readonly overwrite?: false | undefined
+  readonly ifMatch?: undefined
+}
+
 /** You choose the key, and which object the file may replace. */
 export interface Replacement {
   readonly key: string
   readonly directory?: undefined
-  readonly overwrite: true
+  readonly overwrite: boolean
   /**
    * Replaces the object only if it has this ETag, which `FileRecord.etag` has. Otherwise, the code is
    * `precondition_failed`. Needs `key` and `overwrite`.
@@ -46,7 +54,7 @@ export interface Replacement {
 
 /** What a file is called, and what it may replace. */
 export type TargetOptions = FileConditions &
-  (GeneratedKey | ChosenKey | Replacement) & {
+  (GeneratedKey | MaybeChosenKey | ChosenKey | Replacement) & {
     /** Display name of the file. Default: the name of the File or the path. */
     readonly fileName?: string | undefined
   }
@@ -133,18 +141,14 @@ interface Paging {
   readonly urls?: UrlUse | undefined
 }
 
-/** The folders of a list, and the files directly below its `prefix`. Not with `q` or a filter. */
-export interface FolderQuestion
-  extends Pick<FileQuestion, 'prefix' | 'sort'>,
-    Partial<Record<Exclude<keyof FileQuestion, 'prefix' | 'sort'>, undefined>> {
-  readonly delimiter: '/'
+/** A list of files, or of folders and files. */
+export interface ListQuestion extends FileQuestion {
+  /** Lists folders, and the files directly below `prefix`. Not with `q` or a filter. */
+  readonly delimiter?: '/' | undefined
 }
 
-/** A list of files, or of folders and files. */
-export type ListQuestion = (FileQuestion & { readonly delimiter?: undefined }) | FolderQuestion
-
 /** Query of `GET /files`. */
-export type ListOptions = ListQuestion & Paging
+export interface ListOptions extends ListQuestion, Paging {}
 
 /** Query of `GET /stats`. */
 export interface StatsOptions {
@@ -169,27 +173,20 @@ export interface UrlOptions {
 }
 
 /** Who may open a link, and when it starts to work. Other requests get 403. */
-export type LinkRestrictions = {
+export interface LinkRestrictions {
   /** ISO 8601 in UTC. The link then expires exactly `expiresIn` after this date. */
   readonly notBefore?: string | undefined
   /** Addresses and ranges of the clients, IPv4 or IPv6, such as `192.0.2.0/24`: 1 to 16. */
-  readonly ips?: string[] | undefined
-} & (InCountries | NotInCountries)
-
-interface InCountries {
+  readonly ips?: readonly string[] | undefined
   /** Countries of the clients in ISO 3166 alpha-2, such as `DE`: 1 to 64. Only on Cloudflare. */
-  readonly countries?: string[] | undefined
-  readonly notCountries?: undefined
-}
-
-interface NotInCountries {
-  readonly countries?: undefined
+  readonly countries?: readonly string[] | undefined
   /** All countries except these, instead of `countries`. */
-  readonly notCountries?: string[] | undefined
+  readonly notCountries?: readonly string[] | undefined
 }
 
-interface Original {
-  readonly width?: undefined
+/** An image in one width, or else the original. */
+interface MaybeResized {
+  readonly width?: number | undefined
   readonly widths?: undefined
   readonly format?: undefined
   readonly fallback?: undefined
@@ -213,21 +210,32 @@ interface OneWidth extends Resized {
 interface SeveralWidths extends Resized {
   readonly width?: undefined
   /** Returns `srcset` with these widths, instead of `width`. */
-  readonly widths: number[]
+  readonly widths: readonly number[]
 }
 
 /** The Worker sends the file, which it can restrict and resize. */
 type Streamed = LinkRestrictions &
-  (Original | OneWidth | SeveralWidths) & {
+  (MaybeResized | OneWidth | SeveralWidths) & {
     /** `stream` sends the file through the Worker and its cache. `redirect` redirects to the bucket. */
     readonly delivery?: 'stream' | undefined
   }
 
-/** The bucket sends the file to anybody, as it is. */
+/** The bucket may send the file, to anybody and as it is. */
 interface Redirected
-  extends Original,
-    Partial<Record<'notBefore' | 'ips' | 'countries' | 'notCountries', undefined>> {
-  readonly delivery: 'redirect'
+  extends Partial<
+    Record<
+      | 'width'
+      | 'widths'
+      | 'format'
+      | 'fallback'
+      | 'notBefore'
+      | 'ips'
+      | 'countries'
+      | 'notCountries',
+      undefined
+    >
+  > {
+  readonly delivery?: 'redirect' | 'stream' | undefined
 }
 
 interface LinkLifetime {
@@ -239,7 +247,7 @@ interface LinkLifetime {
 export type LinksOptions = LinkLifetime & (Streamed | Redirected)
 
 /** Body of `POST /links/folder`, without its prefix. */
-export type FolderLinkOptions = LinkLifetime & LinkRestrictions
+export interface FolderLinkOptions extends LinkLifetime, LinkRestrictions {}
 
 /** Body of `POST /files/:key/link`. */
 export type LinkOptions = LinksOptions & {

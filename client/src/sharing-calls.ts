@@ -62,7 +62,7 @@ export interface DropBoxOptions {
   /** Bytes of all files together. */
   readonly maxTotalBytes: number
   /** Types such as `image/png` or `image/*`. Default: those of the caller. */
-  readonly allowedTypes?: string[] | undefined
+  readonly allowedTypes?: readonly string[] | undefined
   /** 8 to 128 characters. */
   readonly password?: string | undefined
 }

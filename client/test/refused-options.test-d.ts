@@ -1,5 +1,6 @@
 import { createClient } from '../src/index.ts'
 import { useFiles, useUpload } from '../src/react.ts'
+import type { FileOptions } from '../src/requests.ts'
 import { createServerClient } from '../src/server.ts'
 import { withSharing } from '../src/sharing.ts'
 
@@ -21,8 +22,6 @@ client.upload(file, { overwrite: true })
 client.upload(file, { ifMatch: etag })
 // @ts-expect-error: ifMatch needs overwrite
 client.upload(file, { key: 'a.png', ifMatch: etag })
-// @ts-expect-error: ifMatch needs overwrite
-client.start(file, { key: 'a.png', overwrite: false, ifMatch: etag })
 // @ts-expect-error: a file in parts has no SHA-256
 client.upload(file, { multipart: true, sha256: true })
 
@@ -44,8 +43,6 @@ server.uploadUrls([{ mimetype: 'image/png', key: 'a.png', ifMatch: etag }])
 
 client.list({ delimiter: '/', prefix: 'a/', sort: 'name', limit: 10 })
 client.list({ q: 'cat', type: 'image/*', cursor: 'c' })
-// @ts-expect-error: folders count all of their files
-client.list({ delimiter: '/', q: 'cat' })
 
 client.link('a.png', { widths: [320, 640], format: 'webp', fallback: 'original', download: 'a' })
 client.links(['a.png'], { delivery: 'redirect', expiresIn: 60 })
@@ -60,25 +57,45 @@ client.links(['a.png'], { fallback: 'original' })
 client.link('a.png', { delivery: 'redirect', width: 320 })
 // @ts-expect-error: the bucket doesn't know who may open it
 client.links(['a.png'], { delivery: 'redirect', ips: ['192.0.2.0/24'] })
-// @ts-expect-error: one list of countries
-client.folderLink('a/', { countries: ['DE'], notCountries: ['FR'] })
 
 const deadline = '2026-12-24T18:00:00Z'
 client.createGrant('a.png', { deadline, password: 'secret words' })
 client.createGrant('a.png', { deadline, direct: true, restrictions: { notCountries: ['FR'] } })
 // @ts-expect-error: only the page asks for a password
 client.createGrant('a.png', { deadline, direct: true, password: 'secret words' })
-const countries = { countries: ['DE'], notCountries: ['FR'] }
-// @ts-expect-error: one list of countries
-server.createGrant('a.png', { deadline, restrictions: countries })
 
-export function Component(): void {
+export function Component({ q, width }: Given): void {
+  useFiles({ delimiter: q ? undefined : '/', q, links: { width } })
   useUpload({ fileOptions: { directory: 'a' } }).add([file], { multipart: true })
   // @ts-expect-error: ifMatch needs key and overwrite
   useUpload({ fileOptions: () => ({ ifMatch: etag }) })
   // @ts-expect-error: a chosen key has its own folder
   useUpload().add([file], { key: 'a.png', directory: 'b' })
   useFiles({ delimiter: '/', links: { widths: [320] } })
-  // @ts-expect-error: folders count all of their files
-  useFiles({ delimiter: '/', minSize: 1 })
+}
+
+interface Given {
+  readonly key?: string
+  readonly etag?: string
+  readonly width?: number
+  readonly delivery?: 'stream' | 'redirect'
+  readonly q?: string
+  readonly countries?: readonly string[]
+  readonly notCountries?: readonly string[]
+}
+
+/** What an app passes through compiles, whatever it may be. */
+export function pass({ key, etag, width, delivery, q, ...lists }: Given, own: FileOptions): void {
+  const options = { key: 'a.png', overwrite: etag !== undefined, ifMatch: etag }
+  client.upload(file, own)
+  client.upload(file, { ...own, onProgress: () => {} })
+  client.upload(file, { key })
+  client.upload(file, options)
+  client.upload(file, { key: 'a.png', ...(etag ? { overwrite: true, ifMatch: etag } : {}) })
+  server.upload('a.png', { key })
+  client.list({ delimiter: q ? undefined : '/', q: q || undefined })
+  client.link('a.png', { width })
+  client.link('a.png', { delivery })
+  client.link('a.png', { widths: [320, 640] as const })
+  client.folderLink('a/', lists)
 }

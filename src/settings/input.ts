@@ -9,6 +9,8 @@ export interface CredentialsInput {
   readonly sessionToken?: string | undefined
   /** When temporary credentials expire. URLs expire no later. */
   readonly expiresAt?: Date | undefined
+  /** What the AWS SDK calls `expiresAt`. */
+  readonly expiration?: undefined
 }
 
 /**

@@ -50,6 +50,9 @@ defineSettings(() => ({ ...base, linkBase: 'https://a.example', linkHostOnly: tr
 // @ts-expect-error: a host of its own needs linkBase
 defineSettings(() => ({ ...base, linkBase: undefined, linkHostOnly: true }))
 const [bucket] = Object.values(base.buckets)
+const sdk = { accessKeyId: 'id', secretAccessKey: 'secret', expiration: new Date() }
+// @ts-expect-error: its members have other names
+if (bucket) defineSettings(() => ({ ...base, buckets: { files: { ...bucket, credentials: sdk } } }))
 const keyId = 'x-amz-server-side-encryption-aws-kms-key-id'
 const bucketKey = 'x-amz-server-side-encryption-bucket-key-enabled'
 const headers = { 'x-amz-server-side-encryption': 'aws:kms', [keyId]: 'a' } as const

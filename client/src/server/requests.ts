@@ -20,11 +20,11 @@ export interface TokenRequest {
   /** Your user's id: 1 to 128 of `A-Za-z0-9._@:-`. */
   readonly subject?: string | undefined
   /** Aliases. The first one is the default. */
-  readonly buckets?: string[] | undefined
+  readonly buckets?: readonly string[] | undefined
   /** Largest file, in bytes. */
   readonly maxBytes?: number | undefined
   /** Media types, such as `image/png` or `image/*`. */
-  readonly allowedTypes?: string[] | undefined
+  readonly allowedTypes?: readonly string[] | undefined
   /** Longest lifetime of what the token signs, in seconds. */
   readonly maxExpiresIn?: number | undefined
   /** JSON of up to 1 KB, which comes back in every event. */
