@@ -104,7 +104,7 @@ beforeAll(async () => {
     expect(put.status).toBe(200)
   }
   for (const { key: name, bucket: alias, ...metadata } of records)
-    await kv.put(`file:${alias}:${name}`, '', { metadata })
+    await kv.put(`file:${alias}:${name}`, '', { metadata: { v: 1, ...metadata } })
 })
 
 afterAll(async () => {
@@ -251,7 +251,7 @@ describe('npx edge-presigner index', () => {
   it('restores a backup with a key that has a line separator', async () => {
     const { key: _, bucket, ...metadata } = records[0] as FileRecord
     for (const name of ['a\u2028b', 'c\u2029d'])
-      await kv.put(`file:${bucket}:uploads/${name}.txt`, '', { metadata })
+      await kv.put(`file:${bucket}:uploads/${name}.txt`, '', { metadata: { v: 1, ...metadata } })
     expect((await run(['backup', 'lines.ndjson', '--from', 'kv'])).code).toBe(0)
     const windows = (await readFile(at('lines.ndjson'), 'utf8')).replaceAll('\n', '\r\n')
     await writeFile(at('windows.ndjson'), windows)
