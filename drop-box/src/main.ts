@@ -7,8 +7,8 @@ import { dateInWords, filesInWords, sizeInWords } from '../../src/http/format.ts
 import { toFileName } from '../../src/keys/shown-name.ts'
 import {
   type BoxData,
+  capacityInWords,
   MAX_SENDER_BYTES,
-  roomInWords,
 } from '../../src/plugins/drop-boxes/box-data.ts'
 import { createAccess, type Visitor } from './access.ts'
 import { acceptDrops } from './drops.ts'
@@ -117,7 +117,7 @@ function show(item: Item): void {
   shown.set(item, state)
   if (state === 'done') {
     left = { files: left.files - 1, bytes: left.bytes - file.size }
-    find('#room').textContent = roomInWords(box, left, sizeInWords)
+    find('#room').textContent = capacityInWords(box, left, sizeInWords)
     say(`${file.name} has arrived.`)
   }
   if (isClosed(error)) problem(error)

@@ -1,10 +1,10 @@
 import type { ErrorCode } from '../../client/src/error-code.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
 import { sizeInWords } from '../../src/http/format.ts'
-import { type BoxData, type Room, typesInWords } from '../../src/plugins/drop-boxes/box-data.ts'
+import { type BoxData, type Capacity, typesInWords } from '../../src/plugins/drop-boxes/box-data.ts'
 
 /** Returns why the box refuses a file, as far as the page knows. `room` is what it still accepts. */
-export function refusalOf({ size, type }: File, box: BoxData, room: Room): Error | undefined {
+export function refusalOf({ size, type }: File, box: BoxData, room: Capacity): Error | undefined {
   const { maxBytes, allowedTypes } = box
   const code: ErrorCode | undefined =
     size > maxBytes

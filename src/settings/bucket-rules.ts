@@ -2,31 +2,31 @@ import { ALLOWED_TYPE } from '../access/limits.ts'
 import type { Address, Bucket, BucketWith, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
-import type { Place, Rule } from './rules.ts'
+import type { Context, Rule } from './rules.ts'
 import * as r from './rules.ts'
 import { type BucketHeaders, uploadHeadersRule } from './upload-headers-rule.ts'
 
-type Use = keyof SecondsByUse
+type UrlUse = keyof SecondsByUse
 
 /** The default lifetime of each use in seconds, and the longest one. */
-const LIFETIMES: Readonly<Record<Use, readonly [number, number]>> = {
+const LIFETIMES: Readonly<Record<UrlUse, readonly [number, number]>> = {
   upload: [5 * 60, MAX_UPLOAD_SECONDS],
   view: [15 * 60, MAX_SIGNATURE_SECONDS],
   stream: [2 * 60 * 60, MAX_SIGNATURE_SECONDS],
   email: [48 * 60 * 60, MAX_SIGNATURE_SECONDS],
   link: [24 * 60 * 60, MAX_LINK_SECONDS],
 }
-const USES = Object.keys(LIFETIMES) as Use[]
+const USES = Object.keys(LIFETIMES) as UrlUse[]
 
 /** Accepts a lifetime for each use, as `rule` accepts it. */
-const secondsRule = (rule: (use: Use, usual: number, longest: number) => Rule<number>) => {
+const secondsRule = (rule: (use: UrlUse, usual: number, longest: number) => Rule<number>) => {
   const rules = USES.map((use) => [use, rule(use, ...LIFETIMES[use])])
-  const seconds = r.table(Object.fromEntries(rules) as Record<Use, Rule<number>>)
-  return (value: unknown, place: Place) => seconds(value ?? {}, place)
+  const seconds = r.table(Object.fromEntries(rules) as Record<UrlUse, Rule<number>>)
+  return (value: unknown, context: Context) => seconds(value ?? {}, context)
 }
 
 /** Returns the maximum of a default. A link is valid for up to two of its lifetimes. */
-const half = (use: Use, max: number): number => (use === 'link' ? Math.floor(max / 2) : max)
+const half = (use: UrlUse, max: number): number => (use === 'link' ? Math.floor(max / 2) : max)
 
 function endpointError(value: string): string | null {
   if (!URL.canParse(value)) return 'must be a URL, such as https://s3.eu-central-1.amazonaws.com'
@@ -207,12 +207,12 @@ export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...Bu
       ? bucketRule(alias, credentials)
       : 'must be an alias such as "files": a-z, 0-9 and "-", and not a number',
   )
-  return (value, place) => {
-    const buckets = named(value, place)
+  return (value, context) => {
+    const buckets = named(value, context)
     if (buckets === r.BROKEN) return r.BROKEN
     const [first, ...others] = Object.values(buckets)
     return first === undefined
-      ? r.breaks(place, 'must name at least one bucket')
+      ? r.breaks(context, 'must name at least one bucket')
       : [first, ...others]
   }
 }

@@ -5,7 +5,7 @@ import { logWarning } from '../errors/warnings.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import { credentialsRule } from './credentials-rule.ts'
 import type { SettingsInput } from './input.ts'
-import type { Rule, Use, Words } from './rules.ts'
+import type { PluginUse, Rule, Words } from './rules.ts'
 import * as r from './rules.ts'
 import type { Settings } from './settings.ts'
 
@@ -23,7 +23,7 @@ export interface SettingsFor<in B> {
 export type DefinedSettings<B, S extends Settings = Settings> = SettingsFor<B> & ((env: B) => S)
 
 export type LoadedSettings<S extends Settings = Settings> =
-  | { readonly ok: true; readonly settings: S; readonly uses: readonly Use[] }
+  | { readonly ok: true; readonly settings: S; readonly uses: readonly PluginUse[] }
   | InvalidSettings
 
 interface InvalidSettings {
@@ -134,7 +134,7 @@ export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings
   try {
     const settings =
       typeof settingsFor === 'function' && r.quiet((settingsFor as DefinedSettings<B>)(env))
-    const uses: readonly Use[] | undefined = Reflect.get(Object(settings), CHECKED)
+    const uses: readonly PluginUse[] | undefined = Reflect.get(Object(settings), CHECKED)
     return settings && uses
       ? { ok: true, settings, uses }
       : { ok: false, issues: [{ path: 'settings', message: 'must be from defineSettings' }] }

@@ -15,17 +15,17 @@ export const TYPESCRIPT: Words = {
 }
 
 /** The path of a value, the list of issues, and the words for them. */
-export interface Place {
+export interface Context {
   /** Dotted path from the root. */
   readonly path: string
   readonly issues: Issue[]
   readonly words: Words
   /** Gets the values that only a plugin reads. */
-  readonly uses: Use[]
+  readonly uses: PluginUse[]
 }
 
 /** A value that only plugins read: the one of this name, or `one() or other`. */
-export interface Use {
+export interface PluginUse {
   readonly path: string
   readonly plugin: string
 }
@@ -34,13 +34,13 @@ export interface Use {
 export const BROKEN: unique symbol = Symbol('broken')
 
 /** Checks one value and returns it, or a converted value. */
-export type Rule<T> = (value: unknown, place: Place) => T | typeof BROKEN
+export type Rule<T> = (value: unknown, context: Context) => T | typeof BROKEN
 
 /** Returns what is wrong with a value, in words that follow its name, or null if it is valid. */
 export type FindError<T> = (value: T) => string | null
 
 /** Adds an issue. It names the path, never the value, which may be a secret. */
-export function breaks({ path, issues }: Place, message: string): typeof BROKEN {
+export function breaks({ path, issues }: Context, message: string): typeof BROKEN {
   issues.push({ path, message })
   return BROKEN
 }
@@ -51,10 +51,10 @@ export function check<T>(
   value: unknown,
   words: Words = TYPESCRIPT,
 ):
-  | { readonly ok: true; readonly value: T; readonly uses: readonly Use[] }
+  | { readonly ok: true; readonly value: T; readonly uses: readonly PluginUse[] }
   | { readonly ok: false; readonly issues: Issue[] } {
   const issues: Issue[] = []
-  const uses: Use[] = []
+  const uses: PluginUse[] = []
   const result = rule(value, { path: '', issues, words, uses })
   return result === BROKEN || issues.length > 0
     ? { ok: false, issues }
@@ -64,9 +64,9 @@ export function check<T>(
 /** Marks a value that only `plugin` reads. */
 export const usedBy =
   <T>(plugin: string, rule: Rule<T>): Rule<T> =>
-  (value, place) => {
-    if ([value ?? []].flat().length > 0) place.uses.push({ path: place.path, plugin })
-    return rule(value, place)
+  (value, context) => {
+    if ([value ?? []].flat().length > 0) context.uses.push({ path: context.path, plugin })
+    return rule(value, context)
   }
 
 /** The names of this computer, as `URL` spells them. */
@@ -85,17 +85,17 @@ export const schemeError = ({ protocol, hostname }: URL): string | null =>
 /** Adds a check to `rule`. */
 export const also =
   <T>(rule: Rule<T>, findError: FindError<T>): Rule<T> =>
-  (value, place) => {
-    const result = rule(value, place)
+  (value, context) => {
+    const result = rule(value, context)
     const message = result === BROKEN ? null : findError(result)
-    return message === null ? result : breaks(place, message)
+    return message === null ? result : breaks(context, message)
   }
 
 /** Converts the result of `rule`. */
 export const into =
   <T, Result>(rule: Rule<T>, convert: (value: T) => Result): Rule<Result> =>
-  (value, place) => {
-    const result = rule(value, place)
+  (value, context) => {
+    const result = rule(value, context)
     return result === BROKEN ? BROKEN : convert(result)
   }
 
@@ -103,19 +103,19 @@ export const into =
 export function optional<T>(rule: Rule<T>): Rule<T | undefined>
 export function optional<T, Fallback>(rule: Rule<T>, fallback: Fallback): Rule<T | Fallback>
 export function optional<T>(rule: Rule<T>, fallback?: unknown): Rule<unknown> {
-  return (value, place) => (value === undefined ? fallback : rule(value, place))
+  return (value, context) => (value === undefined ? fallback : rule(value, context))
 }
 
 /** Adds advice to the issue of a missing value. */
 export const needed =
   <T>(rule: Rule<T>, advice: string): Rule<T> =>
-  (value, place) =>
-    value === undefined ? breaks(place, `is missing. ${advice}`) : rule(value, place)
+  (value, context) =>
+    value === undefined ? breaks(context, `is missing. ${advice}`) : rule(value, context)
 
 export const text = (findError: FindError<string>): Rule<string> =>
   also(
-    (value, place) =>
-      typeof value === 'string' ? value : breaks(place, missing(value, place.words.text)),
+    (value, context) =>
+      typeof value === 'string' ? value : breaks(context, missing(value, context.words.text)),
     findError,
   )
 
@@ -126,7 +126,7 @@ export const matching = (pattern: RegExp, message: string): Rule<string> =>
 
 export const notEmpty: Rule<string> = text((value) => (value === '' ? 'must not be empty' : null))
 
-/** Starts of what documentation prints in place of a secret: this one, and that of Standard Webhooks. */
+/** Starts of what documentation prints in context of a secret: this one, and that of Standard Webhooks. */
 const PRINTED = /^(?:your-|replace-|whsec_(?:MDEyMzQ1Njc4OWFi|MfKQ9r8GKYqrTwjU))/
 
 /** Returns why `value` can't be a secret, since documentation prints it, or null. */
@@ -141,28 +141,28 @@ export const accessKey: Rule<string> = also(notEmpty, (value) => {
 
 export const oneOf =
   <const T extends string>(...values: readonly T[]): Rule<T> =>
-  (value, place) =>
+  (value, context) =>
     values.find((candidate) => candidate === value) ??
-    breaks(place, `must be one of ${values.join(', ')}`)
+    breaks(context, `must be one of ${values.join(', ')}`)
 
-export const flag: Rule<boolean> = (value, place) =>
-  typeof value === 'boolean' ? value : breaks(place, 'must be true or false')
+export const flag: Rule<boolean> = (value, context) =>
+  typeof value === 'boolean' ? value : breaks(context, 'must be true or false')
 
 export const whole =
   (min: number, max: number): Rule<number> =>
-  (value, place) =>
+  (value, context) =>
     typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
       ? value
-      : breaks(place, `must be a whole number from ${min} to ${max}`)
+      : breaks(context, `must be a whole number from ${min} to ${max}`)
 
 /** Accepts a list of at least `min` items. `example` is for issues: `, such as ["a"]`. */
 export const list =
   <T>(rule: Rule<T>, min = 0, example = ''): Rule<T[]> =>
-  (value, place) => {
-    const { words } = place
-    if (!Array.isArray(value)) return breaks(place, missing(value, words.list + example))
-    if (value.length < min) return breaks(place, 'must not be empty')
-    const results = value.map((item: unknown, i) => rule(item, inside(place, String(i))))
+  (value, context) => {
+    const { words } = context
+    if (!Array.isArray(value)) return breaks(context, missing(value, words.list + example))
+    if (value.length < min) return breaks(context, 'must not be empty')
+    const results = value.map((item: unknown, i) => rule(item, inside(context, String(i))))
     return results.includes(BROKEN) ? BROKEN : (results as T[])
   }
 
@@ -170,7 +170,7 @@ export const list =
 export const oneOrMore = <T>(rule: Rule<T>, findError: FindError<T[]> = () => null): Rule<T[]> => {
   const one = into(rule, (item) => [item])
   const more = also(list(rule, 1), findError)
-  return (value, place) => (Array.isArray(value) ? more : one)(value, place)
+  return (value, context) => (Array.isArray(value) ? more : one)(value, context)
 }
 
 /** Returns an error that names two items of a list with the same `name` by their indexes, or null. */
@@ -190,16 +190,16 @@ export const repeats =
  */
 export const record =
   <T>(byName: (name: string) => Rule<T | undefined> | string): Rule<Record<string, T>> =>
-  (value, place) => {
-    if (!isTable(value)) return breaks(place, missing(value, place.words.table([])))
+  (value, context) => {
+    if (!isTable(value)) return breaks(context, missing(value, context.words.table([])))
     const result: Record<string, T> = {}
     let isBroken = false
     Object.entries(value).forEach(([key, member], i) => {
       const rule = byName(key)
       const checked =
         typeof rule === 'string'
-          ? breaks(inside(place, String(i)), rule)
-          : rule(member, inside(place, key))
+          ? breaks(inside(context, String(i)), rule)
+          : rule(member, inside(context, key))
       if (checked === BROKEN) isBroken = true
       else if (checked !== undefined) result[key] = checked
     })
@@ -216,15 +216,18 @@ type TableOf<M extends Members> = { -readonly [Name in keyof M]: ResultOf<M[Name
  */
 export const table =
   <M extends Members>(members: M, open: 'open' | null = null): Rule<TableOf<M>> =>
-  (value, place) => {
+  (value, context) => {
     const names = Object.keys(members)
-    if (!isTable(value)) return breaks(place, missing(value, place.words.table(names)))
+    if (!isTable(value)) return breaks(context, missing(value, context.words.table(names)))
     const unknown = open === null ? unknownMembers(value, names) : null
     let isBroken = unknown !== null
-    if (unknown !== null) breaks(place, unknown)
+    if (unknown !== null) breaks(context, unknown)
     const result: Record<string, unknown> = {}
     for (const [name, rule] of Object.entries(members)) {
-      const member = rule(Object.hasOwn(value, name) ? value[name] : undefined, inside(place, name))
+      const member = rule(
+        Object.hasOwn(value, name) ? value[name] : undefined,
+        inside(context, name),
+      )
       if (member === BROKEN) isBroken = true
       else if (member !== undefined) result[name] = member
     }
@@ -253,9 +256,9 @@ export function quiet<T>(value: T): T {
 const isTable = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const inside = (place: Place, name: string): Place => ({
-  ...place,
-  path: place.path === '' ? name : `${place.path}.${name}`,
+const inside = (context: Context, name: string): Context => ({
+  ...context,
+  path: context.path === '' ? name : `${context.path}.${name}`,
 })
 
 const missing = (value: unknown, kind: string): string =>

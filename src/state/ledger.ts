@@ -12,7 +12,7 @@ import {
   type ReceivedPage,
   type Reserved,
   type Settled,
-  type Step,
+  type Stepped,
   senderIn,
   sendingSeconds,
   takesRecords,
@@ -31,14 +31,14 @@ const RECORD_MILLISECONDS = 6 * MINUTE
 /** How long a network that was refused goes before others. A client asks again each minute. */
 const WAITING_MILLISECONDS = 2 * MINUTE
 const MAX_WAITING = 1000
-/** Looks that may fail: one an hour, for a month. */
+/** Rechecks that may fail: one an hour, for a month. */
 const MAX_TRIES = 720
 /** Open reservations of one network. */
 const MAX_OPEN = 4
 /** What a network has lost counts in steps of this: a file that somebody cancels soon costs nothing. */
 const LOST_MILLISECONDS = 5 * MINUTE
-/** During a look, which may complete the upload. */
-const LOOKING = { ok: false, why: 'looking', seconds: 5 } as const
+/** During a recheck, which may complete the upload. */
+const RECHECKING = { ok: false, why: 'rechecking', seconds: 5 } as const
 /** Lost reservations that are remembered, of one network and of an item. */
 const MAX_LOST = 100
 const MAX_ALL_LOST = 5000
@@ -50,12 +50,12 @@ const holdMilliseconds = (size: number): number =>
   5 * MINUTE + 1000 * sendingSeconds(Math.min(size, PARTS_AT_ONCE * RENEWAL_BYTES))
 
 /**
- * What is known of a key. `open` is reserved. `looking` is still reserved: its time is over, and it is completed
+ * What is known of a key. `open` is reserved. `rechecking` is still reserved: its time is over, and it is completed
  * if all parts are there, and otherwise aborted. `ending` is still reserved: somebody gave it up, and its uploads
  * are being aborted. `lost` is free: its uploads are aborted once more after a day, until which it counts against
  * its network. `kept` has arrived.
  */
-export type UploadState = 'open' | 'looking' | 'ending' | 'lost' | 'kept'
+export type UploadState = 'open' | 'rechecking' | 'ending' | 'lost' | 'kept'
 
 /** One upload of an item. Times are milliseconds since 1970. */
 export type Upload = {
@@ -67,7 +67,7 @@ export type Upload = {
   readonly ends: number | null
   /** When it was first reserved. */
   readonly at: number
-  /** Looks that failed. */
+  /** Rechecks that failed. */
   readonly tries: number
   readonly network: string
   readonly around: string
@@ -93,7 +93,7 @@ export type Upload = {
 }
 
 /** Rows that count as reserved, and as received. */
-const RESERVED = "state IN ('open', 'looking', 'ending')"
+const RESERVED = "state IN ('open', 'rechecking', 'ending')"
 const RECEIVED = "state = 'kept'"
 
 /** How long reservations that `around` has lost have held room, in steps. */
@@ -148,7 +148,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     if (row && (row.network !== network || row.size !== size)) return { ok: false, why: 'ending' }
     if (row?.state === 'ending' || row?.state === 'lost') return { ok: false, why: 'ending' }
     if (row?.state === 'kept') return { ok: false, why: 'arrived' }
-    if (row?.state === 'looking') return LOOKING
+    if (row?.state === 'rechecking') return RECHECKING
     if (row && now < row.starting) return busy(1)
     const refused = this.#refusal(item, ask, now)
     if (refused !== null) return refused
@@ -174,7 +174,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   }
 
   /** Tells whether an upload may go on. One that has arrived may be completed again, with the same result. */
-  step(key: string, isLast: boolean, now: number): Step {
+  step(key: string, isLast: boolean, now: number): Stepped {
     const item = this.item()
     const row = this.upload(key)
     // What a sender has begun in time, may be completed after the deadline.
@@ -182,7 +182,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       item !== null && (isLast ? takesRecords(item, now, row?.size) : isOpen(item, now))
     if (!isInTime) return { ok: false, why: 'closed' }
     if (row?.state === 'kept' && isLast) return { ok: true, counts: false }
-    if (row?.state === 'looking') return LOOKING
+    if (row?.state === 'rechecking') return RECHECKING
     if (row?.state === 'ending') return { ok: false, why: 'ending' }
     if (row?.state !== 'open') return { ok: false, why: 'gone' }
     return { ok: true, counts: (row.ends ?? 0) - now < holdMilliseconds(row.size) / 2 }
@@ -213,7 +213,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   /** Begins to free a key: no step may follow. Its uploads in parts must be aborted, and then it is `freed`. */
   async free(key: string, now: number): Promise<{ readonly s3UploadId: string | null } | null> {
     const row = this.upload(key)
-    if (!row || !/^(?:open|looking|ending)$/.test(row.state)) return null
+    if (!row || !/^(?:open|rechecking|ending)$/.test(row.state)) return null
     // If the caller fails, the object does the rest.
     this.#set(key, { state: 'ending', ends: now + MINUTE, starting: 0 })
     await this.wake()
@@ -333,15 +333,15 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const rows = this.ctx.storage.sql
       .exec<Upload>('SELECT * FROM uploads WHERE ends <= ? ORDER BY ends LIMIT ?', now, limit)
       .toArray()
-    for (const { key, state } of rows) if (state === 'open') this.#set(key, { state: 'looking' })
+    for (const { key, state } of rows) if (state === 'open') this.#set(key, { state: 'rechecking' })
     return rows
   }
 
   /**
-   * Notes the end of a look, unless somebody has changed the upload since: the bucket and the index have what
+   * Notes the end of a recheck, unless somebody has changed the upload since: the bucket and the index have what
    * the ledger says.
    */
-  looked({ key, ends }: Upload, now: number): void {
+  rechecked({ key, ends }: Upload, now: number): void {
     const row = this.upload(key)
     if (row?.ends !== ends) return
     if (row.state === 'kept') this.#set(key, { ends: null })
@@ -349,13 +349,13 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     else this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
   }
 
-  /** After a look that failed: looks again later. It may have been counted before the failure. */
+  /** After a recheck that failed: looks again later. It may have been counted before the failure. */
   failed({ key, tries }: Upload, now: number): void {
     const row = this.upload(key)
     if (!row?.ends) return
     const ends = now + Math.min(60, 2 ** tries) * MINUTE
     if (tries < MAX_TRIES) this.#set(key, { ends, tries: row.tries + 1 })
-    else this.looked(row, now)
+    else this.rechecked(row, now)
   }
 
   /** Returns what is known of a key. */

@@ -69,13 +69,17 @@ export interface Ask extends Session {
 export type Reserved =
   | { readonly ok: true; readonly earlier: { readonly s3UploadId: string | null } | null }
   | { readonly ok: false; readonly why: 'closed' | 'full' | 'arrived' | 'ending' }
-  | { readonly ok: false; readonly why: 'busy' | 'waiting' | 'looking'; readonly seconds: number }
+  | {
+      readonly ok: false
+      readonly why: 'busy' | 'waiting' | 'rechecking'
+      readonly seconds: number
+    }
 
 /** The answer to a later step of an upload. With `counts`, the caller passes what is listed to `renew`. */
-export type Step =
+export type Stepped =
   | { readonly ok: true; readonly counts: boolean }
   | { readonly ok: false; readonly why: 'closed' | 'gone' | 'ending' }
-  | { readonly ok: false; readonly why: 'looking'; readonly seconds: number }
+  | { readonly ok: false; readonly why: 'rechecking'; readonly seconds: number }
 
 /** An object that the bucket has. */
 export interface Arrived {

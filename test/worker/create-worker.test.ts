@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { FileEvent } from '../../src/index.ts'
 import type { Plugin } from '../../src/plugin.ts'
-import type { Use } from '../../src/settings/rules.ts'
+import type { PluginUse } from '../../src/settings/rules.ts'
 import { loadEnvironment, PLUGIN_RULES } from '../../src/worker/environment.ts'
 import {
   apiKeys,
@@ -121,7 +121,7 @@ describe('a Worker with some plugins', () => {
     expect(Object.keys(PLUGIN_RULES).toSorted()).toEqual([...read.keys()].toSorted())
     const rules = Object.entries(variableRules({}))
     for (const [variable, plugin] of read) {
-      const uses: Use[] = []
+      const uses: PluginUse[] = []
       const [, rule] = rules.find(([name]) => name === variable) ?? []
       rule?.('x', { path: variable, issues: [], words: TOML, uses })
       expect(uses).toEqual([{ path: variable, plugin }])

@@ -9,11 +9,11 @@ export interface BoxData {
   readonly maxTotalBytes: number
   readonly allowedTypes: readonly string[] | null
   readonly hasPassword: boolean
-  readonly left: Room
+  readonly left: Capacity
 }
 
 /** How much a drop box can still receive, even if some of it is reserved. */
-export interface Room {
+export interface Capacity {
   readonly files: number
   readonly bytes: number
 }
@@ -22,9 +22,9 @@ export interface Room {
 export const MAX_SENDER_BYTES = 2048
 
 /** Returns how much a drop box still accepts, in words. */
-export const roomInWords = (
+export const capacityInWords = (
   { maxFiles, maxTotalBytes }: BoxData,
-  { files, bytes }: Room,
+  { files, bytes }: Capacity,
   sizeInWords: (bytes: number) => string,
 ): string => `${files} of ${maxFiles} files, ${sizeInWords(bytes)} of ${sizeInWords(maxTotalBytes)}`
 

@@ -3,7 +3,7 @@ import { logWarning } from '../../errors/warnings.ts'
 import { Ledger } from '../../state/ledger.ts'
 import { type ObjectOwner, objectContext } from '../../state/object.ts'
 import type { StoredBox } from './box.ts'
-import { look } from './looks.ts'
+import { recheck } from './recheck.ts'
 
 /**
  * Returns the class that remembers drop boxes. Export a class that extends it from your Worker. Pass
@@ -31,9 +31,9 @@ export const dropBoxesObject = <E extends object>(
           ({ settings }) =>
             settings.ok && settings.settings.signingSecrets[0].name === box.instance,
         )
-        // `look` refuses another one, and tries again later.
+        // `recheck` refuses another one, and tries again later.
         const instance = own ?? presigner.instance(this.env)
-        await look(this, box, instance, objectContext(this.ctx), now)
+        await recheck(this, box, instance, objectContext(this.ctx), now)
       } catch (error) {
         logWarning('files not recorded', { reason: describe(error) })
       }

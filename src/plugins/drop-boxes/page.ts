@@ -3,7 +3,7 @@ import { PAGE_SCRIPT, PAGE_SCRIPT_NAME } from '../../../drop-box/dist/page-scrip
 import type { AppContext } from '../../http/app-env.ts'
 import { dateInWords, sizeInWords } from '../../http/format.ts'
 import { htmlPage, readable } from '../../http/html-page.ts'
-import { type BoxData, roomInWords, typesInWords } from './box-data.ts'
+import { type BoxData, capacityInWords, typesInWords } from './box-data.ts'
 
 /** What the page of a drop box shows. Everything but numbers and dates is text of its creator. */
 export interface BoxOnPage extends BoxData {
@@ -44,7 +44,7 @@ ${message === null ? '' : html`<p class="text">${lines(message)}</p>`}
 <dt>Until</dt><dd><time datetime="${deadline}">${dateInWords(new Date(deadline), 'en', 'UTC')}</time></dd>
 <dt>Size</dt><dd>up to ${sizeInWords(maxBytes)} per file</dd>
 <dt>Types</dt><dd>${typesInWords(allowedTypes?.map(readable))}</dd>
-<dt>Left</dt><dd id="room">${roomInWords(data, left, sizeInWords)}</dd>
+<dt>Left</dt><dd id="room">${capacityInWords(data, left, sizeInWords)}</dd>
 </dl>`
   if (isFull) {
     const body = html`${facts}<p id="full" role="status">This page has received all the files that it accepts.</p>`

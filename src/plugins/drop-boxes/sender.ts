@@ -21,7 +21,7 @@ import {
   MAX_URL_SECONDS,
   type Reserved,
   type Settled,
-  type Step,
+  type Stepped,
   takesRecords,
 } from '../../state/reservation.ts'
 import { objectExists } from '../../storage/s3.ts'
@@ -36,7 +36,7 @@ import {
   type SeenBox,
   type StoredBox,
 } from './box.ts'
-import { abortUploads, tell } from './looks.ts'
+import { abortUploads, tell } from './recheck.ts'
 
 /** An event must not delay an upload by more. */
 const EVENT_MILLISECONDS = 3000
@@ -149,10 +149,10 @@ const REFUSALS = {
 const WAITS = {
   busy: 'You are sending too many files at once. Wait for one to arrive.',
   waiting: 'Others are sending now. Wait for them.',
-  looking: 'This upload is being completed. Try again.',
+  rechecking: 'This upload is being completed. Try again.',
 } as const
 
-function refusal(refused: (Reserved | Step | Settled) & { readonly ok: false }): ApiError {
+function refusal(refused: (Reserved | Stepped | Settled) & { readonly ok: false }): ApiError {
   if (refused.why === 'closed') return closed()
   if ('seconds' in refused)
     return new ApiError('rate_limited', WAITS[refused.why], { retryAfterSeconds: refused.seconds })

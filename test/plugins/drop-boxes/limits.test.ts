@@ -291,7 +291,7 @@ describe('a network that reserves again and again without a file', () => {
       const files = Array.from({ length: 10 }, (_, i) => ({ key: `h${i}`, next: 60, ends: 0 }))
       for (let second = 0; second < 3600; second++) {
         const now = start + second * 1000
-        for (const due of ledger.due(100, now)) ledger.looked(due, now)
+        for (const due of ledger.due(100, now)) ledger.rechecked(due, now)
         // Three at once, and each is sent in 3 seconds.
         for (const file of files.slice(0, 3)) {
           if (second < file.next) continue

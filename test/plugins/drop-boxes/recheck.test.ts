@@ -6,7 +6,7 @@ import { ApiError } from '../../../src/errors/api-error.ts'
 import type { Instance } from '../../../src/http/app-env.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import type { StoredBox } from '../../../src/plugins/drop-boxes/box.ts'
-import { look } from '../../../src/plugins/drop-boxes/looks.ts'
+import { recheck } from '../../../src/plugins/drop-boxes/recheck.ts'
 import { memoryFileIndex } from '../../../src/plugins/files/memory-file-index.ts'
 import type { FileRecord } from '../../../src/records/file-record.ts'
 import type { Ledger } from '../../../src/state/ledger.ts'
@@ -42,7 +42,7 @@ const lookWith = (
     const instance = { ...usual, ...changes, seams: { ...usual.seams, ...seams } }
     const stored = await ledger.read()
     if (stored === null) throw new Error('There is no box.')
-    await look(ledger, stored, instance, context, new Date(Date.now() + milliseconds))
+    await recheck(ledger, stored, instance, context, new Date(Date.now() + milliseconds))
   })
 
 describe('a look at the bucket', () => {
@@ -225,8 +225,8 @@ describe('a look at the bucket', () => {
       0,
       (ledger, _, now) => {
         ledger.freed('uploads/a.txt', now)
-        for (const hold of ledger.due(1, now + DAY)) ledger.looked(hold, now)
-        for (const hold of ledger.due(1, now + 2 * DAY)) ledger.looked(hold, now)
+        for (const hold of ledger.due(1, now + DAY)) ledger.rechecked(hold, now)
+        for (const hold of ledger.due(1, now + 2 * DAY)) ledger.rechecked(hold, now)
         return ledger.end(now)
       },
     ],
@@ -253,15 +253,15 @@ describe('a look at the bucket', () => {
       const [due] = ledger.due(1, before + HOUR)
       if (due === undefined) throw new Error('Nothing is due.')
       ledger.renew('a', 5, before + MINUTE)
-      expect(ledger.upload('a')).toMatchObject({ state: 'looking', ends: due.ends })
-      expect(ledger.step('a', false, before)).toEqual({ ok: false, why: 'looking', seconds: 5 })
-      expect(await ledger.reserve(ask, before)).toMatchObject({ why: 'looking' })
+      expect(ledger.upload('a')).toMatchObject({ state: 'rechecking', ends: due.ends })
+      expect(ledger.step('a', false, before)).toEqual({ ok: false, why: 'rechecking', seconds: 5 })
+      expect(await ledger.reserve(ask, before)).toMatchObject({ why: 'rechecking' })
       // A failed look is repeated.
       ledger.failed(due, before)
-      expect(ledger.upload('a')).toMatchObject({ state: 'looking', tries: 1 })
+      expect(ledger.upload('a')).toMatchObject({ state: 'rechecking', tries: 1 })
       // What has changed meanwhile is not touched.
-      ledger.looked(due, before)
-      expect(ledger.upload('a')?.state).toBe('looking')
+      ledger.rechecked(due, before)
+      expect(ledger.upload('a')?.state).toBe('rechecking')
       expect(await ledger.free('a', before)).not.toBeNull()
       expect(ledger.upload('a')?.state).toBe('ending')
     })

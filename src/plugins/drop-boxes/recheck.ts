@@ -35,7 +35,7 @@ export type Context = Parameters<Instance['objects']>[0]
 
 /** Each needs up to ten requests. Cloudflare's free plan allows 50 in one run. */
 const LOOKS_AT_ONCE = 5
-/** How often a look tries to complete an upload before it aborts it. */
+/** How often a recheck tries to complete an upload before it aborts it. */
 const COMPLETE_TRIES = 10
 
 /** One run of the alarm. */
@@ -50,7 +50,7 @@ interface Run {
  * recorded, or deleted if there is no room for it. An object that no sender of this box uploaded counts as
  * absent. A failure only postpones.
  */
-export async function look(
+export async function recheck(
   ledger: Ledger<StoredBox>,
   box: StoredBox,
   instance: Instance,
@@ -116,14 +116,14 @@ async function lookAt(
   const key = parseObjectKey(hold.key)
   const owner = principalOf(box.id)
   const announce = announcerOf(owner, index, { instance, context, now })
-  if (/^(?:open|looking)$/.test(hold.state) && hold.tries < COMPLETE_TRIES)
+  if (/^(?:open|rechecking)$/.test(hold.state) && hold.tries < COMPLETE_TRIES)
     await finish(bucket, key, hold, now)
   // Also after a file has arrived: another start of it may have begun in that moment.
   const head = await abortUploads(bucket, key, hold.s3_upload, now)
   const isProven = await provesUpload(settings, { bucket: box.bucket, key, owner }, head?.mark)
   // The app may have changed a file in place.
   if (head === null || !isProven || head.size !== hold.size)
-    return ledger.looked(hold, now.getTime())
+    return ledger.rechecked(hold, now.getTime())
   const file = toRecord(bucket, key, nameInKey(key), owner, head)
   const isRefused =
     (hold.state !== 'kept' || box.isErased) &&
@@ -133,7 +133,7 @@ async function lookAt(
     const purge = (keys: readonly ObjectKey[]) => instance.objects(context).purge(configured, keys)
     const failures = await removeFiles(bucket, [{ key }], { index, purge, announce }, now)
     if (failures.has(key)) throw failures.get(key)
-    return ledger.looked(kept, now.getTime())
+    return ledger.rechecked(kept, now.getTime())
   }
   const known = await index.get(bucket.alias, key)
   if (known === null || !isConfirmed(known) || !isSameUpload(known, head)) {
@@ -146,7 +146,7 @@ async function lookAt(
     await tell(box, file, { sender: senderIn(kept.sender), country }, instance, context)
     ledger.told(key)
   }
-  ledger.looked(kept, now.getTime())
+  ledger.rechecked(kept, now.getTime())
 }
 
 /** Returns what tells the app, or null if nobody listens. */
