@@ -11,6 +11,7 @@ import { membersOf, seal } from '../../src/access/seal.ts'
 import { provesUpload, uploadProof } from '../../src/access/upload-proof.ts'
 import { userTag } from '../../src/access/user-tag.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { type BoxClaims, openBoxToken, sealBoxToken } from '../../src/plugins/drop-boxes/box.ts'
 import { signFolder, verifyInFolder } from '../../src/plugins/links/folder.ts'
 import { verifyLink } from '../../src/plugins/links/verify-link.ts'
 import {
@@ -181,6 +182,10 @@ const CHOSEN: UploadClaims = {
   ...{ ...PARTS, key: parseObjectKey('avatars/42.png'), name: '42.png', size: 5 },
   ...{ mark: '0f8fad5b-d9cb-469f-a165-70867728950e', overwrite: true },
 }
+const SENDER: BoxClaims = {
+  ...{ id: '0f8fad5bd9cb469fa16570867728950e', network: 'bmV0d29yaw', around: 'YXJvdW5k' },
+  sender: { name: 'Zoë', note: 'for you' },
+}
 const cursors = cursorsOf(settings, ['files', 'files', 'team-a/', ''], z.string())
 
 const SEALS: Readonly<Record<string, Signed>> = {
@@ -249,6 +254,16 @@ const SEALS: Readonly<Record<string, Signed>> = {
     { ...OF_ALICE, uploadId: 'x', context: { plan: 'pro' } },
     'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpL2FsaWNlIiwia2V5IjoidGVhbS1hL3VwbG9hZHMvw6kgYi5wbmciLCJ1cGxvYWRJZCI6IngiLCJjb250ZXh0Ijp7InBsYW4iOiJwcm8ifSwiZXhwIjoxNzk1NTIxOTAwfQ.E_3gZYYK5nG7SO7MfWW5ksEflshVDJwo41NyWQdxwYA',
   ),
+  'the token of a page of a drop box': {
+    purpose: purpose('drop-box'),
+    text: `epd_${sealed(
+      'eyJpZCI6IjBmOGZhZDViZDljYjQ2OWZhMTY1NzA4Njc3Mjg5NTBlIiwibmV0d29yayI6ImJtVjBkMjl5YXciLCJhcm91bmQiOiJZWEp2ZFc1ayIsInNlbmRlciI6eyJuYW1lIjoiWm_DqyIsIm5vdGUiOiJmb3IgeW91In0sImV4cCI6MTc5NTUyMjIwMH0.sh1VGwoI9eP-XK8wtyyUZWvMvJYksD0pjVRR-kgryr8',
+    )}`,
+    value: { ...SENDER, exp: NOW.getTime() / 1000 + 600 },
+    write: () => sealBoxToken(settings, SENDER, NOW.getTime() / 1000 + 600),
+    read: (text) => openBoxToken(settings, text, NOW, 0),
+    refusals: ['token signature wrong', 'token claims unusable'],
+  },
   'the id of an upload in parts': uploadId(
     PARTS,
     'eyJidWNrZXQiOiJmaWxlcyIsImtleSI6InRlYW0tYS91cGxvYWRzL2EubXA0Iiwib3duZXIiOiJrZXk6Y2kiLCJuYW1lIjoiYS5tcDQiLCJzaXplIjoyMDAwMDAwMCwicGFydFNpemUiOjgzODg2MDgsInNlY3JldCI6IkFBRUNBd1FGQmdjSUNRb0xNak5vQ1VsWm4xRmxmUUJSOF9VRERGTDlPeWVaejRsOVYwLXROREpHMGdsSi1rZUp5SVowZV9BNyIsImV4cCI6MTc5NjEyNjQwMH0.dHtCNNej_jgLWWmNEqTb_7nmbJQrCCvLzDG_5yIaWoI',
@@ -264,13 +279,13 @@ it.each(Object.entries(SEALS))('%s has this text, and is still read', async (_, 
   const { text, value, write, read } = format
   expect(await write()).toBe(text)
   expect(await read(text)).toEqual(value)
-  const [, signed = '', mac] = /^(?:ept_)?(.*)\.(.*)$/.exec(text) ?? []
+  const [, signed = '', mac] = /^(?:ep[td]_)?(.*)\.(.*)$/.exec(text) ?? []
   expect(mac).toBe(await signature(format.purpose, signed))
 })
 
 it.each(Object.entries(SEALS))('%s of a later version is refused', async (_, format) => {
   const { text, read, refusals } = format
-  const [, start = '', signed = ''] = /^(ept_)?(.*)\./.exec(text) ?? []
+  const [, start = '', signed = ''] = /^(ep[td]_)?(.*)\./.exec(text) ?? []
   const later = await signature(format.purpose, signed, 'v2')
   expect(await outcome(read(`${start}${signed}.${later}`))).toBe(refusals[0])
   if (refusals[1] === undefined) return
