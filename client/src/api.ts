@@ -58,7 +58,7 @@ export interface Sender {
   readonly user?: string | null | undefined
   /** Which the API compares. */
   readonly userTag?: UserTag | undefined
-  /** Returns what cancels all requests. */
+  /** Looks who is logged in, and returns what cancels all requests. */
   readonly signal?: () => AbortSignal
   /** Replaces the URL in errors. */
   readonly shownUrl?: string
@@ -84,27 +84,30 @@ export function createApi(
       ? COMPLETE_TIMEOUT_MILLISECONDS
       : TIMEOUT_MILLISECONDS
 
-    async function ask(credential: string | undefined): Promise<readonly [Response, string]> {
+    async function ask(
+      credential: string | undefined,
+    ): Promise<readonly [Response, string, string | null]> {
       const sent = new Headers(typeof more === 'function' ? await more() : more)
       if (credential) sent.set('Authorization', `Bearer ${credential}`)
       if (body) sent.set('Content-Type', 'application/json')
-      const tag = userTag?.read()
+      const tag = userTag?.read() ?? null
       if (tag) sent.set(USER_TAG, tag)
       const timeout = AbortSignal.timeout(milliseconds)
       const silence = (cause?: unknown) => {
         const code = codeWithoutResponse(url)
         // CORS rules must include the page's origin.
-        const isTagSuspect = tag && !isTagAllowed
         const hint =
           code === 'unreachable'
-            ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
-            : isTagSuspect
-              ? `. Its CORS headers must allow ${USER_TAG}.`
-              : ''
-        return new PresignerError(code, `No response to ${what}${hint}`, { cause })
+            ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}`
+            : ''
+        const tagHint = tag && !isTagAllowed ? `. Its CORS headers must allow ${USER_TAG}` : ''
+        const end = hint || tagHint ? '.' : ''
+        return new PresignerError(code, `No response to ${what}${hint}${tagHint}${end}`, { cause })
       }
       const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
       try {
+        ended?.() // somebody may have logged out while the token was fetched
+        signal.throwIfAborted()
         const response = await fetch(url + searchOf(query), {
           method,
           headers: sent,
@@ -115,7 +118,7 @@ export function createApi(
         })
         noteResponse(url)
         if (tag) isTagAllowed = true
-        return [response, await response.text()]
+        return [response, await response.text(), tag]
       } catch (cause) {
         signal.throwIfAborted()
         throw silence(cause)
@@ -127,22 +130,22 @@ export function createApi(
     signal.throwIfAborted()
     if (userTag?.read() === null && path !== '/limits') {
       asking ??= api(isTagged, 'GET', '/limits', { stall })
-        .then((limits) => userTag.learn(limits.tag))
+        .then((limits) => userTag.learn(limits.tag, null))
         .finally(() => {
           asking = undefined
         })
       await asking
     }
     const credential = await tokenOf(undefined, user)
-    let [response, text] = await ask(credential)
+    let [response, text, sent] = await ask(credential)
     if (response.status === 401) {
       const other = await tokenOf(credential, user)
-      if (other !== credential) [response, text] = await ask(other)
+      if (other !== credential) [response, text, sent] = await ask(other)
     }
     const { ok, status, headers } = response
     const answer = parse(text)
     if (ok && check(answer)) {
-      userTag?.learn(headers.get(USER_TAG))
+      userTag?.learn(headers.get(USER_TAG), sent)
       return answer
     }
     if (!ok && isErrorBody(answer)) {
@@ -152,7 +155,7 @@ export function createApi(
         status,
         retryAfter,
       })
-      if (error.code === 'user_changed') userTag?.forget()
+      if (error.code === 'user_changed') userTag?.refuse()
       throw error
     }
     const requestId = headers.get('X-Request-Id') ?? undefined

@@ -99,6 +99,7 @@ export function createClient<Data = unknown>({ bucket, ...options }: ClientOptio
       const session = begin()
       const { signal: over } = session
       const run: Run = (file, uploadOptions, kept) => {
+        if (current() === session) session.goOn()
         const watch = setInterval(current, WATCH_MILLISECONDS)
         return upload({ ...session, bucket, inTurn }, file, uploadOptions, kept).finally(() =>
           clearInterval(watch),

@@ -18,6 +18,8 @@ export interface Job extends Tracker {
   readonly ifMatch: string | undefined
   /** Cancels all requests of this upload. */
   readonly signal: AbortSignal
+  /** Aborts it if somebody else is logged in. */
+  readonly look?: (() => void) | undefined
 }
 
 /**

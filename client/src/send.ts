@@ -10,7 +10,7 @@ import { isFresh, refusesUrl, type SignedPut } from './signed-put.ts'
  * has expired, tries once more with a new one in each attempt.
  */
 export function send(
-  { api, report, signal, watch }: Job,
+  { api, report, signal, look, watch }: Job,
   body: Blob,
   part: number,
   sign: (stall: Stall) => Promise<SignedPut>,
@@ -20,6 +20,7 @@ export function send(
   const attempt = async (stall: Stall) => {
     signal.throwIfAborted() // the wait may have been long
     if (!isFresh(signed)) signed = await sign(stall)
+    look?.()
     signal.throwIfAborted() // signing several files together ignores the signal of one
     return put(signed, body, (sentBytes) => report(part, sentBytes), signal, stall)
   }

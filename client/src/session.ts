@@ -28,6 +28,8 @@ export interface OwnSession extends Session {
   /** Names the API and the person in what is kept to resume later. */
   readonly place: string
   end(): void
+  /** Ends the session if the page names somebody else. */
+  look(): void
   /** Lets the person try again, since they may have logged in again after somebody else. */
   goOn(): void
 }
@@ -111,9 +113,15 @@ function newSession(
     sending.abort(reason)
     over.abort(reason)
   }
-  const send = createApi(options, { user, userTag, signal: () => sending.signal })
-  const api: Api = async (...request) => {
+  const look = () => {
     if (nameOf() !== user) end()
+  }
+  const signal = () => {
+    look()
+    return sending.signal
+  }
+  const send = createApi(options, { user, userTag, signal })
+  const api: Api = async (...request) => {
     const controller = sending
     try {
       return await send(...request)
@@ -126,12 +134,12 @@ function newSession(
   const place = user !== undefined ? `${options.baseUrl}#${user}` : options.baseUrl
   if (user === null) end()
   return {
-    ...{ user, signal: over.signal, api, place, end },
+    ...{ user, signal: over.signal, api, place, end, look },
     get sending() {
       return sending.signal
     },
     goOn() {
-      if (sending.signal.aborted) sending = new AbortController()
+      if (!over.signal.aborted && sending.signal.aborted) sending = new AbortController()
     },
   }
 }

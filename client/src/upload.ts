@@ -1,6 +1,7 @@
 import type { FileRecord } from './answers/files.ts'
 import type { Api } from './api.ts'
 import type { StartRequest } from './bodies.ts'
+import type { Job } from './job.ts'
 import { withoutCommas } from './media-type.ts'
 import { uploadParts } from './multipart.ts'
 import { PresignerError } from './presigner-error.ts'
@@ -36,6 +37,7 @@ export interface UploadContext {
   readonly place: string
   /** Aborts when nothing more may be sent. */
   readonly sending?: AbortSignal | undefined
+  readonly look?: Job['look']
   /** Delays files in parts. */
   readonly inTurn: InTurn
 }
@@ -44,7 +46,7 @@ export const turnsInParts = (): InTurn => createTurns(FILES_IN_PARTS)
 
 /** Uploads `file` to the bucket and records it. */
 export async function upload(
-  { api, bucket, place, sending, inTurn }: UploadContext,
+  { api, bucket, place, sending, look, inTurn }: UploadContext,
   file: File | Blob,
   options: UploadOptions,
   kept: KeptFile = {},
@@ -66,7 +68,8 @@ export async function upload(
   const body: StartRequest = { ...request, fileName: rest.key === undefined ? name : undefined }
   const over = new AbortController()
   const signal = anySignal(over.signal, canceled, sending)
-  const job = { api, file, request, body, ifMatch, signal, ...trackProgress(size, onProgress) }
+  const tracker = trackProgress(size, onProgress)
+  const job = { ...tracker, api, look, file, request, body, ifMatch, signal }
   const inParts = size > 0 && (multipart ?? (size >= MULTIPART_BYTES && !sha256))
   // A Blob has no name and date to recognize it by after a reload.
   const identity = isFile ? ([place, file.lastModified, request] as const) : null

@@ -206,6 +206,222 @@ describe('a function for the user', () => {
 })
 
 // @threat other-user-in-browser
+describe('the tabs of a browser', () => {
+  const storage = new Map<string, string>()
+  let loggedIn = 'ann'
+  let sent: string[] = []
+  beforeEach(() => {
+    storage.clear()
+    loggedIn = 'ann'
+    sent = []
+    const known = {
+      getItem: (key: string) => storage.get(key) ?? null,
+      setItem: (key: string, value: string) => void storage.set(key, value),
+    }
+    const ownKeys = () => [...storage.keys()]
+    const getOwnPropertyDescriptor = () => ({ enumerable: true, configurable: true })
+    vi.stubGlobal('localStorage', new Proxy(known, { ownKeys, getOwnPropertyDescriptor }))
+    vi.stubGlobal('location', new URL('https://app.example.com/'))
+    vi.stubGlobal('origin', 'https://app.example.com')
+    vi.stubGlobal('navigator', { onLine: true })
+    vi.stubGlobal('fetch', async (url: string, request: RequestInit & { headers: Headers }) => {
+      const { pathname } = new URL(url)
+      const tag = request.headers.get('X-User-Tag')
+      sent.push(`${pathname} of ${loggedIn}`)
+      const answered = { 'X-User-Tag': `tag-${loggedIn}` }
+      if (tag !== null && tag !== `tag-${loggedIn}`)
+        return Response.json({ code: 'user_changed', message: 'No.' }, { status: 409 })
+      const key = `${loggedIn}/1`
+      const put = { uploadUrl: `https://bucket.example.com/${key}`, headers: {}, expiresIn: 900 }
+      const expiresAt = '2030-01-01T00:00:00.000Z'
+      const signed = { ...put, key, bucket: 'main', method: 'PUT', expiresAt }
+      const body = { ...signed, tag: `tag-${loggedIn}`, files: [{ key }] }
+      return Response.json(body, { headers: answered })
+    })
+  })
+  afterEach(() => vi.unstubAllGlobals())
+
+  /** Loads a page: before all requests of the test, or after those until now. */
+  function load(user: string | (() => string | null), isNewer = false) {
+    const timeOrigin = Date.now() + (isNewer ? 60_000 : -60_000)
+    const client = createClient({ baseUrl: 'https://files.example.com', user })
+    /** Asks as this page for its files, and returns the key of one or the code of the error. */
+    return async (): Promise<string> => {
+      vi.stubGlobal('performance', { timeOrigin, now: () => 0 })
+      return client.request('GET', '/files').then(
+        ({ files }: { files: { key: string }[] }) => files[0]?.key,
+        ({ code }: { code: string }) => code,
+      )
+    }
+  }
+
+  it('refuse each page of a known user, until it is loaded again', async () => {
+    const [first, second, third] = [load('ann'), load('ann'), load('ann')]
+    expect(await first()).toBe('ann/1')
+    loggedIn = 'bob'
+    expect(await first()).toBe('user_changed')
+    expect(await second()).toBe('user_changed')
+    const reloaded = load('ann', true)
+    // The name may have another tag now: the app knows.
+    expect(await reloaded()).toBe('bob/1')
+    expect(await third()).toBe('user_changed')
+    expect(await second()).toBe('user_changed')
+    loggedIn = 'ann'
+    expect(await second()).toBe('ann/1')
+    expect(await first()).toBe('ann/1')
+  })
+
+  it.each(['bobby', 'ann'])(
+    'refuse each page of an unknown user as a known one, until it is loaded as %s',
+    async (name) => {
+      const bob = load('bob')
+      const [first, second, third] = [load('ann'), load('ann'), load('ann')]
+      loggedIn = 'bob'
+      expect(await bob()).toBe('bob/1')
+      for (const ann of [first, first, second, first, second])
+        expect(await ann()).toBe('user_changed')
+      expect(await bob()).toBe('bob/1')
+      // With another name for the same person.
+      expect(await load(name, true)()).toBe('bob/1')
+      if (name === 'bobby') expect(await load('ann', true)()).toBe('user_changed')
+      for (const ann of [first, second, third]) expect(await ann()).toBe('user_changed')
+      expect(sent.filter((request) => request.startsWith('/files'))).toHaveLength(3)
+      storage.clear()
+      for (const ann of [first, second, third]) expect(await ann()).toBe('user_changed')
+    },
+  )
+
+  it('refuse a page whose first answer comes after that of another one', async () => {
+    const [first, second] = [load('ann'), load('ann')]
+    const answer = fetch
+    const begun = Promise.withResolvers<void>()
+    const held = Promise.withResolvers<void>()
+    vi.stubGlobal('fetch', async (url: string, request: object) => {
+      if (loggedIn === 'bob') {
+        begun.resolve()
+        await held.promise
+      }
+      return answer(url, request)
+    })
+    loggedIn = 'bob'
+    const late = second()
+    await begun.promise
+    loggedIn = 'ann'
+    expect(await first()).toBe('ann/1')
+    loggedIn = 'bob'
+    held.resolve()
+    expect(await late).toBe('user_changed')
+  })
+
+  it('names the CORS header that a page has sent, also after it was loaded again', async () => {
+    const baseUrl = 'https://cors.example.com'
+    storage.set(`edge-presigner-user:${baseUrl}#ann`, 'tag-ann')
+    vi.stubGlobal('fetch', async () => {
+      throw new TypeError('Failed to fetch')
+    })
+    const list = createClient({ baseUrl, user: 'ann' }).list()
+    await expect(list).rejects.toMatchObject({
+      message: expect.stringMatching(/Check baseUrl.*\. Its CORS headers must allow X-User-Tag\.$/),
+    })
+  })
+
+  describe('an upload', () => {
+    let puts: string[] = []
+    let isHeld = true
+    let status = 200
+    beforeEach(() => {
+      puts = []
+      isHeld = true
+      status = 200
+      vi.stubGlobal('addEventListener', () => undefined)
+      vi.stubGlobal('removeEventListener', () => undefined)
+      const Request = class {
+        upload = {}
+        status = 0
+        onloadend = () => undefined
+        open(_: string, url: string) {
+          puts.push(url)
+        }
+        setRequestHeader() {}
+        getResponseHeader = () => '"e"'
+        getAllResponseHeaders = () => ''
+        abort = () => this.onloadend()
+        send() {
+          if (isHeld) return
+          this.status = status
+          setTimeout(() => this.onloadend())
+        }
+      }
+      vi.stubGlobal('XMLHttpRequest', Request)
+    })
+
+    async function pauseIn(user: string | (() => string | null)) {
+      const client = createClient({ baseUrl: 'https://files.example.com', user })
+      const handle = client.start(new File(['hello'], 'a.txt'), { multipart: false })
+      await expect.poll(() => puts).toHaveLength(1)
+      handle.pause()
+      isHeld = false
+      return { client, handle }
+    }
+
+    it('goes on after a pause when its user is back', async () => {
+      const { client, handle } = await pauseIn('ann')
+      loggedIn = 'bob'
+      await expect(client.list()).rejects.toMatchObject({ code: 'user_changed' })
+      loggedIn = 'ann'
+      handle.resume()
+      // The answer of this API is no record.
+      await expect(handle.done).rejects.toMatchObject({ code: 'bad_answer' })
+      expect(puts).toHaveLength(2)
+      expect(sent.at(-1)).toBe('/files of ann')
+    })
+
+    it.each([null, 'bob'])('sends no bytes after a pause when the page names %s', async (name) => {
+      let user: string | null = 'ann'
+      const { handle } = await pauseIn(() => user)
+      const before = sent.length
+      user = name
+      handle.resume()
+      await expect(handle.done).rejects.toMatchObject({ code: 'user_changed', status: 0 })
+      expect(puts).toHaveLength(1)
+      expect(sent).toHaveLength(before)
+    })
+
+    it('sends its bytes not again after a log-out, at once', async () => {
+      let user: string | null = 'ann'
+      isHeld = false
+      status = 503
+      const client = createClient({ baseUrl: 'https://files.example.com', user: () => user })
+      const { done } = client.start(new File(['hello'], 'a.txt'), { multipart: false })
+      await expect.poll(() => puts).toHaveLength(1)
+      user = null
+      await expect(done).rejects.toMatchObject({ code: 'user_changed', status: 0 })
+      expect(puts).toHaveLength(1)
+    })
+  })
+
+  it('send nothing after the user has logged out while the token was fetched', async () => {
+    let user: string | null = 'ann'
+    const asked = Promise.withResolvers<void>()
+    const answer = Promise.withResolvers<string>()
+    const client = createClient({
+      baseUrl: 'https://files.example.com',
+      user: () => user,
+      token() {
+        asked.resolve()
+        return answer.promise
+      },
+    })
+    const list = client.list()
+    await asked.promise
+    user = null
+    answer.resolve('token')
+    await expect(list).rejects.toMatchObject({ code: 'user_changed', status: 0 })
+    expect(sent).toEqual([])
+  })
+})
+
+// @threat other-user-in-browser
 describe('a call that needs several requests', () => {
   afterEach(() => vi.unstubAllGlobals())
 

@@ -370,6 +370,7 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     const named = (user: string) => ({ tokens: users.tokens, user })
     if (before) await list(await openClient(users.browserContext, named('ann')))
     const late = await openClient(users.browserContext, named('ann'))
+    const later = await openClient(users.browserContext, named('ann'))
     await users.logIn('bob')
     if (!before) await list(await openClient(users.browserContext, named('bob')))
     await late.start({ ...SMALL, name: 'ann.txt' })
@@ -377,14 +378,19 @@ describeWith([CHROMIUM], 'two people in one browser', () => {
     expect((await list(late)).failure).toMatchObject({ code: 'user_changed' })
     expect(await users.filesOf('bob')).toEqual([])
     expect(late.requests).toHaveLength(before ? 2 : 1)
+    // Another tab of the first one's doesn't get the files either, nor does this one afterwards.
+    for (const { tab } of [later, late, later])
+      expect((await list({ tab })).failure).toMatchObject({ code: 'user_changed', status: 409 })
     expect(puts()).toEqual([])
     // After a reload, the page knows who is logged in, by whatever name.
     const reloaded = await openClient(users.browserContext, named('bobby'))
     expect((await list(reloaded)).failure).toBeNull()
-    // When the first one is back, in another tab too, this one goes on.
+    // When the first one is back, this one goes on, but for a page that has never known its user.
     await users.logIn('ann')
     await list(await openClient(users.browserContext, named('ann')))
-    expect((await list(late)).failure).toBeNull()
+    const { failure } = await list(late)
+    if (before) expect(failure).toBeNull()
+    else expect(failure).toMatchObject({ code: 'user_changed' })
   })
 
   // @threat other-user-in-browser
