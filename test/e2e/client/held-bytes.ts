@@ -36,7 +36,7 @@ const server = createServer(async (request, response) => {
         ...{ expiresIn: 300, expiresAt },
       }
     : pathname === '/multipart'
-      ? { uploadId: 'u', key: 'k', partSize: PART, expiresAt }
+      ? { uploadId: 'u', key: 'k', bucket: 'files', partSize: PART, expiresAt }
       : record
   response.setHeader('Content-Type', 'application/json').end(JSON.stringify(answer))
 }).listen(0, '127.0.0.1')
