@@ -143,7 +143,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
         'A use is one link that is valid for 10 minutes and can be passed on meanwhile.',
       )
       await expectAccessible(page)
-      await form.getByLabel('Password').fill('Ö ö')
+      await form.getByLabel('Password').fill('Öffne dich ö')
       await form.getByLabel('Label').fill(HOSTILE)
       await page.keyboard.press('Enter')
 
@@ -161,7 +161,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
       expect(await page.locator('#url-field').inputValue()).toBe('')
 
       const visitor = await tab.visit(url)
-      await visitor.page.getByLabel('Password').fill('Ö ö')
+      await visitor.page.getByLabel('Password').fill('Öffne dich ö')
       const downloading = visitor.page.waitForEvent('download')
       await visitor.page.getByRole('button').click()
       expect((await downloading).suggestedFilename()).toBe(name)

@@ -15,7 +15,7 @@ export interface EventsOptions<B> {
    * Called for a change to a file: after the bucket has stored or deleted its object, and before the
    * index changes. The response waits for it. If it throws, the response is 503
    * `unavailable`, the index stays as it is, and a repeat calls it again. If it returns
-   * `{ data }` for `recorded` or `replaced`, and nothing else, the response has `data`, as JSON.
+   * `{ data }` for a file of the response, and nothing else, the response has `data`, as JSON.
    */
   readonly onEvent?: (event: FileEvent, context: EventContext<B>) => unknown
   /** Endpoints that receive events (docs/events.md). */
