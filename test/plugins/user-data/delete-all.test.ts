@@ -142,7 +142,7 @@ describe.each([
       repeatAfter: expect.any(String),
     })
     expect(bucket.keys).toEqual([other])
-    expect(await listed()).toEqual([other])
+    expect(await listed('users/')).toEqual([other])
     expect(bucket.uploads.map(({ id }) => id)).toEqual(['u2'])
   })
 })
