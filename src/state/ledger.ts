@@ -326,7 +326,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
 
   /**
    * Returns uploads that the bucket must be asked about, those that wait longest first. Until the end of the
-   * look, no step may follow in those that were `open`.
+   * recheck, no step may follow in those that were `open`.
    */
   due(limit: number, now: number): Upload[] {
     if (this.item() === null) return []
@@ -349,7 +349,7 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     else this.ctx.storage.sql.exec('DELETE FROM uploads WHERE key = ?', key)
   }
 
-  /** After a recheck that failed: looks again later. It may have been counted before the failure. */
+  /** After a recheck that failed: there is another one later. It may have been counted before the failure. */
   failed({ key, tries }: Upload, now: number): void {
     const row = this.upload(key)
     if (!row?.ends) return

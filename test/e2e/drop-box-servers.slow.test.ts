@@ -92,7 +92,15 @@ async function startBox(start: () => Promise<S3Server>, conditionalPut: boolean)
   const entered = await call(`${url}/token`, '', {})
   const { token } = z.object({ token: z.string() }).parse(await entered.json())
   const send = (path: string, body?: object, method?: string) => call(path, token, body, method)
-  return { s3, bucket, send, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  /** Begins the upload of five bytes, and has its part signed. */
+  const begin = async (startId?: string) => {
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
+    const { key, uploadId } = startedSchema.parse(await (await send('/multipart', file)).json())
+    const path = `/multipart/${encodeURIComponent(uploadId)}`
+    const signed = await send(`${path}/urls`, { key, partNumbers: [1] })
+    return { key, path, url: urlsSchema.parse(await signed.json()).urls[0]?.url ?? '' }
+  }
+  return { s3, bucket, send, begin, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 const SERVERS: readonly [SystemPackage, () => Promise<S3Server>, boolean][] = [
@@ -105,10 +113,9 @@ for (const [system, start, conditionalPut] of SERVERS)
     // @threat box-over-limit
     it('keeps the parts of one start, and none after an abort', async () => {
       await using box = await startBox(start, conditionalPut)
-      const { s3, bucket, send } = box
+      const { s3, bucket, send, begin } = box
       const ids: string[] = []
       const startId = `${Date.now()}-${'a'.repeat(22)}`
-      const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId }
       let [key, last] = ['', '']
       const kept = async () => {
         const found = ids.map((UploadId) =>
@@ -120,11 +127,9 @@ for (const [system, start, conditionalPut] of SERVERS)
         return (await Promise.all(found)).reduce((sum, one) => sum + one, 0)
       }
       for (let i = 0; i < 10; i++) {
-        const started = startedSchema.parse(await (await send('/multipart', file)).json())
-        ;({ key } = started)
-        last = `/multipart/${encodeURIComponent(started.uploadId)}`
-        const signed = await send(`${last}/urls`, { key, partNumbers: [1] })
-        const url = urlsSchema.parse(await signed.json()).urls[0]?.url ?? ''
+        const begun = await begin(startId)
+        const { url } = begun
+        ;[key, last] = [begun.key, begun.path]
         ids.push(new URL(url).searchParams.get('uploadId') ?? '')
         expect((await fetch(url, { method: 'PUT', body: 'hello' })).status).toBe(200)
         expect(await kept()).toBe(1)
@@ -138,12 +143,8 @@ for (const [system, start, conditionalPut] of SERVERS)
     // @threat box-swapped box-over-limit
     it('stores one version of a file, whatever its sender repeats', async () => {
       await using box = await startBox(start, conditionalPut)
-      const { s3, bucket, send } = box
-      const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
-      const { key, uploadId } = startedSchema.parse(await (await send('/multipart', file)).json())
-      const path = `/multipart/${encodeURIComponent(uploadId)}`
-      const signed = await send(`${path}/urls`, { key, partNumbers: [1] })
-      const url = urlsSchema.parse(await signed.json()).urls[0]?.url ?? ''
+      const { s3, bucket, send, begin } = box
+      const { key, path, url } = await begin()
       const put = async (i: number) => {
         const answer = await fetch(url, { method: 'PUT', body: `${i}`.padStart(5, '0') })
         return { status: answer.status, etag: answer.headers.get('ETag') ?? '' }
@@ -167,12 +168,8 @@ for (const [system, start, conditionalPut] of SERVERS)
     // @threat box-over-limit
     it('refuses a part that ends after its upload was aborted', async () => {
       await using box = await startBox(start, conditionalPut)
-      const { s3, bucket, send } = box
-      const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
-      const { key, uploadId } = startedSchema.parse(await (await send('/multipart', file)).json())
-      const path = `/multipart/${encodeURIComponent(uploadId)}`
-      const signed = await send(`${path}/urls`, { key, partNumbers: [1] })
-      const url = new URL(urlsSchema.parse(await signed.json()).urls[0]?.url ?? '')
+      const { s3, bucket, send, begin } = box
+      const { key, path, url } = await begin()
       const slow = request(url, { method: 'PUT', headers: { 'Content-Length': 5 } })
       const answered = Promise.withResolvers<number | undefined>()
       slow.on('response', (response) => {

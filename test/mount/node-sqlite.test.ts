@@ -108,6 +108,23 @@ describe('what an index in a file needs', () => {
     },
   )
 
+  it('is named to everybody, but not the path', async () => {
+    const { fetch } = createPresigner(
+      defineSettings(() => settingsInput()),
+      {
+        plugins: [files({ index: () => sqliteFileIndex(join(folder, 'text.txt', 'files.db')) })],
+        authenticate: () => ANN,
+        log: () => undefined,
+      },
+    )
+    writeFileSync(join(folder, 'text.txt'), 'no folder')
+    for (const path of ['/files', '/healthz']) {
+      const response = await fetch(new Request(ORIGIN + path), {})
+      expect(response.status).toBe(503)
+      expect(await response.text()).not.toContain(folder)
+    }
+  })
+
   it('is a path', () => {
     for (const path of ['', undefined, 7]) expect(refusal(path)).toMatch(/needs the path/)
   })
@@ -120,9 +137,9 @@ describe('what an index in a file needs', () => {
   it('is a file of SQLite in a folder that can be written', () => {
     const path = join(folder, 'text.txt')
     writeFileSync(path, 'This is no database, but more than a hundred bytes. '.repeat(9))
-    expect(refusal(path)).toMatch(/can't open or write .*text\.txt: file is not a database/)
-    expect(refusal(join(path, 'files.db'))).toMatch(/can't open or write .*: E/)
-    expect(refusal('/proc/files.db')).toMatch(/can't open or write \/proc\/files\.db/)
+    expect(refusal(path)).toMatch(/can't open or write its file: file is not a database/)
+    expect(refusal(join(path, 'files.db'))).toMatch(/can't open or write its file: E[A-Z]+\./)
+    expect(refusal('/proc/files.db')).toMatch(/its file: unable to open database file\./)
   })
 })
 

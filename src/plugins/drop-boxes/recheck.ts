@@ -34,7 +34,7 @@ import { principalOf, type StoredBox } from './box.ts'
 export type Context = Parameters<Instance['objects']>[0]
 
 /** Each needs up to ten requests. Cloudflare's free plan allows 50 in one run. */
-const LOOKS_AT_ONCE = 5
+const RECHECKS_AT_ONCE = 5
 /** How often a recheck tries to complete an upload before it aborts it. */
 const COMPLETE_TRIES = 10
 
@@ -57,9 +57,9 @@ export async function recheck(
   context: Context,
   now: Date,
 ): Promise<void> {
-  await sixAtOnce(ledger.due(LOOKS_AT_ONCE, now.getTime()), async (due) => {
+  await sixAtOnce(ledger.due(RECHECKS_AT_ONCE, now.getTime()), async (due) => {
     try {
-      await lookAt(ledger, box, due, { instance, context, now })
+      await recheckKey(ledger, box, due, { instance, context, now })
     } catch (error) {
       logWarning('files not recorded', { principal: principalOf(box.id), reason: describe(error) })
       ledger.failed(due, now.getTime())
@@ -101,7 +101,7 @@ async function finish(bucket: Bucket, key: ObjectKey, hold: Upload, now: Date): 
 }
 
 /** Looks at one key, and tells the ledger. */
-async function lookAt(
+async function recheckKey(
   ledger: Ledger<StoredBox>,
   box: StoredBox,
   hold: Upload,

@@ -53,21 +53,30 @@ export function sqliteFileIndex(path: string): FileIndex {
   const open = shared.edgePresignerDatabases
   const known = open.get(file)
   if (known) return d1FileIndex(known)
-  if (!hasSearch(new sqlite.DatabaseSync(':memory:'))) throw unusable(TOO_OLD)
+  if (!hasSearch(sqlite)) throw unusable(TOO_OLD)
   try {
     fs.mkdirSync(paths.dirname(file), { recursive: true })
     const database = sqliteDatabase(new sqlite.DatabaseSync(file))
     open.set(file, database)
     return d1FileIndex(database)
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : cause
-    throw unusable(`can't open or write ${file}: ${reason}`, cause)
+    // Without the path, which everybody could read in /healthz.
+    const { errstr, code } = Object(cause)
+    throw unusable(`can't open or write its file: ${errstr ?? code}`, cause)
   }
 }
 
-/** Returns whether this SQLite has FTS5, with which the index searches. That of Node 22.15 has not. */
-const hasSearch = (connection: Connection): boolean =>
-  connection.prepare("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").all().length > 0
+/** Tells whether there is SQLite with FTS5, with which the index searches: not in Node 22.15, and not in Workers. */
+function hasSearch({ DatabaseSync }: Modules['node:sqlite']): boolean {
+  try {
+    const found = new DatabaseSync(':memory:').prepare(
+      "SELECT 1 FROM pragma_module_list WHERE name = 'fts5'",
+    )
+    return found.all().length > 0
+  } catch {
+    return false
+  }
+}
 
 const TOO_OLD = 'needs Node 22.16 or newer'
 

@@ -31,7 +31,7 @@ afterEach(() => {
 })
 
 /** Lets a box look at the bucket, as its alarm does after `milliseconds`, with another presigner. */
-const lookWith = (
+const recheckWith = (
   box: DropBox,
   milliseconds: number,
   { seams, ...changes }: Partial<Omit<Instance, 'seams'>> & { seams?: Partial<Instance['seams']> },
@@ -54,7 +54,7 @@ describe('a look at the bucket', () => {
     const settle = vi.fn<Instance['seams']['settle'][number]>(async () => {
       throw new ApiError('object_not_found', 'It is too late.')
     })
-    await lookWith(box, 7 * MINUTE, { fileIndex, seams: { settle: [settle] } })
+    await recheckWith(box, 7 * MINUTE, { fileIndex, seams: { settle: [settle] } })
     expect(await fileIndex.get(box.bucket, key)).toBe(null)
     expect(settle).toHaveBeenCalledWith(
       expect.objectContaining({ type: 'recorded', file: expect.objectContaining({ key }) }),
@@ -63,7 +63,7 @@ describe('a look at the bucket', () => {
         principal: expect.objectContaining({ id: `drop-box:${box.id}` }),
       },
     )
-    await lookWith(box, DAY + HOUR, { fileIndex })
+    await recheckWith(box, DAY + HOUR, { fileIndex })
     expect(await fileIndex.get(box.bucket, key)).not.toBe(null)
   })
 
@@ -74,9 +74,13 @@ describe('a look at the bucket', () => {
     const key = parseObjectKey(await (await visit(box)).put())
     const fileIndex = memoryFileIndex()
     const settle = () => new Promise<never>(() => {})
-    await lookWith(box, 7 * MINUTE, { fileIndex, seams: { settle: [settle] }, appMilliseconds: 10 })
+    await recheckWith(box, 7 * MINUTE, {
+      fileIndex,
+      seams: { settle: [settle] },
+      appMilliseconds: 10,
+    })
     expect(await fileIndex.get(box.bucket, key)).toBe(null)
-    await lookWith(box, DAY + HOUR, { fileIndex })
+    await recheckWith(box, DAY + HOUR, { fileIndex })
     expect(await fileIndex.get(box.bucket, key)).not.toBe(null)
   })
 
@@ -89,7 +93,7 @@ describe('a look at the bucket', () => {
       events.push(event)
       return undefined
     }
-    await lookWith(box, 7 * MINUTE, { ...changes, after })
+    await recheckWith(box, 7 * MINUTE, { ...changes, after })
     expect(events).toMatchObject([
       { type: 'recorded', file: { key }, principal: `drop-box:${box.id}` },
       {
@@ -97,7 +101,7 @@ describe('a look at the bucket', () => {
         ...{ dropBox: { id: box.id, label: 'Papers' }, sender: { name: 'Bob', note: '' } },
       },
     ])
-    await lookWith(box, 2 * DAY, { ...changes, after })
+    await recheckWith(box, 2 * DAY, { ...changes, after })
     expect(events).toHaveLength(2)
     expect(await holdsOf(box)).toEqual([])
   })
@@ -114,7 +118,7 @@ describe('a look at the bucket', () => {
     }
     const fileIndex = memoryFileIndex()
     await fileIndex.put(guess)
-    await lookWith(box, 7 * MINUTE, { fileIndex })
+    await recheckWith(box, 7 * MINUTE, { fileIndex })
     const record = await fileIndex.get('files', guess.key)
     expect(record).toMatchObject({ owner: `drop-box:${box.id}`, etag: guess.etag })
     expect(record).not.toHaveProperty('status')
@@ -128,7 +132,7 @@ describe('a look at the bucket', () => {
     const down = async () => {
       throw new Error('Queue is full.')
     }
-    await lookWith(box, 7 * MINUTE, { fileIndex, after: down })
+    await recheckWith(box, 7 * MINUTE, { fileIndex, after: down })
     expect((await objectOf(box).read())?.received.files).toBe(1)
     expect((await holdsOf(box)).map(({ state }) => state)).toEqual(['kept'])
     expect(lines.join('\n')).toMatch(/files not recorded.*Queue is full/)
@@ -137,10 +141,10 @@ describe('a look at the bucket', () => {
       types.push(type)
       return undefined
     }
-    await lookWith(box, HOUR, { fileIndex, after })
+    await recheckWith(box, HOUR, { fileIndex, after })
     expect(await fileIndex.get('files', parseObjectKey(key))).toMatchObject({ key })
     expect(types).toEqual(['recorded', 'received'])
-    await lookWith(box, 2 * DAY, { fileIndex, after })
+    await recheckWith(box, 2 * DAY, { fileIndex, after })
     expect(types).toHaveLength(2)
     expect(await holdsOf(box)).toEqual([])
   })
@@ -171,7 +175,7 @@ describe('a look at the bucket', () => {
         return undefined
       },
     }
-    for (let run = 0; run < 3; run++) await lookWith(box, DAY + HOUR, changes)
+    for (let run = 0; run < 3; run++) await recheckWith(box, DAY + HOUR, changes)
     expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(404)
     expect(await fileIndex.get('files', key)).toBeNull()
     expect(purged).toEqual([key])
@@ -185,7 +189,7 @@ describe('a look at the bucket', () => {
     const { key } = await (await sender.send()).json<{ key: string }>()
     const headers = { 'Content-Type': 'image/png' }
     await bucketFetch(encodeURI(key), { method: 'PUT', body: 'x'.repeat(2000), headers })
-    await lookWith(box, 7 * MINUTE, {})
+    await recheckWith(box, 7 * MINUTE, {})
     expect((await bucketFetch(encodeURI(key), { method: 'HEAD' })).status).toBe(200)
     expect((await objectOf(box).read())?.received).toEqual({ files: 1, bytes: 5 })
     expect(await holdsOf(box)).toEqual([])
