@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { urlPath } from '../../tools/dev/url-path.ts'
 import { fragment } from '../../tools/site/pages.ts'
 import { headings, pagePaths, prose, ROOT, readPage } from './support/markdown.ts'
 
@@ -24,6 +25,39 @@ describe.each(pagePaths())('%s', (page) => {
     const failures = relativeLinks(page).map((target) => linkError(page, target))
     expect(failures.filter((failure) => failure !== null)).toEqual([])
   })
+})
+
+/** Everything that prints a page of docs/, or names one in a comment. */
+const programs = [
+  'cli',
+  'client',
+  'create',
+  'demo',
+  'drop-box',
+  'examples',
+  'src',
+  'template',
+  'tools',
+]
+  .flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+      .filter(
+        (entry) => entry.isFile() && /\.(?:ts|tsx|html|md|json|toml|example)$/.test(entry.name),
+      )
+      .map((entry) => urlPath(ROOT, join(entry.parentPath, entry.name))),
+  )
+  .concat('wrangler.toml')
+  .filter((path) => !/node_modules\/|\/dist\/|CHANGELOG|tools\/site\/reference\//.test(path))
+
+it('has the pages and headings that programs, comments and packages name', () => {
+  const named = programs.flatMap((path) =>
+    [...readPage(path).matchAll(/(?:\bdocs|DOCS\})\/([\w/-]+\.md(?:#[\w-]+)?)/g)].map(
+      ([, target = '']) => [path, target] as const,
+    ),
+  )
+  expect(named.length).toBeGreaterThan(50)
+  for (const [path, target] of named)
+    expect.soft(linkError('docs/README.md', target), path).toBeNull()
 })
 
 describe('the decisions', () => {
