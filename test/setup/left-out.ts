@@ -81,6 +81,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/first-hour.full.test.ts',
       'test/e2e/grants.slow.test.ts',
       'test/e2e/index-command.slow.test.ts',
+      'test/e2e/only-bucket.test.ts',
       'test/e2e/upkeep-command.slow.test.ts',
       'test/e2e/upkeep-command.test.ts',
       'test/e2e/upkeep-killed.full.test.ts',
