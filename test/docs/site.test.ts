@@ -48,7 +48,7 @@ describe('a link of a page', () => {
     ['docs/recipes/react.md', '../api.md', '/api.md'],
     ['docs/recipes/react.md', 'README.md#on-your-machine', '/recipes/#on-your-machine'],
     ['docs/curl.md', '../README.md', '/'],
-    ['README.md', 'docs/maintainers/kv-schema.md', '/maintainers/kv-schema.md'],
+    ['README.md', 'docs/maintainers/stored-data.md', '/maintainers/stored-data.md'],
     ['docs/api.md', '#errors', '#errors'],
     ['docs/api.md', 'https://a.example/b', 'https://a.example/b'],
   ])('of %s to %s leads to %s', (page, target, expected) => {

@@ -23,6 +23,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/server.md',
       'docs/library.md',
       'docs/uppy.md',
+      'docs/pictures.md',
       'docs/share.md',
       'docs/events.md',
       'docs/notifications.md',
