@@ -20,6 +20,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
     'Use it in an app',
     [
       'client/README.md',
+      'docs/upload.md',
       'docs/server.md',
       'docs/library.md',
       'docs/uppy.md',
