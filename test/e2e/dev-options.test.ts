@@ -14,6 +14,7 @@ describe('the options of npm run dev', () => {
       help: false,
       all: false,
       wrangler: false,
+      bucket: undefined,
       ceph: false,
       port: 8787,
       s3Port: 4568,
@@ -62,6 +63,13 @@ describe('the options of npm run dev', () => {
     [['--host', '--ceph'], "can't be combined"],
     [['--env-file', ''], '--env-file must'],
     [['--vars', ''], '--vars must'],
+    [['--bucket', ''], '--bucket must'],
+    [['--bucket', '.env', '--vars', 'x'], '--bucket starts no Worker'],
+    [['--bucket', '.env', '--env-file', 'x'], '--bucket starts no Worker'],
+    [['--bucket', '.env', '--host'], '--bucket starts no Worker'],
+    [['--bucket', '.env', '--all'], '--bucket starts no Worker'],
+    [['--bucket', '.env', '--ceph'], '--bucket starts no Worker'],
+    [['--bucket', '.env', '--wrangler'], '--bucket starts no Worker'],
     [['--vars', 'x', '--env-file', 'y'], "--vars can't be combined with --env-file"],
     [['--env-file', 'x', '--ceph'], "can't be combined with --ceph"],
     [['--env-file', 'x', '--s3-port', '1'], "can't be combined with --ceph or --s3-port"],
@@ -148,7 +156,7 @@ describe('in the output of wrangler', () => {
     output.add('  {"level":"error","message":"Class extends value undefined"}')
     expect(printed).toEqual([
       error,
-      expect.stringContaining('docs/grants.md#set-it-up'),
+      expect.stringContaining('docs/share.md#set-it-up'),
       '  {"level":"error","message":"Class extends value undefined"}',
     ])
   })

@@ -28,7 +28,8 @@ name = "RATE_LIMITER"
 namespace_id = "8787"
 simple = { limit = 1200, period = 60 }
 
-${markedBlock('docs/grants.md', 'exports')}`
+${markedBlock('docs/share.md', 'exports').split('\n\n')[0]}
+`
 const PAGE = `
 [assets]
 directory = "node_modules/edge-presigner/dist/page"
@@ -169,11 +170,11 @@ describe('npx edge-presigner dev, in a project', () => {
     await rename(at('kept.toml'), at('wrangler.toml'))
   })
 
-  it('says before it starts anything that its bucket needs Node 24, and what to do', async () => {
-    const { code, output } = await run(['dev', '--port', `${port}`], folder, '22.22.0')
+  it('says before it starts anything that its bucket needs Node 22, and what to do', async () => {
+    const { code, output } = await run(['dev', '--port', `${port}`], folder, '20.20.2')
     expect(code).toBe(1)
     expect(output).toBe(
-      'The embedded bucket needs Node 24, and this is 22.22.0. Run: npm install --save-dev node@24. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
+      'The embedded bucket needs Node 22, and this is 20.20.2. Run: npm install --save-dev node@24. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
     )
   })
 

@@ -76,7 +76,7 @@ interface Act {
 
 type Row = (write: Act, over: Act, isGenerated: boolean) => boolean
 
-/** What Workers KV can't hold: the rows of docs/maintainers/kv-schema.md after which an owner may be lost. */
+/** What Workers KV can't hold: the rows of docs/maintainers/stored-data.md after which an owner may be lost. */
 const LOSES_OWNER: readonly Row[] = [
   // A client records a file that is first recorded by inference elsewhere.
   (write, over) =>
