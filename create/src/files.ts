@@ -255,7 +255,7 @@ Before the first deploy:
 2. Write the bucket's access keys into \`.dev.vars\`: [the rights that they need](${DOCS}/security.md#least-privilege-keys).
 3. Run \`npx wrangler login\`, then \`npx edge-presigner deploy\`. The Worker is then at ${worker}${page ? ', with a page for uploads' : ''}.
 
-To update, run \`npm update edge-presigner\`: [what to do next](${DOCS}/operations.md#update).
+To update, run \`npm update edge-presigner\`: [what to do next](${DOCS}/operate.md#update).
 
 | File | |
 |---|---|
