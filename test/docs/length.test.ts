@@ -5,7 +5,6 @@ const MAX_TABLE_LINE = 160
 
 /** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
 const TOO_WIDE: readonly string[] = [
-  'CONTRIBUTING.md',
   'README.md',
   'client/README.md',
   'docs/alerts.md',
@@ -74,7 +73,7 @@ const BUDGET: Readonly<Record<string, number>> = {
   'docs/recipes/plugin.md': 300,
   'docs/recipes/from-better-upload.md': 880,
   'docs/recipes/from-uppy-companion.md': 690,
-  'CONTRIBUTING.md': 1_100,
+  'CONTRIBUTING.md': 1_200,
   'docs/maintainers/README.md': 200,
   'docs/maintainers/architecture.md': 1_510,
   'docs/maintainers/performance.md': 700,
@@ -109,7 +108,6 @@ const BUDGET: Readonly<Record<string, number>> = {
 
 /** Pages that are still longer, or that another page replaces, and the words that they have now. */
 const TOO_LONG: Readonly<Record<string, number>> = {
-  'CONTRIBUTING.md': 2_100,
   'README.md': 1_350,
   'client/README.md': 5_750,
   'docs/alerts.md': 1_300,
