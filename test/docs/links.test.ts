@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fragment } from '../../tools/site/pages.ts'
@@ -23,6 +23,26 @@ describe.each(pagePaths())('%s', (page) => {
   it('has valid links', () => {
     const failures = relativeLinks(page).map((target) => linkError(page, target))
     expect(failures.filter((failure) => failure !== null)).toEqual([])
+  })
+})
+
+describe('a link in a program', () => {
+  const sources = ['cli', 'src', 'client/src', 'create/src', 'template', 'demo', 'drop-box/src']
+    .flatMap((folder) => globSync(`${folder}/**/*.{ts,tsx,html,toml,json}`, { cwd: ROOT }))
+    .filter((path) => !/node_modules|[\\/]dist[\\/]/.test(path))
+  const links = sources.flatMap((source) =>
+    [...readPage(source).matchAll(/(?:\bdocs|\$\{DOCS\})\/([\w/-]+\.md(?:#[\w-]+)?)/g)].map(
+      ([, target = '']) => ({ source, target }),
+    ),
+  )
+
+  it('leads to a page and a heading that exist', () => {
+    expect(links.length).toBeGreaterThan(50)
+    const failures = links.flatMap(({ source, target }) => {
+      const failure = linkError('docs/README.md', target)
+      return failure === null ? [] : [`${source}: ${failure}`]
+    })
+    expect(failures).toEqual([])
   })
 })
 

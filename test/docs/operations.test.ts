@@ -29,7 +29,7 @@ describe('docs/operations.md', () => {
   })
 
   it('names only existing commands of `npx edge-presigner keys`', () => {
-    const page = readPage(PAGE)
+    const page = readPage('docs/operate.md')
     const named = [...page.matchAll(/npx edge-presigner keys (\w+)/g)].map(([, name]) => name)
     expect(named.length).toBeGreaterThan(8)
     for (const name of named) expect(Object.keys(COMMANDS)).toContain(name)

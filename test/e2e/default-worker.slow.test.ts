@@ -44,7 +44,7 @@ const picture = (name: string): TestFile => ({
 })
 
 describe('the default Worker', () => {
-  it('has these plugins, as docs/api.md shows', async () => {
+  it('has these plugins, as the example of GET /limits shows', async () => {
     const configPath = await shared('worker', 'default')
     const worker = await startBuiltWorker({ ...open, configPath })
     const plugins = await pluginsAt(worker.origin)
@@ -52,7 +52,7 @@ describe('the default Worker', () => {
       ...['files', 'multipart', 'links', 'events', 'tokens', 'jwt', 'apiKeys', 'images'],
     ])
     const shown = JSON.stringify(plugins).replaceAll(',', ', ')
-    expect(readPage('docs/api.md')).toContain(`"plugins": ${shown}\n`)
+    expect(readPage('tools/dev/openapi/examples.md')).toContain(`"plugins": ${shown}\n`)
     await worker.close()
   })
 
