@@ -27,7 +27,6 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/pictures.md',
       'docs/share.md',
       'docs/events.md',
-      'docs/notifications.md',
     ],
   ],
   [
@@ -37,9 +36,8 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/doctor.md',
       'docs/security.md',
       'docs/operate.md',
+      'docs/import-and-repair.md',
       'docs/operations.md',
-      'docs/upkeep.md',
-      'docs/index-copy.md',
       'docs/troubleshooting.md',
       'docs/d1.md',
       'docs/cost.md',
