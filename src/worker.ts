@@ -14,7 +14,7 @@ const { presigner, handler } = edge.createWorker({
     // edge.copies(),
     // Lists what is in the bucket, and imports and copies the index: docs/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),
-    // Deletes or exports everything of one person: docs/recipes/user-leaves.md
+    // Deletes or exports everything of one person: docs/files.md#delete-a-users-files
     // edge.userData(),
     // Records uploads that no browser confirms, from the bucket's own reports: docs/import-and-repair.md#bucket-notifications
     // edge.notifications(),

@@ -73,7 +73,7 @@ const { presigner, handler } = edge.createWorker({
     // edge.copies(),
     // Lists what is in the bucket, and imports and copies the index: ${DOCS}/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),
-    // Deletes or exports everything of one person: ${DOCS}/recipes/user-leaves.md
+    // Deletes or exports everything of one person: ${DOCS}/files.md#delete-a-users-files
     // edge.userData(),
     // Records uploads that no browser confirms, from the bucket's own reports: ${DOCS}/import-and-repair.md#bucket-notifications
     // edge.notifications(),
@@ -144,7 +144,7 @@ invocation_logs = false
 [[kv_namespaces]]
 binding = "FILE_INDEX"
 
-# An index that answers: search, order, folders and totals (${DOCS}/d1.md). It takes the place of FILE_INDEX.
+# An index in D1, with search, order, folders and totals: ${DOCS}/files.md#search-sort-and-count-files. It replaces FILE_INDEX.
 # Without an id, \`edge-presigner dev\` and the first deploy create the database.
 # [[d1_databases]]
 # binding = "FILES_DB"
