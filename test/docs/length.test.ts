@@ -5,11 +5,9 @@ const MAX_TABLE_LINE = 160
 
 /** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
 const TOO_WIDE: readonly string[] = [
-  'CONTRIBUTING.md',
   'README.md',
   'client/README.md',
   'docs/api.md',
-  'docs/comparison.md',
   'docs/configuration.md',
   'docs/cost.md',
   'docs/development.md',
@@ -24,10 +22,8 @@ const TOO_WIDE: readonly string[] = [
   'docs/scale.md',
   'docs/security.md',
   'docs/server.md',
-  'docs/tried.md',
   'docs/troubleshooting.md',
   'docs/uppy.md',
-  'docs/versioning.md',
 ]
 
 /** The most words that a page may have. */
@@ -53,9 +49,9 @@ const BUDGET: Readonly<Record<string, number>> = {
   'docs/api.md': 3_300,
   'docs/configuration.md': 2_700,
   'client/README.md': 2_000,
-  'docs/comparison.md': 650,
-  'docs/tried.md': 190,
-  'docs/versioning.md': 450,
+  'docs/comparison.md': 780,
+  'docs/tried.md': 170,
+  'docs/versioning.md': 470,
   'docs/recipes/README.md': 350,
   'docs/recipes/next.md': 750,
   'docs/recipes/express.md': 900,
@@ -73,7 +69,7 @@ const BUDGET: Readonly<Record<string, number>> = {
   'docs/recipes/plugin.md': 300,
   'docs/recipes/from-better-upload.md': 880,
   'docs/recipes/from-uppy-companion.md': 690,
-  'CONTRIBUTING.md': 1_100,
+  'CONTRIBUTING.md': 1_200,
   'docs/maintainers/README.md': 200,
   'docs/maintainers/architecture.md': 1_510,
   'docs/maintainers/performance.md': 700,
@@ -108,11 +104,9 @@ const BUDGET: Readonly<Record<string, number>> = {
 
 /** Pages that are still longer, or that another page replaces, and the words that they have now. */
 const TOO_LONG: Readonly<Record<string, number>> = {
-  'CONTRIBUTING.md': 2_100,
   'README.md': 1_350,
   'client/README.md': 5_750,
   'docs/api.md': 17_800,
-  'docs/comparison.md': 1_100,
   'docs/configuration.md': 7_700,
   'docs/cost.md': 2_850,
   'docs/curl.md': 400,
@@ -145,10 +139,8 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/scale.md': 1_800,
   'docs/security.md': 4_550,
   'docs/server.md': 2_650,
-  'docs/tried.md': 250,
   'docs/troubleshooting.md': 6_750,
   'docs/uppy.md': 4_050,
-  'docs/versioning.md': 850,
 }
 
 /** The most words that all pages may have together. */
