@@ -163,7 +163,7 @@ binding = "IMAGES"
 ${origins.join('\n')}
 
 # Each bucket has a table. The table's name is the alias that requests use. The first bucket is the default.
-# ${bucket === undefined ? 'This one is a placeholder. ' : ''}Tables of other providers: ${DOCS}/configuration.md#providers
+# ${bucket === undefined ? 'This one is a placeholder. ' : ''}Tables of other providers: ${DOCS}/deploy.md#providers
 [vars.BUCKETS.files]
 ${[...members, ...(writer ?? [])].join('\n')}
 
@@ -251,7 +251,7 @@ These commands run on the Node that the package \`node\` installs, so your own m
 
 Before the first deploy:
 
-1. ${provider === 'none' ? `Replace the bucket in \`wrangler.toml\` with [the table of your provider](${DOCS}/configuration.md#providers).` : 'Check the bucket in `wrangler.toml`.'}
+1. ${provider === 'none' ? `Replace the bucket in \`wrangler.toml\` with [the table of your provider](${DOCS}/deploy.md#providers).` : 'Check the bucket in `wrangler.toml`.'}
 2. Write the bucket's access keys into \`.dev.vars\`: [the rights that they need](${DOCS}/security.md#least-privilege-keys).
 3. Run \`npx wrangler login\`, then \`npx edge-presigner deploy\`. The Worker is then at ${worker}${page ? ', with a page for uploads' : ''}.
 

@@ -12,7 +12,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   [
     'Start',
     [
-      ...['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md'],
+      ...['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md', 'docs/login.md'],
       ...['docs/comparison.md', 'docs/tried.md'],
     ],
   ],
@@ -38,7 +38,6 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/security.md',
       'docs/operate.md',
       'docs/import-and-repair.md',
-      'docs/operations.md',
       'docs/troubleshooting.md',
       'docs/cost.md',
       'docs/scale.md',
