@@ -70,7 +70,7 @@ export const preflightHeaders = (
 })
 
 const HOW_TO_FIX =
-  'Run `npx edge-presigner doctor --fix-cors`, or paste the rules of docs/configuration.md#cors-of-the-bucket.'
+  'Run `npx edge-presigner doctor --fix-cors`, or paste the rules of docs/deploy.md#cors-of-the-bucket.'
 
 /**
  * Checks that pages of `origin` can upload, read, and see the headers that they need. Without `writes`, it

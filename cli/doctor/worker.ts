@@ -173,7 +173,7 @@ export function checkHealth(answer: Answer, url: string): Result[] {
       ? pass('/healthz returns ok. The edge cache serves links.')
       : warn(
           '/healthz returns ok, but the Worker fetches every link from the bucket.',
-          'Export `Objects`, and add the blocks of docs/configuration.md#edge-copies.',
+          'Export `Objects`, and add the blocks of docs/configuration.md#cached-copies.',
         ),
     ...(health.warnings ?? []).map((text) =>
       warn(

@@ -6,8 +6,8 @@ import { headings, pagePaths, prose, ROOT, readPage } from './support/markdown.t
 
 /** Returns the targets of a page's links into this repository. */
 const relativeLinks = (path: string): string[] =>
-  [...prose(readPage(path)).matchAll(/\]\(([^)\s]+)\)/g)]
-    .map(([, target = '']) => target)
+  [...prose(readPage(path)).matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$/gm)]
+    .map(([, target, source]) => target ?? source ?? '')
     .filter((target) => !/^[a-z]+:/.test(target))
 
 /** Returns what is wrong with a link, or null. */

@@ -10,7 +10,8 @@ import { shared } from './shared.ts'
 
 /* The built Worker with each way to declare its Durable Objects, and without one. */
 
-const EXPORTS = markedBlock('docs/share.md', 'exports') + markedBlock('docs/upkeep.md', 'exports')
+const EXPORTS =
+  markedBlock('docs/share.md', 'exports') + markedBlock('docs/import-and-repair.md', 'exports')
 
 let directory: string
 let s3: S3Server
