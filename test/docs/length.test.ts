@@ -13,14 +13,12 @@ const TOO_WIDE: readonly string[] = [
   'docs/doctor.md',
   'docs/events.md',
   'docs/library.md',
-  'docs/notifications.md',
   'docs/recipes/astro.md',
   'docs/recipes/clerk.md',
   'docs/recipes/from-better-upload.md',
   'docs/recipes/from-uppy-companion.md',
   'docs/scale.md',
   'docs/server.md',
-  'docs/upkeep.md',
   'docs/uppy.md',
 ]
 
@@ -110,9 +108,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/development.md': 1_550,
   'docs/doctor.md': 2_950,
   'docs/events.md': 2_700,
-  'docs/index-copy.md': 1_000,
   'docs/library.md': 8_400,
-  'docs/notifications.md': 1_850,
   'docs/recipes/README.md': 850,
   'docs/recipes/astro.md': 1_200,
   'docs/recipes/auth0.md': 850,
@@ -136,7 +132,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/vue.md': 1_150,
   'docs/scale.md': 1_800,
   'docs/server.md': 2_650,
-  'docs/upkeep.md': 2_900,
   'docs/uppy.md': 4_050,
 }
 
