@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
 })
 
-/** Starts the Worker with `declared` in place of the blocks of its classes. */
+/** Starts the Worker with `declared` instead of the blocks of its classes. */
 async function startWith(name: string, declared: string) {
   const built = await shared('worker')
   const text = await readFile(built, 'utf8')
