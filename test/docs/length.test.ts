@@ -8,7 +8,6 @@ const TOO_WIDE: readonly string[] = [
   'README.md',
   'client/README.md',
   'docs/api.md',
-  'docs/cost.md',
   'docs/development.md',
   'docs/doctor.md',
   'docs/events.md',
@@ -17,7 +16,6 @@ const TOO_WIDE: readonly string[] = [
   'docs/recipes/clerk.md',
   'docs/recipes/from-better-upload.md',
   'docs/recipes/from-uppy-companion.md',
-  'docs/scale.md',
   'docs/server.md',
   'docs/uppy.md',
 ]
@@ -103,7 +101,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'README.md': 1_350,
   'client/README.md': 5_750,
   'docs/api.md': 17_800,
-  'docs/cost.md': 2_850,
   'docs/curl.md': 400,
   'docs/development.md': 1_550,
   'docs/doctor.md': 2_950,
@@ -130,7 +127,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/svelte.md': 1_150,
   'docs/recipes/sveltekit.md': 1_500,
   'docs/recipes/vue.md': 1_150,
-  'docs/scale.md': 1_800,
   'docs/server.md': 2_650,
   'docs/uppy.md': 4_050,
 }

@@ -40,7 +40,6 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/import-and-repair.md',
       'docs/troubleshooting.md',
       'docs/cost.md',
-      'docs/scale.md',
     ],
   ],
 ]
