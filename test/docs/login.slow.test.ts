@@ -33,7 +33,11 @@ describe(PAGE, () => {
   beforeAll(async () => {
     const directory = mkdtempSync(join(tmpdir(), 'edge-presigner-'))
     stack.defer(() => rmSync(directory, { recursive: true }))
-    const s3 = await startS3rver({ port: 0, directory: join(directory, 's3'), corsOrigins: ['http://localhost:8787'] })
+    const s3 = await startS3rver({
+      port: 0,
+      directory: join(directory, 's3'),
+      corsOrigins: ['http://localhost:8787'],
+    })
     stack.defer(() => s3.close())
     const { endpoint, region, bucket } = s3
     const apiKey = `ep_app_${randomBytes(32).toString('base64url')}`
