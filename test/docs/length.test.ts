@@ -6,7 +6,7 @@ const MAX_TABLE_LINE = 160
 /** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
 const TOO_WIDE: readonly string[] = [
   'README.md',
-  'docs/api.md',
+  'client/README.md',
   'docs/development.md',
   'docs/doctor.md',
   'docs/events.md',
@@ -17,7 +17,6 @@ const TOO_WIDE: readonly string[] = [
   'docs/recipes/from-uppy-companion.md',
   'docs/server.md',
   'docs/troubleshooting.md',
-  'docs/uppy.md',
 ]
 
 /** The most words that a page may have. */
@@ -99,7 +98,7 @@ const BUDGET: Readonly<Record<string, number>> = {
 /** Pages that are still longer, or that another page replaces, and the words that they have now. */
 const TOO_LONG: Readonly<Record<string, number>> = {
   'README.md': 1_350,
-  'docs/api.md': 17_800,
+  'client/README.md': 5_750,
   'docs/curl.md': 400,
   'docs/development.md': 1_550,
   'docs/doctor.md': 2_950,
@@ -128,7 +127,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/vue.md': 1_150,
   'docs/server.md': 2_650,
   'docs/troubleshooting.md': 6_750,
-  'docs/uppy.md': 4_050,
 }
 
 /** The most words that all pages may have together. */
