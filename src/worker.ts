@@ -10,15 +10,15 @@ const { presigner, handler } = edge.createWorker({
     // To add a plugin, remove the "// " before it. All others stay out of your bundle.
     // Uploads by Uppy's own protocol, versions 2 to 6: docs/uppy.md
     // edge.uppy(),
-    // Copies and moves files within a bucket: docs/api.md#post-filescopy
+    // Copies and moves files within a bucket: docs/files.md#copy-or-move-files
     // edge.copies(),
-    // Lists what is in the bucket, and imports and copies the index: docs/index-copy.md
+    // Lists what is in the bucket, and imports and copies the index: docs/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),
     // Deletes or exports everything of one person: docs/files.md#delete-a-users-files
     // edge.userData(),
-    // Records uploads that no browser confirms, from the bucket's own reports: docs/notifications.md
+    // Records uploads that no browser confirms, from the bucket's own reports: docs/import-and-repair.md#bucket-notifications
     // edge.notifications(),
-    // Compares bucket and index, and repairs the index: docs/upkeep.md
+    // Compares bucket and index, and repairs the index: docs/import-and-repair.md#repair
     // edge.upkeep(),
     // Limited links, which count their uses and can be revoked: docs/share.md
     // edge.grants(),
