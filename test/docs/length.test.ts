@@ -6,8 +6,6 @@ const MAX_TABLE_LINE = 160
 /** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
 const TOO_WIDE: readonly string[] = [
   'README.md',
-  'docs/development.md',
-  'docs/doctor.md',
   'docs/events.md',
   'docs/library.md',
   'docs/recipes/astro.md',
@@ -95,9 +93,6 @@ const BUDGET: Readonly<Record<string, number>> = {
 /** Pages that are still longer, or that another page replaces, and the words that they have now. */
 const TOO_LONG: Readonly<Record<string, number>> = {
   'README.md': 1_350,
-  'docs/curl.md': 400,
-  'docs/development.md': 1_550,
-  'docs/doctor.md': 2_950,
   'docs/events.md': 2_700,
   'docs/library.md': 8_400,
   'docs/recipes/README.md': 850,
