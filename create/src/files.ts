@@ -71,13 +71,13 @@ const { presigner, handler } = edge.createWorker({
     // edge.uppy(),
     // Copies and moves files within a bucket: ${DOCS}/api.md#post-filescopy
     // edge.copies(),
-    // Lists what is in the bucket, and imports and copies the index: ${DOCS}/index-copy.md
+    // Lists what is in the bucket, and imports and copies the index: ${DOCS}/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),
     // Deletes or exports everything of one person: ${DOCS}/files.md#delete-a-users-files
     // edge.userData(),
-    // Records uploads that no browser confirms, from the bucket's own reports: ${DOCS}/notifications.md
+    // Records uploads that no browser confirms, from the bucket's own reports: ${DOCS}/import-and-repair.md#bucket-notifications
     // edge.notifications(),
-    // Compares bucket and index, and repairs the index: ${DOCS}/upkeep.md
+    // Compares bucket and index, and repairs the index: ${DOCS}/import-and-repair.md#repair
     // edge.upkeep(),
     // Limited links, which count their uses and can be revoked: ${DOCS}/share.md
     // edge.grants(),

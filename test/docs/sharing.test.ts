@@ -168,7 +168,7 @@ describe('the page about sharing', async () => {
   it('compiles', async () => expect(await snippets.typeErrors()).toBe(''))
 
   it('has the exports and blocks that a new project has as comments', () => {
-    for (const page of [PAGE, 'docs/upkeep.md']) {
+    for (const page of [PAGE, 'docs/import-and-repair.md']) {
       const commented = markedBlock(page, 'export').replaceAll(/^(?=.)/gm, '// ')
       expect(readPage('template/src/worker.ts').replaceAll('cloudflare.', '')).toContain(commented)
       expect(withClasses(readPage('template/wrangler.toml'))).toContain(

@@ -213,7 +213,7 @@ describeWith([CHROMIUM], 'the page after a switch to D1, in Chromium', () => {
     const command = `npx edge-presigner index copy --from kv --to d1 --url ${worker.origin}`
     await page.getByText(command).waitFor()
     expect(await page.getByText('edge.fileAdmin()').isVisible()).toBe(isAsked)
-    expect(readPage('docs/index-copy.md')).toContain(command.replace(/ --url .*/, ''))
+    expect(readPage('docs/import-and-repair.md')).toContain(command.replace(/ --url .*/, ''))
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
     expect(await seriousFindings(page)).toEqual([])
     expect(failures).toEqual([])

@@ -56,7 +56,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** Puts packages of the clone into the project, in place of an install of 235 MB. */
+/** Puts packages of the clone into the project, instead of an install of 235 MB. */
 async function linkPeers(...names: readonly string[]): Promise<void> {
   await mkdir(at('node_modules/@20minutes'), { recursive: true })
   for (const name of names)

@@ -28,7 +28,6 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/share.md',
       'docs/files.md',
       'docs/events.md',
-      'docs/notifications.md',
     ],
   ],
   [
@@ -38,11 +37,9 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/doctor.md',
       'docs/security.md',
       'docs/operate.md',
-      'docs/upkeep.md',
-      'docs/index-copy.md',
+      'docs/import-and-repair.md',
       'docs/troubleshooting.md',
       'docs/cost.md',
-      'docs/scale.md',
     ],
   ],
 ]

@@ -86,9 +86,9 @@ export const GUIDES: Readonly<Record<string, string>> = {
   grants: 'docs/share.md',
   'drop-boxes': 'docs/share.md',
   tokens: 'docs/api.md',
-  admin: 'docs/index-copy.md',
-  upkeep: 'docs/upkeep.md',
-  notifications: 'docs/notifications.md',
+  admin: 'docs/import-and-repair.md',
+  upkeep: 'docs/import-and-repair.md',
+  notifications: 'docs/import-and-repair.md',
   uppy: 'docs/uppy.md',
   health: 'docs/doctor.md',
 }

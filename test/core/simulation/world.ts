@@ -413,7 +413,7 @@ export class World {
       const mimetype = schedule.random() < 0.3 ? 'text/html' : object.mimetype
       this.#store(key, { ...object, time, mimetype })
     } else if (kind === 'recode') {
-      // A copy in place of an upload in parts has another ETag.
+      // A copy instead of an upload in parts has another ETag.
       const etag = this.bucket.put(key, time, { size: object.size }).etag
       this.#store(key, { ...object, etag, time })
     } else if (kind === 'vanish') {
