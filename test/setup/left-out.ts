@@ -50,6 +50,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/identity.full.test.ts',
       'test/docs/left-out.test.ts',
       'test/docs/licenses.test.ts',
+      'test/docs/login.slow.test.ts',
       'test/docs/migrations.slow.test.ts',
       'test/docs/mount.slow.test.ts',
       'test/docs/mounted.full.test.ts',
