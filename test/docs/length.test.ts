@@ -7,7 +7,6 @@ const MAX_TABLE_LINE = 160
 const TOO_WIDE: readonly string[] = [
   'README.md',
   'docs/events.md',
-  'docs/library.md',
   'docs/recipes/astro.md',
   'docs/recipes/from-better-upload.md',
   'docs/recipes/from-uppy-companion.md',
@@ -94,7 +93,6 @@ const BUDGET: Readonly<Record<string, number>> = {
 const TOO_LONG: Readonly<Record<string, number>> = {
   'README.md': 1_350,
   'docs/events.md': 2_700,
-  'docs/library.md': 8_400,
   'docs/recipes/README.md': 850,
   'docs/recipes/astro.md': 1_200,
   'docs/recipes/d1-index.md': 1_300,
@@ -108,7 +106,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/svelte.md': 1_150,
   'docs/recipes/sveltekit.md': 1_500,
   'docs/recipes/vue.md': 1_150,
-  'docs/server.md': 2_650,
+  'docs/server.md': 3_000,
 }
 
 /** The most words that all pages may have together. */
