@@ -105,7 +105,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/library.md': 8_400,
   'docs/recipes/README.md': 850,
   'docs/recipes/astro.md': 1_200,
-  'docs/recipes/d1-index.md': 1_300,
   'docs/recipes/express.md': 1_650,
   'docs/recipes/from-better-upload.md': 1_800,
   'docs/recipes/from-uppy-companion.md': 1_300,
