@@ -51,6 +51,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/left-out.test.ts',
       'test/docs/library.slow.test.ts',
       'test/docs/licenses.test.ts',
+      'test/docs/login.slow.test.ts',
       'test/docs/migrations.slow.test.ts',
       'test/docs/mounted.full.test.ts',
       'test/docs/notifications.test.ts',
