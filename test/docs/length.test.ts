@@ -9,7 +9,6 @@ const TOO_WIDE: readonly string[] = [
   'docs/development.md',
   'docs/doctor.md',
   'docs/events.md',
-  'docs/library.md',
   'docs/recipes/astro.md',
   'docs/recipes/from-better-upload.md',
   'docs/recipes/from-uppy-companion.md',
@@ -99,7 +98,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/development.md': 1_550,
   'docs/doctor.md': 2_950,
   'docs/events.md': 2_700,
-  'docs/library.md': 8_500,
   'docs/recipes/README.md': 850,
   'docs/recipes/astro.md': 1_200,
   'docs/recipes/d1-index.md': 1_300,
@@ -111,7 +109,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/svelte.md': 1_150,
   'docs/recipes/sveltekit.md': 1_500,
   'docs/recipes/vue.md': 1_150,
-  'docs/server.md': 2_650,
+  'docs/server.md': 3_000,
 }
 
 /** The most words that all pages may have together. */
