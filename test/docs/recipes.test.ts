@@ -9,6 +9,7 @@ import { countActions, FOLLOWED, IN_APP, recipeSteps } from './support/recipe.ts
 /** The complete apps of pages, and their files that the page need not mention. */
 const EXAMPLES: Readonly<Record<string, readonly [folder: string, others: readonly string[]]>> = {
   hono: ['mounted-app', ['README.md', '.dev.vars.example']],
+  'd1-index': ['files-index', []],
   // `npm create vite` writes the others.
   react: ['react-app', ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json']],
 }
