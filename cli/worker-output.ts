@@ -13,7 +13,7 @@ const NOISE = [
 /** What workerd prints without a class that wrangler.toml declares. It doesn't name the class. */
 const MISSING_CLASS = /\[ERROR\].*Class extends value undefined/
 const EXPORT_CLASS =
-  'A Durable Object class in wrangler.toml, [exports] or [[migrations]], is not exported by the Worker. Export it, or delete its block: docs/grants.md#set-it-up.'
+  'A Durable Object class in wrangler.toml, [exports] or [[migrations]], is not exported by the Worker. Export it, or delete its block: docs/share.md#set-it-up.'
 
 const ERROR = /\[ERROR\]|^\[wrangler:error\]/
 

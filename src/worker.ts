@@ -20,9 +20,9 @@ const { presigner, handler } = edge.createWorker({
     // edge.notifications(),
     // Compares bucket and index, and repairs the index: docs/upkeep.md
     // edge.upkeep(),
-    // Links that count their uses and can be withdrawn: docs/grants.md
+    // Limited links, which count their uses and can be revoked: docs/share.md
     // edge.grants(),
-    // Pages where anybody can send you files: docs/drop-boxes.md
+    // Pages where anybody can send you files: docs/share.md
     // edge.dropBoxes(),
   ],
 })

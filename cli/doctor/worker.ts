@@ -110,7 +110,7 @@ function parsed<T>(schema: z.core.$ZodType<T>, { text }: Answer): T | null {
 }
 
 const STATE =
-  'Export the class, and declare it in wrangler.toml: docs/grants.md#set-it-up. Or delete the plugin.'
+  'Export the class, and declare it in wrangler.toml: docs/share.md#set-it-up. Or delete the plugin.'
 
 /** How a plugin is added that is not only its name with parentheses: create/src/files.ts. */
 const LINES: Readonly<Record<string, string>> = {

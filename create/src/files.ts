@@ -79,9 +79,9 @@ const { presigner, handler } = edge.createWorker({
     // edge.notifications(),
     // Compares bucket and index, and repairs the index: ${DOCS}/upkeep.md
     // edge.upkeep(),
-    // Links that count their uses and can be withdrawn: ${DOCS}/grants.md
+    // Limited links, which count their uses and can be revoked: ${DOCS}/share.md
     // edge.grants(),
-    // Pages where anybody can send you files: ${DOCS}/drop-boxes.md
+    // Pages where anybody can send you files: ${DOCS}/share.md
     // edge.dropBoxes(),
   ],
 })

@@ -19,7 +19,7 @@ export interface ActionContext {
   readonly rename: (record: FileRecord) => void
   /** Removes deleted files from the page. */
   readonly drop: (records: readonly FileRecord[]) => void
-  /** Asks for a link that counts its uses. */
+  /** Asks for the limits of a limited link. */
   readonly countUses: (record: FileRecord) => Promise<void>
   readonly report: (error: unknown) => void
 }

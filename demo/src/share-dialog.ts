@@ -10,8 +10,8 @@ const REASONS: Reasons = {
 }
 
 /**
- * Asks what a link should allow, and copies it with `copy`, during the click. If the user wants a link
- * that counts, calls `onOther` instead. Resolves when the link is copied or the user cancels.
+ * Asks what a link should allow, and copies it with `copy`, during the click. If the user wants a
+ * limited link, calls `onOther` instead. Resolves when the link is copied or the user cancels.
  * Rejects with errors that the dialog can't show.
  */
 export function askForLink(

@@ -4,14 +4,14 @@ import { pagePart } from './page-part.ts'
 import type { Permissions } from './permissions.ts'
 import type { Shares } from './shares/shares.ts'
 
-/** Links that count, and drop boxes. Their dialogs load when the user opens the first one. */
+/** Limited links and drop boxes. Their dialogs load when the user opens the first one. */
 export interface Sharing {
   /**
    * Shows the buttons that `permissions` allow. Elements name what they need in `data-shares`. Without
    * `permissions`, hides them all.
    */
   offer(permissions?: Permissions): void
-  /** Asks for a link to this file that counts. */
+  /** Asks for the limits of a limited link to this file. */
   countUses(record: FileRecord): Promise<void>
 }
 

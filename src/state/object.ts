@@ -52,7 +52,7 @@ export function stateObjectIn<T extends object>(
     throw new ApiError('not_supported', 'This needs Durable Objects, which only Workers have.')
   throw new ApiError(
     'misconfigured',
-    `${className} is not a Durable Object class of this Worker. Export it, and declare it in wrangler.toml: docs/grants.md#set-it-up.`,
+    `${className} is not a Durable Object class of this Worker. Export it, and declare it in wrangler.toml: docs/share.md#set-it-up.`,
     { reason: 'settings', cause: className },
   )
 }

@@ -20,9 +20,9 @@ const { presigner, handler } = edge.createWorker({
     // edge.notifications(),
     // Compares bucket and index, and repairs the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/upkeep.md
     // edge.upkeep(),
-    // Links that count their uses and can be withdrawn: https://github.com/edge-presigner/edge-presigner/blob/main/docs/grants.md
+    // Limited links, which count their uses and can be revoked: https://github.com/edge-presigner/edge-presigner/blob/main/docs/share.md
     // edge.grants(),
-    // Pages where anybody can send you files: https://github.com/edge-presigner/edge-presigner/blob/main/docs/drop-boxes.md
+    // Pages where anybody can send you files: https://github.com/edge-presigner/edge-presigner/blob/main/docs/share.md
     // edge.dropBoxes(),
   ],
 })

@@ -7,13 +7,10 @@ import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { type Snippets, writeSnippets } from './support/snippets.ts'
 
-/* The recipes and pages for grants and drop boxes. */
+/* The page about sharing, and the recipe that deletes what a user has shared. */
 
-const ONE = 'docs/recipes/one-download.md'
-const BOX = 'docs/recipes/drop-box.md'
+const PAGE = 'docs/share.md'
 const LEAVES = 'docs/recipes/user-leaves.md'
-const GRANTS = 'docs/grants.md'
-const BOXES = 'docs/drop-boxes.md'
 
 /** Read at run time, since its types lead to those of Workers. */
 const GRANT = '../../src/plugins/grants/grant.ts'
@@ -48,7 +45,7 @@ const [media, avatars] = [named('media'), named('avatars')]
 
 /** Sends the mail, presses the button twice, and allows another download. */
 const MAIL = `
-import { allowAnother, stateOf, takeBack } from './state.ts'
+import { allowAnother, revoke, stateOf } from './state.ts'
 import { offerByMail } from './offer.ts'
 import { presigner } from './presigner.ts'
 
@@ -64,7 +61,7 @@ const page = await (await fetch(url, { headers: { Accept: 'text/html' } })).text
 const results = [await stateOf(id), await use(), await use(), await stateOf(id)]
 await allowAnother(id)
 results.push(await use())
-await takeBack(id)
+await revoke(id)
 results.push(await use())
 console.log(JSON.stringify({ isPage: page.includes('Offer for Ann'), results }))
 `
@@ -135,16 +132,13 @@ beforeAll(async () => {
     {
       'presigner.ts': CLIENT(presigner.origin),
       'database.ts': DATABASE,
-      ...marked(ONE, ['offer', 'state', 'webhook']),
-      ...marked(BOX, ['box', 'received']),
+      ...marked(PAGE, ['offer', 'state', 'box', 'received', 'webhook']),
       ...marked(LEAVES, ['leave'], 'leaves/'),
       'leaves/presigner.ts': CLIENT(presigner.origin),
       'leaves/database.ts': PLANNED,
       'leaves/user.ts': USER,
-      'received-webhook.ts': markedBlock(BOX, 'webhook'),
-      'grants.ts': `${PLUGINS}${markedBlock(GRANTS, 'plugin')}export { plugins }\n`,
-      'drop-boxes.ts': `${PLUGINS}interface Env { readonly FILES: KVNamespace }\n${markedBlock(BOXES, 'plugin').replace('(env)', '(env: Env)')}export { plugins }\n`,
-      'several.ts': `${PRESIGNERS}${markedBlock(GRANTS, 'several')}`,
+      'plugins.ts': `${PLUGINS}interface Env { readonly FILES: KVNamespace }\n${markedBlock(PAGE, 'plugin').replace('(env)', '(env: Env)')}export { plugins }\n`,
+      'several.ts': `${PRESIGNERS}${markedBlock(PAGE, 'several')}`,
       'mail.ts': MAIL,
       'tenant.ts': TENANT,
     },
@@ -156,28 +150,26 @@ afterAll(async () => {
   await presigner.close()
 })
 
-describe('the pages for grants and drop boxes', async () => {
+describe('the page about sharing', async () => {
   const leftOut = await withoutCurl()
 
-  it('have only code that a test here compiles or runs', () => {
+  it('has only code that a test here or of restricted links compiles or runs', () => {
     const marks = (page: string) => codeBlocks(readPage(page)).map(({ mark }) => mark)
-    expect(marks(ONE)).toEqual(['offer', 'curl', 'webhook', 'state'])
     expect(marks(LEAVES)).toEqual(['', '', 'leave']) // commands: user-data-commands.test.ts
-    expect(marks(BOX)).toEqual(['box', 'webhook', 'received'])
     // Those of TOML, and the exports: test/e2e/grants-migrations.slow.test.ts, create.test.ts.
-    expect(marks(GRANTS)).toEqual([
-      ...['create', 'plugin', 'export', 'exports', 'key', 'migrations', 'several', 'change'],
+    expect(marks(PAGE)).toEqual([
+      ...['offer', 'create-grant', 'state', 'change', 'box', 'create-box', 'received', 'files'],
+      ...['webhook', 'premiere', 'curl'],
+      ...['plugin', 'export', 'exports', 'key', '', 'migrations', 'several'],
     ])
-    expect(marks(BOXES)).toEqual(['create', 'plugin', 'export', 'exports', 'key', '', 'files'])
   })
 
-  it('compile', async () => expect(await snippets.typeErrors()).toBe(''))
+  it('compiles', async () => expect(await snippets.typeErrors()).toBe(''))
 
-  it('have the exports and blocks that a new project has as comments', () => {
-    for (const page of [GRANTS, BOXES, 'docs/upkeep.md']) {
-      expect(readPage('template/src/worker.ts').replaceAll('cloudflare.', '')).toContain(
-        `// ${markedBlock(page, 'export')}`,
-      )
+  it('has the exports and blocks that a new project has as comments', () => {
+    for (const page of [PAGE, 'docs/upkeep.md']) {
+      const commented = markedBlock(page, 'export').replaceAll(/^(?=.)/gm, '// ')
+      expect(readPage('template/src/worker.ts').replaceAll('cloudflare.', '')).toContain(commented)
       expect(withClasses(readPage('template/wrangler.toml'))).toContain(
         markedBlock(page, 'exports'),
       )
@@ -185,21 +177,22 @@ describe('the pages for grants and drop boxes', async () => {
   })
 
   it.each([
-    [GRANTS, GRANT_SCOPES],
-    [BOXES, BOX_SCOPES],
+    ['grant', 'grants', GRANT_SCOPES],
+    ['box', 'boxes', BOX_SCOPES],
   ] as const)(
-    '%s: creates a key with the scopes that its routes need, and the prefix of its example',
-    (page, scopes) => {
-      const command = markedBlock(page, 'key')
-      const [, given = '', prefix = ''] = /--scopes (\S+) --prefix (\S+)/.exec(command) ?? []
+    'creates a key with the scopes that the routes of a %s need, and the prefix of its example',
+    (kind, id, scopes) => {
+      const commands = markedBlock(PAGE, 'key')
+      const [, given = '', prefix = ''] =
+        new RegExp(`--id ${id} --scopes (\\S+) --prefix (\\S+)`).exec(commands) ?? []
       expect(given.split(',')).toEqual(scopes)
-      expect(markedBlock(page, 'create')).toContain(`"${prefix}`)
-      for (const [, name = ''] of command.matchAll(/edge-presigner keys (\w+)/g))
+      expect(markedBlock(PAGE, `create-${kind}`)).toContain(`"${prefix}`)
+      for (const [, name = ''] of commands.matchAll(/edge-presigner keys (\w+)/g))
         expect(Object.keys(COMMANDS)).toContain(name)
     },
   )
 
-  it('one-download.md: a mail allows one download, and another one later', async () => {
+  it('allows one download by mail, and another one later', async () => {
     const { isPage, results } = JSON.parse(await snippets.run('mail.ts', {}))
     expect(isPage).toBe(true)
     expect(results).toEqual([
@@ -212,13 +205,6 @@ describe('the pages for grants and drop boxes', async () => {
     ])
   })
 
-  it.skipIf(leftOut)('one-download.md: by curl', async () => {
-    const DEADLINE = new Date(Date.now() + 3_600_000).toISOString()
-    const KEY = 'uploads/offer.txt'
-    const put = await runShell(presigner.here(markedBlock(ONE, 'curl')), { KEY, DEADLINE })
-    expect(z.object({ code: z.string() }).parse(JSON.parse(put)).code).toBe('object_not_found')
-  })
-
   it('user-leaves.md: nothing of the user is left', async () => {
     const output = (await snippets.run('leaves/user.ts', {})).trim().split('\n').at(-1) ?? ''
     expect(JSON.parse(output)).toEqual({
@@ -229,7 +215,7 @@ describe('the pages for grants and drop boxes', async () => {
     })
   })
 
-  it('drop-box.md: a tenant sends documents, until the box is closed', async () => {
+  it('lets a tenant send documents, until the box is closed', async () => {
     expect(JSON.parse(await snippets.run('tenant.ts', {}))).toEqual({
       isPage: true,
       documents: [
@@ -245,30 +231,30 @@ describe('the pages for grants and drop boxes', async () => {
     })
   })
 
-  it.skipIf(leftOut)('grants.md and drop-boxes.md: by curl', async () => {
+  it.skipIf(leftOut)('creates, lists and changes by curl', async () => {
     const year = new Date().getUTCFullYear()
     const here = { PRESIGNER_URL: presigner.origin, PRESIGNER_KEY: '', ID: 'f'.repeat(32) }
-    const run = (page: string, mark: string) =>
+    const run = (mark: string) =>
       runShell(
-        markedBlock(page, mark)
+        markedBlock(PAGE, mark)
           .replaceAll('curl ', 'curl -sS -w "\\n" ')
           .replaceAll(/ -H "Authorization[^"]*"/g, '')
           .replace('2026-12-31', `${year + 1}-01-31`),
         here,
       )
-    const lines = async (page: string, mark: string) =>
-      (await run(page, mark))
+    const lines = async (mark: string) =>
+      (await run(mark))
         .trim()
         .split('\n')
         .map((line) => (line === '' ? null : JSON.parse(line)))
-    expect(await lines(GRANTS, 'create')).toEqual([
+    expect(await lines('create-grant')).toEqual([
       expect.objectContaining({ code: 'object_not_found' }),
     ])
-    expect(await lines(BOXES, 'create')).toEqual([expect.objectContaining({ maxFiles: 10 })])
-    const [grants, changed] = await lines(GRANTS, 'change')
+    expect(await lines('create-box')).toEqual([expect.objectContaining({ maxFiles: 10 })])
+    const [grants, changed] = await lines('change')
     expect(Array.isArray(grants.grants)).toBe(true)
     expect(changed).toMatchObject({ code: 'not_found' })
-    const [received] = await lines(BOXES, 'files')
+    const [received] = await lines('files')
     expect(received).toMatchObject({ code: 'not_found' })
   })
 })

@@ -148,7 +148,7 @@ describe('in the output of wrangler', () => {
     output.add('  {"level":"error","message":"Class extends value undefined"}')
     expect(printed).toEqual([
       error,
-      expect.stringContaining('docs/grants.md#set-it-up'),
+      expect.stringContaining('docs/share.md#set-it-up'),
       '  {"level":"error","message":"Class extends value undefined"}',
     ])
   })

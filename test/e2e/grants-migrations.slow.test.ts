@@ -10,10 +10,7 @@ import { shared } from './shared.ts'
 
 /* The built Worker with each way to declare its Durable Objects, and without one. */
 
-const EXPORTS =
-  markedBlock('docs/grants.md', 'exports') +
-  markedBlock('docs/drop-boxes.md', 'exports') +
-  markedBlock('docs/upkeep.md', 'exports')
+const EXPORTS = markedBlock('docs/share.md', 'exports') + markedBlock('docs/upkeep.md', 'exports')
 
 let directory: string
 let s3: S3Server
@@ -67,7 +64,7 @@ const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString()
 
 it.each([
   ['exports', EXPORTS],
-  ['migrations', markedBlock('docs/grants.md', 'migrations')],
+  ['migrations', markedBlock('docs/share.md', 'migrations')],
 ])('counts and lists with the classes in [%s]', async (name, declared) => {
   await using started = await startWith(name, declared)
   const { worker, json } = started
@@ -126,12 +123,12 @@ it('says what to declare if a class is exported, and not declared', async () => 
     status: 503,
     body: {
       code: 'misconfigured',
-      message: expect.stringMatching(/^Grants is not .* docs\/grants\.md#set-it-up\.$/),
+      message: expect.stringMatching(/^Grants is not .* docs\/share\.md#set-it-up\.$/),
     },
   })
 })
 
 it('wrangler refuses both forms in one configuration', async () => {
-  const both = EXPORTS + markedBlock('docs/grants.md', 'migrations')
+  const both = EXPORTS + markedBlock('docs/share.md', 'migrations')
   await expect(startWith('both', both)).rejects.toThrow(/mutually exclusive/)
 })

@@ -28,7 +28,8 @@ name = "RATE_LIMITER"
 namespace_id = "8787"
 simple = { limit = 1200, period = 60 }
 
-${markedBlock('docs/grants.md', 'exports')}`
+${markedBlock('docs/share.md', 'exports').split('\n\n')[0]}
+`
 const PAGE = `
 [assets]
 directory = "node_modules/edge-presigner/dist/page"

@@ -22,7 +22,7 @@ const grantSchema = z.object({ id: z.string(), url: z.string() })
 
 const keyOf = (id: keyof typeof KEYS) => `ep_${id}_${SECRET}`
 
-describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromium', () => {
+describeWith([CHROMIUM], 'limited links and drop boxes on the page, in Chromium', () => {
   const stack = new AsyncDisposableStack()
   let worker: BuiltWorker
   let browser: Browser
@@ -121,22 +121,22 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
   const dialog = (page: Page, name: string) => page.getByRole('dialog', { name })
   const copied = (page: Page) => page.evaluate<string>('navigator.clipboard.readText()')
 
-  /** Opens the dialog for a link that counts with the keyboard, from the menu of a tile. */
+  /** Opens the dialog for a limited link with the keyboard, from the menu of a tile. */
   async function askForCounted(page: Page, name: string): Promise<void> {
     await page.getByRole('button', { name: `Actions for ${name}` }).press('Enter')
     await page.getByRole('button', { name: 'Copy another link…' }).press('Enter')
-    await page.getByRole('button', { name: 'Make a link that counts…' }).press('Enter')
-    await dialog(page, 'A link that counts').getByLabel('Uses').waitFor()
+    await page.getByRole('button', { name: 'Create a limited link instead…' }).press('Enter')
+    await dialog(page, 'Create a limited link').getByLabel('Uses').waitFor()
   }
 
-  describe('a link that counts', () => {
-    it('is made with the keyboard, used up, changed and withdrawn', async () => {
+  describe('a limited link', () => {
+    it('is made with the keyboard, used up, changed and revoked', async () => {
       const name = 'Plan für Zoë.txt'
       await put(name)
       await using tab = await open('full')
       const { page } = tab
       await askForCounted(page, name)
-      const form = dialog(page, 'A link that counts')
+      const form = dialog(page, 'Create a limited link')
       expect(await form.getByText(name).isVisible()).toBe(true)
       expect(await form.getByLabel('Uses').inputValue()).toBe('1')
       expect(await form.textContent()).toContain(
@@ -194,15 +194,15 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
       expect(await focused(page)).toBe(`Change… ${name}`)
       expect((await tab.visit(url)).status).toBe(200)
 
-      await item.getByRole('button', { name: 'Withdraw…' }).press('Enter')
-      await dialog(page, 'Withdraw this link?').getByText(name).waitFor()
+      await item.getByRole('button', { name: 'Revoke…' }).press('Enter')
+      await dialog(page, 'Revoke this link?').getByText(name).waitFor()
       await page.keyboard.press('Escape')
       expect((await tab.visit(url)).status).toBe(200)
-      await item.getByRole('button', { name: 'Withdraw…' }).press('Enter')
-      await page.getByRole('button', { name: 'Withdraw', exact: true }).press('Enter')
-      await live.getByText('Withdrawn.').waitFor()
+      await item.getByRole('button', { name: 'Revoke…' }).press('Enter')
+      await page.getByRole('button', { name: 'Revoke', exact: true }).press('Enter')
+      await live.getByText('Revoked.').waitFor()
       expect((await tab.visit(url)).status).toBe(410)
-      expect(await live.getByText('No link counts its uses.').isVisible()).toBe(true)
+      expect(await live.getByText('You have no limited links.').isVisible()).toBe(true)
       expect(await focused(page)).toBe('Shared')
       expect(await page.title()).toBe('Edge presigner')
       expect(tab.failures).toEqual([])
@@ -217,7 +217,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
       await page.keyboard.press('Enter')
       await page.getByRole('alert').getByText('This file was deleted. Reload the page.').waitFor()
       await expectAccessible(page)
-      const deadline = dialog(page, 'A link that counts').getByLabel('Works until')
+      const deadline = dialog(page, 'Create a limited link').getByLabel('Works until')
       expect(await deadline.getAttribute('max')).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d$/)
       await page.keyboard.press('Escape')
 
@@ -230,7 +230,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
       await item.getByRole('button', { name: 'Change…' }).click()
       await dialog(page, 'Change this link').getByLabel('Uses').fill('2')
       await page.keyboard.press('Enter')
-      await page.getByRole('alert').getByText('This link was withdrawn').waitFor()
+      await page.getByRole('alert').getByText('This link was revoked').waitFor()
     })
 
     it('is in a list with pages', async () => {
@@ -411,7 +411,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     await live.getByRole('alert').getByText(message).waitFor()
     await page.unroute('**/grants?*')
     await live.getByRole('button', { name: 'Try again' }).press('Enter')
-    await live.getByText('No link counts its uses.').waitFor()
+    await live.getByText('You have no limited links.').waitFor()
     expect(await live.getByText(message).isVisible()).toBe(false)
   })
 
@@ -425,7 +425,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     await page.getByRole('button', { name: 'Shared' }).click()
     const live = dialog(page, 'Shared')
     await live.getByRole('alert').getByText('Some could not be loaded.').waitFor()
-    expect(await live.getByText('No link counts its uses.').isVisible()).toBe(false)
+    expect(await live.getByText('You have no limited links.').isVisible()).toBe(false)
   })
 
   it('opens a dialog once, also after two clicks, and says that it could not be loaded', async () => {
@@ -490,7 +490,7 @@ describeWith([CHROMIUM], 'links that count and drop boxes on the page, in Chromi
     await page.getByRole('button', { name: 'Actions for plain.txt' }).first().click()
     await page.getByRole('button', { name: 'Copy another link…' }).click()
     await dialog(page, 'Copy a link').getByLabel('Valid for').waitFor()
-    for (const name of ['Make a link that counts…', 'Ask for files', 'Shared'])
+    for (const name of ['Create a limited link instead…', 'Ask for files', 'Shared'])
       expect(await page.getByRole('button', { name, includeHidden: true }).isVisible()).toBe(false)
     expect(sent.filter((path) => /^\/(?:grants|drop-boxes)/.test(path))).toEqual([])
   })

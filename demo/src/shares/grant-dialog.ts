@@ -13,12 +13,12 @@ const REASONS: Reasons = {
   forbidden: "Your token doesn't allow such a link to this file.",
   invalid_expiry: 'Your token doesn’t allow links that work for so long.',
   object_not_found: 'This file was deleted. Reload the page.',
-  not_found: 'This link was withdrawn. Reload the page.',
+  not_found: 'This link was revoked. Reload the page.',
 }
 
 /** Asks how often and how long a link to this file should work, creates it, and shows it. */
 export async function countUses(client: SharingClient, record: FileRecord): Promise<void> {
-  const fields = openFields('A link that counts', record.name, 'Create')
+  const fields = openFields('Create a limited link', record.name, 'Create')
   const now = new Date()
   fields.uses.value = '1'
   setMoment(fields.deadline, daysAfter(now, DEFAULT_DAYS), now)

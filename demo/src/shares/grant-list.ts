@@ -8,7 +8,7 @@ import { createPagedList, type PagedList } from './paged-list.ts'
 
 const PAGE_SIZE = 20
 
-/** Returns the list of the caller's links that count. */
+/** Returns the list of the caller's limited links. */
 export function grantList(live: LiveDialog): PagedList {
   const { client } = live
   const list = createPagedList({
@@ -17,7 +17,7 @@ export function grantList(live: LiveDialog): PagedList {
       return { items, ...page }
     },
     item,
-    none: 'No link counts its uses. To make one, open the menu of a file, and choose “Copy another link…”.',
+    none: 'You have no limited links. To create one, open the menu of a file, and choose “Copy another link…”.',
     heading: live.heading,
     onRefusal: live.refuse,
   })
@@ -46,19 +46,19 @@ export function grantList(live: LiveDialog): PagedList {
           }),
         ),
         buttonFor(
-          'Withdraw…',
+          'Revoke…',
           about,
           run(async () => {
             const isSure = await confirm({
-              title: 'Withdraw this link?',
+              title: 'Revoke this link?',
               subject: about,
               text: 'gives out no more links. One that it gave out before works for its 10 minutes.',
-              action: 'Withdraw',
+              action: 'Revoke',
             })
             if (!isSure) return
             await client.withdrawGrant(grant.id)
             list.remove(node)
-            return 'Withdrawn.'
+            return 'Revoked.'
           }),
         ),
       ),

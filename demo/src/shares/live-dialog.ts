@@ -25,7 +25,7 @@ export interface LiveDialog {
 }
 
 /**
- * Shows what is live: links that count, and drop boxes. `report` gets errors that the dialog can't
+ * Shows what is live: limited links and drop boxes. `report` gets errors that the dialog can't
  * show.
  */
 export function showLive(

@@ -7,9 +7,9 @@ import { countUses } from './grant-dialog.ts'
 import { type LiveParts, showLive } from './live-dialog.ts'
 import markup from './shares.html?raw'
 
-/** The dialogs for links that count, and for drop boxes. */
+/** The dialogs for limited links and drop boxes. */
 export interface Shares {
-  /** Asks for a link to this file that counts, and shows it. */
+  /** Asks for the limits of a limited link to this file, and shows it. */
   countUses(record: FileRecord): Promise<void>
   /** Asks for a drop box, and shows its address. */
   askForFiles(permissions: Permissions): Promise<void>

@@ -229,7 +229,7 @@ describe('the most bytes in the bucket', () => {
   )
 
   // @threat box-over-limit
-  it('are those of docs/drop-boxes.md, whatever a stranger does', async () => {
+  it('are those of docs/share.md, whatever a stranger does', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 15, maxLength: 25 }), async (steps) => {
         const ids = watchStarts()
