@@ -1,6 +1,6 @@
 /**
  * `npx edge-presigner deploy`: doctor, `wrangler secret bulk`, `wrangler deploy` and /healthz, one after
- * another. docs/operations.md describes it.
+ * another. docs/deploy.md describes it.
  */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'

@@ -10,6 +10,7 @@ import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
 import { startFront } from './front.ts'
 import { LOCAL_CONFIG, writeLocalConfig } from './local-config.ts'
 import type { Callers } from './loopback.ts'
+import { startOnlyBucket } from './only-bucket.ts'
 import { type DevOptions, readOptions, USAGE } from './options.ts'
 import { freePort, requireFreePort } from './ports.ts'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
@@ -81,10 +82,27 @@ Then open http://localhost:${port}. The API key, which the page asks for:
   return 0
 }
 
+/** Runs the embedded bucket for an app that has the API itself. Resolves with the exit code. */
+async function runBucket(
+  { s3Port: port, data, origins, bucket = '' }: DevOptions,
+  stopped: Promise<0>,
+  keep: Keep,
+): Promise<number> {
+  const s3 = await startOnlyBucket({ file: bucket, port, data, origins })
+  keep(s3)
+  console.log(`${storageText(s3, data)} ${bucket} has its settings.
+Pages: ${pagesText(origins)}.
+
+Ready: ${s3.endpoint} (Ctrl-C to stop)
+`)
+  return await stopped
+}
+
 type Keep = (started: { close(): Promise<void> }) => void
 
 async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Promise<number> {
   const { port, host, envFile, vars } = options
+  if (options.bucket !== undefined) return await runBucket(options, stopped, keep)
   const file = envFile ?? vars
   const config = findConfig(options.all)
   wranglerProgram() // throws if wrangler is missing
@@ -232,6 +250,12 @@ async function hasPage(port: number): Promise<boolean> {
   return response?.ok === true
 }
 
+const storageText = ({ name, endpoint }: S3Server, data: string): string =>
+  `Bucket: ${name} at ${endpoint}. Its files are in ${data}.`
+
+const pagesText = (origins: readonly string[]): string =>
+  ['localhost on any port', ...origins].join(', ')
+
 /** Returns the summary of what runs, with the URL last. */
 function welcome(
   { port, host, envFile, data, origins }: DevOptions,
@@ -241,8 +265,7 @@ function welcome(
   const storage =
     s3 === undefined
       ? `Bucket: the one in ${envFile}. The file index is local, in ${data}.`
-      : `Bucket: ${s3.name} at ${s3.endpoint}. Its files are in ${data}.`
-  const pages = ['localhost on any port', ...origins].join(', ')
+      : storageText(s3, data)
   const network =
     host === undefined
       ? []
@@ -251,7 +274,7 @@ function welcome(
         : [`Network: http://${host}:${port}. Everyone who can reach it can use the bucket.`]
   return [
     storage,
-    `Pages: ${pages}.`,
+    `Pages: ${pagesText(origins)}.`,
     ...(page ? [] : ['This project has no page at /: there is no [assets] in its configuration.']),
     ...network,
     '',

@@ -7,8 +7,8 @@ export const OBJECTS_FOLDER = 's3'
 /** The folder of the Worker's state in it. The file next to it, `.env`, has the Worker's variables. */
 export const STATE_FOLDER = 's3-worker'
 
-/** The first Node that runs the embedded bucket. */
-const S3RVER_NODE = 24
+/** The first Node that runs the embedded bucket. s3rver asks for 24, and needs nothing that 22 lacks. */
+const S3RVER_NODE = 22
 
 /**
  * Returns what starts the S3 server, s3rver or Ceph RGW. Throws an Error that says what to do if it
@@ -18,7 +18,7 @@ export async function loadS3(ceph: boolean): Promise<typeof startS3rver> {
   if (ceph) return (await needing('@aws-sdk/client-s3', () => import('./ceph.ts'))).startCeph
   if (Number.parseInt(process.versions.node, 10) < S3RVER_NODE)
     throw new Error(
-      `The embedded bucket needs Node ${S3RVER_NODE}, and this is ${process.versions.node}. Run: npm install --save-dev node@${S3RVER_NODE}. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.`,
+      `The embedded bucket needs Node ${S3RVER_NODE}, and this is ${process.versions.node}. Run: npm install --save-dev node@24. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.`,
     )
   return (await needing('@20minutes/s3rver@5', () => import('./s3rver.ts'))).startS3rver
 }

@@ -34,7 +34,7 @@ const configSchema = z.looseObject({
 
 /**
  * Writes the configuration for plain `wrangler dev` next to `config`: the same Worker, with an API key and
- * with wrangler's own R2 in place of each bucket. Keeps the secrets of an earlier file. Returns the API key.
+ * with wrangler's own R2 instead of each bucket. Keeps the secrets of an earlier file. Returns the API key.
  */
 export async function writeLocalConfig(config: string, port: number): Promise<string> {
   const { experimental_readRawConfig } = await loadWrangler()

@@ -9,6 +9,8 @@ export interface DevOptions {
   readonly all: boolean
   /** Whether to only write the configuration for plain `wrangler dev`. */
   readonly wrangler: boolean
+  /** The file that gets the settings of the embedded bucket, which then starts without a Worker. */
+  readonly bucket: string | undefined
   /** Whether to use Ceph RGW instead of the embedded S3 server. */
   readonly ceph: boolean
   /** The port of the Worker. */
@@ -36,6 +38,8 @@ export const USAGE = `usage: npx edge-presigner dev [options]
                     machine. Everyone on that network can then use the embedded bucket without a key
   --vars FILE       add the variables of FILE, such as WEBHOOKS, to those of the embedded bucket
   --env-file FILE   use the bucket and the settings of FILE, without an S3 server
+  --bucket FILE     start only the embedded bucket, and add its settings to FILE, for an app that has
+                    the API itself
   --ceph            use Ceph RGW instead of the embedded S3 server
   --wrangler        write wrangler.local.toml for \`npx wrangler dev -c wrangler.local.toml\`, and exit
   --all             in a clone: run the Worker of examples/everything, which has all plugins`
@@ -57,6 +61,7 @@ export function readOptions(
       help: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
       wrangler: { type: 'boolean', default: false },
+      bucket: { type: 'string' },
       ceph: { type: 'boolean', default: false },
       port: { type: 'string', default: '8787' },
       's3-port': { type: 'string' },
@@ -72,13 +77,20 @@ export function readOptions(
     throw new Error(
       `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run dev -- --port 8799.`,
     )
-  const { help, all, wrangler, ceph, data, origin: origins, 'env-file': envFile, vars } = values
+  const { help, all, wrangler, bucket, ceph, data, origin: origins } = values
+  const { 'env-file': envFile, vars } = values
   const port = toPort(values.port, '--port')
   const s3Port = toPort(values['s3-port'] ?? '4568', '--s3-port')
   if (port === s3Port) throw new Error('--port and --s3-port must differ.')
   if (data === '') throw new Error('--data must name a folder.')
   if (envFile === '') throw new Error('--env-file must name a file.')
   if (vars === '') throw new Error('--vars must name a file.')
+  if (bucket === '') throw new Error('--bucket must name a file.')
+  const isWorker = [envFile, vars, values.host].some((given) => given !== undefined)
+  if (bucket !== undefined && (isWorker || all || wrangler || ceph))
+    throw new Error(
+      '--bucket starts no Worker. Combine it only with --s3-port, --data and --origin.',
+    )
   if (envFile !== undefined && vars !== undefined)
     throw new Error("--vars can't be combined with --env-file. Add the variables to that file.")
   if (envFile !== undefined && (ceph || values['s3-port'] !== undefined))
@@ -91,7 +103,7 @@ export function readOptions(
   const host = values.host === undefined ? undefined : toAddress(values.host, addresses)
   if (host !== undefined && ceph)
     throw new Error("--host can't be combined with --ceph, whose access keys everyone knows.")
-  return { help, all, wrangler, ceph, port, s3Port, data, origins, host, envFile, vars }
+  return { help, all, wrangler, bucket, ceph, port, s3Port, data, origins, host, envFile, vars }
 }
 
 function toPort(value: string, option: string): number {

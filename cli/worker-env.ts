@@ -80,6 +80,10 @@ export function hintFor(file: string, given: Variables): string | undefined {
     : `Not used: ${others.join(', ')} of ${file}. To use the file, add --vars ${file}.`
 }
 
+/** Returns `value` if it is from `randomSecret`. */
+export const readSecret = (value: string | undefined): string | undefined =>
+  value !== undefined && SECRET.test(value) ? value : undefined
+
 /** Returns a random secret of 256 bits. */
 export const randomSecret = (): string => randomBytes(32).toString('base64url')
 
@@ -141,8 +145,7 @@ export const keptS3Secret = (file: string): Promise<string> =>
 /** Returns the secret that `line` matches in the file of an earlier run, or a new one. */
 export async function keptSecret(file: string, line: RegExp): Promise<string> {
   try {
-    const secret = line.exec(await readFile(file, 'utf8'))?.[1]
-    return secret !== undefined && SECRET.test(secret) ? secret : randomSecret()
+    return readSecret(line.exec(await readFile(file, 'utf8'))?.[1]) ?? randomSecret()
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return randomSecret()
     throw error

@@ -39,6 +39,7 @@ export type { FileEvent } from './records/file-event.ts'
 export type { FileIndex } from './records/file-index.ts'
 export type { FileRecord } from './records/file-record.ts'
 export { type DefinedSettings, defineSettings, type SettingsFor } from './settings/define.ts'
+export { settingsFromEnv } from './settings/from-env.ts'
 export type { FetchCredentials, SettingsInput } from './settings/input.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package
 

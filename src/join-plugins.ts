@@ -22,7 +22,7 @@ interface JoinedPlugins<B> {
 }
 
 /**
- * Gives each plugin those that it needs. Returns issues in place of plugins for mistakes: not a plugin, one
+ * Gives each plugin those that it needs. Returns issues instead of plugins for mistakes: not a plugin, one
  * that is missing, a path that `newApp` can't match, a shared name or path.
  */
 export function joinPlugins<B>(given: readonly Plugin<B>[]): JoinedPlugins<B> {

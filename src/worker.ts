@@ -12,13 +12,13 @@ const { presigner, handler } = edge.createWorker({
     // edge.uppy(),
     // Copies and moves files within a bucket: docs/api.md#post-filescopy
     // edge.copies(),
-    // Lists what is in the bucket, and imports and copies the index: docs/index-copy.md
+    // Lists what is in the bucket, and imports and copies the index: docs/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),
-    // Deletes or exports everything of one person: docs/recipes/user-leaves.md
+    // Deletes or exports everything of one person: docs/files.md#delete-a-users-files
     // edge.userData(),
-    // Records uploads that no browser confirms, from the bucket's own reports: docs/notifications.md
+    // Records uploads that no browser confirms, from the bucket's own reports: docs/import-and-repair.md#bucket-notifications
     // edge.notifications(),
-    // Compares bucket and index, and repairs the index: docs/upkeep.md
+    // Compares bucket and index, and repairs the index: docs/import-and-repair.md#repair
     // edge.upkeep(),
     // Limited links, which count their uses and can be revoked: docs/share.md
     // edge.grants(),

@@ -456,7 +456,7 @@ async function copies({ probe, names }: BucketContext): Promise<Result> {
 /** Checks that nobody can read or list without a signature. */
 async function isPrivate({ probe }: BucketContext): Promise<Result> {
   const object = await probe.unsigned(probe.key(OBJECT))
-  const fix = 'Make the bucket private, and block public access: docs/security.md#public-access.'
+  const fix = 'Make the bucket private, and block public access: docs/deploy.md#public-access.'
   if (isOk(object) || object.text.includes(TEXT))
     return fail('Everyone can read its objects without a signature.', fix)
   const list = await probe.unsigned(null, { 'list-type': '2', 'max-keys': '1' })
@@ -481,7 +481,7 @@ async function acl({ probe }: BucketContext): Promise<Result> {
   return isOk(object) || object.text.includes(TEXT)
     ? fail(
         'Anyone with an upload URL can make the object public.',
-        'Set IgnorePublicAcls in the public access block: docs/security.md#public-access.',
+        'Set IgnorePublicAcls in the public access block: docs/deploy.md#public-access.',
       )
     : pass("An upload URL can't make an object public: x-amz-acl has no effect.")
 }
@@ -496,7 +496,7 @@ async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext)
   })
   const root = readXml(answer.text)
   const code = s3CodeIn(answer.text)
-  const fix = 'Turn it on: docs/security.md#public-access has the command.'
+  const fix = 'Turn it on: docs/deploy.md#public-access has the command.'
   if (code === 'NoSuchPublicAccessBlockConfiguration')
     return warn('The bucket has no public access block.', fix)
   if (code === 'AccessDenied')

@@ -70,7 +70,7 @@ export const preflightHeaders = (
 })
 
 const HOW_TO_FIX =
-  'Run `npx edge-presigner doctor --fix-cors`, or paste the rules of docs/configuration.md#cors-of-the-bucket.'
+  'Run `npx edge-presigner doctor --fix-cors`, or paste the rules of docs/deploy.md#cors-of-the-bucket.'
 
 /**
  * Checks that pages of `origin` can upload, read, and see the headers that they need. Without `writes`, it
@@ -117,7 +117,7 @@ export async function checkOrigin(probe: Probe, origin: string, writes: boolean)
   if (preflightError(foreign, { origin: FOREIGN_ORIGIN, method: 'PUT', headers: [] }) === null)
     return warn(
       `${origin} may use the bucket, and so may every other origin.`,
-      'List your origins in place of "*" in the CORS rules.',
+      'List your origins instead of "*" in the CORS rules.',
     )
   return pass(`${origin} may send GET, PUT, POST and DELETE${writes ? ', and sees ETag' : ''}.`)
 }

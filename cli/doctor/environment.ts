@@ -381,7 +381,7 @@ function checkAccess({ env }: WorkerEnvironment, settings: Settings): Result {
   if (choosing.length > 0 && env.FILES_DB === undefined)
     return warn(
       `These API keys may choose keys: ${choosing.map(({ id }) => id).join(', ')}. Workers KV can lose a record if two of them change one key within a minute.`,
-      'Keep the index in D1 (docs/d1.md), or let each key have one writer.',
+      'Keep the index in D1 (docs/files.md#search-sort-and-count-files), or let each key have one writer.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
   const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === null ? '' : ', and JWTs of one issuer'}.`

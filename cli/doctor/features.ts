@@ -253,7 +253,7 @@ async function conditionalComplete(context: BucketContext): Promise<Result> {
     : supportedOrNot(false, what)
 }
 
-/** Spellings of a key that a server may treat as one object: docs/configuration.md#one-object-one-key. */
+/** Spellings of a key that a server may treat as one object: docs/configuration.md#spellings-of-a-key. */
 async function keySpelling({ probe, bucket }: BucketContext): Promise<Result> {
   const finds = async (stored: string, asked: string): Promise<boolean> => {
     const put = await probe.put(stored, stored)
@@ -272,7 +272,7 @@ async function keySpelling({ probe, bucket }: BucketContext): Promise<Result> {
   if (folds.length > 0)
     return warn(
       `The server treats ${folds.join(', and ')} as one object.`,
-      'Choose prefixes as docs/configuration.md#one-object-one-key describes.',
+      'Choose prefixes as docs/configuration.md#spellings-of-a-key describes.',
     )
   if (!normalizes && bucket.normalizesKeys)
     return warn(

@@ -11,7 +11,7 @@ import type { BucketCheck, BucketContext } from './bucket.ts'
 import { codeOf, reasonOf } from './probe.ts'
 import { pass, type Result, skip, warn } from './report.ts'
 
-/** What upkeep needs of a bucket: docs/upkeep.md. */
+/** What upkeep needs of a bucket: docs/import-and-repair.md#repair. */
 export const upkeepChecks: readonly BucketCheck[] = [
   ['list-uploads', listsUploads],
   ['list-objects', listsObjects],
@@ -34,7 +34,7 @@ const PAGE = 400
 const MAX_PAGES = 50
 
 const RULE =
-  'Set a lifecycle rule that aborts unfinished uploads after 8 days (AbortIncompleteMultipartUpload): docs/upkeep.md#unfinished-uploads.'
+  'Set a lifecycle rule that aborts unfinished uploads after 8 days (AbortIncompleteMultipartUpload): docs/import-and-repair.md#unfinished-uploads.'
 const CAN_NOT_ABORT = `Upkeep can't find or abort unfinished uploads in this bucket. ${RULE}`
 
 /**

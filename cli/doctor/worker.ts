@@ -131,7 +131,7 @@ const FIXES: Readonly<Record<string, string>> = {
   ['fetch is not strictly public' satisfies Warning]:
     'Add "global_fetch_strictly_public" to compatibility_flags in wrangler.toml.',
   ['images are not resized' satisfies Warning]:
-    'Add the [images] block of docs/operations.md#resized-images, or remove IMAGE_WIDTHS.',
+    'Add the [images] block of docs/pictures.md#resize-pictures, or remove IMAGE_WIDTHS.',
   ['grants need Durable Objects' satisfies Warning]: STATE,
   ['drop boxes need Durable Objects' satisfies Warning]: STATE,
   ['upkeep needs Durable Objects' satisfies Warning]: STATE,
@@ -173,7 +173,7 @@ export function checkHealth(answer: Answer, url: string): Result[] {
       ? pass('/healthz returns ok. The edge cache serves links.')
       : warn(
           '/healthz returns ok, but the Worker fetches every link from the bucket.',
-          'Export `Objects`, and add the blocks of docs/configuration.md#edge-copies.',
+          'Export `Objects`, and add the blocks of docs/configuration.md#cached-copies.',
         ),
     ...(health.warnings ?? []).map((text) =>
       warn(
@@ -192,7 +192,7 @@ function checkImages(health: z.infer<typeof healthSchema>): Result {
     health.edgeCache
       ? 'Links show only originals, because the Worker has no Images binding.'
       : 'Links show only originals, because the Worker has no edge cache or no Images binding.',
-    'If you want resized images: docs/operations.md#resized-images.',
+    'If you want resized images: docs/pictures.md#resize-pictures.',
   )
 }
 

@@ -2,7 +2,7 @@ import type { FileRecord } from './answers/files.ts'
 import { oneEach } from './one-each.ts'
 import type { Session } from './session.ts'
 
-/** How long the index may show an old state in other locations: docs/maintainers/kv-schema.md. */
+/** How long the index may show an old state in other locations: docs/maintainers/stored-data.md. */
 const INDEX_DELAY_MILLISECONDS = 60_000
 
 /** What the page did to a file: its new record, or null after a delete. */

@@ -71,13 +71,13 @@ const { presigner, handler } = edge.createWorker({
     // edge.uppy(),
     // Copies and moves files within a bucket: ${DOCS}/api.md#post-filescopy
     // edge.copies(),
-    // Lists what is in the bucket, and imports and copies the index: ${DOCS}/index-copy.md
+    // Lists what is in the bucket, and imports and copies the index: ${DOCS}/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),
-    // Deletes or exports everything of one person: ${DOCS}/recipes/user-leaves.md
+    // Deletes or exports everything of one person: ${DOCS}/files.md#delete-a-users-files
     // edge.userData(),
-    // Records uploads that no browser confirms, from the bucket's own reports: ${DOCS}/notifications.md
+    // Records uploads that no browser confirms, from the bucket's own reports: ${DOCS}/import-and-repair.md#bucket-notifications
     // edge.notifications(),
-    // Compares bucket and index, and repairs the index: ${DOCS}/upkeep.md
+    // Compares bucket and index, and repairs the index: ${DOCS}/import-and-repair.md#repair
     // edge.upkeep(),
     // Limited links, which count their uses and can be revoked: ${DOCS}/share.md
     // edge.grants(),
@@ -144,7 +144,7 @@ invocation_logs = false
 [[kv_namespaces]]
 binding = "FILE_INDEX"
 
-# An index that answers: search, order, folders and totals (${DOCS}/d1.md). It takes the place of FILE_INDEX.
+# An index in D1, with search, order, folders and totals: ${DOCS}/files.md#search-sort-and-count-files. It replaces FILE_INDEX.
 # Without an id, \`edge-presigner dev\` and the first deploy create the database.
 # [[d1_databases]]
 # binding = "FILES_DB"
@@ -163,7 +163,7 @@ binding = "IMAGES"
 ${origins.join('\n')}
 
 # Each bucket has a table. The table's name is the alias that requests use. The first bucket is the default.
-# ${bucket === undefined ? 'This one is a placeholder. ' : ''}Tables of other providers: ${DOCS}/configuration.md#providers
+# ${bucket === undefined ? 'This one is a placeholder. ' : ''}Tables of other providers: ${DOCS}/deploy.md#providers
 [vars.BUCKETS.files]
 ${[...members, ...(writer ?? [])].join('\n')}
 
@@ -251,11 +251,11 @@ These commands run on the Node that the package \`node\` installs, so your own m
 
 Before the first deploy:
 
-1. ${provider === 'none' ? `Replace the bucket in \`wrangler.toml\` with [the table of your provider](${DOCS}/configuration.md#providers).` : 'Check the bucket in `wrangler.toml`.'}
+1. ${provider === 'none' ? `Replace the bucket in \`wrangler.toml\` with [the table of your provider](${DOCS}/deploy.md#providers).` : 'Check the bucket in `wrangler.toml`.'}
 2. Write the bucket's access keys into \`.dev.vars\`: [the rights that they need](${DOCS}/security.md#least-privilege-keys).
 3. Run \`npx wrangler login\`, then \`npx edge-presigner deploy\`. The Worker is then at ${worker}${page ? ', with a page for uploads' : ''}.
 
-To update, run \`npm update edge-presigner\`: [what to do next](${DOCS}/operations.md#update).
+To update, run \`npm update edge-presigner\`: [what to do next](${DOCS}/operate.md#update).
 
 | File | |
 |---|---|

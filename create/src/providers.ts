@@ -1,4 +1,4 @@
-/** The answers to `--provider`. docs/configuration.md#providers has a table for each. */
+/** The answers to `--provider`. docs/deploy.md#providers has a table for each. */
 export const PROVIDERS = ['r2', 's3', 'b2', 'wasabi', 'minio', 'ceph', 'none'] as const
 export type Provider = (typeof PROVIDERS)[number]
 export type BucketProvider = Exclude<Provider, 'none'>

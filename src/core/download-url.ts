@@ -9,7 +9,7 @@ export interface DownloadRequest {
   readonly use: Exclude<UrlUse, 'upload'>
   /** Lifetime in seconds. Default: the default of the use. */
   readonly expiresIn?: number | undefined
-  /** The lifetime without `expiresIn`, in place of the default of the use. */
+  /** The lifetime without `expiresIn`, instead of the default of the use. */
   readonly defaultSeconds?: number
   /** Serve as an attachment under this name. */
   readonly download?: string | undefined

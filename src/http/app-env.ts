@@ -236,7 +236,7 @@ export interface AppEnv {
     /** What a credential adds to the uploads of its principal, after the plugins. */
     uploadSeams: UploadSeams | undefined
     writeOnce: WriteOnce | undefined
-    /** Who counts for the rate limit in place of the principal, if several people are one. */
+    /** Who counts for the rate limit instead of the principal, if several people are one. */
     countAs: string | undefined
     cacheStatus: string
     /** Adds members to an error body that the clients of a protocol expect. */

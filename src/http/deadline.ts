@@ -11,7 +11,7 @@ export function removeDeadline(c: AppContext): void {
   c.env.deadline = Infinity
 }
 
-/** Gives the request `seconds` from now, in place of its usual time. */
+/** Gives the request `seconds` from now, instead of its usual time. */
 export function extendDeadline(c: AppContext, seconds: number): void {
   c.env.deadline = Date.now() + seconds * 1000
 }

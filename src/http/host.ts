@@ -59,7 +59,7 @@ export type UploadChanges = ChosenUpload &
 
 interface ChosenUpload {
   /**
-   * The object's key, in place of a generated one or the client's. It must be below the prefix of the
+   * The object's key, instead of a generated one or the client's. It must be below the prefix of the
    * principal, who needs no `keys:choose` for it. Can't be combined with `directory`.
    */
   readonly key?: string | undefined
@@ -82,7 +82,7 @@ interface ChosenUpload {
    */
   readonly directory?: string | undefined
   /**
-   * S3's user-defined metadata, in place of all that the client sent. Names have up to 64 letters,
+   * S3's user-defined metadata, instead of all that the client sent. Names have up to 64 letters,
    * digits, "_", "." and "-", and are stored in lower case.
    */
   readonly metadata?: Readonly<Record<string, string>> | undefined

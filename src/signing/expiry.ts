@@ -9,7 +9,7 @@ export interface ValidityInput {
   readonly use: UrlUse
   /** The requested lifetime in seconds. Default: the bucket's default for the use. */
   readonly expiresIn?: number | undefined
-  /** The lifetime without `expiresIn`, in place of the bucket's default. */
+  /** The lifetime without `expiresIn`, instead of the bucket's default. */
   readonly defaultSeconds?: number | undefined
   /** Whether all callers in the same time window get the same dates. */
   readonly stable?: boolean | undefined

@@ -115,7 +115,9 @@ export abstract class StateObject<T extends Item, Env = unknown> extends Durable
     this.#createList()
     this.ctx.storage.sql.exec(
       'INSERT INTO listed (id, at, ends) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET ends = MAX(ends, excluded.ends)',
-      ...[item.id, item.at, ends],
+      item.id,
+      item.at,
+      ends,
     )
     await this.#setListAlarm()
   }
@@ -133,7 +135,9 @@ export abstract class StateObject<T extends Item, Env = unknown> extends Durable
     const rows = this.ctx.storage.sql
       .exec<{ id: string; at: number }>(
         'SELECT id, at FROM listed WHERE (at, id) <= (?, ?) ORDER BY at DESC, id DESC LIMIT ?',
-        ...[at, id, limit + 1],
+        at,
+        id,
+        limit + 1,
       )
       .toArray()
     return { items: rows.slice(0, limit), next: rows[limit] ?? null }

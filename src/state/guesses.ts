@@ -63,7 +63,9 @@ export class Guesses {
   #put(network: string, count: number, until: number): void {
     this.#sql.exec(
       'INSERT INTO guesses VALUES (?, ?, ?) ON CONFLICT (network) DO UPDATE SET count = excluded.count, until = excluded.until',
-      ...[network, count, until],
+      network,
+      count,
+      until,
     )
   }
 

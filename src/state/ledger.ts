@@ -159,7 +159,14 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       `INSERT INTO uploads (key, size, state, ends, at, network, around, country, sender, starting)
         VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
         ends = excluded.ends, starting = excluded.starting`,
-      ...[key, size, ends, now, network, around, country, sender && JSON.stringify(sender)],
+      key,
+      size,
+      ends,
+      now,
+      network,
+      around,
+      country,
+      sender && JSON.stringify(sender),
       now + START_MILLISECONDS,
     )
     await this.wake()
@@ -264,7 +271,8 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const rows = this.ctx.storage.sql
       .exec<Upload>(
         `SELECT * FROM uploads WHERE seq <= ? AND ${RECEIVED} ORDER BY seq DESC LIMIT ?`,
-        ...[start ?? Number.MAX_SAFE_INTEGER, limit + 1],
+        start ?? Number.MAX_SAFE_INTEGER,
+        limit + 1,
       )
       .toArray()
     const files = rows.slice(0, limit).map((row): Received => {
@@ -370,7 +378,8 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     const names = Object.keys(changes).map((name) => `${name} = ?`)
     this.ctx.storage.sql.exec(
       `UPDATE uploads SET ${names.join()} WHERE key = ?`,
-      ...[...Object.values(changes), key],
+      ...Object.values(changes),
+      key,
     )
   }
 
@@ -382,7 +391,8 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       this.ctx.storage.sql.exec(
         `DELETE FROM uploads WHERE key IN (SELECT key FROM uploads WHERE state = 'lost' ${condition}
           ORDER BY ends - at DESC, ends DESC LIMIT -1 OFFSET ?)`,
-        ...[...values, max],
+        ...values,
+        max,
       )
     forget('AND around = ?', MAX_LOST, around)
     forget('', MAX_ALL_LOST)
@@ -418,7 +428,8 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
   #mustWait({ around }: Ask, now: number): boolean {
     const found = this.ctx.storage.sql.exec(
       `SELECT 1 FROM waiting WHERE until > ? AND ${lostBy('waiting.around')} < ${lostBy('?')} LIMIT 1`,
-      ...[now, around],
+      now,
+      around,
     )
     return found.toArray().length > 0
   }
@@ -429,7 +440,9 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
     sql.exec('DELETE FROM waiting WHERE until <= ? OR around = ?', now, around)
     sql.exec(
       'INSERT INTO waiting SELECT ?, ? WHERE (SELECT COUNT(*) FROM waiting) < ?',
-      ...[around, now + WAITING_MILLISECONDS, MAX_WAITING],
+      around,
+      now + WAITING_MILLISECONDS,
+      MAX_WAITING,
     )
   }
 
@@ -443,7 +456,8 @@ export abstract class Ledger<T extends Limited, Env = unknown> extends StateObje
       .exec<{ files: number; bytes: number; ends: number | null }>(
         `SELECT COUNT(*) AS files, COALESCE(SUM(size), 0) AS bytes, MIN(ends) AS ends FROM uploads
           WHERE (${condition}) AND key <> ?`,
-        ...[...values, key],
+        ...values,
+        key,
       )
       .toArray()
     return { files: sum?.files ?? 0, bytes: sum?.bytes ?? 0, ends: sum?.ends ?? 0 }

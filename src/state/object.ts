@@ -99,7 +99,12 @@ export const notLookedUp = (cause: unknown): ApiError =>
 
 /** Places for objects (Cloudflare's location hints), by the continent of a request. */
 const HINTS: Readonly<Record<string, string>> = {
-  ...{ AF: 'afr', AS: 'apac', EU: 'weur', NA: 'enam', OC: 'oc', SA: 'sam' },
+  AF: 'afr',
+  AS: 'apac',
+  EU: 'weur',
+  NA: 'enam',
+  OC: 'oc',
+  SA: 'sam',
 }
 
 /** Returns where to create an object near the client, or undefined if that is unknown. */
@@ -119,5 +124,5 @@ export const objectContext = (ctx: DurableObjectState): Parameters<Instance['obj
   waitUntil: (promise: Promise<unknown>) => ctx.waitUntil(promise),
   passThroughOnException: () => undefined,
   props: {},
-  ...{ exports: Reflect.get(ctx, 'exports') },
+  exports: Reflect.get(ctx, 'exports'),
 })

@@ -137,7 +137,9 @@ export function declareFileIndexContract(
   })
 
   const keptOf = (record: FileRecord, expiresAt: string | null = null): KeptRecord => ({
-    ...{ record, keptAt: '2026-11-24T12:00:00.000Z', expiresAt },
+    record,
+    keptAt: '2026-11-24T12:00:00.000Z',
+    expiresAt,
   })
 
   if (optional.includes('kept')) {

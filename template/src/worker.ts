@@ -12,13 +12,13 @@ const { presigner, handler } = edge.createWorker({
     // edge.uppy(),
     // Copies and moves files within a bucket: https://github.com/edge-presigner/edge-presigner/blob/main/docs/api.md#post-filescopy
     // edge.copies(),
-    // Lists what is in the bucket, and imports and copies the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/index-copy.md
+    // Lists what is in the bucket, and imports and copies the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),
-    // Deletes or exports everything of one person: https://github.com/edge-presigner/edge-presigner/blob/main/docs/recipes/user-leaves.md
+    // Deletes or exports everything of one person: https://github.com/edge-presigner/edge-presigner/blob/main/docs/files.md#delete-a-users-files
     // edge.userData(),
-    // Records uploads that no browser confirms, from the bucket's own reports: https://github.com/edge-presigner/edge-presigner/blob/main/docs/notifications.md
+    // Records uploads that no browser confirms, from the bucket's own reports: https://github.com/edge-presigner/edge-presigner/blob/main/docs/import-and-repair.md#bucket-notifications
     // edge.notifications(),
-    // Compares bucket and index, and repairs the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/upkeep.md
+    // Compares bucket and index, and repairs the index: https://github.com/edge-presigner/edge-presigner/blob/main/docs/import-and-repair.md#repair
     // edge.upkeep(),
     // Limited links, which count their uses and can be revoked: https://github.com/edge-presigner/edge-presigner/blob/main/docs/share.md
     // edge.grants(),

@@ -325,6 +325,21 @@ describe('a bucket with fetched credentials', () => {
     }
   })
 
+  it('uploads with new credentials when only these have changed', async () => {
+    const { source, calls } = heldSource()
+    const bucket = configured({ uploadCredentials: source })
+    const first = open(bucket)
+    calls[0]?.resolve(pair(1))
+    const opened = await first
+    wait(46 * 60)
+    await open(bucket)
+    calls[1]?.resolve(pair(2))
+    await settle()
+    const renewed = await open(bucket)
+    expect(renewed.credentials).toBe(opened.credentials)
+    expect(renewed.uploadCredentials.accessKeyId).toBe('ASIA2')
+  })
+
   it('can read while the credentials for uploads fail, and the other way round', async () => {
     const failing = heldSource()
     const read = open(configured({ uploadCredentials: failing.source }))

@@ -19,7 +19,7 @@ import {
 import { REFUSALS } from '../support/refusals.ts'
 import { markedBlock, ROOT, readPage } from './support/markdown.ts'
 
-const PAGE = 'docs/alerts.md'
+const PAGE = 'docs/operate.md'
 const run = promisify(execFile)
 
 interface Filter {
@@ -145,7 +145,7 @@ describe('the table of alerts', () => {
   })
 })
 
-describe('the other tools of docs/alerts.md', () => {
+describe('the other tools of docs/operate.md', () => {
   const stack = new AsyncDisposableStack()
   let directory: string
   beforeAll(async () => {

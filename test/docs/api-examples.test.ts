@@ -11,12 +11,13 @@ import {
 import { runShell, withoutCurl } from './support/shell.ts'
 
 const CONTENT = 'not really a picture'
+const EXAMPLES = 'tools/dev/openapi/examples.md'
 /** Headers of the connection, which no handler sets. */
 const OF_CONNECTION = ['connection', 'content-length', 'date', 'keep-alive', 'transfer-encoding']
 
 /** The text of each route's section, by its title. */
 const TEXTS = new Map(
-  readPage('docs/api.md')
+  readPage(EXAMPLES)
     .split(/^## /m)
     .filter((section) => /^[A-Z]+ \//.test(section))
     .map((section) => [section.split('\n', 1).join(), section]),
@@ -31,7 +32,7 @@ const SECTIONS = Array.from(TEXTS, ([title, section]) => {
     codeBlocks(text).find((block) => block.language === language)?.code
   const [, same = title] = /^<!-- answer: (.+) -->$/m.exec(section) ?? []
   const shown = TEXTS.get(same)
-  if (shown === undefined) throw new Error(`docs/api.md has no section ${same}.`)
+  if (shown === undefined) throw new Error(`${EXAMPLES} has no section ${same}.`)
   return {
     title,
     command: first(section, 'sh'),
@@ -206,7 +207,7 @@ function head(text: string): { status: string | undefined; names: string[] } {
   }
 }
 
-describe('the example in docs/api.md for', async () => {
+describe('the example of', async () => {
   const leftOut = await withoutCurl()
 
   it.skipIf(leftOut).each(SECTIONS)(

@@ -14,9 +14,15 @@ describe('docs/comparison.md', () => {
   it.each(rows.map(([name = '', ...cells]) => ({ name, cells })))(
     'has a source for each cell of $name, or a question mark',
     ({ cells }) => {
-      for (const cell of cells) expect(cell).toMatch(/\]\([^)]+\)|^\?$/)
+      for (const cell of cells) expect(cell).toMatch(/\]\([^)]+\)|\]\[[\w-]+\]|^\?$/)
     },
   )
+
+  it('has each source that it names once, and no other', () => {
+    const used = [...PAGE.matchAll(/\]\[([\w-]+)\]/g)].map(([, name]) => name)
+    const sources = [...PAGE.matchAll(/^\[([\w-]+)\]: https:\/\/\S+$/gm)].map(([, name]) => name)
+    expect(sources.toSorted()).toEqual([...new Set(used)].toSorted())
+  })
 
   it('has a date and versions', () => {
     expect(PAGE).toMatch(/^Checked on \d+ \w+ \d{4}, against /m)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
+import { KEY_SCOPES } from '../../src/access/scopes.ts'
 import { apiKeysRule } from '../../src/plugins/api-keys/options.ts'
 import type { LoadedSettings } from '../../src/settings/define.ts'
 import { loadEnvironment } from '../../src/worker/environment.ts'
@@ -112,8 +113,8 @@ describe('the table of', () => {
   /**
    * Returns the names in the first column of the tables under a heading, up to the next heading.
    */
-  const documented = (heading: string): string[] => {
-    const [, section = ''] = `\n${readPage(PAGE)}`.split(`\n${heading}\n`)
+  const documented = (heading: string, page = PAGE): string[] => {
+    const [, section = ''] = `\n${readPage(page)}`.split(`\n${heading}\n`)
     const rows = section
       .split(/\n#/, 1)
       .join()
@@ -137,11 +138,19 @@ describe('the table of', () => {
   })
 
   it('JWT has exactly the existing members', () => {
-    expect(documented('## JWT').toSorted()).toEqual(members({ JWT: { other: 1 } }).toSorted())
+    expect(documented('## JWT', 'docs/login.md').toSorted()).toEqual(
+      members({ JWT: { other: 1 } }).toSorted(),
+    )
+  })
+
+  it('scopes has exactly the existing ones, in their order', () => {
+    expect(documented('## Scopes', 'docs/login.md')).toEqual(KEY_SCOPES)
   })
 
   it('variables has exactly the existing ones and the access keys', () => {
-    const names = documented('# Configuration').filter((name) => !name.startsWith('<NAME>_'))
+    const names = documented('# Settings of the Worker').filter(
+      (name) => !name.startsWith('<NAME>_'),
+    )
     expect(names.toSorted()).toEqual(Object.keys(variableRules({})).toSorted())
   })
 })

@@ -64,7 +64,6 @@ describe('the quantities', () => {
       expect(
         Object.fromEntries([...QUANTITIES.keys()].map((name) => [name, quantity(name)])),
       ).toEqual({
-        Uploads: uploads,
         'API requests': requests,
         'Images through the Worker': throughWorker,
         'Worker requests': requests + 2 * throughWorker,
@@ -91,25 +90,27 @@ describe.each(columns.map((column, i) => ({ ...column, i })))(
       return [row, cost(price.replace('BUCKET', bucket), amount)] as const
     })
 
-    it('has each quantity at its price', () => {
-      expect([...BILL.keys()]).toEqual(['Workers Paid plan', ...Object.keys(ROWS), 'Total'])
+    it('has each quantity at its price, except what the plan includes', () => {
+      const billed = Object.keys(ROWS).filter((row) => BILL.has(row))
+      expect([...BILL.keys()]).toEqual(['Workers Paid plan', ...billed, 'Total'])
+      for (const [row, amount] of expected) if (!BILL.has(row)) expect(amount, row).toBe(0)
       expect(numberIn(BILL.get('Workers Paid plan')?.[i])).toBe(plan)
       for (const [row, amount] of expected)
         expect(numberIn(BILL.get(row)?.[i]), row).toBeCloseTo(amount, 2)
     })
 
-    it("adds up to the total in the page's introduction", () => {
+    it('adds up to the total in the introduction of the example', () => {
       const total = expected.reduce((sum, [, amount]) => sum + amount, plan)
       expect(numberIn(BILL.get('Total')?.[i])).toBeCloseTo(total, 2)
-      const [first = ''] = readPage('docs/cost.md').split('\n## ')
-      expect(first).toContain(`$${total.toFixed(2)} on ${bucket}`)
+      const [, example = ''] = readPage('docs/cost.md').split('\n## ')
+      expect(example).toContain(`$${total.toFixed(2)} on ${bucket}`)
     })
   },
 )
 
 it('says what the example costs without Workers Caching', () => {
   const images = numberIn(QUANTITIES.get('Images through the Worker')?.[1])
-  const reads = 2 * numberIn(QUANTITIES.get('Uploads')?.[1]) + images
+  const reads = 2 * numberIn(QUANTITIES.get('Bucket writes')?.[1]) + images
   const traffic = (images * 500_000) / 1e9
   const page = readPage('docs/cost.md')
   expect(page).toContain(`${reads.toLocaleString('en')} reads and ${traffic} GB`)
@@ -124,45 +125,67 @@ it('says what the example costs without Workers Caching', () => {
   expect(page).toContain(`costs ${s3} on S3, and still ${r2} on R2`)
 })
 
-describe('the uses of grants', () => {
-  const uses = table('100,000 uses')
-  const prices = table('Price of an object')
-  const columns = [
-    { way: 'one grant for each', grants: 100_000 },
-    { way: 'one grant for all', grants: 0 },
-  ]
+describe('the prices of a million', () => {
+  const million = table('A million')
+  const each = (price: string) => numberIn(PRICES.get(price)?.[1])
+  /** API requests count twice, and take 2 ms, as in the example. */
+  const requests = (count: number) =>
+    count * 2 * (each('Worker requests') + 2 * each('Worker CPU, ms'))
+  /** A million images of 500 KB are 500 GB. */
+  const gigabytes = 500
 
-  it.each(columns.map((column, i) => ({ ...column, i })))(
-    'follow from what a grant and a use need: $way',
-    ({ grants, i }) => {
-      const requests = 100_000 * 3 + grants * 6
-      const quantities = {
-        'Worker requests': 100_000 * 4 + grants,
-        'Object requests': requests,
-        'Rows written': 100_000 + grants * 25,
-        'Rows read': 100_000 * 3 + grants * 7,
-        'Object duration, GB-s': requests * 0.01 * 0.125,
-        'Object storage, GB': (grants * 12_700) / 1e9,
+  it.each(['R2', 'S3'].map((bucket, i) => [bucket, i] as const))(
+    'follow from the prices: %s',
+    (bucket, i) => {
+      const reads = each(`${bucket} reads`)
+      const expected = {
+        'uploads, each recorded':
+          requests(2) + each('KV reads') + each('KV writes') + each(`${bucket} writes`) + 2 * reads,
+        'views by link, from the edge cache':
+          2 * each('Worker requests') + 2 * each('Worker CPU, ms'),
+        'views by URL, 500 KB each': reads + gigabytes * each(`${bucket} traffic, GB`),
+        'pages of the list': requests(1) + each('KV lists'),
+        'resized images': numberIn(table('Price').get('Images Paid')?.[1]),
       }
-      for (const [name, expected] of Object.entries(quantities))
-        expect(numberIn(uses.get(name)?.[i]), name).toBeCloseTo(expected, 2)
-      for (const [name, [, included, each]] of prices) {
-        const beyond = Math.max(0, numberIn(uses.get(name)?.[i]) - numberIn(included))
-        expect(beyond * numberIn(each), name).toBe(0)
-      }
-      expect(uses.get('Cost of uses')?.[i]).toBe('$0.00')
+      expect([...million.keys()]).toEqual(Object.keys(expected))
+      for (const [name, amount] of Object.entries(expected))
+        expect(numberIn(million.get(name)?.[i]), name).toBeCloseTo(amount, 2)
+      expect(readPage('docs/cost.md')).toContain(`${PRICES.get(`${bucket} stored, GB`)?.[1]}`)
     },
   )
+})
+
+describe('the uses of grants', () => {
+  const needs = table('For')
+  const [creating = [], using = []] = [...needs.values()].map((cells) => cells.map(numberIn))
+  /** What the paid plan includes, from Cloudflare's page of 2026-11-28, and what creating and using needs. */
+  const INCLUDED: Readonly<
+    Record<string, readonly [included: number, grant: number, use: number]>
+  > = {
+    requests: [1_000_000, 6, 3],
+    'rows written': [50_000_000, 25, 1],
+    'rows read': [25_000_000_000, 7, 3],
+    'duration, GB-s': [400_000, 9 * 0.01 * 0.125, 3 * 0.01 * 0.125],
+    'storage, GB': [5, 12_700 / 1e9, 0],
+  }
+  const page = readPage('docs/cost.md')
+
+  it('need what the page says, and cost nothing within what the paid plan includes', () => {
+    const [grantRequests, grantRows] = creating.slice(1)
+    const [useRequests, useRows] = using.slice(1)
+    expect(INCLUDED.requests?.slice(1)).toEqual([grantRequests, useRequests])
+    expect(INCLUDED['rows written']?.slice(1)).toEqual([grantRows, useRows])
+    for (const [name, [included, grant, use]] of Object.entries(INCLUDED))
+      expect(100_000 * (grant + use), name).toBeLessThanOrEqual(included)
+    expect(page).toContain('**100,000 uses of [limited links]')
+    for (const name of ['requests', 'rows written'])
+      expect(page).toContain(INCLUDED[name]?.[0].toLocaleString('en'))
+  })
 
   it('fit into the days of the free plan as often as the page says', () => {
-    const [perDay] = prices.get('Rows written') ?? []
-    const rows = numberIn(uses.get('Rows written')?.[0]) / 100_000
-    const page = readPage('docs/cost.md')
-    expect(page).toContain(
-      `${Math.floor(numberIn(perDay) / rows).toLocaleString('en')} such uses a day`,
-    )
-    const requests = numberIn(uses.get('Worker requests')?.[1]) / 100_000
-    expect(page).toContain(`${(100_000 / requests).toLocaleString('en')} uses`)
+    const rows = (creating[2] ?? 0) + (using[2] ?? 0)
+    expect(page).toContain(`${Math.floor(100_000 / rows).toLocaleString('en')} uses a day`)
+    expect(page).toContain(`${(100_000 / (using[0] ?? 0)).toLocaleString('en')} uses of one link`)
   })
 })
 
@@ -173,7 +196,7 @@ describe('the resized images', () => {
   const costOf = (amount: number): number => ((amount - numberIn(free)) * numberIn(each)) / 1e6
 
   it('are billed for what is beyond the included ones: at least for the unique, at most for the calls', () => {
-    expect(calls.size).toBeGreaterThan(5)
+    expect(calls.size).toBeGreaterThan(3)
     for (const [name, cells] of calls) {
       const [unique, uniqueCosts, amount, costs] = cells.slice(-4).map(numberIn)
       expect(unique, name).toBeLessThanOrEqual(amount ?? 0)
@@ -182,10 +205,10 @@ describe('the resized images', () => {
     }
   })
 
-  it('are one call for each photo, size, format, location and time, and unique by photo and size', () => {
+  it('are one call for each photo, size, format and time, and unique by photo and size', () => {
     for (const [name, cells] of others) {
-      const [sizes = 0, formats, locations, times, unique, , amount] = cells.map(numberIn)
-      const factors = [100_000, sizes, formats, locations, times]
+      const [sizes = 0, formats, times, unique, , amount] = cells.map(numberIn)
+      const factors = [100_000, sizes, formats, times]
       const product = factors.reduce<number>((result, factor = 0) => result * factor, 1)
       expect(amount, name).toBe(product)
       expect(unique, name).toBe(100_000 * sizes)
@@ -194,7 +217,7 @@ describe('the resized images', () => {
 
   it('of the example are those without an edge copy', () => {
     const images = numberIn(QUANTITIES.get('Images through the Worker')?.[1])
-    expect(numberIn(example?.[1][6])).toBe(images * 0.05)
+    expect(numberIn(example?.[1][5])).toBe(images * 0.05)
   })
 
   it('have in the worst case every format of every default size', () => {
@@ -208,8 +231,8 @@ describe('the resized images', () => {
     const [, section = ''] = readPage('docs/cost.md').split('## Resized images')
     const [bold = ''] = /\*\*[^*]+\*\*/.exec(section) ?? []
     expect([...bold.matchAll(/\$\d+\.\d\d/g)].map(([price]) => price)).toEqual([
-      example?.[1][5],
-      others[0]?.[1][5],
+      example?.[1][4],
+      others[0]?.[1][4],
     ])
   })
 })

@@ -28,7 +28,7 @@ const bindings = {
 
 const SIGNING_SECRETS = `k1:${'0f1e2d3c'.repeat(8)}` // The one that `npm run dev` adds
 
-/** The variables in these blocks, with secrets in place of what the Worker refuses. */
+/** The variables in these blocks, with secrets instead of what the Worker refuses. */
 const variablesIn = (...marks: string[]) => {
   const text = marks.map((mark) => markedBlock(PAGE, mark)).join('')
   const filled = text

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { SCOPES } from '../../src/access/scopes.ts'
-import { markedBlock } from './support/markdown.ts'
+import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { BROWSER, writeSnippets } from './support/snippets.ts'
@@ -65,6 +65,18 @@ describe('the first examples of the API', async () => {
     expect(await snippets.typeErrors()).toBe('')
     snippets.remove()
   })
+})
+
+it('docs/upload.md has code that compiles for a page', async () => {
+  const blocks = codeBlocks(readPage('docs/upload.md')).filter(({ language }) => language === 'ts')
+  expect(blocks.length).toBeGreaterThan(4)
+  const files = {
+    'file-token.ts': readPage('examples/react-app/src/file-token.ts'),
+    ...Object.fromEntries(blocks.map(({ code }, i) => [`block-${i}.ts`, code])),
+  }
+  const snippets = writeSnippets(files, { compilerOptions: BROWSER })
+  expect(await snippets.typeErrors()).toBe('')
+  snippets.remove()
 })
 
 describe('the flow in a browser', () => {

@@ -175,7 +175,7 @@ beforeAll(() => {
     'node/aws.d.ts': AWS_SDK,
     'node/instance.ts': role('instance'),
     'node/assume-role.ts': role('sts'),
-    'workers/index-admin.ts': markedBlock('docs/index-copy.md', 'index-admin'),
+    'workers/index-admin.ts': markedBlock('docs/import-and-repair.md', 'index-admin'),
     'node/identity-token.ts': "export const identityToken = async () => 'jwt-of-the-server'",
     'node/role-settings.ts': role('sts-settings'),
     'node/role-main.ts': ROLE_MAIN,

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fragment } from '../../tools/site/pages.ts'
@@ -6,8 +6,8 @@ import { headings, pagePaths, prose, ROOT, readPage } from './support/markdown.t
 
 /** Returns the targets of a page's links into this repository. */
 const relativeLinks = (path: string): string[] =>
-  [...prose(readPage(path)).matchAll(/\]\(([^)\s]+)\)/g)]
-    .map(([, target = '']) => target)
+  [...prose(readPage(path)).matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$/gm)]
+    .map(([, target, source]) => target ?? source ?? '')
     .filter((target) => !/^[a-z]+:/.test(target))
 
 /** Returns what is wrong with a link, or null. */
@@ -23,6 +23,26 @@ describe.each(pagePaths())('%s', (page) => {
   it('has valid links', () => {
     const failures = relativeLinks(page).map((target) => linkError(page, target))
     expect(failures.filter((failure) => failure !== null)).toEqual([])
+  })
+})
+
+describe('a link in a program', () => {
+  const sources = ['cli', 'src', 'client/src', 'create/src', 'template', 'demo', 'drop-box/src']
+    .flatMap((folder) => globSync(`${folder}/**/*.{ts,tsx,html,toml,json}`, { cwd: ROOT }))
+    .filter((path) => !/node_modules|[\\/]dist[\\/]/.test(path))
+  const links = sources.flatMap((source) =>
+    [...readPage(source).matchAll(/(?:\bdocs|\$\{DOCS\})\/([\w/-]+\.md(?:#[\w-]+)?)/g)].map(
+      ([, target = '']) => ({ source, target }),
+    ),
+  )
+
+  it('leads to a page and a heading that exist', () => {
+    expect(links.length).toBeGreaterThan(50)
+    const failures = links.flatMap(({ source, target }) => {
+      const failure = linkError('docs/README.md', target)
+      return failure === null ? [] : [`${source}: ${failure}`]
+    })
+    expect(failures).toEqual([])
   })
 })
 

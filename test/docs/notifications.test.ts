@@ -6,7 +6,7 @@ import { markedBlock, readPage, wranglerCommands } from './support/markdown.ts'
 import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 
-const PAGE = 'docs/notifications.md'
+const PAGE = 'docs/import-and-repair.md'
 const RECIPE = 'docs/recipes/aws-eventbridge.md'
 const isWithoutCurl = await withoutCurl()
 
@@ -94,7 +94,7 @@ describe('the recipe for EventBridge', () => {
       expect(files).toEqual([{ key, owner: null }])
     })
 
-    it('answers the command of docs/notifications.md as the page says', async () => {
+    it('answers the command of docs/import-and-repair.md as the page says', async () => {
       const example = markedBlock(PAGE, 'try')
       const env = { NOTIFICATION_SECRET, PRESIGNER_URL: presigner.origin, BUCKET: presigner.bucket }
       const answer = async (KEY: string, command = example) => {
@@ -135,8 +135,8 @@ describe('the commands for R2', () => {
 })
 
 it('lists each reason for a drop once', () => {
-  const [, section = ''] = readPage(PAGE).split('## What is dropped\n')
-  const [table = ''] = section.split('\n\nMinIO')
+  const [, section = ''] = readPage(PAGE).split('### Ignored notifications\n')
+  const [table = ''] = section.split('\n\nServers')
   const reasons = [...table.matchAll(/^\| `([a-z ]+)` \|/gm)].map(([, reason]) => reason)
   expect(reasons).toEqual([...DROPS])
 })

@@ -60,7 +60,7 @@ const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { c
   .filter((path) => !/^docs\/(?:maintainers\/performance|images)/.test(path))
 
 // @threat secret-printed
-it.each(KINDS)('the settings refuse what is printed in place of %s', (_, pattern, isAccepted) => {
+it.each(KINDS)('the settings refuse what is printed instead of %s', (_, pattern, isAccepted) => {
   const accepted = files.flatMap((path) =>
     [...readPage(path).matchAll(pattern)]
       .map(([, value = '']) => value)

@@ -35,9 +35,9 @@ describe('what docs/tried.md says was tried', () => {
   const rows = tableRows(readPage('docs/tried.md')).slice(1)
   const run = rows.filter(([, run = '']) => run.startsWith('[yes]')).map(([name = '']) => name)
 
-  it('has a row for each provider that has settings in docs/configuration.md', () => {
-    const [, providers = ''] = readPage('docs/configuration.md').split('\n### Providers\n')
-    const [text = ''] = providers.split('\n### ')
+  it('has a row for each provider that has settings in docs/deploy.md', () => {
+    const [, providers = ''] = readPage('docs/deploy.md').split('\n### Providers\n')
+    const [text = ''] = providers.split('\n## ')
     const names = [...text.matchAll(/^\*\*([\w ]+)\.\*\*/gm)].map(([, name = '']) => name)
     expect(names.length).toBeGreaterThan(4)
     for (const name of names)

@@ -7,10 +7,10 @@ import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { type Snippets, writeSnippets } from './support/snippets.ts'
 
-/* The page about sharing, and the recipe that deletes what a user has shared. */
+/* The page about sharing, and how to delete what a user has shared. */
 
 const PAGE = 'docs/share.md'
-const LEAVES = 'docs/recipes/user-leaves.md'
+const FILES = 'docs/files.md'
 
 /** Read at run time, since its types lead to those of Workers. */
 const GRANT = '../../src/plugins/grants/grant.ts'
@@ -133,7 +133,7 @@ beforeAll(async () => {
       'presigner.ts': CLIENT(presigner.origin),
       'database.ts': DATABASE,
       ...marked(PAGE, ['offer', 'state', 'box', 'received', 'webhook']),
-      ...marked(LEAVES, ['leave'], 'leaves/'),
+      ...marked(FILES, ['leave'], 'leaves/'),
       'leaves/presigner.ts': CLIENT(presigner.origin),
       'leaves/database.ts': PLANNED,
       'leaves/user.ts': USER,
@@ -155,7 +155,8 @@ describe('the page about sharing', async () => {
 
   it('has only code that a test here or of restricted links compiles or runs', () => {
     const marks = (page: string) => codeBlocks(readPage(page)).map(({ mark }) => mark)
-    expect(marks(LEAVES)).toEqual(['', '', 'leave']) // commands: user-data-commands.test.ts
+    const code = codeBlocks(readPage(FILES)).filter(({ language }) => language === 'ts')
+    expect(code.map(({ mark }) => mark)).toEqual(['leave']) // its commands: commands.test.ts
     // Those of TOML, and the exports: test/e2e/grants-migrations.slow.test.ts, create.test.ts.
     expect(marks(PAGE)).toEqual([
       ...['offer', 'create-grant', 'state', 'change', 'box', 'create-box', 'received', 'files'],
@@ -167,7 +168,7 @@ describe('the page about sharing', async () => {
   it('compiles', async () => expect(await snippets.typeErrors()).toBe(''))
 
   it('has the exports and blocks that a new project has as comments', () => {
-    for (const page of [PAGE, 'docs/upkeep.md']) {
+    for (const page of [PAGE, 'docs/import-and-repair.md']) {
       const commented = markedBlock(page, 'export').replaceAll(/^(?=.)/gm, '// ')
       expect(readPage('template/src/worker.ts').replaceAll('cloudflare.', '')).toContain(commented)
       expect(withClasses(readPage('template/wrangler.toml'))).toContain(
@@ -205,7 +206,7 @@ describe('the page about sharing', async () => {
     ])
   })
 
-  it('user-leaves.md: nothing of the user is left', async () => {
+  it('files.md: nothing of the user is left', async () => {
     const output = (await snippets.run('leaves/user.ts', {})).trim().split('\n').at(-1) ?? ''
     expect(JSON.parse(output)).toEqual({
       left: ['users/alice2/a.txt'],

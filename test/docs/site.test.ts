@@ -15,15 +15,14 @@ import {
 
 const DOCUMENT = readDocument()
 const REFERENCE = referencePages()
+const pages = [
+  ...pagePaths().filter((path) => path.startsWith('docs/')),
+  'README.md',
+  'client/README.md',
+]
 
 describe('the sidebar', () => {
   const links = sidebarLinks(sidebar(REFERENCE))
-
-  const pages = [
-    ...pagePaths().filter((path) => path.startsWith('docs/')),
-    'README.md',
-    'client/README.md',
-  ]
 
   it('has each page of docs/, the README, the client and the reference, once', () => {
     expect(sourcePages().toSorted()).toEqual(pages.toSorted())
@@ -48,7 +47,7 @@ describe('a link of a page', () => {
     ['docs/recipes/react.md', '../api.md', '/api.md'],
     ['docs/recipes/react.md', 'README.md#on-your-machine', '/recipes/#on-your-machine'],
     ['docs/curl.md', '../README.md', '/'],
-    ['README.md', 'docs/maintainers/kv-schema.md', '/maintainers/kv-schema.md'],
+    ['README.md', 'docs/maintainers/stored-data.md', '/maintainers/stored-data.md'],
     ['docs/api.md', '#errors', '#errors'],
     ['docs/api.md', 'https://a.example/b', 'https://a.example/b'],
   ])('of %s to %s leads to %s', (page, target, expected) => {
@@ -146,15 +145,22 @@ describe('the reference', () => {
     expect(section).not.toContain('undefined')
   })
 
-  it('has the example of the guide, which a test runs', () => {
+  it('has the example that a test runs', () => {
     expect(sections.get('POST /tokens')).toContain('curl -sS http://localhost:8787/tokens')
     expect(sections.get('POST /tokens')).toContain('"token": "ept_')
   })
 
-  it('is linked from the sections of the guide', () => {
-    const routes = [...readPage('docs/api.md').matchAll(/^## ([A-Z]+ \/.*)$/gm)]
+  it('has a page for each route of the table in docs/api.md, which links to it', () => {
+    const routes = [...readPage('docs/api.md').matchAll(/^\| `([A-Z]+ \/[^`]*)` \|/gm)]
     expect(routes.length).toBeGreaterThan(20)
     for (const [, route = ''] of routes) expect(referencePath(route), route).not.toBeNull()
     expect(referencePath('POST /tokens')).toBe('/reference/tokens.md')
+  })
+
+  it('has a guide for each of its pages', () => {
+    for (const [path, markdown] of REFERENCE) {
+      const [, guide = 'none'] = /^.* \[Guide\]\(\.\.\/\.\.\/\.\.\/(.+)\)\.$/m.exec(markdown) ?? []
+      expect(pages, path).toContain(guide)
+    }
   })
 })

@@ -8,7 +8,7 @@ import { loadEnvironment } from '../../src/worker/environment.ts'
 import { exec } from '../e2e/package/packed.ts'
 import { markedBlock, ROOT, readPage, tableRows } from './support/markdown.ts'
 
-const PAGE = 'docs/staging.md'
+const PAGE = 'docs/operate.md'
 
 let directory: string
 /** The repository's configuration, with `added` at its end. It builds from any folder. */
@@ -37,7 +37,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true }))
 
-describe('docs/staging.md', () => {
+describe('the section on staging of docs/operate.md', () => {
   it('tells which settings an environment takes over', async () => {
     const config = await configWith('empty.toml', '[env.staging]\n')
     const [top, staging] = [read(config), read(config, 'staging')]
@@ -72,7 +72,8 @@ describe('docs/staging.md', () => {
     // They change nothing that a user sees, and environments take them over.
     const silent = ['name', 'minify', 'keep_names', 'upload_source_maps']
     const missing = names.filter((name) => !silent.includes(name))
-    expect(missing.filter((name) => !readPage(PAGE).includes(`\`${name}\``))).toEqual([])
+    const [, section = ''] = /\n## Staging\n([\s\S]+?)\n## /.exec(readPage(PAGE)) ?? []
+    expect(missing.filter((name) => !section.includes(`\`${name}\``))).toEqual([])
   })
 
   it('has settings that the Worker accepts, and no domain or bucket of production', async () => {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 const DECLARATION = /^\s*(?:describe|it)(?:\.(?:each|skipIf))*[(<]/
 const TAG = /^\s*\/\/ @threat ([a-z0-9-]+(?: [a-z0-9-]+)*)$/
 
-const TABLE = /^\| Id \| Threat \| Protection \| What remains \|\n\|[-|]+\n((?:\|.*\n)+)/gm
+const TABLE = /^\| Id \| Threat \| What remains \|\n\|[-|]+\n((?:\|.*\n)+)/gm
 
 const page = await readFile('docs/maintainers/threats.md', 'utf8')
 /** The cells of the tables of threats. */
@@ -35,12 +35,12 @@ async function tagsIn(file: string) {
 const idsIn = (line: string): string[] => TAG.exec(line)?.[1]?.split(' ') ?? []
 
 describe('the threat model', () => {
-  it('has rows with an id, a threat, a protection and what remains', () => {
-    expect(rows.length).toBeGreaterThan(60)
+  it('has rows with an id, a threat and what remains, which may be nothing', () => {
+    expect(rows.length).toBeGreaterThan(200)
     for (const [, id, ...cells] of rows) {
       expect(id).toMatch(/^`[a-z0-9]+(?:-[a-z0-9]+)*`$/)
-      expect(cells, id).toHaveLength(4)
-      expect(cells.slice(0, 3), id).not.toContain('')
+      expect(cells, id).toHaveLength(3)
+      expect(cells[0], id).not.toBe('')
     }
   })
 

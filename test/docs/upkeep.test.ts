@@ -10,7 +10,7 @@ import { markedBlock, readPage } from './support/markdown.ts'
 import { ADMIN_KEY, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 
-const PAGE = 'docs/upkeep.md'
+const PAGE = 'docs/import-and-repair.md'
 const KEYS = {
   ...{ S3_ACCESS_KEY_ID: 'a', S3_SECRET_ACCESS_KEY: 'b' },
   ...{ S3_UPKEEP_ACCESS_KEY_ID: 'c', S3_UPKEEP_SECRET_ACCESS_KEY: 'd' },
@@ -30,7 +30,7 @@ async function configOf(...marks: readonly string[]) {
   }
 }
 
-describe('docs/upkeep.md', async () => {
+describe('docs/import-and-repair.md', async () => {
   const isWithoutCurl = await withoutCurl()
 
   it('has settings and access keys that the Worker accepts', async () => {

@@ -13,8 +13,8 @@ async function wrangler(...args: readonly string[]): Promise<string> {
   return (await run(process.execPath, [program, ...args], { cwd: ROOT, env })).stdout
 }
 
-it.each(wranglerCommands('docs/notifications.md'))(
-  'docs/notifications.md names only options that wrangler has: %s',
+it.each(wranglerCommands('docs/import-and-repair.md'))(
+  'docs/import-and-repair.md names only options that wrangler has: %s',
   async (command) => {
     const words = command.trim().split(/\s+/)
     const options = words.flatMap((word) => /^--[a-z-]+/.exec(word)?.[0] ?? [])

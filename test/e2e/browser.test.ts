@@ -145,11 +145,11 @@ function browserRules(start: typeof startS3rver): void {
     await replace(7)
     expect(await width()).toBe(7)
 
-    // docs/api.md, in the page that already shows the picture
+    // docs/upload.md, in the page that already shows the picture
     await replace(9)
     const shown = (how: string, url: string) =>
       tab.evaluate(`(async () => {
-        ${markedBlock('docs/api.md', 'reload-picture')}
+        ${markedBlock('docs/upload.md', 'reload-picture')}
         const image = document.querySelector('img')
         await (${how})(image, ${JSON.stringify(url)})
         await image.decode()

@@ -95,8 +95,8 @@ async function issuesOf(files: ReadonlyMap<string, string>): Promise<readonly st
   return loaded.ok ? [] : loaded.issues.map(({ path, message }) => `${path} ${message}`)
 }
 
-/** The tables of docs/configuration.md, and the flags that should lead to each. */
-const documented = codeBlocks(readPage('docs/configuration.md').split('\n### Providers\n')[1] ?? '')
+/** The tables of docs/deploy.md, and the flags that should lead to each. */
+const documented = codeBlocks(readPage('docs/deploy.md').split('\n### Providers\n')[1] ?? '')
   .filter(({ language }) => language === 'toml')
   .slice(0, PROVIDERS.length - 1)
   .map(({ code }) => {
@@ -121,7 +121,7 @@ const documented = codeBlocks(readPage('docs/configuration.md').split('\n### Pro
   })
 
 describe('a project', () => {
-  it('has a provider for each table of docs/configuration.md', () => {
+  it('has a provider for each table of docs/deploy.md', () => {
     expect([...documented.map(({ provider }) => provider), 'none'].toSorted()).toEqual(
       [...PROVIDERS].toSorted(),
     )

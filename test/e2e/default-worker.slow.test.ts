@@ -44,7 +44,7 @@ const picture = (name: string): TestFile => ({
 })
 
 describe('the default Worker', () => {
-  it('has these plugins, as docs/api.md shows', async () => {
+  it('has these plugins, as the example of GET /limits shows', async () => {
     const configPath = await shared('worker', 'default')
     const worker = await startBuiltWorker({ ...open, configPath })
     const plugins = await pluginsAt(worker.origin)
@@ -52,7 +52,7 @@ describe('the default Worker', () => {
       ...['files', 'multipart', 'links', 'events', 'tokens', 'jwt', 'apiKeys', 'images'],
     ])
     const shown = JSON.stringify(plugins).replaceAll(',', ', ')
-    expect(readPage('docs/api.md')).toContain(`"plugins": ${shown}\n`)
+    expect(readPage('tools/dev/openapi/examples.md')).toContain(`"plugins": ${shown}\n`)
     await worker.close()
   })
 
@@ -213,7 +213,7 @@ describeWith([CHROMIUM], 'the page after a switch to D1, in Chromium', () => {
     const command = `npx edge-presigner index copy --from kv --to d1 --url ${worker.origin}`
     await page.getByText(command).waitFor()
     expect(await page.getByText('edge.fileAdmin()').isVisible()).toBe(isAsked)
-    expect(readPage('docs/index-copy.md')).toContain(command.replace(/ --url .*/, ''))
+    expect(readPage('docs/import-and-repair.md')).toContain(command.replace(/ --url .*/, ''))
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
     expect(await seriousFindings(page)).toEqual([])
     expect(failures).toEqual([])

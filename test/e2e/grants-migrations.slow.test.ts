@@ -10,7 +10,8 @@ import { shared } from './shared.ts'
 
 /* The built Worker with each way to declare its Durable Objects, and without one. */
 
-const EXPORTS = markedBlock('docs/share.md', 'exports') + markedBlock('docs/upkeep.md', 'exports')
+const EXPORTS =
+  markedBlock('docs/share.md', 'exports') + markedBlock('docs/import-and-repair.md', 'exports')
 
 let directory: string
 let s3: S3Server
@@ -27,7 +28,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
 })
 
-/** Starts the Worker with `declared` in place of the blocks of its classes. */
+/** Starts the Worker with `declared` instead of the blocks of its classes. */
 async function startWith(name: string, declared: string) {
   const built = await shared('worker')
   const text = await readFile(built, 'utf8')

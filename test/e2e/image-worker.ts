@@ -46,7 +46,7 @@ async function countingScript(): Promise<string> {
 }
 
 /**
- * Starts `bucket`, and the Worker for it. With `resizer`, that server gets each image in a POST, in place of
+ * Starts `bucket`, and the Worker for it. With `resizer`, that server gets each image in a POST, instead of
  * the local version of Cloudflare Images, and the Worker counts the bytes that it holds.
  */
 export async function startImageWorker(

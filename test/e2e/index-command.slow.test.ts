@@ -136,7 +136,7 @@ async function holdingProxy(held: number, onHeld: () => void): Promise<Server> {
 
 const page = (records: object[]) => ({ buckets: ['files'], records, unreadable: 0 })
 
-/** Starts a server in place of the Worker. */
+/** Starts a server instead of the Worker. */
 async function fakeWorker(
   onGet: (from: string, cursor: string) => Promise<object>,
   onPut: (body: {

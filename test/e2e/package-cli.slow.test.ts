@@ -56,7 +56,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** Puts packages of the clone into the project, in place of an install of 235 MB. */
+/** Puts packages of the clone into the project, instead of an install of 235 MB. */
 async function linkPeers(...names: readonly string[]): Promise<void> {
   await mkdir(at('node_modules/@20minutes'), { recursive: true })
   for (const name of names)
@@ -170,11 +170,11 @@ describe('npx edge-presigner dev, in a project', () => {
     await rename(at('kept.toml'), at('wrangler.toml'))
   })
 
-  it('says before it starts anything that its bucket needs Node 24, and what to do', async () => {
-    const { code, output } = await run(['dev', '--port', `${port}`], folder, '22.22.0')
+  it('says before it starts anything that its bucket needs Node 22, and what to do', async () => {
+    const { code, output } = await run(['dev', '--port', `${port}`], folder, '20.20.2')
     expect(code).toBe(1)
     expect(output).toBe(
-      'The embedded bucket needs Node 24, and this is 22.22.0. Run: npm install --save-dev node@24. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
+      'The embedded bucket needs Node 22, and this is 20.20.2. Run: npm install --save-dev node@24. Or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.\n',
     )
   })
 

@@ -23,7 +23,7 @@ export interface PageWorker extends AsyncDisposable {
 
 /**
  * Starts the built Worker with its page and a bucket of s3rver, and Chromium. `configIn` returns the path of
- * a configuration that it has written into a folder, in place of the one of the repository.
+ * a configuration that it has written into a folder, instead of the one of the repository.
  */
 export async function startPageWorker(
   keys: readonly PageKey[],

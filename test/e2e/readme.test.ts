@@ -13,7 +13,7 @@ import { expectReadmeCalls } from './readme-calls.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
-/** The README's calls and its page, at a Worker that this file starts in place of the reader. */
+/** The README's calls and its page, at a Worker that this file starts instead of the reader. */
 const stack = new AsyncDisposableStack()
 let directory = ''
 let port = 0

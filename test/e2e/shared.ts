@@ -13,7 +13,7 @@ export async function shared<Name extends keyof SharedServices>(
 }
 
 /**
- * Returns the Ceph RGW of this run with buckets for the caller, in place of a server for one file.
+ * Returns the Ceph RGW of this run with buckets for the caller, instead of a server for one file.
  * The folder and port of `options` have no effect.
  */
 export async function sharedCeph(options: S3ServerOptions): Promise<S3Server> {

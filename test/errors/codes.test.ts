@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { ApiError, type ErrorCode, REASONS_BY_CODE } from '../../src/errors/api-error.ts'
+import {
+  ApiError,
+  type ErrorCode,
+  isPresignerError,
+  REASONS_BY_CODE,
+} from '../../src/errors/api-error.ts'
 import { mount } from '../support/mount.ts'
 
 /** What an app answers whose login throws `error`. */
@@ -40,6 +45,15 @@ describe('an error that is `misconfigured`', () => {
     const other = foreign({ code: 'misconfigured', reason, retryAfterSeconds: 7 })
     expect(await answerTo(other)).toEqual([503, 'misconfigured', reason, null])
   })
+})
+
+it('is no error of this package if it throws when somebody reads it', () => {
+  const fail = (): never => {
+    throw new Error('read')
+  }
+  const name = { get: fail }
+  expect(isPresignerError(Object.defineProperty(new Error('No.'), 'name', name))).toBe(false)
+  expect(isPresignerError(new Proxy(new Error('No.'), { getPrototypeOf: fail }))).toBe(false)
 })
 
 const CLOCK = { reason: 'clock', retryAfterSeconds: 5 } as const

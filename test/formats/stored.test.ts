@@ -15,7 +15,7 @@ import { testBucket } from '../support/test-bucket.ts'
 
 /*
  * What is stored and must stay readable after a deploy. If a test here fails, files, searches, totals or
- * jobs get lost: also read the old format (docs/maintainers/{kv,d1}-schema.md), or add a step that rewrites
+ * jobs get lost: also read the old format (docs/maintainers/stored-data.md), or add a step that rewrites
  * rows. Grants and drop boxes have such tests in their folders, `stored.test.ts`.
  */
 

@@ -179,7 +179,7 @@ describe('presigner.fetch with a base path', () => {
     const key = await upload(app, BASE)
     const { link } = await jsonOf<{ link: string }>(await app.post(`${BASE}/files/${key}/link`, {}))
     expect(link).toMatch(`${linkBase}/i/files/`)
-    // A proxy puts the base path in place of the path that clients see.
+    // A proxy puts the base path instead of the path that clients see.
     expect((await app.fetch(link)).status).toBe(404)
     expect(await textOf(await app.fetch(link.replace(linkBase, ORIGIN + BASE)))).toBe('pixels')
   })

@@ -117,7 +117,7 @@ describe('a mounted presigner', () => {
   })
 
   // @threat image-costs
-  it('shows the format that Cloudflare makes in place of AVIF, by one call', async () => {
+  it('shows the format that Cloudflare makes instead of AVIF, by one call', async () => {
     const calls: string[] = []
     const webp = await imageOf('image/webp', 60, 40)
     const declining = (): ImageResizer => ({

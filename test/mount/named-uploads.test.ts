@@ -347,7 +347,7 @@ describe('the headers from beforeUpload', () => {
     'x-amz-storage-class': 'STANDARD_IA',
   }
 
-  it('are signed, in place of those of the client', async () => {
+  it('are signed, instead of those of the client', async () => {
     const app = naming(changes)
     const sent = {
       ...file,

@@ -284,7 +284,7 @@ describe('GET /files/:key/url with credentials and keys of every kind', () => {
       ['a shorter prefix', 'team-'],
       ['the prefix in different case', 'Team-A/a.txt'],
       ['a leading slash', '/team-a/a.txt'],
-      ['a backslash in place of a slash', 'team-a\\a.txt'],
+      ['a backslash instead of a slash', 'team-a\\a.txt'],
       ['a slash that was encoded twice', 'team-a%2Fa.txt'],
     ] as const)
       expect.soft(await ask(key, bearer(teamA.token)), kind).toBe(FORBIDDEN)

@@ -133,7 +133,7 @@ describe('a body', () => {
         '{"fileName":"a","mimetype":"a/b","__proto__":{"size":1}}',
         '400 invalid_request',
       ],
-      ['with a number in place of text', '{"fileName":7,"mimetype":"a/b"}', '400 invalid_request'],
+      ['with a number instead of text', '{"fileName":7,"mimetype":"a/b"}', '400 invalid_request'],
       ['with an empty name', '{"fileName":"","mimetype":"a/b"}', '400 invalid_request'],
       [
         'with a negative size',

@@ -38,7 +38,7 @@ it('says where to declare a class that is not exported, and /healthz warns', asy
   expect(status).toBe(503)
   expect(JSON.parse(text)).toMatchObject({
     code: 'misconfigured',
-    message: expect.stringMatching(/^Nowhere is not .* docs\/grants\.md#set-it-up\.$/),
+    message: expect.stringMatching(/^Nowhere is not .* docs\/share\.md#set-it-up\.$/),
   })
   expect(lines[0]).toMatchObject({ code: 'misconfigured', reason: 'Nowhere' })
   expect(health).toMatchObject({ status: 'ok', warnings: ['grants need Durable Objects'] })

@@ -1,6 +1,6 @@
 import worker, { Objects as Base } from '../../src/worker.ts'
 
-/** The Worker with a server in place of Cloudflare Images. Counts the bytes of originals in its isolate. */
+/** The Worker with a server instead of Cloudflare Images. Counts the bytes of originals in its isolate. */
 interface Bindings {
   readonly RESIZER: string
 }

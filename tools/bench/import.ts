@@ -1,7 +1,7 @@
 /**
  * `node tools/bench/import.ts` imports a local bucket of 100,000 photos by `npx edge-presigner index import`,
  * through the Worker with KV and then with D1, and prints what that needs. `--objects N` changes the
- * number, `--plan free` the Worker's plan, and `--index KV` measures only one. docs/upkeep.md has the results.
+ * number, `--plan free` the Worker's plan, and `--index KV` measures only one. docs/import-and-repair.md#import has the results.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -35,7 +35,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^cli\/doctor/, ['test/e2e/doctor/**/*.test.ts', 'test/e2e/{doctor,deploy}*.test.ts']],
   [/^cli\/(?:keys|deploy|env-file|wrangler)\.ts$/, ['test/e2e/{keys,deploy}*.test.ts']],
   [/^tools\/dev\/types\.ts$/, ['test/docs/update*.test.ts']],
-  [/^tools\/dev\/openapi/, ['test/docs/openapi*.test.ts']],
+  [/^tools\/dev\/openapi/, ['test/docs/{openapi,api-}*.test.ts']],
   [
     /^(?:cli|tools\/dev)\/(?:s3rver.*|r2|ceph|s3-server)\.ts$/,
     ['test/e2e/{s3rver*,r2,ceph}.test.ts'],

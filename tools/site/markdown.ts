@@ -20,11 +20,11 @@ interface MarkdownIt {
   readonly core: { readonly ruler: { push(name: string, rule: (state: State) => void): void } }
 }
 
-/** Turns Markdown for GitHub into what the site needs: links, pictures and tabs. */
+/** Turns Markdown for GitHub into what the site needs: links, also to the reference, pictures and tabs. */
 export function repositoryMarkdown(md: MarkdownIt): void {
   md.core.ruler.push('repository_links', (state) => {
     const page = pageOf(state)
-    for (const token of state.tokens) {
+    for (const [i, token] of state.tokens.entries()) {
       if (token.type === 'html_block') token.content = relativePictures(token.content)
       for (const child of token.children ?? []) {
         const href = child.type === 'link_open' ? child.attrGet('href') : null
@@ -33,10 +33,10 @@ export function repositoryMarkdown(md: MarkdownIt): void {
         // Vue would read `{{…}}` as an expression.
         if (child.type === 'code_inline') child.attrSet('v-pre', '')
       }
+      const isHeading = state.tokens[i - 1]?.type === 'heading_open'
+      if (token.children !== null && !isHeading)
+        token.children = withReferenceLinks(state, token.children)
     }
-  })
-  md.core.ruler.push('reference_links', (state) => {
-    if (/^docs\/(?:api|uppy)\.md$/.test(pageOf(state))) state.tokens = withReferenceLinks(state)
   })
   md.core.ruler.push('tabs', (state) => {
     state.tokens = withTabs(state)
@@ -63,29 +63,17 @@ function html(state: State, content: string): Token {
   return token
 }
 
-/** Adds a link to the reference below each heading of a route. */
-function withReferenceLinks(state: State): Token[] {
-  return state.tokens.flatMap((token, i) => {
-    if (token.type !== 'heading_close') return [token]
-    const route = state.tokens[i - 1]?.content ?? ''
-    const path = referencePath(route)
-    if (path === null) return [token]
-    return [token, ...linkParagraph(state, `${path}#${fragment(route)}`, 'All members and errors')]
+/** Makes a link to the reference of each route that is written as code and isn't in a link. */
+function withReferenceLinks({ Token }: State, children: readonly Token[]): Token[] {
+  let isInLink = false
+  return children.flatMap((child) => {
+    if (/^link_/.test(child.type)) isInLink = child.type === 'link_open'
+    const path = child.type === 'code_inline' && !isInLink ? referencePath(child.content) : null
+    if (path === null) return [child]
+    const link = new Token('link_open', 'a', 1)
+    link.attrSet('href', `${path}#${fragment(child.content)}`)
+    return [link, child, new Token('link_close', 'a', -1)]
   })
-}
-
-/** Returns a paragraph with one link. VitePress adds the path of the site to it. */
-function linkParagraph(state: State, href: string, text: string): Token[] {
-  const { Token } = state
-  const open = new Token('paragraph_open', 'p', 1)
-  open.attrSet('class', 'to-reference')
-  const link = new Token('link_open', 'a', 1)
-  link.attrSet('href', href)
-  const label = new Token('text', '', 0)
-  label.content = text
-  const inline = new Token('inline', '', 0)
-  inline.children = [link, label, new Token('link_close', 'a', -1)]
-  return [open, inline, new Token('paragraph_close', 'p', -1)]
 }
 
 /**

@@ -12,7 +12,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   [
     'Start',
     [
-      ...['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md'],
+      ...['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md', 'docs/login.md'],
       ...['docs/comparison.md', 'docs/tried.md'],
     ],
   ],
@@ -20,12 +20,14 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
     'Use it in an app',
     [
       'client/README.md',
+      'docs/upload.md',
       'docs/server.md',
       'docs/library.md',
       'docs/uppy.md',
+      'docs/pictures.md',
       'docs/share.md',
+      'docs/files.md',
       'docs/events.md',
-      'docs/notifications.md',
     ],
   ],
   [
@@ -34,15 +36,10 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'docs/configuration.md',
       'docs/doctor.md',
       'docs/security.md',
-      'docs/operations.md',
-      'docs/upkeep.md',
-      'docs/index-copy.md',
-      'docs/staging.md',
-      'docs/alerts.md',
+      'docs/operate.md',
+      'docs/import-and-repair.md',
       'docs/troubleshooting.md',
-      'docs/d1.md',
       'docs/cost.md',
-      'docs/scale.md',
     ],
   ],
 ]

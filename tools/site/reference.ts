@@ -69,45 +69,52 @@ const TITLES: Readonly<Record<string, string>> = {
   files: 'Files',
   multipart: 'Uploads in parts',
   links: 'Links',
+  grants: 'Grants',
+  'drop-boxes': 'Drop boxes',
   tokens: 'Tokens and limits',
+  admin: 'Objects and index',
+  upkeep: 'Upkeep',
   notifications: 'Notifications',
   uppy: 'Routes for Uppy',
   health: 'Health',
 }
-/** The pages with prose and an example for each route. */
-const GUIDES = ['docs/api.md', 'docs/uppy.md']
+/** The page that says when and how to use the routes of a tag. */
+export const GUIDES: Readonly<Record<string, string>> = {
+  files: 'docs/api.md',
+  multipart: 'docs/upload.md',
+  links: 'docs/pictures.md',
+  grants: 'docs/share.md',
+  'drop-boxes': 'docs/share.md',
+  tokens: 'docs/api.md',
+  admin: 'docs/import-and-repair.md',
+  upkeep: 'docs/import-and-repair.md',
+  notifications: 'docs/import-and-repair.md',
+  uppy: 'docs/uppy.md',
+  health: 'docs/doctor.md',
+}
 
-/** An operation, with its route as the pages write it: `GET /files/:key/url`. */
+/** The commands and responses of the routes, by the route as the pages write it: `GET /files/:key/url`. */
+const EXAMPLES = new Map(
+  readPage('tools/dev/openapi/examples.md')
+    .split(/^## /m)
+    .slice(1)
+    .map((section) => [section.split('\n', 1).join(), section]),
+)
+const IN_ORDER = [...EXAMPLES.keys()]
+
 interface Route {
   readonly route: string
   readonly operation: Operation
-  /** The section of a page about this route, or an empty text. */
-  readonly guide: { readonly page: string; readonly text: string }
 }
 
 const ROUTES = Object.entries(DOCUMENT.paths)
   .flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]): Route => {
       const route = `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`
-      return { route, operation, guide: guideOf(route) }
+      return { route, operation }
     }),
   )
-  .toSorted((a, b) => place(a) - place(b))
-
-function guideOf(route: string): Route['guide'] {
-  const [found] = GUIDES.flatMap((page) =>
-    readPage(page)
-      .split(/^(?=#{2,3} (?:[A-Z]+ \/|[A-Z][a-z]))/m)
-      .filter((section) => section.replace(/^#+ /, '').split('\n', 1).join() === route)
-      .map((text) => ({ page, text })),
-  )
-  return found ?? { page: '', text: '' }
-}
-
-/** The order of the pages is that of use. */
-function place({ guide }: Route): number {
-  return guide.text === '' ? 0 : readPage(guide.page).indexOf(guide.text)
-}
+  .toSorted((a, b) => IN_ORDER.indexOf(a.route) - IN_ORDER.indexOf(b.route))
 
 /** Returns the path of the page about a route, such as `/reference/files.md`, or null. */
 export function referencePath(route: string): string | null {
@@ -121,7 +128,7 @@ export const referencePages = (): readonly ReferencePage[] =>
     `${REFERENCE}/${name}.md`,
     [
       `# ${TITLES[name] ?? name}`,
-      description,
+      `${description} [Guide](../../../${GUIDES[name]}).`,
       ...ROUTES.filter(({ operation }) => operation.tags[0] === name).flatMap(operationSection),
     ].join('\n\n'),
   ])
@@ -136,19 +143,18 @@ export function writeReference(): readonly ReferencePage[] {
   return pages
 }
 
-function operationSection({ route, operation, guide }: Route): string[] {
+function operationSection({ route, operation }: Route): string[] {
   const { parameters = [], requestBody } = operation
   const body = Object.entries(requestBody?.content ?? {})[0]
-  const more = guide.text === '' ? '' : ` [Guide](../../../${guide.page}#${fragment(route)}).`
   return [
     `## ${route}`,
-    `${operation.summary}. ${scopes(operation)}${more}`,
+    `${operation.summary}. ${scopes(operation)}`,
     ...(operation.description === undefined ? [] : [operation.description]),
     ...(parameters.length === 0 ? [] : [heading('Parameters', route), parameterTable(parameters)]),
     ...(body === undefined
       ? []
       : [heading('Body', route), `\`${body[0]}\``, memberTable(body[1].schema ?? {}, true)]),
-    ...example(guide.text, route),
+    ...example(route),
     heading('Responses', route),
     ...Object.entries(operation.responses).flatMap(([status, response]) =>
       status < '4' ? successSection(status, resolve(response)) : [],
@@ -176,15 +182,16 @@ const blocksIn = (text: string, languages: string): string[] =>
   )
 
 /**
- * Returns the command and the responses that the guide shows, or the first response of the route that
+ * Returns the command and the responses of an example, or the first response of the route that
  * `<!-- answer: ROUTE -->` names. Tests run them.
  */
-function example(text: string, route: string): string[] {
+function example(route: string): string[] {
+  const text = EXAMPLES.get(route) ?? ''
   const [, same] = /^<!-- answer: (.+) -->$/m.exec(text) ?? []
   const blocks =
     same === undefined
       ? blocksIn(text, 'sh|json|http')
-      : [...blocksIn(text, 'sh'), ...blocksIn(guideOf(same).text, 'json|http').slice(0, 1)]
+      : [...blocksIn(text, 'sh'), ...blocksIn(EXAMPLES.get(same) ?? '', 'json|http').slice(0, 1)]
   return blocks.length === 0 ? [] : [heading('Example', route), ...blocks]
 }
 

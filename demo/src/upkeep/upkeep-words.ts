@@ -94,7 +94,10 @@ const STOPS: Readonly<Record<string, readonly [what: string, check: string]>> = 
 
 /** Returns why upkeep stopped, and what to check first. */
 export const stopInWords = (reason: string): readonly [what: string, check: string] =>
-  STOPS[reason] ?? [`It has found something unusual: ${reason}.`, 'See docs/upkeep.md.']
+  STOPS[reason] ?? [
+    `It has found something unusual: ${reason}.`,
+    'See docs/import-and-repair.md#repair.',
+  ]
 
 /** What no mode repairs. */
 const STAYS = FOUND.filter(([name]) => /^(?:unreadable|foreign|refused|failed)$/.test(name))

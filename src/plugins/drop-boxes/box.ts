@@ -67,9 +67,19 @@ export function showBox(box: Omit<SeenBox, 'left'>, base: string) {
   const { id, secret, bucket, key, from, title, message, deadline, createdAt } = box
   const { maxFiles, maxBytes, maxTotalBytes, allowedTypes, wrongPasswords, received } = box
   return {
-    ...{ id, url: `${base}/d/${secret}`, bucket, prefix: key, from, title, message },
+    id,
+    url: `${base}/d/${secret}`,
+    bucket,
+    prefix: key,
+    from,
+    title,
+    message,
     deadline: new Date(deadline).toISOString(),
-    ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, hasPassword: box.password !== null },
+    maxFiles,
+    maxBytes,
+    maxTotalBytes,
+    allowedTypes,
+    hasPassword: box.password !== null,
     wrongPasswords,
     createdAt: new Date(createdAt).toISOString(),
     received,

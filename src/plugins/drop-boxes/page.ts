@@ -33,8 +33,13 @@ export function boxPage(c: AppContext, box: BoxOnPage): Response {
   const { title, message, deadline, maxBytes, allowedTypes, left } = box
   const from = readable(box.from)
   const data: BoxData = {
-    ...{ from, maxFiles: box.maxFiles, maxBytes, maxTotalBytes: box.maxTotalBytes },
-    ...{ allowedTypes, hasPassword: box.hasPassword, left },
+    from,
+    maxFiles: box.maxFiles,
+    maxBytes,
+    maxTotalBytes: box.maxTotalBytes,
+    allowedTypes,
+    hasPassword: box.hasPassword,
+    left,
   }
   const isFull = left.files <= 0 || left.bytes <= 0
   const facts = html`<p class="small">${from} asks you for files</p>

@@ -158,8 +158,13 @@ function announcerOf(
   const { after, seams, appMilliseconds } = instance
   if (after === null && seams.settle.length === 0) return null
   const principal: Principal = {
-    ...{ kind: 'token', id, scopes: [], prefix: '', expiresAt: now.getTime() },
-    ...{ limits: NO_LIMITS, context: null },
+    kind: 'token',
+    id,
+    scopes: [],
+    prefix: '',
+    expiresAt: now.getTime(),
+    limits: NO_LIMITS,
+    context: null,
   }
   return async (change, about, at = new Date()) => {
     for (const settle of seams.settle)

@@ -115,7 +115,11 @@ export const dropBoxRoutes = newApp()
       password,
     })
     const box: StoredBox = {
-      ...{ ...item, ...terms, message, closedAt: null, isErased: false },
+      ...item,
+      ...terms,
+      message,
+      closedAt: null,
+      isErased: false,
       instance: settings.signingSecrets[0].name,
       allowedTypes: limits.allowedTypes,
       owner: { ...item.owner, prefix, limits: { ...limits } },
@@ -143,8 +147,14 @@ export const dropBoxRoutes = newApp()
     const { files, next } = await callObject(c, () => boxObject(c, item.id).files(limit, start))
     return json(c, {
       files: files.map(({ key, name, size, mimetype, at, sender, country }) => ({
-        ...{ key, bucket: item.bucket, name, size, mimetype },
-        ...{ receivedAt: new Date(at).toISOString(), sender, country },
+        key,
+        bucket: item.bucket,
+        name,
+        size,
+        mimetype,
+        receivedAt: new Date(at).toISOString(),
+        sender,
+        country,
       })),
       ...(await cursors.seal(next)),
     })
@@ -166,15 +176,22 @@ export const dropBoxPageRoutes = newApp()
     const { files, bytes } = box.received
     const left = { files: maxFiles - files, bytes: maxTotalBytes - bytes }
     return boxPage(c, {
-      ...{ from, title, message, deadline: new Date(box.deadline).toISOString() },
-      ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, left },
+      from,
+      title,
+      message,
+      deadline: new Date(box.deadline).toISOString(),
+      maxFiles,
+      maxBytes,
+      maxTotalBytes,
+      allowedTypes,
+      left,
       hasPassword: box.password !== null,
       connect: [bucket.publicAddress.origin],
     })
   })
   .post('/d/:secret/token', validateJson(tokenSchema), async (c) => {
     const settings = await configure(c)
-    // The app may have its own page in place of this one.
+    // The app may have its own page instead of this one.
     requireOwnPage(c, (origin) => takesOrigin(settings, origin))
     const visited = await visitedBox(c, true)
     const { item: box } = visited
@@ -189,10 +206,19 @@ export const dropBoxPageRoutes = newApp()
     const token = await sealBoxToken(settings, { id, network, around, sender }, exp)
     const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
     return json(c, {
-      ...{ token, expiresAt: new Date(exp * 1000).toISOString() },
-      ...{ endpoint: linkBase(c), bucket: box.bucket, from, title, message },
+      token,
+      expiresAt: new Date(exp * 1000).toISOString(),
+      endpoint: linkBase(c),
+      bucket: box.bucket,
+      from,
+      title,
+      message,
       deadline: new Date(box.deadline).toISOString(),
-      ...{ maxFiles, maxBytes, maxTotalBytes, allowedTypes, left },
+      maxFiles,
+      maxBytes,
+      maxTotalBytes,
+      allowedTypes,
+      left,
     })
   })
 

@@ -64,7 +64,7 @@ ON CONFLICT (bucket, key) DO UPDATE SET ${NAMES.slice(2)
 
 const KEPT = `${RECORD}, kept_at, expires_at`
 
-/** Returns the index in D1 (docs/maintainers/d1-schema.md). Throws `misconfigured`. */
+/** Returns the index in D1 (docs/maintainers/stored-data.md). Throws `misconfigured`. */
 export function d1FileIndex(db: SqlDatabase): FileIndex {
   if (typeof db?.batch !== 'function')
     throw new ApiError(

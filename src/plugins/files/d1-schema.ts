@@ -87,7 +87,7 @@ const SCHEMA = [
 ]
 
 /**
- * What each version of the schema adds (docs/maintainers/d1-schema.md). A step that was released never changes, and a
+ * What each version of the schema adds (docs/maintainers/stored-data.md). A step that was released never changes, and a
  * later one only adds, since an older Worker keeps writing its columns.
  */
 export const STEPS: readonly (readonly string[])[] = [SCHEMA]

@@ -48,7 +48,7 @@ interface Entry {
   readonly metadata?: unknown
 }
 
-/** Returns the index in Workers KV (docs/maintainers/kv-schema.md). Throws `misconfigured`. */
+/** Returns the index in Workers KV (docs/maintainers/stored-data.md). Throws `misconfigured`. */
 export function kvFileIndex(kv: KeyValues): FileIndex {
   // Only a D1 database prepares statements.
   if (typeof kv !== 'object' || kv === null || 'prepare' in kv)

@@ -9,7 +9,7 @@ import type { FileRecord } from '../../records/file-record.ts'
 /** Workers KV's limit for the metadata of one key, in bytes of JSON. */
 const MAX_METADATA_BYTES = 1024
 
-/** What the index stores about a file (docs/maintainers/kv-schema.md). */
+/** What the index stores about a file (docs/maintainers/stored-data.md). */
 const recordSchema = z.object({
   name: z.string(),
   size: z.int().check(z.minimum(0)),

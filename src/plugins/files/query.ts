@@ -66,6 +66,6 @@ export function requireAnswers({ answers }: FileIndex): FileAnswers {
   if (answers !== undefined) return answers
   throw new ApiError(
     'not_supported',
-    'Search, sort, filters, folders and totals need an index in D1. Bind FILES_DB, or use d1FileIndex (docs/d1.md).',
+    'Search, sort, filters, folders and totals need an index in D1. Bind FILES_DB, or use d1FileIndex (docs/files.md#search-sort-and-count-files).',
   )
 }

@@ -35,7 +35,7 @@ const shared = globalThis as { edgePresignerDatabases?: Map<string, SqlDatabase>
 
 /**
  * Returns an index in a file of SQLite at `path`, for Node 22.16 and newer. Creates the file and its folders.
- * It has the tables of the index in D1 (docs/maintainers/d1-schema.md). Several processes of a machine may
+ * It has the tables of the index in D1 (docs/maintainers/stored-data.md). Several processes of a machine may
  * share it. Throws `misconfigured` where the file can't be written, or won't stay.
  */
 export function sqliteFileIndex(path: string): FileIndex {

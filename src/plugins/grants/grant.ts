@@ -77,12 +77,21 @@ export function showGrant(grant: Seen<Grant>, base: string) {
   const { id, secret, bucket, key, name, size, label, uses, deadline, wrongPasswords } = grant
   const { direct, download, restrictions, createdAt, lastUsedAt } = grant
   return {
-    ...{ id, url: `${base}/g/${secret}`, bucket, key, name, size, label, uses },
+    id,
+    url: `${base}/g/${secret}`,
+    bucket,
+    key,
+    name,
+    size,
+    label,
+    uses,
     usesLeft: usesLeft(grant),
     deadline: new Date(deadline).toISOString(),
     hasPassword: grant.password !== null,
     wrongPasswords,
-    ...{ direct, download, restrictions },
+    direct,
+    download,
+    restrictions,
     createdAt: new Date(createdAt).toISOString(),
     lastUsedAt: lastUsedAt === null ? null : new Date(lastUsedAt).toISOString(),
   }

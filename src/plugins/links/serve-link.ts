@@ -57,7 +57,7 @@ export async function serveLink(
   return toClientResponse(answer, request.headers, policy, place, now)
 }
 
-/** How long a browser may keep an original in place of a resized image. */
+/** How long a browser may keep an original instead of a resized image. */
 const FALLBACK_SECONDS = 60
 
 /** Returns the original if allowed. Throws `failure`, also for HEIC: few browsers can show it. */

@@ -11,7 +11,7 @@ import { upkeepRoutes } from './routes.ts'
 export type { UpkeepInput } from './options.ts'
 
 export interface UpkeepOptions<B> {
-  /** What upkeep does (docs/upkeep.md). Default: it only reports. */
+  /** What upkeep does (docs/import-and-repair.md#repair). Default: it only reports. */
   readonly settings?: Option<UpkeepInput | undefined, B>
 }
 

@@ -7,7 +7,7 @@ import * as r from '../../settings/rules.ts'
 import type { Settings } from '../../settings/settings.ts'
 import { MODES, type Mode } from './state.ts'
 
-/** What upkeep does (docs/upkeep.md). */
+/** What upkeep does (docs/import-and-repair.md#repair). */
 export type UpkeepInput = UpkeepTerms & (Owned | Ownerless)
 
 interface UpkeepTerms {

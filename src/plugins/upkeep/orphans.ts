@@ -83,10 +83,7 @@ export const orphanRoutes = newApp()
     await requireWalked(list)
     const { count } = await store.ownerlessSum(chosen.alias, prefix, before, after)
     if (body.count === undefined ? await isMany(index, list) : count !== body.count)
-      throw invalidMember(
-        'count',
-        `must be ${count}, the number of files that would be deleted${after === undefined ? '' : ' after this one'}`,
-      )
+      throw invalidMember('count', `must be ${count}, the number of files that would be deleted`)
     const open = await withCredentials(c, chosen)
     await requireWitness(c, index, open)
     const orphans = await store.ownerless(chosen.alias, prefix, before, MAX_DELETED, after)

@@ -76,7 +76,7 @@ interface Act {
 
 type Row = (write: Act, over: Act, isGenerated: boolean) => boolean
 
-/** What Workers KV can't hold: the rows of docs/maintainers/kv-schema.md after which an owner may be lost. */
+/** What Workers KV can't hold: the rows of docs/maintainers/stored-data.md after which an owner may be lost. */
 const LOSES_OWNER: readonly Row[] = [
   // A client records a file that is first recorded by inference elsewhere.
   (write, over) =>
@@ -413,7 +413,7 @@ export class World {
       const mimetype = schedule.random() < 0.3 ? 'text/html' : object.mimetype
       this.#store(key, { ...object, time, mimetype })
     } else if (kind === 'recode') {
-      // A copy in place of an upload in parts has another ETag.
+      // A copy instead of an upload in parts has another ETag.
       const etag = this.bucket.put(key, time, { size: object.size }).etag
       this.#store(key, { ...object, etag, time })
     } else if (kind === 'vanish') {

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import * as z from 'zod/mini'
 
 /**
- * The page's own knowledge of who is logged in, in place of that of a recipe: the cookie when it was
+ * The page's own knowledge of who is logged in, instead of that of a recipe: the cookie when it was
  * loaded, and in the tab of somebody who logs in, the new user. Other tabs don't see that.
  */
 export const USER_OF_PAGE =

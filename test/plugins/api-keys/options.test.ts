@@ -66,7 +66,7 @@ describe('API_KEYS', () => {
     ])
   })
 
-  it('are digests: the issue names a key in place of a digest', () => {
+  it('are digests: the issue names a key instead of a digest', () => {
     expect(issuesOf(withKey({ sha256: 'ep_team-a_canary' }))).toEqual([
       { path: 'API_KEYS.1.sha256', message: expect.stringContaining('not the key') },
     ])

@@ -488,7 +488,7 @@ describe('POST /files/copy', () => {
     ['big', { size: 'big' }],
     [null, {}],
   ])(
-    'stores the metadata of beforeUpload in place of that of the source (%s)',
+    'stores the metadata of beforeUpload instead of that of the source (%s)',
     async (size, metadata) => {
       const [from = '', to = ''] = keys('a.png', 'b.png')
       await put(from, 'pixels', { 'x-amz-meta-color': 'red', 'Cache-Control': 'max-age=60' })

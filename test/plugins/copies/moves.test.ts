@@ -68,7 +68,7 @@ const FAULTS = {
 type Fault = keyof typeof FAULTS
 const FAULT_NAMES = Object.keys(FAULTS) as Fault[]
 
-/** Runs `act` with `step` in place of the request with this number or name. Returns what was requested. */
+/** Runs `act` with `step` instead of the request with this number or name. Returns what was requested. */
 async function withStep(
   at: number | string,
   step: Step,

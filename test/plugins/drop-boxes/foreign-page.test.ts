@@ -13,7 +13,7 @@ const allowed = (response: Response) => response.headers.get('Access-Control-All
 describe.each([
   ['the host of the API', worker],
   ['LINK_ORIGIN', linkHost],
-])('a page of corsOrigins in place of the page of a box, at %s', (_, by) => {
+])('a page of corsOrigins instead of the page of a box, at %s', (_, by) => {
   it('gets a token, and uploads with it', async () => {
     const box = await createBox({}, by)
     const preflight = (url: string) =>

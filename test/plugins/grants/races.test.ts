@@ -262,7 +262,7 @@ describe('an object that', () => {
     expect((await currently(grant)).usesLeft).toBe(5)
   })
 
-  /** Half a second in place of the five seconds that a call of an object may take. */
+  /** Half a second instead of the five seconds that a call of an object may take. */
   function shortenCalls(): void {
     const later = setTimeout
     vi.spyOn(globalThis, 'setTimeout').mockImplementation(((act: () => void, wait: number) =>

@@ -137,7 +137,7 @@ describe('a link', () => {
     ['parameters in a different order', (link: string) => link.replace(/(exp=\d+)&(.*)$/, '$2&$1')],
     ['an empty download name', (link: string) => link.replace('&kid', '&dl=&kid')],
     ['a different mode', (link: string) => link.replace('&kid', '&mode=stream&kid')],
-    ['a redirect in place of bytes', (link: string) => link.replace('&kid', '&mode=redirect&kid')],
+    ['a redirect instead of bytes', (link: string) => link.replace('&kid', '&mode=redirect&kid')],
     ['a plain slash', (link: string) => link.replace('%2F', '/')],
     ['lower-case hexadecimal', (link: string) => link.replace('%2F', '%2f')],
     ['an encoded letter', (link: string) => link.replace('cat', '%63at')],

@@ -386,7 +386,7 @@ describe('a restricted link', () => {
   })
 
   // @threat restricted-link-cached
-  it('restricts resized images, and the original in place of one', async () => {
+  it('restricts resized images, and the original instead of one', async () => {
     vi.useRealTimers()
     const image = await put('a.png', await twoColorPng(300, 200))
     const text = await put('b.png', 'no image')

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { drawChart } from './chart.ts'
 import type { Machine } from './machine.ts'
 import type { Section } from './section.ts'
-import { markdownTable, sectionTable, targetTable } from './table.ts'
+import { formatMedian, markdownTable, sectionTable, targetTable } from './table.ts'
 
 const DOCS = new URL('../../../docs/maintainers/', import.meta.url)
 const PAGE = new URL('performance.md', DOCS)
@@ -30,7 +30,9 @@ export async function writeReport(results: Results): Promise<void> {
   const blocks = {
     machine: machineTable(results),
     targets: targetTable(results.sections.flatMap(({ targets }) => targets)),
-    ...Object.fromEntries(results.sections.map((section) => [section.id, sectionTable(section)])),
+    ...Object.fromEntries(
+      results.sections.map((section) => [section.id, sectionTable(section, formatMedian)]),
+    ),
   }
   let page = await readFile(PAGE, 'utf8')
   for (const [id, block] of Object.entries(blocks)) page = replaceBlock(page, id, block)

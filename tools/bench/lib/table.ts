@@ -13,8 +13,12 @@ export function formatSpread(value: Spread | number): string {
   return `${formatNumber(median)} (${formatNumber(min)} … ${formatNumber(max)})`
 }
 
+/** Returns only the median. */
+export const formatMedian = (value: Spread | number): string =>
+  formatNumber(typeof value === 'number' ? value : value.median)
+
 /** Returns the table of a section in Markdown. */
-export function sectionTable({ columns, rows }: Section): string {
+export function sectionTable({ columns, rows }: Section, format = formatSpread): string {
   const names = Object.keys(columns)
   return markdownTable(
     ['', ...Object.values(columns)],
@@ -22,7 +26,7 @@ export function sectionTable({ columns, rows }: Section): string {
       name,
       ...names.map((column) => {
         const value = values[column]
-        return value === undefined ? '' : formatSpread(value)
+        return value === undefined ? '' : format(value)
       }),
     ]),
   )

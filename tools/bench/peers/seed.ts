@@ -4,7 +4,7 @@ interface Env {
 
 const AT_ONCE = 50
 
-/** Puts the records from `?from=` to `?to=` into the index, in the format of docs/maintainers/kv-schema.md. */
+/** Puts the records from `?from=` to `?to=` into the index, in the format of docs/maintainers/stored-data.md. */
 export default {
   async fetch(request, { FILE_INDEX }) {
     const { searchParams } = new URL(request.url)

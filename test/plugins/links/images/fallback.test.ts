@@ -80,7 +80,7 @@ async function resultOf(
   return { shown, opened, isCancelled, lifetime, status }
 }
 
-describe('in place of an image that can not be resized, a link shows', () => {
+describe('instead of an image that can not be resized, a link shows', () => {
   it.each(IMAGE_ERRORS)('the original after %s, if it says so', async (_, error) => {
     expect(await resultOf(error, {})).toMatchObject({ shown: 'the original', opened: [null] })
   })

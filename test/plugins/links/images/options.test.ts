@@ -48,7 +48,7 @@ describe('IMAGE_WIDTHS', () => {
     ['a width of zero', [0], /^IMAGE_WIDTHS\.0 /],
     ['a width over 4096', [4097], /^IMAGE_WIDTHS\.0 /],
     ['a fraction', [1.5], /^IMAGE_WIDTHS\.0 /],
-    ['text in place of a number', ['320'], /^IMAGE_WIDTHS\.0 /],
+    ['text instead of a number', ['320'], /^IMAGE_WIDTHS\.0 /],
     ['one number', 320, /^IMAGE_WIDTHS /],
     ['JSON that is broken', '[320', /^IMAGE_WIDTHS /],
   ])('refuses %s', (_, value, message) => {

@@ -239,7 +239,7 @@ export const uppyOperations: Operations = {
       partNumber: { description: 'Required for UploadPart.' },
       contentType: { description: 'Type of the object where an upload begins.' },
       expiresIn: UPLOAD_SECONDS,
-      fileName: { description: 'Name of the file, in place of `key`.' },
+      fileName: { description: 'Name of the file, instead of `key`.' },
       overwrite: OVERWRITE,
       size: {
         description:

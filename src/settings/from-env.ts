@@ -1,0 +1,32 @@
+import type { BucketInput, SettingsInput } from './input.ts'
+
+/**
+ * Returns the settings of one bucket, `files`, from the variables `S3_ENDPOINT`, `S3_REGION`, `S3_BUCKET`,
+ * `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`, `SIGNING_SECRETS` and `LINK_BASE`. With
+ * `S3_WRITE_ACCESS_KEY_ID` and `S3_WRITE_SECRET_ACCESS_KEY`, uploads are signed by that access key.
+ * `bucket` has more members of the bucket, such as `maxBytes`. `defineSettings` reports what is missing.
+ */
+export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}): SettingsInput {
+  const text = (name: string): string | undefined => {
+    const value: unknown = Reflect.get(env, name)
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+  const accessKey = (name: string) => ({
+    accessKeyId: text(`${name}_ACCESS_KEY_ID`) ?? '',
+    secretAccessKey: text(`${name}_SECRET_ACCESS_KEY`) ?? '',
+  })
+  return {
+    buckets: {
+      files: {
+        endpoint: text('S3_ENDPOINT') ?? '',
+        region: text('S3_REGION') ?? '',
+        bucket: text('S3_BUCKET') ?? '',
+        credentials: accessKey('S3'),
+        uploadCredentials: text('S3_WRITE_ACCESS_KEY_ID') ? accessKey('S3_WRITE') : undefined,
+        ...bucket,
+      },
+    },
+    signingSecrets: text('SIGNING_SECRETS') ?? '',
+    linkBase: text('LINK_BASE'),
+  }
+}

@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest'
+import { pagePaths, prose, readPage } from './support/markdown.ts'
+
+const MAX_TABLE_LINE = 160
+
+/** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
+const TOO_WIDE: readonly string[] = [
+  'README.md',
+  'client/README.md',
+  'docs/api.md',
+  'docs/development.md',
+  'docs/doctor.md',
+  'docs/events.md',
+  'docs/library.md',
+  'docs/recipes/astro.md',
+  'docs/recipes/clerk.md',
+  'docs/recipes/from-better-upload.md',
+  'docs/recipes/from-uppy-companion.md',
+  'docs/server.md',
+  'docs/troubleshooting.md',
+  'docs/uppy.md',
+]
+
+/** The most words that a page may have. */
+const BUDGET: Readonly<Record<string, number>> = {
+  'README.md': 1_000,
+  'docs/try.md': 1_000,
+  'docs/deploy.md': 2_200,
+  'docs/login.md': 2_100,
+  'docs/mount.md': 3_500,
+  'docs/upload.md': 2_100,
+  'docs/pictures.md': 2_300,
+  'docs/share.md': 2_500,
+  'docs/files.md': 2_400,
+  'docs/events.md': 2_200,
+  'docs/server.md': 1_900,
+  'docs/uppy.md': 1_600,
+  'docs/operate.md': 3_100,
+  'docs/import-and-repair.md': 2_900,
+  'docs/cost.md': 1_800,
+  'docs/troubleshooting.md': 3_700,
+  'docs/doctor.md': 900,
+  'docs/security.md': 3_200,
+  'docs/api.md': 3_300,
+  'docs/configuration.md': 2_700,
+  'client/README.md': 2_000,
+  'docs/comparison.md': 780,
+  'docs/tried.md': 170,
+  'docs/versioning.md': 470,
+  'docs/recipes/README.md': 350,
+  'docs/recipes/next.md': 750,
+  'docs/recipes/express.md': 900,
+  'docs/recipes/hono.md': 450,
+  'docs/recipes/astro-sveltekit.md': 1_150,
+  'docs/recipes/react.md': 900,
+  'docs/recipes/vue-svelte.md': 1_050,
+  'docs/recipes/login-providers.md': 1_050,
+  'docs/recipes/plain-html.md': 480,
+  'docs/recipes/rails-and-django.md': 500,
+  'docs/recipes/hls.md': 480,
+  'docs/recipes/d1-index.md': 780,
+  'docs/recipes/aws-roles.md': 410,
+  'docs/recipes/aws-eventbridge.md': 340,
+  'docs/recipes/plugin.md': 300,
+  'docs/recipes/from-better-upload.md': 880,
+  'docs/recipes/from-uppy-companion.md': 690,
+  'CONTRIBUTING.md': 1_200,
+  'docs/maintainers/README.md': 200,
+  'docs/maintainers/architecture.md': 1_510,
+  'docs/maintainers/performance.md': 700,
+  'docs/maintainers/stored-data.md': 930,
+  'docs/maintainers/threats.md': 3_820,
+  'docs/maintainers/decisions/client.md': 170,
+  'docs/maintainers/decisions/credentials.md': 170,
+  'docs/maintainers/decisions/default-worker.md': 160,
+  'docs/maintainers/decisions/deletes-and-moves.md': 170,
+  'docs/maintainers/decisions/dependencies.md': 190,
+  'docs/maintainers/decisions/development.md': 170,
+  'docs/maintainers/decisions/edge-copies.md': 160,
+  'docs/maintainers/decisions/errors.md': 170,
+  'docs/maintainers/decisions/events-and-notifications.md': 170,
+  'docs/maintainers/decisions/fetched-credentials.md': 160,
+  'docs/maintainers/decisions/file-index.md': 160,
+  'docs/maintainers/decisions/grants-and-drop-boxes.md': 240,
+  'docs/maintainers/decisions/images.md': 160,
+  'docs/maintainers/decisions/keys.md': 170,
+  'docs/maintainers/decisions/links.md': 160,
+  'docs/maintainers/decisions/origins.md': 160,
+  'docs/maintainers/decisions/packages.md': 160,
+  'docs/maintainers/decisions/plugins-and-layers.md': 160,
+  'docs/maintainers/decisions/reconciling.md': 190,
+  'docs/maintainers/decisions/requests.md': 160,
+  'docs/maintainers/decisions/sealed-values.md': 160,
+  'docs/maintainers/decisions/settings-and-mounting.md': 160,
+  'docs/maintainers/decisions/signing.md': 160,
+  'docs/maintainers/decisions/upkeep.md': 180,
+  'docs/maintainers/decisions/uppy-and-parts.md': 160,
+}
+
+/** Pages that are still longer, or that another page replaces, and the words that they have now. */
+const TOO_LONG: Readonly<Record<string, number>> = {
+  'README.md': 1_350,
+  'client/README.md': 5_750,
+  'docs/api.md': 17_800,
+  'docs/curl.md': 400,
+  'docs/development.md': 1_550,
+  'docs/doctor.md': 2_950,
+  'docs/events.md': 2_700,
+  'docs/library.md': 8_400,
+  'docs/recipes/README.md': 850,
+  'docs/recipes/astro.md': 1_200,
+  'docs/recipes/auth0.md': 850,
+  'docs/recipes/aws-eventbridge.md': 550,
+  'docs/recipes/aws-roles.md': 700,
+  'docs/recipes/clerk.md': 800,
+  'docs/recipes/d1-index.md': 1_300,
+  'docs/recipes/express.md': 1_650,
+  'docs/recipes/from-better-upload.md': 1_800,
+  'docs/recipes/from-uppy-companion.md': 1_300,
+  'docs/recipes/hls.md': 850,
+  'docs/recipes/hono.md': 1_050,
+  'docs/recipes/next.md': 850,
+  'docs/recipes/plain-html.md': 850,
+  'docs/recipes/plugin.md': 500,
+  'docs/recipes/rails-and-django.md': 850,
+  'docs/recipes/react.md': 2_050,
+  'docs/recipes/supabase.md': 850,
+  'docs/recipes/svelte.md': 1_150,
+  'docs/recipes/sveltekit.md': 1_500,
+  'docs/recipes/vue.md': 1_150,
+  'docs/server.md': 2_650,
+  'docs/troubleshooting.md': 6_750,
+  'docs/uppy.md': 4_050,
+}
+
+/** The most words that all pages may have together. */
+const ALL = 143_500
+
+const pages = [...pagePaths(), 'client/README.md']
+const counted = pages.filter((path) =>
+  /^(?:docs\/|(?:README|CONTRIBUTING|client\/README)\.md$)/.test(path),
+)
+/** Returns the words of a page, without the tables that `npm run bench` writes. */
+const words = (path: string): number =>
+  readPage(path)
+    .replaceAll(/<!-- bench: ([\w-]+) -->[\s\S]*?<!-- \/bench: \1 -->/g, '')
+    .match(/\S+/g)?.length ?? 0
+const isTooWide = (path: string): boolean =>
+  (prose(readPage(path)).match(/^ *\|.*$/gm) ?? []).some((line) => line.length > MAX_TABLE_LINE)
+
+describe('the tables', () => {
+  it(`have no line over ${MAX_TABLE_LINE} characters`, () => {
+    expect(pages.filter(isTooWide).toSorted()).toEqual([...TOO_WIDE].toSorted())
+  })
+})
+
+describe('the words', () => {
+  it.each(counted)('of %s are within its budget', (path) => {
+    expect(words(path)).toBeLessThanOrEqual(TOO_LONG[path] ?? BUDGET[path] ?? 0)
+  })
+
+  it('of no page on the list of long ones are within its budget already', () => {
+    const stale = Object.keys(TOO_LONG).filter(
+      (path) => !counted.includes(path) || words(path) <= (BUDGET[path] ?? 0),
+    )
+    expect(stale).toEqual([])
+  })
+
+  it(`of all pages are at most ${ALL.toLocaleString('en')}`, () => {
+    const sum = counted.reduce((total, path) => total + words(path), 0)
+    expect(sum).toBeLessThanOrEqual(ALL)
+  })
+})

@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest'
+import { COMMANDS } from '../../cli/keys.ts'
+import { pagePaths, readPage } from './support/markdown.ts'
+
+it('docs/operate.md names only existing commands of `npx edge-presigner keys`', () => {
+  const page = readPage('docs/operate.md')
+  const named = [...page.matchAll(/npx edge-presigner keys (\w+)/g)].map(([, name]) => name)
+  expect(named.length).toBeGreaterThan(8)
+  for (const name of named) expect(Object.keys(COMMANDS)).toContain(name)
+  expect(page).not.toMatch(/npm run (?:keys|doctor|deploy)/)
+})
+
+it.each(pagePaths())('%s sets API keys with push, which removes no key unnoticed', (path) => {
+  expect(readPage(path)).not.toMatch(/secret put API_KEYS </)
+})
