@@ -504,8 +504,8 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await using tab = await open(FULL)
     const { page } = tab
     await sendSomeParts(page)
-    const text = await page.locator('.uppy-StatusBar-content').textContent()
-    expect(text).toMatch(/^Uploading: \d+%$/)
+    const text = () => page.locator('.uppy-StatusBar-content').textContent()
+    await expect.poll(text).toMatch(/^Uploading: \d+%$/)
     await page.getByRole('button', { name: 'Cancel', exact: true }).last().click()
   })
 
