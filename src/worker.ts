@@ -10,7 +10,7 @@ const { presigner, handler } = edge.createWorker({
     // To add a plugin, remove the "// " before it. All others stay out of your bundle.
     // Uploads by Uppy's own protocol, versions 2 to 6: docs/uppy.md
     // edge.uppy(),
-    // Copies and moves files within a bucket: docs/api.md#post-filescopy
+    // Copies and moves files within a bucket: docs/files.md#copy-or-move-files
     // edge.copies(),
     // Lists what is in the bucket, and imports and copies the index: docs/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),

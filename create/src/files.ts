@@ -69,7 +69,7 @@ const { presigner, handler } = edge.createWorker({
     // To add a plugin, remove the "// " before it. All others stay out of your bundle.
     // Uploads by Uppy's own protocol, versions 2 to 6: ${DOCS}/uppy.md
     // edge.uppy(),
-    // Copies and moves files within a bucket: ${DOCS}/api.md#post-filescopy
+    // Copies and moves files within a bucket: ${DOCS}/files.md#copy-or-move-files
     // edge.copies(),
     // Lists what is in the bucket, and imports and copies the index: ${DOCS}/import-and-repair.md#move-the-list-to-d1
     // edge.fileAdmin(),

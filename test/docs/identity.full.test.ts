@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { shared } from '../e2e/shared.ts'
-import { markedBlock } from './support/markdown.ts'
+import { LOGIN_PROVIDERS, userFilesOf } from './support/identity-page.ts'
+import { markedBlock, readPage } from './support/markdown.ts'
 import { BROWSER, writeSnippets } from './support/snippets.ts'
 
 const PACKAGES = join(import.meta.dirname, 'identity')
@@ -22,11 +23,24 @@ import { auth0 } from './file-token'
 export const app = <Auth0Provider client={auth0}>files</Auth0Provider>
 `
 
-/** The component of a page, and the one of the recipe for React in it. */
-const userFiles = (page: string) => ({
-  'user-files.tsx': markedBlock(`docs/recipes/${page}.md`, 'user-files'),
+/** The component for the user, and the one of the recipe for React in it. */
+const userFiles = (provider: string) => ({
+  'user-files.tsx': userFilesOf(provider),
   'files.tsx': 'export const Files = () => null\n',
 })
+/** The server that the page describes for Supabase, with the call that it names. */
+const [CALL = ''] = /auth\.admin\.[^`]+/.exec(readPage(LOGIN_PROVIDERS)) ?? []
+const GRANT = `
+import { createClient } from '@supabase/supabase-js'
+
+const { auth } = createClient('https://your-project.supabase.co', 'sb_secret_…')
+
+export async function grantFiles(userId: string): Promise<void> {
+  const file_scopes = ['files:upload', 'files:read']
+  const { error } = await ${CALL}
+  if (error) throw error
+}
+`
 
 let packages: string
 beforeAll(async () => {
@@ -36,12 +50,12 @@ beforeAll(async () => {
 it.each<readonly [string, Readonly<Record<string, string>>]>([
   ['clerk', userFiles('clerk')],
   ['auth0', { ...userFiles('auth0'), 'app.tsx': PROVIDER }],
-  ['supabase', { 'grant.ts': markedBlock('docs/recipes/supabase.md', 'grant') }],
-])('the files of %s compile with the SDK, and fit into the client', async (page, more) => {
+  ['supabase', { 'grant.ts': GRANT }],
+])('the files of %s compile with the SDK, and fit into the client', async (provider, more) => {
   const written = writeSnippets(
     {
-      'file-token.ts': markedBlock(`docs/recipes/${page}.md`, 'file-token'),
-      'current-user.ts': markedBlock(`docs/recipes/${page}.md`, 'current-user'),
+      'file-token.ts': markedBlock(LOGIN_PROVIDERS, `${provider}-file-token`),
+      'current-user.ts': markedBlock(LOGIN_PROVIDERS, 'current-user'),
       'presigner.ts': PRESIGNER,
       ...more,
     },

@@ -15,7 +15,7 @@ import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
 import { connectChromium } from '../e2e/chromium.ts'
 import { exec } from '../e2e/package/packed.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { startIdentityPage } from './support/identity-page.ts'
+import { LOGIN_PROVIDERS, startIdentityPage } from './support/identity-page.ts'
 import { expectLogOut, type LogOut } from './support/log-out.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 
@@ -44,7 +44,7 @@ const FORMS: Readonly<Record<string, Form>> = {
     header: { cat: 'cl_B7d4PD222AAA', typ: 'JWT' },
     users: ['user_1deJLArSTiWiF1YdsEWysnhJLLY', 'user_2abcdefghijklmnopqrstuvwxyz'],
     claims: (_, sub) => ({
-      ...JSON.parse(markedBlock('docs/recipes/clerk.md', 'template')),
+      ...JSON.parse(markedBlock(LOGIN_PROVIDERS, 'clerk-template')),
       azp: 'http://localhost:3000',
       jti: '10db7f531a90cb2faea4',
       sub,
@@ -112,7 +112,7 @@ const workers = new Map<string, BuiltWorker>()
 async function settingsOf(page: string): Promise<z.infer<typeof JWT>> {
   const config = join(directory, `${page}.toml`)
   const start = 'name = "a"\ncompatibility_date = "2026-11-01"\n'
-  await writeFile(config, start + markedBlock(`docs/recipes/${page}.md`, 'settings'))
+  await writeFile(config, start + markedBlock(LOGIN_PROVIDERS, `${page}-settings`))
   return JWT.parse(unstable_readConfig({ config }, { hideWarnings: true }).vars.JWT)
 }
 
@@ -273,15 +273,20 @@ const SDKS: Readonly<Record<string, string>> = {
       auth: {
         getSession: async () => session(globalThis.known),
         refreshSession: async () => session('new'),
+        onAuthStateChange: () => undefined,
       },
-    })`,
+    })
+    export const setCurrentUser = () => undefined`,
 }
 
 describe.each(Object.entries(SDKS))('file-token.ts of %s', (page, sdk) => {
   it('asks for a new token only if the Worker has refused the one in the cache', async () => {
     const folder = await mkdtemp(join(directory, `${page}-`))
-    const code = stripTypeScriptTypes(markedBlock(`docs/recipes/${page}.md`, 'file-token'))
-    await writeFile(join(folder, 'file-token.mjs'), code.replace(/from '.+'/, "from './sdk.mjs'"))
+    const code = stripTypeScriptTypes(markedBlock(LOGIN_PROVIDERS, `${page}-file-token`))
+    const own = code
+      .replace(/from '[^.].+'/, "from './sdk.mjs'")
+      .replace('/current-user', '/sdk.mjs')
+    await writeFile(join(folder, 'file-token.mjs'), own)
     await writeFile(join(folder, 'sdk.mjs'), sdk)
     const run = `
       import { fileToken } from './file-token.mjs'
@@ -329,11 +334,10 @@ describe('the other settings that the pages name', () => {
     return found
   }
   /** Returns the settings, of which `changed` are those in a code span of the page. */
-  const shown = (page: string, span: string): void =>
-    expect(readPage(`docs/recipes/${page}.md`)).toContain(`\`${span}\``)
+  const shown = (span: string): void => expect(readPage(LOGIN_PROVIDERS)).toContain(`\`${span}\``)
 
   it("Clerk's organization is a folder, and a user without one is refused", async () => {
-    shown('clerk', 'prefix = "orgs/{org}/"')
+    shown('prefix = "orgs/{org}/"')
     const clerk = form('Clerk')
     const worker = await startWorker('clerk', { prefix: 'orgs/{org}/' })
     const { issuer: iss, ...jwt } = { ...(await settingsOf('clerk')) }
@@ -361,7 +365,7 @@ describe('the other settings that the pages name', () => {
   ] as const)(
     '%s: rights come from a claim that users can’t change',
     async (page, name, scopesClaim, claim) => {
-      shown(page, `scopesClaim = "${scopesClaim}"`)
+      shown(`scopesClaim = "${scopesClaim}"`)
       const { users, ...rest } = form(name)
       const jwt = await settingsOf(page)
       const worker = await startWorker(page, { scopes: undefined, scopesClaim })

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import type { BrowserContext, Page } from 'playwright-core'
 import { build } from 'vite'
@@ -15,7 +17,7 @@ import { connectChromium } from '../e2e/chromium.ts'
 import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { shared } from '../e2e/shared.ts'
 import { smallPng } from '../e2e/small-png.ts'
-import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
+import { CHROMIUM, describeWith, PYTHON, RUBY } from '../e2e/system-package.ts'
 import { expectLogOut, logInByCookie, USER_OF_PAGE } from './support/log-out.ts'
 import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 import { recipeFile } from './support/recipe.ts'
@@ -133,17 +135,17 @@ beforeAll(async () => {
     { packages, compilerOptions: { types: ['node'], lib: ['es2024'] } },
   )
   const media = withFriend(recipeFile('express', 'media-server.ts'))
-  const nodeSettings = markedBlock('docs/library.md', 'node-settings')
+  const nodeSettings = markedBlock('docs/mount.md', 'node-settings')
   api = writeSnippets(
     {
       'media.ts': media,
       'media-4.ts': media.replace("from 'express'", "from 'express-4'"),
       'file-index.ts': recipeFile('express', 'file-index.ts'),
-      'node/server.ts': markedBlock('docs/library.md', 'fetch'),
+      'node/server.ts': markedBlock('docs/mount.md', 'fetch'),
       'node/session.ts': FETCH_SESSION,
-      'node/settings.ts': withFriend(nodeSettings).replace(
-        "'http://127.0.0.1:9000'",
-        "process.env.S3_ENDPOINT ?? ''",
+      'node/settings.ts': nodeSettings.replace(
+        /settingsFromEnv\(.*?\)/,
+        `{ ...$&, corsOrigins: ['${FRIEND}'] }`,
       ),
       'session.ts': EXPRESS_SESSION,
       'types-4.d.ts': EXPRESS_4,
@@ -253,8 +255,10 @@ describe('the code of the recipes', () => {
     for (const path of pagePaths().filter((path) => path.startsWith('docs/recipes/')))
       for (const [block] of readPage(path).matchAll(/^ *```\w*\n[\s\S]*?^ *```$/gm))
         if (/\btokens\.create\(|\/tokens"/.test(block)) expect(block, path).toContain('subject')
-    const rails = readPage('docs/recipes/rails-and-django.md')
-    expect(rails.match(/in the prefix and as the `subject`/g)).toHaveLength(2)
+    for (const language of ['ruby', 'python'])
+      expect(markedBlock('docs/recipes/rails-and-django.md', language)).toMatch(
+        /users\/#?\{user\}\/.*subject.*\buser\b/,
+      )
   })
 
   it('ends the client in one line at a log-out, in each recipe with a page', () => {
@@ -459,32 +463,57 @@ describe('the commands for any server', async () => {
     expect(JSON.parse(refusal)).toMatchObject({ code: 'forbidden' })
   })
 
-  it.skipIf(noCurl)('read a record, sign a URL, and delete the file', async () => {
-    const headers = { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json' }
-    const started = await fetch(`${worker.origin}/files/upload-url`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify({ fileName: 'a.txt', mimetype: 'text/plain', directory: '42' }),
-    })
-    const upload = z.object({ uploadUrl: z.string(), key: z.string() }).parse(await started.json())
-    const type = { 'Content-Type': 'text/plain' }
-    await fetch(upload.uploadUrl, { method: 'PUT', headers: type, body: 'hello' })
+  it.skipIf(noCurl)(
+    'read a record, sign a URL, link to a picture, and delete the file',
+    async () => {
+      const headers = { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json' }
+      const started = await fetch(`${worker.origin}/files/upload-url`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ fileName: 'a.txt', mimetype: 'text/plain', directory: '42' }),
+      })
+      const upload = z
+        .object({ uploadUrl: z.string(), key: z.string() })
+        .parse(await started.json())
+      const type = { 'Content-Type': 'text/plain' }
+      await fetch(upload.uploadUrl, { method: 'PUT', headers: type, body: 'hello' })
 
-    const env = { ...variables(), KEY: upload.key }
-    const printed = await runShell(
-      markedBlock('docs/recipes/rails-and-django.md', 'server-side'),
-      env,
-    )
-    const [file = '', signed = '', ...rest] = printed.split('\n')
-    expect(JSON.parse(file)).toMatchObject({ key: upload.key, size: 5, mimetype: 'text/plain' })
-    const { url, expiresIn } = z
-      .object({ url: z.string(), expiresIn: z.number() })
-      .parse(JSON.parse(signed))
-    expect(expiresIn).toBe(172_800)
-    expect(rest).toEqual([''])
-    expect((await fetch(url)).status).toBe(404)
-  })
+      const env = { ...variables(), KEY: upload.key }
+      const printed = await runShell(
+        markedBlock('docs/recipes/rails-and-django.md', 'server-side'),
+        env,
+      )
+      const [file = '', signed = '', linked = '', ...rest] = printed.split('\n')
+      expect(JSON.parse(file)).toMatchObject({ key: upload.key, size: 5, mimetype: 'text/plain' })
+      const { url, expiresIn } = z
+        .object({ url: z.string(), expiresIn: z.number() })
+        .parse(JSON.parse(signed))
+      expect(expiresIn).toBe(172_800)
+      expect(JSON.parse(linked)).toMatchObject({ links: [{ key: upload.key }] })
+      expect(rest).toEqual([''])
+      expect((await fetch(url)).status).toBe(404)
+    },
+  )
 })
+
+for (const [language, system] of [
+  ['ruby', RUBY],
+  ['python', PYTHON],
+] as const)
+  describeWith([system], `the function in ${system.name}`, () => {
+    it('makes a token for the folder of one user', async () => {
+      const code = markedBlock('docs/recipes/rails-and-django.md', language)
+      const script = `${code}\nprint(file_token(42))\n`
+      const { stdout } = await promisify(execFile)(
+        system.name,
+        [language === 'ruby' ? '-e' : '-c', script],
+        {
+          env: { ...process.env, ...variables() },
+        },
+      )
+      expect(await listed(stdout.trim(), 'users/42/', 'users/7/')).toEqual([200, 403])
+    })
+  })
 
 describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
   beforeAll(async () => {

@@ -33,6 +33,18 @@ export const MOTO: SystemPackage = {
   install: 'apt-get install python3-moto python3-flask python3-flask-cors',
 }
 
+/** What servers of some recipes are written in. */
+export const RUBY: SystemPackage = {
+  name: 'ruby',
+  installed: spawnSync('ruby', ['--version']).status === 0,
+  install: 'apt-get install ruby',
+}
+export const PYTHON: SystemPackage = {
+  name: 'python3',
+  installed: spawnSync('python3', ['--version']).status === 0,
+  install: 'apt-get install python3',
+}
+
 /** Makes videos. */
 export const FFMPEG: SystemPackage = {
   name: 'ffmpeg',

@@ -80,12 +80,12 @@ const TITLES: Readonly<Record<string, string>> = {
 }
 /** The page that says when and how to use the routes of a tag. */
 export const GUIDES: Readonly<Record<string, string>> = {
-  files: 'docs/api.md',
+  files: 'docs/files.md',
   multipart: 'docs/upload.md',
   links: 'docs/pictures.md',
   grants: 'docs/share.md',
   'drop-boxes': 'docs/share.md',
-  tokens: 'docs/api.md',
+  tokens: 'docs/login.md',
   admin: 'docs/import-and-repair.md',
   upkeep: 'docs/import-and-repair.md',
   notifications: 'docs/import-and-repair.md',

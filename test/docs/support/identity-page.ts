@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { build } from 'vite'
 import { shared } from '../../e2e/shared.ts'
-import { markedBlock, ROOT } from './markdown.ts'
+import { markedBlock, ROOT, readPage } from './markdown.ts'
 import { ENTRIES, writeSnippets } from './snippets.ts'
 
 /** Who is logged in at the issuer, and in this tab. Other tabs know their user until they are loaded again. */
@@ -77,6 +77,19 @@ export const createClient = () => ({
   },
 }
 
+export const LOGIN_PROVIDERS = 'docs/recipes/login-providers.md'
+
+/** Returns the component for the user, as the page tells it for a provider. */
+export function userFilesOf(provider: string): string {
+  const clerk = markedBlock(LOGIN_PROVIDERS, 'user-files')
+  if (provider !== 'auth0') return clerk
+  const [, id = ''] =
+    /With Auth0, `(useAuth0\(\)[^`]+)` is the id/.exec(readPage(LOGIN_PROVIDERS)) ?? []
+  return clerk
+    .replace("{ useUser } from '@clerk/react'", "{ useAuth0 } from '@auth0/auth0-react'")
+    .replace('useUser().user?.id', id)
+}
+
 /** Supabase's page has no component for its user. */
 const SUPABASE_FILES = `
 import { useEffect, useState } from 'react'
@@ -91,7 +104,7 @@ export function UserFiles() {
 `
 
 /**
- * Builds the page of the recipe for React, with the files of `docs/recipes/NAME.md`, and serves it at
+ * Builds the page of the recipe for React, with the files for a login provider, and serves it at
  * `port`. `tokenFor` is the issuer. The cookie `user` says who is logged in there.
  */
 export async function startIdentityPage(
@@ -105,10 +118,9 @@ export async function startIdentityPage(
     'login.js': LOGIN,
   }
   for (const file of await readdir(source)) files[file] = await readFile(join(source, file), 'utf8')
-  for (const block of ['file-token', 'current-user'])
-    files[`${block}.ts`] = markedBlock(`docs/recipes/${name}.md`, block)
-  files['user-files.tsx'] =
-    name === 'supabase' ? SUPABASE_FILES : markedBlock(`docs/recipes/${name}.md`, 'user-files')
+  files['file-token.ts'] = markedBlock(LOGIN_PROVIDERS, `${name}-file-token`)
+  files['current-user.ts'] = markedBlock(LOGIN_PROVIDERS, 'current-user')
+  files['user-files.tsx'] = name === 'supabase' ? SUPABASE_FILES : userFilesOf(name)
   // What the page says to do: the other component, and `end()` before the log-out of the SDK.
   files['main.tsx'] = (files['main.tsx'] ?? '')
     .replace("{ Files } from './files'", "{ UserFiles } from './user-files'")

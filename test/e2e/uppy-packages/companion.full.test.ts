@@ -229,12 +229,12 @@ describeWith([RADOSGW], 'Companion and the Worker, in front of the same bucket',
   it.each(Object.entries(REQUESTS))('%s', async (request, ask) => {
     const [theirs, ours] = [await answerOf(sides[0], ask), await answerOf(sides[1], ask)]
     const isSame = JSON.stringify(theirs) === JSON.stringify(ours)
-    if (isSame) expect(table.said(request, WORKER), 'docs/uppy.md lists it').toBeUndefined()
+    if (isSame) expect(table.said(request, WORKER), 'results.md lists it').toBeUndefined()
     else {
       table.found(request, COMPANION, cell(theirs, ours))
       table.found(request, WORKER, cell(ours, theirs))
     }
   })
 
-  it('differ only as docs/uppy.md lists', () => table.finish())
+  it('differ only as results.md lists', () => table.finish())
 })

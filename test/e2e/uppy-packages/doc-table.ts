@@ -2,12 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 
-const PAGE = join(import.meta.dirname, '../../../docs/uppy.md')
+const PAGE = join(import.meta.dirname, 'results.md')
 
 /** Whether this run writes the tables instead of comparing its results with them. */
 const writes = process.env.UPDATE_DOCS === '1'
 
-/** A table of docs/uppy.md that these tests generate. */
+/** A table of results.md that these tests generate. */
 export interface DocTable {
   /**
    * Returns what the page states there. Undefined when it states nothing, or when this run writes
@@ -24,7 +24,7 @@ export interface DocTable {
 export function docTable(name: string, columns: readonly string[]): DocTable {
   const marker = `<!-- test: ${name} -->\n`
   const [, after] = readFileSync(PAGE, 'utf8').split(marker)
-  if (after === undefined) throw new Error(`docs/uppy.md lacks the line ${marker}`)
+  if (after === undefined) throw new Error(`results.md lacks the line ${marker}`)
   const lines = after.split('\n')
   const end = lines.findIndex((line) => !line.startsWith('|'))
   const documented = lines.slice(0, end).map(cellsOf)
@@ -37,7 +37,7 @@ export function docTable(name: string, columns: readonly string[]): DocTable {
     said,
     found(row, column, text) {
       rows.set(row, { ...rows.get(row), [column]: text })
-      if (!writes) expect(text, 'docs/uppy.md says something else').toBe(said(row, column))
+      if (!writes) expect(text, 'results.md says something else').toBe(said(row, column))
     },
     finish() {
       const [, ...others] = columns

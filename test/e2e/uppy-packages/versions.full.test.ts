@@ -17,7 +17,7 @@ const LARGE = 6 * MIB
 const SMALL = 1000
 const NAME = 'Grüße aus Köln 1.bin'
 const META = { caption: 'Zoë & Co', 'user.name': 'zoe', größe: '1', nothing: null }
-/** How long to wait for what works, and for what docs/uppy.md says does not. */
+/** How long to wait for what works, and for what results.md says does not. */
 const PATIENCE_MILLISECONDS = { works: 60_000, fails: 15_000 }
 
 declare const page: UppyPage
@@ -384,5 +384,5 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
     })
   })
 
-  it('behave as docs/uppy.md states', () => table.finish())
+  it('behave as results.md states', () => table.finish())
 })

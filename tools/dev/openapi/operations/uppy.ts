@@ -72,6 +72,9 @@ const UPLOAD_MEMBERS: Members = {
   key: { description: 'The object key, from the response to the start.' },
 }
 
+const OF_PART =
+  'If the bucket or the token has `maxBytes`, the Worker signs as many parts as such a file has at 5 MiB each.'
+
 const OF_SIGN = 'The URL of `POST /s3/sign` is the credential. Errors are XML, as S3 writes them.'
 
 const stepQuery = z.object({ step: z.string() })
@@ -94,7 +97,7 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Sign a form for a new key',
     description:
-      "S3's POST policy, or a form for `POST /s3/form` if the bucket's server accepts no POST policies, such as R2 and B2.",
+      "S3's POST policy, or a form for `POST /s3/form` if the bucket's server accepts no POST policies, such as R2 and B2. It takes one file of at most `maxBytes`, or 5 GiB.",
     scopes: ['files:upload'],
     query: formQuery,
     members: FILE_MEMBERS,
@@ -106,7 +109,7 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Upload a file with a form',
     description:
-      'Accepts the fields of `GET /s3/params` and then the `file` as multipart/form-data of at most 100 MB. Stores the file and records it. The `policy` field is the credential.',
+      'Accepts the fields of `GET /s3/params` and then the `file` as multipart/form-data of at most 100 MB. Stores the file and records it for the principal that requested the form. The `policy` field is the credential: for one key, type, metadata and maximum size.',
     answers: {
       201: {
         description: 'S3’s PostResponse.',
@@ -158,6 +161,7 @@ export const uppyOperations: Operations = {
     id: 'signUppyParts',
     tag: 'uppy',
     summary: 'Sign PUTs for parts',
+    description: OF_PART,
     scopes: ['files:upload'],
     query: batchQuery,
     members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'The numbers of the parts.' } },
@@ -168,6 +172,7 @@ export const uppyOperations: Operations = {
     id: 'signUppyPart',
     tag: 'uppy',
     summary: 'Sign a PUT for a part',
+    description: OF_PART,
     scopes: ['files:upload'],
     query: keyQuery,
     members: UPLOAD_MEMBERS,
@@ -269,7 +274,7 @@ export const uppyOperations: Operations = {
     id: 'beginUppyUpload',
     tag: 'uppy',
     summary: 'Begin an upload in parts',
-    description: `CreateMultipartUpload. ${OF_SIGN}`,
+    description: `CreateMultipartUpload. ${OF_SIGN} It is valid for five minutes at most. Each use starts another upload under the same key.`,
     query: stepQuery,
     members: STEP_MEMBERS,
     answers: {
