@@ -2,7 +2,7 @@ import { readPage } from './markdown.ts'
 
 /** The recipes that recipes.full.test.ts follows from an empty folder. */
 export const FOLLOWED = [
-  ...['README', 'plain-html', 'react', 'vue', 'svelte', 'next', 'hono', 'express'],
+  ...['README', 'plain-html', 'react', 'vue-svelte', 'next', 'hono', 'express'],
   ...['from-better-upload', 'from-uppy-companion', 'd1-index'],
 ]
 
