@@ -8,12 +8,10 @@ const TOO_WIDE: readonly string[] = [
   'README.md',
   'docs/development.md',
   'docs/doctor.md',
-  'docs/events.md',
   'docs/library.md',
   'docs/recipes/astro.md',
   'docs/recipes/from-better-upload.md',
   'docs/recipes/from-uppy-companion.md',
-  'docs/server.md',
   'docs/troubleshooting.md',
 ]
 
@@ -99,7 +97,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/curl.md': 400,
   'docs/development.md': 1_550,
   'docs/doctor.md': 2_950,
-  'docs/events.md': 2_700,
   'docs/library.md': 8_400,
   'docs/recipes/README.md': 850,
   'docs/recipes/astro.md': 1_200,
@@ -114,7 +111,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/svelte.md': 1_150,
   'docs/recipes/sveltekit.md': 1_500,
   'docs/recipes/vue.md': 1_150,
-  'docs/server.md': 2_650,
   'docs/troubleshooting.md': 6_750,
 }
 

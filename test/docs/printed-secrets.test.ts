@@ -43,7 +43,6 @@ const KINDS: readonly (readonly [string, RegExp, (text: string) => boolean])[] =
 const HARMLESS = [
   'CINt1FsgDkdQhTxLX5CXzyqW2TPRImdDNQ5B0j0NJlw', // the signature of a link
   '9dd4e461268c8034f5c8564e155c67a6', // an ETag
-  '5d6dd7e4d4ab9a2e1cf4b2c5bd6e7f10-3', // an ETag
   '4598ac794eaa5ca01c10c2fdbad11996', // the public id of a grant
   '0f1e5a3bd7c92f6480b1c4f29ad3e715', // the public id of a drop box
   '0123456789abcdef0123456789abcdef', // an account of Cloudflare
