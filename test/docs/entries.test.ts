@@ -60,11 +60,11 @@ describe('an entry of the package', () => {
     expect(entries).toEqual(plugins.map((name) => [`./${name}`, name]))
   })
 
-  it('is listed in docs/library.md, in the Worker and in the tests of all routes, for each plugin', async () => {
+  it('is listed in docs/mount.md, in the Worker and in the tests of all routes, for each plugin', async () => {
     const read = (path: string) => readFile(join(ROOT, path), 'utf8')
-    const library = await read('docs/library.md')
+    const page = await read('docs/mount.md')
     for (const name of [...plugins, 'images'])
-      expect.soft(library).toContain(`| \`edge-presigner/${name}\` |`)
+      expect.soft(page).toContain(`| \`edge-presigner/${name}\` |`)
     for (const name of [...plugins, 'links/images'])
       for (const path of ['src/worker/plugins.ts', 'test/support/every-plugin.ts'])
         expect.soft(await read(path), path).toContain(`/plugins/${name}/index.ts'`)

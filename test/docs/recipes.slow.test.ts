@@ -135,17 +135,17 @@ beforeAll(async () => {
     { packages, compilerOptions: { types: ['node'], lib: ['es2024'] } },
   )
   const media = withFriend(recipeFile('express', 'media-server.ts'))
-  const nodeSettings = markedBlock('docs/library.md', 'node-settings')
+  const nodeSettings = markedBlock('docs/mount.md', 'node-settings')
   api = writeSnippets(
     {
       'media.ts': media,
       'media-4.ts': media.replace("from 'express'", "from 'express-4'"),
       'file-index.ts': recipeFile('express', 'file-index.ts'),
-      'node/server.ts': markedBlock('docs/library.md', 'fetch'),
+      'node/server.ts': markedBlock('docs/mount.md', 'fetch'),
       'node/session.ts': FETCH_SESSION,
-      'node/settings.ts': withFriend(nodeSettings).replace(
-        "'http://127.0.0.1:9000'",
-        "process.env.S3_ENDPOINT ?? ''",
+      'node/settings.ts': nodeSettings.replace(
+        /settingsFromEnv\(.*?\)/,
+        `{ ...$&, corsOrigins: ['${FRIEND}'] }`,
       ),
       'session.ts': EXPRESS_SESSION,
       'types-4.d.ts': EXPRESS_4,

@@ -12,7 +12,6 @@ import { type Snippets, writeSnippets } from './support/snippets.ts'
 
 const PAGE = 'docs/server.md'
 const MARKS = ['client', 'tokens', 'upload', 'files', 'errors', 'webhook']
-const SIGNER_MARKS = ['signer', 'node']
 const block = (mark: string): string => markedBlock(PAGE, mark)
 
 /** Calls what the page's modules export. */
@@ -33,7 +32,6 @@ for (const sent of [body, body + ' ']) {
 describe(PAGE, () => {
   const stack = new AsyncDisposableStack()
   let snippets: Snippets
-  let signer: Snippets
   let env: NodeJS.ProcessEnv
 
   beforeAll(async () => {
@@ -67,29 +65,21 @@ describe(PAGE, () => {
       { compilerOptions: { types: ['node'] } },
     )
     stack.defer(() => snippets.remove())
-    signer = writeSnippets({
-      ...Object.fromEntries(SIGNER_MARKS.map((mark) => [`${mark}.ts`, block(mark)])),
-      'settings.ts': `import type { SettingsFor } from 'edge-presigner'
-        export declare const settings: SettingsFor<Record<string, string | undefined>>`,
-      'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
-    })
-    stack.defer(() => signer.remove())
     env = { PRESIGNER_URL: worker.origin, PRESIGNER_KEY: apiKey, FOLDER: directory }
   })
   afterAll(() => stack.disposeAsync())
 
   it('has only code that a test here runs', () => {
     const blocks = codeBlocks(readPage(PAGE))
+    const signer = ['signer', 'node'] // test/docs/mount.slow.test.ts
     expect(blocks.map(({ mark }) => mark).filter((mark) => mark !== '')).toEqual([
-      ...MARKS,
-      ...SIGNER_MARKS,
+      ...[...MARKS, ...signer],
     ])
     expect(blocks.filter(({ mark }) => mark === '').map(({ language }) => language)).toEqual(['sh'])
   })
 
   it('has code that compiles', async () => {
     expect(await snippets.typeErrors()).toBe('')
-    expect(await signer.typeErrors()).toBe('')
   })
 
   it('creates a token for a user', async () => {
@@ -111,25 +101,6 @@ describe(PAGE, () => {
   it('shows the error that it describes', async () => {
     const [, comment] = / \/\/ (invalid_expiry .*)/.exec(block('errors')) ?? []
     expect(await snippets.run('errors.ts', env)).toBe(`${comment}\n`)
-  })
-
-  it('signs two URLs and a link without a request', async () => {
-    const printed = await signer.run('signer.ts', {
-      S3_ENDPOINT: 'http://127.0.0.1:9000',
-      S3_ACCESS_KEY_ID: 'id',
-      S3_SECRET_ACCESS_KEY: 'secret',
-      SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
-    })
-    const [code, answers = ''] = printed.split('\n')
-    expect(code).toBe('invalid_key')
-    expect(JSON.parse(answers)).toMatchObject({
-      upload: {
-        key: expect.stringMatching(/^users\/42\/uploads\/.*-my-photo\.jpg$/),
-        method: 'PUT',
-      },
-      download: { expiresIn: 172_800 },
-      link: { link: expect.stringMatching(/^https:\/\/files\.example\.com\/i\/files\//) },
-    })
   })
 
   it('verifies a webhook', async () => {

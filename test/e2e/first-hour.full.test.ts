@@ -21,7 +21,7 @@ import { CHROMIUM, describeWith } from './system-package.ts'
 /** An origin that no setting allows. The browser resolves it to this machine. */
 const OTHER_HOST = 'photos.test'
 
-/** What your own server does with the signer: docs/library.md. */
+/** What your own server does with the signer: docs/mount.md. */
 const SIGN = `
 import { createSigner, defineSettings } from 'edge-presigner/signer'
 const { S3_ENDPOINT, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, SIGNING_SECRETS } = process.env

@@ -47,7 +47,7 @@ beforeAll(async () => {
   await mkdir(at('src'))
   await mkdir(at('node_modules/@20minutes'), { recursive: true })
   await writeFile(at('package.json'), JSON.stringify({ private: true, type: 'module' }))
-  await writeFile(at('src/worker.ts'), markedBlock('docs/library.md', 'own-worker'))
+  await writeFile(at('src/worker.ts'), markedBlock('docs/mount.md', 'own-worker'))
   await writeFile(at('wrangler.toml'), CONFIG + PAGE)
   await install(folder, await shared('tarball', 'edge-presigner'))
   await linkPeers(...PEERS)

@@ -271,7 +271,7 @@ it.each([
   }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
-  await writeFile(join(folder, 'worker.ts'), markedBlock('docs/library.md', 'own-worker'))
+  await writeFile(join(folder, 'worker.ts'), markedBlock('docs/mount.md', 'own-worker'))
   await writeFile(join(folder, 'hooks.ts'), WORKER_WITH_HOOKS)
   await typeCheck(folder)
 })

@@ -1,4 +1,4 @@
-/** The part of Node's HTTP that the test of its handler and docs/library.md need. */
+/** The part of Node's HTTP that the test of its handler and docs/mount.md need. */
 declare module 'node:http' {
   export interface IncomingMessage extends AsyncIterable<Uint8Array<ArrayBuffer>> {
     readonly method?: string

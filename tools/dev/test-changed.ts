@@ -26,7 +26,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
     ['test/e2e/{s3rver,ceph,r2,credentials*}.test.ts', 'test/e2e/client.*test.ts'],
   ],
   [/^src\/[\w-]+\//, ['test/e2e/s3rver.test.ts']],
-  [/^src\//, ['test/e2e/{s3rver,package*}.test.ts', 'test/docs/library*.test.ts']],
+  [/^src\//, ['test/e2e/{s3rver,package*}.test.ts', 'test/docs/mount*.test.ts']],
   [/^client\//, ['test/e2e/{client,drop-box-script}*.test.ts', 'test/docs/recipes*.test.ts']],
   [/^(?:create\/|template\/|tools\/dev\/template\.ts$)/, ['test/e2e/{create,package}*.test.ts']],
   [/^drop-box\//, ['test/e2e/{drop-box-script,visitor-pages}*.test.ts', 'test/docs/words.test.ts']],

@@ -22,7 +22,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
       'client/README.md',
       'docs/upload.md',
       'docs/server.md',
-      'docs/library.md',
+      'docs/mount.md',
       'docs/uppy.md',
       'docs/pictures.md',
       'docs/share.md',

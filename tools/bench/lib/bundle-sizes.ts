@@ -68,7 +68,7 @@ export async function sizedBundle(
   }
 }
 
-/** Returns the bundles that docs/library.md has sizes of, by the names there. */
+/** Returns bundles by their names in docs/mount.md and maintainers/performance.md. */
 export async function packageBundles(): Promise<ReadonlyMap<string, SizedBundle>> {
   const made: [string, Promise<SizedBundle>][] = [
     [CORE, withPlugins('')],

@@ -9,7 +9,8 @@ import type { SettingsInput } from '../../src/settings/input.ts'
 import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
 import { ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
 
-const PAGE = 'docs/library.md'
+const PAGE = 'docs/mount.md'
+const SERVER = 'docs/server.md'
 const block = (mark: string): string => markedBlock(PAGE, mark)
 
 /** The login, which the page leaves to its readers. */
@@ -39,6 +40,75 @@ export const login: MiddlewareHandler<{ Bindings: Env; Variables: Vars }> = asyn
   c.set('user', id === undefined ? undefined : { id })
   await next()
 }
+`
+
+/** What the page leaves to the tables: settings with every member of a kind, and the plugin \`images\`. */
+const SETTINGS = `
+import { defineSettings } from 'edge-presigner'
+
+interface Env {
+  S3_ACCESS_KEY_ID: string
+  S3_SECRET_ACCESS_KEY: string
+  S3_WRITE_ACCESS_KEY_ID: string
+  S3_WRITE_SECRET_ACCESS_KEY: string
+  SIGNING_SECRETS: string
+}
+
+export const settings = defineSettings((env: Env) => ({
+  name: 'media',
+  buckets: {
+    photos: {
+      endpoint: 'https://s3.eu-central-1.amazonaws.com',
+      region: 'eu-central-1',
+      bucket: 'my-photos',
+      addressing: 'virtual',
+      credentials: { accessKeyId: env.S3_ACCESS_KEY_ID, secretAccessKey: env.S3_SECRET_ACCESS_KEY },
+      uploadCredentials: {
+        accessKeyId: env.S3_WRITE_ACCESS_KEY_ID,
+        secretAccessKey: env.S3_WRITE_SECRET_ACCESS_KEY,
+      },
+      maxBytes: 20 * 1024 ** 2,
+      allowedTypes: ['image/*'],
+    },
+  },
+  signingSecrets: env.SIGNING_SECRETS,
+  corsOrigins: ['https://app.example.com'],
+  linkBase: 'https://files.example.com/media',
+  linkHostOnly: true,
+}))
+`
+const MEDIA = `
+import { createPresigner } from 'edge-presigner'
+import { images } from 'edge-presigner/images'
+import { links } from 'edge-presigner/links'
+import type { Env, Vars } from './login.ts'
+import { settings } from './settings.ts'
+
+export const media = createPresigner<Env, Vars>(settings, {
+  plugins: [
+    links({
+      images: images({ binding: (env) => env.IMAGES, sizes: [320, 640, 1280] }),
+    }),
+  ],
+})
+`
+/** Functions of the reader's own. */
+const DATABASE = `
+import type { FileEvent } from 'edge-presigner'
+
+export const saveToMyDatabase = async ({ type, file }: FileEvent): Promise<void> =>
+  console.log(type, file.bucket, file.key)
+export const isInQuarantine = async (key: string): Promise<boolean> => key.endsWith('.exe')
+`
+/** What the page's blocks for `wrangler.toml` leave out. */
+const WRANGLER = `
+[[kv_namespaces]]
+binding = "FILES"
+
+[[ratelimits]]
+name = "RATE_LIMITER"
+namespace_id = "8787"
+simple = { limit = 1200, period = 60 }
 `
 
 /** The page's app, alone and behind common middleware. */
@@ -138,20 +208,7 @@ console.log(JSON.stringify({ asked, read: read.url, expiresIn: read.expiresIn, w
 `
 const role = (mark: string): string => markedBlock('docs/recipes/aws-roles.md', mark)
 
-const MARKS = [
-  'mount',
-  'settings',
-  'node-settings',
-  'named',
-  'options',
-  'refusal',
-  'fetch',
-  'edge',
-  'media',
-  'signer',
-  'node',
-  'testing',
-]
+const MARKS = ['mount', 'node-settings', 'options', 'fetch', 'edge', 'testing']
 const other = codeBlocks(readPage(PAGE)).filter(
   ({ language, mark }) => language === 'ts' && !MARKS.includes(mark),
 )
@@ -162,15 +219,14 @@ beforeAll(() => {
     'workers/login.ts': LOGIN,
     'workers/mount.ts': block('mount').replaceAll(/^const (?=settings|media)/gm, 'export const '),
     'workers/worker.ts': WORKER,
-    'workers/settings.ts': block('settings'),
-    'workers/named.ts': block('named'),
+    'workers/settings.ts': SETTINGS,
+    'workers/database.ts': DATABASE,
     'workers/options.ts': block('options'),
-    'workers/refusal.ts': block('refusal'),
     'workers/edge.ts': block('edge'),
-    'workers/media.ts': block('media'),
+    'workers/media.ts': MEDIA,
     // Node's types conflict with those of Workers.
     'node/process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
-    'node/signer.ts': block('signer'),
+    'node/signer.ts': markedBlock(SERVER, 'signer'),
     'node/settings.ts': block('node-settings'),
     'node/aws.d.ts': AWS_SDK,
     'node/instance.ts': role('instance'),
@@ -179,7 +235,7 @@ beforeAll(() => {
     'node/identity-token.ts': "export const identityToken = async () => 'jwt-of-the-server'",
     'node/role-settings.ts': role('sts-settings'),
     'node/role-main.ts': ROLE_MAIN,
-    'node/node.ts': block('node'),
+    'node/node.ts': markedBlock(SERVER, 'node'),
     'node/fetch.ts': block('fetch'),
     'start/settings.ts': block('node-settings'),
     'start/start.ts': markedBlock('docs/api.md', 'start-library'),
@@ -193,7 +249,7 @@ beforeAll(() => {
 })
 afterAll(() => snippets.remove())
 
-describe('the code in docs/library.md', () => {
+describe('the code in docs/mount.md', () => {
   it('compiles', async () => expect(await snippets.typeErrors()).toBe(''))
 
   it('contains the example of README.md', () => {
@@ -203,7 +259,7 @@ describe('the code in docs/library.md', () => {
   })
 
   it('fails with a typo', async () => {
-    const wrong = writeSnippets({ 'a.ts': block('settings').replace('region:', 'regoin:') })
+    const wrong = writeSnippets({ 'a.ts': SETTINGS.replace('region:', 'regoin:') })
     expect(await wrong.typeErrors()).toContain('regoin')
     wrong.remove()
   })
@@ -220,7 +276,7 @@ it('the recipe for roles of AWS signs with one role for each purpose', async () 
   expect(printed.expiresIn).toBeLessThanOrEqual(600)
 })
 
-describe('the table of', () => {
+describe('the list of', () => {
   /** Returns the names in the first column of the table under a heading. */
   const documented = (heading: string): string[] => {
     const [, section = ''] = readPage(PAGE).split(`\n${heading}\n`)
@@ -249,8 +305,14 @@ describe('the table of', () => {
       return [...list.matchAll(/'(\w+)'/g)].map(([, option]) => `${name} ${option}`)
     })
     expect(known.length).toBeGreaterThan(10)
-    const rows = readPage(PAGE).matchAll(/^\| `(\w+)` \| `(\w+)(?:\(.*?\))?` \| /gm)
-    const listed = [...rows].map(([, name, option]) => `${name} ${option}`)
+    const [, section = ''] = readPage(PAGE).split('\n### Options of plugins\n')
+    const calls = section
+      .split(/\n#/, 1)
+      .join()
+      .matchAll(/`(\w+)\(\{ ([\w, ]+) \}\)`/g)
+    const listed = [...calls].flatMap(([, name, options = '']) =>
+      options.split(', ').map((option) => `${name} ${option}`),
+    )
     expect(listed.toSorted()).toEqual(known.toSorted())
   })
 
@@ -289,6 +351,7 @@ describe('the minimal app', () => {
         'name = "app"',
         'main = "workers/worker.ts"',
         block('wrangler'),
+        WRANGLER,
         '[alias]',
         ...Object.entries(ENTRIES).map(([name, path]) => `"${name}" = "${path}"`),
       ].join('\n'),
@@ -377,6 +440,8 @@ describe('the minimal app', () => {
 describe('on Node', () => {
   const env = {
     S3_ENDPOINT: 'http://127.0.0.1:9000',
+    S3_REGION: 'us-east-1',
+    S3_BUCKET: 'files',
     S3_ACCESS_KEY_ID: 'id',
     S3_SECRET_ACCESS_KEY: 'secret',
     SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
@@ -401,11 +466,10 @@ describe('on Node', () => {
   it('the first example of the API uploads a file and prints its link', async () => {
     const directory = join(snippets.directory, 'start/s3')
     const s3 = await startS3rver({ port: 0, directory, corsOrigins: ['http://localhost'] })
-    const settings = block('node-settings').replace(env.S3_ENDPOINT, s3.endpoint)
-    writeFileSync(join(snippets.directory, 'start/settings.ts'), settings)
     const printed = await snippets
       .run('start/start.ts', {
-        SIGNING_SECRETS: env.SIGNING_SECRETS,
+        ...env,
+        S3_ENDPOINT: s3.endpoint,
         S3_ACCESS_KEY_ID: s3.accessKeyId,
         S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
         LINK_BASE: 'https://app.example.com',
