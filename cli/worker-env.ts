@@ -56,7 +56,7 @@ export async function readVariables(file: string): Promise<Variables> {
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
     throw new Error(
-      `${file} is missing. https://github.com/edge-presigner/edge-presigner/blob/main/docs/development.md#a-real-bucket shows its content.`,
+      `${file} is missing. https://github.com/edge-presigner/edge-presigner/blob/main/docs/try.md#a-real-bucket shows its content.`,
     )
   }
 }

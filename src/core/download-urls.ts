@@ -80,8 +80,8 @@ export async function signDownload(
 
 /** Download URLs, for one file and for many. */
 export const downloadUrlRoutes = newApp()
-  .get('/files/:key/url', validateQuery(urlSchema), async (c) =>
-    json(c, await signDownload(c, keyParam(c), c.req.valid('query'))),
+  .get('/files/:key/url', validateQuery(urlSchema), (c) =>
+    signDownload(c, keyParam(c), c.req.valid('query')).then((signed) => json(c, signed)),
   )
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias, ...request } = c.req.valid('json')

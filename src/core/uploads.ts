@@ -83,10 +83,11 @@ export async function signUpload(
   request: Naming & Omit<UploadRequest, keyof Naming>,
 ): Promise<UploadUrl> {
   const ready = await planUpload(c, bucket, request, MAX_PUT_BYTES)
-  return startUpload(c, ready, async ({ key, file, now }) => {
-    const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
-    return createUploadUrl(bucket, key, kept, now)
-  })
+  return startUpload(c, ready, ({ key, file, now }) =>
+    file.key === undefined
+      ? createUploadUrl(bucket, key, file, now)
+      : keepExisting(bucket, file, now).then((kept) => createUploadUrl(bucket, key, kept, now)),
+  )
 }
 
 /** An upload that may start. Nothing has had an effect yet. */
@@ -140,9 +141,9 @@ export async function planUpload<File extends Nameable>(
 
 /**
  * Lets the plugins reserve, and calls `start`, which signs the upload or starts it in the bucket. If one of
- * them fails, undoes what is reserved.
+ * them fails, undoes what is reserved. Not async, since each promise costs time.
  */
-export async function startUpload<File, T>(
+export function startUpload<File, T>(
   c: AppContext,
   { key, file, change }: ReadyUpload<File>,
   start: (upload: Omit<ReadyUpload<File>, 'change'> & { readonly now: Date }) => Promise<T>,

@@ -140,8 +140,8 @@ function tokenIn(c: AppContext, bearer: string | undefined): string | undefined 
   const inPath = c.req.path.startsWith('/u/') ? c.req.param('token') : undefined
   // A percent-encoded spelling is no token, so that a filter can compare the path as text.
   if (inPath !== undefined) return `${c.req.path}/`.startsWith(`/u/${inPath}/`) ? inPath : ''
-  const { own } = c.env.instance
-  return own.some(({ prefix }) => bearer?.startsWith(prefix)) ? bearer : undefined
+  for (const { prefix } of c.env.instance.own) if (bearer?.startsWith(prefix)) return bearer
+  return undefined
 }
 
 /** Returns the verdict of the app, unless a foreign page sent the request. */

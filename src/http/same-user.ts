@@ -14,26 +14,35 @@ export const USER_TAG = 'X-User-Tag'
  */
 export function requireSameUser(
   c: AppContext,
-  { signingSecrets }: SigningSettings,
+  settings: SigningSettings,
   principal: Principal,
 ): Promise<void> | undefined {
-  const [secret] = signingSecrets
+  const tag = userTag(settings.signingSecrets[0], principal)
+  return tag instanceof Promise
+    ? tag.then((own) => compareTag(c, settings, principal, own))
+    : compareTag(c, settings, principal, tag)
+}
+
+function compareTag(
+  c: AppContext,
+  settings: SigningSettings,
+  principal: Principal,
+  own: string,
+): Promise<void> | undefined {
+  c.env.userTag = { [USER_TAG]: own }
   const given = c.req.header(USER_TAG)
-  const tag = userTag(secret, principal)
-  if (tag instanceof Promise) return tag.then((own) => compare(own))
-  return compare(tag)
+  return given === undefined || given === own ? undefined : compareOlder(settings, principal, given)
+}
 
-  function compare(own: string): Promise<void> | undefined {
-    c.env.userTag = { [USER_TAG]: own }
-    return given === undefined || given === own ? undefined : compareOlder(given)
-  }
-
-  async function compareOlder(asked: string): Promise<void> {
-    for (const older of signingSecrets.slice(1))
-      if (asked === (await userTag(older, principal))) return
-    throw new ApiError(
-      'user_changed',
-      'Another user is logged in now. Reload the page, or log in again.',
-    )
-  }
+async function compareOlder(
+  { signingSecrets }: SigningSettings,
+  principal: Principal,
+  given: string,
+): Promise<void> {
+  for (const older of signingSecrets.slice(1))
+    if (given === (await userTag(older, principal))) return
+  throw new ApiError(
+    'user_changed',
+    'Another user is logged in now. Reload the page, or log in again.',
+  )
 }

@@ -78,13 +78,14 @@ export function nameInKey(key: ObjectKey): string {
   return toFileName(isNewObjectKey(key) ? name.slice(TIME_DIGITS + RANDOM_DIGITS + 1) : name, key)
 }
 
+/** The characters of the last id. Reused, so that each call doesn't allocate memory. */
+const codes: number[] = []
+
 /** Returns 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */
 function newId(
   now: Date,
   random: Uint8Array = crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS)),
 ): string {
-  // An array, since a growing text would be a new one in each step.
-  const codes = new Array<number>(TIME_DIGITS + RANDOM_DIGITS)
   let time = MAX_TIME - now.getTime()
   for (let i = TIME_DIGITS; i--; time = Math.floor(time / 32))
     codes[i] = DIGITS.charCodeAt(time % 32)

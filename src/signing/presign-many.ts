@@ -31,8 +31,12 @@ const templates = new WeakMap<Bucket, Template[]>()
 export function presignMany(input: PresignTemplate): PresignKey {
   const datetime = amzDate(input.signedAt)
   // Without a promise if the template exists, since most requests sign one URL.
-  const template = templates.get(input.bucket)?.find(({ fits }) => fits(input, datetime))
-  if (template !== undefined) return template.fill(input, datetime)
+  for (const template of templates.get(input.bucket) ?? [])
+    if (template.fits(input, datetime)) return template.fill(input, datetime)
+  return presignFirst(input, datetime)
+}
+
+function presignFirst(input: PresignTemplate, datetime: string): PresignKey {
   const presignKey = prepareTemplate(input).then((made) => made.fill(input, datetime))
   return (key) => presignKey.then((sign) => sign(key))
 }

@@ -76,8 +76,17 @@ export async function calculateSignature(
   return hex(await crypto.subtle.sign('HMAC', await signingKey(signer), utf8(stringToSign)))
 }
 
+/** The last date and its text, since all URLs of one second have the same. */
+let lastTime = Number.NaN
+let lastText = ''
+
 /** Returns `date` in the format of `X-Amz-Date`: ISO 8601's basic format in UTC. */
-export const amzDate = (date: Date): string => date.toISOString().replace(/[-:]|\.\d+/g, '')
+export function amzDate(date: Date): string {
+  const time = date.getTime()
+  if (time !== lastTime) lastText = date.toISOString().replace(/[-:]|\.\d+/g, '')
+  lastTime = time
+  return lastText
+}
 
 /** Writes spaces as "%20", as signed: S3 servers read "+" in two ways. A plus is already "%2B". */
 export const spaced = (text: string): string => text.replaceAll('+', '%20')

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTestHarness, type TestHarness } from 'wrangler'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
+import { readPage } from './support/markdown.ts'
 import { recipeFile } from './support/recipe.ts'
 import { ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
 
@@ -21,6 +22,8 @@ const SETTINGS = `
 import { defineSettings } from 'edge-presigner'
 export const settings = defineSettings(() => ({ buckets: {}, signingSecrets: '' }))
 `
+
+const example = (path: string): string => readPage(`examples/files-index/${path}`)
 
 interface Row {
   readonly key: string
@@ -40,15 +43,15 @@ let db: D1Database
 beforeAll(async () => {
   app = writeSnippets({
     // The client is not installed here.
-    'wrangler.toml': `${recipeFile('d1-index', 'wrangler.toml')}
+    'wrangler.toml': `${example('wrangler.toml')}
 [alias]
 "${CLIENT}" = ${JSON.stringify(ENTRIES[CLIENT])}
 `,
-    'src/file-events.ts': recipeFile('d1-index', 'src/file-events.ts'),
-    'src/index.ts': recipeFile('d1-index', 'src/index.ts'),
+    'src/file-events.ts': example('src/file-events.ts'),
+    'src/index.ts': example('src/index.ts'),
     'src/media.ts': recipeFile('d1-index', 'src/media.ts'),
     'src/settings.ts': SETTINGS,
-    'src/fill.ts': recipeFile('d1-index', 'src/fill.ts'),
+    'src/fill.ts': example('src/fill.ts'),
   })
   // The page's own Worker, not this project's.
   harness = createTestHarness({
@@ -59,7 +62,7 @@ beforeAll(async () => {
   })
   origin = (await harness.listen()).url.origin
   db = (await harness.getWorker<{ DB: D1Database }>().getEnv()).DB
-  const statements = recipeFile('d1-index', 'schema.sql').replaceAll(/--.*$/gm, '').split(';')
+  const statements = example('schema.sql').replaceAll(/--.*$/gm, '').split(';')
   for (const statement of statements) if (statement.trim()) await db.prepare(statement).run()
 })
 afterAll(async () => {

@@ -16,9 +16,13 @@ const CHECKS = [
 ]
 
 describe('docs/doctor.md', () => {
-  it('has exactly one row for each check, in the order in which they run', () => {
-    const rows = [...PAGE.matchAll(/^\| `((?:settings|bucket|url)\.[a-z-]+)` \|/gm)]
-    expect(rows.map(([, name]) => name)).toEqual(CHECKS)
+  it('names exactly the existing checks, in the order in which they run', () => {
+    const [, section = ''] = /\n## Checks\n([\s\S]+?)\n## /.exec(PAGE) ?? []
+    const groups = section.matchAll(/^- \*\*(settings|bucket|url):\*\* ((?:.+,\n)*.+)$/gm)
+    const named = [...groups].flatMap(([, group, names = '']) =>
+      [...names.matchAll(/`([a-z-]+)`/g)].map(([, name]) => `${group}.${name}`),
+    )
+    expect(named).toEqual(CHECKS)
   })
 
   it('shows a table with existing checks', () => {
@@ -26,7 +30,7 @@ describe('docs/doctor.md', () => {
       ...markedBlock('docs/doctor.md', 'table').matchAll(/^ {2}(?:pass|warn|fail|skip) {2}(\S+)/gm),
     ]
     const names = CHECKS.map((check) => check.replace(/^\w+\./, ''))
-    expect(shown.length).toBeGreaterThan(20)
+    expect(shown.length).toBeGreaterThan(6)
     for (const [, name] of shown) expect(names).toContain(name)
   })
 

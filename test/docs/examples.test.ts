@@ -36,7 +36,7 @@ const listed = async (): Promise<unknown> => (await fetch(`${presigner.origin}/f
 
 describe('the walk-through with curl', async () => {
   it.skipIf(await withoutCurl())('uploads, shows, lists and deletes', async () => {
-    const printed = await runShell(block('docs/curl.md', 'walk-through'))
+    const printed = await runShell(block('docs/try.md', 'walk-through'))
     const [recorded = '', downloaded, list = '', ...rest] = printed.split('\n')
     const record: unknown = JSON.parse(recorded)
     expect(record).toMatchObject({ name: 'hello.txt', size: 20, mimetype: 'text/plain' })
@@ -108,7 +108,7 @@ describe('the flow in a browser', () => {
 describe('the example of links', async () => {
   it.skipIf(await withoutCurl())('prints an <img> whose source is cached at the edge', async () => {
     await uploadedFile()
-    const [img = '', ...head] = (await runShell(block('docs/curl.md', 'links'))).split(/\r?\n/)
+    const [img = '', ...head] = (await runShell(block('docs/try.md', 'links'))).split(/\r?\n/)
     expect(head[0]).toBe('HTTP/1.1 200 OK')
     expect(head).toContain('Cache-Status: edge-presigner; fwd=uri-miss')
     const [, src = ''] = /^<img src="([^"]+)">$/.exec(img) ?? []

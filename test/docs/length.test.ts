@@ -6,11 +6,8 @@ const MAX_TABLE_LINE = 160
 /** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
 const TOO_WIDE: readonly string[] = [
   'README.md',
-  'docs/development.md',
-  'docs/doctor.md',
   'docs/recipes/astro.md',
   'docs/recipes/from-better-upload.md',
-  'docs/recipes/from-uppy-companion.md',
 ]
 
 /** The most words that a page may have. */
@@ -55,7 +52,7 @@ const BUDGET: Readonly<Record<string, number>> = {
   'docs/recipes/aws-eventbridge.md': 380,
   'docs/recipes/plugin.md': 330,
   'docs/recipes/from-better-upload.md': 880,
-  'docs/recipes/from-uppy-companion.md': 690,
+  'docs/recipes/from-uppy-companion.md': 800,
   'CONTRIBUTING.md': 1_200,
   'docs/maintainers/README.md': 200,
   'docs/maintainers/architecture.md': 1_510,
@@ -92,15 +89,10 @@ const BUDGET: Readonly<Record<string, number>> = {
 /** Pages that are still longer, or that another page replaces, and the words that they have now. */
 const TOO_LONG: Readonly<Record<string, number>> = {
   'README.md': 1_350,
-  'docs/curl.md': 400,
-  'docs/development.md': 1_550,
-  'docs/doctor.md': 2_950,
   'docs/recipes/README.md': 850,
   'docs/recipes/astro.md': 1_200,
-  'docs/recipes/d1-index.md': 1_300,
   'docs/recipes/express.md': 1_650,
   'docs/recipes/from-better-upload.md': 1_800,
-  'docs/recipes/from-uppy-companion.md': 1_300,
   'docs/recipes/hono.md': 1_050,
   'docs/recipes/next.md': 850,
   'docs/recipes/plain-html.md': 850,

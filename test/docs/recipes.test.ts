@@ -9,6 +9,7 @@ import { FOLLOWED, recipeSteps } from './support/recipe.ts'
 const EXAMPLES: Readonly<Record<string, readonly [folder: string, others: readonly string[]]>> = {
   hono: ['mounted-app', ['README.md', '.dev.vars.example']],
   express: ['node-server', ['README.md', '.env.example']],
+  'd1-index': ['files-index', []],
   // `npm create vite` writes the others.
   react: ['react-app', ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json']],
 }

@@ -46,7 +46,7 @@ describe('a link of a page', () => {
     ['docs/events.md', 'api.md#errors', '/api.md#errors'],
     ['docs/recipes/react.md', '../api.md', '/api.md'],
     ['docs/recipes/react.md', 'README.md#on-your-machine', '/recipes/#on-your-machine'],
-    ['docs/curl.md', '../README.md', '/'],
+    ['docs/try.md', '../README.md', '/'],
     ['README.md', 'docs/maintainers/stored-data.md', '/maintainers/stored-data.md'],
     ['docs/api.md', '#errors', '#errors'],
     ['docs/api.md', 'https://a.example/b', 'https://a.example/b'],

@@ -19,7 +19,7 @@ function startWith(start: (options: S3ServerOptions) => Promise<S3Server>): () =
   }
 }
 
-// What depends on the bucket's answers. client-r2.full.test.ts has the other rules.
+// What depends on the bucket's answers. client-r2.slow.test.ts has the other rules.
 describeWith([CHROMIUM, RADOSGW], 'the client in Chromium with Ceph RGW', () => {
   const context = startWith(sharedCeph)
   describe('large files', () => largeFileRules(context))

@@ -85,7 +85,7 @@ const allowedOrigin = ({ headers }: Answer) => headers['access-control-allow-ori
 
 /** Returns the walk-through with curl, for this Worker. */
 const walkThrough = () =>
-  markedBlock('docs/curl.md', 'walk-through').replaceAll('http://localhost:8787', origin())
+  markedBlock('docs/try.md', 'walk-through').replaceAll('http://localhost:8787', origin())
 const origin = () => `http://localhost:${port}`
 
 const runShell = (script: string) =>

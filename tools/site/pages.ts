@@ -12,7 +12,7 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   [
     'Start',
     [
-      ...['README.md', 'docs/development.md', 'docs/deploy.md', 'docs/curl.md', 'docs/login.md'],
+      ...['README.md', 'docs/try.md', 'docs/deploy.md', 'docs/login.md'],
       ...['docs/comparison.md', 'docs/tried.md'],
     ],
   ],

@@ -171,7 +171,7 @@ function requireBaseUrl(baseUrl: string): string {
   return baseUrl.replace(/\/+$/, '')
 }
 
-/** The names of this machine, including those in a container (docs/development.md). */
+/** The names of this machine, including those in a container (docs/try.md). */
 const LOCAL_HOST =
   /^(?:(?:.+\.)?localhost|127\.0\.0\.1|\[::1\]|host\.(?:docker|containers)\.internal)$/
 

@@ -1,8 +1,10 @@
+import { relative } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { deadLinks } from '../dead-links.ts'
 import { repositoryMarkdown } from '../markdown.ts'
 import { fragment, REPOSITORY, ROOT, sidebar, sitePath } from '../pages.ts'
 import { writeReference } from '../reference.ts'
+import { boostDocument, processTerm, searchedMarkdown, tokenize } from '../search.ts'
 
 export default defineConfig({
   title: 'Edge presigner',
@@ -45,23 +47,15 @@ export default defineConfig({
   themeConfig: {
     search: {
       provider: 'local',
-      // VitePress sends the source of both functions to the browser, so they use nothing around them.
       options: {
+        _render: (markdown, env, md) =>
+          md.render(
+            searchedMarkdown(relative(ROOT, env.path).replaceAll('\\', '/'), markdown),
+            env,
+          ),
         miniSearch: {
-          options: {
-            // An error code or a variable is a word, and so are its parts.
-            tokenize: (text) =>
-              (text.match(/[\p{L}\p{N}_]+/gu) ?? []).flatMap((word) =>
-                word.includes('_') ? [word, ...word.split('_')] : [word],
-              ),
-          },
-          searchOptions: {
-            // What one does comes before the tables of each route, and before everything for maintainers.
-            boostDocument: (id) => {
-              const path = String(id)
-              return path.includes('/maintainers/') ? 0.001 : path.includes('/reference/') ? 0.3 : 1
-            },
-          },
+          options: { tokenize, processTerm },
+          searchOptions: { boostDocument },
         },
       },
     },

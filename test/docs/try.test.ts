@@ -7,7 +7,7 @@ import { loadEnvironment } from '../../src/worker/environment.ts'
 import { readVariable } from '../../src/worker/variables.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 
-const PAGE = 'docs/development.md'
+const PAGE = 'docs/try.md'
 
 it('has exactly the options of npm run dev', () => {
   const shown = [...readPage(PAGE).matchAll(/^\| `(--[^`]+)` \|/gm)].map(([, option]) => option)
