@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { APP_FILES } from '../../create/src/app-files.ts'
 import { ROOT, readPage } from './support/markdown.ts'
-import { FOLLOWED, recipeSteps } from './support/recipe.ts'
+import { countActions, FOLLOWED, IN_APP, recipeSteps } from './support/recipe.ts'
 
 /** The complete apps of pages, and their files that the page need not mention. */
 const EXAMPLES: Readonly<Record<string, readonly [folder: string, others: readonly string[]]>> = {
   hono: ['mounted-app', ['README.md', '.dev.vars.example']],
-  express: ['node-server', ['README.md', '.env.example']],
   'd1-index': ['files-index', []],
   // `npm create vite` writes the others.
   react: ['react-app', ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json']],
@@ -24,11 +24,11 @@ it('every recipe is on the list, and followed, or another test compiles or runs 
     expect(readPage('docs/recipes/README.md')).toContain(`(${page}.md)`)
     const names = [`recipes/${page}.md`, `'${page}'`]
     const isTested = tests.some((text) => names.some((name) => text.includes(name)))
-    expect([page, FOLLOWED.includes(page) || isTested]).toEqual([page, true])
+    expect([page, [...FOLLOWED, ...IN_APP].includes(page) || isTested]).toEqual([page, true])
   }
 })
 
-describe.each(FOLLOWED)('%s.md', (page) => {
+describe.each([...FOLLOWED, ...IN_APP])('%s.md', (page) => {
   const text = readPage(`docs/recipes/${page}.md`)
 
   it('has only files with a name, commands and excerpts, as a reader sees them', () => {
@@ -37,11 +37,39 @@ describe.each(FOLLOWED)('%s.md', (page) => {
     expect(text).not.toContain('<!-- test')
   })
 
-  it('says where the Worker comes from, and what production needs', () => {
+  it('says where the Worker or the bucket comes from, and what production needs', () => {
     if (page === 'README') return
-    expect(text).toContain('README.md#on-your-machine)')
+    if (IN_APP.includes(page)) expect(text).toContain('npx edge-presigner dev --bucket ')
+    else expect(text).toContain('README.md#on-your-machine)')
     expect(text).toMatch(/four steps|cors-of-the-bucket/)
     expect(text).not.toContain('clone')
+  })
+})
+
+describe.each(IN_APP)('%s.md', (page) => {
+  const files = APP_FILES[page] ?? {}
+
+  it('takes at most 12 actions from nothing to an upload on the page', () => {
+    expect(countActions(page)).toBeLessThanOrEqual(12)
+  })
+
+  it('shows parts of the files that the command writes', () => {
+    const excerpts = recipeSteps(page).filter(({ kind, path }) => kind === 'excerpt' && path)
+    expect(excerpts.length).toBeGreaterThan(1)
+    for (const { path, code } of excerpts)
+      expect(files[path]?.replaceAll(/^ {4}/gm, '') + (files[path] ?? ''), path).toContain(code)
+    for (const path of Object.keys(files))
+      expect(readPage(`docs/recipes/${page}.md`)).toContain(`\`${path}\``)
+  })
+
+  it('has settings and a mount of at most 20 lines, apart from imports', () => {
+    const lines = Object.entries(files).flatMap(([path, text]) => {
+      const code = text.split('\n').filter((line) => line !== '' && !line.startsWith('import '))
+      if (/media|route\.ts$|\+server/.test(path)) return code
+      return code.filter((line) => line.includes('media'))
+    })
+    expect(lines.length).toBeGreaterThan(10)
+    expect(lines.length).toBeLessThanOrEqual(20)
   })
 })
 

@@ -71,7 +71,7 @@ export function writeSnippets(
       paths: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, [path]])),
       ...compilerOptions,
     },
-    include: ['**/*.ts', '**/*.tsx'],
+    include: ['**/*.ts', '**/*.tsx', '**/*.js'],
     exclude: ['node_modules'],
   }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(tsconfig))
