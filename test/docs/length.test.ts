@@ -95,9 +95,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/hono.md': 1_050,
   'docs/recipes/plain-html.md': 850,
   'docs/recipes/react.md': 2_050,
-  'docs/recipes/svelte.md': 1_150,
   'docs/recipes/sveltekit.md': 1_500,
-  'docs/recipes/vue.md': 1_150,
 }
 
 /** The most words that all pages may have together. */
