@@ -170,9 +170,13 @@ export const presigner = createClient({
     await expectLogOuts(reader.origin(), { logIn: (user, _, page) => logIn(user, page) })
   })
 
-  it.each(['react', 'vue', 'svelte'])('%s.md', async (name) => {
+  it.each([
+    ['react', undefined],
+    ['vue-svelte', 'Vue'],
+    ['vue-svelte', 'Svelte'],
+  ])('%s.md %s', async (name, framework) => {
     await using reader = await readers.start()
-    await reader.follow(name)
+    await reader.follow(name, framework ? { sections: [framework, 'Run it'] } : {})
     await reader.run('npm run build')
     {
       await using page = await open(reader.origin())

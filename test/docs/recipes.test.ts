@@ -7,11 +7,23 @@ import { ROOT, readPage } from './support/markdown.ts'
 import { countActions, FOLLOWED, IN_APP, recipeSteps } from './support/recipe.ts'
 
 /** The complete apps of pages, and their files that the page need not mention. */
-const EXAMPLES: Readonly<Record<string, readonly [folder: string, others: readonly string[]]>> = {
-  hono: ['mounted-app', ['README.md', '.dev.vars.example']],
-  'd1-index': ['files-index', []],
+const EXAMPLES: readonly (readonly [page: string, folder: string, others: readonly string[]])[] = [
+  ['hono', 'mounted-app', ['README.md', '.dev.vars.example']],
+  ['d1-index', 'files-index', []],
+  ['vue-svelte', 'vue-app', []],
+  ['vue-svelte', 'svelte-app', []],
   // `npm create vite` writes the others.
-  react: ['react-app', ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json']],
+  [
+    'react',
+    'react-app',
+    ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json'],
+  ],
+]
+
+/** Returns the addresses that curl reads for `a/{b,c}`. */
+function addresses(text: string): string[] {
+  const [, start = text, list, end = ''] = /^(.*)\{(.*)\}(.*)$/.exec(text) ?? []
+  return list === undefined ? [text] : list.split(',').map((part) => start + part + end)
 }
 
 const pages = readdirSync(join(ROOT, 'docs/recipes')).map((name) => name.replace(/\.md$/, ''))
@@ -73,17 +85,17 @@ describe.each(IN_APP)('%s.md', (page) => {
   })
 })
 
-it.each(Object.entries(EXAMPLES))('%s.md has every file of its example', (page, [name, others]) => {
+it.each(EXAMPLES)('%s.md has every file of its example %s', (page, name, others) => {
   const folder = join(ROOT, 'examples', name)
   const list = execFileSync('git', ['ls-files'], { cwd: folder, encoding: 'utf8' })
   const steps = recipeSteps(page)
   const shown = new Map(steps.map(({ path, code }) => [path, code]))
   const copied = steps.flatMap(({ kind, code }) =>
-    kind === 'commands' ? (code.match(/examples\/[^\s']+/g) ?? []) : [],
+    kind === 'commands' ? (code.match(/examples\/[^\s']+/g) ?? []).flatMap(addresses) : [],
   )
   for (const path of list.trim().split('\n')) {
     if (others.includes(path)) continue
-    const isCopied = copied.some((address) => address.includes(path))
+    const isCopied = copied.includes(`examples/${name}/${path}`)
     const file = readPage(`examples/${name}/${path}`)
     if (!isCopied) expect(shown.get(path), path).toBe(file)
     for (const step of steps)

@@ -4,7 +4,7 @@ import { readPage } from './markdown.ts'
 export const IN_APP = ['next', 'express']
 /** The recipes that recipes.full.test.ts follows from an empty folder. */
 export const FOLLOWED = [
-  ...['README', 'plain-html', 'react', 'vue', 'svelte', 'hono'],
+  ...['README', 'plain-html', 'react', 'vue-svelte', 'hono'],
   ...['from-better-upload', 'from-uppy-companion', 'd1-index'],
 ]
 
