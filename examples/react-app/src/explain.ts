@@ -1,1 +1,2 @@
+// biome-ignore lint/performance/noBarrelFile: pages without React copy this file
 export { canRetry, explain } from 'edge-presigner-client'
