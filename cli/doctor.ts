@@ -1,6 +1,6 @@
 /**
  * `npx edge-presigner doctor`: checks a configuration against the real buckets, and a deployed Worker
- * from outside. docs/doctor.md describes each check.
+ * from outside. docs/doctor.md names each check.
  */
 import { createInterface } from 'node:readline/promises'
 import packageJson from 'edge-presigner/package.json' with { type: 'json' }

@@ -41,6 +41,7 @@ export {
   type PresignerError,
 } from './errors/api-error.ts'
 export { defineSettings, type SettingsFor } from './settings/define.ts'
+export { settingsFromEnv } from './settings/from-env.ts'
 export type {
   BucketInput,
   CredentialsInput,

@@ -27,7 +27,7 @@ export const skip = (message: string, fix: string | null = null): Result => ({
   fix,
 })
 
-/** What `--json` prints: docs/doctor.md describes each member. */
+/** What `--json` prints: docs/doctor.md shows an example. */
 export interface Report {
   /** Version of this format. It increases if a member is removed or changes its meaning. */
   readonly format: 1

@@ -196,7 +196,7 @@ function checkImages(health: z.infer<typeof healthSchema>): Result {
   )
 }
 
-/** What every answer carries: docs/security.md. */
+/** What every answer carries: docs/api.md#headers. */
 const HEADERS: Readonly<Record<string, RegExp>> = {
   'Cache-Control': /\bno-store\b/,
   'X-Content-Type-Options': /^nosniff$/,

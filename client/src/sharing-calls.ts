@@ -99,7 +99,7 @@ export interface OwnedOptions extends PageOptions {
 
 /** Grants and drop boxes of the caller, a page of each list at a time. */
 export interface SharingCalls {
-  /** Creates a link to a file that counts its uses and can be withdrawn. A repeat makes another. */
+  /** Creates a link to a file that counts its uses and can be revoked. A repeat makes another. */
   createGrant(key: string, grant: GrantOptions & CallOptions): Promise<Grant>
   /** Lists one page of the caller's grants. */
   listGrants(options?: OwnedOptions & CallOptions): Promise<GrantPage>

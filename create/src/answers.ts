@@ -38,10 +38,11 @@ export class UsageError extends Error {}
 /** Asks a question, and resolves with the line that the user enters. */
 export type Ask = (question: string) => Promise<string>
 
-export const USAGE = `Usage: npm create edge-presigner@latest FOLDER -- [options]
+export const USAGE = `Usage: npm create edge-presigner@latest [FOLDER] -- [options]
 
-Creates a project that deploys edge-presigner as a Cloudflare Worker, and asks for what you leave out.
+Puts edge-presigner into your app, or creates a project that deploys it as a Cloudflare Worker. Asks for what you leave out.
 
+  --app FRAMEWORK     writes the files for your app in FOLDER, by default this one: next, express
   --provider NAME     ${PROVIDERS.join(', ')}
   --bucket NAME       the name of your bucket
   --region REGION     its region (R2: auto; MinIO and Ceph: us-east-1)
@@ -65,7 +66,7 @@ export function readFlags(args: readonly string[]) {
       allowPositionals: true,
       options: {
         ...{ provider: value, bucket: value, region: value, endpoint: value, name: value },
-        ...{ 'account-id': value, 'app-origin': value, yes: flag, help: flag },
+        ...{ app: value, 'account-id': value, 'app-origin': value, yes: flag, help: flag },
         // Node before 20.17 can't read the second from the first.
         ...{ page: flag, 'no-page': flag },
       },
@@ -95,7 +96,7 @@ interface Question<T> {
 }
 
 /** Resolves with the value of a flag, or asks until the answer is valid. */
-type Answer = <T>(question: Question<T>) => Promise<T>
+export type Answer = <T>(question: Question<T>) => Promise<T>
 
 /**
  * Resolves with the answers: flags, then what `ask` gets. With null, nothing is asked: throws
@@ -107,22 +108,7 @@ export async function readAnswers(
   folderError: (folder: string) => string | null,
 ): Promise<Answers> {
   if (ask === null) refuseMissing(flags)
-  const answer: Answer = async ({ flag, text, read, fallback = '' }) => {
-    const given = flag && flags[flag]
-    if (given !== undefined || ask === null)
-      return prefixed(flag === 'folder' ? 'The folder' : `--${flag}`, () => read(given ?? fallback))
-    let hint = ''
-    for (;;) {
-      const line = (await ask(`${hint}${text}${fallback && ` [${fallback}]`}: `)).trim()
-      try {
-        return prefixed('It', () => read(line === '' ? fallback : line))
-      } catch (error) {
-        if (!(error instanceof UsageError)) throw error
-        hint = `  ${error.message}\n`
-      }
-    }
-  }
-
+  const answer = answerer(flags, ask)
   const folder = await answer({
     flag: 'folder',
     text: 'Folder',
@@ -160,6 +146,25 @@ export async function readAnswers(
   return { folder, name, provider, bucket, appOrigin, page }
 }
 
+/** Returns what answers questions: flags, then what `ask` gets. */
+export const answerer =
+  (flags: Flags, ask: Ask | null): Answer =>
+  async ({ flag, text, read, fallback = '' }) => {
+    const given = flag && flags[flag]
+    if (given !== undefined || ask === null)
+      return prefixed(flag === 'folder' ? 'The folder' : `--${flag}`, () => read(given ?? fallback))
+    let hint = ''
+    for (;;) {
+      const line = (await ask(`${hint}${text}${fallback && ` [${fallback}]`}: `)).trim()
+      try {
+        return prefixed('It', () => read(line === '' ? fallback : line))
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error
+        hint = `  ${error.message}\n`
+      }
+    }
+  }
+
 /** Returns the result of `read`. Puts `name` before the message of a UsageError. */
 function prefixed<T>(name: string, read: () => T): T {
   try {
@@ -169,7 +174,8 @@ function prefixed<T>(name: string, read: () => T): T {
   }
 }
 
-function refuse(message: string): never {
+/** Throws UsageError. */
+export function refuse(message: string): never {
   throw new UsageError(message)
 }
 

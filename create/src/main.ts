@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createInterface } from 'node:readline'
 import { type Ask, readAnswers, readFlags, USAGE, UsageError } from './answers.ts'
+import { readApp, writeApp } from './app.ts'
 import { projectFiles } from './files.ts'
 import { folderError, summary, writeNew } from './project.ts'
 
@@ -24,11 +25,17 @@ async function main(args: readonly string[]): Promise<number> {
       console.log(USAGE)
       return 0
     }
-    const answers = await withPrompt(flags.yes === true, (ask) =>
-      readAnswers(flags, ask, folderError),
-    )
-    await writeNew(answers.folder, projectFiles(answers))
-    console.log(summary(answers))
+    const { app, answers } = await withPrompt(flags.yes === true, async (ask) => {
+      const app = await readApp(flags, ask)
+      return app
+        ? { app, answers: null }
+        : { app: null, answers: await readAnswers(flags, ask, folderError) }
+    })
+    if (app) console.log(await writeApp(app))
+    else {
+      await writeNew(answers.folder, projectFiles(answers))
+      console.log(summary(answers))
+    }
     return 0
   } catch (error) {
     if (error instanceof Canceled) {

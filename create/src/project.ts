@@ -5,9 +5,12 @@ import { shellWord } from '../../cli/shell-word.ts'
 import { type Answers, UsageError } from './answers.ts'
 import { PATHS, SECRETS_FILE, secretNames } from './files.ts'
 
+/** Tells whether there is a file, a folder or a link, even one that leads nowhere. */
+export const isThere = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false }) !== undefined
+
 /** Returns why no project can be written to `folder`, or null. Nothing is ever overwritten. */
 export function folderError(folder: string): string | null {
-  const isThere = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined
   try {
     if (isThere(folder) && !statSync(folder).isDirectory()) return 'is a file'
     const existing = PATHS.filter((path) => isThere(join(folder, path)))
@@ -43,19 +46,25 @@ export async function writeNew(folder: string, files: ReadonlyMap<string, string
 
 interface Commands {
   readonly install: readonly string[]
+  /** Adds packages to the project. */
+  readonly add: string
   /** Runs a program of the project. */
   readonly exec: string
 }
 
 /** The commands of the package manager that runs this, which names itself first in this variable. */
-function commands(agent = process.env.npm_config_user_agent): Commands {
+export function commands(agent = process.env.npm_config_user_agent): Commands {
   const [name] = (agent ?? '').split('/')
   // pnpm runs no install scripts before that, such as the one of the package `node`.
   if (name === 'pnpm')
-    return { install: ['pnpm install', 'pnpm approve-builds --all'], exec: 'pnpm exec' }
-  if (name === 'yarn') return { install: ['yarn install'], exec: 'yarn' }
-  if (name === 'bun') return { install: ['bun install'], exec: 'bunx' }
-  return { install: ['npm install'], exec: 'npx' }
+    return {
+      install: ['pnpm install', 'pnpm approve-builds --all'],
+      add: 'pnpm add',
+      exec: 'pnpm exec',
+    }
+  if (name === 'yarn') return { install: ['yarn install'], add: 'yarn add', exec: 'yarn' }
+  if (name === 'bun') return { install: ['bun install'], add: 'bun add', exec: 'bunx' }
+  return { install: ['npm install'], add: 'npm install', exec: 'npx' }
 }
 
 /** Returns what was written, and what to do next. */

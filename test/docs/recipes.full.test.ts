@@ -3,20 +3,23 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { chooseByKeyboard, connectChromium } from '../e2e/chromium.ts'
-import { smallPng } from '../e2e/small-png.ts'
+import { chooseByKeyboard } from '../e2e/chromium.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { type Reader, type Readers, startReaders } from './support/follow.ts'
-import { expectLogOut, type LogOut, USER_OF_PAGE } from './support/log-out.ts'
+import {
+  alerts,
+  expectListed,
+  expectLogOuts,
+  expectUploads,
+  ORIGINAL,
+  open,
+  PDF,
+  PNG,
+  THUMBNAIL,
+} from './support/files-page.ts'
+import { EXAMPLES, type Reader, type Readers, startReaders } from './support/follow.ts'
+import { USER_OF_PAGE } from './support/log-out.ts'
 import { ROOT } from './support/markdown.ts'
 import { FOLLOWED } from './support/recipe.ts'
-
-const PNG = { name: 'a.png', mimeType: 'image/png', buffer: smallPng(640, 480) }
-/** How wide a list says the picture is, in units of its layout: the link with 320 pixels, for 160. */
-const THUMBNAIL = 160
-/** The same link, where nothing resizes. */
-const ORIGINAL = 320
-const PDF = { name: 'b.pdf', mimeType: 'application/pdf', buffer: Buffer.from('%PDF-1.4') }
 
 /** The members of the responses that the tests need. */
 const answer = z.object({
@@ -51,50 +54,6 @@ beforeAll(async () => {
 })
 afterAll(() => readers?.[Symbol.asyncDispose]())
 
-/** Opens a page of the reader's app. An uncaught error of the page fails the test. */
-async function open(url: string): Promise<Page & AsyncDisposable> {
-  const browser = await connectChromium()
-  const page = await browser.newPage()
-  const errors: string[] = []
-  page.on('pageerror', ({ message }) => errors.push(message))
-  await page.goto(url)
-  return Object.assign(page, {
-    async [Symbol.asyncDispose]() {
-      await browser.close()
-      expect(errors).toEqual([])
-    },
-  })
-}
-
-const alerts = async (page: Page): Promise<string> =>
-  (await page.locator('[role=alert]').allTextContents()).join('')
-
-/** Waits until the list has the picture, as wide as this, and the name of the PDF. */
-async function expectListed(page: Page, pixels: number): Promise<void> {
-  const image = page.locator(`a:has(img[alt="${PNG.name}"]) img`).first()
-  const state = async () => [
-    await alerts(page),
-    (await image.count()) > 0 &&
-      (await image.evaluate((element) => Reflect.get(element, 'naturalWidth'))),
-    await page.locator(`a:text-is("${PDF.name}")`).count(),
-  ]
-  await expect.poll(state).toEqual(['', pixels, 1])
-}
-
-/** Uploads a picture and a PDF on the page at `url`, and waits until both are in its list. */
-async function expectUploads(page: Page, pixels = THUMBNAIL): Promise<void> {
-  await page.setInputFiles('[type=file]', [PNG, PDF])
-  await expectListed(page, pixels)
-  await page.reload()
-  await expectListed(page, pixels)
-  for (const { name } of [PNG, PDF]) {
-    const deleted = page.waitForResponse((each) => each.request().method() === 'DELETE')
-    await page.locator(`button[aria-label="Delete ${name}"]`).first().click()
-    expect((await deleted).status()).toBe(204)
-  }
-  await expect.poll(() => page.locator(`a:has-text("${PDF.name}")`).count()).toBe(0)
-}
-
 /** An upload that fails can be tried again, and a screen reader knows what happens. */
 async function expectAnotherTry(page: Page): Promise<void> {
   let isFailing = true
@@ -116,22 +75,11 @@ async function expectAnotherTry(page: Page): Promise<void> {
   await page.waitForSelector('text=No files yet.')
 }
 
-/** Follows the log-out of a page, in one tab and in two. */
-async function expectLogOuts(url: string, options: Partial<LogOut> = {}): Promise<void> {
-  const browser = await connectChromium()
-  try {
-    for (const tabs of [1, 2] as const) await expectLogOut({ browser, url, ...options }, tabs)
-  } finally {
-    await browser.close()
-  }
-}
-
 /**
  * The logins of the recipes, for which everybody is `demo`: of a page, and of servers, which read a
  * cookie here. Somebody without a cookie is still `demo`.
  */
 const PAGE_LOGIN = `export const currentUser = (): string | null => ${USER_OF_PAGE} ?? 'demo'\n`
-const PLAIN_LOGIN = { "() => 'demo'": `() => ${USER_OF_PAGE} ?? 'demo'` }
 const DEMO = "({ id: 'demo' })"
 const EXPRESS_LOGIN = {
   'async (_: Request)': 'async ({ headers }: Request)',
@@ -141,11 +89,6 @@ const FETCH_LOGIN = {
   'async (_: Request)': 'async ({ headers }: Request)',
   [DEMO]: "({ id: /user=(\\w+)/.exec(headers.get('Cookie') ?? '')?.[1] ?? 'demo' })",
 }
-const NEXT_LOGIN = {
-  '/** Returns the logged-in user, or null. */': "import { cookies } from 'next/headers'\n",
-  [DEMO]: "({ id: (await cookies()).get('user')?.value ?? 'demo' })",
-}
-
 /** Lets an app with Vite get tokens from the server of the recipe for Express. */
 async function useTokens(reader: Reader, server: Reader): Promise<void> {
   const write = (path: string, text: string) => writeFile(join(reader.folder(), path), text)
@@ -157,11 +100,21 @@ async function useTokens(reader: Reader, server: Reader): Promise<void> {
   await write('vite.config.ts', config.replace('defineConfig({', `defineConfig({ ${proxy},`))
 }
 
+/** Starts examples/token-server, with a login that reads a cookie. */
 async function startTokenServer(): Promise<Reader> {
   const server = await readers.start()
-  await server.follow('express', { sections: ['Tokens', 'Tokens/Server'], replace: EXPRESS_LOGIN })
-  await server.run('node server.ts')
+  await copyTokenServer(server)
+  await server.run('npm start')
   return server
+}
+
+async function copyTokenServer(server: Reader): Promise<void> {
+  const files = '{package.json,server.ts,mint-file-token.ts,session.ts}'
+  await server.run(`curl -fsSL '${EXAMPLES}token-server/${files}' -o '#1'\nnpm install`)
+  const session = join(server.folder(), 'session.ts')
+  let text = await readFile(session, 'utf8')
+  for (const [from, to] of Object.entries(EXPRESS_LOGIN)) text = text.replace(from, to)
+  await writeFile(session, text)
 }
 
 /** The sections of the plain page that another recipe names. */
@@ -175,28 +128,25 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
     await expectUploads(page)
   })
 
-  it('express.md, with tokens', async () => {
+  it('plain-html.md, with tokens', async () => {
     await using reader = await readers.start()
-    await reader.follow('express', { sections: ['Tokens', 'Tokens/Server'] })
+    await copyTokenServer(reader)
     await reader.follow('plain-html', { sections: PLAIN_PAGE, folder: 'public' })
-    await reader.follow('express', { sections: ['Tokens/Page', 'Tokens/Run it'] })
+    const client = 'node_modules/edge-presigner-client/dist/index.js'
+    await reader.run(`cp ${client} public/edge-presigner-client.js`)
+    await writeFile(
+      join(reader.folder(), 'public/presigner.js'),
+      `import { currentUser } from './current-user.js'
+import { createClient } from './edge-presigner-client.js'
+import { fileToken } from './file-token.js'
+export const presigner = createClient({
+  baseUrl: '${readers.worker}', token: fileToken, user: currentUser,
+})
+`,
+    )
+    await reader.run('npm start')
     await using page = await open(reader.origin())
     await expectUploads(page)
-  })
-
-  it('express.md, with the API in the app', async () => {
-    const section = 'The API in your app, without a Worker'
-    await using reader = await readers.start()
-    const sections = [section, `${section}/Server`]
-    await reader.follow('express', { sections, replace: EXPRESS_LOGIN })
-    const plain = { sections: PLAIN_PAGE, folder: 'public', replace: PLAIN_LOGIN }
-    await reader.follow('plain-html', plain)
-    await reader.follow('express', { sections: [`${section}/Page`, `${section}/Run it`] })
-    {
-      await using page = await open(reader.origin())
-      await expectUploads(page, ORIGINAL) // Only Workers resize pictures.
-    }
-    await expectLogOuts(reader.origin())
   })
 
   it('hono.md', async () => {
@@ -220,9 +170,13 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
     await expectLogOuts(reader.origin(), { logIn: (user, _, page) => logIn(user, page) })
   })
 
-  it.each(['react', 'vue', 'svelte'])('%s.md', async (name) => {
+  it.each([
+    ['react', undefined],
+    ['vue-svelte', 'Vue'],
+    ['vue-svelte', 'Svelte'],
+  ])('%s.md %s', async (name, framework) => {
     await using reader = await readers.start()
-    await reader.follow(name)
+    await reader.follow(name, framework ? { sections: [framework, 'Run it'] } : {})
     await reader.run('npm run build')
     {
       await using page = await open(reader.origin())
@@ -240,20 +194,9 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
     await expectLogOuts(reader.origin())
   })
 
-  it('next.md, and in the same app from-better-upload.md', async () => {
+  it('from-better-upload.md', async () => {
     await using reader = await readers.start()
-    await reader.follow('next', { replace: NEXT_LOGIN })
-    {
-      await using page = await open(`${reader.origin()}/files`)
-      await expectUploads(page)
-    }
-    // The page for the next user comes from the server.
-    const logIn: LogOut['logIn'] = async (user, context, page) => {
-      await context.addCookies([{ name: 'user', value: user, url: reader.origin() }])
-      await page?.reload()
-    }
-    await expectLogOuts(`${reader.origin()}/files`, { logIn })
-    await reader.stop()
+    await reader.run('npx create-next-app@latest my-app --empty --yes\ncd my-app')
     await reader.follow('from-better-upload', { replace: FETCH_LOGIN })
     const current = join(reader.folder(), 'app/photos/current-user.ts')
     await writeFile(current, PAGE_LOGIN)
@@ -273,7 +216,7 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
       expect([method, status]).toEqual([method, /GET|HEAD/.test(method) ? 200 : 404])
       expect(headers.has('X-Request-Id')).toBe(true)
     }
-  }, 900_000) // two pages, their log-outs, and a build
+  }, 900_000) // a page, its log-outs, and a build
 
   it('from-uppy-companion.md', async () => {
     await using server = await startTokenServer()
@@ -331,12 +274,16 @@ npx wrangler d1 execute files-index --local --command ${query} | grep '"key": "$
     await expect.poll(isFound, { timeout: 60_000 }).toBe(true)
   })
 
-  it('express.md, with the signer', async () => {
-    const section = 'A signer, without a Worker'
+  it('the README of examples/node-server', async () => {
     await using reader = await readers.start()
-    const parts = ['', '/Server', '/Page', '/Run it'].map((part) => section + part)
-    await reader.follow('express', { sections: parts })
-    await reader.run('npm run check')
+    const files = '{package.json,tsconfig.json,upload.js,src/app.ts,src/main.ts}'
+    await reader.run(`curl -fsSL --create-dirs '${EXAMPLES}node-server/${files}' -o '#1'
+npm install
+npm install @20minutes/s3rver@5
+echo 'LINK_BASE=https://files.example.com' > .env
+echo 'USERS={"a-long-random-token": "ada"}' >> .env`)
+    await reader.run('npx edge-presigner dev --bucket .env')
+    await reader.run('npm run check\nnpm start')
     const { upload } = await import(join(reader.folder(), 'upload.js'))
     const token = 'a-long-random-token'
     const original = globalThis.fetch

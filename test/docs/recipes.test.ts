@@ -2,16 +2,28 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { APP_FILES } from '../../create/src/app-files.ts'
 import { ROOT, readPage } from './support/markdown.ts'
-import { FOLLOWED, recipeSteps } from './support/recipe.ts'
+import { countActions, FOLLOWED, IN_APP, recipeSteps } from './support/recipe.ts'
 
 /** The complete apps of pages, and their files that the page need not mention. */
-const EXAMPLES: Readonly<Record<string, readonly [folder: string, others: readonly string[]]>> = {
-  hono: ['mounted-app', ['README.md', '.dev.vars.example']],
-  express: ['node-server', ['README.md', '.env.example']],
-  'd1-index': ['files-index', []],
+const EXAMPLES: readonly (readonly [page: string, folder: string, others: readonly string[]])[] = [
+  ['hono', 'mounted-app', ['README.md', '.dev.vars.example']],
+  ['d1-index', 'files-index', []],
+  ['vue-svelte', 'vue-app', []],
+  ['vue-svelte', 'svelte-app', []],
   // `npm create vite` writes the others.
-  react: ['react-app', ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json']],
+  [
+    'react',
+    'react-app',
+    ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json'],
+  ],
+]
+
+/** Returns the addresses that curl reads for `a/{b,c}`. */
+function addresses(text: string): string[] {
+  const [, start = text, list, end = ''] = /^(.*)\{(.*)\}(.*)$/.exec(text) ?? []
+  return list === undefined ? [text] : list.split(',').map((part) => start + part + end)
 }
 
 const pages = readdirSync(join(ROOT, 'docs/recipes')).map((name) => name.replace(/\.md$/, ''))
@@ -24,11 +36,11 @@ it('every recipe is on the list, and followed, or another test compiles or runs 
     expect(readPage('docs/recipes/README.md')).toContain(`(${page}.md)`)
     const names = [`recipes/${page}.md`, `'${page}'`]
     const isTested = tests.some((text) => names.some((name) => text.includes(name)))
-    expect([page, FOLLOWED.includes(page) || isTested]).toEqual([page, true])
+    expect([page, [...FOLLOWED, ...IN_APP].includes(page) || isTested]).toEqual([page, true])
   }
 })
 
-describe.each(FOLLOWED)('%s.md', (page) => {
+describe.each([...FOLLOWED, ...IN_APP])('%s.md', (page) => {
   const text = readPage(`docs/recipes/${page}.md`)
 
   it('has only files with a name, commands and excerpts, as a reader sees them', () => {
@@ -37,25 +49,53 @@ describe.each(FOLLOWED)('%s.md', (page) => {
     expect(text).not.toContain('<!-- test')
   })
 
-  it('says where the Worker comes from, and what production needs', () => {
+  it('says where the Worker or the bucket comes from, and what production needs', () => {
     if (page === 'README') return
-    expect(text).toContain('README.md#on-your-machine)')
+    if (IN_APP.includes(page)) expect(text).toContain('npx edge-presigner dev --bucket ')
+    else expect(text).toContain('README.md#on-your-machine)')
     expect(text).toMatch(/four steps|cors-of-the-bucket/)
     expect(text).not.toContain('clone')
   })
 })
 
-it.each(Object.entries(EXAMPLES))('%s.md has every file of its example', (page, [name, others]) => {
+describe.each(IN_APP)('%s.md', (page) => {
+  const files = APP_FILES[page] ?? {}
+
+  it('takes at most 12 actions from nothing to an upload on the page', () => {
+    expect(countActions(page)).toBeLessThanOrEqual(12)
+  })
+
+  it('shows parts of the files that the command writes', () => {
+    const excerpts = recipeSteps(page).filter(({ kind, path }) => kind === 'excerpt' && path)
+    expect(excerpts.length).toBeGreaterThan(1)
+    for (const { path, code } of excerpts)
+      expect(files[path]?.replaceAll(/^ {4}/gm, '') + (files[path] ?? ''), path).toContain(code)
+    for (const path of Object.keys(files))
+      expect(readPage(`docs/recipes/${page}.md`)).toContain(`\`${path}\``)
+  })
+
+  it('has settings and a mount of at most 20 lines, apart from imports', () => {
+    const lines = Object.entries(files).flatMap(([path, text]) => {
+      const code = text.split('\n').filter((line) => line !== '' && !line.startsWith('import '))
+      if (/media|route\.ts$|\+server/.test(path)) return code
+      return code.filter((line) => line.includes('media'))
+    })
+    expect(lines.length).toBeGreaterThan(10)
+    expect(lines.length).toBeLessThanOrEqual(20)
+  })
+})
+
+it.each(EXAMPLES)('%s.md has every file of its example %s', (page, name, others) => {
   const folder = join(ROOT, 'examples', name)
   const list = execFileSync('git', ['ls-files'], { cwd: folder, encoding: 'utf8' })
   const steps = recipeSteps(page)
   const shown = new Map(steps.map(({ path, code }) => [path, code]))
   const copied = steps.flatMap(({ kind, code }) =>
-    kind === 'commands' ? (code.match(/examples\/[^\s']+/g) ?? []) : [],
+    kind === 'commands' ? (code.match(/examples\/[^\s']+/g) ?? []).flatMap(addresses) : [],
   )
   for (const path of list.trim().split('\n')) {
     if (others.includes(path)) continue
-    const isCopied = copied.some((address) => address.includes(path))
+    const isCopied = copied.includes(`examples/${name}/${path}`)
     const file = readPage(`examples/${name}/${path}`)
     if (!isCopied) expect(shown.get(path), path).toBe(file)
     for (const step of steps)

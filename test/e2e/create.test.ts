@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parseEnv } from 'node:util'
 import * as fc from 'fast-check'
@@ -10,11 +10,13 @@ import { unstable_readConfig } from 'wrangler'
 import * as z from 'zod/mini'
 import createManifest from '../../create/package.json' with { type: 'json' }
 import { type Ask, readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
+import { APP_FILES } from '../../create/src/app-files.ts'
 import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { loadEnvironment } from '../../src/worker/environment.ts'
 import { ownWorker, templateFiles } from '../../tools/dev/template.ts'
+import { urlPath } from '../../tools/dev/url-path.ts'
 import { fragment } from '../../tools/site/pages.ts'
 import { codeBlocks, headings, ROOT, readPage } from '../docs/support/markdown.ts'
 import { withClasses } from '../setup/build-worker.ts'
@@ -493,7 +495,7 @@ describe('the command', () => {
       if (String(chunk).includes('Where are your files?')) {
         await writeFile(join(cwd, 'wrangler.toml'), 'mine')
         child.stdin.end('none\n\n\n')
-      }
+      } else if (String(chunk).includes('Where should the API run?')) child.stdin.write('worker\n')
     expect(await closed).toBe(1)
     expect(await readdir(cwd)).toEqual(expect.not.arrayContaining(['package.json']))
     expect(await readFile(join(cwd, 'wrangler.toml'), 'utf8')).toBe('mine')
@@ -515,7 +517,19 @@ describe('the command', () => {
   })
 
   it('asks for what the flags leave out, again after an invalid answer', async () => {
-    const answers = ['first', 'asked', 'R3', 'R2', 'acme files', 'acme', ACCOUNT, '', 'maybe', 'n']
+    const answers = [
+      '',
+      'first',
+      'asked',
+      'R3',
+      'R2',
+      'acme files',
+      'acme',
+      ACCOUNT,
+      '',
+      'maybe',
+      'n',
+    ]
     const { code, out } = await create([], { input: `${answers.join('\n')}\n` })
     expect(code).toBe(0)
     for (const message of [
@@ -531,7 +545,7 @@ describe('the command', () => {
   })
 
   it('asks for the name of the Worker if the folder has another kind of name', async () => {
-    const { out } = await create(['My Files'], { input: 'my-worker\n\n\n\n' })
+    const { out } = await create(['My Files'], { input: 'worker\nmy-worker\n\n\n\n' })
     expect(out).toContain("The folder's name can't be that of the Worker")
     expect(await readFile(join(directory, 'My Files/wrangler.toml'), 'utf8')).toContain(
       '"my-worker"',
@@ -539,7 +553,7 @@ describe('the command', () => {
   })
 
   it('writes nothing if the questions are not answered to the end', async () => {
-    const { code, err } = await create(['canceled'], { input: 's3\nacme-files\n' })
+    const { code, err } = await create(['canceled'], { input: '\ns3\nacme-files\n' })
     expect({ code, err }).toEqual({ code: 130, err: '\nCanceled. Nothing was written.\n' })
     await expect(stat(join(directory, 'canceled'))).rejects.toThrow('ENOENT')
   })
@@ -562,6 +576,100 @@ describe('the command', () => {
       .split('\n')
       .filter((line) => line.startsWith('| `--'))
     expect(flags(readme.join('\n'))).toEqual(flags(out).filter((flag) => flag !== '--help'))
+  })
+})
+
+describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
+  const texts = APP_FILES[app] ?? {}
+
+  /** Makes a folder with a package.json, in which the command runs. */
+  async function newApp(name: string, manifest = '{}'): Promise<string> {
+    const cwd = join(directory, `${app}-${name}`)
+    await mkdir(cwd)
+    await writeFile(join(cwd, 'package.json'), manifest)
+    return cwd
+  }
+  const filesIn = async (cwd: string) =>
+    (await readdir(cwd, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map((entry) => urlPath(cwd, join(entry.parentPath, entry.name)))
+
+  it('are written by a flag, without a question, with the base of links', async () => {
+    const cwd = await newApp('flag')
+    const { code, out, err } = await create(['--app', app], { cwd })
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const env = (await filesIn(cwd)).filter((path) => path.startsWith('.'))
+    expect(env).toHaveLength(1)
+    expect(await readFile(join(cwd, env[0] ?? ''), 'utf8')).toMatch(/^LINK_BASE=http:.*\n$/)
+    expect((await filesIn(cwd)).toSorted()).toEqual(
+      [...Object.keys(texts), ...env, 'package.json'].toSorted(),
+    )
+    for (const [path, text] of Object.entries(texts)) {
+      expect(out).toContain(path)
+      expect(await readFile(join(cwd, path), 'utf8')).toBe(text)
+    }
+    expect(commandsIn(out)).toContain(`npx edge-presigner dev --bucket ${env[0]}`)
+    for (const [, page = ''] of out.matchAll(/blob\/main\/(\S+\.md)/g))
+      expect(readPage(page)).not.toBe('')
+  })
+
+  it('overwrite nothing: the command names what is there, and writes no file', async () => {
+    const [path = ''] = Object.keys(texts).filter((name) => /media/.test(name))
+    const cwd = await newApp('taken')
+    await mkdir(dirname(join(cwd, path)), { recursive: true })
+    await writeFile(join(cwd, path), 'mine')
+    const { code, err } = await create(['--app', app], { cwd })
+    expect(code).toBe(1)
+    expect(err).toContain(`already has ${path}`)
+    expect(await readFile(join(cwd, path), 'utf8')).toBe('mine')
+    expect((await filesIn(cwd)).toSorted()).toEqual([path, 'package.json'].toSorted())
+  })
+
+  it('follow from the package.json of the app, if the answer is "app"', async () => {
+    const [name = ''] = app === 'sveltekit' ? ['@sveltejs/kit'] : [app]
+    const manifest = JSON.stringify({ dependencies: { hono: '4', [name]: '1' } })
+    const cwd = await newApp('found', manifest)
+    const { code, out } = await create([], { cwd, input: '\n' })
+    expect(code).toBe(0)
+    expect(await filesIn(cwd)).toEqual(expect.arrayContaining(Object.keys(texts)))
+    expect(out).toContain('Where should the API run?')
+    const other = await newApp('asked')
+    await create([], { cwd: other, input: `there\napp\nrails\n${app}\n` })
+    expect(await filesIn(other)).toEqual(expect.arrayContaining(Object.keys(texts)))
+  })
+
+  it('keep a file with variables, and say what to add', async () => {
+    const first = await newApp('variables')
+    const { out } = await create(['--app', app], { cwd: first })
+    const [, env = ''] = /--bucket (\S+)/.exec(out) ?? []
+    const cwd = await newApp('kept')
+    await writeFile(join(cwd, env), 'A=b\n')
+    const { code, out: again } = await create(['--app', app], { cwd })
+    expect(code).toBe(0)
+    expect(again).toMatch(new RegExp(`^\\${env} is there already. Add: LINK_BASE=http`, 'm'))
+    expect(await readFile(join(cwd, env), 'utf8')).toBe('A=b\n')
+  })
+})
+
+describe('the question where the API should run', () => {
+  it.each([
+    [['--app', 'rails'], '--app must be one of next,'],
+    [['--app', 'next', '--provider', 'r2'], '--provider has no effect with --app. Leave it out.'],
+    [['--app', 'next', '--no-page'], '--page has no effect with --app. Leave it out.'],
+  ])('refuses %j', async (args, message) => {
+    const { code, err } = await create(args)
+    expect(code).toBe(1)
+    expect(err).toContain(message)
+  })
+
+  it('is answered by each option of the Worker, and by --yes', async () => {
+    const cwd = join(directory, 'an-app')
+    await mkdir(cwd)
+    await writeFile(join(cwd, 'package.json'), '{"dependencies":{"next":"16"}}')
+    const { out } = await create(['worker', '--provider', 'none'], { cwd, input: '\n\n\n' })
+    expect(out).not.toContain('Where should the API run?')
+    expect(out).toContain('Created in worker')
+    expect((await create(['other', '--yes'], { cwd, input: '' })).out).toContain('Created in other')
   })
 })
 

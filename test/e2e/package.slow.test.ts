@@ -209,7 +209,7 @@ describe('the package', () => {
     const printed = await exec(consumers.fresh, 'node', '--input-type=module', '-e', script)
     expect(JSON.parse(printed)).toEqual({
       names: [
-        ['createPresigner', 'defineSettings', 'isPresignerError'],
+        ['createPresigner', 'defineSettings', 'isPresignerError', 'settingsFromEnv'],
         ['createSigner', 'defineSettings', 'isPresignerError'],
         ['declareFileIndexContract', 'fixedClock', 'memoryFileIndex'],
         ['d1FileIndex', 'kvFileIndex'],

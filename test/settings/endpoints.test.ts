@@ -9,7 +9,7 @@ import { leastVariables } from './variables.ts'
 const NOW = new Date('2026-11-24T12:00:00Z')
 const ALIAS = 'reports-ap-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias'
 
-/** The endpoints in docs/configuration.md, with the URL that each must lead to. */
+/** The endpoints of AWS and others, with the URL that each must lead to. */
 it.each([
   [
     'transfer acceleration',

@@ -28,6 +28,8 @@ export interface SharedServices {
   ownPackages(folder: string): Promise<string>
   /** Packs a package as `npm publish` does. Returns the path of the tarball. */
   tarball(name: PackageName): Promise<string>
+  /** Installs another version of Node. Returns the folder with its program. */
+  node(version: string): Promise<string>
   /** Bundles a page of client/test with the client as it is published. Returns the script. */
   clientPage(name: string): Promise<string>
   /**
@@ -117,6 +119,14 @@ function createServices({ directory, stack, chromiumOptions }: Run): SharedServi
     tarball: onFirstName(async (name) => {
       const { pack } = await import('../e2e/package/packed.ts')
       return pack(name, await folder('packed'))
+    }),
+    node: onFirstName(async (version) => {
+      const { exec } = await import('../e2e/package/packed.ts')
+      const name = `node-${process.platform}-${process.arch}`
+      const place = await folder(`node-${version}`)
+      const options = ['--no-save', '--prefer-offline', '--no-audit', '--no-fund']
+      await exec(place, 'npm', 'install', '--prefix', place, ...options, `${name}@${version}`)
+      return join(place, 'node_modules', name, 'bin')
     }),
     clientPage: onFirstName(async (name) => {
       const { bundleClientPage } = await import('./build-client.ts')

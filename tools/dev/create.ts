@@ -1,11 +1,12 @@
 /**
  * `npm run create -- FOLDER` packs edge-presigner and its client, and creates a project that uses these
- * files, as long as the packages are not on npm. Asks nothing, so that it also works without a terminal.
+ * files, or with `--app` adds them to an app, as long as the packages are not on npm. Asks nothing, so that it also works without a terminal.
  */
 import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
+import { readApp, writeApp } from '../../create/src/app.ts'
 import { projectFiles } from '../../create/src/files.ts'
 import { folderError, summary, writeNew } from '../../create/src/project.ts'
 import { VERSIONS } from '../../create/src/versions.ts'
@@ -19,16 +20,24 @@ const PACKED = 'packages'
 async function main(args: readonly string[]): Promise<number> {
   const packed = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   try {
-    const answers = await readAnswers({ ...readFlags(args), yes: true }, null, folderError)
-    console.log('Packing edge-presigner and edge-presigner-client.')
-    for (const workspace of [[], ['-w', 'client']])
-      await npm(['pack', '--silent', '--pack-destination', packed, ...workspace], ROOT)
+    const flags = readFlags(args)
+    const app = await readApp(flags, null)
+    if (app) {
+      await packBoth(packed)
+      console.log(await writeApp(app))
+      const names = await copyPacked(packed, app.folder)
+      console.log(
+        `\nInstead of edge-presigner and edge-presigner-client, install ${names.join(' ')}.`,
+      )
+      return 0
+    }
+    const answers = await readAnswers({ ...flags, yes: true }, null, folderError)
+    await packBoth(packed)
     const files = new Map(projectFiles(answers))
     const names = (await readdir(packed)).toSorted()
     files.set('package.json', withPacked(files.get('package.json') ?? '', `${PACKED}/${names[0]}`))
     await writeNew(answers.folder, files)
-    await mkdir(join(answers.folder, PACKED), { recursive: true })
-    await cp(packed, join(answers.folder, PACKED), { recursive: true })
+    await copyPacked(packed, answers.folder)
 
     const code = await npmInTerminal(['install', '--no-audit', '--no-fund'], answers.folder)
     console.log(`\n${summary(answers, { isInstalled: code === 0 })}`)
@@ -43,6 +52,19 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await rm(packed, { recursive: true })
   }
+}
+
+async function packBoth(folder: string): Promise<void> {
+  console.log('Packing edge-presigner and edge-presigner-client.')
+  for (const workspace of [[], ['-w', 'client']])
+    await npm(['pack', '--silent', '--pack-destination', folder, ...workspace], ROOT)
+}
+
+/** Copies the packed files to an app or a project. Resolves with their paths in it. */
+async function copyPacked(packed: string, folder: string): Promise<readonly string[]> {
+  await mkdir(join(folder, PACKED), { recursive: true })
+  await cp(packed, join(folder, PACKED), { recursive: true })
+  return (await readdir(packed)).toSorted().map((name) => `${PACKED}/${name}`)
 }
 
 /** Returns package.json with edge-presigner from a file of the project. */

@@ -7,42 +7,26 @@ export const REPOSITORY = 'https://github.com/edge-presigner/edge-presigner'
 /** The pages that `reference.ts` writes, next to this file. */
 export const REFERENCE = 'tools/site/reference'
 
-/** What a reader wants, and the pages for it. Recipes are listed from their folder. */
+/** What a reader wants, and the pages for it, in the order in which people need them. */
 const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
+  ['Start', ['README.md', ...docs('try', 'deploy', 'login', 'comparison', 'tried')]],
   [
-    'Start',
-    [
-      ...['README.md', 'docs/try.md', 'docs/deploy.md', 'docs/login.md'],
-      ...['docs/comparison.md', 'docs/tried.md'],
-    ],
+    'Build your app',
+    docs('mount', 'upload', 'pictures', 'share', 'files', 'events', 'server', 'uppy'),
   ],
-  [
-    'Use it in an app',
-    [
-      'client/README.md',
-      'docs/upload.md',
-      'docs/server.md',
-      'docs/mount.md',
-      'docs/uppy.md',
-      'docs/pictures.md',
-      'docs/share.md',
-      'docs/files.md',
-      'docs/events.md',
-    ],
-  ],
-  [
-    'Operate',
-    [
-      'docs/configuration.md',
-      'docs/doctor.md',
-      'docs/security.md',
-      'docs/operate.md',
-      'docs/import-and-repair.md',
-      'docs/troubleshooting.md',
-      'docs/cost.md',
-    ],
-  ],
+  ['Run it', docs('operate', 'import-and-repair', 'cost', 'troubleshooting', 'doctor', 'security')],
 ]
+
+/** The order of the recipes. Others follow. */
+const RECIPES = docs(
+  ...['next', 'react', 'hono', 'express', 'vue-svelte', 'astro-sveltekit', 'plain-html'],
+  ...['rails-and-django', 'login-providers', 'hls', 'd1-index', 'aws-roles', 'aws-eventbridge'],
+  ...['plugin', 'from-better-upload', 'from-uppy-companion'],
+).map((path) => path.replace('docs/', 'docs/recipes/'))
+
+function docs(...names: readonly string[]): readonly string[] {
+  return names.map((name) => `docs/${name}.md`)
+}
 
 export interface SidebarItem {
   readonly text: string
@@ -119,6 +103,7 @@ export type ReferencePage = readonly [path: string, markdown: string]
 export function sidebar(reference: readonly ReferencePage[]): readonly SidebarItem[] {
   const pages = sourcePages()
   const recipes = pages.filter((path) => /^docs\/recipes\/(?!README\.md)/.test(path))
+  const inOrder = RECIPES.filter((path) => recipes.includes(path))
   return [
     ...GROUPS.map(([text, items]) => ({ text, items: items.map(item) })),
     {
@@ -126,7 +111,7 @@ export function sidebar(reference: readonly ReferencePage[]): readonly SidebarIt
       collapsed: false,
       items: [
         item('docs/recipes/README.md'),
-        ...recipes.map(item).toSorted((a, b) => a.text.localeCompare(b.text, 'en')),
+        ...[...inOrder, ...recipes.filter((path) => !inOrder.includes(path))].map(item),
       ],
     },
     {
@@ -137,7 +122,7 @@ export function sidebar(reference: readonly ReferencePage[]): readonly SidebarIt
           text: `API: ${title(path, markdown)}`,
           link: siteLink('README.md', path),
         })),
-        item('docs/versioning.md'),
+        ...['docs/configuration.md', 'client/README.md', 'docs/versioning.md'].map(item),
       ],
     },
   ]

@@ -11,7 +11,7 @@ const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
 
 /** Paths whose 404 says that this grant or drop box doesn't exist. */
 const ITEM = /^\/(?:grants|drop-boxes)\/./
-/** Paths of requests whose repeat creates another grant or drop box, which nobody would withdraw. */
+/** Paths of requests whose repeat creates another grant or drop box, which nobody would revoke. */
 const CREATES = /^\/(?:grants|drop-boxes)$/
 
 export interface ServerOptions {

@@ -1,26 +1,15 @@
-import { createSigner, defineSettings, isPresignerError } from 'edge-presigner/signer'
+import {
+  createSigner,
+  defineSettings,
+  isPresignerError,
+  settingsFromEnv,
+} from 'edge-presigner/signer'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 
+// The name must be that of the app that serves the links.
 const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
-  name: 'media', // the same as in the app that serves the links
-  buckets: {
-    files: {
-      endpoint: env.S3_ENDPOINT ?? '',
-      region: env.S3_REGION ?? '',
-      bucket: env.S3_BUCKET ?? '',
-      credentials: {
-        accessKeyId: env.S3_ACCESS_KEY_ID ?? '',
-        secretAccessKey: env.S3_SECRET_ACCESS_KEY ?? '',
-      },
-      // A second access key that can only write. Cloudflare R2 has none: remove these lines.
-      uploadCredentials: {
-        accessKeyId: env.S3_WRITE_ACCESS_KEY_ID ?? '',
-        secretAccessKey: env.S3_WRITE_SECRET_ACCESS_KEY ?? '',
-      },
-    },
-  },
-  signingSecrets: env.SIGNING_SECRETS ?? '',
-  linkBase: env.LINK_BASE,
+  ...settingsFromEnv(env),
+  name: 'media',
 }))
 
 /** Signs URLs for the logged-in user, without network requests. */

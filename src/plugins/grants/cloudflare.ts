@@ -31,7 +31,7 @@ export class Grants extends StateObject<Grant> {
     return { grant: taken, at: now, isRepeat: false }
   }
 
-  /** Returns the grant with `changes`, or null for an unknown or withdrawn one. */
+  /** Returns the grant with `changes`, or null for an unknown or revoked one. */
   async change(changes: GrantChanges): Promise<Seen<Grant> | null> {
     const grant = this.item()
     if (grant === null) return null

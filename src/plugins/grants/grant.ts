@@ -67,7 +67,7 @@ export const GRANTS: ItemKind<Seen<Grant>> = {
   ended: (cause) =>
     new ApiError(
       'grant_ended',
-      'It was used up, has expired or was withdrawn. Ask the sender for another one.',
+      'It was used up, has expired or was revoked. Ask the sender for another one.',
       { cause },
     ),
 }

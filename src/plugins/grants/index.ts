@@ -6,7 +6,7 @@ import { GRANTS } from './grant.ts'
 import { grantPageRoutes } from './page-routes.ts'
 import { grantRoutes } from './routes.ts'
 
-/** Links that count and can be withdrawn: `POST /grants`, and their pages below `/g`. */
+/** Links that count and can be revoked: `POST /grants`, and their pages below `/g`. */
 export const grants = (): Plugin<unknown, { readonly links: Links }> => ({
   name: 'grants',
   needs: ['links'],

@@ -233,7 +233,7 @@ async function dispense(
   const head = await headObject(opened, storedKey(bucket, key), timeOf(c))
   if (head === null) throw objectNotFound()
   const taken = await callObject(c, () => grantObject(c, grant.id).take(Date.now(), page))
-  if (taken === null) throw GRANTS.ended('grant used up, expired or withdrawn meanwhile')
+  if (taken === null) throw GRANTS.ended('grant used up, expired or revoked meanwhile')
   if (!taken.isRepeat)
     announce(c, owner, {
       type: 'used',

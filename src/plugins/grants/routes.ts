@@ -44,7 +44,7 @@ const label = z.string().check(
   ),
 )
 
-/** Creates, lists, changes and withdraws grants. */
+/** Creates, lists, changes and revokes grants. */
 export function grantRoutes({ restrictions }: LinkSteps) {
   const deadline = instant()
   const grantSchema = z.strictObject({

@@ -41,7 +41,7 @@ export class Erasure {
   readonly request: ErasureRequest
   /** What it has done. */
   readonly tally = {
-    /** Grants that were withdrawn, and drop boxes that were closed. */
+    /** Grants that were revoked, and drop boxes that were closed. */
     shares: 0,
     /** Objects, with their records and edge copies. */
     deleted: 0,

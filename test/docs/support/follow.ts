@@ -8,21 +8,22 @@ import { waitUntil } from '../../../cli/wait-until.ts'
 import { shared } from '../../e2e/shared.ts'
 import { ROOT } from './markdown.ts'
 import { recipeSteps, type Step } from './recipe.ts'
-import { type Packed, startRegistry } from './registry.ts'
+import { type Packed, type Registry, startRegistry } from './registry.ts'
 
 const run = promisify(execFile)
 
 /** Commands that run until the reader stops them, and what they print when they are ready. */
 const SERVERS: readonly (readonly [command: RegExp, ready: RegExp])[] = [
-  [/^npx edge-presigner dev\b/, /Ready: (http:\/\/localhost:\d+)/],
+  [/^npx edge-presigner dev\b/, /Ready: (http:\/\/(?:localhost|127\.0\.0\.1):\d+)/],
   [
-    /^(?:\w+=\S+ )*(?:npm run dev|npm start|npx serve|npx wrangler dev|node .*\.ts)\b/,
+    /^(?:\w+=\S+ )*(?:npm run dev|npm start|npx serve|npx wrangler dev|node .*\.[jt]s)\b/,
     /(http:\/\/localhost:\d+)/,
   ],
 ]
 
 /** Where the pages copy files of `examples/` from. Here, a copy with the ports of the reader. */
-const EXAMPLES = 'https://raw.githubusercontent.com/edge-presigner/edge-presigner/main/examples/'
+export const EXAMPLES =
+  'https://raw.githubusercontent.com/edge-presigner/edge-presigner/main/examples/'
 
 /** The ports of the pages. Here, each is another one, because other tests run at the same time. */
 const WORKER_PORTS = ['8787', '4568']
@@ -70,12 +71,7 @@ export async function startReaders(): Promise<Readers> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   stack.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }))
-  const packages = await Promise.all(
-    (['edge-presigner', 'edge-presigner-client', 'create-edge-presigner'] as const).map(
-      async (name) => readPacked(await shared('tarball', name)),
-    ),
-  )
-  const registry = stack.use(await startRegistry(packages, await configuredRegistry()))
+  const registry = stack.use(await startOwnRegistry())
   const env = newTerminal(registry.url)
 
   const taken = new Set<string>()
@@ -97,13 +93,23 @@ export async function startReaders(): Promise<Readers> {
       const shared = options?.project === 'own' ? await freeWorkerPorts() : workerPorts
       return createReader(folder, env, { ...shared, ...(await freePorts(APP_PORTS)) }, taken)
     },
-    left: (name) =>
-      recipeSteps(name)
-        .filter((step) => step.kind !== 'excerpt' && !taken.has(stepId(name, step)))
-        .map(({ code }) => code),
+    left: (name) => stepsLeft(name, taken),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
+
+/** Starts a registry that has the packed packages too. */
+export async function startOwnRegistry(): Promise<Registry> {
+  const names = ['edge-presigner', 'edge-presigner-client', 'create-edge-presigner'] as const
+  const packages = names.map(async (name) => readPacked(await shared('tarball', name)))
+  return startRegistry(await Promise.all(packages), await configuredRegistry())
+}
+
+/** Returns the blocks of `docs/recipes/NAME.md` that are not in `taken`. */
+export const stepsLeft = (name: string, taken: ReadonlySet<string>): string[] =>
+  recipeSteps(name)
+    .filter((step) => step.kind !== 'excerpt' && !taken.has(stepId(name, step)))
+    .map(({ code }) => code)
 
 const stepId = (name: string, { section, path, code }: Step): string =>
   [name, section, path, code].join('\n')
@@ -121,6 +127,8 @@ const freePorts = async (documented: readonly string[]): Promise<Record<string, 
 
 /** Returns a free port for each of the Worker's on the pages. */
 export const freeWorkerPorts = (): Promise<Record<string, string>> => freePorts(WORKER_PORTS)
+/** Returns a free port for each port on the pages. */
+export const freeAllPorts = () => freePorts([...WORKER_PORTS, ...APP_PORTS])
 
 /** Resolves with the registry that npm uses in this repository. */
 export const configuredRegistry = async (): Promise<string> =>

@@ -1,8 +1,10 @@
 import { readPage } from './markdown.ts'
 
+/** The recipes of apps that have the API itself, which in-app.full.test.ts follows from an empty folder. */
+export const IN_APP = ['next', 'express']
 /** The recipes that recipes.full.test.ts follows from an empty folder. */
 export const FOLLOWED = [
-  ...['README', 'plain-html', 'react', 'vue', 'svelte', 'next', 'hono', 'express'],
+  ...['README', 'plain-html', 'react', 'vue-svelte', 'hono'],
   ...['from-better-upload', 'from-uppy-companion', 'd1-index'],
 ]
 
@@ -41,6 +43,21 @@ export function recipeSteps(name: string): Step[] {
     } else open.code.push(line.slice(open.indent.length))
   }
   return steps
+}
+
+/**
+ * Returns how often the reader of `docs/recipes/NAME.md` acts until an upload is shown: one command, one file, the
+ * address that they open, and the picture that they choose.
+ */
+export function countActions(name: string): number {
+  const acts = recipeSteps(name).flatMap(({ kind, code }) =>
+    kind === 'file'
+      ? [code]
+      : kind === 'commands'
+        ? code.replaceAll('\\\n', '').trim().split('\n')
+        : [],
+  )
+  return acts.length + 2
 }
 
 function kindOf(above: string, language: string): Pick<Step, 'kind' | 'path'> {

@@ -193,7 +193,7 @@ export const objectPage = z.object({
 })
 
 export const erasure = z.object({
-  shares: bytes('Grants that this call has withdrawn, and drop boxes that it has closed.'),
+  shares: bytes('Grants that this call has revoked, and drop boxes that it has closed.'),
   deleted: bytes('Objects that this call has deleted, with their records and edge copies.'),
   versions: z
     .nullable(bytes('Older versions and delete markers.'))
@@ -486,7 +486,7 @@ export const grant = z
       .nullable(z.iso.datetime())
       .check(z.describe('When it last dispensed a link, ISO 8601 in UTC; null for never.')),
   })
-  .check(z.describe('A link that counts its uses, and that can be withdrawn.'))
+  .check(z.describe('A link that counts its uses, and that can be revoked.'))
 
 const unavailable = z
   .optional(z.array(z.string()))

@@ -15,7 +15,7 @@ const TAGS: Readonly<Record<Tag, string>> = {
   files: 'Upload and download URLs, and the index of uploaded files.',
   multipart: 'Uploads in parts.',
   links: 'Links for `<img>`, email and similar uses.',
-  grants: 'Links that count and can be withdrawn.',
+  grants: 'Links that count and can be revoked.',
   'drop-boxes': 'Pages on which anybody can drop files.',
   tokens: "Short-lived tokens with some or all of the caller's rights.",
   admin: 'What is in the bucket, and all records of an index.',

@@ -44,7 +44,7 @@ export const grantOperations: Operations = {
     tag: 'grants',
     summary: 'Create a grant',
     description:
-      'A grant dispenses links to one object. It counts them, and can be withdrawn. Also needs `links:create` and `files:read`.',
+      'A grant dispenses links to one object. It counts them, and can be revoked. Also needs `links:create` and `files:read`.',
     scopes: ['grants:create'],
     members: {
       ...CHANGEABLE,
@@ -118,7 +118,7 @@ export const grantOperations: Operations = {
   'DELETE /grants/:id': {
     id: 'withdrawGrant',
     tag: 'grants',
-    summary: 'Withdraw a grant',
+    summary: 'Revoke a grant',
     description:
       'Only for its creator. The grant dispenses no more links, at once and everywhere. Those that it has dispensed stay valid for up to 10 minutes. Safe to repeat.',
     scopes: ['grants:create'],

@@ -1,0 +1,19 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { urlPath } from '../../tools/dev/url-path.ts'
+
+const APPS = join(import.meta.dirname, '../apps')
+
+/** The files for an app of each framework, by path. vite.config.ts puts them into the built command. */
+export const APP_FILES: Readonly<Record<string, Readonly<Record<string, string>>>> =
+  Object.fromEntries(readdirSync(APPS).map((name) => [name, readFiles(join(APPS, name))]))
+
+function readFiles(folder: string): Record<string, string> {
+  const found = readdirSync(folder, { recursive: true, withFileTypes: true })
+  const paths = found
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+  return Object.fromEntries(
+    paths.toSorted().map((path) => [urlPath(folder, path), readFileSync(path, 'utf8')]),
+  )
+}

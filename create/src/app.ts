@@ -1,0 +1,154 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { shellWord } from '../../cli/shell-word.ts'
+import { type Answer, type Ask, answerer, type Flags, refuse, UsageError } from './answers.ts'
+import { APP_FILES } from './app-files.ts'
+import { DOCS } from './files.ts'
+import { commands, isThere, writeNew } from './project.ts'
+
+interface Framework {
+  readonly title: string
+  /** The package that an app of it has. */
+  readonly package: string
+  readonly recipe: string
+  /** The file with the app's variables. */
+  readonly env: string
+  readonly variables: readonly string[]
+  /** Files that many apps have already. An existing one stays as it is, and its owner adds the lines of the recipe. */
+  readonly shared: readonly string[]
+  /** The commands that start the app, and the address of its page. */
+  readonly start: readonly string[]
+  readonly page: string
+}
+
+const linkBase = (port: number) => `LINK_BASE=http://localhost:${port}/api/media`
+
+/** In the order in which an app is recognized: one with Next.js may also have Hono, which edge-presigner needs. */
+const FRAMEWORKS: Readonly<Record<string, Framework>> = {
+  next: {
+    ...{ title: 'Next.js', package: 'next', recipe: 'next', env: '.env.local', shared: [] },
+    variables: [linkBase(3000)],
+    start: ['npm run dev'],
+    page: 'http://localhost:3000/files',
+  },
+  express: {
+    ...{ title: 'Express', package: 'express', recipe: 'express', env: '.env' },
+    shared: ['server.js'],
+    variables: [linkBase(3000)],
+    start: ['node --env-file=.env server.js'],
+    page: 'http://localhost:3000/files.html',
+  },
+}
+
+/** The API in an app that exists. */
+export interface App {
+  readonly folder: string
+  readonly framework: Framework
+  readonly files: ReadonlyMap<string, string>
+}
+
+const NAMES = Object.keys(FRAMEWORKS)
+
+/**
+ * Resolves with the app that gets the API, or with null for a Worker of its own: by a flag, or by what `ask`
+ * gets. Options of the Worker answer the question too.
+ */
+export async function readApp(flags: Flags, ask: Ask | null): Promise<App | null> {
+  const { app, yes, folder = '.', ...others } = flags
+  const given = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : name))
+  if (app === undefined && (ask === null || yes || given.length > 0)) return null
+  if (app !== undefined && given.length > 0)
+    throw new UsageError(`--${given[0]} has no effect with --app. Leave it out.`)
+  const found = recognized(folder)
+  const answer = answerer(flags, ask)
+  if (app === undefined && (await askPlace(answer, found)) === 'worker') return null
+  const name = found && app === undefined ? found : await askFramework(answer)
+  return appFor(folder, name)
+}
+
+const askPlace = (answer: Answer, found: string | undefined): Promise<string> =>
+  answer({
+    text: `Where should the API run?
+  app     in your app${found ? `: ${FRAMEWORKS[found]?.title}` : ` (${titles()})`}
+  worker  on Cloudflare, in a Worker of its own
+Place`,
+    fallback: found ? 'app' : 'worker',
+    read: (line) => (line === 'app' || line === 'worker' ? line : refuse('must be app or worker')),
+  })
+
+const askFramework = (answer: Answer): Promise<string> =>
+  answer({
+    flag: 'app',
+    text: `What is your app made with? ${NAMES.join(', ')}\nFramework`,
+    read: (line) => (NAMES.includes(line) ? line : refuse(`must be one of ${NAMES.join(', ')}`)),
+  })
+
+const titles = () =>
+  Object.values(FRAMEWORKS)
+    .map(({ title }) => title)
+    .join(', ')
+
+/** Returns the name of the framework in the package.json of a folder, if there is one. */
+function recognized(folder: string): string | undefined {
+  try {
+    const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    const packages = { ...manifest.dependencies, ...manifest.devDependencies }
+    return NAMES.find((name) => Object.hasOwn(packages, FRAMEWORKS[name]?.package ?? ''))
+  } catch {
+    return undefined
+  }
+}
+
+function appFor(folder: string, name: string): App {
+  const framework = FRAMEWORKS[name]
+  if (framework === undefined) throw new Error(`There is no framework ${name}.`)
+  const { env, variables } = framework
+  // Next.js has its folders below src/, if there is one.
+  const start = existsSync(join(folder, 'src/app')) ? 'src/' : ''
+  const files = Object.entries(APP_FILES[name] ?? {}).map(([path, text]): [string, string] => [
+    start + path,
+    text,
+  ])
+  return {
+    ...{ folder, framework },
+    files: new Map([...files, [env, variables.map((line) => `${line}\n`).join('')]]),
+  }
+}
+
+/**
+ * Writes the files of an app, and resolves with what to do next. Overwrites nothing. Throws UsageError if one of
+ * them is there already, except those that many apps have.
+ */
+export async function writeApp({ folder, framework, files }: App): Promise<string> {
+  const { env, shared, recipe, variables } = framework
+  const existing = [...files.keys()].filter((path) => isThere(join(folder, path)))
+  const taken = existing.filter((path) => path !== env && !shared.includes(path))
+  if (taken.length > 0)
+    throw new UsageError(
+      `${folder} already has ${taken.join(', ')}. Move them, or write the files of ${page(recipe)} yourself.`,
+    )
+  const written = new Map([...files].filter(([path]) => !existing.includes(path)))
+  await writeNew(folder, written)
+  const { add, exec } = commands()
+  const notes = existing.map((path) =>
+    path === env
+      ? `${env} is there already. Add: ${variables.join(', ')}`
+      : `${path} is there already. Add what ${page(recipe)} shows`,
+  )
+  const steps = [
+    ...(folder === '.' ? [] : [`cd ${shellWord(folder)}`]),
+    `${add} edge-presigner edge-presigner-client hono`,
+    `${add} -D @20minutes/s3rver@5`,
+    `${exec} edge-presigner dev --bucket ${env}`,
+    ...framework.start,
+  ]
+  return `Written: ${[...written.keys()].join(', ')}
+${notes.map((note) => `${note}.\n`).join('')}
+Try it, with a bucket on this machine, which needs a terminal of its own:
+
+${steps.map((line) => `  ${line}`).join('\n')}
+
+Then open ${framework.page}. ${page(recipe)} explains the files, and what production needs.`
+}
+
+const page = (recipe: string) => `${DOCS}/recipes/${recipe}.md`
