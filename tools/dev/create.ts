@@ -64,7 +64,8 @@ async function packBoth(folder: string): Promise<void> {
 async function copyPacked(packed: string, folder: string): Promise<readonly string[]> {
   await mkdir(join(folder, PACKED), { recursive: true })
   await cp(packed, join(folder, PACKED), { recursive: true })
-  return (await readdir(packed)).toSorted().map((name) => `${PACKED}/${name}`)
+  // With `./`, because npm takes `packages/name` for a repository of GitHub.
+  return (await readdir(packed)).toSorted().map((name) => `./${PACKED}/${name}`)
 }
 
 /** Returns package.json with edge-presigner from a file of the project. */
