@@ -11,6 +11,8 @@ interface Framework {
   /** The package that an app of it has. */
   readonly package: string
   readonly recipe: string
+  /** A file without which the framework's app is in JavaScript, and these files don't fit. */
+  readonly typed?: string
   /** The file with the app's variables. */
   readonly env: string
   readonly variables: readonly string[]
@@ -30,6 +32,7 @@ const ON_NODE = ['LINK_BASE=http://localhost:3000/api/media', 'FILES_DB=data/fil
 const FRAMEWORKS: Readonly<Record<string, Framework>> = {
   next: {
     ...{ title: 'Next.js', package: 'next', recipe: 'next', env: '.env.local', shared: [] },
+    typed: 'tsconfig.json',
     variables: ON_NODE,
     start: ['npm run dev'],
     page: 'http://localhost:3000/files',
@@ -153,6 +156,11 @@ export async function writeApp({ folder, framework, files }: App): Promise<strin
   const isIn = (path: string) => isThere(join(folder, path))
   if (!isIn('package.json'))
     throw new UsageError(`${folder} has no package.json. Name the folder of your app.`)
+  // Next.js would make this file, and then ignore the jsconfig.json of the app.
+  if (framework.typed && !isIn(framework.typed))
+    throw new UsageError(
+      `${folder} has no ${framework.typed}, and the files are in TypeScript. Write those of ${page(recipe)} in JavaScript.`,
+    )
   const existing = [...files.keys()].filter(isIn)
   const taken = existing.filter((path) => path !== env && !shared.includes(path))
   if (taken.length > 0)
@@ -167,7 +175,7 @@ export async function writeApp({ folder, framework, files }: App): Promise<strin
   const notes = [
     ...existing.map((path) =>
       path === env
-        ? `${env} is there already. Add: ${variables.join(', ')}`
+        ? `${env} is there already. Add, unless it has them: ${variables.join(', ')}`
         : `${path} is there already. Add what ${page(recipe)} shows`,
     ),
     ...(written.has(GITIGNORE) || ignored.length === 0

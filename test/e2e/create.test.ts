@@ -587,6 +587,7 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     const cwd = join(directory, `${app}-${name}`)
     await mkdir(cwd)
     await writeFile(join(cwd, 'package.json'), manifest)
+    if (app === 'next') await writeFile(join(cwd, 'tsconfig.json'), '{}')
     return cwd
   }
   const filesIn = async (cwd: string) =>
@@ -604,7 +605,10 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     for (const file of env)
       expect(await readFile(join(cwd, file), 'utf8')).toMatch(/^LINK_BASE=http:.*\nFILES_DB=.*\n$/)
     expect((await filesIn(cwd)).toSorted()).toEqual(
-      [...Object.keys(texts), ...env, '.gitignore', 'package.json'].toSorted(),
+      [
+        ...[...Object.keys(texts), ...env, '.gitignore', 'package.json'],
+        ...(app === 'next' ? ['tsconfig.json'] : []),
+      ].toSorted(),
     )
     const ignored = (await readFile(join(cwd, '.gitignore'), 'utf8')).trim().split('\n')
     expect(ignored).toEqual(['node_modules', env[0] ?? '.dev.vars', 'data', '.dev'])
@@ -627,7 +631,9 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     expect(code).toBe(1)
     expect(err).toContain(`already has ${path}`)
     expect(await readFile(join(cwd, path), 'utf8')).toBe('mine')
-    expect((await filesIn(cwd)).toSorted()).toEqual([path, 'package.json'].toSorted())
+    expect((await filesIn(cwd)).filter((name) => name !== 'tsconfig.json').toSorted()).toEqual(
+      [path, 'package.json'].toSorted(),
+    )
   })
 
   it('follow from the package.json of the app, if the answer is "app"', async () => {
@@ -652,7 +658,9 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     await writeFile(join(cwd, env), 'A=b\n')
     const { code, out: again } = await create(['--app', app], { cwd })
     expect(code).toBe(0)
-    expect(again).toMatch(new RegExp(`^\\${env} is there already. Add: LINK_BASE=http`, 'm'))
+    expect(again).toMatch(
+      new RegExp(`^\\${env} is there already. Add, unless it has them: LINK_BASE=http`, 'm'),
+    )
     expect(await readFile(join(cwd, env), 'utf8')).toBe('A=b\n')
   })
 })
@@ -694,10 +702,20 @@ describe('an app that the files do not fit', () => {
   })
 
   it('has a file where a folder should be: the command says so in a line', async () => {
-    const { code, err } = await run('file', { 'package.json': '{}', lib: 'a file' })
+    const { code, err } = await run('file', {
+      'package.json': '{}',
+      'tsconfig.json': '{}',
+      lib: 'a file',
+    })
     expect(code).toBe(1)
     expect(err).toMatch(/^\. can't be written: E[A-Z]+\.\n/)
     expect(err).not.toContain(' at ')
+  })
+
+  it('is in JavaScript: nothing is written, because Next.js would then ignore its jsconfig.json', async () => {
+    const { cwd, code, err } = await run('js', { 'package.json': '{}', 'jsconfig.json': '{}' })
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('no tsconfig.json') })
+    expect((await readdir(cwd)).toSorted()).toEqual(['jsconfig.json', 'package.json'])
   })
 
   it.each([
@@ -705,7 +723,7 @@ describe('an app that the files do not fit', () => {
     ['src', { 'src/app/page.tsx': '' }, 'src/'],
     ['pages', { 'src/pages/index.tsx': '' }, 'src/'],
   ])('of Next.js gets them where it looks: %s', async (name, files, start) => {
-    const { cwd, code } = await run(name, { 'package.json': '{}', ...files })
+    const { cwd, code } = await run(name, { 'package.json': '{}', 'tsconfig.json': '{}', ...files })
     expect(code).toBe(0)
     expect((await stat(join(cwd, start, 'lib/media.ts'))).isFile()).toBe(true)
   })
