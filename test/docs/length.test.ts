@@ -54,7 +54,7 @@ const BUDGET: Readonly<Record<string, number>> = {
   'docs/maintainers/architecture.md': 1_510,
   'docs/maintainers/performance.md': 700,
   'docs/maintainers/stored-data.md': 930,
-  'docs/maintainers/threats.md': 3_820,
+  'docs/maintainers/threats.md': 3_840,
   'docs/maintainers/decisions/client.md': 170,
   'docs/maintainers/decisions/credentials.md': 170,
   'docs/maintainers/decisions/default-worker.md': 160,
@@ -87,7 +87,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/README.md': 850,
   'docs/recipes/from-better-upload.md': 1_800,
   'docs/recipes/plain-html.md': 850,
-  'docs/recipes/react.md': 2_050,
 }
 
 /** The most words that all pages may have together. */
