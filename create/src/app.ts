@@ -18,7 +18,7 @@ interface Framework {
   readonly variables: readonly string[]
   /** Files that many apps have already. An existing one stays as it is, and its owner adds the lines of the recipe. */
   readonly shared: readonly string[]
-  /** More packages for development. */
+  /** What else is installed for development, and with which option. */
   readonly tools?: readonly string[]
   /** The commands that start the app, and the address of its page. */
   readonly start: readonly string[]
@@ -40,6 +40,8 @@ const FRAMEWORKS: Readonly<Record<string, Framework>> = {
   sveltekit: {
     ...{ title: 'SvelteKit', package: '@sveltejs/kit', recipe: 'astro-sveltekit', env: '.env' },
     shared: [],
+    // `sv` sets engine-strict, and s3rver asks for Node 24.
+    tools: ['--engine-strict=false'],
     variables: ON_NODE,
     start: ['npm run dev -- --port 3000'],
     page: 'http://localhost:3000/files',
@@ -185,7 +187,7 @@ export async function writeApp({ folder, framework, files }: App): Promise<strin
   const steps = [
     ...(folder === '.' ? [] : [`cd ${shellWord(folder)}`]),
     `${add} edge-presigner edge-presigner-client hono`,
-    `${add} -D ${['@20minutes/s3rver@5', ...(framework.tools ?? [])].join(' ')}`,
+    [`${add} -D`, ...(framework.tools ?? []), '@20minutes/s3rver@5'].join(' '),
     `${exec} edge-presigner dev --bucket ${env}`,
     ...framework.start,
   ]

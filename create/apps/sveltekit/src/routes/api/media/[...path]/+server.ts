@@ -1,5 +1,5 @@
 import { env } from '$env/dynamic/private'
-import { media } from '$lib/server/media'
+import { media } from '../../../../lib/server/media'
 import type { RequestHandler } from './$types'
 
 /** Every method, also HEAD, PATCH and OPTIONS. */
