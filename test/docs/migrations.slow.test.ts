@@ -88,7 +88,7 @@ beforeAll(() => {
       ),
       'session.ts': SESSION,
       'main.ts': MAIN,
-      'mint-file-token.ts': recipeFile('express', 'mint-file-token.ts'),
+      'mint-file-token.ts': readPage('examples/token-server/mint-file-token.ts'),
       'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     },
     { aliases: { './session': 'session.ts' } },
