@@ -96,7 +96,6 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'docs/recipes/astro.md': 1_200,
   'docs/recipes/from-better-upload.md': 1_800,
   'docs/recipes/hono.md': 1_050,
-  'docs/recipes/plain-html.md': 850,
   'docs/recipes/react.md': 2_050,
   'docs/recipes/sveltekit.md': 1_500,
   'docs/server.md': 3_000,

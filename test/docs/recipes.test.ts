@@ -9,6 +9,7 @@ import { countActions, FOLLOWED, IN_APP, recipeSteps } from './support/recipe.ts
 /** The complete apps of pages, and their files that the page need not mention. */
 const EXAMPLES: readonly (readonly [page: string, folder: string, others: readonly string[]])[] = [
   ['hono', 'mounted-app', ['README.md', '.dev.vars.example']],
+  ['plain-html', 'plain-html', []],
   ['d1-index', 'files-index', []],
   ['vue-svelte', 'vue-app', []],
   ['vue-svelte', 'svelte-app', []],
