@@ -112,6 +112,13 @@ const item = (path: string): SidebarItem => ({
   link: siteLink('README.md', path),
 })
 
+/** Returns pages in the order in which another one links to them. */
+function inOrderOf(list: string, paths: readonly string[]): readonly string[] {
+  const text = readPage(list)
+  const place = (path: string): number => text.indexOf(`(${posix.basename(path)})`)
+  return paths.toSorted((one, other) => place(one) - place(other))
+}
+
 /** A page of the API reference: its path in the repository, and its Markdown. */
 export type ReferencePage = readonly [path: string, markdown: string]
 
@@ -126,7 +133,7 @@ export function sidebar(reference: readonly ReferencePage[]): readonly SidebarIt
       collapsed: false,
       items: [
         item('docs/recipes/README.md'),
-        ...recipes.map(item).toSorted((a, b) => a.text.localeCompare(b.text, 'en')),
+        ...inOrderOf('docs/recipes/README.md', recipes).map(item),
       ],
     },
     {
