@@ -26,6 +26,10 @@ beforeAll(() => {
       export declare function saveFile(file: FileRecord, user: string | null): Promise<{ id: number }>`,
     'on-event.ts': block('on-event'),
     'mounted-queue.ts': block('mounted-queue'),
+    'scanner.ts': `import type { FileRecord } from 'edge-presigner'
+      export declare function startScan(file: FileRecord): Promise<void>
+      export declare function isClean(key: string): Promise<boolean>`,
+    'scan.ts': block('scan'),
     'send-back.mjs': block('send-back-worker'),
   })
 })

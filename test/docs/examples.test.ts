@@ -82,7 +82,7 @@ it('docs/upload.md has code that compiles for a page', async () => {
 describe('the flow in a browser', () => {
   it('shows the chosen file in the <img>, and sends the bucket only a Content-Type', async () => {
     const [, script = ''] =
-      /<script type="module">([\s\S]*)<\/script>/.exec(block('README.md', 'browser')) ?? []
+      /<script type="module">([\s\S]*)<\/script>/.exec(block('docs/upload.md', 'browser')) ?? []
     const input: { onchange?: (event: unknown) => Promise<void> } = {}
     const img: { src?: string } = {}
     const puts: unknown[] = []

@@ -7,42 +7,19 @@ export const REPOSITORY = 'https://github.com/edge-presigner/edge-presigner'
 /** The pages that `reference.ts` writes, next to this file. */
 export const REFERENCE = 'tools/site/reference'
 
-/** What a reader wants, and the pages for it. Recipes are listed from their folder. */
+/** What a reader wants, and the pages for it, in the order in which people need them. */
 const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
+  ['Start', ['README.md', ...docs('try', 'deploy', 'login', 'comparison', 'tried')]],
   [
-    'Start',
-    [
-      ...['README.md', 'docs/try.md', 'docs/deploy.md', 'docs/login.md'],
-      ...['docs/comparison.md', 'docs/tried.md'],
-    ],
+    'Build your app',
+    docs('mount', 'upload', 'pictures', 'share', 'files', 'events', 'server', 'uppy'),
   ],
-  [
-    'Use it in an app',
-    [
-      'client/README.md',
-      'docs/upload.md',
-      'docs/server.md',
-      'docs/mount.md',
-      'docs/uppy.md',
-      'docs/pictures.md',
-      'docs/share.md',
-      'docs/files.md',
-      'docs/events.md',
-    ],
-  ],
-  [
-    'Operate',
-    [
-      'docs/configuration.md',
-      'docs/doctor.md',
-      'docs/security.md',
-      'docs/operate.md',
-      'docs/import-and-repair.md',
-      'docs/troubleshooting.md',
-      'docs/cost.md',
-    ],
-  ],
+  ['Run it', docs('operate', 'import-and-repair', 'cost', 'troubleshooting', 'doctor', 'security')],
 ]
+
+function docs(...names: readonly string[]): readonly string[] {
+  return names.map((name) => `docs/${name}.md`)
+}
 
 export interface SidebarItem {
   readonly text: string
@@ -144,7 +121,7 @@ export function sidebar(reference: readonly ReferencePage[]): readonly SidebarIt
           text: `API: ${title(path, markdown)}`,
           link: siteLink('README.md', path),
         })),
-        item('docs/versioning.md'),
+        ...['docs/configuration.md', 'client/README.md', 'docs/versioning.md'].map(item),
       ],
     },
   ]
