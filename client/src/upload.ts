@@ -63,7 +63,7 @@ export async function upload(
   const isFile = file instanceof File
   const { size } = file
   const name = fileName ?? (isFile ? file.name : rest.key ? undefined : 'file')
-  const mimetype = withoutCommas(file.type) || typeFromName(name ?? rest.key ?? '')
+  const mimetype = mimetypeOf(file, name ?? rest.key ?? '')
   const request = { ...rest, fileName: name, mimetype, size, bucket }
   const body: StartRequest = { ...request, fileName: rest.key === undefined ? name : undefined }
   const over = new AbortController()
@@ -83,8 +83,9 @@ export async function upload(
   }
 }
 
-/** Returns the type of a file whose type the browser doesn't know. Most don't know HEIC. */
-function typeFromName(name: string): string {
+/** Returns the type that the API gets. Most browsers don't know that of a HEIC. */
+export function mimetypeOf(file: Blob, name: string): string {
   const [, extension] = /\.(hei[cf])$/i.exec(name) ?? []
-  return extension ? `image/${extension.toLowerCase()}` : 'application/octet-stream'
+  const guess = extension ? `image/${extension.toLowerCase()}` : 'application/octet-stream'
+  return withoutCommas(file.type) || guess
 }

@@ -16,6 +16,7 @@ interface Bundle {
 /** React 18 and 19. Their development builds mount twice in StrictMode, and print warnings. */
 const bundlesOfReact = (version: number, react: string): Readonly<Record<string, Bundle>> => ({
   [`react-${version}.js`]: { entry: 'react-page.tsx', react },
+  [`dropzone-${version}.js`]: { entry: 'dropzone-page.tsx', react },
   [`react-${version}-server.js`]: { entry: 'react-server.tsx', react, format: 'es' },
 })
 
@@ -43,7 +44,7 @@ export async function bundleClientPage(
     define: { 'process.env.NODE_ENV': react ? '"development"' : '"production"' },
     resolve: {
       alias: [
-        { find: /^\.\.\/src\/(index|uppy|react)\.ts$/, replacement: `${dist}/$1.js` },
+        { find: /^\.\.\/src\/(index|uppy|react|dropzone)\.tsx?$/, replacement: `${dist}/$1.js` },
         ...(react
           ? [{ find: /^react(?=$|-dom|\/)/, replacement: `${react}/node_modules/react` }]
           : []),

@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '../..')
 
 /** What counts as source or documentation, by the folder that a row names. */
 const FOLDERS: Readonly<Record<string, string>> = {
-  'client/src': '**/*.ts',
+  'client/src': '**/*.{ts,tsx}',
   cli: '**/*.ts',
   create: 'src/**/*.ts',
   demo: 'src/**/*.{ts,css,html}',

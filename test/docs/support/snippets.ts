@@ -21,6 +21,8 @@ export const ENTRIES: Readonly<Record<string, string>> = {
     ),
   ),
   'edge-presigner-client': join(ROOT, 'client', 'src', 'index.ts'),
+  'edge-presigner-client/dropzone': join(ROOT, 'client', 'src', 'dropzone.tsx'),
+  'edge-presigner-client/dropzone.css': join(ROOT, 'client', 'dropzone.css'),
   'edge-presigner-client/react': join(ROOT, 'client', 'src', 'react.ts'),
   'edge-presigner-client/server': join(ROOT, 'client', 'src', 'server.ts'),
   'edge-presigner-client/uppy': join(ROOT, 'client', 'src', 'uppy.ts'),

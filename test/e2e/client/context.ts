@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -96,9 +96,24 @@ export async function startClientContext(
         .end(await shared('clientPage', path.slice(1)))
       return
     }
+    if (path === '/page.css') {
+      response.setHeader('Content-Type', 'text/css').end(DROPZONE_PAGE_STYLES)
+      return
+    }
+    if (path === '/dropzone.css') {
+      response.setHeader('Content-Type', 'text/css').end(await readFile(DROPZONE_STYLES))
+      return
+    }
     if (path === '/uppy-strict')
       response.setHeader('Content-Security-Policy', "connect-src 'self' http:")
-    const [name = 'page'] = /^(?:uppy|react-\d+)/.exec(path.slice(1)) ?? []
+    const [name = 'page'] = /^(?:uppy|(?:react|dropzone)-\d+)/.exec(path.slice(1)) ?? []
+    if (name.startsWith('dropzone')) {
+      response
+        .setHeader('Content-Type', 'text/html; charset=utf-8')
+        .setHeader('Content-Security-Policy', "style-src 'self'; script-src 'self'")
+        .end(dropzonePage(name))
+      return
+    }
     response
       .setHeader('Content-Type', 'text/html; charset=utf-8')
       .end(
@@ -146,6 +161,15 @@ export async function startClientContext(
     close: () => all.disposeAsync(),
   }
 }
+
+const DROPZONE_STYLES = join(import.meta.dirname, '../../../client/dropzone.css')
+const DROPZONE_PAGE_STYLES =
+  ':root { color-scheme: light dark; background: Canvas; color: CanvasText; font-family: sans-serif }'
+
+const dropzonePage = (name: string): string => `<!doctype html>
+<html lang="en"><meta name="viewport" content="width=device-width">
+<title>Drop zone</title><link rel="stylesheet" href="/dropzone.css"><link rel="stylesheet" href="/page.css">
+<main><h1>Files</h1><div id="root"></div></main><script src="/${name}.js"></script></html>`
 
 const apiKeyEntry = (apiKey: string) => ({
   id: 'page',

@@ -1,0 +1,2 @@
+// Lets TypeScript find the styles, which have no types.
+export {}
