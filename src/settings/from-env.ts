@@ -1,12 +1,14 @@
 import type { BucketInput, SettingsInput } from './input.ts'
 
+type OneBucket = SettingsInput & { readonly buckets: { readonly files: BucketInput } }
+
 /**
  * Returns the settings of one bucket, `files`, from the variables `S3_ENDPOINT`, `S3_REGION`, `S3_BUCKET`,
  * `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`, `SIGNING_SECRETS` and `LINK_BASE`. With
  * `S3_WRITE_ACCESS_KEY_ID` and `S3_WRITE_SECRET_ACCESS_KEY`, uploads are signed by that access key.
  * `bucket` has more members of the bucket, such as `maxBytes`. `defineSettings` reports what is missing.
  */
-export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}): SettingsInput {
+export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}): OneBucket {
   const text = (name: string): string | undefined => {
     const value: unknown = Reflect.get(env, name)
     return typeof value === 'string' && value !== '' ? value : undefined

@@ -85,10 +85,6 @@ const EXPRESS_LOGIN = {
   'async (_: Request)': 'async ({ headers }: Request)',
   [DEMO]: "({ id: /user=(\\w+)/.exec(headers.cookie ?? '')?.[1] ?? 'demo' })",
 }
-const FETCH_LOGIN = {
-  'async (_: Request)': 'async ({ headers }: Request)',
-  [DEMO]: "({ id: /user=(\\w+)/.exec(headers.get('Cookie') ?? '')?.[1] ?? 'demo' })",
-}
 /** Lets an app with Vite get tokens from the server of the recipe for Express. */
 async function useTokens(reader: Reader, server: Reader): Promise<void> {
   const write = (path: string, text: string) => writeFile(join(reader.folder(), path), text)
@@ -196,9 +192,18 @@ export const presigner = createClient({
   it('from-better-upload.md', async () => {
     await using reader = await readers.start()
     await reader.run('npx create-next-app@latest my-app --empty --yes\ncd my-app')
-    await reader.follow('from-better-upload', { replace: FETCH_LOGIN })
-    const current = join(reader.folder(), 'app/photos/current-user.ts')
-    await writeFile(current, PAGE_LOGIN)
+    await reader.follow('from-better-upload', { sections: ['', 'Server', 'The page'] })
+    const write = (path: string, text: string) => writeFile(join(reader.folder(), path), text)
+    const read = (path: string) => readFile(join(reader.folder(), path), 'utf8')
+    await write('app/photos/current-user.ts', PAGE_LOGIN)
+    const session = await read('lib/session.ts')
+    const login = session.replace(DEMO, "({ id: (await cookies()).get('user')?.value ?? 'demo' })")
+    expect(login).not.toBe(session)
+    await write('lib/session.ts', `import { cookies } from 'next/headers'\n${login}`)
+    // The port of the page, which another program may have.
+    const env = (await read('.env.local')).replaceAll(':3000', `:${reader.port('3000')}`)
+    await write('.env.local', env)
+    await reader.follow('from-better-upload', { sections: ['Run it'] })
     {
       await using page = await open(`${reader.origin()}/photos`)
       await page.setInputFiles('[type=file]', PNG)
@@ -210,7 +215,7 @@ export const presigner = createClient({
     await reader.stop()
     await reader.run('npm run build\nnpm start')
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
-      const url = `${reader.origin()}/api/upload/healthz`
+      const url = `${reader.origin()}/api/media/healthz`
       const { status, headers } = await fetch(url, { method })
       expect([method, status]).toEqual([method, /GET|HEAD/.test(method) ? 200 : 404])
       expect(headers.has('X-Request-Id')).toBe(true)

@@ -10,6 +10,7 @@ import { countActions, FOLLOWED, IN_APP, recipeSteps } from './support/recipe.ts
 const EXAMPLES: readonly (readonly [page: string, folder: string, others: readonly string[]])[] = [
   ['hono', 'mounted-app', ['README.md', '.dev.vars.example']],
   ['plain-html', 'plain-html', []],
+  ['from-better-upload', 'better-upload', []],
   ['d1-index', 'files-index', []],
   ['vue-svelte', 'vue-app', []],
   ['vue-svelte', 'svelte-app', []],
@@ -52,7 +53,8 @@ describe.each([...FOLLOWED, ...IN_APP])('%s.md', (page) => {
 
   it('says where the Worker or the bucket comes from, and what production needs', () => {
     if (page === 'README') return
-    if (IN_APP.includes(page)) expect(text).toContain('npx edge-presigner dev --bucket ')
+    if ([...IN_APP, 'from-better-upload'].includes(page))
+      expect(text).toContain('npx edge-presigner dev --bucket ')
     else expect(text).toContain('README.md#on-your-machine)')
     expect(text).toMatch(/four steps|cors-of-the-bucket/)
     expect(text).not.toContain('clone')
@@ -100,6 +102,6 @@ it.each(EXAMPLES)('%s.md has every file of its example %s', (page, name, others)
     const file = readPage(`examples/${name}/${path}`)
     if (!isCopied) expect(shown.get(path), path).toBe(file)
     for (const step of steps)
-      if (step.kind === 'excerpt' && step.path === path) expect(file).toContain(step.code)
+      if (step.kind === 'excerpt' && step.path.endsWith(path)) expect(file).toContain(step.code)
   }
 })

@@ -1,5 +1,10 @@
-import type { Client, FileRecord, Progress, UploadHandle } from 'edge-presigner-client'
-import { explain } from './explain'
+import {
+  type Client,
+  explain,
+  type FileRecord,
+  type Progress,
+  type UploadHandle,
+} from 'edge-presigner-client'
 
 /** One upload, which continues after its component is gone. */
 export class Upload {

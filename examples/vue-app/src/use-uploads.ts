@@ -1,6 +1,11 @@
-import type { Client, FileRecord, Progress, UploadHandle } from 'edge-presigner-client'
+import {
+  type Client,
+  explain,
+  type FileRecord,
+  type Progress,
+  type UploadHandle,
+} from 'edge-presigner-client'
 import { shallowReactive } from 'vue'
-import { explain } from './explain'
 
 export interface Upload {
   readonly id: number
