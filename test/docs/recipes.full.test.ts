@@ -190,7 +190,7 @@ export const presigner = createClient({
   })
 
   it('from-better-upload.md', async () => {
-    await using reader = await readers.start()
+    await using reader = await readers.start({ project: 'own' }) // with ports for a bucket
     await reader.run('npx create-next-app@latest my-app --empty --yes\ncd my-app')
     await reader.follow('from-better-upload', { sections: ['', 'Server', 'The page'] })
     const write = (path: string, text: string) => writeFile(join(reader.folder(), path), text)
