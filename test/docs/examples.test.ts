@@ -70,10 +70,7 @@ describe('the first examples of the API', async () => {
 it('docs/upload.md has code that compiles for a page', async () => {
   const blocks = codeBlocks(readPage('docs/upload.md')).filter(({ language }) => language === 'ts')
   expect(blocks.length).toBeGreaterThan(4)
-  const files = {
-    'file-token.ts': readPage('examples/react-app/src/file-token.ts'),
-    ...Object.fromEntries(blocks.map(({ code }, i) => [`block-${i}.ts`, code])),
-  }
+  const files = Object.fromEntries(blocks.map(({ code }, i) => [`block-${i}.ts`, code]))
   const snippets = writeSnippets(files, { compilerOptions: BROWSER })
   expect(await snippets.typeErrors()).toBe('')
   snippets.remove()

@@ -30,8 +30,8 @@ const FIRST_PAGES = {
   'revoke link, share, one-time link': 'share',
   cors: 'deploy',
   'delete user, gdpr, search': 'files',
-  'virus scan': 'events',
-  SignatureDoesNotMatch: 'troubleshooting',
+  'webhook, virus scan': 'events',
+  'SignatureDoesNotMatch, upload failed': 'troubleshooting',
   'avatar, replace file, large files': 'upload',
   clerk: 'recipes/login-providers',
   backup: 'import-and-repair',
@@ -39,7 +39,7 @@ const FIRST_PAGES = {
   'iam policy': 'security',
 }
 /** What a visitor loads for the first search. */
-const MAX_INDEX_BYTES = 350_000
+const MAX_INDEX_BYTES = 300_000
 
 let folder: string
 let server: Server

@@ -1,19 +1,20 @@
 import { REFERENCE } from './pages.ts'
 
 /**
- * Returns the Markdown that the search indexes: of code only names, no tables of measurements, and of the
- * reference only what a route does and the names of its members.
+ * Returns the Markdown that the search indexes: of code only names, of the reference only what a route does
+ * and the names of its members, and a page for maintainers as one section without its measurements.
  */
 export function searchedMarkdown(page: string, markdown: string): string {
+  const isRecipe = page.startsWith('docs/recipes/')
   const text = markdown
     .replaceAll(/<!-- bench: ([\w-]+) -->[\s\S]*?<!-- \/bench: \1 -->/g, '')
-    .replaceAll(/^ *```[\s\S]*?^ *```$/gm, namesInCode)
-  return page.startsWith(`${REFERENCE}/`)
-    ? text
-        .split(/^(?=## )/m)
-        .map(searchedRoute)
-        .join('')
-    : text
+    .replaceAll(/^ *```[\s\S]*?^ *```$/gm, (code) => (isRecipe ? '' : namesInCode(code)))
+  if (page.startsWith('docs/maintainers/')) return text.replaceAll(/^##+ /gm, '')
+  if (!page.startsWith(`${REFERENCE}/`)) return text
+  return text
+    .split(/^(?=## )/m)
+    .map(searchedRoute)
+    .join('')
 }
 
 /** Returns the names in code that are no plain words: `uploadHeaders`, `CORS_ORIGINS`. */
@@ -35,13 +36,27 @@ export const tokenize = (text: string, field?: string): string[] =>
   )
 
 /** Returns a word as the index has it, without a plural s, or null for one that says nothing. */
-export const processTerm = (word: string): string | null =>
-  word.length < 2 ||
-  /^(?:the|and|or|of|to|in|on|at|by|is|are|be|it|its|an|as|if|so|no|not|for|from|with|without|that|this|these|than|then|they|them|their|there|you|your|one|may|can|has|have|had|was|when|which|what|who|does|do|only|also|each|every|all|any|other|another|but|own|same|such|once|until|between|use|used|get|gets|needs?|here|into|out|over|more|most|first|second|both|two|three|see|way|too|doesn|isn|don|(?!30\d|4\d\d|5\d\d)\d+)$/i.test(
-    word,
-  )
+export const processTerm = (word: string): string | null => {
+  const term = word.toLowerCase()
+  const saysNothing = [
+    'about above after again ago all almost already also although always am an and another',
+    'any are as at be because been before being below between both but by can could did do',
+    'does doesn don done during each either else even every everything few first for from get',
+    'gets had has have he her here his how i if in instead into is isn it its itself just',
+    'later least less like ll many may might more most much must need needs neither never no',
+    'nor not nothing now of on once one only or other our out over own rather re same second',
+    'see she should since so some something still such than that the their them then there',
+    'these they this though three through to together too two until up us use used ve very',
+    'was way we well were what when where whether which while who whom whose will with within',
+    'without would yet you your',
+  ]
+  if (term.length < 2 || saysNothing.some((words) => ` ${words} `.includes(` ${term} `)))
+    return null
+  // Of numbers, only the status of a response is a word.
+  return /^\d+$/.test(term) && !/^[345]\d\d$/.test(term)
     ? null
-    : word.toLowerCase().replace(/(?<=\w{4}[^s])s$/, '')
+    : term.replace(/(?<=\w{4}[^s])s$/, '')
+}
 
 /** What one does comes before settings, then recipes, then the reference, then everything for maintainers. */
 export const boostDocument = (
