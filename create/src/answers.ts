@@ -42,7 +42,7 @@ export const USAGE = `Usage: npm create edge-presigner@latest [FOLDER] -- [optio
 
 Puts edge-presigner into your app, or creates a project that deploys it as a Cloudflare Worker. Asks for what you leave out.
 
-  --app FRAMEWORK     writes the files for your app in FOLDER, by default this one: next, express
+  --app FRAMEWORK     writes the files for your app in FOLDER, by default this one: next, sveltekit, astro, express, hono
   --provider NAME     ${PROVIDERS.join(', ')}
   --bucket NAME       the name of your bucket
   --region REGION     its region (R2: auto; MinIO and Ceph: us-east-1)

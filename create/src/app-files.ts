@@ -4,9 +4,23 @@ import { urlPath } from '../../tools/dev/url-path.ts'
 
 const APPS = join(import.meta.dirname, '../apps')
 
+/** The page of frameworks that have none of their own. */
+const PLAIN = 'plain'
+const WITH_PLAIN_PAGE = ['express', 'hono']
+
 /** The files for an app of each framework, by path. vite.config.ts puts them into the built command. */
 export const APP_FILES: Readonly<Record<string, Readonly<Record<string, string>>>> =
-  Object.fromEntries(readdirSync(APPS).map((name) => [name, readFiles(join(APPS, name))]))
+  Object.fromEntries(
+    readdirSync(APPS)
+      .filter((name) => name !== PLAIN)
+      .map((name) => [
+        name,
+        {
+          ...readFiles(join(APPS, name)),
+          ...(WITH_PLAIN_PAGE.includes(name) && readFiles(join(APPS, PLAIN))),
+        },
+      ]),
+  )
 
 function readFiles(folder: string): Record<string, string> {
   const found = readdirSync(folder, { recursive: true, withFileTypes: true })

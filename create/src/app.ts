@@ -16,26 +16,50 @@ interface Framework {
   readonly variables: readonly string[]
   /** Files that many apps have already. An existing one stays as it is, and its owner adds the lines of the recipe. */
   readonly shared: readonly string[]
+  /** More packages for development. */
+  readonly tools?: readonly string[]
   /** The commands that start the app, and the address of its page. */
   readonly start: readonly string[]
   readonly page: string
 }
 
-const linkBase = (port: number) => `LINK_BASE=http://localhost:${port}/api/media`
+/** On Node, nothing else tells the presigner its public URL. */
+const LINK_BASE = ['LINK_BASE=http://localhost:3000/api/media']
 
 /** In the order in which an app is recognized: one with Next.js may also have Hono, which edge-presigner needs. */
 const FRAMEWORKS: Readonly<Record<string, Framework>> = {
   next: {
     ...{ title: 'Next.js', package: 'next', recipe: 'next', env: '.env.local', shared: [] },
-    variables: [linkBase(3000)],
+    variables: LINK_BASE,
     start: ['npm run dev'],
+    page: 'http://localhost:3000/files',
+  },
+  sveltekit: {
+    ...{ title: 'SvelteKit', package: '@sveltejs/kit', recipe: 'astro-sveltekit', env: '.env' },
+    shared: [],
+    variables: LINK_BASE,
+    start: ['npm run dev -- --port 3000'],
+    page: 'http://localhost:3000/files',
+  },
+  astro: {
+    ...{ title: 'Astro', package: 'astro', recipe: 'astro-sveltekit', env: '.env', shared: [] },
+    variables: LINK_BASE,
+    start: ['node --env-file=.env node_modules/astro/bin/astro.mjs dev --port 3000'],
     page: 'http://localhost:3000/files',
   },
   express: {
     ...{ title: 'Express', package: 'express', recipe: 'express', env: '.env' },
     shared: ['server.js'],
-    variables: [linkBase(3000)],
+    variables: LINK_BASE,
     start: ['node --env-file=.env server.js'],
+    page: 'http://localhost:3000/files.html',
+  },
+  hono: {
+    ...{ title: 'Hono on Workers', package: 'hono', recipe: 'hono', env: '.dev.vars' },
+    shared: ['src/index.ts', 'wrangler.toml'],
+    tools: ['wrangler'],
+    variables: [],
+    start: ['npx wrangler dev --port 3000'],
     page: 'http://localhost:3000/files.html',
   },
 }
@@ -111,7 +135,7 @@ function appFor(folder: string, name: string): App {
   ])
   return {
     ...{ folder, framework },
-    files: new Map([...files, [env, variables.map((line) => `${line}\n`).join('')]]),
+    files: new Map(variables.length > 0 ? [...files, [env, `${variables.join('\n')}\n`]] : files),
   }
 }
 
@@ -138,7 +162,7 @@ export async function writeApp({ folder, framework, files }: App): Promise<strin
   const steps = [
     ...(folder === '.' ? [] : [`cd ${shellWord(folder)}`]),
     `${add} edge-presigner edge-presigner-client hono`,
-    `${add} -D @20minutes/s3rver@5`,
+    `${add} -D ${['@20minutes/s3rver@5', ...(framework.tools ?? [])].join(' ')}`,
     `${exec} edge-presigner dev --bucket ${env}`,
     ...framework.start,
   ]

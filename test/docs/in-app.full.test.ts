@@ -4,7 +4,14 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { shared } from '../e2e/shared.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { expectLogOuts, expectUploads, open, WIDTH } from './support/files-page.ts'
+import {
+  expectLogOuts,
+  expectUploads,
+  ORIGINAL,
+  open,
+  THUMBNAIL,
+  WIDTH,
+} from './support/files-page.ts'
 import {
   createReader,
   freeAllPorts,
@@ -14,38 +21,53 @@ import {
   stepsLeft,
 } from './support/follow.ts'
 import { type LogOut, USER_OF_PAGE } from './support/log-out.ts'
-import { IN_APP } from './support/recipe.ts'
+import { APP_NAMES, type AppName, IN_APP, IN_APP_PAGES } from './support/recipe.ts'
+
+/** The page's script runs, and has asked for the list. Before that, a file input does nothing. */
+const READY = { waitUntil: 'networkidle' } as const
 
 const OLDEST_NODE = '22.16.0'
 
-const DEMO = "{ id: 'demo' }"
-const userIn = (cookie: string) => `{ id: /user=(\\w+)/.exec(${cookie} ?? '')?.[1] ?? 'demo' }`
+const DEMO = "id: 'demo'"
+const userIn = (cookie: string) => `id: /user=(\\w+)/.exec(${cookie} ?? '')?.[1] ?? 'demo'`
+type Change = readonly [file: string, from: string, to: string]
+const PLAIN: Change = ['public/files.html', "() => 'demo'", `() => ${USER_OF_PAGE} ?? 'demo'`]
 
 /** What the tests change in the files of an app: its login reads a cookie. Somebody without one is `demo`. */
-const LOGINS: Readonly<
-  Record<string, readonly (readonly [file: string, from: string, to: string])[]>
-> = {
+const LOGINS: Readonly<Record<AppName, readonly Change[]>> = {
   next: [
     ['lib/session.ts', '/** Returns', "import { cookies } from 'next/headers'\n\n/** Returns"],
-    ['lib/session.ts', DEMO, "{ id: (await cookies()).get('user')?.value ?? 'demo' }"],
+    ['lib/session.ts', DEMO, "id: (await cookies()).get('user')?.value ?? 'demo'"],
   ],
   express: [
     ['session.js', '_request', 'request'],
     ['session.js', DEMO, userIn('request.headers.cookie')],
-    ['public/files.html', "() => 'demo'", `() => ${USER_OF_PAGE} ?? 'demo'`],
+    PLAIN,
+  ],
+  hono: [['src/session.ts', DEMO, userIn("c.req.header('Cookie')")], PLAIN],
+  sveltekit: [
+    ['src/lib/server/session.ts', '/**', "import { getRequestEvent } from '$app/server'\n\n/**"],
+    ['src/lib/server/session.ts', DEMO, "id: getRequestEvent().cookies.get('user') ?? 'demo'"],
+  ],
+  astro: [
+    ['src/server/session.ts', '_request', 'request'],
+    ['src/server/session.ts', DEMO, userIn("request.headers.get('Cookie')")],
   ],
 }
-const PAGES: Readonly<Record<string, string>> = { next: '/files', express: '/files.html' }
-const ENV: Readonly<Record<string, string>> = { next: '.env.local', express: '.env' }
+/** The frameworks with the plain page, which serves it as a file. */
+const WITH_FILE: readonly AppName[] = ['express', 'hono']
+/** The files with the base of links. */
+const ENV: Readonly<Partial<Record<AppName, string>>> = {
+  ...{ next: '.env.local', express: '.env', sveltekit: '.env', astro: '.env' },
+}
 
 /** In an app that makes its page on the server, that knows the next user after a reload. */
 const logInOnServer =
   (url: string): NonNullable<LogOut['logIn']> =>
   async (user, context, page) => {
     await context.addCookies([{ name: 'user', value: user, url }])
-    await page?.reload()
+    await page?.reload(READY)
   }
-const ON_SERVER = ['next']
 
 const taken = new Set<string>()
 let registry: Awaited<ReturnType<typeof startOwnRegistry>>
@@ -74,29 +96,33 @@ for (const version of [OLDEST_NODE, process.versions.node])
     })
     afterAll(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }))
 
-    it.each(IN_APP)('%s.md', async (name) => {
+    it.each(APP_NAMES)('%s', async (name) => {
+      const { page: recipe, begin, run } = IN_APP[name]
       const folder = await mkdtemp(join(directory, `${name}-`))
       await using reader = createReader(folder, env, await freeAllPorts(), taken)
       await reader.run(`test "$(node -p process.version)" = v${version}`)
-      await reader.follow(name, { sections: [''] })
+      await reader.follow(recipe, { sections: [begin] })
       // The port of the page, which another program may have.
-      await change(reader, ENV[name] ?? '', ':3000', `:${reader.port('3000')}`)
-      for (const [file, from, to] of LOGINS[name] ?? []) await change(reader, file, from, to)
-      await reader.follow(name, { sections: ['Run it'] })
-      const url = reader.origin() + PAGES[name]
+      const variables = ENV[name]
+      if (variables) await change(reader, variables, ':3000', `:${reader.port('3000')}`)
+      for (const [file, from, to] of LOGINS[name]) await change(reader, file, from, to)
+      await reader.follow(recipe, { sections: [run] })
+      const isFile = WITH_FILE.includes(name)
+      const url = `${reader.origin()}/files${isFile ? '.html' : ''}`
       {
         await using page = await open(url)
-        await expectUploads(page, WIDTH) // Only Workers resize pictures.
+        await page.reload(READY)
+        // Only Workers resize pictures. The plain page asks for small ones, and may get originals.
+        await expectUploads(page, name === 'hono' ? THUMBNAIL : isFile ? ORIGINAL : WIDTH)
       }
-      const isOnServer = ON_SERVER.includes(name)
-      await expectLogOuts(url, isOnServer ? { logIn: logInOnServer(url) } : {})
+      await expectLogOuts(url, isFile ? {} : { logIn: logInOnServer(url) })
       const health = await fetch(`${reader.origin()}/api/media/healthz`)
       expect(await health.json()).toMatchObject({ status: 'ok' })
     })
   })
 
 describe('a reader', () => {
-  it.each(IN_APP)('has done every step of %s.md', (name) => {
+  it.each(IN_APP_PAGES)('has done every step of %s.md', (name) => {
     expect(stepsLeft(name, taken)).toEqual([])
   })
 })

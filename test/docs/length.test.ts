@@ -3,9 +3,6 @@ import { pagePaths, prose, readPage } from './support/markdown.ts'
 
 const MAX_TABLE_LINE = 160
 
-/** Pages whose tables are still wider. A page that is not wider any more leaves this list. */
-const TOO_WIDE: readonly string[] = ['docs/recipes/astro.md']
-
 /** The most words that a page may have. */
 const BUDGET: Readonly<Record<string, number>> = {
   'README.md': 1_000,
@@ -52,7 +49,7 @@ const BUDGET: Readonly<Record<string, number>> = {
   'CONTRIBUTING.md': 1_200,
   'docs/maintainers/README.md': 200,
   'docs/maintainers/architecture.md': 1_510,
-  'docs/maintainers/performance.md': 700,
+  'docs/maintainers/performance.md': 2_600,
   'docs/maintainers/stored-data.md': 930,
   'docs/maintainers/threats.md': 3_820,
   'docs/maintainers/decisions/client.md': 170,
@@ -84,30 +81,23 @@ const BUDGET: Readonly<Record<string, number>> = {
 
 /** Pages that are still longer, or that another page replaces, and the words that they have now. */
 const TOO_LONG: Readonly<Record<string, number>> = {
-  'docs/recipes/astro.md': 1_200,
-  'docs/recipes/hono.md': 1_050,
   'docs/recipes/react.md': 2_050,
-  'docs/recipes/sveltekit.md': 1_500,
 }
 
 /** The most words that all pages may have together. */
-const ALL = 143_500
+const ALL = 75_000
 
 const pages = [...pagePaths(), 'client/README.md']
 const counted = pages.filter((path) =>
   /^(?:docs\/|(?:README|CONTRIBUTING|client\/README)\.md$)/.test(path),
 )
-/** Returns the words of a page, without the tables that `npm run bench` writes. */
-const words = (path: string): number =>
-  readPage(path)
-    .replaceAll(/<!-- bench: ([\w-]+) -->[\s\S]*?<!-- \/bench: \1 -->/g, '')
-    .match(/\S+/g)?.length ?? 0
+const words = (path: string): number => readPage(path).match(/\S+/g)?.length ?? 0
 const isTooWide = (path: string): boolean =>
   (prose(readPage(path)).match(/^ *\|.*$/gm) ?? []).some((line) => line.length > MAX_TABLE_LINE)
 
 describe('the tables', () => {
   it(`have no line over ${MAX_TABLE_LINE} characters`, () => {
-    expect(pages.filter(isTooWide).toSorted()).toEqual([...TOO_WIDE].toSorted())
+    expect(pages.filter(isTooWide)).toEqual([])
   })
 })
 

@@ -8,6 +8,7 @@ import * as z from 'zod/mini'
 import { freePort } from '../../cli/ports.ts'
 import { startS3rver } from '../../cli/s3rver.ts'
 import { answers, waitUntil } from '../../cli/wait-until.ts'
+import { APP_FILES } from '../../create/src/app-files.ts'
 import { connectChromium } from '../e2e/chromium.ts'
 import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { exec, install, projectBin } from '../e2e/package/packed.ts'
@@ -22,51 +23,38 @@ const FRIEND = 'https://friend.example'
 const PUBLIC_HOST = 'app.example.com'
 
 interface Framework {
-  /** Paths of the app's files, which the page shows. Its login is always the user `demo`. */
-  readonly files: readonly string[]
+  /** The configuration that the page shows for production. */
+  readonly config: string
   readonly page: string
-  readonly media: string
-  readonly locals: string
+  /** The files that TypeScript checks alone. */
+  readonly checked: readonly string[]
+  readonly session: string
+  /** The headers of a request, in the session. */
+  readonly headers: string
   readonly build: readonly string[]
   readonly start: readonly string[]
 }
 
 /** Returns the login of the tests: a header, or the cookie of a browser. */
 const userIn = (headers: string) =>
-  `${headers}.get('X-Test-User') ?? /user=(\\w+)/.exec(${headers}.get('Cookie') ?? '')?.[1] ?? 'demo'`
+  `id: ${headers}.get('X-Test-User') ?? /user=(\\w+)/.exec(${headers}.get('Cookie') ?? '')?.[1] ?? 'demo'`
 
-const ROUTE = 'src/routes/api/media/[...path]'
-const INDEX = `${ROUTE}/file-index.server.ts`
-const FRAMEWORKS: Readonly<Record<string, Framework>> = {
+const FRAMEWORKS: Readonly<Record<'sveltekit' | 'astro', Framework>> = {
   sveltekit: {
-    files: [
-      `${ROUTE}/+server.ts`,
-      `${ROUTE}/media.server.ts`,
-      `${ROUTE}/file-index.server.ts`,
-      'src/hooks.server.ts',
-      'src/app.d.ts',
-      'vite.config.ts',
-      'src/routes/files/+page.server.ts',
-      'src/routes/files/+page.svelte',
-    ],
+    config: 'vite.config.ts',
     page: 'src/routes/files/+page.svelte',
-    media: `${ROUTE}/media.server.ts`,
-    locals: 'src/app.d.ts',
+    checked: ['src/lib/server/media.ts', 'src/lib/server/session.ts'],
+    session: 'src/lib/server/session.ts',
+    headers: 'getRequestEvent().request.headers',
     build: ['node_modules/vite/bin/vite.js', 'build'],
     start: ['build'],
   },
   astro: {
-    files: [
-      'src/pages/api/media/[...path].ts',
-      'src/server/media.ts',
-      'src/middleware.ts',
-      'src/env.d.ts',
-      'astro.config.mjs',
-      'src/pages/files.astro',
-    ],
+    config: 'astro.config.mjs',
     page: 'src/pages/files.astro',
-    media: 'src/server/media.ts',
-    locals: 'src/env.d.ts',
+    checked: ['src/pages/api/media/[...path].ts', 'src/server/media.ts', 'src/server/session.ts'],
+    session: 'src/server/session.ts',
+    headers: 'request.headers',
     build: ['node_modules/astro/bin/astro.mjs', 'build'],
     start: ['dist/server/entry.mjs'],
   },
@@ -84,7 +72,8 @@ async function sendTo(origin: string, path: string, method: string, headers: obj
   return { status: response.statusCode, body: await text(response) }
 }
 
-for (const [name, framework] of Object.entries(FRAMEWORKS))
+for (const [name, framework] of Object.entries(FRAMEWORKS)) {
+  const texts = APP_FILES[name] ?? {}
   describeWith([CHROMIUM], `the recipe for ${name}, built`, () => {
     const stack = new AsyncDisposableStack()
     let directory: string
@@ -94,17 +83,21 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
 
     /** Writes the page's files into a folder, and builds the app for `publicOrigin`. */
     async function build(app: string, publicOrigin: string): Promise<void> {
-      const index = recipeFile('sveltekit', INDEX)
-      const files: Record<string, string> = { 'src/server/file-index.ts': index }
+      const files: Record<string, string> = {
+        ...texts,
+        [framework.config]: recipeFile('astro-sveltekit', framework.config),
+      }
       if (name === 'sveltekit') files['src/app.html'] = APP_HTML
-      for (const path of framework.files)
-        files[path] = recipeFile(name, path)
-          .replace('signingSecrets:', `corsOrigins: ['${FRIEND}'],\n  signingSecrets:`)
-          .replace('({ locals }, next)', '({ locals, request }, next)')
-          .replace(
-            "{ id: 'demo' }",
-            `{ id: ${userIn(`${name === 'astro' ? '' : 'event.'}request.headers`)} }`,
-          )
+      const event = "import { getRequestEvent } from '$app/server'\n"
+      for (const path of Object.keys(texts))
+        files[path] = (texts[path] ?? '').replace(
+          /settingsFromEnv\((.*)\)\)/,
+          `({ ...settingsFromEnv($1), corsOrigins: ['${FRIEND}'] }))`,
+        )
+      const session = (texts[framework.session] ?? '')
+        .replace('_request', 'request')
+        .replace("id: 'demo'", userIn(framework.headers))
+      files[framework.session] = (name === 'sveltekit' ? event : '') + session
       for (const [path, code] of Object.entries(files)) {
         await mkdir(join(app, dirname(path)), { recursive: true })
         await writeFile(join(app, path), code)
@@ -116,7 +109,8 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
 
     /** Starts the built app. The servers print their addresses in their own ways. */
     async function start(app: string, publicOrigin: string, port: number): Promise<NodeServer> {
-      const own = { ...variables, APP_ORIGIN: publicOrigin, PORT: `${port}` }
+      const linkBase = `${publicOrigin}/api/media`
+      const own = { ...variables, APP_ORIGIN: publicOrigin, LINK_BASE: linkBase, PORT: `${port}` }
       const print = `data:text/javascript,console.log("http://localhost:${port}")`
       const server = await startNodeServer(app, own, ['--import', print, ...framework.start])
       await waitUntil('the app answers', () => answers(server.origin), 60)
@@ -170,23 +164,13 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
     it('has code that compiles', async () => {
       const app = join(directory, 'app')
       const [, script = ''] =
-        /<script[^>]*>([\s\S]*?)<\/script>/.exec(recipeFile(name, framework.page)) ?? []
-      const index = recipeFile('sveltekit', INDEX)
+        /<script[^>]*>([\s\S]*?)<\/script>/.exec(texts[framework.page] ?? '') ?? []
       const files: Record<string, string> = {
-        'media.ts': recipeFile(name, framework.media),
-        'file-index.ts': index,
-        'file-index.server.ts': index,
-        'locals.d.ts': recipeFile(name, framework.locals),
+        ...Object.fromEntries(framework.checked.map((path) => [path, texts[path] ?? ''])),
         // What Svelte's compiler replaces.
         'page.ts': script.replaceAll(/\$state(?:\.raw)?/g, 'state'),
         'state.d.ts': 'declare function state<T>(value: T): T\ndeclare function $props<T>(): T\n',
       }
-      // The types of SvelteKit's route are made by its own commands.
-      if (name === 'astro')
-        files['route.ts'] = recipeFile(name, 'src/pages/api/media/[...path].ts').replace(
-          '../../../server/media',
-          './media',
-        )
       const tsconfig = {
         extends: join(ROOT, 'tsconfig.json'),
         compilerOptions: {
@@ -195,12 +179,13 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
           lib: ['es2024', 'dom', 'dom.iterable'],
           noUnusedLocals: false, // the template uses them
         },
-        include: ['*.ts'],
+        include: ['**/*.ts'],
       }
       files['tsconfig.json'] = JSON.stringify(tsconfig)
-      await mkdir(join(app, 'check'), { recursive: true })
-      for (const [path, code] of Object.entries(files))
+      for (const [path, code] of Object.entries(files)) {
+        await mkdir(dirname(join(app, 'check', path)), { recursive: true })
         await writeFile(join(app, 'check', path), code)
+      }
       await projectBin(join(app, 'check'), 'tsc', '-p', '.')
     })
 
@@ -312,9 +297,9 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
       await expect
         .poll(() => tab.$eval('img', (image) => Reflect.get(image, 'naturalWidth')))
         .toBe(8)
-      await tab.click('text=Delete a.png')
+      await tab.click('[aria-label="Delete a.png"]')
       await expect.poll(shown).toEqual(['', 1])
-      await tab.click('text=Delete b.txt')
+      await tab.click('[aria-label="Delete b.txt"]')
       await expect.poll(shown).toEqual(['', 0])
     })
 
@@ -349,3 +334,4 @@ for (const [name, framework] of Object.entries(FRAMEWORKS))
       expect(await sendTo(server.origin, path, 'DELETE', evil)).toMatchObject({ status: 403 })
     })
   })
+}

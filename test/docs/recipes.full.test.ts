@@ -144,10 +144,21 @@ export const presigner = createClient({
     await expectUploads(page)
   })
 
-  it('hono.md', async () => {
-    await using reader = await readers.start()
-    await reader.follow('hono')
-    await reader.run('npm run check')
+  it('the README of examples/mounted-app', async () => {
+    await using reader = await readers.start({ project: 'own' })
+    const files = [
+      ...['package.json', 'tsconfig.json', 'build.js', 'wrangler.toml', 'src/app-env.ts'],
+      ...['src/index.ts', 'src/media.ts', 'src/session.ts'],
+      ...['public/index.html', 'public/style.css', 'public/page.js'],
+    ]
+    await reader.run(`curl -fsSL --create-dirs '${EXAMPLES}mounted-app/{${files}}' -o '#1'
+npm install
+npm install @20minutes/s3rver@5
+npm run check
+echo 'SESSION_SECRET=0123456789abcdef0123456789abcdef' > .dev.vars
+echo 'PASSWORD=secret' >> .dev.vars`)
+    await reader.run('npx edge-presigner dev --bucket .dev.vars')
+    await reader.run('npm run dev -- --port 8788')
     const logIn = async (user: string, page: Page | undefined) => {
       await page?.fill('[name=user]', user)
       await page?.fill('[name=password]', 'secret')
@@ -279,7 +290,7 @@ npx wrangler d1 execute files-index --local --command ${query} | grep '"key": "$
   })
 
   it('the README of examples/node-server', async () => {
-    await using reader = await readers.start()
+    await using reader = await readers.start({ project: 'own' })
     const files = '{package.json,tsconfig.json,upload.js,src/app.ts,src/main.ts}'
     await reader.run(`curl -fsSL --create-dirs '${EXAMPLES}node-server/${files}' -o '#1'
 npm install

@@ -4,11 +4,17 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { APP_FILES } from '../../create/src/app-files.ts'
 import { ROOT, readPage } from './support/markdown.ts'
-import { countActions, FOLLOWED, IN_APP, recipeSteps } from './support/recipe.ts'
+import {
+  APP_NAMES,
+  countActions,
+  FOLLOWED,
+  IN_APP,
+  IN_APP_PAGES,
+  recipeSteps,
+} from './support/recipe.ts'
 
 /** The complete apps of pages, and their files that the page need not mention. */
 const EXAMPLES: readonly (readonly [page: string, folder: string, others: readonly string[]])[] = [
-  ['hono', 'mounted-app', ['README.md', '.dev.vars.example']],
   ['plain-html', 'plain-html', []],
   ['from-better-upload', 'better-upload', []],
   ['d1-index', 'files-index', []],
@@ -38,11 +44,14 @@ it('every recipe is on the list, and followed, or another test compiles or runs 
     expect(readPage('docs/recipes/README.md')).toContain(`(${page}.md)`)
     const names = [`recipes/${page}.md`, `'${page}'`]
     const isTested = tests.some((text) => names.some((name) => text.includes(name)))
-    expect([page, [...FOLLOWED, ...IN_APP].includes(page) || isTested]).toEqual([page, true])
+    expect([
+      page,
+      [...FOLLOWED, ...IN_APP_PAGES].some((name) => name === page) || isTested,
+    ]).toEqual([page, true])
   }
 })
 
-describe.each([...FOLLOWED, ...IN_APP])('%s.md', (page) => {
+describe.each([...FOLLOWED, ...IN_APP_PAGES])('%s.md', (page) => {
   const text = readPage(`docs/recipes/${page}.md`)
 
   it('has only files with a name, commands and excerpts, as a reader sees them', () => {
@@ -53,7 +62,7 @@ describe.each([...FOLLOWED, ...IN_APP])('%s.md', (page) => {
 
   it('says where the Worker or the bucket comes from, and what production needs', () => {
     if (page === 'README') return
-    if ([...IN_APP, 'from-better-upload'].includes(page))
+    if ([...IN_APP_PAGES, 'from-better-upload'].includes(page))
       expect(text).toContain('npx edge-presigner dev --bucket ')
     else expect(text).toContain('README.md#on-your-machine)')
     expect(text).toMatch(/four steps|cors-of-the-bucket/)
@@ -61,27 +70,33 @@ describe.each([...FOLLOWED, ...IN_APP])('%s.md', (page) => {
   })
 })
 
-describe.each(IN_APP)('%s.md', (page) => {
-  const files = APP_FILES[page] ?? {}
+describe.each(APP_NAMES)('the recipe for an app with %s', (app) => {
+  const { page } = IN_APP[app]
+  const files = APP_FILES[app] ?? {}
 
   it('takes at most 12 actions from nothing to an upload on the page', () => {
-    expect(countActions(page)).toBeLessThanOrEqual(12)
+    expect(countActions(app)).toBeLessThanOrEqual(12)
   })
 
-  it('shows parts of the files that the command writes', () => {
-    const excerpts = recipeSteps(page).filter(({ kind, path }) => kind === 'excerpt' && path)
-    expect(excerpts.length).toBeGreaterThan(1)
-    for (const { path, code } of excerpts)
-      expect(files[path]?.replaceAll(/^ {4}/gm, '') + (files[path] ?? ''), path).toContain(code)
+  it('names the files that the command writes, and shows parts of them', () => {
     for (const path of Object.keys(files))
       expect(readPage(`docs/recipes/${page}.md`)).toContain(`\`${path}\``)
+    const excerpts = recipeSteps(page).filter(
+      ({ kind, path }) => kind === 'excerpt' && Object.hasOwn(files, path),
+    )
+    expect(excerpts.length).toBeGreaterThan(0)
+    for (const { path, code } of excerpts) {
+      const text = files[path] ?? ''
+      // The script of a page is shown without its indentation.
+      expect([text, text.replaceAll(/^ {4}/gm, '')].join('\n'), path).toContain(code)
+    }
   })
 
   it('has settings and a mount of at most 20 lines, apart from imports', () => {
     const lines = Object.entries(files).flatMap(([path, text]) => {
-      const code = text.split('\n').filter((line) => line !== '' && !line.startsWith('import '))
-      if (/media|route\.ts$|\+server/.test(path)) return code
-      return code.filter((line) => line.includes('media'))
+      if (/\.(?:html|svelte|astro|toml)$|files-page/.test(path)) return []
+      const code = text.split('\n').filter((line) => !/^(?:import .*|\/\*\*.*|)$/.test(line))
+      return code.filter((line) => /media/.test(path) || line.includes('media'))
     })
     expect(lines.length).toBeGreaterThan(10)
     expect(lines.length).toBeLessThanOrEqual(20)

@@ -599,8 +599,10 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     const { code, out, err } = await create(['--app', app], { cwd })
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const env = (await filesIn(cwd)).filter((path) => path.startsWith('.'))
-    expect(env).toHaveLength(1)
-    expect(await readFile(join(cwd, env[0] ?? ''), 'utf8')).toMatch(/^LINK_BASE=http:.*\n$/)
+    // On Workers, the request has the public URL.
+    expect(env).toHaveLength(app === 'hono' ? 0 : 1)
+    for (const file of env)
+      expect(await readFile(join(cwd, file), 'utf8')).toMatch(/^LINK_BASE=http:.*\n$/)
     expect((await filesIn(cwd)).toSorted()).toEqual(
       [...Object.keys(texts), ...env, 'package.json'].toSorted(),
     )
@@ -608,13 +610,14 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
       expect(out).toContain(path)
       expect(await readFile(join(cwd, path), 'utf8')).toBe(text)
     }
-    expect(commandsIn(out)).toContain(`npx edge-presigner dev --bucket ${env[0]}`)
+    expect(commandsIn(out)).toContain(`npx edge-presigner dev --bucket ${env[0] ?? '.dev.vars'}`)
     for (const [, page = ''] of out.matchAll(/blob\/main\/(\S+\.md)/g))
       expect(readPage(page)).not.toBe('')
   })
 
   it('overwrite nothing: the command names what is there, and writes no file', async () => {
     const [path = ''] = Object.keys(texts).filter((name) => /media/.test(name))
+    expect(path).not.toBe('')
     const cwd = await newApp('taken')
     await mkdir(dirname(join(cwd, path)), { recursive: true })
     await writeFile(join(cwd, path), 'mine')
@@ -639,6 +642,7 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
   })
 
   it('keep a file with variables, and say what to add', async () => {
+    if (app === 'hono') return // which has none
     const first = await newApp('variables')
     const { out } = await create(['--app', app], { cwd: first })
     const [, env = ''] = /--bucket (\S+)/.exec(out) ?? []
@@ -651,9 +655,24 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
   })
 })
 
+it.each([
+  ['express', 'server.js'],
+  ['hono', 'wrangler.toml'],
+])('an app with %s keeps its %s, and learns where the lines for it are', async (app, path) => {
+  const cwd = join(directory, `${app}-shared`)
+  await mkdir(cwd)
+  await writeFile(join(cwd, path), 'mine')
+  const { code, out } = await create(['--app', app], { cwd })
+  expect(code).toBe(0)
+  expect(await readFile(join(cwd, path), 'utf8')).toBe('mine')
+  expect(out).toMatch(
+    new RegExp(`^${path} is there already. Add what https://.*${app}.md shows`, 'm'),
+  )
+})
+
 describe('the question where the API should run', () => {
   it.each([
-    [['--app', 'rails'], '--app must be one of next,'],
+    [['--app', 'rails'], '--app must be one of next, sveltekit, astro, express, hono.'],
     [['--app', 'next', '--provider', 'r2'], '--provider has no effect with --app. Leave it out.'],
     [['--app', 'next', '--no-page'], '--page has no effect with --app. Leave it out.'],
   ])('refuses %j', async (args, message) => {

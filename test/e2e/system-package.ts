@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 import { describe, it } from 'vitest'
 import { cephInstalled } from '../../cli/ceph.ts'
 import { CHROMIUM_PATH } from '../setup/chromium-options.ts'
@@ -43,6 +43,15 @@ export const PYTHON: SystemPackage = {
   name: 'python3',
   installed: spawnSync('python3', ['--version']).status === 0,
   install: 'apt-get install python3',
+}
+
+/** Debian's folder of the newest Postgres, whose programs are not in the PATH. */
+export const POSTGRES_BIN =
+  globSync('/usr/lib/postgresql/*/bin').toSorted().at(-1) ?? '/usr/lib/postgresql/bin'
+export const POSTGRES: SystemPackage = {
+  name: 'postgresql',
+  installed: existsSync(`${POSTGRES_BIN}/postgres`),
+  install: 'apt-get install postgresql',
 }
 
 /** Makes videos. */

@@ -50,6 +50,20 @@ describe('an index in a file', () => {
     expect(await find({ sort: '-size' })).toEqual([2, 1, 0])
   })
 
+  it('keeps control characters of a name, which Node 22 would cut off', async () => {
+    const index = open()
+    for (const name of ['a\u0000b', '\u001a', '\u001a0\u001a1\u0000\u001a10', '\u0000\u0000']) {
+      const record = testRecord('a', { name })
+      await index.put(record)
+      expect(await index.get('files', record.key)).toEqual(record)
+      expect(await index.put(record, { over: record })).toEqual(record)
+      const stored = await index.sql?.([
+        { text: 'SELECT hex(name) h FROM presigner_files', values: [] },
+      ])
+      expect(JSON.stringify(stored)).not.toMatch(/"(?:..)*00/)
+    }
+  })
+
   it('is the same in a module that is loaded again', async () => {
     const path = newPath()
     const index = sqliteFileIndex(path)

@@ -1,15 +1,7 @@
-/** The variables of wrangler.toml, and the secrets. */
+/** What wrangler.toml binds, and the secrets of the login. `settingsFromEnv` reads those of the bucket. */
 export interface Env {
   readonly FILES: KVNamespace
   readonly IMAGES?: ImagesBinding
-  readonly S3_ENDPOINT: string
-  readonly S3_REGION: string
-  readonly S3_BUCKET: string
-  readonly S3_ACCESS_KEY_ID: string
-  readonly S3_SECRET_ACCESS_KEY: string
-  readonly S3_WRITE_ACCESS_KEY_ID: string
-  readonly S3_WRITE_SECRET_ACCESS_KEY: string
-  readonly SIGNING_SECRETS: string
   readonly SESSION_SECRET: string
   readonly PASSWORD: string
 }

@@ -88,6 +88,22 @@ interface Bound extends SqlStatement {
   rows<Row>(): Row[]
 }
 
+/** Node 22 reads a text only up to its first NUL, which a file name may have. */
+const toStored = (value: unknown): unknown =>
+  typeof value === 'string'
+    ? value.replaceAll('\u001a', '\u001a1').replaceAll('\u0000', '\u001a0')
+    : value
+
+/** Returns a row with the texts that were stored. */
+function fromStored<Row>(row: Row): Row {
+  for (const [name, value] of Object.entries(Object(row)))
+    if (typeof value === 'string' && value.includes('\u001a')) {
+      const text = value.replaceAll('\u001a0', '\u0000').replaceAll('\u001a1', '\u001a')
+      Reflect.set(Object(row), name, text)
+    }
+  return row
+}
+
 /** Returns the interface of D1 for a connection. Throws if the file can't be written. */
 function sqliteDatabase(connection: Connection): SqlDatabase {
   // A write waits up to 5 seconds for that of another process.
@@ -95,11 +111,16 @@ function sqliteDatabase(connection: Connection): SqlDatabase {
   connection.exec('BEGIN IMMEDIATE; COMMIT')
   const statement = (text: string, values: readonly unknown[]): Bound => ({
     bind: (...bound) => statement(text, bound),
-    // Node before 22.20 binds `?1` only by its name.
-    rows: () =>
-      /\?1\b/.test(text)
-        ? connection.prepare(text).all(Object.fromEntries(values.map((v, i) => [`?${i + 1}`, v])))
-        : connection.prepare(text).all(...values),
+    rows: <Row>() => {
+      const stored = values.map(toStored)
+      // Node before 22.20 binds `?1` only by its name.
+      const rows = /\?1\b/.test(text)
+        ? connection
+            .prepare(text)
+            .all<Row>(Object.fromEntries(stored.map((value, i) => [`?${i + 1}`, value])))
+        : connection.prepare(text).all<Row>(...stored)
+      return rows.map(fromStored)
+    },
   })
   return {
     prepare: (text) => statement(text, []),

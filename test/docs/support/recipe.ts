@@ -1,10 +1,23 @@
 import { readPage } from './markdown.ts'
 
-/** The recipes of apps that have the API itself, which in-app.full.test.ts follows from an empty folder. */
-export const IN_APP = ['next', 'express']
+/**
+ * The recipes of apps that have the API itself, by what `npm create edge-presigner -- --app` takes. In
+ * in-app.full.test.ts, readers follow the section `begin` from an empty folder, then `run`.
+ */
+export const IN_APP = {
+  next: { page: 'next', begin: '', run: 'Run it' },
+  express: { page: 'express', begin: '', run: 'Run it' },
+  hono: { page: 'hono', begin: '', run: 'Run it' },
+  sveltekit: { page: 'astro-sveltekit', begin: 'SvelteKit', run: 'SvelteKit/Run it' },
+  astro: { page: 'astro-sveltekit', begin: 'Astro', run: 'Astro/Run it' },
+} as const
+export type AppName = keyof typeof IN_APP
+export const APP_NAMES = Object.keys(IN_APP) as readonly AppName[]
+/** Their pages. */
+export const IN_APP_PAGES = [...new Set(APP_NAMES.map((name) => IN_APP[name].page))]
 /** The recipes that recipes.full.test.ts follows from an empty folder. */
 export const FOLLOWED = [
-  ...['README', 'plain-html', 'react', 'vue-svelte', 'hono'],
+  ...['README', 'plain-html', 'react', 'vue-svelte'],
   ...['from-better-upload', 'from-uppy-companion', 'd1-index'],
 ]
 
@@ -46,11 +59,13 @@ export function recipeSteps(name: string): Step[] {
 }
 
 /**
- * Returns how often the reader of `docs/recipes/NAME.md` acts until an upload is shown: one command, one file, the
+ * Returns how often a reader acts from an empty folder until an upload is shown: one command, one file, the
  * address that they open, and the picture that they choose.
  */
-export function countActions(name: string): number {
-  const acts = recipeSteps(name).flatMap(({ kind, code }) =>
+export function countActions(app: AppName): number {
+  const { page, begin, run } = IN_APP[app]
+  const steps = recipeSteps(page).filter(({ section }) => section === begin || section === run)
+  const acts = steps.flatMap(({ kind, code }) =>
     kind === 'file'
       ? [code]
       : kind === 'commands'

@@ -5,14 +5,15 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 
 const VITEST = join(import.meta.dirname, '../../node_modules/vitest/vitest.mjs')
 
-/** Tests that run in workerd or only sign. They need one core. */
-const COMPUTING = ['worker', 'signer']
-/** Tests that wait for servers and browsers most of the time. */
-const WAITING = ['node', 'slow']
+/** Tests that run in one workerd, which needs one core. */
+const COMPUTING = ['worker']
+/** Tests in Node, most of which wait for servers and browsers. */
+const WAITING = ['signer', 'node']
 
 /** What is read of Vitest's JSON report. */
 const reportSchema = z.object({
@@ -47,14 +48,17 @@ interface Counts {
 }
 
 /**
- * `npm run test:all`: runs all tests but the full ones, in two runs of Vitest at once. Shows one of them as
- * it goes and the other at the end, then what did not pass, and `N passed, N failed, N skipped`.
+ * `npm test` runs what is fast, and `npm run test:all` (`--slow`) all tests but the full ones, in two runs of
+ * Vitest at once. Shows one of them as it goes and the other at the end, then what did not pass, and
+ * `N passed, N failed, N skipped`.
  */
+const { values } = parseArgs({ options: { slow: { type: 'boolean' } } })
 const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-tests-'))
 try {
   const log = join(directory, 'log')
   const file = await open(log, 'w')
-  const runs = [runTests(COMPUTING, file.fd), runTests(WAITING, 'inherit')]
+  const waiting = values.slow ? [...WAITING, 'slow'] : WAITING
+  const runs = [runTests(COMPUTING, file.fd), runTests(waiting, 'inherit')]
   const counts = await Promise.all(runs)
   await file.close()
   await pipeline(createReadStream(log), process.stdout, { end: false })
