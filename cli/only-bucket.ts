@@ -1,6 +1,7 @@
-import { writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { UsageError } from './command.ts'
 import { loadS3, OBJECTS_FOLDER } from './embedded-bucket.ts'
 import { requireFreePort } from './ports.ts'
 import { replaceText, requireIgnored, textIfThere } from './replace-text.ts'
@@ -17,6 +18,13 @@ export interface OnlyBucket {
   readonly origins: readonly string[]
 }
 
+/** Tells whether the first line of a text that is no comment is a variable, or there is none. */
+function hasVariables(text: string): boolean {
+  const lines = text.split('\n').map((line) => line.trim())
+  const first = lines.find((line) => line !== '' && !line.startsWith('#'))
+  return first === undefined || /^(?:export\s+)?[A-Za-z_][\w.]*\s*=/.test(first)
+}
+
 /**
  * Starts the embedded bucket, for an app that has the API itself, and adds the variables of
  * `settingsFromEnv` to `file` that it doesn't have. Throws an Error if the file names another bucket.
@@ -24,8 +32,14 @@ export interface OnlyBucket {
 export async function startOnlyBucket(only: OnlyBucket): Promise<S3Server> {
   const { file, port, origins } = only
   const startS3 = await loadS3(false)
+  if (!/env|vars/i.test(basename(file)))
+    throw new UsageError(
+      `--bucket takes a file of variables, such as .env.local. The name ${file} has neither "env" nor "vars".`,
+    )
   await requireIgnored(file)
   const before = await textIfThere(file)
+  if (before !== undefined && !hasVariables(before))
+    throw new UsageError(`${file} is not a file of variables, with lines such as NAME=value.`)
   const given = parseEnv(before ?? '')
   const kept = readSecret(given.S3_SECRET_ACCESS_KEY)
   const endpoint = `http://127.0.0.1:${port}`
@@ -35,6 +49,9 @@ export async function startOnlyBucket(only: OnlyBucket): Promise<S3Server> {
     )
   await requireFreePort(port, '--s3-port')
   const data = resolve(only.data)
+  // A new folder of an app, whose .gitignore doesn't know it. An earlier folder keeps its own.
+  const isNew = (await mkdir(data, { recursive: true })) !== undefined
+  if (isNew) await writeFile(join(data, '.gitignore'), '*\n', { flag: 'wx' })
   const s3 = await startS3({
     port,
     directory: join(data, OBJECTS_FOLDER),
@@ -42,8 +59,6 @@ export async function startOnlyBucket(only: OnlyBucket): Promise<S3Server> {
     loopbackOrigins: true,
     secretAccessKey: kept ?? randomSecret(),
   })
-  // A folder of an app, whose .gitignore doesn't know it.
-  await writeFile(join(data, '.gitignore'), '*\n')
   const missing = Object.entries({
     S3_ENDPOINT: s3.endpoint,
     S3_REGION: s3.region,
@@ -55,8 +70,9 @@ export async function startOnlyBucket(only: OnlyBucket): Promise<S3Server> {
   try {
     if (missing.length > 0) {
       const start = before === undefined || /(?:^|\n)$/.test(before) ? before : `${before}\n`
+      const mode = before === undefined ? 0o600 : undefined
       const lines = missing.map(([name, value]) => `${name}=${value}\n`)
-      await replaceText(file, before, (start ?? '') + lines.join(''), 0o600)
+      await replaceText(file, before, (start ?? '') + lines.join(''), mode)
     }
   } catch (error) {
     await s3.close()

@@ -1,26 +1,35 @@
 import { execFile } from 'node:child_process'
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
+import { type FileHandle, open, readFile, realpath, rm } from 'node:fs/promises'
 import { basename, dirname, resolve as resolvePath } from 'node:path'
 import { UsageError } from './command.ts'
 
-/** Returns the text of a file, or undefined if it is missing. Throws UsageError if it can't be read. */
+/** Returns the text of a file, or undefined if it is missing. Throws UsageError if it can't be read, or has other bytes than text. */
 export async function textIfThere(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, 'utf8')
+    return UTF_8.decode(await readFile(file))
   } catch (error) {
+    // Written again, it would lose these bytes.
+    if (error instanceof TypeError) throw new UsageError(`${file} is not a text in UTF-8.`)
     const code = systemCode(error)
     if (code === 'ENOENT') return undefined
     throw new UsageError(`${file} can't be read: ${code}.`)
   }
 }
 
+const UTF_8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 /** Throws UsageError if a file no longer has this text. */
 export async function requireText(file: string, text: string | undefined): Promise<void> {
   if ((await textIfThere(file)) !== text) throw changed(file)
 }
 
-/** Throws UsageError if git would commit a file with a secret. */
+/** Throws UsageError if git would commit a file with a secret, or the file that a symbolic link leads to. */
 export async function requireIgnored(file: string): Promise<void> {
+  const real = await realpath(file).catch(() => file)
+  for (const name of new Set([file, real])) await requireIgnoredHere(name)
+}
+
+async function requireIgnoredHere(file: string): Promise<void> {
   const code = await new Promise((resolve) => {
     // In the folder of the file, which may be in another repository.
     const cwd = dirname(resolvePath(file))
@@ -31,7 +40,7 @@ export async function requireIgnored(file: string): Promise<void> {
   // Any other code means that there is no repository, or no git.
   if (code === 1)
     throw new UsageError(
-      `git does not ignore ${file}, which gets a secret. Add this line to .gitignore: ${file}`,
+      `git does not ignore ${file}, which gets a secret. Add this line to the .gitignore of its folder: ${basename(file)}. If git has the file already, also run: git rm --cached ${file}`,
     )
 }
 
@@ -51,6 +60,8 @@ export async function replaceText(
     else await overwrite(file, before, text, mode)
   } catch (error) {
     const code = systemCode(error)
+    if (code === 'ENOENT' && before === undefined)
+      throw new UsageError(`${file} can't be written: its folder is missing.`)
     if (code === 'EEXIST' || code === 'ENOENT') throw changed(file)
     throw new UsageError(`${file} can't be written: ${code}. It stays as it was.`)
   }
@@ -71,7 +82,7 @@ async function create(file: string, text: string, mode?: number): Promise<void> 
 async function overwrite(file: string, before: string, text: string, mode?: number): Promise<void> {
   const handle = await open(file, 'r+')
   try {
-    if ((await handle.readFile('utf8')) !== before) throw changed(file)
+    if (UTF_8.decode(await handle.readFile()) !== before) throw changed(file)
     if (mode !== undefined) await handle.chmod(mode)
     try {
       await put(handle, text)

@@ -28,8 +28,21 @@ type Outgoing<B> = B extends { readonly outgoing: infer Out extends NodeResponse
   ? Out
   : NodeResponse
 
+/** A host name or an address, with an optional port. */
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
+const BAD_TARGET = 'The Host header or the URL is malformed.'
 const READ_BEFORE =
   'The body was read before the presigner, as express.json() does. Register the presigner before it.'
+
+/** An error that the client may read, with the status that Express uses. */
+class HandlerError extends Error {
+  readonly status: number
+
+  constructor(message: string, status: number) {
+    super(message)
+    this.status = status
+  }
+}
 
 /**
  * Returns a handler for Node's `http`, and for Express at the path of `basePath`:
@@ -55,10 +68,10 @@ export const toNodeHandler =
       await send(await presigner.fetch(request, env), outgoing, gone.signal)
     } catch (error) {
       if (next) return next(error)
-      const isKnown = error instanceof Error && error.message === READ_BEFORE
-      outgoing.statusCode = 500
+      const known = error instanceof HandlerError ? error : null
+      outgoing.statusCode = known?.status ?? 500
       outgoing.setHeader('Content-Type', 'text/plain')
-      outgoing.write(new TextEncoder().encode(isKnown ? READ_BEFORE : 'Internal error.'))
+      outgoing.write(new TextEncoder().encode(known?.message ?? 'Internal error.'))
       outgoing.end()
     }
   }
@@ -66,7 +79,11 @@ export const toNodeHandler =
 function requestOf(incoming: NodeRequest, signal: AbortSignal): Request {
   const { method = 'GET', url = '/', originalUrl = url, rawHeaders, socket } = incoming
   const isEncrypted = 'encrypted' in socket && socket.encrypted === true
-  const origin = `${isEncrypted ? 'https' : 'http'}://${incoming.headers.host ?? 'localhost'}`
+  const { host = 'localhost' } = incoming.headers
+  // Most servers accept a whole URL as well (RFC 9112, section 3.2.2).
+  const target = originalUrl.replace(/^https?:\/\/[^/?#]*/i, '')
+  // Anything else could change the path that a middleware of the app has seen.
+  if (!HOST.test(host) || !target.startsWith('/')) throw new HandlerError(BAD_TARGET, 400)
   const headers = new Headers()
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const [name = '', value = ''] = rawHeaders.slice(i, i + 2)
@@ -74,8 +91,8 @@ function requestOf(incoming: NodeRequest, signal: AbortSignal): Request {
     if (!name.startsWith(':')) headers.append(name, value)
   }
   const hasBody = method !== 'GET' && method !== 'HEAD'
-  if (hasBody && incoming.readableDidRead) throw new Error(READ_BEFORE)
-  return new Request(origin + originalUrl, {
+  if (hasBody && incoming.readableDidRead) throw new HandlerError(READ_BEFORE, 500)
+  return new Request(`${isEncrypted ? 'https' : 'http'}://${host}${target}`, {
     method,
     headers,
     signal,

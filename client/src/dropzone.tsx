@@ -75,6 +75,7 @@ export function Dropzone<Data = unknown>({
   useEffect(guardPage, [])
   useEffect(() => {
     const { signal } = session
+    if (signal.aborted) return // Nobody is logged in, and a request would start another session.
     const clear = () => {
       setLimits(undefined)
       setRefused([])

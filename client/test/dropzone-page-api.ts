@@ -27,6 +27,8 @@ export interface DropzonePage {
   unmount(): void
   /** Ends the session of the client. */
   endSession(): void
+  /** How often it was rendered. */
+  renders(): number
   /** Keys, in the order of the calls of `onUploaded`. */
   uploaded(): readonly string[]
   /** Paths of the files that were added, as `fileOptions` sees them. */

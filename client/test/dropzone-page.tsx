@@ -1,4 +1,4 @@
-import { StrictMode } from 'react'
+import { Profiler, StrictMode } from 'react'
 import { createRoot, hydrateRoot, type Root } from 'react-dom/client'
 import { Dropzone, type DropzoneLabels } from '../src/dropzone.tsx'
 import { type Client, createClient } from '../src/index.ts'
@@ -35,6 +35,7 @@ let root: Root | undefined
 let client: Client = createClient({ baseUrl: '' })
 let uploaded: string[] = []
 let paths: string[] = []
+let renders = 0
 const said: string[] = []
 const recovered: string[] = []
 
@@ -53,15 +54,17 @@ const page: DropzonePage = {
     const app = (
       <StrictMode>
         <PresignerProvider client={client}>
-          <Dropzone
-            {...props}
-            fileOptions={(file) => {
-              paths.push(file instanceof File ? file.webkitRelativePath : '')
-              return { multipart }
-            }}
-            onUploaded={({ key }) => uploaded.push(key)}
-            {...(isArabic && { labels: ARABIC, locale: 'ar' })}
-          />
+          <Profiler id="zone" onRender={() => renders++}>
+            <Dropzone
+              {...props}
+              fileOptions={(file) => {
+                paths.push(file instanceof File ? file.webkitRelativePath : '')
+                return { multipart }
+              }}
+              onUploaded={({ key }) => uploaded.push(key)}
+              {...(isArabic && { labels: ARABIC, locale: 'ar' })}
+            />
+          </Profiler>
         </PresignerProvider>
       </StrictMode>
     )
@@ -82,6 +85,7 @@ const page: DropzonePage = {
   uploaded: () => uploaded,
   paths: () => paths,
   said: () => said,
+  renders: () => renders,
   recovered: () => recovered,
 }
 

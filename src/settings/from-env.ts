@@ -11,12 +11,15 @@ type OneBucket = SettingsInput & { readonly buckets: { readonly files: BucketInp
 export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}): OneBucket {
   const text = (name: string): string | undefined => {
     const value: unknown = Reflect.get(env, name)
-    return typeof value === 'string' && value !== '' ? value : undefined
+    // A file of secrets often ends with a line break, which no value may contain.
+    return (typeof value === 'string' && value.trim()) || undefined
   }
   const accessKey = (name: string) => ({
     accessKeyId: text(`${name}_ACCESS_KEY_ID`) ?? '',
     secretAccessKey: text(`${name}_SECRET_ACCESS_KEY`) ?? '',
+    sessionToken: text(`${name}_SESSION_TOKEN`),
   })
+  const hasSecond = ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY'].some((name) => text(`S3_WRITE_${name}`))
   return {
     buckets: {
       files: {
@@ -24,7 +27,7 @@ export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}):
         region: text('S3_REGION') ?? '',
         bucket: text('S3_BUCKET') ?? '',
         credentials: accessKey('S3'),
-        uploadCredentials: text('S3_WRITE_ACCESS_KEY_ID') ? accessKey('S3_WRITE') : undefined,
+        uploadCredentials: hasSecond ? accessKey('S3_WRITE') : undefined,
         ...bucket,
       },
     },

@@ -103,16 +103,8 @@ beforeAll(async () => {
       'lib/mint-file-token.ts': readPage('examples/token-server/mint-file-token.ts'),
       'lib/session.ts': NEXT_SESSION,
       'app/api/file-token/route.ts': readPage('examples/token-server/next-route.ts'),
-      ...Object.fromEntries(
-        [
-          'explain.ts',
-          'file-token.ts',
-          'use-limits.ts',
-          'drop-zone.tsx',
-          'upload-row.tsx',
-          'files.tsx',
-        ].map((name) => [`app/files/${name}`, reactFile(name)]),
-      ),
+      'app/files/file-token.ts': reactFile('file-token.ts'),
+      'app/files/files.tsx': reactFile('files.tsx'),
       'app/files/search.tsx': recipeFile('react', 'src/search.tsx'),
       'call-route.ts': CALL_ROUTE,
       'call-mint.ts': CALL_MINT,
@@ -211,10 +203,6 @@ const listed = (token: string, ...prefixes: readonly string[]): Promise<number[]
       return (await fetch(`${worker.origin}/files?${query}`, { headers })).status
     }),
   )
-
-it('the drop zone for React has at most 40 lines', () => {
-  expect(reactFile('drop-zone.tsx').trimEnd().split('\n').length).toBeLessThanOrEqual(40)
-})
 
 describe('the code of the recipes', () => {
   it('compiles, for Next.js and for Express', async () => {

@@ -24,7 +24,7 @@ const EXAMPLES: readonly (readonly [page: string, folder: string, others: readon
   [
     'react',
     'react-app',
-    ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json'],
+    ['README.md', '.gitignore', 'index.html', 'package.json', 'tsconfig.json', 'src/index.css'],
   ],
 ]
 

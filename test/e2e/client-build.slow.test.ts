@@ -157,6 +157,18 @@ globalThis.uses = [createClient, useUpload]`,
     expect(code).not.toMatch(/drop.?box|\/grants/i)
   })
 
+  it('has styles that a bundler keeps', async () => {
+    const entry = join(directory, 'styles.js')
+    await writeFile(entry, "import 'edge-presigner-client/dropzone.css'")
+    const built = await build({
+      root: directory,
+      configFile: false,
+      logLevel: 'silent',
+      build: { write: false, rolldownOptions: { input: entry } },
+    })
+    expect(JSON.stringify(built)).toContain('.ep-dropzone-zone')
+  })
+
   it.each(['bundler', 'nodenext'])(
     'has types for the examples of its README, resolved as %s',
     async (how) => {

@@ -123,6 +123,7 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       type: 'drop' | 'dragover' | 'dragleave' | 'paste',
       names: readonly string[],
       selector = '.ep-dropzone-zone',
+      related = 'h1',
     ): Promise<boolean> =>
       tab.evaluate<boolean>(`(() => {
         const data = new DataTransfer()
@@ -131,7 +132,7 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
         const init = { bubbles: true, cancelable: true }
         const event = '${type}' === 'paste'
           ? new ClipboardEvent('paste', { ...init, clipboardData: data })
-          : new DragEvent('${type}', { ...init, dataTransfer: data })
+          : new DragEvent('${type}', { ...init, dataTransfer: data, relatedTarget: document.querySelector(${JSON.stringify(related)}) })
         return document.querySelector(${JSON.stringify(selector)}).dispatchEvent(event)
       })()`)
 
@@ -151,10 +152,14 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       const isOver = () => page.zone.getAttribute('data-over')
       expect(await send(page, 'dragover', ['a.txt'])).toBe(false) // The browser must not open it.
       await expect.poll(isOver).toBe('true')
+      await send(page, 'dragleave', ['a.txt'], '.ep-dropzone-zone', '[type=file]')
+      await page.tab.waitForTimeout(100)
+      expect(await isOver()).toBe('true')
       await send(page, 'dragleave', ['a.txt'])
       await expect.poll(isOver).toBe(null)
       expect(await send(page, 'drop', ['a.txt', 'b.txt'])).toBe(false)
       await expect.poll(page.statuses).toEqual(['done', 'done'])
+      expect(await isOver()).toBe(null)
       expect(await page.names()).toEqual(['a.txt', 'b.txt'])
       const keys = await page.uploaded()
       expect(keys).toHaveLength(2)
@@ -280,6 +285,7 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       await page.choose([OTHER, PNG, { ...OTHER, name: 'e.txt' }])
       await expect.poll(page.refused).toEqual(['You can add at most 3 files.'])
       expect(await page.names()).toEqual(['a.txt', 'b.txt', 'boat.png'])
+      expect(await input.inputValue()).toBe('') // so that the same file can be chosen again
       await page.choose(Array.from({ length: 8 }, (_, n) => ({ ...zip, name: `${n}.zip` })))
       await expect
         .poll(async () => (await page.refused()).at(-1))
@@ -415,6 +421,43 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       await page.tab.evaluate('dispatchEvent(new Event("focus"))')
       await expect.poll(page.names).toEqual([])
       await expect.poll(() => hint.count()).toBe(1)
+    })
+
+    it('does not upload as the next user what somebody has dropped', async () => {
+      const tokens = { ann: await mint('ann'), bob: await mint('bob') }
+      await using page = await open({ user: 'cookie', tokens, props: { directory: true } })
+      const logIn = (name: string) => page.tab.evaluate(`document.cookie = 'user=${name}'`)
+      await logIn('ann')
+      await page.mount()
+      // A folder that takes its time.
+      await page.tab.evaluate(`DataTransferItem.prototype.webkitGetAsEntry = () => ({
+        isDirectory: true, name: 'trip',
+        createReader: () => ({ readEntries: (resolve) => globalThis.read = resolve }),
+      })`)
+      const read = (name: string) =>
+        page.tab.evaluate(`(() => {
+          const file = (resolve) => resolve(new File(['hello'], '${name}', { type: 'text/plain' }))
+          const first = globalThis.read
+          first([{ isFile: true, fullPath: '/trip/${name}', file }])
+          return new Promise((resolve) => setTimeout(resolve)).then(() => globalThis.read([]))
+        })()`)
+      await send(page, 'drop', ['trip'])
+      await read('of-ann.txt')
+      await expect.poll(page.statuses).toEqual(['done'])
+      await send(page, 'drop', ['trip'])
+      await logIn('bob')
+      await read('secret-of-ann.txt')
+      await send(page, 'paste', ['a.txt'], '[type=file]')
+      await expect.poll(page.uploaded).toHaveLength(2)
+      expect((await page.uploaded())[1]).toContain('team/bob/')
+      expect(await page.names()).toEqual(['a.txt'])
+    })
+
+    it('sends nothing while nobody is logged in', async () => {
+      await using page = await open({ user: 'cookie', tokens: {} })
+      await page.tab.waitForTimeout(300) // It would ask at once, and again and again.
+      expect(page.requests).toEqual([])
+      expect(await page.tab.evaluate(() => dropzonePage.renders())).toBeLessThan(10)
     })
 
     it('goes on with uploads after it unmounts, and sends each file once', async () => {

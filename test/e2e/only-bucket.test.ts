@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
@@ -77,8 +77,45 @@ describe('the embedded bucket alone', () => {
 
   it('refuses a file that git would commit', async () => {
     execFileSync('git', ['init', '--quiet'], { cwd: folder })
-    await expect(start()).rejects.toThrow('Add this line to .gitignore')
+    await expect(start()).rejects.toThrow(
+      'Add this line to the .gitignore of its folder: .env.local',
+    )
     await writeFile(join(folder, '.gitignore'), '.env*\n')
     await (await start()).close()
+  })
+
+  it('refuses a link to a file that git would commit', async () => {
+    execFileSync('git', ['init', '--quiet'], { cwd: folder })
+    await writeFile(join(folder, '.gitignore'), '.env*\n')
+    await writeFile(join(folder, 'shared.env'), '')
+    await symlink('shared.env', file)
+    await expect(start()).rejects.toThrow('of its folder: shared.env')
+    expect(await readFile(join(folder, 'shared.env'), 'utf8')).toBe('')
+  })
+
+  it('refuses what is no file of variables, and changes nothing', async () => {
+    for (const [name, bytes] of [
+      ['my-files', null],
+      ['package.json', Buffer.from('{}')],
+      ['.env', Buffer.from('{ "a": 1 }')],
+      ['.env', Buffer.from('NAME=caf\xe9\n', 'latin1')],
+    ] as const) {
+      file = join(folder, name)
+      if (bytes) await writeFile(file, bytes)
+      await expect(start()).rejects.toThrow(
+        /neither "env" nor "vars"|NAME=value|not a text in UTF-8/,
+      )
+      expect(await readFile(file).catch(() => null)).toEqual(bytes)
+    }
+    file = join(folder, 'missing/.env')
+    await expect(start()).rejects.toThrow('its folder is missing')
+  })
+
+  it('keeps the mode of a file, and the .gitignore of a folder', async () => {
+    await writeFile(file, '# mine\n', { mode: 0o640 })
+    await writeFile(join(folder, '.gitignore'), 'node_modules\n')
+    await (await startOnlyBucket({ file, port, data: folder, origins: [] })).close()
+    expect((await stat(file)).mode & 0o777).toBe(0o640)
+    expect(await readFile(join(folder, '.gitignore'), 'utf8')).toBe('node_modules\n')
   })
 })

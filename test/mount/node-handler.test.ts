@@ -71,6 +71,30 @@ async function serve(
 }
 
 describe('toNodeHandler', () => {
+  // @threat route-guard-skipped
+  it('takes the path only from the URL, never from the Host', async () => {
+    const { origin } = await serve()
+    const ask = (path: string, Host: string) =>
+      new Promise<[number | undefined, string]>((resolve, reject) => {
+        const sent = send(origin, { path, headers: { Host } }, async (response) => {
+          let text = ''
+          for await (const chunk of response) text += new TextDecoder().decode(chunk)
+          resolve([response.statusCode, text])
+        })
+        sent.on('error', () => reject(new Error('No answer.')))
+        sent.end()
+      })
+    for (const host of ['a.example/api/media/healthz?', 'a.example#', 'a@b', 'a b']) {
+      const [status, text] = await ask('/api/media/none', host)
+      expect([host, status, text]).toEqual([host, 400, 'The Host header or the URL is malformed.'])
+    }
+    for (const host of ['a.example', 'a.example:80', '[::1]:80', 'LOCALHOST'])
+      expect((await ask('/api/media/healthz', host))[0]).toBe(200)
+    expect((await ask('http://other.example/api/media/healthz', 'a.example'))[0]).toBe(200)
+    expect((await ask('*', 'a.example'))[0]).toBe(400)
+    expect((await ask('//other.example/api/media/healthz', 'a.example'))[0]).toBe(404)
+  })
+
   it('serves the API below its path, with the request of Node in env', async () => {
     const app = await serve()
     const key = await upload(app, '/api/media')

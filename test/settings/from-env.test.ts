@@ -51,7 +51,25 @@ it('leaves every variable that is missing or empty to defineSettings, which name
   expect(pathsOf({})).toEqual([...all, 'signingSecrets'])
   expect(pathsOf({ ...ENV, S3_REGION: '', LINK_BASE: '' })).toEqual(['buckets.files.region'])
   // Not signed by the first access key, which can do more.
-  expect(pathsOf({ ...ENV, S3_WRITE_ACCESS_KEY_ID: 'writer' })).toEqual([
-    'buckets.files.uploadCredentials.secretAccessKey',
+  for (const [name, missing] of [
+    ['S3_WRITE_ACCESS_KEY_ID', 'secretAccessKey'],
+    ['S3_WRITE_SECRET_ACCESS_KEY', 'accessKeyId'],
   ])
+    expect(pathsOf({ ...ENV, [`${name}`]: 'x' })).toEqual([
+      `buckets.files.uploadCredentials.${missing}`,
+    ])
+})
+
+it('reads values without the white space around them, as of a file with a secret', () => {
+  const spaced = Object.entries(ENV).map(([name, value]) => [name, ` ${value}\n`])
+  expect(load(Object.fromEntries(spaced))).toEqual(load({}))
+  expect(pathsOf({ ...ENV, S3_SECRET_ACCESS_KEY: ' \n' })).toEqual([
+    'buckets.files.credentials.secretAccessKey',
+  ])
+})
+
+it('signs with a session token, if there is one', () => {
+  expect(load({ S3_SESSION_TOKEN: 'token' })).toMatchObject({
+    credentials: { sessionToken: 'token' },
+  })
 })

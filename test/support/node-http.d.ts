@@ -3,6 +3,7 @@ declare module 'node:http' {
   export interface IncomingMessage extends AsyncIterable<Uint8Array<ArrayBuffer>> {
     readonly method?: string
     readonly url?: string
+    readonly statusCode?: number
     readonly rawHeaders: string[]
     readonly headers: {
       readonly host?: string
@@ -35,7 +36,7 @@ declare module 'node:http' {
 
   export function request(
     url: string,
-    options: { readonly headers: Record<string, string> },
+    options: { readonly path?: string; readonly headers: Record<string, string> },
     listener: (response: IncomingMessage) => void,
   ): { on(event: 'error', listener: () => void): unknown; end(): unknown; destroy(): unknown }
 }

@@ -93,6 +93,10 @@ export const GUIDES: Readonly<Record<string, string>> = {
   health: 'docs/doctor.md',
 }
 
+/** What the commands of the examples leave out. */
+const ABOUT_EXAMPLES =
+  'The examples send no credentials, because `npx edge-presigner dev` needs none. `$KEY` is an object key, `$ID` the id of a grant or a drop box.'
+
 /** The commands and responses of the routes, by the route as the pages write it: `GET /files/:key/url`. */
 const EXAMPLES = new Map(
   readPage('tools/dev/openapi/examples.md')
@@ -129,6 +133,7 @@ export const referencePages = (): readonly ReferencePage[] =>
     [
       `# ${TITLES[name] ?? name}`,
       `${description} [Guide](../../../${GUIDES[name]}).`,
+      ...(name === 'uppy' ? [] : [ABOUT_EXAMPLES]),
       ...ROUTES.filter(({ operation }) => operation.tags[0] === name).flatMap(operationSection),
     ].join('\n\n'),
   ])

@@ -3,7 +3,7 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { Files } from './files'
 import { presigner } from './presigner'
-import './style.css'
+import './index.css'
 
 const root = document.getElementById('root')
 if (root)

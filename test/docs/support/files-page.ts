@@ -29,7 +29,7 @@ export async function open(url: string): Promise<Page & AsyncDisposable> {
 }
 
 export const alerts = async (page: Page): Promise<string> =>
-  (await page.locator('[role=alert]').allTextContents()).join('')
+  (await page.locator('[role=alert], .ep-dropzone-reason').allTextContents()).join('')
 
 /** Waits until the list has the picture, as wide as this, and the name of the PDF. */
 export async function expectListed(page: Page, pixels: number): Promise<void> {
