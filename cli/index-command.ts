@@ -35,7 +35,7 @@ NAME is an index of the Worker: kv or d1.
 --prefix PREFIX   import records the objects whose keys start with it, such as photos/
 --owner TEMPLATE  where the owner is in a key, such as 'users/{owner}/'
 --owner-as TEMPLATE  the owner's id in records, such as 'key:app/{owner}' ({owner})
---restart         import begins anew, instead of going on with one that is at work
+--restart         import starts again from the beginning, instead of going on
 copy, restore and import can be interrupted and repeated: they send what is missing.
 The Worker goes on with an import. A record
 of a file that is no longer in the bucket is left out.`

@@ -30,18 +30,19 @@ export async function requireIgnored(file: string): Promise<void> {
 }
 
 async function requireIgnoredHere(file: string): Promise<void> {
-  const code = await new Promise((resolve) => {
-    // In the folder of the file, which may be in another repository.
-    const cwd = dirname(resolvePath(file))
-    execFile('git', ['check-ignore', '--quiet', '--', basename(file)], { cwd }, (error) =>
-      resolve(error?.code),
-    )
+  // In the folder of the file, which may be in another repository.
+  const options = { cwd: dirname(resolvePath(file)), env: { ...process.env, LC_ALL: 'C' } }
+  const args = ['check-ignore', '--quiet', '--', basename(file)]
+  const { code, said } = await new Promise<{ code: unknown; said: string }>((resolve) => {
+    execFile('git', args, options, (error, _, said) => resolve({ code: error?.code, said }))
   })
-  // Any other code means that there is no repository, or no git.
   if (code === 1)
     throw new UsageError(
       `git does not ignore ${file}, which gets a secret. Add this line to the .gitignore of its folder: ${basename(file)}. If git has the file already, also run: git rm --cached ${file}`,
     )
+  // Without a repository, or without git, nobody commits the file by accident.
+  if (code === 128 && !said.includes('not a git repository'))
+    throw new UsageError(`git can't say whether it ignores ${file}: ${said.trim().split('\n')[0]}`)
 }
 
 /**

@@ -37,7 +37,7 @@ have had no owner for some days, and deletes them.
 --bucket ALIAS    only this bucket (all that the Worker walks)
 --dry-run         only reports, and changes nothing
 --wait            waits for the second looks at what would be removed or changed
---restart         begins anew, also if a walk has stopped
+--restart         starts again from the beginning, also if a walk has stopped
 --changed         restores also to an object of the same size with another ETag
 --older-than 30d  since when upkeep has seen an orphan without an owner
 --prefix PREFIX   what the keys of orphans start with

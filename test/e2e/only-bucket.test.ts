@@ -93,6 +93,14 @@ describe('the embedded bucket alone', () => {
     expect(await readFile(join(folder, 'shared.env'), 'utf8')).toBe('')
   })
 
+  it('refuses a file if git does not say whether it would commit it', async () => {
+    execFileSync('git', ['init', '--quiet'], { cwd: folder })
+    await writeFile(join(folder, '.gitignore'), '.env*\n')
+    await writeFile(join(folder, '.git/config'), '[broken')
+    await expect(start()).rejects.toThrow(/git can't say whether it ignores .*bad config/)
+    await expect(readFile(file)).rejects.toThrow('ENOENT')
+  })
+
   it('refuses what is no file of variables, and changes nothing', async () => {
     for (const [name, bytes] of [
       ['my-files', null],

@@ -231,7 +231,7 @@ export const putRecords = z.object({
             .enum(['stored', 'kept', 'gone'])
             .check(
               z.describe(
-                '`kept`: the index keeps its own record. `gone`: the bucket has no such object, and the index no record of it.',
+                '`kept`: the index has a record of this object, of another one of the same second, or of a later one. `gone`: the bucket has no such object, and the index no record of it.',
               ),
             ),
         }),
