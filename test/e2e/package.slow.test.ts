@@ -166,8 +166,8 @@ describe('the package', () => {
     const paths = files
       .filter((file) => file.isFile())
       .map((file) => relative(installed('dist'), join(file.parentPath, file.name)))
-      // Commands and the page: package-cli.slow.test.ts. Files of other packages have no map.
-      .filter((path) => !/^(?:cli|page|packages)\//.test(path))
+      // Commands and the page: package-cli.slow.test.ts. What Node gets is bundled.
+      .filter((path) => !/^(?:cli|page|node)\//.test(path))
     expect(paths.filter((path) => !/\.(?:js|js\.map|d\.ts)$/.test(path))).toEqual([])
     const types = paths.filter((path) => path.endsWith('.d.ts'))
     expect(types).toContain('signer.d.ts')
@@ -210,7 +210,7 @@ describe('the package', () => {
     expect(JSON.parse(printed)).toEqual({
       names: [
         ['createPresigner', 'defineSettings', 'isPresignerError', 'settingsFromEnv'],
-        ['createSigner', 'defineSettings', 'isPresignerError'],
+        ['createSigner', 'defineSettings', 'isPresignerError', 'settingsFromEnv'],
         ['declareFileIndexContract', 'fixedClock', 'memoryFileIndex'],
         ['d1FileIndex', 'kvFileIndex'],
         ['sqliteFileIndex'],
@@ -220,24 +220,46 @@ describe('the package', () => {
     })
   })
 
-  it('gets one file of each package with many modules in Node, and a license with it', async () => {
+  it('gets few files in Node, with the packages, their licenses and source maps', async () => {
     const script = `
       import { registerHooks } from 'node:module'
       const urls = []
       registerHooks({ load: (url, context, next) => (urls.push(url), next(url, context)) })
       await import('edge-presigner')
       await import('edge-presigner/multipart')
+      await import('edge-presigner/jwt')
       console.log(JSON.stringify(urls))`
     const printed = await exec(consumers.fresh, 'node', '--input-type=module', '-e', script)
-    const loaded = printed.replaceAll('\\', '/')
-    expect(loaded).not.toMatch(/node_modules\/(?:zod|@rgrove)\//)
-    for (const name of ['zod', 'parse-xml']) {
-      expect(loaded).toContain(`/dist/packages/${name}.js`)
-      const code = await readFile(installed('dist/packages', `${name}.js`), 'utf8')
-      expect(code).toMatch(/^\/\* .*zod|^\/\* @rgrove\/parse-xml/)
-      expect(code).toContain('Permission ')
-      expect(code).not.toContain('locales')
-    }
+    const loaded = z.array(z.string()).parse(JSON.parse(printed.replaceAll('\\\\', '/')))
+    expect(loaded.join('\n')).not.toMatch(/node_modules\/(?:zod|jose|aws4fetch|@rgrove)\//)
+    const own = loaded.filter((url) => url.includes('/dist/node/'))
+    expect(own.length).toBeLessThan(30)
+    expect(own.join('\n')).toContain('/dist/node/plugins.js')
+    const files = await readdir(installed('dist/node'), { recursive: true })
+    for (const name of ['plugins.js', 'index.js']) expect(files).toContain(`${name}.map`)
+    const licenses = await readFile(installed('dist/node/LICENSES.txt'), 'utf8')
+    for (const name of ['zod', 'jose', 'aws4fetch', '@rgrove/parse-xml'])
+      expect(licenses).toMatch(new RegExp(`^${name}\n[^]+?Permission `, 'm'))
+  })
+
+  it('exports the same names in Node as for bundlers', async () => {
+    const entries = z
+      .object({ exports: z.record(z.string(), z.unknown()) })
+      .parse(JSON.parse(await readFile(installed('package.json'), 'utf8'))).exports
+    const both = z.object({ node: z.string(), default: z.string(), workerd: z.string() })
+    const pairs = Object.values(entries).flatMap((entry) => {
+      const { success, data } = both.safeParse(entry)
+      return success && !data.default.endsWith('/cloudflare.js') ? [data] : []
+    })
+    expect(pairs.length).toBeGreaterThan(20)
+    for (const pair of pairs) expect(pair.workerd).toBe(pair.default)
+    const script = `
+      const names = (path) => import(path).then(Object.keys)
+      const all = ${JSON.stringify(pairs)}.map(async (one) => [await names(one.node), await names(one.default)])
+      console.log(JSON.stringify(await Promise.all(all)))`
+    const printed = await exec(installed(), 'node', '--input-type=module', '-e', script)
+    for (const [node, bundler] of z.array(z.array(z.array(z.string()))).parse(JSON.parse(printed)))
+      expect(node).toEqual(bundler)
   })
 
   it.each([

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import manifest from '../../package.json' with { type: 'json' }
@@ -10,11 +10,8 @@ const ROOT = join(import.meta.dirname, '../..')
 const DIST = join(ROOT, 'dist')
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
-/**
- * Packages with many modules, by their names in `imports` of package.json: reading these takes Node longer
- * than all modules of our own. It gets one file with what they use. A bundler gets the package itself.
- */
-const PACKAGES = { '#zod': 'zod/mini', '#parse-xml': '@rgrove/parse-xml' } as const
+/** The packages in what Node gets. */
+const BUNDLED = ['zod', 'jose', '@rgrove/parse-xml', 'aws4fetch']
 
 /** Matches the relative path in an import, with the words before it. */
 const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2/g
@@ -40,7 +37,7 @@ async function buildPackage(): Promise<void> {
     const path = join(file.parentPath, file.name)
     if (file.isFile() && !kept.has(path.replace(/\.map$/, ''))) await rm(path)
   }
-  for (const [name, from] of Object.entries(PACKAGES)) await buildOneFile(name, from, kept)
+  await buildForNode()
   await buildProgram()
   await buildPage()
   // Not the stamp of the build, and not the file that keeps it from being served.
@@ -48,34 +45,53 @@ async function buildPackage(): Promise<void> {
   await cp(join(ROOT, 'public'), join(DIST, 'page'), { recursive: true, filter: isServed })
 }
 
-/** Makes the kept modules import the package `from` as `name`, and builds the file that Node gets for it. */
-async function buildOneFile(name: string, from: string, kept: ReadonlySet<string>): Promise<void> {
-  const used = new Set<string>()
-  const IMPORT = new RegExp(`import (?:\\* as (\\w+)|\\{ (.+) \\}) from '${from}'`)
-  for (const path of kept) {
-    const text = await readFile(path, 'utf8')
-    const [statement, namespace, names] = IMPORT.exec(text) ?? []
-    if (statement === undefined || !path.endsWith('.js')) continue
-    const members = text.matchAll(new RegExp(`\\b${namespace}\\.(\\w+)`, 'g'))
-    for (const one of names?.split(', ') ?? Array.from(members, ([, one]) => one ?? ''))
-      used.add(one)
-    await writeFile(path, text.replace(`'${from}'`, `'${name}'`))
+/**
+ * Bundles the entries for Node into few files, with the packages: reading two hundred modules takes it longer
+ * than running them. For the same reason, all plugins are in one file, which the entry of each exports from.
+ */
+async function buildForNode(): Promise<void> {
+  const node = join(DIST, 'node')
+  const entries = Object.values(manifest.exports).filter((entry) => typeof entry !== 'string')
+  const isPlugin = (entry: (typeof entries)[number]) => entry.default.includes('/plugins/')
+  const together: string[] = []
+  for (const entry of entries.filter(isPlugin)) {
+    const name = `plugin${together.length}`
+    const names = Object.keys(await import(join(ROOT, entry.default)))
+    const text = `import { ${name} } from './plugins.js'\nexport const { ${names.join(', ')} } = ${name}\n`
+    together.push(`export * as ${name} from ${JSON.stringify(join(ROOT, entry.default))}`)
+    await mkdir(node, { recursive: true })
+    await writeFile(join(ROOT, entry.node), text)
   }
-  const owner = from
-    .split('/')
-    .slice(0, from.startsWith('@') ? 2 : 1)
-    .join('/')
-  const license = await readFile(join(ROOT, 'node_modules', owner, 'LICENSE'), 'utf8')
+  const plugins = join(node, 'plugins.js')
+  await writeFile(plugins, together.join('\n'))
+  const others = entries.filter((entry) => !isPlugin(entry))
   await build({
-    stdin: { contents: `export { ${[...used].join()} } from '${from}'`, resolveDir: ROOT },
-    outfile: join(DIST, 'packages', `${name.slice(1)}.js`),
+    entryPoints: [
+      { in: plugins, out: 'plugins' },
+      ...others.map((entry) => ({
+        in: join(ROOT, entry.default),
+        out: basename(entry.node, '.js'),
+      })),
+    ],
+    outdir: node,
+    allowOverwrite: true,
     bundle: true,
-    minify: true,
+    splitting: true,
+    chunkNames: 'shared/[hash]',
+    // Names and lines of the sources, whose text is in the maps of the modules.
+    sourcemap: true,
+    sourcesContent: false,
     format: 'esm',
     platform: 'node',
     target: 'node22',
-    banner: { js: `/* ${owner}\n${license}*/` },
+    external: ['hono', 'cloudflare:*'],
   })
+  const licenses = BUNDLED.map(async (name) => {
+    const folder = join(ROOT, 'node_modules', name)
+    const file = (await readdir(folder)).find((one) => /^licen[cs]e/i.test(one)) ?? 'LICENSE'
+    return `${name}\n\n${await readFile(join(folder, file), 'utf8')}`
+  })
+  await writeFile(join(node, 'LICENSES.txt'), (await Promise.all(licenses)).join('\n\n'))
 }
 
 /** Bundles cli/ without its packages. Each command has its own file, which main.js loads. */

@@ -101,11 +101,11 @@ function bundleOf(names: Readonly<Record<string, readonly string[]>>): Promise<S
 
 /** Returns the module in src/ of an entry of the package, such as `./files`. */
 const sourceOf = (entry: string): string =>
-  join(ROOT, builtModule(entry).replace(/^\.\/dist\/(.+)\.js$/, 'src/$1.ts'))
+  join(ROOT, builtEntry(entry).default.replace(/^\.\/dist\/(.+)\.js$/, 'src/$1.ts'))
 
-/** Returns the path in package.json of the built module of an entry, such as `./files`. */
-export function builtModule(entry: string): string {
+/** Returns the paths in package.json of the built modules of an entry, for bundlers and for Node. */
+export function builtEntry(entry: string): { readonly default: string; readonly node: string } {
   const found = Object.entries(manifest.exports).find(([name]) => name === entry)?.[1]
   if (typeof found !== 'object') throw new Error(`package.json has no module ${entry}.`)
-  return found.default
+  return found
 }

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { builtModule, PLUGINS, pluginEntries } from '../lib/bundle-sizes.ts'
+import { builtEntry, PLUGINS, pluginEntries } from '../lib/bundle-sizes.ts'
 import { buildPeer } from '../lib/peers.ts'
 import { API_KEY, keyOf } from '../lib/presigner.ts'
 import { run } from '../lib/process.ts'
 import { interleave, ratio, spread } from '../lib/rounds.ts'
-import type { Section, Tools } from '../lib/section.ts'
+import { atMost, type Section, type Tools } from '../lib/section.ts'
 import { type RunningServer, startWorkerd } from '../lib/workerd.ts'
 
 const ROOT = new URL('../../../', import.meta.url)
@@ -22,9 +22,12 @@ const WORKERS = {
 const PROGRAMS = {
   empty: 'Node: an empty program',
   nodeCore: 'Node: imports the core',
+  nodeDefault: 'Node: imports the core and the default plugins',
   nodePlugins: 'Node: imports the core and all plugins',
   sdk: 'Node: imports the AWS SDK, `client-s3` and `s3-request-presigner`',
 } as const
+
+const DEFAULT_PLUGINS = 'files() multipart() links() images() events() tokens() jwt() apiKeys()'
 
 const NAMES = { ...WORKERS, ...PROGRAMS }
 type Name = keyof typeof NAMES
@@ -37,6 +40,7 @@ const LABELS: Readonly<Record<Name, string>> = {
   betterUpload: 'workerd, better-upload',
   empty: 'Node, empty',
   nodeCore: 'Node, the core',
+  nodeDefault: 'Node, default plugins',
   nodePlugins: 'Node, all plugins',
   sdk: 'Node, the AWS SDK',
 }
@@ -48,6 +52,16 @@ interface Startup {
   /** What of it was before the first request: loading the Worker. */
   readonly loadMilliseconds: number
 }
+
+const loading = (one: Startup): number => one.loadMilliseconds
+const answering = (one: Startup): number => one.cpuMilliseconds - one.loadMilliseconds
+
+/** Limits of a Worker's loading and of its first request, in milliseconds more than "hello". */
+const LIMITS = [
+  ['core', 15, 10],
+  ['worker', 30, 10],
+  ['everything', 60, 15],
+] as const
 
 /** Measures new processes: a Worker up to its first answer, and a Node program with imports. */
 export async function measureStartup({ presigner, everything, rounds }: Tools): Promise<Section> {
@@ -74,6 +88,7 @@ export async function measureStartup({ presigner, everything, rounds }: Tools): 
     betterUpload: () => firstAnswer(() => startWorkerd(betterUpload), '/upload', upload),
     empty: () => imports([]),
     nodeCore: () => imports([built('.')]),
+    nodeDefault: () => imports(['.', ...Object.keys(pluginEntries(DEFAULT_PLUGINS))].map(built)),
     nodePlugins: () => imports(['.', ...Object.keys(pluginEntries(PLUGINS.join()))].map(built)),
     sdk: () => imports(['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner']),
   }
@@ -82,21 +97,21 @@ export async function measureStartup({ presigner, everything, rounds }: Tools): 
   const emptyFor = (name: Name) => (name in WORKERS ? 'hello' : 'empty')
   const cpu = (name: Name) => measured[name].map(({ cpuMilliseconds }) => cpuMilliseconds)
   /** What a subject needs more than the empty one in the same round. */
-  const more = (name: Name, of: (one: Startup) => number) =>
-    spread(
-      measured[name].map((one, round) => {
-        const empty = measured[emptyFor(name)][round]
-        return empty === undefined ? Number.NaN : of(one) - of(empty)
-      }),
-    )
+  const differences = (name: Name, of: (one: Startup) => number) =>
+    measured[name].map((one, round) => {
+      const empty = measured[emptyFor(name)][round]
+      return empty === undefined ? Number.NaN : of(one) - of(empty)
+    })
+  const more = (name: Name, of: (one: Startup) => number) => spread(differences(name, of))
+  const ownOf = (name: Name) => differences(name, ({ cpuMilliseconds }) => cpuMilliseconds)
   const rows = (Object.keys(NAMES) as Name[]).map((name) => ({
     name: NAMES[name],
     values: {
       milliseconds: spread(measured[name].map(({ milliseconds }) => milliseconds)),
       cpuMilliseconds: spread(cpu(name)),
       ...(name in WORKERS && {
-        load: more(name, ({ loadMilliseconds }) => loadMilliseconds),
-        first: more(name, (one) => one.cpuMilliseconds - one.loadMilliseconds),
+        load: more(name, loading),
+        first: more(name, answering),
       }),
       own: more(name, ({ cpuMilliseconds }) => cpuMilliseconds),
       ofEmpty: ratio(cpu(name), cpu(emptyFor(name))),
@@ -113,7 +128,17 @@ export async function measureStartup({ presigner, everything, rounds }: Tools): 
       ofEmpty: 'CPU, relative to the empty one',
     },
     rows,
-    targets: [],
+    targets: [
+      ...LIMITS.flatMap(([name, load, first]) => [
+        atMost(`${NAMES[name]}, CPU of loading, ms`, more(name, loading), load),
+        atMost(`${NAMES[name]}, CPU of the first request, ms`, more(name, answering), first),
+      ]),
+      atMost(
+        `${NAMES.nodeDefault}, CPU relative to the AWS SDK`,
+        ratio(ownOf('nodeDefault'), ownOf('sdk')),
+        1.12,
+      ),
+    ],
     chart: {
       title: 'CPU of a new process',
       unit: 'ms',
@@ -162,7 +187,7 @@ console.log((user + system) / 1000)`
   }
 }
 
-const built = (entry: string): string => new URL(builtModule(entry), ROOT).href
+const built = (entry: string): string => new URL(builtEntry(entry).node, ROOT).href
 
 /** Returns the CPU of all threads that a process has now. /proc/PID/stat counts only in steps of 10 ms. */
 const exactCpuMilliseconds = (pid: number): number =>
