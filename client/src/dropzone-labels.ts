@@ -30,7 +30,7 @@ export const ENGLISH = {
     `You can add at most ${maxFiles} ${maxFiles === 1 ? 'file' : 'files'}.`,
   more: (files: number) => `${files} more files were not added.`,
   /** Why an upload failed or waits, and why a file is not added. */
-  error: explain as (error: Error) => string,
+  error: (error: Error) => explain(error),
 }
 
 export type DropzoneLabels = Readonly<typeof ENGLISH>

@@ -253,7 +253,7 @@ const Row = memo(function Row({ upload, link, text, ...actions }: RowProps) {
     <li data-status={status}>
       <span className="ep-dropzone-picture">
         <span aria-hidden="true">{/\.(\w{1,4})$/.exec(name)?.[1]}</span>
-        {link && <img src={link} alt="" />}
+        {link && <img src={link} alt="" loading="lazy" />}
       </span>
       <div className="ep-dropzone-file">
         <bdi>{name}</bdi>
@@ -276,20 +276,19 @@ const Row = memo(function Row({ upload, link, text, ...actions }: RowProps) {
  * file input. Returns handlers for the element around them.
  */
 function useKeptFocus(input: React.RefObject<HTMLInputElement | null>) {
-  const focused = useRef<{ element: Element; row: HTMLLIElement | null; index: number }>(undefined)
+  const focused = useRef<{ readonly element: Element; readonly index: number }>(undefined)
   useEffect(() => {
-    const { element, row, index = 0 } = focused.current ?? {}
+    const { element, index = 0 } = focused.current ?? {}
     if (!element || element.isConnected) return
     const rows = [...(input.current?.closest('.ep-dropzone')?.querySelectorAll('li') ?? [])]
-    const place = row?.isConnected ? row : (rows[index] ?? rows.at(-1))
-    const target = place?.querySelector<HTMLElement>('button:last-of-type') ?? input.current
+    const row = rows[index] ?? rows.at(-1)
+    const target = row?.querySelector<HTMLElement>('button:last-of-type') ?? input.current
     target?.focus()
   })
   return {
-    onFocus({ target }: React.FocusEvent) {
-      const row = target.closest('li')
-      const index = row ? [...(row.parentElement?.children ?? [])].indexOf(row) : 0
-      focused.current = { element: target, row, index }
+    onFocus({ target: element }: React.FocusEvent) {
+      const rows = [...(element.closest('ul')?.children ?? [])]
+      focused.current = { element, index: rows.findIndex((row) => row.contains(element)) }
     },
     onBlur() {
       focused.current = undefined

@@ -18,6 +18,8 @@ export interface DropzoneMount extends PageClient {
   readonly html?: string
   /** Renders the mounted component again, with the same client. */
   readonly again?: boolean
+  /** With another client, then. */
+  readonly otherClient?: boolean
 }
 
 /** `globalThis.dropzonePage`: a drop zone in Chromium, for the tests in Node. */

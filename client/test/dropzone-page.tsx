@@ -40,15 +40,15 @@ const said: string[] = []
 const recovered: string[] = []
 
 const page: DropzonePage = {
-  mount({ props, multipart, isArabic, html, again, ...options }) {
+  mount({ props, multipart, isArabic, html, again, otherClient, ...options }) {
     const element = document.getElementById('root')
     if (element === null) throw new Error('There is no #root.')
     if (!again) {
       page.unmount()
-      client = createClient({ ...options, ...userOptions(options) })
       uploaded = []
       paths = []
     }
+    if (!again || otherClient) client = createClient({ ...options, ...userOptions(options) })
     document.documentElement.dir = isArabic ? 'rtl' : 'ltr'
     document.documentElement.lang = isArabic ? 'ar' : 'en'
     const app = (

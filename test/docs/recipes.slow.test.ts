@@ -136,10 +136,10 @@ beforeAll(async () => {
   const nodeSettings = markedBlock('docs/mount.md', 'node-settings')
   api = writeSnippets(
     {
-      'server.js': inApp['server.js'] ?? '',
-      'server-4.js': inApp['server.js']?.replace("from 'express'", "from 'express-4'") ?? '',
-      'media.js': withFriend(inApp['media.js'] ?? ''),
-      'session.js': EXPRESS_SESSION.replace(/^import.*|: Request|: Promise<.*>/gm, ''),
+      'server.mjs': inApp['server.mjs'] ?? '',
+      'server-4.mjs': inApp['server.mjs']?.replace("from 'express'", "from 'express-4'") ?? '',
+      'media.mjs': withFriend(inApp['media.mjs'] ?? ''),
+      'session.mjs': EXPRESS_SESSION.replace(/^import.*|: Request|: Promise<.*>/gm, ''),
       'node/server.ts': markedBlock('docs/mount.md', 'fetch'),
       'node/session.ts': FETCH_SESSION,
       'node/settings.ts': nodeSettings.replace(
@@ -148,10 +148,7 @@ beforeAll(async () => {
       ),
       'types-4.d.ts': EXPRESS_4,
     },
-    {
-      packages,
-      compilerOptions: { types: ['node'], allowJs: true },
-    },
+    { packages, compilerOptions: { types: ['node'] } },
   )
   // test/e2e/package.slow.test.ts compiles these with the types of the package.
   signer = writeSnippets(
@@ -329,8 +326,8 @@ describe.each([
 
 describe.each([
   ["Node's http", 'node/server.ts'],
-  ['Express 5', 'server.js'],
-  ['Express 4', 'server-4.js'],
+  ['Express 5', 'server.mjs'],
+  ['Express 4', 'server-4.mjs'],
 ])('the API below a base path, with %s', (_, file) => {
   let server: NodeServer
   const ask = (path: string, { headers, ...init }: RequestInit = {}) =>
@@ -355,6 +352,7 @@ describe.each([
         S3_SECRET_ACCESS_KEY: secretAccessKey,
         SIGNING_SECRETS: `k1:${'0123456789abcdef'.repeat(2)}`,
         LINK_BASE: `${app}/api/media`,
+        FILES_DB: join(directory, `${file}.db`),
       },
       ['--import', './hooks.mjs', file],
     )

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { APP_FILES } from '../../create/src/app-files.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 import {
@@ -98,6 +98,37 @@ describe.each(APP_NAMES)('the recipe for an app with %s', (app) => {
     })
     expect(lines.length).toBeGreaterThan(10)
     expect(lines.length).toBeLessThanOrEqual(20)
+  })
+})
+
+describe('the login of a created app, for which everybody is "demo",', () => {
+  afterEach(() => vi.unstubAllEnvs())
+  const sessions = {
+    next: 'lib/session.ts',
+    express: 'session.mjs',
+  }
+
+  it.each(Object.entries(sessions))(
+    'refuses every request in production: %s',
+    async (app, path) => {
+      const { currentUser } = await import(join(ROOT, 'create/apps', app, path))
+      const request = { headers: { host: 'localhost:3000' } }
+      expect(await currentUser(request)).toEqual({ id: 'demo' })
+      vi.stubEnv('NODE_ENV', 'production')
+      await expect(currentUser(request)).rejects.toThrow('Replace the login in ')
+    },
+  )
+
+  it('refuses a page that has renamed itself to this machine', async () => {
+    const { currentUser } = await import(join(ROOT, 'create/apps/express/session.mjs'))
+    for (const host of ['evil.example:3000', 'localhost.evil.example', undefined])
+      await expect(currentUser({ headers: { host } })).rejects.toThrow('Replace the login in ')
+  })
+
+  it.each(APP_NAMES)('says so in an error, with the file to change: %s', (app) => {
+    const [session] = Object.entries(APP_FILES[app] ?? {}).filter(([path]) => /session/.test(path))
+    expect(session?.[1]).toContain(`throw new Error('Replace the login in `)
+    expect(session?.[1].match(/Replace the login in (\S+):/)?.[1]).toMatch(/session\.m?[tj]s$/)
   })
 })
 

@@ -460,6 +460,17 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       expect(await page.tab.evaluate(() => dropzonePage.renders())).toBeLessThan(10)
     })
 
+    it('forgets the limits and refusals of another client', async () => {
+      await using page = await open({ token: await mint('ann', { maxBytes: 100 }) })
+      const hint = page.tab.locator('.ep-dropzone-hint')
+      await expect.poll(() => hint.count()).toBe(1)
+      await page.choose({ ...TEXT, buffer: Buffer.alloc(101) })
+      await expect.poll(page.refused).toHaveLength(1)
+      await page.mount({ again: true, otherClient: true, token: await mint('bob') })
+      await expect.poll(page.refused).toEqual([])
+      await expect.poll(() => hint.count()).toBe(0)
+    })
+
     it('goes on with uploads after it unmounts, and sends each file once', async () => {
       await using page = await open()
       const release = holdPuts()

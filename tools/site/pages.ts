@@ -17,12 +17,12 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   ['Run it', docs('operate', 'import-and-repair', 'cost', 'troubleshooting', 'doctor', 'security')],
 ]
 
-/** The order of the recipes. Others follow. */
-const RECIPES = docs(
+/** The recipes, in the same order. */
+const RECIPES = [
   ...['next', 'react', 'hono', 'express', 'vue-svelte', 'astro-sveltekit', 'plain-html'],
   ...['rails-and-django', 'login-providers', 'hls', 'd1-index', 'aws-roles', 'aws-eventbridge'],
   ...['plugin', 'from-better-upload', 'from-uppy-companion'],
-).map((path) => path.replace('docs/', 'docs/recipes/'))
+].map((name) => `docs/recipes/${name}.md`)
 
 function docs(...names: readonly string[]): readonly string[] {
   return names.map((name) => `docs/${name}.md`)
@@ -101,18 +101,12 @@ export type ReferencePage = readonly [path: string, markdown: string]
 
 /** Returns the sidebar, with each page once, except those for maintainers. */
 export function sidebar(reference: readonly ReferencePage[]): readonly SidebarItem[] {
-  const pages = sourcePages()
-  const recipes = pages.filter((path) => /^docs\/recipes\/(?!README\.md)/.test(path))
-  const inOrder = RECIPES.filter((path) => recipes.includes(path))
   return [
     ...GROUPS.map(([text, items]) => ({ text, items: items.map(item) })),
     {
       text: 'Recipes',
       collapsed: false,
-      items: [
-        item('docs/recipes/README.md'),
-        ...[...inOrder, ...recipes.filter((path) => !inOrder.includes(path))].map(item),
-      ],
+      items: [item('docs/recipes/README.md'), ...RECIPES.map(item)],
     },
     {
       text: 'Reference',
