@@ -11,6 +11,8 @@ interface Framework {
   /** The package that an app of it has. */
   readonly package: string
   readonly recipe: string
+  /** A file without which the framework's app is in JavaScript, and these files don't fit. */
+  readonly typed?: string
   /** The file with the app's variables. */
   readonly env: string
   readonly variables: readonly string[]
@@ -23,35 +25,36 @@ interface Framework {
   readonly page: string
 }
 
-/** On Node, nothing else tells the presigner its public URL. */
-const LINK_BASE = ['LINK_BASE=http://localhost:3000/api/media']
+/** On Node, nothing else tells the presigner its public URL, and where its list survives a deploy. */
+const ON_NODE = ['LINK_BASE=http://localhost:3000/api/media', 'FILES_DB=data/files.db']
 
 /** In the order in which an app is recognized: one with Next.js may also have Hono, which edge-presigner needs. */
 const FRAMEWORKS: Readonly<Record<string, Framework>> = {
   next: {
     ...{ title: 'Next.js', package: 'next', recipe: 'next', env: '.env.local', shared: [] },
-    variables: LINK_BASE,
+    typed: 'tsconfig.json',
+    variables: ON_NODE,
     start: ['npm run dev'],
     page: 'http://localhost:3000/files',
   },
   sveltekit: {
     ...{ title: 'SvelteKit', package: '@sveltejs/kit', recipe: 'astro-sveltekit', env: '.env' },
     shared: [],
-    variables: LINK_BASE,
+    variables: ON_NODE,
     start: ['npm run dev -- --port 3000'],
     page: 'http://localhost:3000/files',
   },
   astro: {
     ...{ title: 'Astro', package: 'astro', recipe: 'astro-sveltekit', env: '.env', shared: [] },
-    variables: LINK_BASE,
+    variables: ON_NODE,
     start: ['node --env-file=.env node_modules/astro/bin/astro.mjs dev --port 3000'],
     page: 'http://localhost:3000/files',
   },
   express: {
     ...{ title: 'Express', package: 'express', recipe: 'express', env: '.env' },
-    shared: ['server.js'],
-    variables: LINK_BASE,
-    start: ['node --env-file=.env server.js'],
+    shared: ['server.mjs'],
+    variables: ON_NODE,
+    start: ['node --env-file=.env server.mjs'],
     page: 'http://localhost:3000/files.html',
   },
   hono: {
@@ -123,12 +126,17 @@ function recognized(folder: string): string | undefined {
   }
 }
 
+/** Next.js looks into src/ only if neither of its folders is next to that. */
+const isBelowSrc = (folder: string): boolean => {
+  const has = (path: string) => existsSync(join(folder, path))
+  return !has('app') && !has('pages') && (has('src/app') || has('src/pages'))
+}
+
 function appFor(folder: string, name: string): App {
   const framework = FRAMEWORKS[name]
   if (framework === undefined) throw new Error(`There is no framework ${name}.`)
   const { env, variables } = framework
-  // Next.js has its folders below src/, if there is one.
-  const start = existsSync(join(folder, 'src/app')) ? 'src/' : ''
+  const start = name === 'next' && isBelowSrc(folder) ? 'src/' : ''
   const files = Object.entries(APP_FILES[name] ?? {}).map(([path, text]): [string, string] => [
     start + path,
     text,
@@ -145,20 +153,35 @@ function appFor(folder: string, name: string): App {
  */
 export async function writeApp({ folder, framework, files }: App): Promise<string> {
   const { env, shared, recipe, variables } = framework
-  const existing = [...files.keys()].filter((path) => isThere(join(folder, path)))
+  const isIn = (path: string) => isThere(join(folder, path))
+  if (!isIn('package.json'))
+    throw new UsageError(`${folder} has no package.json. Name the folder of your app.`)
+  // Next.js would make this file, and then ignore the jsconfig.json of the app.
+  if (framework.typed && !isIn(framework.typed))
+    throw new UsageError(
+      `${folder} has no ${framework.typed}, and the files are in TypeScript. Write those of ${page(recipe)} in JavaScript.`,
+    )
+  const existing = [...files.keys()].filter(isIn)
   const taken = existing.filter((path) => path !== env && !shared.includes(path))
   if (taken.length > 0)
     throw new UsageError(
       `${folder} already has ${taken.join(', ')}. Move them, or write the files of ${page(recipe)} yourself.`,
     )
+  const ignored = ignoredLines(folder, env)
   const written = new Map([...files].filter(([path]) => !existing.includes(path)))
+  if (!isIn(GITIGNORE)) written.set(GITIGNORE, ignored.map((line) => `${line}\n`).join(''))
   await writeNew(folder, written)
   const { add, exec } = commands()
-  const notes = existing.map((path) =>
-    path === env
-      ? `${env} is there already. Add: ${variables.join(', ')}`
-      : `${path} is there already. Add what ${page(recipe)} shows`,
-  )
+  const notes = [
+    ...existing.map((path) =>
+      path === env
+        ? `${env} is there already. Add, unless it has them: ${variables.join(', ')}`
+        : `${path} is there already. Add what ${page(recipe)} shows`,
+    ),
+    ...(written.has(GITIGNORE) || ignored.length === 0
+      ? []
+      : [`Add to ${GITIGNORE}: ${ignored.join(', ')}`]),
+  ]
   const steps = [
     ...(folder === '.' ? [] : [`cd ${shellWord(folder)}`]),
     `${add} edge-presigner edge-presigner-client hono`,
@@ -173,6 +196,21 @@ Try it, with a bucket on this machine, which needs a terminal of its own:
 ${steps.map((line) => `  ${line}`).join('\n')}
 
 Then open ${framework.page}. ${page(recipe)} explains the files, and what production needs.`
+}
+
+const GITIGNORE = '.gitignore'
+
+/** Returns what .gitignore lacks: packages, secrets, the list of files, and the bucket of `dev`. */
+function ignoredLines(folder: string, env: string): readonly string[] {
+  const path = join(folder, GITIGNORE)
+  const lines = existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .split('\n')
+        .map((line) => line.trim().replaceAll(/^\/|\/$/g, ''))
+    : []
+  const isListed = (name: string) =>
+    lines.includes(name) || (name.startsWith('.env') && lines.includes('.env*'))
+  return ['node_modules', env, 'data', '.dev'].filter((name) => !isListed(name))
 }
 
 const page = (recipe: string) => `${DOCS}/recipes/${recipe}.md`

@@ -6,8 +6,14 @@ import { type Answers, UsageError } from './answers.ts'
 import { PATHS, SECRETS_FILE, secretNames } from './files.ts'
 
 /** Tells whether there is a file, a folder or a link, even one that leads nowhere. */
-export const isThere = (path: string): boolean =>
-  lstatSync(path, { throwIfNoEntry: false }) !== undefined
+export function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    if (systemCode(error) === 'ENOTDIR') return false // nothing is below a file
+    throw error
+  }
+}
 
 /** Returns why no project can be written to `folder`, or null. Nothing is ever overwritten. */
 export function folderError(folder: string): string | null {

@@ -56,8 +56,28 @@ export const defineSettings = <B = unknown>(
   given: SettingsInput | ((env: B) => SettingsInput),
 ): DefinedSettings<B> =>
   typeof given === 'function'
-    ? keepFor((env) => loadWith(settingsRule(), r.quiet(given(env))))
-    : keepFor(() => loadWith(settingsRule(), given), 'once')
+    ? keepFor((env) => loadNamed(r.quiet(given(env))))
+    : keepFor(() => loadNamed(given), 'once')
+
+/** Marks settings that were read from variables: their names by the paths of the settings, and which are missing. */
+export const VARIABLES = Symbol.for('edge-presigner.variables')
+export interface Variables {
+  readonly names: Readonly<Record<string, string>>
+  readonly missing: readonly string[]
+}
+
+/** Checks settings. Issues name the variables from which they come, if `settingsFromEnv` has read them. */
+function loadNamed(input: unknown): LoadedSettings {
+  const loaded = loadWith(settingsRule(), input)
+  const variables: Variables | undefined = Reflect.get(Object(input), VARIABLES)
+  if (loaded.ok || variables === undefined) return loaded
+  const issues = loaded.issues.map(({ path, message }) => {
+    const name = variables.names[path]
+    if (name === undefined) return { path, message }
+    return { path: name, message: variables.missing.includes(name) ? 'is missing' : message }
+  })
+  return { ok: false, issues }
+}
 
 /** Marks settings that were checked, also by another copy of this package, with their uses. */
 const CHECKED = Symbol.for('edge-presigner.settings')

@@ -126,7 +126,7 @@ describe('the check of a deployment in docs/security.md', async () => {
     const script = markedBlock('docs/security.md', 'check')
       .replace('https://edge-presigner.YOUR-SUBDOMAIN.workers.dev', presigner.origin)
       .replace('uploads/…', key)
-    const printed = await runShell(script, { KEY: token })
+    const printed = await runShell(script, { PRESIGNER_KEY: token })
     const answers = printed.split(/^HTTP\/1\.1 /m).slice(1)
     const seen = answers.map((answer) => ({
       status: answer.slice(0, 3),

@@ -39,11 +39,7 @@ const LOGINS: Readonly<Record<AppName, readonly Change[]>> = {
     ['lib/session.ts', '/** Returns', "import { cookies } from 'next/headers'\n\n/** Returns"],
     ['lib/session.ts', DEMO, "id: (await cookies()).get('user')?.value ?? 'demo'"],
   ],
-  express: [
-    ['session.js', '_request', 'request'],
-    ['session.js', DEMO, userIn('request.headers.cookie')],
-    PLAIN,
-  ],
+  express: [['session.mjs', DEMO, userIn('headers.cookie')], PLAIN],
   hono: [['src/session.ts', DEMO, userIn("c.req.header('Cookie')")], PLAIN],
   sveltekit: [
     ['src/lib/server/session.ts', '/**', "import { getRequestEvent } from '$app/server'\n\n/**"],

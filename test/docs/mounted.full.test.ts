@@ -97,6 +97,7 @@ for (const [name, framework] of Object.entries(FRAMEWORKS)) {
       const session = (texts[framework.session] ?? '')
         .replace('_request', 'request')
         .replace("id: 'demo'", userIn(framework.headers))
+        .replace(/\n {2}if \(.*\)\s*throw new Error\(.*\)/, '')
       files[framework.session] = (name === 'sveltekit' ? event : '') + session
       for (const [path, code] of Object.entries(files)) {
         await mkdir(join(app, dirname(path)), { recursive: true })
@@ -135,6 +136,7 @@ for (const [name, framework] of Object.entries(FRAMEWORKS)) {
         S3_ACCESS_KEY_ID: s3.accessKeyId,
         S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
         SIGNING_SECRETS: `k1:${'0123456789abcdef'.repeat(2)}`,
+        FILES_DB: join(directory, 'data/files.db'),
       }
       const app = join(directory, 'app')
       for (const file of ['package.json', 'package-lock.json'])
@@ -169,7 +171,15 @@ for (const [name, framework] of Object.entries(FRAMEWORKS)) {
         ...Object.fromEntries(framework.checked.map((path) => [path, texts[path] ?? ''])),
         // What Svelte's compiler replaces.
         'page.ts': script.replaceAll(/\$state(?:\.raw)?/g, 'state'),
-        'state.d.ts': 'declare function state<T>(value: T): T\ndeclare function $props<T>(): T\n',
+        'state.d.ts': `declare function state<T>(value: T): T
+declare function $props<T>(): T
+declare module '$app/environment' {
+  export const dev: boolean
+}
+interface ImportMeta {
+  readonly env: { readonly PROD: boolean }
+}
+`,
       }
       const tsconfig = {
         extends: join(ROOT, 'tsconfig.json'),

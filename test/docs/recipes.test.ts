@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { APP_FILES } from '../../create/src/app-files.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 import {
@@ -15,6 +15,8 @@ import {
 
 /** The complete apps of pages, and their files that the page need not mention. */
 const EXAMPLES: readonly (readonly [page: string, folder: string, others: readonly string[]])[] = [
+  ['plain-html', 'plain-html', []],
+  ['from-better-upload', 'better-upload', []],
   ['d1-index', 'files-index', []],
   ['vue-svelte', 'vue-app', []],
   ['vue-svelte', 'svelte-app', []],
@@ -60,7 +62,7 @@ describe.each([...FOLLOWED, ...IN_APP_PAGES])('%s.md', (page) => {
 
   it('says where the Worker or the bucket comes from, and what production needs', () => {
     if (page === 'README') return
-    if (IN_APP_PAGES.some((name) => name === page))
+    if ([...IN_APP_PAGES, 'from-better-upload'].includes(page))
       expect(text).toContain('npx edge-presigner dev --bucket ')
     else expect(text).toContain('README.md#on-your-machine)')
     expect(text).toMatch(/four steps|cors-of-the-bucket/)
@@ -101,6 +103,37 @@ describe.each(APP_NAMES)('the recipe for an app with %s', (app) => {
   })
 })
 
+describe('the login of a created app, for which everybody is "demo",', () => {
+  afterEach(() => vi.unstubAllEnvs())
+  const sessions = {
+    next: 'lib/session.ts',
+    express: 'session.mjs',
+  }
+
+  it.each(Object.entries(sessions))(
+    'refuses every request in production: %s',
+    async (app, path) => {
+      const { currentUser } = await import(join(ROOT, 'create/apps', app, path))
+      const request = { headers: { host: 'localhost:3000' } }
+      expect(await currentUser(request)).toEqual({ id: 'demo' })
+      vi.stubEnv('NODE_ENV', 'production')
+      await expect(currentUser(request)).rejects.toThrow('Replace the login in ')
+    },
+  )
+
+  it('refuses a page that has renamed itself to this machine', async () => {
+    const { currentUser } = await import(join(ROOT, 'create/apps/express/session.mjs'))
+    for (const host of ['evil.example:3000', 'localhost.evil.example', undefined])
+      await expect(currentUser({ headers: { host } })).rejects.toThrow('Replace the login in ')
+  })
+
+  it.each(APP_NAMES)('says so in an error, with the file to change: %s', (app) => {
+    const [session] = Object.entries(APP_FILES[app] ?? {}).filter(([path]) => /session/.test(path))
+    expect(session?.[1]).toContain(`throw new Error('Replace the login in `)
+    expect(session?.[1].match(/Replace the login in (\S+):/)?.[1]).toMatch(/session\.m?[tj]s$/)
+  })
+})
+
 it.each(EXAMPLES)('%s.md has every file of its example %s', (page, name, others) => {
   const folder = join(ROOT, 'examples', name)
   const list = execFileSync('git', ['ls-files'], { cwd: folder, encoding: 'utf8' })
@@ -115,6 +148,6 @@ it.each(EXAMPLES)('%s.md has every file of its example %s', (page, name, others)
     const file = readPage(`examples/${name}/${path}`)
     if (!isCopied) expect(shown.get(path), path).toBe(file)
     for (const step of steps)
-      if (step.kind === 'excerpt' && step.path === path) expect(file).toContain(step.code)
+      if (step.kind === 'excerpt' && step.path.endsWith(path)) expect(file).toContain(step.code)
   }
 })

@@ -587,6 +587,7 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     const cwd = join(directory, `${app}-${name}`)
     await mkdir(cwd)
     await writeFile(join(cwd, 'package.json'), manifest)
+    if (app === 'next') await writeFile(join(cwd, 'tsconfig.json'), '{}')
     return cwd
   }
   const filesIn = async (cwd: string) =>
@@ -598,14 +599,19 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     const cwd = await newApp('flag')
     const { code, out, err } = await create(['--app', app], { cwd })
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    const env = (await filesIn(cwd)).filter((path) => path.startsWith('.'))
+    const env = (await filesIn(cwd)).filter((path) => /^\.(?!gitignore)/.test(path))
     // On Workers, the request has the public URL.
     expect(env).toHaveLength(app === 'hono' ? 0 : 1)
     for (const file of env)
-      expect(await readFile(join(cwd, file), 'utf8')).toMatch(/^LINK_BASE=http:.*\n$/)
+      expect(await readFile(join(cwd, file), 'utf8')).toMatch(/^LINK_BASE=http:.*\nFILES_DB=.*\n$/)
     expect((await filesIn(cwd)).toSorted()).toEqual(
-      [...Object.keys(texts), ...env, 'package.json'].toSorted(),
+      [
+        ...[...Object.keys(texts), ...env, '.gitignore', 'package.json'],
+        ...(app === 'next' ? ['tsconfig.json'] : []),
+      ].toSorted(),
     )
+    const ignored = (await readFile(join(cwd, '.gitignore'), 'utf8')).trim().split('\n')
+    expect(ignored).toEqual(['node_modules', env[0] ?? '.dev.vars', 'data', '.dev'])
     for (const [path, text] of Object.entries(texts)) {
       expect(out).toContain(path)
       expect(await readFile(join(cwd, path), 'utf8')).toBe(text)
@@ -625,7 +631,9 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     expect(code).toBe(1)
     expect(err).toContain(`already has ${path}`)
     expect(await readFile(join(cwd, path), 'utf8')).toBe('mine')
-    expect((await filesIn(cwd)).toSorted()).toEqual([path, 'package.json'].toSorted())
+    expect((await filesIn(cwd)).filter((name) => name !== 'tsconfig.json').toSorted()).toEqual(
+      [path, 'package.json'].toSorted(),
+    )
   })
 
   it('follow from the package.json of the app, if the answer is "app"', async () => {
@@ -650,24 +658,75 @@ describe.each(Object.keys(APP_FILES))('the files for an app with %s', (app) => {
     await writeFile(join(cwd, env), 'A=b\n')
     const { code, out: again } = await create(['--app', app], { cwd })
     expect(code).toBe(0)
-    expect(again).toMatch(new RegExp(`^\\${env} is there already. Add: LINK_BASE=http`, 'm'))
+    expect(again).toMatch(
+      new RegExp(`^\\${env} is there already. Add, unless it has them: LINK_BASE=http`, 'm'),
+    )
     expect(await readFile(join(cwd, env), 'utf8')).toBe('A=b\n')
   })
 })
 
 it.each([
-  ['express', 'server.js'],
+  ['express', 'server.mjs'],
   ['hono', 'wrangler.toml'],
 ])('an app with %s keeps its %s, and learns where the lines for it are', async (app, path) => {
   const cwd = join(directory, `${app}-shared`)
   await mkdir(cwd)
   await writeFile(join(cwd, path), 'mine')
+  await writeFile(join(cwd, 'package.json'), '{}')
+  await writeFile(join(cwd, '.gitignore'), '/node_modules/\n.env*\n.dev.vars\n')
   const { code, out } = await create(['--app', app], { cwd })
   expect(code).toBe(0)
+  expect(out).toMatch(/^Add to \.gitignore: data, \.dev\.$/m)
+  expect(await readFile(join(cwd, '.gitignore'), 'utf8')).not.toContain('data')
   expect(await readFile(join(cwd, path), 'utf8')).toBe('mine')
   expect(out).toMatch(
     new RegExp(`^${path} is there already. Add what https://.*${app}.md shows`, 'm'),
   )
+})
+
+describe('an app that the files do not fit', () => {
+  const run = async (name: string, files: Readonly<Record<string, string>>, app = 'next') => {
+    const cwd = join(directory, `unfit-${name}`)
+    await mkdir(cwd)
+    for (const [path, text] of Object.entries(files)) {
+      await mkdir(dirname(join(cwd, path)), { recursive: true })
+      await writeFile(join(cwd, path), text)
+    }
+    return { cwd, ...(await create(['--app', app], { cwd })) }
+  }
+
+  it('has no package.json: nothing is written', async () => {
+    const { cwd, code, err } = await run('none', {})
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('has no package.json') })
+    expect(await readdir(cwd)).toEqual([])
+  })
+
+  it('has a file where a folder should be: the command says so in a line', async () => {
+    const { code, err } = await run('file', {
+      'package.json': '{}',
+      'tsconfig.json': '{}',
+      lib: 'a file',
+    })
+    expect(code).toBe(1)
+    expect(err).toMatch(/^\. can't be written: E[A-Z]+\.\n/)
+    expect(err).not.toContain(' at ')
+  })
+
+  it('is in JavaScript: nothing is written, because Next.js would then ignore its jsconfig.json', async () => {
+    const { cwd, code, err } = await run('js', { 'package.json': '{}', 'jsconfig.json': '{}' })
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('no tsconfig.json') })
+    expect((await readdir(cwd)).toSorted()).toEqual(['jsconfig.json', 'package.json'])
+  })
+
+  it.each([
+    ['app', { 'app/page.tsx': '', 'src/app/page.tsx': '' }, ''],
+    ['src', { 'src/app/page.tsx': '' }, 'src/'],
+    ['pages', { 'src/pages/index.tsx': '' }, 'src/'],
+  ])('of Next.js gets them where it looks: %s', async (name, files, start) => {
+    const { cwd, code } = await run(name, { 'package.json': '{}', 'tsconfig.json': '{}', ...files })
+    expect(code).toBe(0)
+    expect((await stat(join(cwd, start, 'lib/media.ts'))).isFile()).toBe(true)
+  })
 })
 
 describe('the question where the API should run', () => {

@@ -12,10 +12,11 @@ const ENV = {
 }
 const load = (env: object, ...more: object[]) =>
   defineSettings(settingsFromEnv({ ...ENV, ...env }, ...more))({}).buckets[0]
-const pathsOf = (env: object) => {
+const issuesOf = (env: object) => {
   const loaded = loadedBy(defineSettings(settingsFromEnv(env)), {})
-  return loaded.ok ? [] : loaded.issues.map(({ path }) => path)
+  return loaded.ok ? [] : loaded.issues
 }
+const pathsOf = (env: object) => issuesOf(env).map(({ path }) => path)
 
 it('reads one bucket, the secrets and the base of links from variables', () => {
   const settings = defineSettings(settingsFromEnv({ ...ENV, LINK_BASE: 'https://a.example/media' }))
@@ -44,28 +45,42 @@ it('takes more members of the bucket', () => {
   expect(load({}, { maxBytes: 5 })).toMatchObject({ maxBytes: 5, name: 'acme-files' })
 })
 
-it('leaves every variable that is missing or empty to defineSettings, which names it', () => {
-  const all = [
-    ...['endpoint', 'region', 'bucket', 'credentials.accessKeyId', 'credentials.secretAccessKey'],
-  ].map((name) => `buckets.files.${name}`)
-  expect(pathsOf({})).toEqual([...all, 'signingSecrets'])
-  expect(pathsOf({ ...ENV, S3_REGION: '', LINK_BASE: '' })).toEqual(['buckets.files.region'])
+it('has defineSettings name every variable that is missing or empty', () => {
+  expect(issuesOf({})).toEqual(
+    [
+      ...['S3_ENDPOINT', 'S3_REGION', 'S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'],
+      'SIGNING_SECRETS',
+    ].map((path) => ({ path, message: 'is missing' })),
+  )
+  expect(pathsOf({ ...ENV, S3_REGION: '', LINK_BASE: '' })).toEqual(['S3_REGION'])
   // Not signed by the first access key, which can do more.
   for (const [name, missing] of [
-    ['S3_WRITE_ACCESS_KEY_ID', 'secretAccessKey'],
-    ['S3_WRITE_SECRET_ACCESS_KEY', 'accessKeyId'],
+    ['S3_WRITE_ACCESS_KEY_ID', 'S3_WRITE_SECRET_ACCESS_KEY'],
+    ['S3_WRITE_SECRET_ACCESS_KEY', 'S3_WRITE_ACCESS_KEY_ID'],
   ])
-    expect(pathsOf({ ...ENV, [`${name}`]: 'x' })).toEqual([
-      `buckets.files.uploadCredentials.${missing}`,
-    ])
+    expect(pathsOf({ ...ENV, [`${name}`]: 'x' })).toEqual([missing])
+})
+
+it('names an invalid variable, and says what is wrong with it', () => {
+  const invalid = { ...ENV, S3_ENDPOINT: 'acme', SIGNING_SECRETS: 'k1:short', LINK_BASE: '/media' }
+  expect(issuesOf(invalid)).toEqual([
+    { path: 'S3_ENDPOINT', message: expect.stringContaining('must be a URL') },
+    { path: 'SIGNING_SECRETS', message: expect.stringContaining('must be kid:secret') },
+    { path: 'LINK_BASE', message: expect.stringContaining('must be an origin and a path') },
+  ])
+  // What the app has written itself keeps its path, also next to variables.
+  const settings = { ...settingsFromEnv(ENV, { maxBytes: -1 }), corsOrigins: ['nowhere'] }
+  const loaded = loadedBy(defineSettings(settings), {})
+  expect(loaded.ok ? [] : loaded.issues.map(({ path }) => path)).toEqual([
+    'buckets.files.maxBytes',
+    'corsOrigins.0',
+  ])
 })
 
 it('reads values without the white space around them, as of a file with a secret', () => {
   const spaced = Object.entries(ENV).map(([name, value]) => [name, ` ${value}\n`])
   expect(load(Object.fromEntries(spaced))).toEqual(load({}))
-  expect(pathsOf({ ...ENV, S3_SECRET_ACCESS_KEY: ' \n' })).toEqual([
-    'buckets.files.credentials.secretAccessKey',
-  ])
+  expect(pathsOf({ ...ENV, S3_SECRET_ACCESS_KEY: ' \n' })).toEqual(['S3_SECRET_ACCESS_KEY'])
 })
 
 it('signs with a session token, if there is one', () => {

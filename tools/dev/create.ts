@@ -2,6 +2,7 @@
  * `npm run create -- FOLDER` packs edge-presigner and its client, and creates a project that uses these
  * files, or with `--app` adds them to an app, as long as the packages are not on npm. Asks nothing, so that it also works without a terminal.
  */
+import { existsSync, statSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,11 +25,9 @@ async function main(args: readonly string[]): Promise<number> {
     const app = await readApp(flags, null)
     if (app) {
       await packBoth(packed)
-      console.log(await writeApp(app))
+      const text = await writeApp(app)
       const names = await copyPacked(packed, app.folder)
-      console.log(
-        `\nInstead of edge-presigner and edge-presigner-client, install ${names.join(' ')}.`,
-      )
+      console.log(text.replace('edge-presigner edge-presigner-client', names.join(' ')))
       return 0
     }
     const answers = await readAnswers({ ...flags, yes: true }, null, folderError)
@@ -62,9 +61,13 @@ async function packBoth(folder: string): Promise<void> {
 
 /** Copies the packed files to an app or a project. Resolves with their paths in it. */
 async function copyPacked(packed: string, folder: string): Promise<readonly string[]> {
-  await mkdir(join(folder, PACKED), { recursive: true })
-  await cp(packed, join(folder, PACKED), { recursive: true })
-  return (await readdir(packed)).toSorted().map((name) => `${PACKED}/${name}`)
+  const place = join(folder, PACKED)
+  if (existsSync(place) && !statSync(place).isDirectory())
+    throw new UsageError(`${place} is a file, and should be a folder for the packed files.`)
+  await mkdir(place, { recursive: true })
+  await cp(packed, place, { recursive: true })
+  // With `./`, because npm takes `packages/name` for a repository of GitHub.
+  return (await readdir(packed)).toSorted().map((name) => `./${PACKED}/${name}`)
 }
 
 /** Returns package.json with edge-presigner from a file of the project. */

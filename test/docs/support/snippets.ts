@@ -73,7 +73,7 @@ export function writeSnippets(
       paths: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, [path]])),
       ...compilerOptions,
     },
-    include: ['**/*.ts', '**/*.tsx', '**/*.js'],
+    include: ['**/*.ts', '**/*.tsx'],
     exclude: ['node_modules'],
   }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(tsconfig))

@@ -6,10 +6,11 @@ import { sqliteFileIndex } from 'edge-presigner/sqlite'
 import { currentUser } from './session'
 
 const settings = defineSettings(settingsFromEnv(process.env))
+const index = () => sqliteFileIndex(process.env.FILES_DB ?? '')
 
 export const media = createPresigner(settings, {
   basePath: '/api/media',
-  plugins: [files({ index: () => sqliteFileIndex('data/files.db') }), links(), multipart()],
+  plugins: [files({ index }), links(), multipart()],
   async authenticate({ req }) {
     const user = await currentUser(req.raw)
     return (

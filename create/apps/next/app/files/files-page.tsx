@@ -1,43 +1,22 @@
 'use client'
 
 import { createClient } from 'edge-presigner-client'
-import { PresignerProvider, useFiles, useUpload } from 'edge-presigner-client/react'
+import { Dropzone } from 'edge-presigner-client/dropzone'
+import { PresignerProvider, useFiles } from 'edge-presigner-client/react'
 import { useState } from 'react'
+import 'edge-presigner-client/dropzone.css'
 
 /** A drop zone, and the files of one user. */
 export function FilesPage({ user }: { user: string }) {
   const [presigner] = useState(() => createClient({ baseUrl: '/api/media', user }))
   return (
     <PresignerProvider client={presigner}>
-      <Uploads />
+      <Dropzone />
       <FileList />
       <button type="button" onClick={() => presigner.end()}>
         Log out
       </button>
     </PresignerProvider>
-  )
-}
-
-function Uploads() {
-  const { uploads, add, dismiss } = useUpload()
-  return (
-    <>
-      <input
-        type="file"
-        multiple
-        aria-label="Upload files"
-        onChange={({ currentTarget }) => add(currentTarget.files)}
-      />
-      {uploads.map(({ id, name, status, progress, error }) => (
-        <p key={id}>
-          {name} <progress value={progress} />
-          {error && <span role="alert">{error.message}</span>}
-          <button type="button" onClick={() => dismiss(id)}>
-            {status === 'done' ? 'Hide' : 'Cancel'}
-          </button>
-        </p>
-      ))}
-    </>
   )
 }
 

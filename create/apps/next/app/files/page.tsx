@@ -1,5 +1,5 @@
 import { Suspense } from 'react'
-import { currentUser } from '@/lib/session'
+import { currentUser } from '../../lib/session'
 import { FilesPage } from './files-page'
 
 export default function Page() {

@@ -5,11 +5,12 @@ import { multipart } from 'edge-presigner/multipart'
 import { sqliteFileIndex } from 'edge-presigner/sqlite'
 import { currentUser } from './session'
 
-const settings = defineSettings((env: object) => settingsFromEnv(env))
+const settings = defineSettings((env: { FILES_DB?: string }) => settingsFromEnv(env))
+const index = ({ FILES_DB = '' }) => sqliteFileIndex(FILES_DB)
 
 export const media = createPresigner(settings, {
   basePath: '/api/media',
-  plugins: [files({ index: () => sqliteFileIndex('data/files.db') }), links(), multipart()],
+  plugins: [files({ index }), links(), multipart()],
   async authenticate() {
     const user = await currentUser()
     return (

@@ -3,13 +3,13 @@ import { files } from 'edge-presigner/files'
 import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
 import { sqliteFileIndex } from 'edge-presigner/sqlite'
-import { currentUser } from './session.js'
+import { currentUser } from './session.mjs'
 
 const settings = defineSettings(settingsFromEnv(process.env))
 
 export const media = createPresigner(settings, {
   basePath: '/api/media',
-  plugins: [files({ index: sqliteFileIndex('data/files.db') }), links(), multipart()],
+  plugins: [files({ index: sqliteFileIndex(process.env.FILES_DB) }), links(), multipart()],
   async authenticate({ env }) {
     const user = await currentUser(env.incoming)
     return (
