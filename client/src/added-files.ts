@@ -22,7 +22,12 @@ export function refusalOf(
       : each === '*/*' ||
         each === type ||
         (each.endsWith('/*') && type.startsWith(each.slice(0, -1)))
-  const asked = accept?.toLowerCase().split(/\s*,\s*/)
+  const asked = accept
+    ? accept
+        .toLowerCase()
+        .trim()
+        .split(/\s*,\s*/)
+    : null
   return [asked, allowedTypes].every((list) => !list || list.some(isFor))
     ? undefined
     : new PresignerError('mimetype_not_allowed', 'Files of this type are not allowed here.')

@@ -28,7 +28,7 @@ export const ENGLISH = {
   folder: 'Folders can’t be uploaded. Open the folder, and drop its files.',
   tooMany: (maxFiles: number) =>
     `You can add at most ${maxFiles} ${maxFiles === 1 ? 'file' : 'files'}.`,
-  more: (files: number) => `${files} more files were not added.`,
+  more: (files: number) => `${files} more ${files === 1 ? 'file was' : 'files were'} not added.`,
   /** Why an upload failed or waits, and why a file is not added. */
   error: (error: Error) => explain(error),
 }

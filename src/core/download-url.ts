@@ -67,10 +67,13 @@ export function downloadSigner(
   now: Date,
 ): DownloadSigner {
   const { credentials } = bucket
-  const { use, expiresIn, defaultSeconds, stable } = request
   const { download, inline = false, versionId } = request
-  const lifetime = { use, expiresIn, defaultSeconds, stable, bucket, credentials, now }
-  const validity = resolveValidity(lifetime)
+  const validity = resolveValidity({
+    ...request,
+    bucket,
+    credentials,
+    now,
+  })
   const { signedAt, signedSeconds } = validity
   const query = versionId === undefined ? undefined : { versionId }
   const template = { bucket, credentials, method: 'GET', query, signedAt, signedSeconds } as const

@@ -17,18 +17,9 @@ export function requireSameUser(
   settings: SigningSettings,
   principal: Principal,
 ): Promise<void> | undefined {
-  const tag = userTag(settings.signingSecrets[0], principal)
-  return tag instanceof Promise
-    ? tag.then((own) => compareTag(c, settings, principal, own))
-    : compareTag(c, settings, principal, tag)
-}
-
-function compareTag(
-  c: AppContext,
-  settings: SigningSettings,
-  principal: Principal,
-  own: string,
-): Promise<void> | undefined {
+  const own = userTag(settings.signingSecrets[0], principal)
+  // Then the isolate knows it.
+  if (own instanceof Promise) return own.then(() => requireSameUser(c, settings, principal))
   c.env.userTag = { [USER_TAG]: own }
   const given = c.req.header(USER_TAG)
   return given === undefined || given === own ? undefined : compareOlder(settings, principal, given)

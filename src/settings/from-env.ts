@@ -1,6 +1,8 @@
 import { VARIABLES, type Variables } from './define.ts'
 import type { BucketInput, SettingsInput } from './input.ts'
 
+type OneBucket = SettingsInput & { readonly buckets: { readonly files: BucketInput } }
+
 /** The variables, by the paths of the settings. */
 const NAMES = {
   'buckets.files.endpoint': 'S3_ENDPOINT',
@@ -20,7 +22,7 @@ const NAMES = {
  * `S3_WRITE_ACCESS_KEY_ID` and `S3_WRITE_SECRET_ACCESS_KEY`, uploads are signed by that access key.
  * `bucket` has more members of the bucket, such as `maxBytes`. `defineSettings` reports what is missing.
  */
-export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}): SettingsInput {
+export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}): OneBucket {
   const text = (name: string): string | undefined => {
     const value: unknown = Reflect.get(env, name)
     // A file of secrets often ends with a line break, which no value may contain.
@@ -36,7 +38,7 @@ export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}):
     names: NAMES,
     missing: Object.values(NAMES).filter((name) => text(name) === undefined),
   }
-  const settings: SettingsInput = {
+  const settings: OneBucket = {
     buckets: {
       files: {
         endpoint: text('S3_ENDPOINT') ?? '',

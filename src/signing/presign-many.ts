@@ -33,10 +33,6 @@ export function presignMany(input: PresignTemplate): PresignKey {
   // Without a promise if the template exists, since most requests sign one URL.
   for (const template of templates.get(input.bucket) ?? [])
     if (template.fits(input, datetime)) return template.fill(input, datetime)
-  return presignFirst(input, datetime)
-}
-
-function presignFirst(input: PresignTemplate, datetime: string): PresignKey {
   const presignKey = prepareTemplate(input).then((made) => made.fill(input, datetime))
   return (key) => presignKey.then((sign) => sign(key))
 }

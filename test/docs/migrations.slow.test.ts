@@ -7,8 +7,13 @@ import { codeBlocks, readPage } from './support/markdown.ts'
 import { recipeFile } from './support/recipe.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
-/** The route of Next.js that replaces better-upload's. */
-const SERVER = recipeFile('from-better-upload', 'app/api/upload/[[...path]]/route.ts')
+/** The server that replaces better-upload's, with a login that reads a header. */
+const SERVER = recipeFile('from-better-upload', 'lib/media.ts')
+  .replace('authenticate() {', 'authenticate({ req }) {')
+  .replace('currentUser()', 'currentUser(req.raw)')
+  .replace('data/files.db', ':memory:')
+
+const photo = (name: string): string => readPage(`examples/better-upload/photos/${name}`)
 
 /** Returns the compiler's errors for files for a browser; empty when there are none. */
 async function typeErrorsInBrowser(files: Readonly<Record<string, string>>): Promise<string> {
@@ -32,33 +37,33 @@ export const currentUser = async (request: Request): Promise<{ id: string } | nu
 `
 /** Calls the routes as a server would, and a Worker with its token. */
 const MAIN = `
-import * as server from './server.ts'
-import { OPTIONS } from './server-with-cors.ts'
+import { media } from './server.ts'
+import { media as withCors } from './server-with-cors.ts'
 
-const { GET, POST } = server
-const preflight = await OPTIONS(new Request('https://localhost:3000/api/upload/files/upload-url', {
+const preflight = await withCors.fetch(new Request('https://localhost:3000/api/media/files/upload-url', {
   method: 'OPTIONS',
   headers: { Origin: 'https://admin.example.com', 'Access-Control-Request-Method': 'POST' },
-}))
-const statusOf = async (path: string) => (await GET(new Request('http://app' + path))).status
+}), process.env)
+const fetchMedia = async (request: Request) => media.fetch(request, process.env)
+const statusOf = async (path: string) => (await fetchMedia(new Request('http://app' + path))).status
 const ask = async (request: Request) => {
-  const response = await (request.method === 'POST' ? POST : GET)(request)
+  const response = await fetchMedia(request)
   return { status: response.status, body: await response.json() }
 }
 const upload = (user: string | null, bucket: string, file: object) =>
-  ask(new Request('http://app/api/upload/files/upload-url', {
+  ask(new Request('http://app/api/media/files/upload-url', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...(user && { 'X-Test-User': user }) },
     body: JSON.stringify({ bucket, ...file }),
   }))
 const image = { fileName: 'a.png', mimetype: 'image/png', size: 5 }
-/** Each method that the module exports for Next.js, with the status of its response. */
+/** Each method, with the status of its response. */
 const methods: Record<string, number> = {}
 for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const) {
-  const response = await server[method](new Request('http://app/api/upload/healthz', { method }))
+  const response = await fetchMedia(new Request('http://app/api/media/healthz', { method }))
   methods[method + (response.headers.has('X-Request-Id') ? '' : ' elsewhere')] = response.status
 }
-const linked = new Request('https://localhost:3000/api/upload/files/users%2Fann%2Fa.png/link', {
+const linked = new Request('https://localhost:3000/api/media/files/users%2Fann%2Fa.png/link', {
   method: 'POST',
   headers: { 'Content-Type': 'application/json', 'X-Test-User': 'ann' },
   body: '{}',
@@ -66,9 +71,9 @@ const linked = new Request('https://localhost:3000/api/upload/files/users%2Fann%
 console.log(JSON.stringify({
   methods,
   preflight: [preflight.status, preflight.headers.get('Access-Control-Allow-Origin')],
-  elsewhere: [await statusOf('/healthz'), await statusOf('/api/uploads/healthz')],
+  elsewhere: [await statusOf('/healthz'), await statusOf('/api/medias/healthz')],
   link: await ask(linked),
-  health: await ask(new Request('http://app/api/upload/healthz')),
+  health: await ask(new Request('http://app/api/media/healthz')),
   image: await upload('ann/x', 'images', image),
   nobody: await upload(null, 'images', image),
   large: await upload('ann', 'images', { ...image, size: 20_000_001 }),
@@ -83,12 +88,12 @@ beforeAll(() => {
     {
       'server.ts': SERVER,
       'server-with-cors.ts': SERVER.replace(
-        'signingSecrets:',
-        "corsOrigins: ['https://admin.example.com'],\n  signingSecrets:",
+        '...env,',
+        "...env,\n  corsOrigins: ['https://admin.example.com'],",
       ),
       'session.ts': SESSION,
       'main.ts': MAIN,
-      'mint-file-token.ts': recipeFile('express', 'mint-file-token.ts'),
+      'mint-file-token.ts': readPage('examples/token-server/mint-file-token.ts'),
       'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     },
     { aliases: { './session': 'session.ts' } },
@@ -106,9 +111,9 @@ describe('the migration pages', () => {
       'companion/after.ts': recipeFile('from-uppy-companion', 'src/after-upload.ts'),
       'companion/mode.ts': uppy(1),
       'companion/current-user.ts': recipeFile('from-uppy-companion', 'src/current-user.ts'),
-      'better/current-user.ts': recipeFile('from-better-upload', 'app/photos/current-user.ts'),
-      'better/client.ts': recipeFile('from-better-upload', 'app/photos/images.ts'),
-      'better/upload-files.ts': recipeFile('from-better-upload', 'app/photos/upload-files.ts'),
+      'better/current-user.ts': photo('current-user.ts'),
+      'better/client.ts': photo('images.ts'),
+      'better/upload-files.ts': photo('upload-files.ts'),
     }
     expect(await typeErrorsInBrowser(files)).toBe('')
     const wrong = { ...files, 'better/client.ts': files['better/client.ts'].replace('Url', 'Uri') }
@@ -126,11 +131,12 @@ describe('the server that replaces better-upload', () => {
   it('checks the user, the folder, types and sizes, and gives reasons', async () => {
     const env = {
       S3_ENDPOINT: 'http://127.0.0.1:9',
+      S3_REGION: 'us-east-1',
       S3_BUCKET: 'acme-files',
       S3_ACCESS_KEY_ID: 'id',
       S3_SECRET_ACCESS_KEY: 'secret',
       SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
-      LINK_BASE: 'https://app.example.com/api/upload',
+      LINK_BASE: 'https://app.example.com/api/media',
     }
     const lines = (await server.run('main.ts', env)).trim().split('\n')
     expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
@@ -141,7 +147,7 @@ describe('the server that replaces better-upload', () => {
       elsewhere: [404, 404],
       link: {
         body: {
-          link: expect.stringMatching('^https://app.example.com/api/upload/i/images/users%2Fann'),
+          link: expect.stringMatching('^https://app.example.com/api/media/i/images/users%2Fann'),
         },
       },
       health: { status: 200, body: { status: 'ok', edgeCache: false } },
@@ -163,7 +169,7 @@ describe('the server that replaces better-upload', () => {
 describe('uploadFiles, which replaces better-upload,', () => {
   it('gives the client all files at once, reports failures, and continues', async () => {
     const page = writeSnippets({
-      'upload-files.ts': recipeFile('from-better-upload', 'app/photos/upload-files.ts'),
+      'upload-files.ts': photo('upload-files.ts'),
       'main.ts': `
         import { uploadFiles } from './upload-files.ts'
 

@@ -85,10 +85,6 @@ const EXPRESS_LOGIN = {
   'async (_: Request)': 'async ({ headers }: Request)',
   [DEMO]: "({ id: /user=(\\w+)/.exec(headers.cookie ?? '')?.[1] ?? 'demo' })",
 }
-const FETCH_LOGIN = {
-  'async (_: Request)': 'async ({ headers }: Request)',
-  [DEMO]: "({ id: /user=(\\w+)/.exec(headers.get('Cookie') ?? '')?.[1] ?? 'demo' })",
-}
 /** Lets an app with Vite get tokens from the server of the recipe for Express. */
 async function useTokens(reader: Reader, server: Reader): Promise<void> {
   const write = (path: string, text: string) => writeFile(join(reader.folder(), path), text)
@@ -118,7 +114,7 @@ async function copyTokenServer(server: Reader): Promise<void> {
 }
 
 /** The sections of the plain page that another recipe names. */
-const PLAIN_PAGE = ['Page', 'Server']
+const PLAIN_PAGE = ['', 'Page', 'Server']
 
 describeWith([CHROMIUM], 'a reader who follows', () => {
   it('plain-html.md', async () => {
@@ -130,10 +126,9 @@ describeWith([CHROMIUM], 'a reader who follows', () => {
 
   it('plain-html.md, with tokens', async () => {
     await using reader = await readers.start()
-    await copyTokenServer(reader)
+    // Before the server, whose package.json npm would find above the folder of the page.
     await reader.follow('plain-html', { sections: PLAIN_PAGE, folder: 'public' })
-    const client = 'node_modules/edge-presigner-client/dist/index.js'
-    await reader.run(`cp ${client} public/edge-presigner-client.js`)
+    await copyTokenServer(reader)
     await writeFile(
       join(reader.folder(), 'public/presigner.js'),
       `import { currentUser } from './current-user.js'
@@ -206,11 +201,20 @@ echo 'PASSWORD=secret' >> .dev.vars`)
   })
 
   it('from-better-upload.md', async () => {
-    await using reader = await readers.start()
+    await using reader = await readers.start({ project: 'own' }) // with ports for a bucket
     await reader.run('npx create-next-app@latest my-app --empty --yes\ncd my-app')
-    await reader.follow('from-better-upload', { replace: FETCH_LOGIN })
-    const current = join(reader.folder(), 'app/photos/current-user.ts')
-    await writeFile(current, PAGE_LOGIN)
+    await reader.follow('from-better-upload', { sections: ['', 'Server', 'The page'] })
+    const write = (path: string, text: string) => writeFile(join(reader.folder(), path), text)
+    const read = (path: string) => readFile(join(reader.folder(), path), 'utf8')
+    await write('app/photos/current-user.ts', PAGE_LOGIN)
+    const session = await read('lib/session.ts')
+    const login = session.replace(DEMO, "({ id: (await cookies()).get('user')?.value ?? 'demo' })")
+    expect(login).not.toBe(session)
+    await write('lib/session.ts', `import { cookies } from 'next/headers'\n${login}`)
+    // The port of the page, which another program may have.
+    const env = (await read('.env.local')).replaceAll(':3000', `:${reader.port('3000')}`)
+    await write('.env.local', env)
+    await reader.follow('from-better-upload', { sections: ['Run it'] })
     {
       await using page = await open(`${reader.origin()}/photos`)
       await page.setInputFiles('[type=file]', PNG)
@@ -222,7 +226,7 @@ echo 'PASSWORD=secret' >> .dev.vars`)
     await reader.stop()
     await reader.run('npm run build\nnpm start')
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
-      const url = `${reader.origin()}/api/upload/healthz`
+      const url = `${reader.origin()}/api/media/healthz`
       const { status, headers } = await fetch(url, { method })
       expect([method, status]).toEqual([method, /GET|HEAD/.test(method) ? 200 : 404])
       expect(headers.has('X-Request-Id')).toBe(true)

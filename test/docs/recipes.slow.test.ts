@@ -79,6 +79,7 @@ const API_KEY = `ep_my-app_${'0123456789abcdef'.repeat(3).slice(5)}`
 const SCOPES = ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create']
 
 const tokenAnswer = z.object({ token: z.string() })
+const plainFile = (name: string): string => readPage(`examples/plain-html/${name}`)
 const reactFile = (name: string): string => readPage(`examples/react-app/src/${name}`)
 
 let next: Snippets
@@ -220,7 +221,7 @@ describe('the code of the recipes', () => {
     const plain = typed
       .replaceAll(/\??: (?:Promise<string>|string|unknown|void)(?: \| (?:null|undefined))*/g, '')
       .replace("'edge-presigner-client'", "'./edge-presigner-client.js'")
-    expect(recipeFile('plain-html', 'file-token.js')).toBe(plain)
+    expect(plainFile('file-token.js')).toBe(plain)
     expect(readPage('client/README.md')).toContain(`\n\`\`\`ts\n${typed}\`\`\`\n`)
     for (const path of [...pagePaths(), 'client/README.md']) {
       const calls = readPage(path).match(/\bfetch\('[^']*token'[^)]*\)/g) ?? []
@@ -512,14 +513,14 @@ describeWith([CHROMIUM], 'the plain page, served by examples/token-server', () =
       build: { outDir: join(directory, 'client'), emptyOutDir: true },
     })
     const folder = join(express.directory, 'public')
-    await writeFile(join(folder, 'index.html'), recipeFile('plain-html', 'index.html'))
-    await writeFile(join(folder, 'file-token.js'), recipeFile('plain-html', 'file-token.js'))
-    const presigner = recipeFile('plain-html', 'presigner.js')
+    await writeFile(join(folder, 'index.html'), plainFile('index.html'))
+    await writeFile(join(folder, 'file-token.js'), plainFile('file-token.js'))
+    const presigner = plainFile('presigner.js')
       .replace('http://localhost:8787', worker.origin)
       .replace('user:', 'token: fileToken, user:')
     const tokens = "import { fileToken } from './file-token.js'\n"
     await writeFile(join(folder, 'presigner.js'), tokens + presigner)
-    const currentUser = recipeFile('plain-html', 'current-user.js')
+    const currentUser = plainFile('current-user.js')
     expect(currentUser).toContain("'demo'")
     await writeFile(
       join(folder, 'current-user.js'),
@@ -598,7 +599,7 @@ describeWith([CHROMIUM], 'the plain page, served by examples/token-server', () =
       // What the template does: it writes the id of whoever is logged in.
       const written =
         '<body><script>{ const [, user] = /user=(\\w+)/.exec(document.cookie) ?? []; if (user) document.body.dataset.user = user }</script>'
-      const html = recipeFile('plain-html', 'index.html')
+      const html = plainFile('index.html')
       await writeFile(
         join(folder, 'index.html'),
         html.replace('<h1>', () => `${written}<h1>`),

@@ -15,6 +15,8 @@ import {
 
 /** The complete apps of pages, and their files that the page need not mention. */
 const EXAMPLES: readonly (readonly [page: string, folder: string, others: readonly string[]])[] = [
+  ['plain-html', 'plain-html', []],
+  ['from-better-upload', 'better-upload', []],
   ['d1-index', 'files-index', []],
   ['vue-svelte', 'vue-app', []],
   ['vue-svelte', 'svelte-app', []],
@@ -60,7 +62,7 @@ describe.each([...FOLLOWED, ...IN_APP_PAGES])('%s.md', (page) => {
 
   it('says where the Worker or the bucket comes from, and what production needs', () => {
     if (page === 'README') return
-    if (IN_APP_PAGES.some((name) => name === page))
+    if ([...IN_APP_PAGES, 'from-better-upload'].includes(page))
       expect(text).toContain('npx edge-presigner dev --bucket ')
     else expect(text).toContain('README.md#on-your-machine)')
     expect(text).toMatch(/four steps|cors-of-the-bucket/)
@@ -146,6 +148,6 @@ it.each(EXAMPLES)('%s.md has every file of its example %s', (page, name, others)
     const file = readPage(`examples/${name}/${path}`)
     if (!isCopied) expect(shown.get(path), path).toBe(file)
     for (const step of steps)
-      if (step.kind === 'excerpt' && step.path === path) expect(file).toContain(step.code)
+      if (step.kind === 'excerpt' && step.path.endsWith(path)) expect(file).toContain(step.code)
   }
 })

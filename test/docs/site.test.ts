@@ -31,6 +31,13 @@ describe('the sidebar', () => {
     expect(links.toSorted()).toEqual(expected.map((path) => siteLink('README.md', path)).toSorted())
   })
 
+  it('has the recipes in the order of their page, in which people need them', () => {
+    const listed = [...readPage('docs/recipes/README.md').matchAll(/\]\(([\w-]+\.md)\)/g)]
+    const recipes = links.filter((link) => /^\/recipes\/./.test(link))
+    expect(recipes.length).toBeGreaterThan(10)
+    expect(recipes).toEqual(listed.map(([, path]) => `/recipes/${path}`))
+  })
+
   it('leaves the pages for maintainers to their own list, which has each of them once', () => {
     const list = 'docs/maintainers/README.md'
     const linked = [...readPage(list).matchAll(/\]\(([\w/-]+\.md)\)/g)].map(

@@ -1,5 +1,15 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -30,7 +40,18 @@ describe('a clone whose wrangler.toml sets everything', () => {
     const names = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: ROOT })
     for (const name of names.toString().split('\n').filter(Boolean))
       await cp(join(ROOT, name), join(clone, name))
-    await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'))
+    const modules = join(ROOT, 'node_modules')
+    await mkdir(join(clone, 'node_modules'))
+    for (const entry of await readdir(modules, { withFileTypes: true })) {
+      // A link leads to a package of the repository, which the clone has itself.
+      const from = entry.isSymbolicLink()
+        ? join(
+            clone,
+            await readlink(join(modules, entry.name)).then((to) => to.slice('../'.length)),
+          )
+        : join(modules, entry.name)
+      await symlink(from, join(clone, 'node_modules', entry.name))
+    }
 
     config = (await readFile(join(clone, 'wrangler.toml'), 'utf8'))
       .replace('"my-bucket"', '"acme-files"')
@@ -52,16 +73,14 @@ describe('a clone whose wrangler.toml sets everything', () => {
   afterAll(() => rm(clone, { recursive: true }))
 
   const { scripts } = JSON.parse(readPage('package.json')) as { scripts: Record<string, string> }
-  const [types = '', ...others] = (scripts.check ?? '').split(' && ')
   // The packages contain nothing that a user sets.
-  const read = others.filter((text) => text !== 'node tools/dev/check-packages.ts')
+  const steps = (scripts.check ?? '')
+    .split(' && ')
+    .filter((text) => text !== 'node tools/dev/check-packages.ts')
 
-  it.each([types.replace('npm run types', scripts.types ?? ''), ...read])(
-    'passes `npm run check`: %s',
-    async (text) => {
-      await command(text, clone)
-    },
-  )
+  it.each(steps)('passes `npm run check`: %s', async (text) => {
+    await command(text, clone)
+  })
 
   it.each([
     ['wrangler.toml has no binding FILE_INDEX', /\[\[kv_namespaces\]\]\nbinding = .*/, ''],

@@ -17,13 +17,6 @@ const GROUPS: readonly (readonly [text: string, pages: readonly string[]])[] = [
   ['Run it', docs('operate', 'import-and-repair', 'cost', 'troubleshooting', 'doctor', 'security')],
 ]
 
-/** The recipes, in the same order. */
-const RECIPES = [
-  ...['next', 'react', 'hono', 'express', 'vue-svelte', 'astro-sveltekit', 'plain-html'],
-  ...['rails-and-django', 'login-providers', 'hls', 'd1-index', 'aws-roles', 'aws-eventbridge'],
-  ...['plugin', 'from-better-upload', 'from-uppy-companion'],
-].map((name) => `docs/recipes/${name}.md`)
-
 function docs(...names: readonly string[]): readonly string[] {
   return names.map((name) => `docs/${name}.md`)
 }
@@ -96,17 +89,29 @@ const item = (path: string): SidebarItem => ({
   link: siteLink('README.md', path),
 })
 
+/** Returns pages in the order in which another one links to them. */
+function inOrderOf(list: string, paths: readonly string[]): readonly string[] {
+  const text = readPage(list)
+  const place = (path: string): number => text.indexOf(`(${posix.basename(path)})`)
+  return paths.toSorted((one, other) => place(one) - place(other))
+}
+
 /** A page of the API reference: its path in the repository, and its Markdown. */
 export type ReferencePage = readonly [path: string, markdown: string]
 
 /** Returns the sidebar, with each page once, except those for maintainers. */
 export function sidebar(reference: readonly ReferencePage[]): readonly SidebarItem[] {
+  const pages = sourcePages()
+  const recipes = pages.filter((path) => /^docs\/recipes\/(?!README\.md)/.test(path))
   return [
     ...GROUPS.map(([text, items]) => ({ text, items: items.map(item) })),
     {
       text: 'Recipes',
       collapsed: false,
-      items: [item('docs/recipes/README.md'), ...RECIPES.map(item)],
+      items: [
+        item('docs/recipes/README.md'),
+        ...inOrderOf('docs/recipes/README.md', recipes).map(item),
+      ],
     },
     {
       text: 'Reference',

@@ -16,7 +16,7 @@ const run = promisify(execFile)
 const SERVERS: readonly (readonly [command: RegExp, ready: RegExp])[] = [
   [/^npx edge-presigner dev\b/, /Ready: (http:\/\/(?:localhost|127\.0\.0\.1):\d+)/],
   [
-    /^(?:\w+=\S+ )*(?:npm run dev|npm start|npx serve|npx wrangler dev|node .*\.m?[jt]s\b.*)\b/,
+    /^(?:\w+=\S+ )*(?:npm run dev|npm start|npx serve|npx wrangler dev|node (?!\S*create-edge-presigner).*\.m?[jt]s\b.*)\b/,
     /(http:\/\/localhost:\d+)/,
   ],
 ]
