@@ -19,16 +19,16 @@ export function refusalOf(
   const isFor = (each: string) =>
     each.startsWith('.')
       ? name.endsWith(each)
-      : each === '*/*' ||
+      : each === '*' ||
+        each === '*/*' ||
         each === type ||
         (each.endsWith('/*') && type.startsWith(each.slice(0, -1)))
-  const asked = accept
-    ? accept
-        .toLowerCase()
-        .trim()
-        .split(/\s*,\s*/)
-    : null
-  return [asked, allowedTypes].every((list) => !list || list.some(isFor))
+  const asked = (accept ?? '')
+    .toLowerCase()
+    .split(',')
+    .flatMap((each) => each.trim() || [])
+  const isAsked = asked.length === 0 || asked.some(isFor)
+  return isAsked && (allowedTypes?.some(isFor) ?? true)
     ? undefined
     : new PresignerError('mimetype_not_allowed', 'Files of this type are not allowed here.')
 }

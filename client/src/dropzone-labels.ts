@@ -35,11 +35,27 @@ export const ENGLISH = {
 
 export type DropzoneLabels = Readonly<typeof ENGLISH>
 
+/** Texts that replace some of them. */
+export type OwnLabels = {
+  readonly [Name in keyof DropzoneLabels]?: DropzoneLabels[Name] | undefined
+}
+
+/** Returns all texts. One that is undefined or null is the English one. */
+export const textsOf = (labels: OwnLabels = {}): DropzoneLabels => ({
+  ...ENGLISH,
+  ...Object.fromEntries(Object.entries(labels).filter(([, text]) => text ?? false)),
+})
+
 const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte'] as const
 
 /** Returns a size, rounded down: `2.5 MB`. */
 export function sizeText(bytes: number, locale: string): string {
   const power = Math.min(Math.floor(Math.log10(bytes) / 3), UNITS.length - 1)
   const size = Math.floor((bytes / 1000 ** power) * 10) / 10
-  return new Intl.NumberFormat(locale, { style: 'unit', unit: UNITS[power] }).format(size)
+  const options = { style: 'unit', unit: UNITS[power] } as const
+  try {
+    return new Intl.NumberFormat(locale, options).format(size)
+  } catch {
+    return new Intl.NumberFormat('en', options).format(size) // for a locale such as `en_US`
+  }
 }

@@ -4,7 +4,7 @@ import type * as React from 'react'
 import { memo, useEffect, useId, useMemo, useRef, useState, useSyncExternalStore } from 'react'
 import { filesIn, foldersOf, refusalOf } from './added-files.ts'
 import type { Limits } from './answers/files.ts'
-import { type DropzoneLabels, ENGLISH, sizeText } from './dropzone-labels.ts'
+import { type DropzoneLabels, type OwnLabels, sizeText, textsOf } from './dropzone-labels.ts'
 import { canRetry } from './explain.ts'
 import { asError } from './presigner-error.ts'
 import * as hooks from './react.ts'
@@ -20,21 +20,23 @@ export interface DropzoneProps<Data = unknown> extends hooks.UseUploadOptions<Da
   readonly multiple?: boolean | undefined
   /** Lets people choose a folder, and drop folders. Each file has a `webkitRelativePath`. */
   readonly directory?: boolean | undefined
-  /** How many files may be on the list. Those that have failed don't count. */
+  /** How many files may be on the list. Those that failed for good don't count. */
   readonly maxFiles?: number | undefined
   /** Takes no more files. Uploads go on. */
   readonly disabled?: boolean | undefined
   /** Links to the pictures on the list, or false for none. Default: 320 pixels wide. */
   readonly thumbnails?: LinksOptions | false | undefined
   /** Other texts, such as translations. */
-  readonly labels?: Partial<DropzoneLabels> | undefined
+  readonly labels?: OwnLabels | undefined
   /** How sizes are written. Default: `en`. */
   readonly locale?: string | undefined
   readonly className?: string | undefined
 }
 
 const THUMBNAILS: LinksOptions = { width: 320, fallback: 'original' }
-const NO_LINKS: ReadonlyMap<string, string> = new Map()
+/** The link of each key, and the upload that it was made for. */
+type Links = ReadonlyMap<string, { readonly id: number; readonly link: string }>
+const NO_LINKS: Links = new Map()
 const MAX_REFUSALS = 5
 
 /** A text, and the file that it is about. */
@@ -67,20 +69,27 @@ export function Dropzone<Data = unknown>({
   const input = useRef<HTMLInputElement>(null)
   const keptFocus = useKeptFocus(input)
   const hintId = useId()
-  const text = useMemo(() => ({ ...ENGLISH, ...labels }), [labels])
+  const text = useMemo(() => textsOf(labels), [labels])
   const own = limits?.buckets.find(({ bucket }) => bucket === (client.bucket ?? bucket))
   const done = uploads.filter((each) => each.status === 'done')
   const failed = uploads.filter((each) => each.status === 'failed')
+  const lost = failed.filter(({ error }) => error && !canRetry(error))
 
   useEffect(guardPage, [])
   useEffect(() => {
     const { signal } = session
-    if (signal.aborted) return // Nobody is logged in, and a request would start another session.
     const clear = () => {
       setLimits(undefined)
       setRefused([])
       setLinks(NO_LINKS)
     }
+    // Nobody is logged in, and a request would start another session. What was refused ends with it.
+    if (signal.aborted)
+      return () => {
+        if (client.session().signal.aborted) return
+        clear()
+        dismiss()
+      }
     signal.addEventListener('abort', clear)
     // The API checks each upload in any case.
     client.limits({ signal }).then(
@@ -91,31 +100,47 @@ export function Dropzone<Data = unknown>({
       signal.removeEventListener('abort', clear)
       clear()
     }
-  }, [client, session])
+  }, [client, session, dismiss])
 
   // One request at a time, for all pictures that have been uploaded meanwhile.
   useEffect(() => {
     const mayLink =
       limits?.plugins.includes('links') && limits.scopes.includes('links:create') && thumbnails
-    const keys = done.flatMap(({ record }) =>
-      record?.mimetype.startsWith('image/') && !links.has(record.key) ? [record.key] : [],
+    const pictures = new Map(
+      done.flatMap(({ id, record }) =>
+        record?.mimetype.startsWith('image/') && !links.has(record.key)
+          ? [[record.key, id] as const]
+          : [],
+      ),
     )
-    if (!mayLink || keys.length === 0 || isAsking.current) return
+    if (!mayLink || pictures.size === 0 || isAsking.current) return
     isAsking.current = true
-    const show = (found: readonly { readonly key: string; readonly link?: string }[]) => {
-      isAsking.current = false
-      // A picture without a link is not asked for again.
-      const linkOf = (wanted: string) => found.find(({ key }) => key === wanted)?.link ?? ''
-      const added = keys.map((key) => [key, linkOf(key)] as const)
-      if (!session.signal.aborted) setLinks(new Map([...links, ...added]))
-    }
-    client.links(keys, thumbnails).then(
-      ({ links: found }) => show(found),
-      () => show([]),
+    client.links([...pictures.keys()], thumbnails).then(
+      ({ links: found }) => {
+        isAsking.current = false
+        // A picture without a link is not asked for again.
+        const linkOf = (wanted: string) =>
+          found.flatMap((each) => ('link' in each && each.key === wanted ? each.link : []))[0]
+        const added = [...pictures].map(
+          ([key, id]) => [key, { id, link: linkOf(key) ?? '' }] as const,
+        )
+        if (!session.signal.aborted) setLinks(new Map([...links, ...added]))
+      },
+      () => {
+        isAsking.current = false // The next change asks again.
+      },
     )
   })
 
+  /** A link to the picture of an upload. A browser would show the earlier upload to a key under its link. */
+  function linkTo({ id, record }: hooks.Upload): string | undefined {
+    const { key = '' } = record ?? {}
+    const isLast = done.findLast((each) => each.record?.key === key)?.id === id
+    const known = links.get(key)
+    return isLast && known?.id === id ? known.link : undefined
+  }
   function take(files: readonly File[], folders: readonly unknown[] = []) {
+    if (disabled || input.current?.matches(':disabled')) return
     const refusals: Refusal[] = folders.length > 0 ? [[text.folder]] : []
     const fitting = files.filter((file) => {
       const error = refusalOf(file, accept, own)
@@ -123,11 +148,15 @@ export function Dropzone<Data = unknown>({
       return !error
     })
     const max = multiple || directory ? maxFiles : Math.min(maxFiles, 1)
-    const most = Math.min(max, Math.max(maxFiles - uploads.length + failed.length, 0))
-    if (fitting.length > most) refusals.push([text.tooMany(max)])
-    add(fitting.slice(0, most))
+    const most = Math.min(max, Math.max(maxFiles - uploads.length + lost.length, 0))
+    if (fitting.length > most) refusals.unshift([text.tooMany(max)])
     setRefused(refusals)
+    add(fitting.slice(0, most))
   }
+  const latest = useRef(take)
+  useEffect(() => {
+    latest.current = take
+  })
   function onDrag(event: React.DragEvent<HTMLElement>) {
     const { type, currentTarget, relatedTarget, dataTransfer } = event
     if (!dataTransfer.types.includes('Files')) return
@@ -143,7 +172,7 @@ export function Dropzone<Data = unknown>({
     if (!directory || folders.length === 0) return take(files, folders)
     const dropper = client.session()
     Promise.all(folders.map(filesIn)).then(
-      (nested) => client.session() === dropper && take([...files, ...nested.flat()]),
+      (nested) => client.session() === dropper && latest.current([...files, ...nested.flat()]),
       (thrown) => setRefused([[text.error(asError(thrown))]]),
     )
   }
@@ -153,7 +182,7 @@ export function Dropzone<Data = unknown>({
   }
   function onPaste(event: React.ClipboardEvent) {
     const files = [...event.clipboardData.files]
-    if (disabled || files.length === 0) return
+    if (files.length === 0) return
     event.preventDefault()
     take(files)
   }
@@ -168,7 +197,7 @@ export function Dropzone<Data = unknown>({
     <div className={`ep-dropzone ${className}`.trim()} onPaste={onPaste} {...keptFocus}>
       <label
         className="ep-dropzone-zone"
-        data-over={isOver || undefined}
+        data-over={(isOver && !disabled) || undefined}
         data-disabled={disabled || undefined}
         {...{ onDragOver: onDrag, onDragLeave: onDrag, onDrop: onDrag }}
       >
@@ -204,7 +233,7 @@ export function Dropzone<Data = unknown>({
           <Row
             key={upload.id}
             upload={upload}
-            link={links.get(upload.record?.key ?? '')}
+            link={linkTo(upload)}
             {...{ text, pause, resume, retry, dismiss }}
           />
         ))}
@@ -226,6 +255,11 @@ interface RowProps extends Pick<hooks.UploadActions, 'pause' | 'resume' | 'retry
   readonly upload: hooks.Upload
   readonly link: string | undefined
   readonly text: DropzoneLabels
+}
+
+/** Hides a picture that the browser can't show, such as HEIC. */
+function hide({ currentTarget }: React.SyntheticEvent<HTMLElement>) {
+  currentTarget.hidden = true
 }
 
 /** What a row says in each state, and what its first button does. */
@@ -253,7 +287,7 @@ const Row = memo(function Row({ upload, link, text, ...actions }: RowProps) {
     <li data-status={status}>
       <span className="ep-dropzone-picture">
         <span aria-hidden="true">{/\.(\w{1,4})$/.exec(name)?.[1]}</span>
-        {link && <img src={link} alt="" loading="lazy" />}
+        {link && <img src={link} alt="" loading="lazy" onError={hide} />}
       </span>
       <div className="ep-dropzone-file">
         <bdi>{name}</bdi>
@@ -280,6 +314,9 @@ function useKeptFocus(input: React.RefObject<HTMLInputElement | null>) {
   useEffect(() => {
     const { element, index = 0 } = focused.current ?? {}
     if (!element || element.isConnected) return
+    focused.current = undefined
+    // Somebody may have gone on elsewhere.
+    if (document.activeElement && document.activeElement !== document.body) return
     const rows = [...(input.current?.closest('.ep-dropzone')?.querySelectorAll('li') ?? [])]
     const row = rows[index] ?? rows.at(-1)
     const target = row?.querySelector<HTMLElement>('button:last-of-type') ?? input.current
@@ -299,9 +336,12 @@ function useKeptFocus(input: React.RefObject<HTMLInputElement | null>) {
 /** A file that is dropped next to the zone would replace the page, and end its uploads. */
 function guardPage(): () => void {
   const onDragOver = (event: DragEvent) => {
-    const { defaultPrevented, target, dataTransfer } = event
-    const isInput = target instanceof HTMLInputElement
-    if (defaultPrevented || isInput || !dataTransfer?.types.includes('Files')) return
+    const { defaultPrevented, dataTransfer } = event
+    const [target] = event.composedPath()
+    const isEditor =
+      target instanceof HTMLElement &&
+      (target.isContentEditable || target.matches('input, textarea'))
+    if (defaultPrevented || isEditor || !dataTransfer?.types.includes('Files')) return
     event.preventDefault()
     dataTransfer.dropEffect = 'none'
   }

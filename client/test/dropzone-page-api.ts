@@ -7,11 +7,14 @@ export interface DropzoneMount extends PageClient {
     readonly multiple?: boolean
     readonly directory?: boolean
     readonly maxFiles?: number
+    readonly locale?: string
     readonly disabled?: boolean
     readonly thumbnails?: false
     readonly className?: string
   }
   readonly multipart?: boolean
+  /** Uploads each file to this key. */
+  readonly key?: string
   /** Shows the texts in Arabic, from right to left. */
   readonly isArabic?: boolean
   /** HTML from a server, to hydrate. */

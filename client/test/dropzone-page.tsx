@@ -40,7 +40,7 @@ const said: string[] = []
 const recovered: string[] = []
 
 const page: DropzonePage = {
-  mount({ props, multipart, isArabic, html, again, otherClient, ...options }) {
+  mount({ props, multipart, key, isArabic, html, again, otherClient, ...options }) {
     const element = document.getElementById('root')
     if (element === null) throw new Error('There is no #root.')
     if (!again) {
@@ -59,7 +59,7 @@ const page: DropzonePage = {
               {...props}
               fileOptions={(file) => {
                 paths.push(file instanceof File ? file.webkitRelativePath : '')
-                return { multipart }
+                return key === undefined ? { multipart } : { key, overwrite: true }
               }}
               onUploaded={({ key }) => uploaded.push(key)}
               {...(isArabic && { labels: ARABIC, locale: 'ar' })}

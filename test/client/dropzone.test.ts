@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { filesIn, refusalOf } from '../../client/src/added-files.ts'
 import type { BucketLimits } from '../../client/src/answers/files.ts'
-import { ENGLISH, sizeText } from '../../client/src/dropzone-labels.ts'
+import { ENGLISH, sizeText, textsOf } from '../../client/src/dropzone-labels.ts'
 import type { ErrorCode } from '../../client/src/error-code.ts'
 import { canRetry, explain } from '../../client/src/explain.ts'
 import { PresignerError } from '../../client/src/presigner-error.ts'
@@ -25,6 +25,9 @@ describe('a file that somebody adds', () => {
     ['.jpg, .TXT', 'a.txt', ''],
     [' image/png , .pdf ', 'a.PDF', ''],
     ['', 'a.txt', 'text/plain'], // as for <input>
+    [' , ', 'a.txt', 'text/plain'],
+    ['*', 'a.txt', 'text/plain'],
+    ['image/* ', 'a.png', 'image/png'],
   ])('is accepted by %s: %s of the type "%s"', (accept, name, type) => {
     expect(codeFor(file(name, type), accept, undefined)).toBeUndefined()
   })
@@ -110,6 +113,13 @@ it.each([
 
 it('writes sizes as the locale does', () => {
   expect(sizeText(2_500_000, 'de')).toBe('2,5 MB')
+  // A part of an app must not end all of it.
+  for (const locale of ['en_US', '']) expect(sizeText(2_500_000, locale)).toBe('2.5 MB')
+})
+
+it('has an English text for each one that is missing', () => {
+  const { cancel, hide } = textsOf({ cancel: 'Abbrechen', hide: undefined })
+  expect([cancel, hide]).toEqual(['Abbrechen', 'Hide'])
 })
 
 it('counts one file as one', () => {

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
@@ -11,7 +12,7 @@ import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 const SERVER = recipeFile('from-better-upload', 'lib/media.ts')
   .replace('authenticate() {', 'authenticate({ req }) {')
   .replace('currentUser()', 'currentUser(req.raw)')
-  .replace('data/files.db', ':memory:')
+  .replace('data/files.db', join(mkdtempSync(join(tmpdir(), 'edge-presigner-')), 'files.db'))
 
 const photo = (name: string): string => readPage(`examples/better-upload/photos/${name}`)
 

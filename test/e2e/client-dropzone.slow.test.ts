@@ -26,6 +26,10 @@ const LARGE = { name: 'c.bin', mimeType: 'text/plain', buffer: Buffer.alloc(PART
 const tokenAnswer = z.object({ token: z.string() })
 const SCOPES = ['files:upload', 'files:read', 'files:list', 'links:create']
 
+it('has colors that bundlers keep: some rewrite light-dark() for a color-scheme in the same file', async () => {
+  expect(await readFile(join(ROOT, 'client/dropzone.css'), 'utf8')).not.toContain('light-dark')
+})
+
 describeWith([CHROMIUM], 'the drop zone for React', () => {
   let context: ClientContext
   beforeAll(async () => {
@@ -168,6 +172,10 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       expect(await send(page, 'dragover', ['a.txt'], 'h1')).toBe(false)
       await page.tab.evaluate('document.body.append(document.createElement("input"))')
       expect(await send(page, 'dragover', ['a.txt'], 'body > input')).toBe(true)
+      await page.tab.evaluate(
+        'document.body.append(Object.assign(document.createElement("div"), { contentEditable: true, id: "editor" }))',
+      )
+      expect(await send(page, 'dragover', ['a.txt'], '#editor')).toBe(true)
       await page.tab.evaluate(() => dropzonePage.unmount())
       expect(await send(page, 'dragover', ['a.txt'], 'h1')).toBe(true)
     })
@@ -201,6 +209,21 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       await page.tab.keyboard.press('Enter')
       await expect.poll(page.focused).toBe('file')
       expect(await page.rows.count()).toBe(0)
+    })
+
+    it('never takes the focus from a field in which somebody goes on', async () => {
+      await using page = await open()
+      await page.choose(TEXT)
+      await expect.poll(page.statuses).toEqual(['done'])
+      await page.mount({ again: true, props: { disabled: true } })
+      await page.tab.evaluate('document.body.append(document.createElement("input"))')
+      await page.tab.focus('[aria-label="Hide: a.txt"]')
+      await page.tab.keyboard.press('Enter')
+      await expect.poll(() => page.rows.count()).toBe(0)
+      await page.tab.focus('body > input')
+      await page.mount({ again: true })
+      await page.tab.keyboard.type('abc')
+      expect(await page.tab.locator('body > input').inputValue()).toBe('abc')
     })
 
     it('pauses and resumes: a file in parts sends only the missing ones', async () => {
@@ -259,6 +282,10 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       const reason = 'Your session has expired. Reload the page.'
       await page.tab.locator(`.ep-dropzone-reason >> text=${reason}`).waitFor()
       expect(await page.status()).toBe(`0 of 1 files uploaded, 1 failed. ${reason}`)
+      // It may still be uploaded.
+      await page.mount({ again: true, props: { maxFiles: 1 } })
+      await page.choose(TEXT)
+      await expect.poll(page.refused).toEqual(['You can add at most 1 file.'])
       await page.tab.unrouteAll()
       await page.button('Try again: b.txt').click()
       await expect.poll(page.statuses).toEqual(['done'])
@@ -299,7 +326,7 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       await send(page, 'drop', ['f.TXT', 'g.txt', 'h.md'])
       await expect
         .poll(page.refused)
-        .toEqual(['h.md: Files of this type are not allowed.', 'You can add at most 1 file.'])
+        .toEqual(['You can add at most 1 file.', 'h.md: Files of this type are not allowed.'])
       await expect.poll(page.names).toEqual(['f.TXT'])
       await expect.poll(page.statuses).toEqual(['done'])
       await page.mount({ again: true, props: { disabled: true } })
@@ -371,6 +398,28 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       await expect.poll(page.statuses).toEqual(['done'])
       expect(asked()).toBe(before)
       expect(page.errors).toEqual([])
+    })
+
+    it('shows no picture for a key that has another one by now', async () => {
+      await using page = await open({ key: 'team/avatar.png' })
+      const pictures = () => page.tab.locator('li img').count()
+      await page.choose(PNG)
+      await expect.poll(pictures).toBe(1)
+      await page.choose({ ...PNG, buffer: smallPng(16, 16) })
+      await expect.poll(page.statuses).toEqual(['done', 'done'])
+      await expect.poll(pictures).toBe(0)
+      await page.button('Hide: boat.png').first().click()
+      await page.tab.waitForTimeout(100)
+      expect(await pictures()).toBe(0)
+    })
+
+    it('hides a picture that the browser can not show', async () => {
+      await using page = await open()
+      await page.tab.route('**/i/**', (route) => route.fulfill({ status: 404 }))
+      await page.choose(PNG)
+      const picture = page.tab.locator('li img')
+      await picture.waitFor({ state: 'attached' })
+      await expect.poll(() => picture.isVisible()).toBe(false)
     })
 
     it('tells screen readers of starts, ends and errors, not of each percent', async () => {
@@ -464,6 +513,18 @@ describeWith([CHROMIUM], 'the drop zone for React', () => {
       await expect.poll(page.uploaded).toHaveLength(2)
       expect((await page.uploaded())[1]).toContain('team/bob/')
       expect(await page.names()).toEqual(['a.txt'])
+    })
+
+    it('forgets what somebody has added while nobody was logged in', async () => {
+      const tokens = { bob: await mint('bob') }
+      await using page = await open({ user: 'cookie', tokens, props: { accept: 'text/*' } })
+      await page.choose([TEXT, PNG])
+      await expect.poll(page.statuses).toEqual(['failed'])
+      expect(await page.refused()).toHaveLength(1)
+      await page.tab.evaluate('document.cookie = "user=bob"')
+      await page.tab.evaluate('dispatchEvent(new Event("focus"))')
+      await expect.poll(page.names).toEqual([])
+      expect(await page.refused()).toEqual([])
     })
 
     it('sends nothing while nobody is logged in', async () => {
