@@ -10,8 +10,9 @@ import * as z from 'zod/mini'
 
 const VITEST = join(import.meta.dirname, '../../node_modules/vitest/vitest.mjs')
 
-/** Tests that run in one workerd, which needs one core. */
+/** Tests that run in one workerd, which needs one core: half of them in each of two. */
 const COMPUTING = ['worker']
+const SHARDS = ['1/2', '2/2']
 /** Tests in Node, most of which wait for servers and browsers. */
 const WAITING = ['signer', 'node']
 
@@ -48,20 +49,23 @@ interface Counts {
 }
 
 /**
- * `npm test` runs what is fast, and `npm run test:all` (`--slow`) all tests but the full ones, in two runs of
- * Vitest at once. Shows one of them as it goes and the other at the end, then what did not pass, and
+ * `npm test` runs what is fast, and `npm run test:all` (`--slow`) all tests but the full ones, in three runs
+ * of Vitest at once. Shows one of them as it goes and the others at the end, then what did not pass, and
  * `N passed, N failed, N skipped`.
  */
 const { values } = parseArgs({ options: { slow: { type: 'boolean' } } })
 const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-tests-'))
 try {
-  const log = join(directory, 'log')
-  const file = await open(log, 'w')
   const waiting = values.slow ? [...WAITING, 'slow'] : WAITING
-  const runs = [runTests(COMPUTING, file.fd), runTests(waiting, 'inherit')]
-  const counts = await Promise.all(runs)
-  await file.close()
-  await pipeline(createReadStream(log), process.stdout, { end: false })
+  const computing = SHARDS.map(async (shard, i) => {
+    const file = await open(join(directory, `log-${i}`), 'w')
+    const counts = await runTests(COMPUTING, file.fd, shard)
+    await file.close()
+    return counts
+  })
+  const counts = await Promise.all([...computing, runTests(waiting, 'inherit')])
+  for (const i of SHARDS.keys())
+    await pipeline(createReadStream(join(directory, `log-${i}`)), process.stdout, { end: false })
   for (const problem of counts.flatMap(({ problems }) => problems)) console.log(problem)
   const sum = (of: 'passed' | 'failed' | 'skipped') =>
     counts.reduce((total, count) => total + count[of], 0)
@@ -71,15 +75,20 @@ try {
   await rm(directory, { recursive: true, force: true })
 }
 
-/** Runs the tests of some projects, which print to `output`. */
-async function runTests(projects: readonly string[], output: number | 'inherit'): Promise<Counts> {
-  const report = join(directory, `${projects.join('-')}.json`)
+/** Runs the tests of some projects, or a part of them. They print to `output`. */
+async function runTests(
+  projects: readonly string[],
+  output: number | 'inherit',
+  shard?: string,
+): Promise<Counts> {
+  const report = join(directory, `${projects.join('-')}${shard?.replace('/', '-of-') ?? ''}.json`)
   const vitest = spawn(
     process.execPath,
     [
       VITEST,
       'run',
       ...projects.map((project) => `--project=${project}`),
+      ...(shard === undefined ? [] : [`--shard=${shard}`]),
       '--reporter=default',
       '--reporter=./test/setup/left-out-reporter.ts',
       '--reporter=json',
