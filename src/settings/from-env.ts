@@ -19,7 +19,8 @@ const NAMES = {
 /**
  * Returns the settings of one bucket, `files`, from the variables `S3_ENDPOINT`, `S3_REGION`, `S3_BUCKET`,
  * `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`, `SIGNING_SECRETS` and `LINK_BASE`. With
- * `S3_WRITE_ACCESS_KEY_ID` and `S3_WRITE_SECRET_ACCESS_KEY`, uploads are signed by that access key.
+ * `S3_WRITE_ACCESS_KEY_ID` and `S3_WRITE_SECRET_ACCESS_KEY`, uploads are signed by that access key. Temporary
+ * access keys also have `S3_SESSION_TOKEN` and `S3_WRITE_SESSION_TOKEN`.
  * `bucket` has more members of the bucket, such as `maxBytes`. `defineSettings` reports what is missing.
  */
 export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}): OneBucket {
@@ -34,8 +35,11 @@ export function settingsFromEnv(env: object, bucket: Partial<BucketInput> = {}):
     sessionToken: text(`${name}_SESSION_TOKEN`),
   })
   const hasSecond = ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY'].some((name) => text(`S3_WRITE_${name}`))
+  // The app has given these itself.
+  const isOwn = (path: string) =>
+    Object.keys(bucket).some((name) => path.startsWith(`buckets.files.${name}`))
   const variables: Variables = {
-    names: NAMES,
+    names: Object.fromEntries(Object.entries(NAMES).filter(([path]) => !isOwn(path))),
     missing: Object.values(NAMES).filter((name) => text(name) === undefined),
   }
   const settings: OneBucket = {

@@ -88,3 +88,9 @@ it('signs with a session token, if there is one', () => {
     credentials: { sessionToken: 'token' },
   })
 })
+
+it('names no variable for what the app has given itself', () => {
+  const own = settingsFromEnv(ENV, { region: 'not a region' })
+  const loaded = loadedBy(defineSettings(own), {})
+  expect(loaded.ok ? [] : loaded.issues.map(({ path }) => path)).toEqual(['buckets.files.region'])
+})

@@ -62,15 +62,10 @@ export const DROP_BOXES: ItemKind<SeenBox> = {
     ),
 }
 
-/** Returns a drop box as its owner sees it. `base` is the URL before the path of its page. */
-export function showBox(box: Omit<SeenBox, 'left'>, base: string) {
-  const { id, secret, bucket, key, from, title, message, deadline, createdAt } = box
-  const { maxFiles, maxBytes, maxTotalBytes, allowedTypes, wrongPasswords, received } = box
+/** Returns what the owner has written about a drop box, which its visitors see too. */
+export function termsOf(box: Omit<SeenBox, 'left'>) {
+  const { from, title, message, deadline, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
   return {
-    id,
-    url: `${base}/d/${secret}`,
-    bucket,
-    prefix: key,
     from,
     title,
     message,
@@ -79,6 +74,18 @@ export function showBox(box: Omit<SeenBox, 'left'>, base: string) {
     maxBytes,
     maxTotalBytes,
     allowedTypes,
+  }
+}
+
+/** Returns a drop box as its owner sees it. `base` is the URL before the path of its page. */
+export function showBox(box: Omit<SeenBox, 'left'>, base: string) {
+  const { id, secret, bucket, key, createdAt, wrongPasswords, received } = box
+  return {
+    id,
+    url: `${base}/d/${secret}`,
+    bucket,
+    prefix: key,
+    ...termsOf(box),
     hasPassword: box.password !== null,
     wrongPasswords,
     createdAt: new Date(createdAt).toISOString(),

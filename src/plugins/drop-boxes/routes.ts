@@ -37,6 +37,7 @@ import {
   sealBoxToken,
   showBox,
   TOKEN_SECONDS,
+  termsOf,
 } from './box.ts'
 import { MAX_SENDER_BYTES } from './box-data.ts'
 import { boxPage, SCRIPT_PATH, scriptOfPage } from './page.ts'
@@ -171,20 +172,11 @@ export const dropBoxPageRoutes = newApp()
     const elsewhere = toLinkHost(c)
     if (elsewhere !== null) return elsewhere
     const { item: box, bucket } = await visitedBox(c)
-    const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
     // What is reserved may be the visitor's own upload, which continues after a reload.
     const { files, bytes } = box.received
-    const left = { files: maxFiles - files, bytes: maxTotalBytes - bytes }
     return boxPage(c, {
-      from,
-      title,
-      message,
-      deadline: new Date(box.deadline).toISOString(),
-      maxFiles,
-      maxBytes,
-      maxTotalBytes,
-      allowedTypes,
-      left,
+      ...termsOf(box),
+      left: { files: box.maxFiles - files, bytes: box.maxTotalBytes - bytes },
       hasPassword: box.password !== null,
       connect: [bucket.publicAddress.origin],
     })
@@ -204,20 +196,12 @@ export const dropBoxPageRoutes = newApp()
     const [network = '', around = network] = await networkNames(settings, id, address)
     const exp = Math.floor(Date.now() / 1000) + TOKEN_SECONDS
     const token = await sealBoxToken(settings, { id, network, around, sender }, exp)
-    const { from, title, message, maxFiles, maxBytes, maxTotalBytes, allowedTypes } = box
     return json(c, {
       token,
       expiresAt: new Date(exp * 1000).toISOString(),
       endpoint: linkBase(c),
       bucket: box.bucket,
-      from,
-      title,
-      message,
-      deadline: new Date(box.deadline).toISOString(),
-      maxFiles,
-      maxBytes,
-      maxTotalBytes,
-      allowedTypes,
+      ...termsOf(box),
       left,
     })
   })
